@@ -1,0 +1,75 @@
+"""What the user configured, as frozen values.
+
+Nothing here knows where the values came from (the Lua file) or what becomes of
+them (processes, HTTP). Order is meaning: a model's variants stand from the
+smallest context to the largest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """The waits that cascade variant > model > server, in seconds."""
+
+    health_check: float
+    startup: float
+    idle: float
+    stop: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizationSpec:
+    """How prompt tokens of a model are estimated while its engine is not running."""
+
+    binary: str | None = None
+    extra_args: tuple[str, ...] = ()
+    extra_tokens_per_message: int = 8
+    extra_tokens_per_request: int = 64
+    extra_tokens_per_image: int = 1024
+    default_max_tokens: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class VariantSpec:
+    """One way to start a model's engine: a command line and the context it yields."""
+
+    model: str
+    context: int
+    binary: str
+    timeouts: Timeouts
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    parallel: int = 1
+
+    @property
+    def label(self) -> str:
+        """The variant's name in logs and headers: ``model@context``."""
+        return f"{self.model}@{self.context}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model under the name that clients ask for, with its variants in ascending context."""
+
+    name: str
+    variants: tuple[VariantSpec, ...]
+    aliases: tuple[str, ...] = ()
+    engine: str = "llamacpp"
+    connect: str | None = None
+    tokenization: TokenizationSpec = TokenizationSpec()
+
+    @property
+    def largest(self) -> VariantSpec:
+        """The variant with the most context."""
+        return self.variants[-1]
+
+    def smallest_holding(self, tokens: int) -> VariantSpec | None:
+        """The smallest variant whose context holds ``tokens``, or None when none does."""
+        return next((v for v in self.variants if v.context >= tokens), None)

@@ -1,0 +1,155 @@
+-- Runs after the configuration: checks all of it, then leaves one table for ConfigLoader,
+--   gateway_config = { faults, binaries, server, models }
+-- with server and models only where there is no fault. Keys and their checks are in
+-- utils/lua/schema.lua and utils/lua/checks.lua; here is what concerns several keys at once.
+-- Works on Lua 5.1 to 5.5.
+
+setmetatable(_G, nil) -- what pre.lua forbids to a configuration is allowed here
+
+local folder = loader.postexec:match("^.*[/\\]") .. "utils/lua/"
+local checks = dofile(folder .. "checks.lua")(folder)
+local report, text, address = checks.report, checks.text_tools, checks.address
+
+-- A table under a name like `wanted`, when the configuration has none under that name.
+local function report_misnamed(wanted)
+  for _, name in ipairs(loader.new_globals()) do
+    if type(_G[name]) == "table" and text.nearest(name, { wanted }, true) then
+      report(name, ("unknown table; did you mean %s?"):format(wanted))
+      return true
+    end
+  end
+  return false
+end
+
+local function check_server()
+  if server == nil then
+    report_misnamed("server")
+    return {}
+  end
+  local clean = checks.record(server, "server", "server") or {}
+  if clean.listen_v4 == "none" and (clean.listen_v6 or "none") == "none" then
+    report("server.listen_v4", 'expected an address, as listen_v6 is "none" too')
+  end
+  return clean
+end
+
+-- Two variants of one context: there would be no reason to choose either.
+local function check_contexts(variants, place)
+  local first = {}
+  for index, variant in checks.entries(variants) do
+    local context = variant.context
+    if context and first[context] then
+      report(("%s[%d].context"):format(place, index),
+        ("%d is already the context of variants[%d]"):format(context, first[context]))
+    elseif context then
+      first[context] = index
+    end
+  end
+end
+
+-- The port that a variant's arguments name, where they name one; the last one counts.
+local function port_in(args)
+  local port
+  for index, argument in ipairs(args or {}) do
+    port = argument == "--port" and args[index + 1] or port
+  end
+  return port
+end
+
+local function check_connect(model, place, own_port)
+  local port = model.connect and model.connect:match("(%d+)$")
+  if not port then
+    return
+  end
+  local host = address.v4(model.connect:match("//(.*)")) or "::1"
+  if port == own_port and (host == "::1" or host == "localhost" or host:find("^127%.")) then
+    report(place .. ".connect", ("port %s is where the gateway itself listens"):format(port))
+  end
+  for index, variant in checks.entries(model.variants) do
+    local other = port_in(variant.args)
+    if other and other ~= port then
+      report(("%s.variants[%d].args"):format(place, index),
+        ("--port %s, but connect expects the engine on port %s"):format(other, port))
+    end
+  end
+end
+
+local function check_model(value, place)
+  checks.model = type(value) == "table" and type(value.name) == "string" and value.name or nil
+  local model = checks.record(value, place, "model")
+  if model then
+    check_contexts(model.variants, place .. ".variants")
+    check_connect(model, place, loader.own_port)
+  end
+  checks.model = nil
+  return model
+end
+
+-- Every name and alias with its owner; a second owner is a fault.
+local function collect_names(models)
+  local owner, all = {}, {}
+  local function claim(name, place, model)
+    if name and owner[name] then
+      report(place, ('"%s" is already a name of %s'):format(text.printable(name, 60), owner[name]))
+    elseif name then
+      owner[name] = model
+      all[#all + 1] = name
+    end
+  end
+  for pass = 1, 2 do -- names come before aliases, which are easier to change
+    for index, model in checks.entries(models) do
+      local place = ("models[%d]"):format(index)
+      if pass == 1 then
+        claim(model.name, place .. ".name", place)
+      end
+      for position, alias in checks.entries(pass == 2 and model.aliases) do
+        claim(alias, ("%s.aliases[%d]"):format(place, position), place)
+      end
+    end
+  end
+  return owner, all
+end
+
+local function check_models()
+  if models == nil then
+    if not report_misnamed("models") then
+      report("models", "missing; expected a list of models")
+    end
+    return {}
+  end
+  local clean = checks.list(models, "models", "a list of models", check_model) or {}
+  if type(models) == "table" and next(models) == nil then
+    report("models", "expected at least one model")
+  end
+  return clean
+end
+
+local function check_all()
+  local clean_server = check_server()
+  local listen = clean_server.listen_v4 or "127.0.0.1:7777"
+  loader.own_port = (listen ~= "none" and listen or clean_server.listen_v6 or ""):match("(%d+)$")
+  local clean_models = check_models()
+  local owner, all = collect_names(clean_models)
+  local default = clean_server.default_model
+  if default and not owner[default] then
+    report("server.default_model",
+      ("no model has the name %s%s"):format(text.describe(default), checks.suggestion(default, all)))
+  end
+  return clean_server, clean_models
+end
+
+local clean_server, clean_models
+if loader.config_fault then
+  checks.faults[1] = text.printable(loader.config_fault)
+else
+  clean_server, clean_models = check_all()
+end
+if #checks.faults > 0 then
+  clean_server, clean_models = nil, nil
+end
+gateway_config = {
+  faults = checks.faults,
+  binaries = checks.binaries,
+  server = clean_server,
+  models = clean_models,
+}

@@ -1,0 +1,247 @@
+"""Every fault that Lua finds, on every Lua that lupa has."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from lua_config import VARIANT, VERSIONS, model, models, run, variant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lua_config import Result
+
+A = ' (model "a")'
+SECONDS = "expected a positive number of seconds, got"
+LEVELS = 'server.log_level: expected "debug", "info", "warning", "error"'
+POSITIVE = "expected a positive integer, got"
+
+FAULTS: list[tuple[str, str]] = [
+    # Missing, empty and misplaced tables
+    ("", "models: missing; expected a list of models"),
+    ("modles = {}", "modles: unknown table; did you mean models?"),
+    ("models = {}", "models: expected at least one model"),
+    ("models = 5", "models: expected a list of models, got 5"),
+    (f"models = {{ qwen = {model()} }}",
+     "models.qwen: a list has no names; expected a list of models"),
+    ("models = { 5 }", "models[1]: expected a table, got 5"),
+    (f"models = {{ nil, {model()} }}", "models[1]: nothing here (an undefined value?)"),
+    (f"server = 5 {models()}", "server: expected a table, got 5"),
+    (f"sever = {{}} {models()}", "sever: unknown table; did you mean server?"),
+    ('models = { { name = "a" } }', "models[1].variants: missing" + A),
+    (models(variants=""), "models[1].variants: expected at least one variant" + A),
+    ('models = { { name = "a", variants = "x" } }',
+     'models[1].variants: expected a list of variants, got "x"' + A),
+    (models(variants="5"), "models[1].variants[1]: expected a table, got 5" + A),
+    # Unknown keys
+    (f"server = {{ helth_check_timeout = 5 }} {models()}",
+     "server.helth_check_timeout: unknown key; did you mean health_check_timeout?"),
+    (f"server = {{ idle_timeout = 5 }} {models()}",
+     "server.idle_timeout: unknown key; did you mean engine_idle_timeout?"),
+    (f'server = {{ ["a b"] = 5 }} {models()}', 'server["a b"]: unknown key'),
+    (f"server = {{ [true] = 5 }} {models()}", "server[true]: unknown key"),
+    (f"server = {{ 5 }} {models()}", "server[1]: unknown key"),
+    (models("nmae = 5"), "models[1].nmae: unknown key; did you mean name?" + A),
+    (models("context = 5"),
+     "models[1].context: unknown key (known in a variant table); did you mean connect?" + A),
+    (models("tokenization = { args = {} }"),
+     "models[1].tokenization.args: unknown key (known in a variant table);"
+     " did you mean extra_args?" + A),
+    (variant("contxt = 5"),
+     "models[1].variants[1].contxt: unknown key; did you mean context?" + A),
+    (variant("zzzzzz = 5"), "models[1].variants[1].zzzzzz: unknown key" + A),
+    # Names
+    (f"models = {{ {{ variants = {{ {VARIANT} }} }} }}", "models[1].name: missing"),
+    (models('name = ""'), 'models[1].name: expected a non-empty string, got "" (model "")'),
+    (models('name = "  "'), 'models[1].name: expected a non-empty string, got "  " (model "  ")'),
+    (models("name = 5"), "models[1].name: expected a non-empty string, got 5"),
+    (models('name = "a\\nb"'),
+     'models[1].name: expected a name without control characters, got "a\\x0ab" (model "a\\x0ab")'),
+    (models('name = "a\\255"'),
+     'models[1].name: expected UTF-8 text, got "a\\xff" (model "a\\xff")'),
+    (models('aliases = "b"'), 'models[1].aliases: expected a list of names, got "b"' + A),
+    (models('aliases = { "" }'),
+     'models[1].aliases[1]: expected a non-empty string, got ""' + A),
+    (models('aliases = { b = "c" }'),
+     "models[1].aliases.b: a list has no names; expected a list of names" + A),
+    (models('aliases = { "a" }'), 'models[1].aliases[1]: "a" is already a name of models[1]'),
+    (models('aliases = { "b", "b" }'), 'models[1].aliases[2]: "b" is already a name of models[1]'),
+    (f"models = {{ {model()}, {model()} }}", 'models[2].name: "a" is already a name of models[1]'),
+    (f"""models = {{ {model('aliases = { "b" }')}, {model(name="b")} }}""",
+     'models[1].aliases[1]: "b" is already a name of models[2]'),
+    ('server = { default_model = "kwen" } ' + models('aliases = { "qwen" }'),
+     'server.default_model: no model has the name "kwen"; did you mean qwen?'),
+    (f'server = {{ default_model = "unlike" }} {models()}',
+     'server.default_model: no model has the name "unlike"'),
+    (f'server = {{ default_model = "" }} {models()}',
+     'server.default_model: expected a non-empty string, got ""'),
+    # Numbers
+    (f"server = {{ health_check_timeout = 0 }} {models()}",
+     f"server.health_check_timeout: {SECONDS} 0"),
+    (f"server = {{ engine_startup_timeout = -1 }} {models()}",
+     f"server.engine_startup_timeout: {SECONDS} -1"),
+    (f"server = {{ engine_idle_timeout = 0/0 }} {models()}",
+     f"server.engine_idle_timeout: {SECONDS} nan"),
+    (f"server = {{ engine_stop_timeout = math.huge }} {models()}",
+     f"server.engine_stop_timeout: {SECONDS} inf"),
+    (f'server = {{ shutdown_timeout = "5" }} {models()}',
+     f'server.shutdown_timeout: {SECONDS} "5"'),
+    (f"server = {{ keepalive_interval = true }} {models()}",
+     f"server.keepalive_interval: {SECONDS} true"),
+    (f"server = {{ max_request_bytes = 1.5 }} {models()}",
+     f"server.max_request_bytes: {POSITIVE} 1.5"),
+    (f"server = {{ max_queue = 0 }} {models()}", f"server.max_queue: {POSITIVE} 0"),
+    (f"server = {{ shrink_requests = {{}} }} {models()}",
+     f"server.shrink_requests: {POSITIVE} a table"),
+    (f"server = {{ shrink_after = -1 }} {models()}",
+     "server.shrink_after: expected a number of seconds, 0 or more, got -1"),
+    (models("engine_idle_timeout = 0"), f"models[1].engine_idle_timeout: {SECONDS} 0" + A),
+    (variant("engine_stop_timeout = 0"),
+     f"models[1].variants[1].engine_stop_timeout: {SECONDS} 0" + A),
+    (variant('context = "4k"'), f'models[1].variants[1].context: {POSITIVE} "4k"' + A),
+    (variant("context = -512"), f"models[1].variants[1].context: {POSITIVE} -512" + A),
+    (models(variants="{}"), "models[1].variants[1].context: missing" + A),
+    (models(variants=f"{VARIANT}, {VARIANT}"),
+     "models[1].variants[2].context: 512 is already the context of variants[1]" + A),
+    (models("tokenization = { default_max_tokens = 0 }"),
+     f"models[1].tokenization.default_max_tokens: {POSITIVE} 0" + A),
+    (models("tokenization = { extra_tokens_per_message = -1 }"),
+     "models[1].tokenization.extra_tokens_per_message: expected an integer of 0 or more, got -1"
+     + A),
+    # Choices
+    (f'server = {{ log_level = "warn" }} {models()}',
+     f'{LEVELS}, got "warn"; did you mean warning?'),
+    (f"server = {{ log_level = 5 }} {models()}",
+     f"{LEVELS}, got 5"),
+    (models('engine = "vllm"'),
+     'models[1].engine: expected presets.engines.llamacpp, got "vllm"' + A),
+    (models('engine = "none"'),
+     'models[1].engine: expected presets.engines.llamacpp, got "none"' + A),
+    (models("engine = presets.engines"),
+     "models[1].engine: expected presets.engines.llamacpp, got a table" + A),
+    # Addresses
+    (f'server = {{ listen_v4 = "none" }} {models()}',
+     'server.listen_v4: expected an address, as listen_v6 is "none" too'),
+    (f'server = {{ listen_v4 = "none", listen_v6 = "none" }} {models()}',
+     'server.listen_v4: expected an address, as listen_v6 is "none" too'),
+    (f"server = {{ listen_v6 = false }} {models()}",
+     'server.listen_v6: expected an address such as "[::1]:7777", or "none", got false'),
+    (models('connect = "http://127.0.0.1:7777"'),
+     "models[1].connect: port 7777 is where the gateway itself listens" + A),
+    (models('connect = "http://127.0.0.1:8080"',
+            '{ context = 1, args = { "--port", 81 } }, { context = 2, args = { "--port", 8080 } }'),
+     "models[1].variants[1].args: --port 81, but connect expects the engine on port 8080" + A),
+    # Arguments, binaries, environment
+    (variant('args = "-c 512"'),
+     'models[1].variants[1].args: expected a list such as { "-c", "4096" }, got "-c 512"' + A),
+    (variant('args = { "-c", {} }'),
+     "models[1].variants[1].args[2]: expected a string or a number, got a table" + A),
+    (variant('args = { "-c", false }'),
+     "models[1].variants[1].args[2]: expected a string or a number, got false" + A),
+    (variant('args = { "-t", 0/0 }'),
+     "models[1].variants[1].args[2]: expected a string or a number, got nan" + A),
+    (variant('args = { "-m", nil, "-c" }'),
+     "models[1].variants[1].args[2]: nothing here (an undefined value?)" + A),
+    (variant('args = { "a\\0b" }'),
+     'models[1].variants[1].args[1]: expected text without a zero byte, got "a\\x00b"' + A),
+    (variant("binary = 5"), "models[1].variants[1].binary: expected a non-empty string, got 5" + A),
+    (models('tokenization = { binary = "" }'),
+     'models[1].tokenization.binary: expected a non-empty string, got ""' + A),
+    (models("tokenization = 5"), "models[1].tokenization: expected a table, got 5" + A),
+    (variant('env = "A=1"'),
+     'models[1].variants[1].env: expected a table such as { NAME = "value" }, got "A=1"' + A),
+    (variant('env = { "A=1" }'),
+     'models[1].variants[1].env[1]: not a variable\'s name; expected { NAME = "value" }' + A),
+    (variant('env = { ["A=B"] = "1" }'),
+     'models[1].variants[1].env["A=B"]: not a variable\'s name; expected { NAME = "value" }' + A),
+    (variant("env = { A = true }"),
+     "models[1].variants[1].env.A: expected a string or a number, got true" + A),
+    (f'server = {{ state_dir = "" }} {models()}',
+     'server.state_dir: expected a non-empty string, got ""'),
+]  # fmt: skip
+
+
+@pytest.fixture(params=VERSIONS)
+def check(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Result]:
+    return partial(run, request.param, tmp_path)
+
+
+@pytest.mark.parametrize(("source", "fault"), FAULTS, ids=range(len(FAULTS)))
+def test_each_fault_is_named_with_its_place(
+    check: Callable[[str], Result], source: str, fault: str
+) -> None:
+    result = check(source)
+    assert result.faults == [fault]
+    assert not result.models
+
+
+def test_all_faults_at_once(check: Callable[[str], Result]) -> None:
+    result = check(
+        """
+        server = { listen_v4 = "localhost", max_queu = 3 }
+        models = {
+          { name = "a", variants = { { context = "4k" }, 7 } },
+          "b",
+          { name = "a", variants = { { context = 1 }, { context = 1 } } },
+        }
+        """
+    )
+    assert [fault.split(":")[0] for fault in result.faults] == [
+        "server.listen_v4",
+        "server.max_queu",
+        "models[1].variants[1].context",
+        "models[1].variants[2]",
+        "models[2]",
+        "models[3].variants[2].context",
+        "models[3].name",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ("\n\nmodels = {", "my.cfg.lua:3: "),
+        ('\nerror("no GPU today")', "my.cfg.lua:2: no GPU today"),
+        ("error({})", "error with a table instead of a message"),
+        ("\n\nx = some_path .. '/y'", "my.cfg.lua:3: variable 'some_path' is not defined"),
+        ("x = {\n presets.engines.vllm }", "my.cfg.lua:2: presets.engines has no 'vllm'"),
+        ("x = presets.engine", "my.cfg.lua:1: presets has no 'engine'"),
+        ("local x = nil\nx.y = 5", "my.cfg.lua:2: attempt to index"),
+        ('concat_arrays({ 1 }, "b")', "concat_arrays: argument 2 is string, not an array"),
+        ("merge_tables({}, nil)", "merge_tables: argument 2 is nil, not a table"),
+        ("config_path(nil)", "config_path: expected a path"),
+        ("get_llama_moe_args()", "expected a table of options"),
+        ("get_llama_moe_args({})", "model and context are required"),
+        ("get_llama_moe_args({ model = 'm', contxt = 5 })", "unknown option 'contxt'"),
+        ("get_llama_moe_args({ 'm' })", "unknown option '1'"),
+        ("get_llama_moe_args({ model = 5 })", "model must be a string, not a number"),
+        ("get_llama_moe_args({ model = 'm', context = 1.5 })", "context must be a whole number"),
+        (
+            "get_llama_moe_args({ model = 'm', context = 5, cpu_moe = true, cpu_moe_layers = 3 })",
+            "give cpu_moe or cpu_moe_layers, not both",
+        ),
+        (
+            "get_llama_moe_args({ model = 'm', context = 5, cache_type = 'q8', flash_attn=false})",
+            "a quantized cache_type needs flash_attn",
+        ),
+    ],
+)
+def test_an_error_in_lua_is_one_fault_with_its_line(
+    check: Callable[[str], Result], source: str, fault: str
+) -> None:
+    result = check(source)
+    assert len(result.faults) == 1
+    assert fault in result.faults[0]
+    assert "traceback" not in result.faults[0]
+    assert "pre.lua" not in result.faults[0]
+
+
+@pytest.mark.parametrize(
+    "call", ["concat_arrays(1)", "merge_tables(1)", "config_path(1)", "get_llama_moe_args(1)"]
+)
+def test_a_helper_blames_the_line_that_called_it(check: Callable[[str], Result], call: str) -> None:
+    (fault,) = check(f"\n\nlocal x = {call}").faults
+    assert fault.startswith("my.cfg.lua:3: ")

@@ -1,0 +1,1 @@
+"""What everything rests on: errors, settings, logging, clocks and tasks."""

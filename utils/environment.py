@@ -1,0 +1,227 @@
+"""The project's own virtual environment: built from the hashed lock files, or repaired.
+
+    python environment.py            what the gateway runs on
+    python environment.py dev        the same and the tools that check it
+    python environment.py --check    exit 0 if there is nothing to do
+
+``init.sh`` and ``init.bat`` find a Python and run this file with it, so it uses nothing beyond
+the standard library, and nothing outside the project's folder is written to.
+
+An interrupted run is repaired by the next one:
+
+* A stamp, a copy of the lock files, is written last; ``run.sh`` compares it and starts.
+* ``unfinished`` lies in the environment while packages are being changed. Where it is found, some
+  package may be half there without looking so: the environment is made anew. Downloads survive.
+* Two runs at once: one works, the other waits, then finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PROFILES: Final = ("runtime", "dev")
+WINDOWS: Final = sys.platform == "win32"
+
+
+class Environment:
+    """The folder ``venv`` of a project whose lock files are in ``locks``."""
+
+    def __init__(self, project: Path) -> None:
+        self.locks = project / "locks"
+        self.folder = project / "venv"
+        self.bin = self.folder / ("Scripts" if WINDOWS else "bin")
+        self.python = self.bin / ("python.exe" if WINDOWS else "python")
+        self.unfinished = self.folder / "unfinished"
+        self._base_stamp = self.folder / "ready-base"
+        self._downloads = self.folder / "downloads"
+        self._inherited: tuple[int, ...] = ()
+
+    def stamp(self, profile: str) -> Path:
+        """Where a copy of the lock files of ``profile`` lies once they are installed."""
+        return self.folder / f"ready-{profile}"
+
+    def locked(self, profile: str) -> bytes:
+        """What the stamp of ``profile`` must contain; ``run.sh`` and ``test.sh`` know this too."""
+        names = ("uv.txt", f"{profile}.txt")
+        return b"".join((self.locks / name).read_bytes() for name in names)
+
+    def is_ready(self, profile: str) -> bool:
+        """True where ``profile`` is installed as locked."""
+        return self.python.exists() and _read(self.stamp(profile)) == self.locked(profile)
+
+    def prepare(self, profile: str) -> None:
+        """Any state, even a broken one → ready; the tools of ``dev`` are kept where they are."""
+        with self._alone():
+            if self.is_ready(profile):
+                return
+            if self.stamp("dev").exists():
+                profile = "dev"
+            if not self._is_sound():
+                self._make()
+            self._install(profile)
+            shutil.rmtree(self._downloads, ignore_errors=True)
+
+    def _is_sound(self) -> bool:
+        return (
+            self.python.exists()
+            and not self.unfinished.exists()
+            and _read(self._base_stamp) == (self.locks / "uv.txt").read_bytes()
+        )
+
+    def _make(self) -> None:
+        """Anything → an environment that contains the locked uv and nothing else."""
+        say(f"making {self.folder}")
+        self.folder.mkdir(exist_ok=True)
+        for entry in self.folder.iterdir():
+            if entry == self._downloads:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        self.unfinished.touch()
+        # The interpreter by its own name (python3.12, not python3): when the system replaces it,
+        # the link dangles and the environment is made anew instead of missing its packages.
+        base = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+        self._run([base, "-m", "venv", "--without-pip", self.folder])
+        pip: list[str | Path] = [self.python, "-m", "pip"]
+        try:
+            self._run([self.python, "-m", "ensurepip"], quiet=True)
+        except subprocess.CalledProcessError:
+            # Debian splits ensurepip off; the system's pip can install into another environment.
+            pip = [base, "-m", "pip", "--python", self.python]
+        say("installing uv")
+        try:
+            options = ["--quiet", "--no-cache-dir", "--disable-pip-version-check"]
+            self._run([*pip, "install", *options, "--require-hashes", "-r", self.locks / "uv.txt"])
+        except subprocess.CalledProcessError:
+            if pip[0] == base:
+                raise SystemExit(
+                    "llm-gateway: this Python has no pip of its own (on Debian and Ubuntu: "
+                    "apt install python3-venv), or uv could not be downloaded",
+                ) from None
+            raise
+        self._base_stamp.write_bytes((self.locks / "uv.txt").read_bytes())
+        self.unfinished.unlink()
+
+    def _install(self, profile: str) -> None:
+        """A sound environment → one that contains exactly what is locked."""
+        say(f"installing the {profile} packages")
+        for name in PROFILES:
+            self.stamp(name).unlink(missing_ok=True)
+        self.unfinished.touch()
+        where = "--python", self.python, "--build-constraints", self.locks / "build.txt"
+        what = self.locks / "uv.txt", self.locks / f"{profile}.txt"
+        self._run([self.bin / "uv", "pip", "sync", "--require-hashes", *where, *what])
+        self.unfinished.unlink()
+        for name in PROFILES[: PROFILES.index(profile) + 1]:
+            _write_whole(self.stamp(name), self.locked(name))
+
+    def _run(self, command: Sequence[str | Path], *, quiet: bool = False) -> None:
+        temporary = self._downloads / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
+        variables = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("PYTHON")},
+            "HATCH_BUILD_NO_HOOKS": "true",  # python-lua-helper would compile a Lua
+            "PIP_USER": "0",
+            "TMPDIR": str(temporary),
+            "TEMP": str(temporary),
+            "UV_CACHE_DIR": str(self._downloads / "uv"),
+            "UV_PYTHON_DOWNLOADS": "never",
+        }
+        # Children hold the lock as well: if this process is killed, its uv goes on for a while,
+        # and the next run waits for that.
+        subprocess.run(  # noqa: S603 - the commands are this file's own
+            command,
+            cwd=self.locks.parent,
+            env=variables,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=quiet,
+            pass_fds=self._inherited,
+        )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with Path(__file__).open("rb" if not WINDOWS else "rb+") as own_file:
+            if not _try_lock(own_file.fileno(), wait=False):
+                say("another set-up is under way here; waiting for it")
+                _try_lock(own_file.fileno(), wait=True)
+            self._inherited = () if WINDOWS else (own_file.fileno(),)
+            yield
+            self._inherited = ()
+
+
+def _try_lock(descriptor: int, *, wait: bool) -> bool:
+    """Lock an open file until it is closed; False where another process has it."""
+    if sys.platform == "win32":
+        import msvcrt  # noqa: PLC0415 - exists on Windows only
+
+        mode = msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK
+        os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # beyond the end: reading is not hindered
+        while True:
+            try:
+                msvcrt.locking(descriptor, mode, 1)
+            except OSError:  # LK_LOCK gives up after ten seconds
+                if not wait:
+                    return False
+            else:
+                return True
+    import fcntl  # noqa: PLC0415 - does not exist on Windows
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Nothing or an older file → this content; never a part of it."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def say(text: str) -> None:
+    """One line of progress, on stderr so that the gateway's own output stays clean."""
+    print(f"llm-gateway: {text}", file=sys.stderr, flush=True)  # noqa: T201 - a set-up script
+
+
+def main(arguments: Sequence[str], project: Path) -> int:
+    """Do as the module's docstring says; the exit status."""
+    if list(arguments) == ["--check"]:
+        return 0 if Environment(project).is_ready("runtime") else 1
+    profile = arguments[0] if arguments else "runtime"
+    if len(arguments) > 1 or profile not in PROFILES:
+        say(f"usage: init [{'|'.join(PROFILES)}]")
+        return 2
+    try:
+        Environment(project).prepare(profile)
+    except subprocess.CalledProcessError as failure:
+        say(f"set-up failed: {Path(str(failure.cmd[0])).name} ended with {failure.returncode}")
+        return 1
+    except OSError as failure:
+        say(f"set-up failed: {failure}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], Path(__file__).resolve().parent.parent))

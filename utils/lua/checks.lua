@@ -1,0 +1,273 @@
+-- One check for each kind of value in schema.lua. A check takes a value and its place and
+-- returns the value as Python shall see it, or reports a fault and returns nil.
+-- An empty table comes back as nil: Python could not tell a list from a record.
+
+return function(folder)
+  local schema = dofile(folder .. "schema.lua")
+  local text = dofile(folder .. "text.lua")
+  local address = dofile(folder .. "address.lua")
+
+  -- faults: one line each. binaries: every executable named, with its place; whether it
+  -- can be run is for Python to find out. model: the one being checked, for the reader.
+  local checks = { faults = {}, binaries = {}, model = nil }
+  local engines = { "llamacpp" }
+  local levels = { "debug", "info", "warning", "error" }
+  local largest = 2 ^ 53 -- from here on a number need not be the one that was written
+
+  local function owner()
+    return checks.model and (' (model "%s")'):format(text.printable(checks.model, 60)) or ""
+  end
+
+  function checks.report(place, message)
+    checks.faults[#checks.faults + 1] = ("%s: %s%s"):format(place, message, owner())
+  end
+
+  local function expected(place, what, value)
+    checks.report(place, ("expected %s, got %s"):format(what, text.describe(value)))
+  end
+
+  local function suggestion(word, known)
+    local meant = text.nearest(word, known)
+    return meant and ("; did you mean %s?"):format(meant) or ""
+  end
+
+  -- Numbers ---------------------------------------------------------------------------
+
+  local function number_check(what, whole, minimum, above)
+    return function(value, place)
+      local fine = type(value) == "number" and value < largest
+        and (above and value > minimum or not above and value >= minimum)
+        and (not whole or value == math.floor(value))
+      if not fine then
+        return expected(place, what, value)
+      end
+      -- 4096.0 is a fine integer to Lua, and "4096.0" none to Python.
+      return whole and tonumber(("%d"):format(value)) or value
+    end
+  end
+
+  checks.seconds = number_check("a positive number of seconds", false, 0, true)
+  checks.delay = number_check("a number of seconds, 0 or more", false, 0, false)
+  checks.positive = number_check("a positive integer", true, 0, true)
+  checks.amount = number_check("an integer of 0 or more", true, 0, false)
+
+  -- Text ------------------------------------------------------------------------------
+
+  -- What an operating system takes as an argument: no byte 0, and Python must read it.
+  local function plain(value, place)
+    if not text.is_utf8(value) then
+      return expected(place, "UTF-8 text", value)
+    elseif value:find("\0", 1, true) then
+      return expected(place, "text without a zero byte", value)
+    end
+    return value
+  end
+
+  function checks.text(value, place)
+    if type(value) ~= "string" or not value:find("%S") then
+      return expected(place, "a non-empty string", value)
+    end
+    return plain(value, place)
+  end
+
+  -- Names appear in response headers and in the log.
+  function checks.name(value, place)
+    if type(value) == "string" and value:find("%c") then
+      return expected(place, "a name without control characters", value)
+    end
+    return checks.text(value, place)
+  end
+
+  function checks.binary(value, place)
+    local binary = checks.text(value, place)
+    if binary then
+      checks.binaries[#checks.binaries + 1] = { place = place, value = binary, owner = owner() }
+    end
+    return binary
+  end
+
+  local function choice_check(known, what)
+    return function(value, place)
+      for _, word in ipairs(known) do
+        if value == word then
+          return word
+        end
+      end
+      local hint = type(value) == "string" and suggestion(value, known) or ""
+      checks.report(place, ("expected %s, got %s%s"):format(what, text.describe(value), hint))
+    end
+  end
+
+  checks.engine = choice_check(engines, "presets.engines.llamacpp")
+  checks.log_level = choice_check(levels, '"' .. table.concat(levels, '", "') .. '"')
+
+  local function listen_check(parse, example)
+    return function(value, place)
+      if value == "none" or type(value) == "string" and select(2, parse(value)) then
+        return value
+      end
+      expected(place, ('an address such as "%s", or "none"'):format(example), value)
+    end
+  end
+
+  checks.listen_v4 = listen_check(address.v4, "127.0.0.1:7777")
+  checks.listen_v6 = listen_check(address.v6, "[::1]:7777")
+
+  function checks.connect(value, place)
+    local rest = type(value) == "string" and value:match("^http://([^/]+)/?$")
+    if rest and (select(2, address.v4(rest)) or select(2, address.v6(rest))) then
+      return "http://" .. rest
+    end
+    expected(place, 'a URL such as "http://127.0.0.1:8080"', value)
+  end
+
+  -- Tables ----------------------------------------------------------------------------
+
+  -- The keys of a table in a fixed order: numbers, then names.
+  local function sorted_keys(value)
+    local keys = {}
+    for key in pairs(value) do
+      keys[#keys + 1] = key
+    end
+    table.sort(keys, function(one, other)
+      if type(one) == type(other) and type(one) == "number" then
+        return one < other
+      end
+      return type(one) .. tostring(one) < type(other) .. tostring(other)
+    end)
+    return keys
+  end
+
+  -- Keys and values in that order. A list under check may have holes, left by its faults.
+  function checks.entries(value)
+    local keys, at = sorted_keys(value or {}), 0
+    return function()
+      at = at + 1
+      if keys[at] ~= nil then
+        return keys[at], value[keys[at]]
+      end
+    end
+  end
+
+  local function some(value)
+    return next(value) ~= nil and value or nil
+  end
+
+  -- A list whose every element passes `check`; one that Lua would cut short is a fault.
+  function checks.list(value, place, what, check)
+    if type(value) ~= "table" then
+      return expected(place, what, value)
+    end
+    local last, clean = 0, {}
+    for _, key in ipairs(sorted_keys(value)) do
+      if type(key) ~= "number" or key < 1 or key ~= math.floor(key) then
+        checks.report(text.place(place, key), ("a list has no names; expected %s"):format(what))
+      else
+        for missing = last + 1, math.min(key - 1, last + 3) do
+          checks.report(text.place(place, missing), "nothing here (an undefined value?)")
+        end
+        last = key
+        clean[key] = check(value[key], text.place(place, key))
+      end
+    end
+    return some(clean)
+  end
+
+  function checks.names(value, place)
+    return checks.list(value, place, "a list of names", checks.name)
+  end
+
+  -- { "-c", 4096 } is what people write.
+  local function argument(value, place)
+    if type(value) == "number" and value == value and math.abs(value) < largest then
+      return value == math.floor(value) and ("%d"):format(value) or ("%.14g"):format(value)
+    elseif type(value) ~= "string" then
+      return expected(place, "a string or a number", value)
+    end
+    return plain(value, place)
+  end
+
+  function checks.arguments(value, place)
+    return checks.list(value, place, 'a list such as { "-c", "4096" }', argument)
+  end
+
+  -- To Python as a list: a variable's name may hold a dot, which python-lua-helper
+  -- cannot tell from a path.
+  function checks.env(value, place)
+    if type(value) ~= "table" then
+      return expected(place, 'a table such as { NAME = "value" }', value)
+    end
+    local clean = {}
+    for _, name in ipairs(sorted_keys(value)) do
+      local where = text.place(place, name)
+      if type(name) ~= "string" or name == "" or name:find("[=%c]") or not text.is_utf8(name) then
+        checks.report(where, 'not a variable\'s name; expected { NAME = "value" }')
+      else
+        clean[#clean + 1] = { name = name, value = argument(value[name], where) }
+      end
+    end
+    return some(clean)
+  end
+
+  -- A record as schema.lua describes it under `title`.
+  function checks.record(value, place, title)
+    if type(value) ~= "table" then
+      return expected(place, "a table", value)
+    end
+    local known, is_known, clean = {}, {}, {}
+    for _, entry in ipairs(schema[title]) do
+      local key = entry[1]
+      known[#known + 1], is_known[key] = key, true
+      if value[key] ~= nil then
+        clean[key] = checks[entry[2]](value[key], text.place(place, key))
+      elseif entry.required then
+        checks.report(text.place(place, key), "missing")
+      end
+    end
+    for _, key in ipairs(sorted_keys(value)) do
+      if not is_known[key] then
+        checks.unknown(key, place, known)
+      end
+    end
+    return clean
+  end
+
+  function checks.unknown(key, place, known)
+    local elsewhere = ""
+    for _, title in ipairs({ "tokenization", "variant", "model", "server" }) do
+      for _, entry in ipairs(schema[title]) do
+        if entry[1] == key then
+          elsewhere = (" (known in a %s table)"):format(title)
+        end
+      end
+    end
+    local hint = type(key) == "string" and suggestion(key, known) or ""
+    checks.report(text.place(place, key), "unknown key" .. elsewhere .. hint)
+  end
+
+  function checks.tokenization(value, place)
+    local clean = checks.record(value, place, "tokenization")
+    return clean and some(clean)
+  end
+
+  local function variant(value, place)
+    local clean = checks.record(value, place, "variant")
+    if clean and value.binary == nil then
+      clean.binary = checks.binary(loader.extra[1], place .. ".binary")
+    end
+    return clean
+  end
+
+  function checks.variants(value, place)
+    local clean = checks.list(value, place, "a list of variants", variant)
+    if type(value) == "table" and next(value) == nil then
+      checks.report(place, "expected at least one variant")
+    end
+    return clean
+  end
+
+  checks.suggestion = suggestion
+  checks.address = address
+  checks.text_tools = text
+  return checks
+end

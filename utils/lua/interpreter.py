@@ -1,0 +1,45 @@
+# ruff: noqa: INP001, T201 - a command-line program
+"""Just enough of the ``lua`` command for python-lua-helper, on the Lua inside lupa.
+
+``-v`` prints the version; otherwise the first argument is a script, the others its ``arg``.
+Run as a program by ``lua51`` beside this file; it imports nothing of the gateway.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from lupa.lua54 import LuaError, LuaRuntime
+
+
+def run(script: str, arguments: list[str]) -> int:
+    """The script has run; the exit status is that of ``lua``: 0, or 1 after an error."""
+    # Text stays bytes, as in Lua itself: a path or a value need not be UTF-8.
+    lua = LuaRuntime(encoding=None, register_eval=False, register_builtins=False)
+    names = lua.globals()
+    names[b"python"] = None
+    names[b"arg"] = lua.table()
+    for index, argument in enumerate([script, *arguments]):
+        names[b"arg"][index] = os.fsencode(argument)
+    try:
+        names[b"dofile"](os.fsencode(script))
+    except LuaError as error:
+        print(f"lua: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def main(argv: list[str]) -> int:
+    """What ``lua`` does with these arguments is done; the result is its exit status."""
+    if argv[1:] == ["-v"]:
+        print("Lua 5.4.0 (lupa)")
+        return 0
+    if len(argv) < 2:  # noqa: PLR2004 - the program and its script
+        print("usage: lua51 -v | SCRIPT [ARGUMENTS]", file=sys.stderr)
+        return 2
+    return run(argv[1], argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

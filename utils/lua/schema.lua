@@ -1,0 +1,58 @@
+-- Every key of a configuration: its name and the check in checks.lua that its value must
+-- pass. Defaults are not here but in utils/settings.py and models/spec.py, which own them.
+
+local schema = {}
+
+schema.server = {
+  { "listen_v4", "listen_v4" },
+  { "listen_v6", "listen_v6" },
+  { "health_check_timeout", "seconds" },
+  { "engine_startup_timeout", "seconds" },
+  { "engine_idle_timeout", "seconds" },
+  { "engine_stop_timeout", "seconds" },
+  { "shutdown_timeout", "seconds" },
+  { "keepalive_interval", "seconds" },
+  { "max_request_bytes", "positive" },
+  { "max_queue", "positive" },
+  { "shrink_after", "delay" },
+  { "shrink_requests", "positive" },
+  { "default_model", "name" },
+  { "log_level", "log_level" },
+  { "state_dir", "text" },
+}
+
+schema.model = {
+  { "name", "name", required = true },
+  { "aliases", "names" },
+  { "engine", "engine" },
+  { "connect", "connect" },
+  { "tokenization", "tokenization" },
+  { "variants", "variants", required = true },
+  { "health_check_timeout", "seconds" },
+  { "engine_startup_timeout", "seconds" },
+  { "engine_idle_timeout", "seconds" },
+  { "engine_stop_timeout", "seconds" },
+}
+
+schema.tokenization = {
+  { "binary", "binary" },
+  { "extra_args", "arguments" },
+  { "extra_tokens_per_message", "amount" },
+  { "extra_tokens_per_request", "amount" },
+  { "extra_tokens_per_image", "amount" },
+  { "default_max_tokens", "positive" },
+}
+
+schema.variant = {
+  { "binary", "binary" },
+  { "args", "arguments" },
+  { "context", "positive", required = true },
+  { "env", "env" },
+  { "parallel", "positive" },
+  { "health_check_timeout", "seconds" },
+  { "engine_startup_timeout", "seconds" },
+  { "engine_idle_timeout", "seconds" },
+  { "engine_stop_timeout", "seconds" },
+}
+
+return schema

@@ -1,0 +1,62 @@
+"""The ``server`` table as a frozen value, every default in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from utils.tables import ServerTable
+
+LISTEN_V4 = "127.0.0.1:7777"
+LISTEN_V6 = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address to listen on; ``host`` without brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Settings of the whole gateway. Times are seconds, sizes are bytes."""
+
+    listen: tuple[Endpoint, ...] = (Endpoint("127.0.0.1", 7777),)
+    health_check_timeout: float = 5.0
+    engine_startup_timeout: float = 300.0
+    engine_idle_timeout: float = 900.0
+    engine_stop_timeout: float = 10.0
+    shutdown_timeout: float = 30.0
+    keepalive_interval: float = 5.0
+    max_request_bytes: int = 64 * 1024 * 1024
+    max_queue: int = 64
+    shrink_after: float = 300.0
+    shrink_requests: int = 4
+    default_model: str | None = None
+    log_level: str = "info"
+    state_dir: str | None = None
+
+
+def endpoint(text: str) -> Endpoint:
+    """The address written as ``host:port`` or ``[host]:port``."""
+    host, _, port = text.rpartition(":")
+    return Endpoint(host.removeprefix("[").removesuffix("]"), int(port))
+
+
+def server_settings(table: ServerTable) -> ServerSettings:
+    """The settings of a checked ``server`` table; what it leaves out keeps its default."""
+    given: dict[str, Any] = {**table}
+    listen = (given.pop("listen_v4", LISTEN_V4), given.pop("listen_v6", LISTEN_V6))
+    # Lua writes 5.0 as 5; a time is a float all the same.
+    for field in fields(ServerSettings):
+        if field.name in given and isinstance(field.default, float):
+            given[field.name] = float(given[field.name])
+    return ServerSettings(
+        listen=tuple(endpoint(text) for text in listen if text != "none"), **given
+    )

@@ -1,0 +1,85 @@
+"""What a configuration is once it left Lua: plain tables, checked, their defaults not yet applied.
+
+``post.lua`` vouches for these types; the keys are those of ``utils/lua/schema.lua``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypedDict
+
+
+class TimeoutsTable(TypedDict, total=False):
+    """The waits that may stand in a variant, its model or the server."""
+
+    health_check_timeout: float
+    engine_startup_timeout: float
+    engine_idle_timeout: float
+    engine_stop_timeout: float
+
+
+class ServerTable(TimeoutsTable, total=False):
+    """The ``server`` table."""
+
+    listen_v4: str
+    listen_v6: str
+    shutdown_timeout: float
+    keepalive_interval: float
+    max_request_bytes: int
+    max_queue: int
+    shrink_after: float
+    shrink_requests: int
+    default_model: str
+    log_level: str
+    state_dir: str
+
+
+class TokenizationTable(TypedDict, total=False):
+    """A model's ``tokenization`` table."""
+
+    binary: str
+    extra_args: list[str]
+    extra_tokens_per_message: int
+    extra_tokens_per_request: int
+    extra_tokens_per_image: int
+    default_max_tokens: int
+
+
+class EnvTable(TypedDict):
+    """One environment variable of a variant."""
+
+    name: str
+    value: str
+
+
+class _VariantRequired(TypedDict):
+    binary: str
+    context: int
+
+
+class VariantTable(_VariantRequired, TimeoutsTable, total=False):
+    """One element of a model's ``variants``."""
+
+    args: list[str]
+    env: list[EnvTable]
+    parallel: int
+
+
+class _ModelRequired(TypedDict):
+    name: str
+    variants: list[VariantTable]
+
+
+class ModelTable(_ModelRequired, TimeoutsTable, total=False):
+    """One element of ``models``."""
+
+    aliases: list[str]
+    engine: str
+    connect: str
+    tokenization: TokenizationTable
+
+
+class Tables(NamedTuple):
+    """All of a configuration."""
+
+    server: ServerTable
+    models: list[ModelTable]
