@@ -1,0 +1,77 @@
+"""Prompt sizes that are known already, found by what the prompt begins with.
+
+A conversation grows at its end. Each exact count is kept under the digest of
+the messages it covers, so the next turn only has to size what is new. Pure; a
+bounded dictionary whose oldest unused entry goes first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from models.request import RequestFacts
+    from models.spec import TokenizationSpec
+
+_KEPT = 4096
+_TOOL_PROSE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The longest known beginning of a prompt: its tokens, and how many segments it covers."""
+
+    tokens: int = 0
+    segments: int = 0
+
+
+class CountCache:
+    """Counts by model and prompt prefix."""
+
+    def __init__(self, kept: int = _KEPT) -> None:
+        self._kept = kept
+        self._counts: OrderedDict[tuple[str, bytes], int] = OrderedDict()
+
+    def known(self, model: str, facts: RequestFacts) -> Known:
+        """The longest prefix of the request that was counted before; Known() when none was."""
+        for covered in range(len(facts.segments), 0, -1):
+            key = (model, facts.segments[covered - 1].digest)
+            if (tokens := self._counts.get(key)) is not None:
+                self._counts.move_to_end(key)
+                return Known(tokens, covered)
+        return Known()
+
+    def learn(self, model: str, facts: RequestFacts, tokens: int) -> None:
+        """The whole request has ``tokens`` prompt tokens."""
+        if not facts.segments:
+            return
+        self._counts[model, facts.segments[-1].digest] = tokens
+        if len(self._counts) > self._kept:
+            self._counts.popitem(last=False)
+
+
+def allowance(facts: RequestFacts, spec: TokenizationSpec, known: Known) -> int:
+    """Tokens that templates and media add beyond the texts themselves, for what is not known."""
+    new = facts.segments[known.segments :]
+    messages = len(new) - (known.segments == 0) if new else 0
+    media = sum(segment.media for segment in new)
+    once = 0
+    if known.segments == 0:
+        once = spec.extra_tokens_per_request
+        # With tools, templates also print how to call them.
+        once += _TOOL_PROSE if facts.segments and facts.segments[0].text else 0
+    return once + messages * spec.extra_tokens_per_message + media * spec.extra_tokens_per_image
+
+
+def byte_bound(facts: RequestFacts, spec: TokenizationSpec, known: Known) -> int:
+    """A number of prompt tokens that the request cannot exceed; needs no tokenizer.
+
+    Every token of a byte-level or byte-fallback vocabulary stands for at least one byte.
+    """
+    if facts.prompts or facts.prompt_ids:
+        longest = max((len(text.encode()) for text in facts.prompts), default=0)
+        return max(longest, facts.prompt_ids) + spec.extra_tokens_per_request
+    new = sum(segment.size for segment in facts.segments[known.segments :])
+    return known.tokens + new + allowance(facts, spec, known)

@@ -1,0 +1,77 @@
+"""Which variant a request needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from utils.errors import ContextLengthExceeded
+
+if TYPE_CHECKING:
+    from models.request import RequestFacts
+    from models.sizing import PromptSize, Sizer
+    from models.spec import ModelSpec, VariantSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The smallest variant that suffices, and the size it was chosen for."""
+
+    model: ModelSpec
+    minimum: VariantSpec
+    size: PromptSize
+    output: int
+
+
+class RunningVariants(Protocol):
+    """Knows which variant of a model runs now."""
+
+    def running(self, model: ModelSpec) -> VariantSpec | None:
+        """The variant whose engine is starting or ready, or None."""
+
+
+def choose(model: ModelSpec, prompt: int, output: int) -> VariantSpec:
+    """The smallest variant that holds prompt and output, else the largest."""
+    return model.smallest_holding(prompt + output) or model.largest
+
+
+def choose_larger(
+    model: ModelSpec, refused: VariantSpec, prompt: int, output: int
+) -> VariantSpec | None:
+    """The variant to try after an engine refused a prompt of ``prompt`` tokens, or None.
+
+    It is larger than the one that refused, whatever that one's configuration claims.
+    """
+    larger = [v for v in model.variants if v.context > refused.context and v.context > prompt]
+    return next((v for v in larger if v.context >= prompt + output), larger[-1] if larger else None)
+
+
+class ModelSelector:
+    """Sizes a request and chooses its variant."""
+
+    def __init__(self, sizer: Sizer, engines: RunningVariants) -> None:
+        self._sizer = sizer
+        self._engines = engines
+
+    async def select(self, model: ModelSpec, facts: RequestFacts) -> Selection:
+        """The variant for the request; ContextLengthExceeded when certainly none holds it."""
+        output = facts.max_output
+        if output is None:
+            output = model.tokenization.default_max_tokens
+        # A prompt must leave room for one token at least, or the engine refuses it.
+        output = max(1, output)
+        running = self._engines.running(model)
+
+        def clear(size: PromptSize) -> bool:
+            if running is not None and running.context >= size.tokens + output:
+                return True
+            return choose(model, size.tokens, output) is choose(model, size.at_least, output)
+
+        size = await self._sizer.size(model, facts, clear)
+        if size.at_least >= model.largest.context:
+            raise ContextLengthExceeded(model.name, size.at_least, model.largest.context)
+        return Selection(model, choose(model, size.tokens, output), size, output)
+
+    def learn(self, model: ModelSpec, facts: RequestFacts, tokens: int) -> None:
+        """An engine reported the request's exact prompt size; the next turn starts from it."""
+        self._sizer.learn(model, facts, tokens)

@@ -1,0 +1,113 @@
+"""How many tokens a prompt has, asked of whoever can tell at the least cost.
+
+The counters themselves live where processes and HTTP are known; this file only
+holds their order: a bound that needs nobody, the running engine, the standalone
+tokenizer, and the bound again when all are silent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from models.counts import CountCache, Known, allowance, byte_bound
+from utils.errors import CountUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from models.request import RequestFacts
+    from models.spec import ModelSpec
+
+
+class Source(Enum):
+    """Who counted."""
+
+    BOUND = "bound"
+    CACHE = "cache"
+    ENGINE = "engine"
+    TOKENIZER = "tokenizer"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSize:
+    """A prompt's tokens. ``at_least`` is certain; ``tokens`` is enough, and equal when exact."""
+
+    tokens: int
+    at_least: int
+    source: Source
+
+    @property
+    def exact(self) -> bool:
+        """Whether the number is the engine's own."""
+        return self.tokens == self.at_least
+
+
+class TokenCounter(Protocol):
+    """Counts a request's prompt exactly, on the engine that runs its model."""
+
+    async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
+        """The prompt's tokens, template and all; None when no engine of the model can tell."""
+
+
+class TextCounter(Protocol):
+    """Counts bare text, without an engine."""
+
+    async def count_text(self, model: ModelSpec, text: str) -> int:
+        """The tokens of ``text``; CountUnavailable when there is no tokenizer or it failed."""
+        ...
+
+
+class Sizer:
+    """Sizes prompts; remembers what it learnt."""
+
+    def __init__(self, engines: TokenCounter, tokenizer: TextCounter) -> None:
+        self._engines = engines
+        self._tokenizer = tokenizer
+        self._cache = CountCache()
+        self._texts = CountCache()
+
+    async def size(
+        self, model: ModelSpec, facts: RequestFacts, clear: Callable[[PromptSize], bool]
+    ) -> PromptSize:
+        """The prompt's size, from the first source whose answer is ``clear``, else the best."""
+        known = self._cache.known(model.name, facts)
+        bound = byte_bound(facts, model.tokenization, known)
+        if known.segments and known.segments == len(facts.segments):
+            return PromptSize(known.tokens, known.tokens, Source.CACHE)
+        guess = PromptSize(bound, 1, Source.BOUND)
+        if clear(guess):
+            return guess
+        exact = await self._engines.count(model, facts)
+        if exact is not None:
+            self._cache.learn(model.name, facts, exact)
+            return PromptSize(exact, exact, Source.ENGINE)
+        try:
+            return await self._standalone(model, facts)
+        except CountUnavailable:
+            return guess
+
+    def learn(self, model: ModelSpec, facts: RequestFacts, tokens: int) -> None:
+        """An engine reported ``tokens`` prompt tokens for this request."""
+        self._cache.learn(model.name, facts, tokens)
+
+    async def _standalone(self, model: ModelSpec, facts: RequestFacts) -> PromptSize:
+        if facts.prompts or facts.prompt_ids:
+            counts = [await self._tokenizer.count_text(model, text) for text in facts.prompts]
+            most = max([*counts, facts.prompt_ids])
+            return PromptSize(
+                most + model.tokenization.extra_tokens_per_request, most, Source.TOKENIZER
+            )
+        known = self._texts.known(model.name, facts)
+        new = "\n".join(segment.text for segment in facts.segments[known.segments :])
+        fresh = await self._tokenizer.count_text(model, new) if new else 0
+        # Only texts are remembered, so that the allowance is added once, for the whole.
+        texts = known.tokens + fresh
+        self._texts.learn(model.name, facts, texts)
+        # Joining texts moves token borders a little; templates may leave tools out entirely.
+        certain = texts - 2 * len(facts.segments)
+        at_least = max(1, certain) if all(s.verbatim for s in facts.segments) else 1
+        return PromptSize(
+            texts + allowance(facts, model.tokenization, Known()), at_least, Source.TOKENIZER
+        )
