@@ -1,0 +1,1 @@
+"""What runs models: engines as processes, their life and their queue."""
