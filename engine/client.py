@@ -1,0 +1,146 @@
+"""Talking HTTP to one running engine. aiohttp's exceptions end here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from utils.errors import CountUnavailable, EngineBroke, EngineUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from types import TracebackType
+
+    from models.request import RequestFacts
+
+# llama-server closes an idle connection after 5 s; ours must not be the one that is surprised.
+_KEEPALIVE = 3.0
+_LARGEST_ERROR = 64 * 1024
+_FIRST_ERROR = 400
+
+
+class UpstreamResponse:
+    """An engine's answer that has begun: its status, headers and first bytes are here.
+
+    ``first`` is the first chunk of the body; of an error answer, all of it up to 64 KiB.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers = response.headers
+        self.first = b""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the engine answered with an error status."""
+        return self.status >= _FIRST_ERROR
+
+    def close(self) -> None:
+        """A body that is not read to its end is aborted, so that the engine stops generating."""
+        self._response.close()
+
+    async def begin(self) -> None:
+        """``first`` is filled; EngineBroke when the engine ended before it.
+
+        An engine's own keep-alive comments are no beginning yet: a crash after them can
+        still be retried, and the gateway sends comments of its own.
+        """
+        self.first = await self._read()
+        while self.first.startswith(b":"):
+            self.first = self.first.partition(b"\n\n")[2] or await self._read()
+        while self.failed and len(self.first) < _LARGEST_ERROR and (more := await self._read()):
+            self.first += more
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes; EngineBroke when it ends before its end."""
+        chunk = self.first
+        while chunk:
+            yield chunk
+            chunk = await self._read()
+
+    async def _read(self) -> bytes:
+        try:
+            return await self._response.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineBroke(f"The engine broke off its response: {_say(error)}") from error
+
+
+class EngineClient:
+    """A connection pool to one run of one engine; a new run gets a new client."""
+
+    def __init__(self, url: str, *, probe_timeout: float, headers: Mapping[str, str]) -> None:
+        self.url = url
+        self._headers = dict(headers)
+        self._probe_timeout = aiohttp.ClientTimeout(total=probe_timeout)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def forward(self, path: str, headers: Mapping[str, str], body: bytes) -> UpstreamResponse:
+        """The engine has begun to answer; EngineUnreachable or EngineBroke when it has not."""
+        url = URL(self.url + path, encoded=True)
+        try:
+            response = await self._open().post(url, data=body, headers=headers)
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineUnreachable(f"The engine gave no answer: {_say(error)}") from error
+        upstream = UpstreamResponse(response)
+        try:
+            await upstream.begin()
+        except BaseException:
+            upstream.close()
+            raise
+        return upstream
+
+    async def healthy(self) -> bool:
+        """Whether the engine says it is ready; False for anything else, a time-out too."""
+        raise NotImplementedError
+
+    async def count(self, facts: RequestFacts) -> int:
+        """The exact number of prompt tokens; CountUnavailable when the engine cannot tell."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Every connection to the engine is closed."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _ask(self, path: str, payload: bytes | None = None) -> tuple[int, Any]:
+        """Status and decoded JSON of a small exchange of our own; CountUnavailable on failure."""
+        session = self._open()
+        headers = self._headers | {"Content-Type": "application/json"}
+        method = "GET" if payload is None else "POST"
+        try:
+            async with session.request(
+                method, self.url + path, data=payload, headers=headers, timeout=self._probe_timeout
+            ) as response:
+                raw = await response.read()
+                return response.status, orjson.loads(raw or b"null")
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            raise CountUnavailable(_say(error)) from error
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
+                auto_decompress=False,
+                skip_auto_headers=("User-Agent", "Accept-Encoding"),
+            )
+        return self._session
+
+
+def _say(error: BaseException) -> str:
+    return str(error) or type(error).__name__

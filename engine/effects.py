@@ -1,0 +1,137 @@
+"""What the scheduler hears and what it wants done.
+
+Every event and effect names the request or the engine run it belongs to by a
+ticket, a number that is never used twice. A completion that arrives late finds
+no owner for its ticket and changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from models.spec import VariantSpec
+    from utils.errors import GatewayError
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A request asks for an engine of at least ``minimum``'s context.
+
+    Requests that arrive later have larger numbers.
+    """
+
+    request: int
+    minimum: VariantSpec
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A request has ended, failed or lost its client: it holds nothing and waits for nothing."""
+
+    request: int
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A request gives its engine back for another try and keeps its turn."""
+
+    request: int
+    minimum: VariantSpec
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReady:
+    """A started engine answers."""
+
+    engine: int
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineUnhealthy:
+    """An engine lives but must not: too slow to start, or deaf. ``error`` goes to who waits."""
+
+    engine: int
+    error: GatewayError
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineExited:
+    """An engine's process is gone and reaped. ``reason`` is for a person."""
+
+    engine: int
+    reason: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The time asked for by ``WakeAt`` has come."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Take no more requests; stop each engine once its requests have ended."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Stop every engine now, whatever it is doing."""
+
+    now: float
+
+
+Event = (
+    Arrived | Left | Returned | EngineReady | EngineUnhealthy | EngineExited | Tick | Drain | Halt
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StartEngine:
+    """Spawn the variant; its reports carry the ticket ``engine``."""
+
+    engine: int
+    variant: VariantSpec
+
+
+@dataclass(frozen=True, slots=True)
+class StopEngine:
+    """Take the engine through its stop ladder and report EngineExited."""
+
+    engine: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The request may use the engine until it has Left or Returned."""
+
+    request: int
+    engine: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The request is told ``error`` and is forgotten."""
+
+    request: int
+    error: GatewayError
+
+
+@dataclass(frozen=True, slots=True)
+class WakeAt:
+    """Send a Tick at ``when``; it replaces an earlier wish."""
+
+    when: float
+
+
+Effect = StartEngine | StopEngine | Grant | Refuse | WakeAt

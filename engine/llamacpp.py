@@ -1,0 +1,136 @@
+"""What is particular to llama-server: its command line, its readiness, its token counting."""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from engine.client import EngineClient
+from engine.spawner import Launch
+from models.request import Kind, RequestFacts
+from utils.errors import CountUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from models.spec import VariantSpec
+
+_OK = 200
+_LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+_TEMPLATE_FIELDS = ("messages", "tools", "tool_choice", "chat_template_kwargs", "response_format")
+
+
+def argument(args: Sequence[str], *names: str) -> str | None:
+    """The value of the last of ``names`` in ``args``, or None; llama-server takes the last too."""
+    found = [value for name, value in pairwise(args) if name in names]
+    return found[-1] if found else None
+
+
+def engine_url(variant: VariantSpec, connect: str | None) -> str | None:
+    """Where the variant will listen if its configuration says so; None: a free port is needed."""
+    if connect is not None:
+        return connect.rstrip("/")
+    port = argument(variant.args, "--port") or variant.env.get("LLAMA_ARG_PORT")
+    if port is None:
+        return None
+    host = argument(variant.args, "--host") or variant.env.get("LLAMA_ARG_HOST") or "127.0.0.1"
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - read from the user's line, not bound to
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def library_environment(environ: Mapping[str, str], binary: str) -> dict[str, str]:
+    """``environ`` with the binary's folder first in the library search paths.
+
+    Releases of llama.cpp keep their shared libraries beside the executable.
+    """
+    env = dict(environ)
+    for name in _LIBRARY_PATHS:
+        env[name] = os.pathsep.join(filter(None, (str(Path(binary).parent), env.get(name))))
+    return env
+
+
+def build_launch(variant: VariantSpec, url: str, environ: Mapping[str, str]) -> Launch:
+    """The variant's command line and environment; only what the user left out is added."""
+    args = list(variant.args)
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    for names, variable, value in (
+        (("--host",), "LLAMA_ARG_HOST", host.strip("[]")),
+        (("--port",), "LLAMA_ARG_PORT", port),
+        (("-a", "--alias"), "LLAMA_ARG_ALIAS", variant.model),
+    ):
+        if not any(name in args for name in names) and variable not in variant.env:
+            args += [names[-1], value]
+    env = library_environment(dict(environ) | dict(variant.env), variant.binary)
+    return Launch(variant.label, (variant.binary, *args), env, url)
+
+
+def api_key(variant: VariantSpec) -> str | None:
+    """The key the engine will ask for, from its own arguments; the first of several."""
+    key = argument(variant.args, "--api-key") or variant.env.get("LLAMA_API_KEY")
+    return key.split(",")[0] if key else None
+
+
+class LlamaCppEngine(EngineClient):
+    """A running llama-server.
+
+    Endpoints as in llama.cpp's ``tools/server/README.md``; ``…/input_tokens`` exists since
+    late 2025, so servers without it are asked for the rendered template and its tokens.
+    """
+
+    def __init__(self, variant: VariantSpec, url: str) -> None:
+        key = api_key(variant)
+        super().__init__(
+            url,
+            probe_timeout=variant.timeouts.health_check,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+        )
+        self._has_input_tokens = True
+
+    async def healthy(self) -> bool:
+        """Whether ``GET /health`` answers 200; it is 503 while the model loads."""
+        try:
+            status, _ = await self._ask("/health")
+        except CountUnavailable:
+            return False
+        return status == _OK
+
+    async def count(self, facts: RequestFacts) -> int:
+        """The prompt's exact tokens, template and tools included; CountUnavailable otherwise."""
+        if facts.kind is Kind.COMPLETION:
+            return max([await self._tokenize(text) for text in facts.prompts] + [facts.prompt_ids])
+        if self._has_input_tokens:
+            status, answer = await self._ask("/v1/chat/completions/input_tokens", facts.body)
+            if status == _OK:
+                return _integer(answer, "input_tokens")
+            # 404: an older server. Anything else is about this request: it cannot be counted.
+            if status != 404:  # noqa: PLR2004 - HTTP's own number
+                raise CountUnavailable(f"input_tokens answered {status}")
+            self._has_input_tokens = False
+        request = orjson.loads(facts.body)
+        wanted = {name: request[name] for name in _TEMPLATE_FIELDS if name in request}
+        status, answer = await self._ask("/apply-template", orjson.dumps(wanted))
+        if status != _OK or not isinstance(answer, dict) or "prompt" not in answer:
+            raise CountUnavailable(f"apply-template answered {status}")
+        return await self._tokenize(answer["prompt"])
+
+    async def _tokenize(self, text: str) -> int:
+        payload = {"content": text, "add_special": True, "parse_special": True}
+        status, answer = await self._ask("/tokenize", orjson.dumps(payload))
+        if status != _OK or not isinstance(answer, dict):
+            raise CountUnavailable(f"tokenize answered {status}")
+        tokens = answer.get("tokens")
+        if not isinstance(tokens, list):
+            raise CountUnavailable("tokenize answered without tokens")
+        return len(tokens)
+
+
+def _integer(answer: Any, name: str) -> int:  # noqa: ANN401 - decoded JSON
+    value = answer.get(name) if isinstance(answer, dict) else None
+    if not isinstance(value, int):
+        raise CountUnavailable(f"the engine's answer has no {name}")
+    return value

@@ -1,0 +1,249 @@
+"""``EngineManager``: the one owner of engines and of the queue before them.
+
+Everything that happens comes in through ``_feed``, goes to the scheduler, and its
+effects are performed here, in order, without an await between: nothing can change
+between a decision and its act. Engine tasks belong to the manager; a client that
+leaves only takes its own place away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections import deque
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from engine import effects as fx
+from engine.lifecycle import State
+from engine.llamacpp import LlamaCppEngine, build_launch, engine_url
+from engine.orphans import OWNER_VARIABLE, OrphanRegistry
+from engine.ports import free_port
+from engine.process import EngineProcess
+from engine.scheduler import EngineRecord, Policy, Scheduler
+from utils.errors import CountUnavailable
+from utils.logger import get_logger
+from utils.tasks import TaskOwner
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from engine.client import EngineClient
+    from models.catalog import Catalog
+    from models.request import RequestFacts
+    from models.spec import ModelSpec, VariantSpec
+    from utils.clock import Clock, Timer
+
+_log = get_logger("manager")
+# A connection that breaks because the engine died is seen before its exit is.
+_EXIT_NOTICE = 1.0
+
+
+@dataclass(slots=True)
+class Lease:
+    """A request's hold on an engine, and what it cost to get it, in seconds."""
+
+    request: int
+    minimum: VariantSpec
+    arrived: float
+    engine: EngineProcess = field(init=False)
+    variant: VariantSpec = field(init=False)
+    queued: float = 0.0
+    loading: float = 0.0
+
+    @property
+    def client(self) -> EngineClient:
+        """The way to the engine."""
+        return self.engine.client
+
+
+class EngineManager:
+    """Starts, restarts and stops engines, and hands out leases on them."""
+
+    def __init__(
+        self, catalog: Catalog, policy: Policy, clock: Clock, registry: OrphanRegistry
+    ) -> None:
+        self._models = {model.name: model for model in catalog.models}
+        variants = [variant for model in catalog.models for variant in model.variants]
+        self._scheduler = Scheduler(variants, policy)
+        self._clock = clock
+        self._registry = registry
+        self._tasks = TaskOwner("engines")
+        self._processes: dict[int, EngineProcess] = {}
+        self._leases: dict[int, tuple[Lease, asyncio.Future[None]]] = {}
+        self._inbox: deque[fx.Event] = deque()
+        self._feeding = False
+        self._timer: Timer | None = None
+        self._requests = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    # -- leases ----------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def lease(self, minimum: VariantSpec) -> AsyncIterator[Lease]:
+        """Inside the block the request holds an engine that serves ``minimum``.
+
+        Waits in the queue and for the engine's start. Raises QueueFull, ShuttingDown,
+        EngineStartFailed or EngineStartTimeout. The place is given up on every way out.
+        """
+        self._requests += 1
+        lease = Lease(self._requests, minimum, self._clock.now())
+        try:
+            await self._wait(lease, fx.Arrived(lease.request, minimum, lease.arrived))
+            yield lease
+        finally:
+            self._leases.pop(lease.request, None)
+            self._feed(fx.Left(lease.request, self._clock.now()))
+
+    async def again(self, lease: Lease, minimum: VariantSpec) -> None:
+        """The lease holds an engine for ``minimum`` instead, without losing its turn.
+
+        For the move to a larger variant, and for another try after the engine failed:
+        then its exit is awaited first, lest the dead engine be granted again.
+        """
+        if minimum is lease.minimum:
+            await lease.engine.gone(_EXIT_NOTICE)
+        lease.minimum = minimum
+        now = self._clock.now()
+        lease.arrived = now
+        await self._wait(lease, fx.Returned(lease.request, minimum, now))
+
+    async def _wait(self, lease: Lease, event: fx.Event) -> None:
+        granted = asyncio.get_running_loop().create_future()
+        self._leases[lease.request] = (lease, granted)
+        self._feed(event)
+        await granted
+        waited = self._clock.now() - lease.arrived
+        ready_at = lease.engine.ready_at or 0.0
+        load = max(0.0, min(waited, ready_at - max(lease.engine.started_at, lease.arrived)))
+        lease.loading += load
+        lease.queued += waited - load
+
+    # -- what others may see ---------------------------------------------------------
+
+    def records(self) -> tuple[EngineRecord, ...]:
+        """The scheduler's view of every variant."""
+        return self._scheduler.records
+
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return len(self._scheduler.waiting)
+
+    def running(self, model: ModelSpec) -> VariantSpec | None:
+        """The variant of the model whose engine is starting or ready, or None."""
+        record = self._scheduler.live()
+        if record is None or record.variant.model != model.name:
+            return None
+        return record.variant if record.state in (State.STARTING, State.READY) else None
+
+    async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
+        """The prompt's exact size by the model's ready engine; None when there is none."""
+        record = self._scheduler.live()
+        if record is None or record.variant.model != model.name or record.state is not State.READY:
+            return None
+        try:
+            return await self._processes[record.ticket].client.count(facts)
+        except CountUnavailable as error:
+            _log.debug("%s did not count: %s", record.variant.label, error)
+            return None
+
+    # -- shutdown --------------------------------------------------------------------
+
+    async def drain(self, seconds: float) -> None:
+        """No engine is left: requests in flight had ``seconds`` to end, waiting ones were refused.
+
+        Safe to cancel: call ``halt`` afterwards.
+        """
+        self._feed(fx.Drain(self._clock.now()))
+        try:
+            async with asyncio.timeout(seconds):
+                await self._quiet.wait()
+        except TimeoutError:
+            _log.warning("requests still run after shutdown_timeout (%g s)", seconds)
+            self._feed(fx.Halt(self._clock.now()))
+            await self._quiet.wait()
+
+    async def halt(self) -> None:
+        """Every engine is killed and reaped, at once."""
+        self._feed(fx.Halt(self._clock.now()))
+        for process in self._processes.values():
+            process.kill()
+        await self._quiet.wait()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # -- the loop of events and effects ----------------------------------------------
+
+    def _feed(self, event: fx.Event) -> None:
+        self._inbox.append(event)
+        if self._feeding:
+            return
+        self._feeding = True
+        try:
+            while self._inbox:
+                for effect in self._scheduler.handle(self._inbox.popleft()):
+                    self._perform(effect)
+        finally:
+            self._feeding = False
+
+    def _perform(self, effect: fx.Effect) -> None:
+        match effect:
+            case fx.StartEngine():
+                self._start(effect)
+            case fx.StopEngine():
+                if (process := self._processes.get(effect.engine)) is not None:
+                    process.stop()
+            case fx.Grant():
+                lease, granted = self._leases[effect.request]
+                lease.engine = self._processes[effect.engine]
+                lease.variant = self._variant_of(effect.engine)
+                _settle(granted, lambda: granted.set_result(None))
+            case fx.Refuse():
+                _, granted = self._leases[effect.request]
+                _settle(granted, lambda: granted.set_exception(effect.error))
+            case fx.WakeAt():
+                if self._timer is not None:
+                    self._timer.cancel()
+                self._timer = self._clock.call_at(effect.when, self._tick)
+
+    def _start(self, effect: fx.StartEngine) -> None:
+        variant = effect.variant
+        model = self._models[variant.model]
+        url = engine_url(variant, model.connect) or f"http://127.0.0.1:{free_port()}"
+        launch = build_launch(variant, url, os.environ)
+        ours = {OWNER_VARIABLE: self._registry.owner, "LLM_GATEWAY_PYTHON": sys.executable}
+        launch = replace(launch, env={**launch.env, **ours})
+        process = EngineProcess(
+            effect.engine,
+            launch,
+            LlamaCppEngine(variant, url),
+            variant.timeouts,
+            self._report,
+            self._clock,
+            self._registry,
+        )
+        self._processes[effect.engine] = process
+        self._quiet.clear()
+        self._tasks.spawn(process.run(), variant.label)
+
+    def _report(self, event: fx.Event) -> None:
+        if isinstance(event, fx.EngineExited):
+            self._processes.pop(event.engine, None)
+            if not self._processes:
+                self._quiet.set()
+        self._feed(event)
+
+    def _tick(self) -> None:
+        self._feed(fx.Tick(self._clock.now()))
+
+    def _variant_of(self, ticket: int) -> VariantSpec:
+        return next(r.variant for r in self._scheduler.records if r.ticket == ticket)
+
+
+def _settle(granted: asyncio.Future[None], settle: Callable[[], None]) -> None:
+    # Already done means its client has just left; Left follows and gives the place back.
+    if not granted.done():
+        settle()

@@ -1,0 +1,157 @@
+"""Engines that a killed gateway left behind are found and ended at the next start.
+
+Each gateway keeps one file in ``state_dir``, named after its own pid and start time, with
+the engines it started. A file whose gateway lives is never touched. An engine is ended only
+when pid, start time and command line are the recorded ones, so a reused pid is safe; what
+else runs in its process group goes with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+import orjson
+import psutil
+
+from utils.logger import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_log = get_logger("orphans")
+_CLOCK_SLACK = 0.05
+
+
+# Set in each engine's environment, and so inherited by all that it starts.
+OWNER_VARIABLE = "LLM_GATEWAY_OWNER"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells a process from another that got its number later.
+
+    ``argv`` is how its command line must end: scripts and ``setpriv`` exec the real engine
+    and change only the front.
+    """
+
+    pid: int
+    started: float
+    argv: tuple[str, ...]
+
+    @classmethod
+    def of(cls, pid: int) -> Identity | None:
+        """The identity of a living process, or None."""
+        try:
+            process = psutil.Process(pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return None
+            return cls(pid, process.create_time(), tuple(process.cmdline()))
+        except psutil.Error:
+            return None
+
+    def is_alive(self) -> bool:
+        """Whether this very process still runs."""
+        now = Identity.of(self.pid)
+        return (
+            now is not None
+            and abs(self.started - now.started) < _CLOCK_SLACK
+            and now.argv[len(now.argv) - len(self.argv) :] == self.argv
+        )
+
+
+class OrphanRegistry:
+    """The file of this gateway, and the sweep of those that others left."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._engines: dict[int, Identity] = {}
+        me = Identity.of(os.getpid())
+        self._me = me or Identity(os.getpid(), 0.0, ())
+        self.owner = f"{self._me.pid}-{self._me.started:.2f}"
+        self._file = folder / f"engines-{self.owner}.json"
+
+    def add(self, pid: int, args: tuple[str, ...]) -> None:
+        """The engine is recorded; a disk that fails is logged, not fatal."""
+        if (identity := Identity.of(pid)) is not None:
+            self._engines[pid] = replace(identity, argv=args)
+            self._save()
+
+    def remove(self, pid: int) -> None:
+        """The engine is reaped; nothing of it is recorded any more."""
+        if self._engines.pop(pid, None) is not None:
+            self._save()
+
+    def sweep(self) -> int:
+        """Engines of dead gateways are killed, their files removed; how many were killed."""
+        killed = 0
+        for file in self._files():
+            try:
+                record = orjson.loads(file.read_bytes())
+                owner = _identity(record["gateway"])
+                engines = [_identity(entry) for entry in record["engines"]]
+            except (OSError, ValueError, KeyError, TypeError):
+                _log.warning("dropped the unreadable file %s", file)
+                file.unlink(missing_ok=True)
+                continue
+            if owner.is_alive():
+                continue
+            tag = file.stem.removeprefix("engines-")
+            killed += sum(_kill(engine, tag) for engine in engines)
+            file.unlink(missing_ok=True)
+        return killed
+
+    def _files(self) -> Iterator[Path]:
+        return (file for file in self._folder.glob("engines-*.json") if file != self._file)
+
+    def _save(self) -> None:
+        try:
+            if not self._engines:
+                self._file.unlink(missing_ok=True)
+                return
+            self._folder.mkdir(parents=True, exist_ok=True)
+            record = {
+                "gateway": asdict(self._me),
+                "engines": [asdict(engine) for engine in self._engines.values()],
+            }
+            part = self._file.with_suffix(".part")
+            part.write_bytes(orjson.dumps(record))
+            part.replace(self._file)
+        except OSError as error:
+            _log.warning("state_dir %s cannot be written: %s", self._folder, error)
+
+
+def _identity(entry: dict[str, object]) -> Identity:
+    pid, started, argv = entry["pid"], entry["started"], entry["argv"]
+    if not (isinstance(pid, int) and isinstance(started, float) and isinstance(argv, list)):
+        raise TypeError("not an identity")
+    return Identity(pid, started, tuple(map(str, argv)))
+
+
+def _kill(engine: Identity, owner: str) -> bool:
+    """The engine's group is killed if the leader, or a member it left, is certainly ours."""
+    if not engine.is_alive() and not _left_by(engine.pid, owner):
+        return False
+    _log.warning("ending engine %d that a killed gateway left behind", engine.pid)
+    with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):
+        if sys.platform == "win32":
+            psutil.Process(engine.pid).kill()
+        else:
+            os.killpg(engine.pid, signal.SIGKILL)
+    return True
+
+
+def _left_by(group: int, owner: str) -> bool:
+    """Whether the leaderless process group still holds a process that carries our mark."""
+    if sys.platform == "win32" or psutil.pid_exists(group):
+        return False
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):
+            if os.getpgid(process.pid) == group:
+                return process.environ().get(OWNER_VARIABLE) == owner
+    return False

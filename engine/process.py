@@ -1,0 +1,191 @@
+"""One run of one engine: spawn → probe → watch → stop ladder.
+
+An ``EngineProcess`` acts and reports; it decides nothing about other engines and
+knows no requests. It reports EngineReady at most once and EngineExited exactly
+once, as its last act, when the process is reaped and its group is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from engine import effects as fx
+from engine.logtail import LogTail, last_meaningful
+from engine.ports import port_holder
+from engine.spawner import Child, Launch, spawn
+from utils.errors import EngineStartTimeout
+from utils.logger import get_logger
+from utils.tasks import TaskOwner, first_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.client import EngineClient
+    from engine.orphans import OrphanRegistry
+    from models.spec import Timeouts
+    from utils.clock import Clock
+
+_log = get_logger("engine")
+
+# Probes start dense, since small models load in no time, and thin out with the waiting time.
+FIRST_PROBE = 0.01
+SLOWEST_PROBE = 0.1
+_PROBE_SHARE = 0.04
+_OUTPUT_GRACE = 0.2
+
+
+def probe_interval(elapsed: float) -> float:
+    """Seconds until the next readiness probe, ``elapsed`` seconds after the spawn."""
+    return min(SLOWEST_PROBE, max(FIRST_PROBE, elapsed * _PROBE_SHARE))
+
+
+class EngineProcess:
+    """The process behind one ticket."""
+
+    def __init__(
+        self,
+        ticket: int,
+        launch: Launch,
+        client: EngineClient,
+        timeouts: Timeouts,
+        report: Callable[[fx.Event], None],
+        clock: Clock,
+        registry: OrphanRegistry,
+    ) -> None:
+        self.ticket = ticket
+        self.client = client
+        self.label = launch.label
+        self.tail = LogTail()
+        self.pid: int | None = None
+        self.started_at = clock.now()
+        self.ready_at: float | None = None
+        self._launch = launch
+        self._timeouts = timeouts
+        self._report = report
+        self._clock = clock
+        self._registry = registry
+        self._child: Child | None = None
+        self._stop = asyncio.Event()
+        self._gone = asyncio.Event()
+        self._stirred = asyncio.Event()
+
+    def stop(self) -> None:
+        """The stop ladder begins; EngineExited follows. Harmless when called again."""
+        self._stop.set()
+
+    async def gone(self, within: float) -> bool:
+        """Whether the process is gone, waiting ``within`` seconds for it."""
+        return await _happens(self._gone, within)
+
+    def kill(self) -> None:
+        """The process group gets SIGKILL now; EngineExited follows once it is reaped."""
+        self._stop.set()
+        if self._child is not None:
+            self._child.kill()
+
+    async def run(self) -> None:
+        """Return once the engine is gone, however it ended; also when cancelled."""
+        reason = "it was stopped"
+        try:
+            reason = await self._run()
+        finally:
+            await self.client.close()
+            self._gone.set()
+            self._report(fx.EngineExited(self.ticket, reason, self._clock.now()))
+
+    async def _run(self) -> str:
+        if (holder := port_holder(self._launch.url)) is not None:
+            return holder
+        try:
+            child = await spawn(self._launch)
+        except OSError as error:
+            return f"{self._launch.argv[0]} could not be run: {error.strerror or error}"
+        self.pid = child.pid
+        self._child = child
+        _log.info("%s started, pid %d, %s", self.label, child.pid, self._launch.url)
+        tasks = TaskOwner(self.label)
+        output = tasks.spawn(self._read_output(child), "output")
+        exited = tasks.spawn(child.wait(), "wait")
+        try:
+            self._registry.add(child.pid, self._launch.argv[1:])
+            await self._live(tasks, exited)
+        finally:
+            # Shielded by order: nothing below gives up before the child is reaped.
+            status = await self._end(child, exited)
+            await first_of(output, timeout=_OUTPUT_GRACE)
+            child.close()
+            await tasks.cancel()
+            self._registry.remove(child.pid)
+        if self._stop.is_set():
+            _log.info("%s stopped, %s", self.label, _describe(status))
+            return _describe(status)
+        said = last_meaningful(self.tail)
+        reason = f"{_describe(status)}{': ' + said if said else ''}"
+        _log.warning("%s ended by itself, %s", self.label, reason)
+        return reason
+
+    async def _live(self, tasks: TaskOwner, exited: asyncio.Task[int]) -> None:
+        """Return when the engine has exited or must be stopped."""
+        stop = tasks.spawn(self._stop.wait(), "stop")
+        ready = tasks.spawn(self._become_ready(), "probe")
+        if not await first_of(exited, stop, ready, timeout=self._timeouts.startup):
+            seconds = self._timeouts.startup
+            error = EngineStartTimeout(
+                f"The engine {self.label} was not ready within engine_startup_timeout"
+                f" ({seconds:g} s). Last line of its log: {last_meaningful(self.tail) or 'none'}"
+            )
+            self._report(fx.EngineUnhealthy(self.ticket, error, self._clock.now()))
+        elif ready.done() and not exited.done() and not stop.done():
+            ready.result()
+            self.ready_at = self._clock.now()
+            _log.info("%s ready after %.2f s", self.label, self.ready_at - self.started_at)
+            self._report(fx.EngineReady(self.ticket, self.ready_at))
+        ready.cancel()
+        await first_of(exited, stop)
+
+    async def _become_ready(self) -> None:
+        while not await self.client.healthy():
+            interval = probe_interval(self._clock.now() - self.started_at)
+            await self._clock.sleep(FIRST_PROBE)
+            self._stirred.clear()
+            # An engine that has just become ready says so; the next probe need not wait.
+            await _happens(self._stirred, interval - FIRST_PROBE)
+
+    async def _read_output(self, child: Child) -> None:
+        log = get_logger(f"engine.{self.label}")
+        async for line in child.lines():
+            self.tail.append(line)
+            self._stirred.set()
+            log.info("%s", line)
+
+    async def _end(self, child: Child, exited: asyncio.Task[int]) -> int:
+        """SIGTERM, wait, SIGKILL, reap; then what is left of the group."""
+        if not exited.done():
+            child.terminate()
+            if not await _within(exited, self._timeouts.stop):
+                _log.warning("%s ignored SIGTERM for %g s", self.label, self._timeouts.stop)
+        child.kill()
+        while not exited.done():
+            await _within(exited, None)
+        return exited.result()
+
+
+async def _happens(event: asyncio.Event, within: float) -> bool:
+    try:
+        async with asyncio.timeout(within):
+            return await event.wait()
+    except TimeoutError:
+        return False
+
+
+async def _within(task: asyncio.Task[int], limit: float | None) -> bool:
+    """Whether the task ends within ``limit`` seconds; a cancellation only ends the waiting."""
+    try:
+        return await first_of(task, timeout=limit)
+    except asyncio.CancelledError:
+        return task.done()
+
+
+def _describe(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"exit status {status}"

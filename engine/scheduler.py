@@ -1,0 +1,322 @@
+"""Who gets an engine, and which engine lives. Pure: events in, effects out.
+
+Rules, in the order in which they are applied:
+
+1.  One engine lives at a time. The next starts only after the last one's exit.
+2.  Requests are served in the order of their arrival; one that returns for
+    another try keeps its turn. At most ``max_queue`` wait.
+3.  A running engine serves every request of its model that fits its context,
+    ``parallel`` of them at once; a request that it cannot serve waits until
+    those have ended, and then the engine makes room.
+4.  A start nobody waits for any more goes on while no other is wanted: the
+    engine is warm for the next request, and its idle time unloads it.
+5.  A failed start is told to all who waited for it. Until its back-off is over
+    the same answer is given at once; no failure is final.
+6.  An idle engine is unloaded after its idle time. Before that it is replaced
+    by a smaller variant when the last ``shrink_requests`` requests would all
+    have fit one and ``shrink_after`` seconds have passed without any.
+7.  While draining, whoever waits is refused, and engines stop as soon as their
+    requests have ended.
+
+Time comes inside the events; nothing here reads a clock, awaits or logs.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from engine import effects as fx
+from engine.lifecycle import Event, State, advance
+from engine.restart import delay_after, gives_up
+from utils.errors import EngineStartFailed, GatewayError, QueueFull, ShuttingDown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from models.spec import VariantSpec
+
+_CLOSING = "The gateway is shutting down."
+
+
+@dataclass(slots=True)
+class EngineRecord:
+    """What the scheduler knows of one variant's engine."""
+
+    variant: VariantSpec
+    state: State = State.STOPPED
+    ticket: int = 0
+    active: set[int] = field(default_factory=set)
+    idle_since: float = 0.0
+    failures: int = 0
+    retry_at: float = 0.0
+    reason: str = ""
+    needs: deque[int] = field(default_factory=deque)
+
+    def serves(self, minimum: VariantSpec) -> bool:
+        """Whether this variant can take a request that needs ``minimum``."""
+        return self.variant.model == minimum.model and self.variant.context >= minimum.context
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The numbers behind the rules; times in seconds."""
+
+    max_queue: int = 64
+    shrink_after: float = 300.0
+    shrink_requests: int = 4
+
+
+class Scheduler:
+    """Turns each event into effects. The only owner of engine states."""
+
+    def __init__(self, variants: Iterable[VariantSpec], policy: Policy) -> None:
+        self._policy = policy
+        self._records = {(v.model, v.context): EngineRecord(v) for v in variants}
+        self._by_ticket: dict[int, EngineRecord] = {}
+        self._queue: dict[int, VariantSpec] = {}
+        self._holds: dict[int, tuple[EngineRecord, int]] = {}
+        self._successor: EngineRecord | None = None
+        self._draining = False
+        self._tickets = 0
+        self._pace = 1.0
+        self._granted_at: dict[int, float] = {}
+
+    # -- what others may see ---------------------------------------------------------
+
+    @property
+    def records(self) -> tuple[EngineRecord, ...]:
+        """Every variant's record, in the order of the configuration."""
+        return tuple(self._records.values())
+
+    @property
+    def waiting(self) -> tuple[int, ...]:
+        """The requests in the queue, the next one first."""
+        return tuple(self._queue)
+
+    def live(self) -> EngineRecord | None:
+        """The record whose process may exist, or None."""
+        return next((r for r in self._records.values() if r.state.live), None)
+
+    # -- events ----------------------------------------------------------------------
+
+    def handle(self, event: fx.Event) -> list[fx.Effect]:
+        """The effects of ``event``, to be performed in order. Stale tickets have none."""
+        out: list[fx.Effect] = []
+        match event:
+            case fx.Arrived():
+                self._arrived(event, out)
+            case fx.Returned() | fx.Left():
+                self._given_back(event, out)
+            case fx.EngineReady():
+                self._ready(event)
+            case fx.EngineUnhealthy():
+                self._unhealthy(event, out)
+            case fx.EngineExited():
+                self._exited(event, out)
+            case fx.Drain() | fx.Halt():
+                self._drain(out, now=isinstance(event, fx.Halt))
+            case fx.Tick():
+                pass
+        self._dispatch(event.now, out)
+        if isinstance(event, fx.Arrived):
+            self._limit_queue(event.request, out)
+        return out
+
+    def _arrived(self, event: fx.Arrived, out: list[fx.Effect]) -> None:
+        if self._draining:
+            out.append(fx.Refuse(event.request, ShuttingDown(_CLOSING)))
+            return
+        self._queue[event.request] = event.minimum
+
+    def _limit_queue(self, request: int, out: list[fx.Effect]) -> None:
+        # Counted after dispatch: a request that is served at once never waited.
+        others = len(self._queue) - 1
+        if request in self._queue and others >= self._policy.max_queue:
+            wait = min(60.0, max(1.0, self._pace * others))
+            message = f"{others} requests are waiting already. Try again later."
+            self._refuse(request, QueueFull(message, wait), out)
+
+    def _given_back(self, event: fx.Returned | fx.Left, out: list[fx.Effect]) -> None:
+        self._queue.pop(event.request, None)
+        self._release(event.request, event.now, out)
+        if isinstance(event, fx.Returned):
+            # Numbers grow with arrival, and several may return in any order.
+            self._queue[event.request] = event.minimum
+            self._queue = {request: self._queue[request] for request in sorted(self._queue)}
+            if self._draining:
+                self._refuse(event.request, ShuttingDown(_CLOSING), out)
+
+    def _release(self, request: int, now: float, out: list[fx.Effect]) -> None:
+        held = self._holds.pop(request, None)
+        if held is None:
+            return
+        record, ticket = held
+        # A moving average is enough for Retry-After, which is an estimate by nature.
+        self._pace += 0.2 * ((now - self._granted_at.pop(request)) - self._pace)
+        if record.ticket != ticket:
+            return
+        record.active.discard(request)
+        record.idle_since = now
+        if record.state is State.DRAINING and not record.active:
+            self._move(record, Event.DRAINED)
+            out.append(fx.StopEngine(record.ticket))
+
+    def _ready(self, event: fx.EngineReady) -> None:
+        record = self._by_ticket.get(event.engine)
+        if record is None or record.state is not State.STARTING:
+            return
+        self._move(record, Event.HEALTHY)
+        record.failures = 0
+        record.reason = ""
+        record.idle_since = event.now
+
+    def _unhealthy(self, event: fx.EngineUnhealthy, out: list[fx.Effect]) -> None:
+        record = self._by_ticket.get(event.engine)
+        if record is None or record.state not in (State.STARTING, State.READY, State.DRAINING):
+            return
+        if record.state is State.STARTING:
+            self._refuse_waiting_for(record, event.error, out)
+        self._move(record, Event.UNHEALTHY)
+        record.reason = event.error.message
+        out.append(fx.StopEngine(record.ticket))
+
+    def _exited(self, event: fx.EngineExited, out: list[fx.Effect]) -> None:
+        record = self._by_ticket.pop(event.engine, None)
+        if record is None:
+            return
+        before = record.state
+        self._move(record, Event.EXITED)
+        record.active.clear()
+        record.needs.clear()
+        if record.state is not State.BACKOFF:
+            return
+        if before is not State.ABORTING:
+            record.reason = event.reason
+        record.failures += before in (State.STARTING, State.ABORTING)
+        record.retry_at = event.now + delay_after(record.failures)
+        if before is State.STARTING:
+            self._refuse_waiting_for(record, self._start_failed(record, event.now), out)
+        if gives_up(record.failures):
+            self._move(record, Event.GIVE_UP)
+
+    def _drain(self, out: list[fx.Effect], *, now: bool) -> None:
+        self._draining = True
+        self._successor = None
+        for request in list(self._queue):
+            self._refuse(request, ShuttingDown(_CLOSING), out)
+        record = self.live()
+        if record is None:
+            return
+        if record.state is State.READY and record.active and not now:
+            self._move(record, Event.DRAIN)
+        elif now or record.state in (State.READY, State.STARTING):
+            self._stop(record, out)
+
+    # -- decisions -------------------------------------------------------------------
+
+    def _dispatch(self, now: float, out: list[fx.Effect]) -> None:
+        while self._queue:
+            request, minimum = next(iter(self._queue.items()))
+            own = self._records[minimum.model, minimum.context]
+            record = self.live()
+            useful = record is not None and record.state in (State.STARTING, State.READY)
+            if record is not None and useful and record.serves(minimum):
+                free = record.variant.parallel - len(record.active)
+                if record.state is State.STARTING or free <= 0:
+                    return
+                self._grant(request, minimum, record, now, out)
+            elif now < own.retry_at:
+                # Refused before room is made: no engine ends for one that may not start.
+                self._refuse_waiting_for(own, self._start_failed(own, now), out)
+            elif record is None:
+                self._start(own, out)
+            else:
+                if useful and not record.active:
+                    self._stop(record, out)
+                return
+        self._rest(now, out)
+
+    def _rest(self, now: float, out: list[fx.Effect]) -> None:
+        record = self.live()
+        if record is None:
+            successor, self._successor = self._successor, None
+            if successor is not None and now >= successor.retry_at:
+                self._start(successor, out)
+            return
+        if record.state is not State.READY or record.active:
+            return
+        idle_at = record.idle_since + record.variant.timeouts.idle
+        smaller = self._smaller_than(record)
+        shrink_at = record.idle_since + self._policy.shrink_after
+        if now >= idle_at:
+            self._stop(record, out)
+        elif smaller is None or shrink_at >= idle_at:
+            out.append(fx.WakeAt(idle_at))
+        elif now >= shrink_at:
+            self._stop(record, out)
+            self._successor = smaller
+        else:
+            out.append(fx.WakeAt(shrink_at))
+
+    def _smaller_than(self, record: EngineRecord) -> EngineRecord | None:
+        asked = self._policy.shrink_requests
+        if self._policy.shrink_after <= 0 or len(record.needs) < asked:
+            return None
+        wanted = max(list(record.needs)[-asked:])
+        if wanted >= record.variant.context:
+            return None
+        return self._records[record.variant.model, wanted]
+
+    # -- acts ------------------------------------------------------------------------
+
+    def _start(self, record: EngineRecord, out: list[fx.Effect]) -> None:
+        self._move(record, Event.RETRY if record.state is State.BACKOFF else Event.START)
+        self._successor = None
+        self._tickets += 1
+        record.ticket = self._tickets
+        self._by_ticket[record.ticket] = record
+        out.append(fx.StartEngine(record.ticket, record.variant))
+
+    def _stop(self, record: EngineRecord, out: list[fx.Effect]) -> None:
+        if record.state is not State.STOPPING:
+            self._move(record, Event.STOP)
+            out.append(fx.StopEngine(record.ticket))
+
+    def _grant(
+        self,
+        request: int,
+        minimum: VariantSpec,
+        record: EngineRecord,
+        now: float,
+        out: list[fx.Effect],
+    ) -> None:
+        del self._queue[request]
+        record.active.add(request)
+        record.needs.append(minimum.context)
+        if len(record.needs) > self._policy.shrink_requests:
+            record.needs.popleft()
+        self._holds[request] = (record, record.ticket)
+        self._granted_at[request] = now
+        out.append(fx.Grant(request, record.ticket))
+
+    def _refuse(self, request: int, error: GatewayError, out: list[fx.Effect]) -> None:
+        del self._queue[request]
+        out.append(fx.Refuse(request, error))
+
+    def _refuse_waiting_for(
+        self, record: EngineRecord, error: GatewayError, out: list[fx.Effect]
+    ) -> None:
+        # A request that asked for less may still be served by its own, smaller variant.
+        for request, minimum in list(self._queue.items()):
+            if minimum == record.variant:
+                self._refuse(request, error, out)
+
+    def _start_failed(self, record: EngineRecord, now: float) -> EngineStartFailed:
+        left = max(0.0, record.retry_at - now)
+        message = f"The engine {record.variant.label} did not start: {record.reason}"
+        return EngineStartFailed(message, left)
+
+    def _move(self, record: EngineRecord, event: Event) -> None:
+        record.state = advance(record.variant.label, record.state, event)

@@ -1,0 +1,132 @@
+"""Starting a child in its own process group, reading what it prints, signalling the group.
+
+A child that outlives its parent would hold the GPU's memory with nobody to ask for it
+back. On Linux ``setpriv`` makes the kernel end it with the gateway, between fork and exec
+and so without Python code in a forked process; ``engine/orphans.py`` covers the rest.
+The kernel ties that promise to the thread that spawned, so spawning is done on the loop's
+own thread, which must be the main one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.logtail import LineSplitter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+_WINDOWS = sys.platform == "win32"
+_SETPRIV = shutil.which("setpriv") if sys.platform == "linux" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """All that is needed to start an engine: its name in logs, command line, environment, URL."""
+
+    label: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    url: str
+
+
+class Child:
+    """A running process, leader of its own group."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        output: asyncio.StreamReader,
+        close: Callable[[], None],
+    ) -> None:
+        self._process = process
+        self._output = output
+        self._close = close
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is the group's id too."""
+        return self._process.pid
+
+    async def wait(self) -> int:
+        """The child is reaped; its exit status, negative for a signal."""
+        return await self._process.wait()
+
+    def terminate(self) -> None:
+        """SIGTERM to the whole group; nothing when it is gone."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group, also what is left of it after the leader's death."""
+        self._signal(signal.SIGTERM if _WINDOWS else signal.SIGKILL)
+
+    async def lines(self) -> AsyncIterator[str]:
+        """Each line of stdout and stderr, in the order written, until both are closed."""
+        splitter = LineSplitter()
+        data = b"-"
+        while data:
+            data = await self._output.read(65536)
+            for line in splitter.feed(data):
+                yield line
+
+    def close(self) -> None:
+        """The pipe is closed, even when a grandchild still holds its other end."""
+        self._close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if _WINDOWS:
+                self._process.send_signal(number)
+            else:
+                os.killpg(self._process.pid, number)
+
+
+async def spawn(launch: Launch) -> Child:
+    """The engine's process runs. OSError when it cannot be started; nothing is left behind."""
+    if _WINDOWS:
+        return await _spawn_on_windows(launch)
+    argv = launch.argv
+    if _SETPRIV is not None:
+        argv = (_SETPRIV, "--pdeathsig", "KILL", "--", *argv)
+    # A pipe of our own: asyncio's would make wait() depend on grandchildren closing it.
+    reading, writing = os.pipe()
+    output = asyncio.StreamReader(limit=1 << 20)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(output), os.fdopen(reading, "rb", 0)
+    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=writing,
+            stderr=writing,
+            env=dict(launch.env),
+            start_new_session=True,
+        )
+    except BaseException:
+        transport.close()
+        raise
+    finally:
+        os.close(writing)
+    return Child(process, output, transport.close)
+
+
+async def _spawn_on_windows(launch: Launch) -> Child:
+    # Proactor pipes must be made by asyncio itself.
+    process = await asyncio.create_subprocess_exec(
+        *launch.argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=dict(launch.env),
+    )
+    if process.stdout is None:
+        raise OSError("the engine's output could not be read")
+    return Child(process, process.stdout, lambda: None)
