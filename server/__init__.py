@@ -1,0 +1,1 @@
+"""What clients meet: routes, requests, responses and errors over HTTP."""

@@ -1,0 +1,52 @@
+"""One line a request, when it has ended: what was asked, what was decided, what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from utils.logger import get_logger
+
+_log = get_logger("access")
+CLIENT_LEFT = 499
+
+
+@dataclass(slots=True)
+class AccessRecord:
+    """Filled in as a request proceeds; times in seconds, None where it did not get so far."""
+
+    method: str
+    path: str
+    started: float
+    status: int = CLIENT_LEFT
+    model: str | None = None
+    variant: str | None = None
+    prompt: int | None = None
+    completion: int | None = None
+    queued: float | None = None
+    loading: float | None = None
+    first: float | None = None
+    note: str = ""
+
+    def line(self, now: float) -> str:
+        """The record as ``key=value`` words; nothing of the request's contents."""
+        fields = (
+            ("model", self.model),
+            ("variant", self.variant),
+            ("prompt", self.prompt),
+            ("completion", self.completion),
+            ("queue", _seconds(self.queued)),
+            ("load", _seconds(self.loading)),
+            ("first", _seconds(self.first)),
+            ("total", _seconds(now - self.started)),
+        )
+        words = " ".join(f"{name}={'-' if value is None else value}" for name, value in fields)
+        note = f" ({self.note})" if self.note else ""
+        return f"{self.method} {self.path} {self.status} {words}{note}"
+
+    def write(self, now: float) -> None:
+        """The line is in the log."""
+        _log.info("%s", self.line(now))
+
+
+def _seconds(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3f}s"

@@ -1,0 +1,145 @@
+"""The client's side of one request: a response that begins late and is never silent.
+
+Until something is written the answer may still be any status. A streaming client that
+has waited for ``interval`` seconds gets the headers of a stream and an SSE comment, and
+from then on a failure can only be told as an event (WHATWG HTML, 9.2.6: lines that
+begin with a colon are ignored by the reader).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Self
+
+from aiohttp import web
+
+from server.errors import as_event, as_json, retry_after, shape_of
+from utils.errors import GatewayError, WrongMethod
+from utils.tasks import TaskOwner
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+_COMMENT = b": keep-alive\n\n"
+_STREAM_HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",
+}
+_OK = 200
+
+
+class Downstream:
+    """Writes one response. Leave the block before returning ``response`` to aiohttp."""
+
+    def __init__(self, request: web.Request) -> None:
+        self.response: web.StreamResponse = web.StreamResponse()
+        self.decided: dict[str, str] = {}
+        self.begun = False
+        self.relayed = False
+        self._request = request
+        self._loop = asyncio.get_running_loop()
+        self._tasks = TaskOwner("keepalive")
+        self._lock = asyncio.Lock()
+        self._timer: asyncio.TimerHandle | None = None
+        self._interval = 0.0
+        self._written_at = 0.0
+        self._between_events = True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if len(self._tasks):
+            await self._tasks.cancel()
+
+    def keep_alive(self, interval: float) -> None:
+        """From now on the client hears something within ``interval`` seconds, until the end."""
+        self._interval = interval
+        self._written_at = self._loop.time()
+        self._timer = self._loop.call_later(interval, self._beat)
+
+    async def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """Status and headers are on their way; nothing happens when a stream has begun already."""
+        async with self._lock:
+            if self.begun:
+                return
+            self.response.set_status(status)
+            self.response.headers.update(headers)
+            self.response.headers.update(self.decided)
+            if self._is_stream:
+                self.response.headers["X-Accel-Buffering"] = "no"
+            self.begun = True
+            await self.response.prepare(self._request)
+
+    async def write(self, chunk: bytes) -> None:
+        """The chunk is on its way, unchanged and unbuffered."""
+        self.relayed = True
+        self._written_at = self._loop.time()
+        self._between_events = chunk.endswith(b"\n\n")
+        await self.response.write(chunk)
+
+    async def fail(self, error: GatewayError) -> None:
+        """The client is told ``error``: as a response if there is none yet, else as an event."""
+        headers = {"Content-Type": "application/json; charset=utf-8"}
+        if (seconds := retry_after(error)) is not None:
+            headers["Retry-After"] = str(seconds)
+        if isinstance(error, WrongMethod):
+            headers["Allow"] = ", ".join(error.allowed)
+        await self.answer(shape_of(error).status, headers, as_json(error))
+
+    async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """A whole response; in a stream that has begun, an event that holds its body."""
+        if not self.begun:
+            # A response with a known body keeps the connection usable for the next request.
+            self.response = web.Response(status=status, body=body)
+            await self.begin(status, headers)
+        elif self._is_stream:
+            # The stream ends here for good; a client must not take it for complete.
+            self.response.force_close()
+            separator = b"" if self._between_events else b"\n\n"
+            await self.response.write(separator + as_event(body))
+        else:
+            # Half of a JSON body cannot be mended: cutting the connection is the honest end.
+            self._abort()
+
+    async def end(self) -> None:
+        """The response is complete."""
+        if self.begun:
+            await self.response.write_eof()
+
+    @property
+    def _is_stream(self) -> bool:
+        return self.response.headers.get("Content-Type", "").startswith("text/event-stream")
+
+    def _abort(self) -> None:
+        if (transport := self._request.transport) is not None:
+            transport.abort()
+
+    def _beat(self) -> None:
+        silent = self._loop.time() - self._written_at
+        due = self._interval - silent
+        if due <= 0:
+            due = self._interval
+            if self._between_events and not len(self._tasks):
+                self._tasks.spawn(self._comment(), "comment")
+        self._timer = self._loop.call_later(due, self._beat)
+
+    async def _comment(self) -> None:
+        self._written_at = self._loop.time()
+        try:
+            await self.begin(_OK, _STREAM_HEADERS)
+            if self._between_events and self._is_stream:
+                await self.response.write(_COMMENT)
+        except ConnectionError:
+            # The client has left; aiohttp cancels the handler for it.
+            return

@@ -1,0 +1,73 @@
+"""THE table: each failure's HTTP status, OpenAI type and code; and its two written forms."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import orjson
+
+from utils import errors
+
+
+class Shape(NamedTuple):
+    """How a failure looks to a client."""
+
+    status: int
+    type: str
+    code: str
+
+
+_INVALID = "invalid_request_error"
+_BUSY = "service_unavailable_error"
+_UPSTREAM = "upstream_error"
+
+# The first class that an error is an instance of decides, so the special precede the general.
+TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
+    (errors.RequestTooLarge, Shape(413, _INVALID, "request_too_large")),
+    (errors.ModelNotFound, Shape(404, _INVALID, "model_not_found")),
+    (errors.ContextLengthExceeded, Shape(400, _INVALID, "context_length_exceeded")),
+    (errors.BadRequest, Shape(400, _INVALID, "invalid_request")),
+    (errors.UnknownPath, Shape(404, _INVALID, "unknown_path")),
+    (errors.WrongMethod, Shape(405, _INVALID, "method_not_allowed")),
+    (errors.QueueFull, Shape(429, "rate_limit_error", "queue_full")),
+    (errors.ShuttingDown, Shape(503, _BUSY, "shutting_down")),
+    (errors.EngineStartTimeout, Shape(504, _UPSTREAM, "engine_start_timeout")),
+    (errors.EngineStartFailed, Shape(503, _UPSTREAM, "engine_start_failed")),
+    (errors.EngineUnreachable, Shape(502, _UPSTREAM, "engine_unreachable")),
+    (errors.EngineBroke, Shape(502, _UPSTREAM, "engine_broke")),
+    (errors.EngineRefused, Shape(502, _UPSTREAM, "engine_error")),
+    (errors.GatewayError, Shape(500, "server_error", "internal_error")),
+)
+
+
+def shape_of(error: errors.GatewayError) -> Shape:
+    """The row of the table that speaks for ``error``."""
+    return next(shape for kind, shape in TABLE if isinstance(error, kind))
+
+
+def retry_after(error: errors.GatewayError) -> int | None:
+    """Whole seconds for the Retry-After header, or None where waiting would not help."""
+    seconds: float | None = getattr(error, "retry_after", None)
+    if seconds is None and isinstance(error, errors.ShuttingDown):
+        return 5
+    return None if seconds is None else max(1, math.ceil(seconds))
+
+
+def as_json(error: errors.GatewayError) -> bytes:
+    """The body of an error response, as the OpenAI API shapes it."""
+    shape = shape_of(error)
+    body: dict[str, Any] = {
+        "message": error.message,
+        "type": shape.type,
+        "param": error.param,
+        "code": shape.code,
+    }
+    if isinstance(error, errors.ContextLengthExceeded):
+        body |= {"n_prompt_tokens": error.prompt_tokens, "n_ctx": error.largest}
+    return orjson.dumps({"error": body})
+
+
+def as_event(body: bytes) -> bytes:
+    """An error body as the SSE event that ends a stream which has begun already."""
+    return b"data: " + b" ".join(body.splitlines()) + b"\n\n"

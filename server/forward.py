@@ -1,0 +1,51 @@
+"""The engine's response goes to the client as it comes."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+import orjson
+
+from server.headers import to_client
+from server.usage import TAIL, Usage, usage_of
+from utils.errors import EngineRefused
+
+if TYPE_CHECKING:
+    from engine.client import UpstreamResponse
+    from server.downstream import Downstream
+
+# The counts stand in the last chunks; four hold them even when the end comes in pieces.
+_LAST_CHUNKS = 4
+_SHOWN = 200
+
+
+async def relay(upstream: UpstreamResponse, down: Downstream) -> Usage:
+    """Status, headers and every chunk have been passed on; what the answer says of its tokens.
+
+    Raises EngineBroke when the body ends early, EngineRefused when a stream that has begun
+    would have to carry an error page that is no event.
+    """
+    if upstream.failed and down.begun:
+        if not _is_error(upstream.first):
+            raise EngineRefused(f"The engine answered {upstream.status}: {_start(upstream.first)}")
+        await down.answer(upstream.status, {}, upstream.first)
+        return Usage()
+    await down.begin(upstream.status, to_client(upstream.headers))
+    last: deque[bytes] = deque(maxlen=_LAST_CHUNKS)
+    async for chunk in upstream.chunks():
+        last.append(chunk)
+        await down.write(chunk)
+    return usage_of(b"".join(last)[-TAIL:])
+
+
+def _is_error(body: bytes) -> bool:
+    """Whether the body has OpenAI's shape of an error, and so can be passed on as an event."""
+    try:
+        return isinstance(orjson.loads(body)["error"], dict)
+    except (ValueError, KeyError, TypeError, IndexError):
+        return False
+
+
+def _start(body: bytes) -> str:
+    return " ".join(body[:_SHOWN].decode("utf-8", "replace").split())

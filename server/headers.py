@@ -1,0 +1,56 @@
+"""Which headers cross the gateway, in either direction. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from multidict import CIMultiDict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# RFC 9110, 7.6.1: these belong to one connection.
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+# The body was read whole and decoded; length and encoding are set anew. No compression is
+# asked of the engine, so that chunks pass through as they come.
+_NOT_UPSTREAM = _HOP_BY_HOP | {
+    "host",
+    "content-length",
+    "content-encoding",
+    "accept-encoding",
+    "expect",
+}
+_NOT_DOWNSTREAM = _HOP_BY_HOP | {"date", "server"}
+
+
+def to_engine(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """The client's headers that the engine gets."""
+    return _without(headers, _NOT_UPSTREAM)
+
+
+def to_client(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """The engine's headers that the client gets."""
+    return _without(headers, _NOT_DOWNSTREAM)
+
+
+def _without(headers: Mapping[str, str], dropped: Iterable[str]) -> CIMultiDict[str]:
+    left_out = set(dropped)
+    # The field may come more than once.
+    for name, value in headers.items():
+        if name.lower() == "connection":
+            left_out.update(named.strip().lower() for named in value.split(","))
+    return CIMultiDict(
+        (name, value) for name, value in headers.items() if name.lower() not in left_out
+    )

@@ -1,0 +1,46 @@
+"""Token counts from the end of an engine's answer, without parsing the answer. Pure.
+
+Both forms end with them: ``usage`` of the OpenAI shape, and llama-server's
+``timings``, which a stream carries in its last chunk even when no usage was asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Enough for the last chunk of a stream or the end of a JSON answer.
+TAIL = 8192
+
+# Eighteen digits at most: Python refuses to read numbers of thousands of them.
+_PROMPT = re.compile(rb'"prompt_tokens"\s*:\s*(\d{1,18})')
+_COMPLETION = re.compile(rb'"completion_tokens"\s*:\s*(\d{1,18})')
+_CACHED = re.compile(rb'"cache_n"\s*:\s*(\d{1,18})')
+_PROCESSED = re.compile(rb'"prompt_n"\s*:\s*(\d{1,18})')
+_PREDICTED = re.compile(rb'"predicted_n"\s*:\s*(\d{1,18})')
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the engine counted them; None where its answer did not say."""
+
+    prompt: int | None = None
+    completion: int | None = None
+
+
+def usage_of(tail: bytes) -> Usage:
+    """The counts in the last bytes of an answer.
+
+    A quotation mark inside generated text is escaped, so it cannot imitate a field.
+    """
+    prompt, completion = _last(_PROMPT, tail), _last(_COMPLETION, tail)
+    if prompt is None and (processed := _last(_PROCESSED, tail)) is not None:
+        prompt = processed + (_last(_CACHED, tail) or 0)
+    if completion is None:
+        completion = _last(_PREDICTED, tail)
+    return Usage(prompt, completion)
+
+
+def _last(pattern: re.Pattern[bytes], tail: bytes) -> int | None:
+    found = pattern.findall(tail)
+    return int(found[-1]) if found else None
