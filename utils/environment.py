@@ -215,7 +215,8 @@ def main(arguments: Sequence[str], project: Path) -> int:
     try:
         Environment(project).prepare(profile)
     except subprocess.CalledProcessError as failure:
-        say(f"set-up failed: {Path(str(failure.cmd[0])).name} ended with {failure.returncode}")
+        program = Path(str(failure.cmd[0])).name
+        say(f"set-up failed: {program} ended with {failure.returncode}, see above; try again")
         return 1
     except OSError as failure:
         say(f"set-up failed: {failure}")
