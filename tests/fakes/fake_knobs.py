@@ -1,0 +1,177 @@
+"""What the fake binaries share: knobs from flags or environment, a journal, a fault counter.
+
+Must stay cheap to import (no argparse, asyncio or dataclasses): a fake starts in
+some 30 ms, and a test run starts hundreds of them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+Value = str | int | float | bool
+
+
+class Knobs:
+    """The faults a fake was asked for.
+
+    A knob NAME comes from the flag ``--fake-name VALUE`` (dashes for underscores)
+    or else from the environment variable ``FAKE_NAME``; its type is that of its
+    default. Reading a name that the table does not hold is a KeyError.
+    """
+
+    def __init__(self, defaults: dict[str, Value], flags: dict[str, str]) -> None:
+        self._values = dict(defaults)
+        given = {k[5:]: v for k, v in os.environ.items() if k.startswith("FAKE_")}
+        given |= {k.removeprefix("--fake-").replace("-", "_").upper(): v for k, v in flags.items()}
+        for name, text in given.items():
+            if name not in defaults:
+                # The variables of one fake reach the others too (the environment is
+                # inherited), so only names that no fake knows are spelling mistakes.
+                if name in ALL_NAMES:
+                    continue
+                sys.stderr.write(f"fake: unknown knob FAKE_{name}\n")
+                sys.exit(2)
+            self._values[name] = _typed(text, defaults[name])
+
+    def text(self, name: str) -> str:
+        """The knob as text; empty when it was not given."""
+        return str(self._values[name])
+
+    def number(self, name: str) -> float:
+        """The knob as a number."""
+        return float(self._values[name])
+
+    def count(self, name: str) -> int:
+        """The knob as a whole number."""
+        return int(self._values[name])
+
+    def on(self, name: str) -> bool:
+        """Whether a yes/no knob was switched on."""
+        return bool(self._values[name])
+
+
+def _typed(text: str, default: Value) -> Value:
+    if isinstance(default, bool):
+        return text not in {"", "0", "no", "false"}
+    return type(default)(text)
+
+
+def split_fake_flags(argv: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Command line → (the ``--fake-…`` flags with their values, all the rest in order)."""
+    flags: dict[str, str] = {}
+    rest: list[str] = []
+    words = iter(argv)
+    for word in words:
+        if not word.startswith("--fake-"):
+            rest.append(word)
+            continue
+        name, equals, value = word.partition("=")
+        flags[name] = value if equals else next(words, "")
+    return flags, rest
+
+
+class Journal:
+    """One JSON line an event, appended in a single write, so that lines never mix."""
+
+    def __init__(self, path: str, who: str) -> None:
+        self._who = who
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        self._fd = os.open(path, flags, 0o644) if path else -1
+
+    def write(self, event: str, **facts: object) -> None:
+        """Nothing → the line is in the file. Safe in signal handlers and in every thread."""
+        if self._fd < 0:
+            return
+        line = {"event": event, "who": self._who, "pid": os.getpid(), "t": time.time(), **facts}
+        os.write(self._fd, json.dumps(line, ensure_ascii=False).encode() + b"\n")
+
+
+class Counter:
+    """How often a fault has happened, over all incarnations of a fake.
+
+    With ``FAKE_TIMES=K`` each fault happens K times and then no more. What has
+    happened stands in ``FAKE_COUNTER_FILE``, one fault name a line; without that
+    file the count is the process's own.
+    """
+
+    def __init__(self, path: str, times: int) -> None:
+        self._path = Path(path) if path else None
+        self._times = times
+        self._own: list[str] = []
+
+    def fire(self, fault: str) -> bool:
+        """A fault is due → whether it shall happen; if so it is counted."""
+        if self._times <= 0:
+            return True
+        if self._path is None:
+            self._own.append(fault)
+            return self._own.count(fault) <= self._times
+        with self._path.open("a+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            if file.read().split().count(fault) >= self._times:
+                return False
+            file.write(fault + "\n")
+        return True
+
+
+COMMON_KNOBS: dict[str, Value] = {
+    "JOURNAL": "",  # file that receives one JSON line an event
+    "COUNTER_FILE": "",  # file in which faults are counted across incarnations
+    "TIMES": 0,  # each fault happens this often, then no more; 0 = always
+}
+
+SERVER_KNOBS: dict[str, Value] = COMMON_KNOBS | {
+    # -- start
+    "BIND_SECONDS": 0.0,  # wait before the socket listens (connection refused)
+    "NEVER_LISTEN": False,  # lives on, but never opens its port
+    "LOAD_SECONDS": 0.0,  # every endpoint answers 503 "Loading model" this long
+    "EXIT_CODE": -1,  # fault "exit": at the end of loading, exit with this code
+    "EXIT_LINE": "",  # printed on stderr before that exit
+    "LOG_LINES": 0,  # lines of noise on stderr while loading
+    "LOG_LINE_BYTES": 100,  # length of each noise line
+    "LOG_JUNK": False,  # noise holds invalid UTF-8, NUL, and ends without a newline
+    "LOG_PER_TOKEN": 0,  # noise lines with every token
+    "GRANDCHILD": "",  # "1": fork a child that sleeps; "deaf": it ignores SIGTERM as well
+    "LIFETIME_SECONDS": 300.0,  # ends by itself then: a forgotten fake never outlives a test run
+    # -- stop
+    "DEAF": False,  # ignores SIGTERM
+    "STOP_SECONDS": 0.0,  # takes this long to exit after SIGTERM
+    "IDLE_DEATH_SECONDS": -1.0,  # fault "idle-death": dies this long after it became ready
+    # -- answers
+    "REAL_CTX": 0,  # the true context, whatever -c says (0 = what -c says)
+    "PREFILL_SECONDS": 0.0,  # between the headers and the first token
+    "LATE_HEADERS": False,  # older servers: the headers wait for the end of the prefill
+    "TOKEN_DELAY": 0.0,  # between tokens
+    "DEFAULT_TOKENS": 16,  # length of an answer when the request names none
+    "PING_SECONDS": 30.0,  # ":" comment into a silent stream (0 = never)
+    "IDLE_CLOSE_SECONDS": 5.0,  # a kept-alive connection is closed after this silence
+    "COUNT_SECONDS": 0.0,  # time taken by the token counting endpoints
+    "COUNT_OFFSET": 0,  # what they answer is wrong by this much
+    "OLD": False,  # no …/input_tokens endpoints; /apply-template and /tokenize only
+    # -- faults of inference requests; AT = "request" (before any byte), "headers" (after
+    #    the response headers), or a number of tokens already sent
+    "DIE_AT": "",  # fault "die": the process ends there
+    "DIE_CODE": -9,  # how: a negative signal number, or an exit code
+    "STALL_AT": "",  # fault "stall": silence for ever, the connection stays open
+    "CLOSE_AT": "",  # fault "close": the connection is closed, the process lives
+    "ERROR_AT": "",  # fault "error": an error event in the stream, which then ends
+    "STATUS": 0,  # fault "status": this status instead of an answer …
+    "BODY": "<html><b>Oops</b> \u00e9",  # … with this body, as text/html
+    # -- /health once loaded, one step a call, over and over: ok 503 500 close hang
+    "HEALTH": "ok",
+}
+
+TOKENIZE_KNOBS: dict[str, Value] = COMMON_KNOBS | {
+    "TOKENIZE_SECONDS": 0.0,  # time it takes
+    "TOKENIZE_EXIT": 0,  # fault "tokenize-exit": exit with this code and print nothing
+    "TOKENIZE_OUTPUT": "",  # fault "tokenize-output": print this instead of the ids
+    "TOKENIZE_SKIP_STDIN": False,  # never reads its input (a writer sees a broken pipe)
+}
+
+ALL_NAMES = SERVER_KNOBS.keys() | TOKENIZE_KNOBS.keys()

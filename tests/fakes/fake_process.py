@@ -1,0 +1,180 @@
+"""The fake llama-server's life: flags, loading, signals, exits, and the faults of those."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+from fake_knobs import Counter, Journal, Knobs
+from fake_service import FOREVER, FakeService
+
+N_CTX_TRAIN = 8192
+TERM_GRACE_SECONDS = 30.0
+
+FLAG_NAMES = {
+    "-m": "model",
+    "--model": "model",
+    "-c": "ctx_size",
+    "--ctx-size": "ctx_size",
+    "-np": "n_parallel",
+    "--parallel": "n_parallel",
+    "--host": "host",
+    "--port": "port",
+    "-a": "alias",
+    "--alias": "alias",
+}
+
+
+class Flags:
+    """llama-server's own flags, as far as the fake looks at them."""
+
+    def __init__(self, argv: list[str]) -> None:
+        values = {"model": "", "ctx_size": "0", "n_parallel": "1", "host": "127.0.0.1"}
+        values |= {"port": "8080", "alias": ""}
+        for name in values:
+            values[name] = os.environ.get(f"LLAMA_ARG_{name.upper()}", values[name])
+        words = iter(argv)
+        for word in words:
+            if word in FLAG_NAMES:
+                values[FLAG_NAMES[word]] = next(words, "")
+        self.model = values["model"]
+        self.ctx = int(values["ctx_size"]) or N_CTX_TRAIN
+        self.slots = max(int(values["n_parallel"]), 1)
+        self.host = values["host"]
+        self.port = int(values["port"])
+        self.alias = values["alias"] or self.model
+
+
+class FakeProcess:
+    """The process: loading → ready → stopping, and its faults meanwhile."""
+
+    def __init__(self, flags: Flags, knobs: Knobs, journal: Journal) -> None:
+        self.flags = flags
+        self.knobs = knobs
+        self.journal = journal
+        self.loaded = False
+        self.stopping = False
+        self._counter = Counter(knobs.text("COUNTER_FILE"), knobs.count("TIMES"))
+        self._service = FakeService(self)
+
+    def run(self) -> None:
+        """Nothing → serves until a signal or a fault ends the process."""
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        # Before any thread and before the port is open: a fork copies both.
+        if self.knobs.text("GRANDCHILD"):
+            self._fork_grandchild()
+        threading.Thread(target=self._live_no_longer_than_allowed, daemon=True).start()
+        time.sleep(self.knobs.number("BIND_SECONDS"))
+        if self.knobs.on("NEVER_LISTEN"):
+            time.sleep(FOREVER)
+        listener = self._listen()
+        self.journal.write("listening", port=self.flags.port)
+        threading.Thread(target=self._load, daemon=True).start()
+        while True:
+            sock, _ = listener.accept()
+            threading.Thread(target=self._service.serve, args=(sock,), daemon=True).start()
+
+    def _listen(self) -> socket.socket:
+        try:
+            return socket.create_server((self.flags.host, self.flags.port), backlog=512)
+        except OSError:
+            where = f"hostname: {self.flags.host}, port: {self.flags.port}"
+            self._log("E", f"couldn't bind HTTP server socket, {where}")
+            self._log("E", "exiting due to HTTP server error")
+            self._exit(1)
+            raise
+
+    def _fork_grandchild(self) -> None:
+        pid = os.fork()
+        if pid:
+            self.journal.write("grandchild", child=pid)
+            return
+        deaf = self.knobs.text("GRANDCHILD") == "deaf"
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if deaf else signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        time.sleep(self.knobs.number("LIFETIME_SECONDS"))
+        os._exit(0)
+
+    def _live_no_longer_than_allowed(self) -> None:
+        time.sleep(self.knobs.number("LIFETIME_SECONDS"))
+        self._exit(99)
+
+    def _load(self) -> None:
+        self._log("I", f"loading model '{self.flags.model}'")
+        self.noise(self.knobs.count("LOG_LINES"))
+        time.sleep(self.knobs.number("LOAD_SECONDS"))
+        code = self.knobs.count("EXIT_CODE")
+        if code >= 0 and self.fault("exit"):
+            if self.knobs.text("EXIT_LINE"):
+                sys.stderr.write(self.knobs.text("EXIT_LINE") + "\n")
+                sys.stderr.flush()
+            self._exit(code)
+        self.loaded = True
+        self._log("I", "model loaded")
+        self.journal.write("ready", n_ctx=self._service.n_ctx)
+        idle_death = self.knobs.number("IDLE_DEATH_SECONDS")
+        if idle_death >= 0:
+            time.sleep(idle_death)
+            if self.fault("idle-death"):
+                self.die()
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self.journal.write("sigterm", signal=number, deaf=self.knobs.on("DEAF"))
+        if self.knobs.on("DEAF"):
+            return
+        if not self.loaded:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        if not self.stopping:
+            self.stopping = True
+            threading.Thread(target=self._stop, daemon=True).start()
+
+    def _stop(self) -> None:
+        deadline = time.monotonic() + TERM_GRACE_SECONDS
+        while self._service.busy and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(self.knobs.number("STOP_SECONDS"))
+        self._log("I", "cleaning up before exit...")
+        self._exit(0)
+
+    def _exit(self, code: int) -> None:
+        self.journal.write("exit", code=code)
+        sys.stderr.flush()
+        os._exit(code)
+
+    def die(self) -> None:
+        """Any state → the process has ended as ``DIE_CODE`` says."""
+        code = self.knobs.count("DIE_CODE")
+        self.journal.write("exit", code=code)
+        if code < 0:
+            os.kill(os.getpid(), -code)
+            time.sleep(FOREVER)
+        os._exit(code)
+
+    def fault(self, name: str) -> bool:
+        """A fault is due → whether it happens; if so it is journalled."""
+        happens = self._counter.fire(name)
+        if happens:
+            self.journal.write("fault", fault=name)
+        return happens
+
+    def _log(self, level: str, text: str) -> None:
+        sys.stderr.write(f"0.00.000.001 {level} srv  {text}\n")
+        sys.stderr.flush()
+
+    def noise(self, lines: int) -> None:
+        """Lines of noise → they are on stderr, however long that takes the reader."""
+        if not lines:
+            return
+        filler = b"noise " * (self.knobs.count("LOG_LINE_BYTES") // 6 + 1)
+        line = filler[: self.knobs.count("LOG_LINE_BYTES")] + b"\n"
+        data = line * lines
+        if self.knobs.on("LOG_JUNK"):
+            data += b"\xff\xfe\x00 \xc3 no newline follows"
+        sys.stderr.buffer.write(data)
+        sys.stderr.flush()

@@ -1,0 +1,276 @@
+"""What the fake llama-server answers: its endpoints, and the faults of an answer."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager, suppress
+
+from fake_answer import Answer
+from fake_http import ClientGoneError, Connection, Request
+from fake_text import BadBodyError, render, token_ids
+from fake_views import model_list, props, slot_list
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # without the cost of importing typing
+    import socket
+    from collections.abc import Iterator
+
+    from fake_process import FakeProcess
+
+FOREVER = 86400.0
+COUNTING = ("/v1/chat/completions/input_tokens", "/v1/messages/count_tokens")
+POST_PATHS = {
+    *COUNTING,
+    "/v1/chat/completions",
+    "/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/embeddings",
+    "/apply-template",
+    "/tokenize",
+}
+
+
+class FakeService:
+    """Requests in, answers out, on the knobs and the state of one fake process."""
+
+    def __init__(self, process: FakeProcess) -> None:
+        self._process = process
+        self._flags = process.flags
+        self._knobs = process.knobs
+        self._journal = process.journal
+        # -c is divided among the slots.
+        self.n_ctx = (self._knobs.count("REAL_CTX") or self._flags.ctx) // self._flags.slots
+        self.busy = 0
+        self._slots = threading.Semaphore(self._flags.slots)
+        self._lock = threading.Lock()
+        self._ids = 0
+        self._health_calls = 0
+
+    def serve(self, sock: socket.socket) -> None:
+        """A fresh connection → all its requests answered, and it is closed."""
+        connection = Connection(sock, self._knobs.number("IDLE_CLOSE_SECONDS"))
+        # A client may leave anywhere; what that means was journalled where it matters.
+        with suppress(ClientGoneError):
+            while connection.open and (request := connection.read()) is not None:
+                self._answer(connection, request)
+        connection.close()
+
+    def _answer(self, connection: Connection, request: Request) -> None:
+        with self._lock:
+            self._ids += 1
+            number = self._ids
+        self._journal_request(number, request)
+        key = (request.method.replace("HEAD", "GET"), request.path)
+        if not self._process.loaded:
+            body = {"message": "Loading model", "type": "unavailable_error", "code": 503}
+            connection.respond_json(503, {"error": body})
+        elif key == ("GET", "/health"):
+            self._health(connection)
+        elif key[0] == "GET" and key[1] in {"/v1/models", "/models"}:
+            connection.respond_json(200, model_list(self._flags.alias, self.n_ctx))
+        elif key == ("GET", "/props"):
+            connection.respond_json(200, props(self._flags, self.n_ctx))
+        elif key == ("GET", "/slots"):
+            connection.respond_json(200, slot_list(self._flags.slots, self.n_ctx, self.busy))
+        elif key[0] == "POST":
+            self._post(connection, request, number)
+        else:
+            self._not_found(connection)
+
+    def _journal_request(self, number: int, request: Request) -> None:
+        digest = ""
+        if request.body:
+            # Imported late: it would take a fifth of the start.
+            import hashlib  # noqa: PLC0415
+
+            digest = hashlib.sha256(request.body).hexdigest()
+        self._journal.write(
+            "request",
+            id=number,
+            method=request.method,
+            path=request.path,
+            bytes=len(request.body),
+            sha256=digest,
+            headers=request.headers,
+        )
+
+    def _not_found(self, connection: Connection) -> None:
+        body = {"message": "File Not Found", "type": "not_found_error", "code": 404}
+        connection.respond_json(404, {"error": body})
+
+    def _health(self, connection: Connection) -> None:
+        steps = self._knobs.text("HEALTH").replace(",", " ").split() or ["ok"]
+        with self._lock:
+            step = steps[self._health_calls % len(steps)]
+            self._health_calls += 1
+        if step == "ok":
+            connection.respond_json(200, {"status": "ok"})
+        elif step == "close":
+            connection.open = False
+        elif step == "hang":
+            connection.wait(FOREVER)
+        else:
+            body = {"message": "flapping", "type": "unavailable_error", "code": int(step)}
+            connection.respond_json(int(step), {"error": body})
+
+    def _post(self, connection: Connection, request: Request, number: int) -> None:
+        path = request.path
+        old = self._knobs.on("OLD")
+        if path not in POST_PATHS or (old and path in COUNTING):
+            self._not_found(connection)
+            return
+        try:
+            body = self._object(request.body)
+            if path.endswith("/completions"):
+                answer = Answer(body, self._flags.alias, chat="/chat/" in path)
+                self._infer(connection, answer, number)
+            elif path.endswith("/embeddings"):
+                message = "This server does not support embeddings. Start it with `--embeddings`"
+                detail = {"code": 501, "message": message, "type": "not_supported_error"}
+                connection.respond_json(501, {"error": detail})
+            elif path == "/apply-template":
+                connection.respond_json(200, {"prompt": render(body)})
+            else:
+                self._count(connection, path, body)
+        except (BadBodyError, ValueError, RecursionError) as error:
+            detail = {"code": 400, "message": str(error), "type": "invalid_request_error"}
+            connection.respond_json(400, {"error": detail})
+
+    @staticmethod
+    def _object(data: bytes) -> dict[str, object]:
+        body = json.loads(data)
+        if not isinstance(body, dict):
+            raise BadBodyError("[json.exception.type_error.304] cannot use at() with this type")
+        return body
+
+    def _count(self, connection: Connection, path: str, body: dict[str, object]) -> None:
+        connection.wait(self._knobs.number("COUNT_SECONDS"))
+        offset = self._knobs.count("COUNT_OFFSET")
+        counted: dict[str, object]
+        if path == "/tokenize":
+            ids = token_ids(str(body.get("content", "")))
+            counted = {"tokens": (ids + [0] * offset)[: max(len(ids) + offset, 0)]}
+        else:
+            counted = {"input_tokens": len(token_ids(render(body))) + offset}
+            if path == COUNTING[0]:
+                counted["object"] = "response.input_tokens"
+        connection.respond_json(200, counted)
+
+    # -- inference
+
+    def _infer(self, connection: Connection, answer: Answer, number: int) -> None:
+        sent = 0
+        try:
+            if self._at("request", connection):
+                return
+            if self._knobs.count("STATUS") and self._process.fault("status"):
+                page = self._knobs.text("BODY").encode("latin-1", "replace")
+                connection.respond(self._knobs.count("STATUS"), page, "text/html")
+                self._journal.write("finished", id=number, status=self._knobs.count("STATUS"))
+                return
+            with self._slot(connection):
+                if answer.prompt_tokens >= self.n_ctx:
+                    connection.respond_json(400, answer.refusal(self.n_ctx))
+                    self._journal.write("finished", id=number, status=400)
+                    return
+                answer.plan(self.n_ctx, self._knobs.count("DEFAULT_TOKENS"))
+                for sent in self._tokens(connection, answer, number):  # noqa: B007
+                    pass
+        except ClientGoneError:
+            self._journal.write("aborted", id=number, tokens=sent)
+            raise
+
+    @contextmanager
+    def _slot(self, connection: Connection) -> Iterator[None]:
+        """Waiting, first come first served but for luck → one slot is taken, then given back."""
+        while not self._slots.acquire(timeout=0.01):
+            connection.wait(0)
+        with self._lock:
+            self.busy += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.busy -= 1
+            self._slots.release()
+
+    def _tokens(self, connection: Connection, answer: Answer, number: int) -> Iterator[int]:
+        """A slot is taken → the answer is sent; yields the number of tokens sent so far."""
+        if not self._open(connection, answer):
+            return
+        if self._at("0", connection):
+            return
+        for index in range(answer.tokens):
+            if index:
+                self._pause(connection, self._knobs.number("TOKEN_DELAY"), ping=answer.stream)
+            self._process.noise(self._knobs.count("LOG_PER_TOKEN"))
+            if answer.stream:
+                connection.chunk(answer.event(index))
+            if index == 0:
+                self._journal.write("first_byte", id=number)
+            yield index + 1
+            # Before anything looks whether the client is still there: a fault that is due
+            # happens to this request, not to the next.
+            if self._at(str(index + 1), connection):
+                return
+        if answer.stream:
+            connection.chunk(answer.last_events())
+            connection.chunk("data: [DONE]\n\n")
+            connection.end_stream()
+        else:
+            connection.respond_json(200, answer.whole())
+        self._journal.write("finished", id=number, status=200, tokens=answer.tokens)
+
+    def _open(self, connection: Connection, answer: Answer) -> bool:
+        """A slot is taken → headers sent (of a stream) and prefill done; false ends the answer."""
+        prefill = self._knobs.number("PREFILL_SECONDS")
+        late = self._knobs.on("LATE_HEADERS")
+        if not answer.stream or late:
+            self._pause(connection, prefill, ping=False)
+        if not answer.stream:
+            return True
+        connection.start_stream()
+        if self._at("headers", connection):
+            return False
+        if not late:
+            self._pause(connection, prefill, ping=True)
+        return True
+
+    def _pause(self, connection: Connection, seconds: float, *, ping: bool) -> None:
+        """Now → *seconds* later, or never when the process is asked to stop meanwhile."""
+        interval = self._knobs.number("PING_SECONDS") if ping else 0.0
+        left = seconds
+        next_ping = interval
+        while True:
+            step = min(left, 0.02)
+            connection.wait(step)
+            left -= step
+            if self._process.stopping:
+                left = FOREVER
+            if left <= 0:
+                return
+            next_ping -= step
+            if interval and next_ping <= 0:
+                next_ping = interval
+                connection.chunk(":\n\n")
+
+    def _at(self, moment: str, connection: Connection) -> bool:
+        """A moment of an answer is reached → its fault has happened; true ends the answer."""
+        if self._knobs.text("DIE_AT") == moment and self._process.fault("die"):
+            self._process.die()
+        if self._knobs.text("STALL_AT") == moment and self._process.fault("stall"):
+            connection.wait(FOREVER)
+        if self._knobs.text("CLOSE_AT") == moment and self._process.fault("close"):
+            connection.open = False
+            return True
+        if self._knobs.text("ERROR_AT") == moment and self._process.fault("error"):
+            detail = {"code": 500, "message": "fake failure", "type": "server_error"}
+            if not connection.streaming:
+                connection.respond_json(500, {"error": detail})
+            else:
+                connection.chunk(f"data: {json.dumps({'error': detail})}\n\n")
+                connection.end_stream()
+            return True
+        return False

@@ -1,0 +1,116 @@
+"""How the fakes count and answer: the rules that tests may rely on.
+
+Tokens are whitespace-separated words. The chat template gives every message four
+words more than its text has (``<|im_start|> role … <|im_end|> <|sep|>``), and puts
+tool definitions, as JSON, in front. So a request's prompt tokens are the words of
+all contents + 4 a message + the words of its tools. An image counts 64 tokens.
+
+The answer to a request is ``echo.0 echo.1 echo.2 …``, one token each, where *echo*
+is the first word of the last user message (or of the prompt): an answer that went
+to the wrong client can be told from its every token.
+"""
+
+from __future__ import annotations
+
+import json
+from zlib import crc32
+
+IMAGE_TOKENS = 64
+VOCABULARY = 49152
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|> {{ message['role'] }} "
+    "{{ message['content'] }} <|im_end|> <|sep|>\n{% endfor %}"
+)
+
+
+class BadBodyError(Exception):
+    """The body is not a request; the message is the one that the real server gives."""
+
+
+def token_ids(text: str) -> list[int]:
+    """Text → one id for each of its words; equal words have equal ids."""
+    return [crc32(word.encode("utf-8", "surrogatepass")) % VOCABULARY for word in text.split()]
+
+
+def render(body: dict[str, object]) -> str:
+    """Chat request → the prompt that its template makes of it."""
+    messages = body.get("messages")
+    if messages is None:
+        raise BadBodyError("'messages' is required")
+    if not isinstance(messages, list):
+        raise BadBodyError("Expected 'messages' to be an array")
+    tools = body.get("tools")
+    head = json.dumps(tools, ensure_ascii=False) + "\n" if tools else ""
+    return head + "".join(_render_message(message) for message in messages)
+
+
+def _render_message(message: object) -> str:
+    if not isinstance(message, dict):
+        raise BadBodyError("Expected 'messages' to be an array of objects")
+    text = content_text(message.get("content"))
+    if message.get("tool_calls"):
+        text += " " + json.dumps(message["tool_calls"], ensure_ascii=False)
+    return f"<|im_start|> {message.get('role', 'user')} {text} <|im_end|> <|sep|>\n"
+
+
+def content_text(content: object) -> str:
+    """A message's content, a string or a list of parts → its text."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise BadBodyError("Expected 'content' to be a string or an array")
+    texts: list[str] = []
+    for part in content:
+        if isinstance(part, dict) and part.get("type") == "text":
+            texts.append(str(part.get("text", "")))
+        else:
+            texts.append("<|image|> " * IMAGE_TOKENS)
+    return " ".join(texts)
+
+
+def completion_prompt(body: dict[str, object]) -> str:
+    """Text completion request → its prompt; token ids count one word each."""
+    prompt = body.get("prompt")
+    if prompt is None:
+        raise BadBodyError("[json.exception.out_of_range.403] key 'prompt' not found")
+    if isinstance(prompt, list):
+        return " ".join(str(item) for item in prompt)
+    return str(prompt)
+
+
+def echo_word(body: dict[str, object]) -> str:
+    """Request → the word that marks its answer; ``w`` where it has no text."""
+    text = ""
+    messages = body.get("messages")
+    if isinstance(messages, list):
+        for message in messages:
+            if isinstance(message, dict) and message.get("role") == "user":
+                text = content_text(message.get("content"))
+    elif body.get("prompt") is not None:
+        text = completion_prompt(body)
+    words = text.split(maxsplit=1)
+    return words[0][:40] if words else "w"
+
+
+def answer_token(echo: str, index: int) -> str:
+    """The answer's token number *index*; joined they are the answer's text."""
+    return f"{' ' if index else ''}{echo}.{index}"
+
+
+def requested_tokens(body: dict[str, object]) -> int | None:
+    """Request → how many tokens it wants at most; None when it does not say."""
+    for name in ("n_predict", "max_tokens", "max_completion_tokens"):
+        value = body.get(name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            kind = "string" if isinstance(value, str) else type(value).__name__
+            reason = f"[json.exception.type_error.302] type must be number, but is {kind}"
+            raise BadBodyError(f"Field '{name}': {reason}")
+        if value >= 0:
+            # The real one makes a token before it looks at the limit.
+            return max(int(value), 1)
+    return None

@@ -1,0 +1,47 @@
+"""A llama-server for fault tests: its wire format without a model, its failures on request.
+
+Takes llama-server's flags (-m -c -np --host --port --alias and their LLAMA_ARG_*
+variables; others are ignored) and faults as knobs, see SERVER_KNOBS in
+fake_knobs.py. Counting and answering rules: fake_text.py.
+
+Journal events: start, grandchild, listening, ready, request, first_byte, finished,
+aborted, fault, sigterm, exit. A request keeps its ``id`` through its events.
+
+Modelled on b11434, down to what surprises there: a stream's headers are sent as soon
+as the prompt has a slot, before any prefill; SIGTERM while loading kills by signal;
+SIGTERM during an answer stops the tokens but not the process, until the client
+leaves or 30 seconds pass.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from fake_knobs import SERVER_KNOBS, Journal, Knobs, split_fake_flags
+from fake_process import FakeProcess, Flags
+
+
+def main(argv: list[str]) -> None:
+    """Command line → a fake server that serves until it is ended."""
+    fake_flags, own = split_fake_flags(argv)
+    if "--version" in own:
+        sys.stderr.write("version: 0.6.0-fake (build 0, commit unknown)\n")
+        return
+    knobs = Knobs(SERVER_KNOBS, fake_flags)
+    journal = Journal(knobs.text("JOURNAL"), "llama-server")
+    wanted = ("FAKE_", "LLAMA_", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+    journal.write(
+        "start",
+        argv=argv,
+        env={k: v for k, v in os.environ.items() if k.startswith(wanted)},
+        ppid=os.getppid(),
+        pgid=os.getpgid(0),
+        cwd=str(Path.cwd()),
+    )
+    FakeProcess(Flags(own), knobs, journal).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
