@@ -11,7 +11,7 @@ from yarl import URL
 from utils.errors import CountUnavailable, EngineBroke, EngineUnreachable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from types import TracebackType
 
     from models.request import RequestFacts
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _KEEPALIVE = 3.0
 _LARGEST_ERROR = 64 * 1024
 _FIRST_ERROR = 400
+_ENDED = "the engine has ended"
 
 
 class UpstreamResponse:
@@ -28,8 +29,11 @@ class UpstreamResponse:
     ``first`` is the first chunk of the body; of an error answer, all of it up to 64 KiB.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, forget: Callable[[UpstreamResponse], None]
+    ) -> None:
         self._response = response
+        self._forget = forget
         self.status = response.status
         self.headers = response.headers
         self.first = b""
@@ -50,9 +54,21 @@ class UpstreamResponse:
         """Whether the engine answered with an error status."""
         return self.status >= _FIRST_ERROR
 
+    @property
+    def whole(self) -> bool:
+        """Whether ``first`` is the entire body already."""
+        return self.headers.get("Content-Length") == str(len(self.first))
+
     def close(self) -> None:
         """A body that is not read to its end is aborted, so that the engine stops generating."""
+        self._forget(self)
         self._response.close()
+
+    def break_off(self) -> None:
+        """Whoever reads gets EngineBroke: closing a session alone would let them wait for ever."""
+        content = self._response.content
+        if not content.is_eof():
+            content.set_exception(aiohttp.ClientConnectionError(_ENDED))
 
     async def begin(self) -> None:
         """``first`` is filled; EngineBroke when the engine ended before it.
@@ -88,15 +104,20 @@ class EngineClient:
         self._headers = dict(headers)
         self._probe_timeout = aiohttp.ClientTimeout(total=probe_timeout)
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
+        self._responses: set[UpstreamResponse] = set()
 
     async def forward(self, path: str, headers: Mapping[str, str], body: bytes) -> UpstreamResponse:
         """The engine has begun to answer; EngineUnreachable or EngineBroke when it has not."""
         url = URL(self.url + path, encoded=True)
         try:
-            response = await self._open().post(url, data=body, headers=headers)
+            response = await self._open().post(
+                url, data=body, headers=headers, allow_redirects=False
+            )
         except (aiohttp.ClientError, OSError) as error:
             raise EngineUnreachable(f"The engine gave no answer: {_say(error)}") from error
-        upstream = UpstreamResponse(response)
+        upstream = UpstreamResponse(response, self._responses.discard)
+        self._responses.add(upstream)
         try:
             await upstream.begin()
         except BaseException:
@@ -113,17 +134,19 @@ class EngineClient:
         raise NotImplementedError
 
     async def close(self) -> None:
-        """Every connection to the engine is closed."""
+        """Every connection to the engine is closed, and no new one will be opened."""
+        self._closed = True
+        for upstream in tuple(self._responses):
+            upstream.break_off()
         if self._session is not None:
             await self._session.close()
 
     async def _ask(self, path: str, payload: bytes | None = None) -> tuple[int, Any]:
         """Status and decoded JSON of a small exchange of our own; CountUnavailable on failure."""
-        session = self._open()
         headers = self._headers | {"Content-Type": "application/json"}
         method = "GET" if payload is None else "POST"
         try:
-            async with session.request(
+            async with self._open().request(
                 method, self.url + path, data=payload, headers=headers, timeout=self._probe_timeout
             ) as response:
                 raw = await response.read()
@@ -132,10 +155,14 @@ class EngineClient:
             raise CountUnavailable(_say(error)) from error
 
     def _open(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise aiohttp.ClientConnectionError(_ENDED)
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
+                # One client's cookies are no business of the next one's.
+                cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 skip_auto_headers=("User-Agent", "Accept-Encoding"),
             )

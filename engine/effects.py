@@ -129,7 +129,7 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class WakeAt:
-    """Send a Tick at ``when``; it replaces an earlier wish."""
+    """Send a Tick at ``when`` or before; one that comes too early asks again."""
 
     when: float
 

@@ -12,9 +12,8 @@ import asyncio
 import os
 import sys
 from collections import deque
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
 
 from engine import effects as fx
 from engine.lifecycle import State
@@ -28,7 +27,7 @@ from utils.logger import get_logger
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from engine.client import EngineClient
     from models.catalog import Catalog
@@ -41,17 +40,38 @@ _log = get_logger("manager")
 _EXIT_NOTICE = 1.0
 
 
-@dataclass(slots=True)
 class Lease:
-    """A request's hold on an engine, and what it cost to get it, in seconds."""
+    """A request's hold on an engine, and what it cost to get it, in seconds.
 
-    request: int
-    minimum: VariantSpec
-    arrived: float
-    engine: EngineProcess = field(init=False)
-    variant: VariantSpec = field(init=False)
-    queued: float = 0.0
-    loading: float = 0.0
+    Inside its block the request holds an engine that serves ``minimum``; entering waits in
+    the queue and for the engine's start, and raises QueueFull, ShuttingDown,
+    EngineStartFailed or EngineStartTimeout. The place is given up on every way out,
+    synchronously, so that no cancellation can lose it.
+    """
+
+    engine: EngineProcess
+    variant: VariantSpec
+
+    def __init__(
+        self, manager: EngineManager, request: int, minimum: VariantSpec, arrived: float
+    ) -> None:
+        self.request = request
+        self.minimum = minimum
+        self.arrived = arrived
+        self.queued = 0.0
+        self.loading = 0.0
+        self._manager = manager
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._manager.wait(self, fx.Arrived(self.request, self.minimum, self.arrived))
+        except BaseException:
+            self._manager.leave(self)
+            raise
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._manager.leave(self)
 
     @property
     def client(self) -> EngineClient:
@@ -76,27 +96,22 @@ class EngineManager:
         self._inbox: deque[fx.Event] = deque()
         self._feeding = False
         self._timer: Timer | None = None
+        self._wakes_at = 0.0
         self._requests = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
 
     # -- leases ----------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def lease(self, minimum: VariantSpec) -> AsyncIterator[Lease]:
-        """Inside the block the request holds an engine that serves ``minimum``.
-
-        Waits in the queue and for the engine's start. Raises QueueFull, ShuttingDown,
-        EngineStartFailed or EngineStartTimeout. The place is given up on every way out.
-        """
+    def lease(self, minimum: VariantSpec) -> Lease:
+        """A lease, to be entered, on an engine that serves ``minimum``."""
         self._requests += 1
-        lease = Lease(self._requests, minimum, self._clock.now())
-        try:
-            await self._wait(lease, fx.Arrived(lease.request, minimum, lease.arrived))
-            yield lease
-        finally:
-            self._leases.pop(lease.request, None)
-            self._feed(fx.Left(lease.request, self._clock.now()))
+        return Lease(self, self._requests, minimum, self._clock.now())
+
+    def leave(self, lease: Lease) -> None:
+        """The request holds nothing and waits for nothing any more."""
+        self._leases.pop(lease.request, None)
+        self._feed(fx.Left(lease.request, self._clock.now()))
 
     async def again(self, lease: Lease, minimum: VariantSpec) -> None:
         """The lease holds an engine for ``minimum`` instead, without losing its turn.
@@ -109,9 +124,10 @@ class EngineManager:
         lease.minimum = minimum
         now = self._clock.now()
         lease.arrived = now
-        await self._wait(lease, fx.Returned(lease.request, minimum, now))
+        await self.wait(lease, fx.Returned(lease.request, minimum, now))
 
-    async def _wait(self, lease: Lease, event: fx.Event) -> None:
+    async def wait(self, lease: Lease, event: fx.Arrived | fx.Returned) -> None:
+        """The lease has an engine; what the waiting cost is added to it."""
         granted = asyncio.get_running_loop().create_future()
         self._leases[lease.request] = (lease, granted)
         self._feed(event)
@@ -205,9 +221,7 @@ class EngineManager:
                 _, granted = self._leases[effect.request]
                 _settle(granted, lambda: granted.set_exception(effect.error))
             case fx.WakeAt():
-                if self._timer is not None:
-                    self._timer.cancel()
-                self._timer = self._clock.call_at(effect.when, self._tick)
+                self._wake_at(effect.when)
 
     def _start(self, effect: fx.StartEngine) -> None:
         variant = effect.variant
@@ -236,7 +250,17 @@ class EngineManager:
                 self._quiet.set()
         self._feed(event)
 
+    def _wake_at(self, when: float) -> None:
+        # Each request moves the wish to later; a tick that comes too early asks again.
+        if self._timer is not None and self._wakes_at <= when:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wakes_at = when
+        self._timer = self._clock.call_at(when, self._tick)
+
     def _tick(self) -> None:
+        self._timer = None
         self._feed(fx.Tick(self._clock.now()))
 
     def _variant_of(self, ticket: int) -> VariantSpec:

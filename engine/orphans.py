@@ -148,7 +148,8 @@ def _kill(engine: Identity, owner: str) -> bool:
 
 def _left_by(group: int, owner: str) -> bool:
     """Whether the leaderless process group still holds a process that carries our mark."""
-    if sys.platform == "win32" or psutil.pid_exists(group):
+    # A leader that nobody has reaped yet, as in containers without an init, is gone all the same.
+    if sys.platform == "win32" or Identity.of(group) is not None:
         return False
     for process in psutil.process_iter():
         with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):

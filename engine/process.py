@@ -143,6 +143,9 @@ class EngineProcess:
             self._report(fx.EngineReady(self.ticket, self.ready_at))
         ready.cancel()
         await first_of(exited, stop)
+        if not exited.done():
+            # llama-server lives on for as long as someone listens to an answer of its.
+            await self.client.close()
 
     async def _become_ready(self) -> None:
         while not await self.client.healthy():

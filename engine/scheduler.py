@@ -74,6 +74,7 @@ class Scheduler:
     def __init__(self, variants: Iterable[VariantSpec], policy: Policy) -> None:
         self._policy = policy
         self._records = {(v.model, v.context): EngineRecord(v) for v in variants}
+        self._alive: EngineRecord | None = None
         self._by_ticket: dict[int, EngineRecord] = {}
         self._queue: dict[int, VariantSpec] = {}
         self._holds: dict[int, tuple[EngineRecord, int]] = {}
@@ -97,7 +98,7 @@ class Scheduler:
 
     def live(self) -> EngineRecord | None:
         """The record whose process may exist, or None."""
-        return next((r for r in self._records.values() if r.state.live), None)
+        return self._alive
 
     # -- events ----------------------------------------------------------------------
 
@@ -117,8 +118,7 @@ class Scheduler:
                 self._exited(event, out)
             case fx.Drain() | fx.Halt():
                 self._drain(out, now=isinstance(event, fx.Halt))
-            case fx.Tick():
-                pass
+        # All that a Tick is for; and whatever happened, it may be somebody's turn.
         self._dispatch(event.now, out)
         if isinstance(event, fx.Arrived):
             self._limit_queue(event.request, out)
@@ -320,3 +320,7 @@ class Scheduler:
 
     def _move(self, record: EngineRecord, event: Event) -> None:
         record.state = advance(record.variant.label, record.state, event)
+        if record.state.live:
+            self._alive = record
+        elif self._alive is record:
+            self._alive = None

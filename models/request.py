@@ -27,6 +27,12 @@ _OUTPUT_FIELDS = ("max_tokens", "max_completion_tokens", "n_predict")
 # Fields beside the messages that chat templates print into the prompt.
 _PREAMBLE_FIELDS = ("tools", "functions", "response_format", "chat_template_kwargs", "json_schema")
 _MEDIA = ("image_url", "input_audio", "input_image", "video_url", "input_video")
+# What templates print around these is in the allowance for a message.
+_ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+# No request in use comes near it, while every level lengthens each indented line by four.
+_DEEPEST = 100
+# Beyond, indentation would only multiply memory; the engine has the last word anyway.
+_MOST_INDENTED = 1024 * 1024
 
 
 class Kind(Enum):
@@ -83,6 +89,9 @@ def parse(kind: Kind, body: bytes) -> RequestFacts:
         raise BadRequest(f"The body is not valid JSON: {error.msg} at byte {error.pos}.") from None
     if not isinstance(request, dict):
         raise BadRequest("The body must be a JSON object.")
+    brackets = body.count(b"{") + body.count(b"[")
+    if brackets > _DEEPEST and _nesting_exceeds(request, _DEEPEST):
+        raise BadRequest(f"The body is nested more than {_DEEPEST} levels deep.")
     texts: tuple[str, ...] = ()
     ids = 0
     segments: tuple[Segment, ...] = ()
@@ -139,8 +148,7 @@ def _segments(request: Json) -> Iterator[Segment]:
     if not messages:
         raise BadRequest("'messages' must hold at least one message.", param="messages")
     preamble = {name: request[name] for name in _PREAMBLE_FIELDS if request.get(name)}
-    # Templates print tools indented and escaped at most as widely as this.
-    text = json.dumps(preamble, indent=4) if preamble else ""
+    text = _printed(preamble) if preamble else ""
     digest = _digest(b"", text.encode())
     yield Segment(text, len(text.encode()), 0, digest, verbatim=not text)
     for index, message in enumerate(messages):
@@ -151,9 +159,17 @@ def _segments(request: Json) -> Iterator[Segment]:
             )
         content, media = _content(message.get("content"), f"messages[{index}].content")
         extras = {k: v for k, v in message.items() if k not in ("role", "content") and v}
-        text = content + (json.dumps(extras, indent=4) if extras else "")
+        if (role := message.get("role")) and role not in _ROLES:
+            extras["role"] = role
+        text = content + (_printed(extras) if extras else "")
         digest = _digest(digest, orjson.dumps(message))
         yield Segment(text, len(text.encode()), media, digest, verbatim=not extras)
+
+
+def _printed(fields: Json) -> str:
+    """``fields`` as wide as a template prints them at most: indented and escaped."""
+    text = json.dumps(fields)
+    return text if len(text) > _MOST_INDENTED else json.dumps(fields, indent=4)
 
 
 def _content(content: Any, where: str) -> tuple[str, int]:  # noqa: ANN401 - decoded JSON
@@ -213,6 +229,20 @@ def _prompts(request: Json) -> tuple[tuple[str, ...], int]:
 def _joined_when_mixed(prompt: Iterable[Any], texts: list[str]) -> tuple[str, ...]:
     # [12, "text", 7] is ONE prompt; ["a", "b"] are two.
     return ("".join(texts),) if any(_is_id(item) for item in prompt) else tuple(texts)
+
+
+def _nesting_exceeds(outermost: Json, levels: int) -> bool:
+    level: list[Any] = [outermost]
+    for _ in range(levels):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _is_id(value: Any) -> bool:  # noqa: ANN401 - decoded JSON

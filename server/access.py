@@ -29,24 +29,23 @@ class AccessRecord:
 
     def line(self, now: float) -> str:
         """The record as ``key=value`` words; nothing of the request's contents."""
-        fields = (
-            ("model", self.model),
-            ("variant", self.variant),
-            ("prompt", self.prompt),
-            ("completion", self.completion),
-            ("queue", _seconds(self.queued)),
-            ("load", _seconds(self.loading)),
-            ("first", _seconds(self.first)),
-            ("total", _seconds(now - self.started)),
-        )
-        words = " ".join(f"{name}={'-' if value is None else value}" for name, value in fields)
         note = f" ({self.note})" if self.note else ""
-        return f"{self.method} {self.path} {self.status} {words}{note}"
+        return (
+            f"{self.method} {self.path} {self.status}"
+            f" model={self.model or '-'} variant={self.variant or '-'}"
+            f" prompt={_number(self.prompt)} completion={_number(self.completion)}"
+            f" queue={_seconds(self.queued)} load={_seconds(self.loading)}"
+            f" first={_seconds(self.first)} total={_seconds(now - self.started)}{note}"
+        )
 
     def write(self, now: float) -> None:
         """The line is in the log."""
         _log.info("%s", self.line(now))
 
 
-def _seconds(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3f}s"
+def _number(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}s"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+    from utils.clock import Clock, Timer
+
 _COMMENT = b": keep-alive\n\n"
 _STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
@@ -33,16 +35,16 @@ _OK = 200
 class Downstream:
     """Writes one response. Leave the block before returning ``response`` to aiohttp."""
 
-    def __init__(self, request: web.Request) -> None:
+    def __init__(self, request: web.BaseRequest, clock: Clock) -> None:
         self.response: web.StreamResponse = web.StreamResponse()
         self.decided: dict[str, str] = {}
         self.begun = False
         self.relayed = False
         self._request = request
-        self._loop = asyncio.get_running_loop()
+        self._clock = clock
         self._tasks = TaskOwner("keepalive")
         self._lock = asyncio.Lock()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._interval = 0.0
         self._written_at = 0.0
         self._between_events = True
@@ -65,8 +67,8 @@ class Downstream:
     def keep_alive(self, interval: float) -> None:
         """From now on the client hears something within ``interval`` seconds, until the end."""
         self._interval = interval
-        self._written_at = self._loop.time()
-        self._timer = self._loop.call_later(interval, self._beat)
+        self._written_at = self._clock.now()
+        self._timer = self._clock.call_at(self._written_at + interval, self._beat)
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Status and headers are on their way; nothing happens when a stream has begun already."""
@@ -84,7 +86,7 @@ class Downstream:
     async def write(self, chunk: bytes) -> None:
         """The chunk is on its way, unchanged and unbuffered."""
         self.relayed = True
-        self._written_at = self._loop.time()
+        self._written_at = self._clock.now()
         self._between_events = chunk.endswith(b"\n\n")
         await self.response.write(chunk)
 
@@ -126,16 +128,16 @@ class Downstream:
             transport.abort()
 
     def _beat(self) -> None:
-        silent = self._loop.time() - self._written_at
-        due = self._interval - silent
-        if due <= 0:
-            due = self._interval
+        now = self._clock.now()
+        due = self._written_at + self._interval
+        if due <= now:
+            due = now + self._interval
             if self._between_events and not len(self._tasks):
                 self._tasks.spawn(self._comment(), "comment")
-        self._timer = self._loop.call_later(due, self._beat)
+        self._timer = self._clock.call_at(due, self._beat)
 
     async def _comment(self) -> None:
-        self._written_at = self._loop.time()
+        self._written_at = self._clock.now()
         try:
             await self.begin(_OK, _STREAM_HEADERS)
             if self._between_events and self._is_stream:

@@ -31,6 +31,9 @@ async def relay(upstream: UpstreamResponse, down: Downstream) -> Usage:
             raise EngineRefused(f"The engine answered {upstream.status}: {_start(upstream.first)}")
         await down.answer(upstream.status, {}, upstream.first)
         return Usage()
+    if upstream.whole and not down.begun:
+        await down.answer(upstream.status, to_client(upstream.headers), upstream.first)
+        return usage_of(upstream.first[-TAIL:])
     await down.begin(upstream.status, to_client(upstream.headers))
     last: deque[bytes] = deque(maxlen=_LAST_CHUNKS)
     async for chunk in upstream.chunks():

@@ -14,6 +14,7 @@ from models.request import Kind
 from server.downstream import Downstream
 from server.routes import ROUTES, Page
 from server.views import health_view, models_view
+from utils.clock import LoopClock
 from utils.errors import ConfigError, ShuttingDown, UnknownPath, WrongMethod
 from utils.logger import get_logger
 from utils.settings import Endpoint
@@ -22,6 +23,10 @@ from utils.tasks import TaskOwner, first_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.http_parser import RawRequestMessage
+    from aiohttp.streams import StreamReader
 
     from engine.manager import EngineManager
     from models.catalog import Catalog
@@ -67,9 +72,14 @@ class GatewayServer:
         At its end every engine has ended and every connection is closed. ConfigError when
         an address cannot be listened on; nothing was started then.
         """
-        runner = web.AppRunner(
-            self._app(), access_log=None, handler_cancellation=True, shutdown_timeout=_FLUSH
+        # The server beneath web.Application: a table of a few literal paths needs no router.
+        server = web.Server(
+            self._answer,
+            request_factory=self._make_request,
+            access_log=None,
+            handler_cancellation=True,
         )
+        runner = web.ServerRunner(server, shutdown_timeout=_FLUSH)
         await runner.setup()
         try:
             await self._listen(runner)
@@ -83,14 +93,25 @@ class GatewayServer:
             await self._manager.halt()
             await runner.cleanup()
 
-    def _app(self) -> web.Application:
-        app = web.Application(client_max_size=self._settings.max_request_bytes)
-        for path in ROUTES:
-            app.router.add_route("*", path, self._answer)
-        app.router.add_route("*", "/{unknown:.*}", self._answer)
-        return app
+    def _make_request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.BaseRequest:
+        return web.BaseRequest(
+            message,
+            payload,
+            protocol,
+            writer,
+            task,
+            asyncio.get_running_loop(),
+            client_max_size=self._settings.max_request_bytes,
+        )
 
-    async def _listen(self, runner: web.AppRunner) -> None:
+    async def _listen(self, runner: web.ServerRunner) -> None:
         for endpoint in self._settings.listen:
             key = "listen_v6" if ":" in endpoint.host else "listen_v4"
             try:
@@ -114,7 +135,7 @@ class GatewayServer:
         self._stop_signals += 1
         (self._stop if self._stop_signals == 1 else self._hurry).set()
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         methods = ROUTES.get(request.path)
         if methods is None:
             return await _refuse(request, UnknownPath(f"Nothing is served at {request.path}."))
@@ -140,8 +161,8 @@ def _json(value: dict[str, Any]) -> web.Response:
 
 
 async def _refuse(
-    request: web.Request, error: UnknownPath | WrongMethod | ShuttingDown
+    request: web.BaseRequest, error: UnknownPath | WrongMethod | ShuttingDown
 ) -> web.StreamResponse:
-    down = Downstream(request)
+    down = Downstream(request, LoopClock())
     await down.fail(error)
     return down.response

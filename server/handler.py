@@ -18,6 +18,7 @@ from server.downstream import Downstream
 from server.exchange import Exchange
 from server.forward import relay
 from utils.errors import BadRequest, GatewayError, RequestTooLarge
+from utils.logger import get_logger
 
 if TYPE_CHECKING:
     from engine.manager import EngineManager
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from models.selector import ModelSelector
     from utils.clock import Clock
 
+_log = get_logger("handler")
 # Up to here parsing takes less time than handing it to a thread.
 _PARSED_INLINE = 128 * 1024
 
@@ -49,17 +51,13 @@ class RequestHandler:
         self._keepalive_interval = keepalive_interval
         self._max_request_bytes = max_request_bytes
 
-    async def handle(self, request: web.Request, kind: Kind) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest, kind: Kind) -> web.StreamResponse:
         """The client has its answer, or the error that stands for it, and one line is logged."""
         record = AccessRecord(request.method, request.path, self._clock.now())
-        down = Downstream(request)
+        down = Downstream(request, self._clock)
         try:
             async with down:
-                try:
-                    await self._serve(request, kind, down, record)
-                except GatewayError as error:
-                    record.note = type(error).__name__
-                    await down.fail(error)
+                await self._answer(request, kind, down, record)
                 await down.end()
             record.status = down.response.status
         except ConnectionError:
@@ -68,8 +66,23 @@ class RequestHandler:
             record.write(self._clock.now())
         return down.response
 
+    async def _answer(
+        self, request: web.BaseRequest, kind: Kind, down: Downstream, record: AccessRecord
+    ) -> None:
+        try:
+            await self._serve(request, kind, down, record)
+        except GatewayError as error:
+            record.note = type(error).__name__
+            await down.fail(error)
+        except ConnectionError:
+            raise
+        except Exception:  # noqa: BLE001 - the outermost boundary: a fault of ours, told as one
+            _log.exception("a request failed in the gateway itself")
+            record.note = "internal error"
+            await down.fail(GatewayError("The gateway failed; its log says why."))
+
     async def _serve(
-        self, request: web.Request, kind: Kind, down: Downstream, record: AccessRecord
+        self, request: web.BaseRequest, kind: Kind, down: Downstream, record: AccessRecord
     ) -> None:
         facts = await self._read(request, kind)
         model = self._catalog.find(facts.model)
@@ -94,20 +107,22 @@ class RequestHandler:
             self._selector.learn(model, facts, usage.prompt)
         record.completion = usage.completion
 
-    async def _read(self, request: web.Request, kind: Kind) -> RequestFacts:
+    async def _read(self, request: web.BaseRequest, kind: Kind) -> RequestFacts:
         """The request's facts; RequestTooLarge before more than the limit is in memory."""
-        limit = self._max_request_bytes
-        too_large = RequestTooLarge(
-            f"The request body exceeds {limit} bytes (server.max_request_bytes)."
-        )
-        if (request.content_length or 0) > limit:
-            raise too_large
+        if (request.content_length or 0) > self._max_request_bytes:
+            raise self._too_large()
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
-            raise too_large from None
+            raise self._too_large() from None
         except web.RequestPayloadError:
             raise BadRequest("The request body ended early or is badly encoded.") from None
         if len(body) <= _PARSED_INLINE:
             return parse(kind, body)
         return await asyncio.to_thread(parse, kind, body)
+
+    def _too_large(self) -> RequestTooLarge:
+        limit = self._max_request_bytes
+        return RequestTooLarge(
+            f"The request body exceeds {limit} bytes (server.max_request_bytes)."
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from multidict import CIMultiDict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 # RFC 9110, 7.6.1: these belong to one connection.
 _HOP_BY_HOP = frozenset(
@@ -45,12 +45,12 @@ def to_client(headers: Mapping[str, str]) -> CIMultiDict[str]:
     return _without(headers, _NOT_DOWNSTREAM)
 
 
-def _without(headers: Mapping[str, str], dropped: Iterable[str]) -> CIMultiDict[str]:
-    left_out = set(dropped)
-    # The field may come more than once.
-    for name, value in headers.items():
-        if name.lower() == "connection":
-            left_out.update(named.strip().lower() for named in value.split(","))
-    return CIMultiDict(
-        (name, value) for name, value in headers.items() if name.lower() not in left_out
-    )
+def _without(headers: Mapping[str, str], dropped: frozenset[str]) -> CIMultiDict[str]:
+    kept = CIMultiDict(pair for pair in headers.items() if pair[0].lower() not in dropped)
+    if "Connection" in headers:
+        # What it names belongs to this connection too; the field may come more than once.
+        for name, value in headers.items():
+            if name.lower() == "connection":
+                for named in value.split(","):
+                    kept.popall(named.strip(), None)
+    return kept

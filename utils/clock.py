@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -32,15 +33,17 @@ class Clock(Protocol):
 
 
 class LoopClock:
-    """The running event loop's own clock."""
+    """The machine's monotonic clock, and calls on the running event loop.
 
-    def now(self) -> float:
-        """The loop's monotonic time, in seconds."""
-        return asyncio.get_running_loop().time()
+    Not the loop's own ``time()``: uvloop works in whole milliseconds, and each look-up of
+    the running loop is a system call in Python 3.11.
+    """
+
+    now = staticmethod(time.monotonic)
 
     def call_at(self, when: float, call: Callable[[], None]) -> Timer:
         """``call`` runs on the loop at ``when``."""
-        return asyncio.get_running_loop().call_at(when, call)
+        return asyncio.get_running_loop().call_later(max(0.0, when - self.now()), call)
 
     async def sleep(self, seconds: float) -> None:
         """Return after ``seconds``."""
