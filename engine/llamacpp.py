@@ -69,9 +69,10 @@ def build_launch(variant: VariantSpec, url: str, environ: Mapping[str, str]) -> 
     return Launch(variant.label, (variant.binary, *args), env, url)
 
 
-def api_key(variant: VariantSpec) -> str | None:
-    """The key the engine will ask for, from its own arguments; the first of several."""
-    key = argument(variant.args, "--api-key") or variant.env.get("LLAMA_API_KEY")
+def api_key(variant: VariantSpec, environ: Mapping[str, str]) -> str | None:
+    """The key the engine will ask for, from its arguments or environment; the first of several."""
+    env = dict(environ) | dict(variant.env)
+    key = argument(variant.args, "--api-key") or env.get("LLAMA_API_KEY")
     return key.split(",")[0] if key else None
 
 
@@ -83,7 +84,7 @@ class LlamaCppEngine(EngineClient):
     """
 
     def __init__(self, variant: VariantSpec, url: str) -> None:
-        key = api_key(variant)
+        key = api_key(variant, os.environ)
         super().__init__(
             url,
             probe_timeout=variant.timeouts.health_check,

@@ -8,8 +8,11 @@ Rules, in the order in which they are applied:
 3.  A running engine serves every request of its model that fits its context,
     ``parallel`` of them at once; a request that it cannot serve waits until
     those have ended, and then the engine makes room.
-4.  A start nobody waits for any more goes on while no other is wanted: the
-    engine is warm for the next request, and its idle time unloads it.
+4.  A start is never wasted. One that nobody waits for any more goes on while no
+    other is wanted: the engine is warm for the next request, and its idle time
+    unloads it. When the first in the queue wants another engine, but someone
+    behind waits for this start, it goes on and serves that one before; only a
+    request that returned from another try does not wait for it.
 5.  A failed start is told to all who waited for it. Until its back-off is over
     the same answer is given at once; no failure is final.
 6.  An idle engine is unloaded after its idle time. Before that it is replaced
@@ -77,6 +80,7 @@ class Scheduler:
         self._alive: EngineRecord | None = None
         self._by_ticket: dict[int, EngineRecord] = {}
         self._queue: dict[int, VariantSpec] = {}
+        self._returned: set[int] = set()
         self._holds: dict[int, tuple[EngineRecord, int]] = {}
         self._successor: EngineRecord | None = None
         self._draining = False
@@ -140,9 +144,11 @@ class Scheduler:
 
     def _given_back(self, event: fx.Returned | fx.Left, out: list[fx.Effect]) -> None:
         self._queue.pop(event.request, None)
+        self._returned.discard(event.request)
         self._release(event.request, event.now, out)
         if isinstance(event, fx.Returned):
             # Numbers grow with arrival, and several may return in any order.
+            self._returned.add(event.request)
             self._queue[event.request] = event.minimum
             self._queue = {request: self._queue[request] for request in sorted(self._queue)}
             if self._draining:
@@ -218,7 +224,7 @@ class Scheduler:
 
     def _dispatch(self, now: float, out: list[fx.Effect]) -> None:
         while self._queue:
-            request, minimum = next(iter(self._queue.items()))
+            request, minimum = self._turn()
             own = self._records[minimum.model, minimum.context]
             record = self.live()
             useful = record is not None and record.state in (State.STARTING, State.READY)
@@ -238,6 +244,15 @@ class Scheduler:
                 return
         self._rest(now, out)
 
+    def _turn(self) -> tuple[int, VariantSpec]:
+        """The request to decide about: the first, or the one that rule 4 puts before it."""
+        record = self._alive
+        first = next(iter(self._queue.items()))
+        useful = record is not None and record.state in (State.STARTING, State.READY)
+        if record is None or not useful or record.needs or first[0] in self._returned:
+            return first
+        return next((each for each in self._queue.items() if record.serves(each[1])), first)
+
     def _rest(self, now: float, out: list[fx.Effect]) -> None:
         record = self.live()
         if record is None:
@@ -250,6 +265,8 @@ class Scheduler:
         idle_at = record.idle_since + record.variant.timeouts.idle
         smaller = self._smaller_than(record)
         shrink_at = record.idle_since + self._policy.shrink_after
+        if smaller is not None:
+            shrink_at = max(shrink_at, smaller.retry_at)
         if now >= idle_at:
             self._stop(record, out)
         elif smaller is None or shrink_at >= idle_at:

@@ -44,8 +44,12 @@ class CountCache:
         return Known()
 
     def learn(self, model: str, facts: RequestFacts, tokens: int) -> None:
-        """The whole request has ``tokens`` prompt tokens."""
-        if not facts.segments:
+        """The whole request has ``tokens`` prompt tokens.
+
+        One that ends in an answer to be continued is no beginning of a longer one: its last
+        message would be printed differently there.
+        """
+        if not facts.segments or facts.prefilled:
             return
         self._counts[model, facts.segments[-1].digest] = tokens
         if len(self._counts) > self._kept:
@@ -57,7 +61,8 @@ def allowance(facts: RequestFacts, spec: TokenizationSpec, known: Known) -> int:
     new = facts.segments[known.segments :]
     messages = len(new) - (known.segments == 0) if new else 0
     media = sum(segment.media for segment in new)
-    once = 0
+    # Where a known beginning ends, the template's opening of an answer gives way to more.
+    once = spec.extra_tokens_per_message
     if known.segments == 0:
         once = spec.extra_tokens_per_request
         # With tools, templates also print how to call them.

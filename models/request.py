@@ -48,7 +48,8 @@ class Segment:
 
     ``size`` is the text's length in UTF-8 bytes, ``media`` the number of images and the like,
     ``digest`` covers the prompt up to this segment's end, and ``verbatim`` says that any
-    template prints the whole text, as it does with a message's content.
+    template prints the whole text, as it does with what others said to the model; earlier
+    answers may lose their reasoning.
     """
 
     text: str
@@ -64,7 +65,8 @@ class RequestFacts:
 
     ``segments`` holds the preamble (tools and the like) and then each message; ``prompts``
     and ``prompt_ids`` (the length of the longest prompt given as token ids) are a
-    completion's. ``max_output`` is None where the client set no limit.
+    completion's. ``max_output`` is None where the client set no limit. ``prefilled`` says
+    that the last message is the assistant's, which the engine continues instead of closing.
     """
 
     kind: Kind
@@ -75,6 +77,7 @@ class RequestFacts:
     segments: tuple[Segment, ...] = ()
     prompts: tuple[str, ...] = ()
     prompt_ids: int = 0
+    prefilled: bool = False
 
 
 def parse(kind: Kind, body: bytes) -> RequestFacts:
@@ -108,6 +111,7 @@ def parse(kind: Kind, body: bytes) -> RequestFacts:
         segments=segments,
         prompts=texts,
         prompt_ids=ids,
+        prefilled=bool(segments) and request["messages"][-1].get("role") == "assistant",
     )
 
 
@@ -163,7 +167,9 @@ def _segments(request: Json) -> Iterator[Segment]:
             extras["role"] = role
         text = content + (_printed(extras) if extras else "")
         digest = _digest(digest, orjson.dumps(message))
-        yield Segment(text, len(text.encode()), media, digest, verbatim=not extras)
+        yield Segment(
+            text, len(text.encode()), media, digest, verbatim=not extras and role != "assistant"
+        )
 
 
 def _printed(fields: Json) -> str:

@@ -1,0 +1,102 @@
+"""Scheduler tests as scripts: a line an event, and behind the arrow all that it causes.
+
+    0   1 asks for 4k     → start e1 4k
+    2   e1 ready          → grant 1 e1
+    5   1 leaves          → wake 905
+
+``play`` performs the events and compares what came of them with the script itself, so a
+failure shows as a difference of two scripts. Requests are numbers, engines ``e`` and
+their ticket, variants have names that the test gives them; the first word is the time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from difflib import unified_diff
+from typing import TYPE_CHECKING, Any
+
+from engine import effects as fx
+from engine.scheduler import EngineRecord, Policy, Scheduler
+from utils.errors import EngineStartTimeout, GatewayError
+
+if TYPE_CHECKING:
+    from engine.lifecycle import State
+    from models.spec import VariantSpec
+
+NOTHING = "nothing"
+
+
+class Script:
+    """A scheduler that is told its events, and tells its effects, in words."""
+
+    def __init__(self, variants: dict[str, VariantSpec], policy: Policy | None = None) -> None:
+        self.scheduler = Scheduler(variants.values(), policy or Policy())
+        self.errors: dict[int, GatewayError] = {}
+        self._variants = variants
+
+    def play(self, script: str) -> None:
+        lines = [" ".join(line.split()) for line in script.splitlines() if line.strip()]
+        played = []
+        for line in lines:
+            cause = line.partition(" → ")[0]
+            effects = self.scheduler.handle(self._event(*cause.split()))
+            played.append(f"{cause} → {'; '.join(map(self._say, effects)) or NOTHING}")
+        difference = list(unified_diff(lines, played, "expected", "played", lineterm="", n=99))
+        assert not difference, "\n".join(["the scheduler did otherwise", *difference])
+
+    def record(self, name: str) -> EngineRecord:
+        wanted = self._variants[name]
+        return next(r for r in self.scheduler.records if r.variant is wanted)
+
+    def state(self, name: str) -> State:
+        return self.record(name).state
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        """Everything that is known of every engine."""
+        return [asdict(record) for record in self.scheduler.records]
+
+    def _event(self, when: str, *words: str) -> fx.Event:
+        now = float(when)
+        event: fx.Event
+        match words:
+            case (request, "asks", "for", name):
+                event = fx.Arrived(int(request), self._variants[name], now)
+            case (request, "returns", "for", name):
+                event = fx.Returned(int(request), self._variants[name], now)
+            case (request, "leaves"):
+                event = fx.Left(int(request), now)
+            case (engine, "ready"):
+                event = fx.EngineReady(_ticket(engine), now)
+            case (engine, "too", "slow"):
+                error = EngineStartTimeout(f"{engine} was not ready in time")
+                event = fx.EngineUnhealthy(_ticket(engine), error, now)
+            case (engine, "exits"):
+                event = fx.EngineExited(_ticket(engine), f"{engine} fell over", now)
+            case ("tick",):
+                event = fx.Tick(now)
+            case ("drain",):
+                event = fx.Drain(now)
+            case ("halt",):
+                event = fx.Halt(now)
+            case _:
+                raise ValueError(words)
+        return event
+
+    def _say(self, effect: fx.Effect) -> str:
+        match effect:
+            case fx.StartEngine():
+                name = next(n for n, v in self._variants.items() if v is effect.variant)
+                return f"start e{effect.engine} {name}"
+            case fx.StopEngine():
+                return f"stop e{effect.engine}"
+            case fx.Grant():
+                return f"grant {effect.request} e{effect.engine}"
+            case fx.Refuse():
+                self.errors[effect.request] = effect.error
+                return f"refuse {effect.request} {type(effect.error).__name__}"
+            case fx.WakeAt():
+                return f"wake {effect.when:g}"
+
+
+def _ticket(engine: str) -> int:
+    return int(engine.removeprefix("e"))

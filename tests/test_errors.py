@@ -1,0 +1,150 @@
+"""server/errors.py: the table of failures, walked, and their two written forms."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.errors import TABLE, Shape, as_event, as_json, retry_after, shape_of
+from utils import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INVALID = "invalid_request_error"
+SHAPES = {
+    errors.GatewayError: Shape(500, "server_error", "internal_error"),
+    errors.ConfigError: Shape(500, "server_error", "internal_error"),
+    errors.BadRequest: Shape(400, INVALID, "invalid_request"),
+    errors.RequestTooLarge: Shape(413, INVALID, "request_too_large"),
+    errors.ModelNotFound: Shape(404, INVALID, "model_not_found"),
+    errors.ContextLengthExceeded: Shape(400, INVALID, "context_length_exceeded"),
+    errors.UnknownPath: Shape(404, INVALID, "unknown_path"),
+    errors.WrongMethod: Shape(405, INVALID, "method_not_allowed"),
+    errors.QueueFull: Shape(429, "rate_limit_error", "queue_full"),
+    errors.ShuttingDown: Shape(503, "service_unavailable_error", "shutting_down"),
+    errors.EngineError: Shape(500, "server_error", "internal_error"),
+    errors.EngineStartFailed: Shape(503, "upstream_error", "engine_start_failed"),
+    errors.EngineStartTimeout: Shape(504, "upstream_error", "engine_start_timeout"),
+    errors.EngineUnreachable: Shape(502, "upstream_error", "engine_unreachable"),
+    errors.EngineBroke: Shape(502, "upstream_error", "engine_broke"),
+    errors.EngineRefused: Shape(502, "upstream_error", "engine_error"),
+    errors.CountUnavailable: Shape(500, "server_error", "internal_error"),
+}
+MADE: dict[type[errors.GatewayError], errors.GatewayError] = {
+    errors.ContextLengthExceeded: errors.ContextLengthExceeded("qwen", 9000, 8192),
+    errors.WrongMethod: errors.WrongMethod("no", ("POST",)),
+    errors.QueueFull: errors.QueueFull("no", 2.1),
+}
+
+
+def family(kind: type[errors.GatewayError]) -> Iterator[type[errors.GatewayError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from family(child)
+
+
+# Other tests may derive errors of their own.
+KINDS = [kind for kind in family(errors.GatewayError) if kind.__module__ == errors.__name__]
+
+
+def made(kind: type[errors.GatewayError]) -> errors.GatewayError:
+    return MADE[kind] if kind in MADE else kind("no")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_failure_has_its_shape(kind: type[errors.GatewayError]) -> None:
+    assert shape_of(made(kind)) == SHAPES[kind]
+
+
+def test_every_row_is_reached_by_its_own_class() -> None:
+    for kind, shape in TABLE:
+        assert shape_of(made(kind)) is shape
+    assert {kind for kind, _ in TABLE} <= set(KINDS)
+
+
+def test_every_status_is_an_error_and_no_code_stands_twice() -> None:
+    assert all(400 <= shape.status < 600 for _, shape in TABLE)
+    codes = [shape.code for _, shape in TABLE]
+    assert len(codes) == len(set(codes))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_failure_as_json(kind: type[errors.GatewayError]) -> None:
+    error = made(kind)
+    body = json.loads(as_json(error))["error"]
+    shape = SHAPES[kind]
+    extra = {"n_prompt_tokens": 9000, "n_ctx": 8192}
+    assert body == {
+        "message": error.message,
+        "type": shape.type,
+        "param": error.param,
+        "code": shape.code,
+        **(extra if kind is errors.ContextLengthExceeded else {}),
+    }
+
+
+def test_the_message_of_an_exceeded_context_tells_the_numbers() -> None:
+    error = errors.ContextLengthExceeded("qwen", 9000, 8192)
+    assert error.param == "messages"
+    for fact in ("9000", "8192", "'qwen'"):
+        assert fact in error.message
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (errors.BadRequest("no"), None),
+        (errors.EngineUnreachable("no"), None),
+        (errors.ShuttingDown("no"), 5),
+        (errors.QueueFull("no", 0.2), 1),
+        (errors.QueueFull("no", 2.0), 2),
+        (errors.QueueFull("no", 2.1), 3),
+        (errors.EngineStartFailed("no"), 1),
+        (errors.EngineStartFailed("no", 59.5), 60),
+        (errors.EngineStartTimeout("no"), 1),
+    ],
+)
+def test_when_to_try_again(error: errors.GatewayError, seconds: int | None) -> None:
+    assert retry_after(error) == seconds
+
+
+def test_faults_are_kept_with_the_error() -> None:
+    assert errors.ConfigError("2 faults", ("a", "b")).faults == ("a", "b")
+    assert errors.WrongMethod("no", ("POST", "GET")).allowed == ("POST", "GET")
+
+
+def events_in(stream: bytes) -> list[Any]:
+    """What a reader makes of a stream, by WHATWG HTML, 9.2.6: CR, LF and CRLF end a line."""
+    events, data = [], []
+    for line in stream.decode().replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+        if line.startswith("data: "):
+            data.append(line.removeprefix("data: "))
+        elif data and not line:
+            events.append(json.loads("\n".join(data)))
+            data = []
+    return events
+
+
+def test_an_error_as_an_event() -> None:
+    body = as_json(errors.EngineBroke("gone"))
+    assert as_event(body) == b"data: " + body + b"\n\n"
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r", "\n\n"])
+def test_a_body_of_several_lines_is_one_event(newline: str) -> None:
+    body = json.dumps({"error": {"code": 400, "message": "too long"}}, indent=2)
+    stream = as_event(body.replace("\n", newline).encode())
+    assert stream.endswith(b"\n\n")
+    assert events_in(stream) == [{"error": {"code": 400, "message": "too long"}}]
+
+
+@given(st.text())
+def test_any_message_arrives_whole(message: str) -> None:
+    body = as_json(errors.GatewayError(message))
+    [event] = events_in(as_event(body))
+    assert event["error"]["message"] == message

@@ -1,0 +1,78 @@
+"""server/headers.py: which headers cross the gateway."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from server.headers import to_client, to_engine
+
+HOP_BY_HOP = (
+    "Connection",
+    "Keep-Alive",
+    "Proxy-Authenticate",
+    "Proxy-Authorization",
+    "Proxy-Connection",
+    "TE",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+)
+TO_ENGINE_TOO = ("Host", "Content-Length", "Content-Encoding", "Accept-Encoding", "Expect")
+TO_CLIENT_TOO = ("Date", "Server")
+
+
+def headers(*pairs: tuple[str, str]) -> CIMultiDict[str]:
+    return CIMultiDict(pairs)
+
+
+@pytest.mark.parametrize("name", [*HOP_BY_HOP, *TO_ENGINE_TOO])
+def test_what_the_engine_never_gets(name: str) -> None:
+    assert not to_engine(headers((name, "x"), (name.upper(), "y"), (name.lower(), "z")))
+
+
+@pytest.mark.parametrize("name", [*HOP_BY_HOP, *TO_CLIENT_TOO])
+def test_what_the_client_never_gets(name: str) -> None:
+    assert not to_client(headers((name, "x"), (name.upper(), "y"), (name.lower(), "z")))
+
+
+@pytest.mark.parametrize("name", TO_ENGINE_TOO[1:3])
+def test_the_client_learns_how_the_body_is_written(name: str) -> None:
+    assert to_client(headers((name, "x"))) == headers((name, "x"))
+
+
+def test_everything_else_crosses_in_order_and_as_often_as_it_came() -> None:
+    sent = headers(("Authorization", "Bearer k"), ("X-A", "1"), ("x-a", "2"), ("Accept", "*/*"))
+    assert list(to_engine(sent).items()) == list(sent.items())
+    assert list(to_client(sent).items()) == list(sent.items())
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        [("Connection", "close, X-Hop")],
+        [("connection", " x-hop ,,")],
+        [("Connection", "close"), ("Connection", "X-HOP")],
+        [("Connection", "")],
+    ],
+)
+def test_what_connection_names_belongs_to_one_connection(connection: list[tuple[str, str]]) -> None:
+    sent = headers(("X-Hop", "1"), ("X-Kept", "2"), *connection)
+    named = any("hop" in value.lower() for _, value in connection)
+    expected = ["X-Kept"] if named else ["X-Hop", "X-Kept"]
+    assert list(to_engine(sent)) == expected
+    assert list(to_client(sent)) == expected
+
+
+names = st.sampled_from([*HOP_BY_HOP, *TO_ENGINE_TOO, *TO_CLIENT_TOO, "X-One", "Accept"])
+
+
+@given(st.lists(st.tuples(names, st.text("ab,", max_size=4))))
+def test_nothing_is_invented_and_a_second_pass_drops_no_more(pairs: list[tuple[str, str]]) -> None:
+    for crossing in (to_engine, to_client):
+        once = crossing(headers(*pairs))
+        assert set(once.items()) <= set(pairs)
+        assert crossing(once) == once
+        assert once.getall("X-One", []) == [value for name, value in pairs if name == "X-One"]

@@ -1,0 +1,139 @@
+"""Imports point one way: utils ← models ← engine ← server ← main.py. Read, not executed."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[1]
+STREET = ("utils", "models", "engine", "server", "main")
+IMPURE = {"asyncio", "aiohttp", "time"}
+# Decides without waiting, without a clock and without HTTP; tested in a file of its own.
+PURE = (
+    "engine/effects.py",
+    "engine/lifecycle.py",
+    "engine/logtail.py",
+    "engine/restart.py",
+    "engine/scheduler.py",
+    "models/catalog.py",
+    "models/counts.py",
+    "models/request.py",
+    "models/selector.py",
+    "models/sizing.py",
+    "models/spec.py",
+    "server/access.py",
+    "server/errors.py",
+    "server/headers.py",
+    "server/routes.py",
+    "server/usage.py",
+    "server/views.py",
+    "utils/errors.py",
+    "utils/settings.py",
+    "utils/tables.py",
+)
+# Without a test file of their own: nothing but types, and errors that test_errors.py walks.
+TRIVIAL = {"utils/errors.py", "utils/tables.py"}
+
+FILES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "main.py", *(p for room in STREET for p in (ROOT / room).rglob("*.py")))
+)
+
+
+def imported(tree: ast.AST, *, running: bool = False) -> Iterator[str]:
+    """The modules that are imported, wherever in the file; ``running``: not by the checker only."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and running:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = "." * node.level + (node.module or "")
+            yield package
+            # "from engine import effects" may name a module.
+            yield from (f"{package}.{alias.name}" for alias in node.names)
+        else:
+            yield from imported(node, running=running)
+
+
+def imports_of(file: str, *, running: bool = False) -> set[str]:
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"), file)
+    return set(imported(tree, running=running))
+
+
+def house(module: str) -> int | None:
+    """Where on the street a module lives; None for those of others."""
+    top = module.partition(".")[0]
+    return STREET.index(top) if top in STREET else None
+
+
+def file_of(module: str) -> str | None:
+    """The file of a module of ours; None for those of others and for names inside a module."""
+    file = module.replace(".", "/") + ".py"
+    return file if file in FILES else None
+
+
+def test_there_are_files_to_look_at() -> None:
+    assert "main.py" in FILES
+    assert {file.partition("/")[0] for file in FILES} == {*STREET[:-1], "main.py"}
+    assert not [file for file in FILES if "venv" in file]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_imports_point_down_the_street(file: str) -> None:
+    own = STREET.index(file.partition("/")[0].removesuffix(".py"))
+    houses = {module: house(module) for module in imports_of(file)}
+    assert not [name for name, number in houses.items() if number is not None and number > own]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_modules_are_imported_by_their_full_names(file: str) -> None:
+    assert not [module for module in imports_of(file) if module.startswith(".")]
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if f.startswith("engine/bundled/")])
+def test_the_bundled_engine_is_a_program_of_its_own(file: str) -> None:
+    ours = {module for module in imports_of(file) if house(module) is not None}
+    assert not [module for module in ours if not module.startswith("engine.bundled")]
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if not f.startswith("engine/bundled/")])
+def test_nobody_imports_the_bundled_engine(file: str) -> None:
+    assert not [module for module in imports_of(file) if module.startswith("engine.bundled")]
+
+
+@pytest.mark.parametrize("file", PURE)
+def test_pure_files_know_neither_waiting_nor_http_nor_clocks(file: str) -> None:
+    tops = {module.partition(".")[0] for module in imports_of(file)}
+    assert not tops & IMPURE
+
+
+@pytest.mark.parametrize("file", PURE)
+def test_pure_files_run_nothing_impure_of_ours(file: str) -> None:
+    ours = {other for m in imports_of(file, running=True) if (other := file_of(m)) is not None}
+    impure = [o for o in ours if {m.partition(".")[0] for m in imports_of(o)} & IMPURE]
+    # The log writes the time of day into its lines; nobody decides by it.
+    assert set(impure) <= {"utils/logger.py"}
+
+
+def test_imports_are_seen_wherever_they_stand() -> None:
+    tree = ast.parse(
+        "import a\nfrom b.c import d\n"
+        "if TYPE_CHECKING:\n    from e import f\n"
+        "def g():\n    import h.i\n"
+        "try:\n    import j\nexcept ImportError:\n    from . import k\n"
+    )
+    everything = {"a", "b.c", "b.c.d", "e", "e.f", "h.i", "j", ".", "..k"}
+    assert set(imported(tree)) == everything
+    assert set(imported(tree, running=True)) == everything - {"e", "e.f"}
+
+
+@pytest.mark.parametrize("file", sorted({*PURE} - TRIVIAL))
+def test_each_pure_file_has_a_test_file(file: str) -> None:
+    assert (ROOT / "tests" / f"test_{Path(file).stem}.py").is_file()
