@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _KEEPALIVE = 3.0
 _LARGEST_ERROR = 64 * 1024
 _FIRST_ERROR = 400
+_IN_ONE_PIECE = 1024 * 1024
 _ENDED = "the engine has ended"
 
 
@@ -112,7 +114,7 @@ class EngineClient:
         url = URL(self.url + path, encoded=True)
         try:
             response = await self._open().post(
-                url, data=body, headers=headers, allow_redirects=False
+                url, data=_upload(body), headers=headers, allow_redirects=False
             )
         except (aiohttp.ClientError, OSError) as error:
             raise EngineUnreachable(f"The engine gave no answer: {_say(error)}") from error
@@ -167,6 +169,11 @@ class EngineClient:
                 skip_auto_headers=("User-Agent", "Accept-Encoding"),
             )
         return self._session
+
+
+def _upload(body: bytes) -> bytes | io.BytesIO:
+    # A large body is written piece by piece, so that streams of others go on meanwhile.
+    return body if len(body) <= _IN_ONE_PIECE else io.BytesIO(body)
 
 
 def _say(error: BaseException) -> str:

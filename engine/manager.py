@@ -117,9 +117,9 @@ class EngineManager:
         """The lease holds an engine for ``minimum`` instead, without losing its turn.
 
         For the move to a larger variant, and for another try after the engine failed:
-        then its exit is awaited first, lest the dead engine be granted again.
+        unless it says that it lives, its exit is awaited, lest the dead one be granted again.
         """
-        if minimum is lease.minimum:
+        if minimum is lease.minimum and not await lease.client.healthy():
             await lease.engine.gone(_EXIT_NOTICE)
         lease.minimum = minimum
         now = self._clock.now()
@@ -226,7 +226,12 @@ class EngineManager:
     def _start(self, effect: fx.StartEngine) -> None:
         variant = effect.variant
         model = self._models[variant.model]
-        url = engine_url(variant, model.connect) or f"http://127.0.0.1:{free_port()}"
+        try:
+            url = engine_url(variant, model.connect) or f"http://127.0.0.1:{free_port()}"
+        except OSError as error:
+            reason = f"there is no port for it: {error.strerror or error}"
+            self._feed(fx.EngineExited(effect.engine, reason, self._clock.now()))
+            return
         launch = build_launch(variant, url, os.environ)
         ours = {OWNER_VARIABLE: self._registry.owner, "LLM_GATEWAY_PYTHON": sys.executable}
         launch = replace(launch, env={**launch.env, **ours})

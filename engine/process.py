@@ -90,9 +90,11 @@ class EngineProcess:
         try:
             reason = await self._run()
         finally:
-            await self.client.close()
-            self._gone.set()
-            self._report(fx.EngineExited(self.ticket, reason, self._clock.now()))
+            try:
+                await self.client.close()
+            finally:
+                self._gone.set()
+                self._report(fx.EngineExited(self.ticket, reason, self._clock.now()))
 
     async def _run(self) -> str:
         if (holder := port_holder(self._launch.url)) is not None:

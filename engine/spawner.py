@@ -97,10 +97,17 @@ async def spawn(launch: Launch) -> Child:
         argv = (_SETPRIV, "--pdeathsig", "KILL", "--", *argv)
     # A pipe of our own: asyncio's would make wait() depend on grandchildren closing it.
     reading, writing = os.pipe()
+    pipe = os.fdopen(reading, "rb", 0)
     output = asyncio.StreamReader(limit=1 << 20)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(output), os.fdopen(reading, "rb", 0)
-    )
+    try:
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(output), pipe
+        )
+    except BaseException:
+        os.close(writing)
+        with contextlib.suppress(OSError):  # uvloop has closed what lies beneath
+            pipe.close()
+        raise
     try:
         process = await asyncio.create_subprocess_exec(
             *argv,

@@ -51,6 +51,10 @@ class Exchange:
         is none.
         """
         headers = to_engine(headers)
+        if self._facts.stream:
+            # llama-server closes the connection after a stream, whatever its headers promise;
+            # the next request in the queue would be sent into that.
+            headers["Connection"] = "close"
         tried = False
         while True:
             try:

@@ -33,6 +33,8 @@ async def relay(upstream: UpstreamResponse, down: Downstream) -> Usage:
         return Usage()
     if upstream.whole and not down.begun:
         await down.answer(upstream.status, to_client(upstream.headers), upstream.first)
+        # Sent before the books are kept: the client need not wait for those.
+        await down.end()
         return usage_of(upstream.first[-TAIL:])
     await down.begin(upstream.status, to_client(upstream.headers))
     last: deque[bytes] = deque(maxlen=_LAST_CHUNKS)

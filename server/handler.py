@@ -111,6 +111,9 @@ class RequestHandler:
         """The request's facts; RequestTooLarge before more than the limit is in memory."""
         if (request.content_length or 0) > self._max_request_bytes:
             raise self._too_large()
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            # curl holds a larger body back until it is asked for.
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
