@@ -258,11 +258,14 @@ async def test_a_wrapper_script_is_stopped_with_its_engine(
     script = tmp_path / "wrapper.sh"
     script.write_text(f'#!/bin/sh\n"{LLAMA_SERVER}" "$@"\nexit $?\n')
     script.chmod(0o755)
-    async with running_engine(journal, fake_variant(journal, binary=str(script))) as run:
+    # The shell ends at once, its engine takes its time: neither is reported gone before both are.
+    variant = fake_variant(journal, binary=str(script), stop_seconds=0.3)
+    async with running_engine(journal, variant) as run:
         await run.reported(fx.EngineReady)
         [start] = journal.events("start")
         assert start["pid"] != run.process.pid
         assert start["pgid"] == run.process.pid
         run.process.stop()
         await run.ended()
-        await until(lambda: not is_running(start["pid"]))
+        assert not is_running(start["pid"])
+        assert journal.events("exit", pid=start["pid"]), "it ended by itself, unkilled"
