@@ -110,7 +110,11 @@ class EngineClient:
         self._responses: set[UpstreamResponse] = set()
 
     async def forward(self, path: str, headers: Mapping[str, str], body: bytes) -> UpstreamResponse:
-        """The engine has begun to answer; EngineUnreachable or EngineBroke when it has not."""
+        """The engine has begun to answer; EngineUnreachable or EngineBroke when it has not.
+
+        An engine that wants a key gets its own, not the client's.
+        """
+        headers = {**headers, **self._headers}
         url = URL(self.url + path, encoded=True)
         try:
             response = await self._open().post(

@@ -24,6 +24,8 @@ Json = dict[str, Any]
 
 # Fields, in the order in which engines read them, that limit the answer.
 _OUTPUT_FIELDS = ("max_tokens", "max_completion_tokens", "n_predict")
+# The engine's own limit: a 32-bit integer.
+_MOST_OUTPUT = 2**31 - 1
 # Fields beside the messages that chat templates print into the prompt.
 _PREAMBLE_FIELDS = ("tools", "functions", "response_format", "chat_template_kwargs", "json_schema")
 _MEDIA = ("image_url", "input_audio", "input_image", "video_url", "input_video")
@@ -139,6 +141,8 @@ def _max_output(request: Json) -> int | None:
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise BadRequest(f"'{field}' must be an integer, not {_kind(value)}.", param=field)
+        if value > _MOST_OUTPUT:
+            raise BadRequest(f"'{field}' must not exceed {_MOST_OUTPUT}.", param=field)
         # llama-server reads a negative number as "no limit".
         if value >= 0:
             limits.append(value)
@@ -151,6 +155,9 @@ def _segments(request: Json) -> Iterator[Segment]:
         raise BadRequest(f"'messages' must be an array, not {_kind(messages)}.", param="messages")
     if not messages:
         raise BadRequest("'messages' must hold at least one message.", param="messages")
+    tools = request.get("tools")
+    if tools is not None and not isinstance(tools, list):
+        raise BadRequest(f"'tools' must be an array, not {_kind(tools)}.", param="tools")
     preamble = {name: request[name] for name in _PREAMBLE_FIELDS if request.get(name)}
     text = _printed(preamble) if preamble else ""
     digest = _digest(b"", text.encode())
@@ -161,9 +168,13 @@ def _segments(request: Json) -> Iterator[Segment]:
                 f"'messages[{index}]' must be an object, not {_kind(message)}.",
                 param=f"messages[{index}]",
             )
+        role = message.get("role")
+        if not isinstance(role, str):
+            where = f"messages[{index}].role"
+            raise BadRequest(f"'{where}' must be a string, not {_kind(role)}.", param=where)
         content, media = _content(message.get("content"), f"messages[{index}].content")
         extras = {k: v for k, v in message.items() if k not in ("role", "content") and v}
-        if (role := message.get("role")) and role not in _ROLES:
+        if role not in _ROLES:
             extras["role"] = role
         text = content + (_printed(extras) if extras else "")
         digest = _digest(digest, orjson.dumps(message))

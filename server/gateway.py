@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,9 @@ import orjson
 from aiohttp import web
 
 from models.request import Kind
+from server.access import AccessRecord
 from server.downstream import Downstream
+from server.protocol import HttpServer
 from server.routes import ROUTES, Page
 from server.views import health_view, models_view
 from utils.clock import LoopClock
@@ -23,10 +26,6 @@ from utils.tasks import TaskOwner, first_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from aiohttp.abc import AbstractStreamWriter
-    from aiohttp.http_parser import RawRequestMessage
-    from aiohttp.streams import StreamReader
 
     from engine.manager import EngineManager
     from models.catalog import Catalog
@@ -72,14 +71,7 @@ class GatewayServer:
         At its end every engine has ended and every connection is closed. ConfigError when
         an address cannot be listened on; nothing was started then.
         """
-        # The server beneath web.Application: a table of a few literal paths needs no router.
-        server = web.Server(
-            self._answer,
-            request_factory=self._make_request,
-            access_log=None,
-            handler_cancellation=True,
-        )
-        runner = web.ServerRunner(server, shutdown_timeout=_FLUSH)
+        runner = web.ServerRunner(HttpServer(self._answer), shutdown_timeout=_FLUSH)
         await runner.setup()
         try:
             await self._listen(runner)
@@ -93,31 +85,13 @@ class GatewayServer:
             await self._manager.halt()
             await runner.cleanup()
 
-    def _make_request(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: web.RequestHandler,
-        writer: AbstractStreamWriter,
-        task: asyncio.Task[None],
-    ) -> web.BaseRequest:
-        return web.BaseRequest(
-            message,
-            payload,
-            protocol,
-            writer,
-            task,
-            asyncio.get_running_loop(),
-            client_max_size=self._settings.max_request_bytes,
-        )
-
     async def _listen(self, runner: web.ServerRunner) -> None:
         for endpoint in self._settings.listen:
             key = "listen_v6" if ":" in endpoint.host else "listen_v4"
             try:
                 await web.TCPSite(runner, endpoint.host, endpoint.port).start()
             except OSError as error:
-                reason = error.strerror or str(error)
+                reason = os.strerror(error.errno) if error.errno else str(error)
                 raise ConfigError(f"server.{key}: cannot listen on {endpoint}: {reason}") from error
 
     async def _shut_down(self) -> int:
@@ -163,6 +137,10 @@ def _json(value: dict[str, Any]) -> web.Response:
 async def _refuse(
     request: web.BaseRequest, error: UnknownPath | WrongMethod | ShuttingDown
 ) -> web.StreamResponse:
-    down = Downstream(request, LoopClock())
+    clock = LoopClock()
+    record = AccessRecord(request.method, request.path, clock.now(), note=type(error).__name__)
+    down = Downstream(request, clock)
     await down.fail(error)
+    record.status = down.response.status
+    record.write(clock.now())
     return down.response

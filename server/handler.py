@@ -15,9 +15,9 @@ from aiohttp import web
 from models.request import Kind, RequestFacts, parse
 from server.access import AccessRecord
 from server.downstream import Downstream
-from server.exchange import Exchange
+from server.exchange import Exchange, decision
 from server.forward import relay
-from utils.errors import BadRequest, GatewayError, RequestTooLarge
+from utils.errors import BadRequest, EngineBroke, GatewayError, RequestTooLarge
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class RequestHandler:
         clock: Clock,
         *,
         keepalive_interval: float,
+        client_timeout: float,
         max_request_bytes: int,
     ) -> None:
         self._catalog = catalog
@@ -49,12 +50,13 @@ class RequestHandler:
         self._manager = manager
         self._clock = clock
         self._keepalive_interval = keepalive_interval
+        self._client_timeout = client_timeout
         self._max_request_bytes = max_request_bytes
 
     async def handle(self, request: web.BaseRequest, kind: Kind) -> web.StreamResponse:
         """The client has its answer, or the error that stands for it, and one line is logged."""
         record = AccessRecord(request.method, request.path, self._clock.now())
-        down = Downstream(request, self._clock)
+        down = Downstream(request, self._clock, self._client_timeout)
         try:
             async with down:
                 await self._answer(request, kind, down, record)
@@ -91,6 +93,7 @@ class RequestHandler:
             down.keep_alive(self._keepalive_interval)
         selection = await self._selector.select(model, facts)
         record.prompt = selection.size.tokens
+        down.decided = decision(selection.minimum, selection.size)
         async with self._manager.lease(selection.minimum) as lease:
             exchange = Exchange(self._manager, lease, selection, facts)
             try:
@@ -99,7 +102,10 @@ class RequestHandler:
                     record.variant = lease.variant.label
                     record.first = self._clock.now() - record.started
                     down.decided = exchange.decision()
-                    usage = await relay(upstream, down)
+                    try:
+                        usage = await relay(upstream, down)
+                    except EngineBroke as error:
+                        raise await exchange.broken(error) from error
             finally:
                 record.queued, record.loading = lease.queued, lease.loading
         if usage.prompt is not None:
@@ -114,15 +120,26 @@ class RequestHandler:
         if request.headers.get("Expect", "").lower() == "100-continue":
             # curl holds a larger body back until it is asked for.
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            raise self._too_large() from None
-        except web.RequestPayloadError:
-            raise BadRequest("The request body ended early or is badly encoded.") from None
+        body = await self._body(request)
         if len(body) <= _PARSED_INLINE:
             return parse(kind, body)
         return await asyncio.to_thread(parse, kind, body)
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            while not request.content.at_eof():
+                async with asyncio.timeout(self._client_timeout):
+                    pieces.append(await request.content.readany())
+                size += len(pieces[-1])
+                if size > self._max_request_bytes:
+                    raise self._too_large()
+        except TimeoutError:
+            raise BadRequest("The request body stopped coming before its end.") from None
+        except web.RequestPayloadError:
+            raise BadRequest("The request body ended early or is badly encoded.") from None
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _too_large(self) -> RequestTooLarge:
         limit = self._max_request_bytes

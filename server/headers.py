@@ -23,21 +23,31 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-# The body was read whole and decoded; length and encoding are set anew. No compression is
-# asked of the engine, so that chunks pass through as they come.
+# The body was read whole, decoded and found to be JSON, whatever curl called it; what speaks of
+# it is set anew. No compression is asked of the engine, so that chunks pass as they come.
 _NOT_UPSTREAM = _HOP_BY_HOP | {
     "host",
     "content-length",
+    "content-type",
     "content-encoding",
     "accept-encoding",
     "expect",
 }
-_NOT_DOWNSTREAM = _HOP_BY_HOP | {"date", "server"}
+# llama-server allows every website; who may read the gateway's answers is not its to say.
+_CORS = {
+    "access-control-allow-origin",
+    "access-control-allow-credentials",
+    "access-control-allow-methods",
+    "access-control-allow-headers",
+}
+_NOT_DOWNSTREAM = _HOP_BY_HOP | _CORS | {"date", "server"}
 
 
 def to_engine(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """The client's headers that the engine gets."""
-    return _without(headers, _NOT_UPSTREAM)
+    """The client's headers that the engine gets, with the type that its body has."""
+    kept = _without(headers, _NOT_UPSTREAM)
+    kept["Content-Type"] = "application/json"
+    return kept
 
 
 def to_client(headers: Mapping[str, str]) -> CIMultiDict[str]:
