@@ -12,7 +12,7 @@ from yarl import URL
 from utils.errors import CountUnavailable, EngineBroke, EngineUnreachable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from models.request import RequestFacts
@@ -78,20 +78,14 @@ class UpstreamResponse:
         An engine's own keep-alive comments are no beginning yet: a crash after them can
         still be retried, and the gateway sends comments of its own.
         """
-        self.first = await self._read()
+        self.first = await self.read()
         while self.first.startswith(b":"):
-            self.first = self.first.partition(b"\n\n")[2] or await self._read()
-        while self.failed and len(self.first) < _LARGEST_ERROR and (more := await self._read()):
+            self.first = self.first.partition(b"\n\n")[2] or await self.read()
+        while self.failed and len(self.first) < _LARGEST_ERROR and (more := await self.read()):
             self.first += more
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes; EngineBroke when it ends before its end."""
-        chunk = self.first
-        while chunk:
-            yield chunk
-            chunk = await self._read()
-
-    async def _read(self) -> bytes:
+    async def read(self) -> bytes:
+        """The next bytes as they come, b"" at the end; EngineBroke when it ends before that."""
         try:
             return await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:

@@ -18,7 +18,7 @@ from utils.errors import GatewayError, WrongMethod
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Mapping
     from types import TracebackType
 
     from utils.clock import Clock, Timer
@@ -41,7 +41,6 @@ class Downstream:
         self.response: web.StreamResponse = web.StreamResponse()
         self.decided: dict[str, str] = {}
         self.begun = False
-        self.relayed = False
         self._request = request
         self._clock = clock
         self._tasks = TaskOwner("keepalive")
@@ -91,18 +90,20 @@ class Downstream:
 
     async def write(self, chunk: bytes) -> None:
         """The chunk is on its way, unchanged and unbuffered."""
-        self.relayed = True
-        self._written_at = self._clock.now()
+        self._written_at = self._watch_out()
         self._between_events = chunk.endswith(b"\n\n")
-        await self._sent(self.response.write(chunk))
-
-    async def _sent(self, writing: Coroutine[None, None, None]) -> None:
-        """Written, or cut off: a client that stops reading must not keep an engine to itself."""
-        if self._watch is None:
-            self._watch = self._clock.call_at(self._clock.now() + self._patience, self._look)
-        self._blocked_since = self._clock.now()
-        await writing
+        await self.response.write(chunk)
         self._blocked_since = None
+
+    def _watch_out(self) -> float:
+        """Now. Until the next write ends, a client that does not read is cut off in time.
+
+        It would keep an engine to itself otherwise.
+        """
+        now = self._blocked_since = self._clock.now()
+        if self._watch is None:
+            self._watch = self._clock.call_at(now + self._patience, self._look)
+        return now
 
     def _look(self) -> None:
         now = self._clock.now()
@@ -129,7 +130,8 @@ class Downstream:
             await self.begin(status, headers)
         elif self._is_stream:
             separator = b"" if self._between_events else b"\n\n"
-            await self._sent(self.response.write(separator + as_event(body)))
+            self._watch_out()
+            await self.response.write(separator + as_event(body))
             self._close()
         else:
             # Half of a JSON body cannot be mended: cutting the connection is the honest end.
@@ -139,10 +141,10 @@ class Downstream:
         """The response is complete."""
         if not self.begun or self._cut:
             return
-        if isinstance(self.response, web.Response) and (self.response.content_length or 0) < _SMALL:
-            await self.response.write_eof()
-        else:
-            await self._sent(self.response.write_eof())
+        if (self.response.content_length or _SMALL) >= _SMALL:
+            self._watch_out()
+        await self.response.write_eof()
+        self._blocked_since = None
 
     @property
     def _is_stream(self) -> bool:

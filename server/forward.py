@@ -38,9 +38,11 @@ async def relay(upstream: UpstreamResponse, down: Downstream) -> Usage:
         return usage_of(upstream.first[-TAIL:])
     await down.begin(upstream.status, to_client(upstream.headers))
     last: deque[bytes] = deque(maxlen=_LAST_CHUNKS)
-    async for chunk in upstream.chunks():
+    chunk = upstream.first
+    while chunk:
         last.append(chunk)
         await down.write(chunk)
+        chunk = await upstream.read()
     return usage_of(b"".join(last)[-TAIL:])
 
 

@@ -152,7 +152,7 @@ async def test_process_cancelled_again_and_again(journal: Journal) -> None:
 async def forward(client: EngineClient) -> None:
     body = orjson.dumps(chat_body(stream=True))
     async with await client.forward(CHAT, {"Content-Type": "application/json"}, body) as upstream:
-        async for _ in upstream.chunks():
+        while await upstream.read():
             pass
 
 

@@ -35,13 +35,13 @@ async def test_chunks_are_passed_on_unchanged_and_one_by_one(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[bytes] = []
-    read = UpstreamResponse._read
+    read = UpstreamResponse.read
 
     async def recorded(self: UpstreamResponse) -> bytes:
         sent.append(await read(self))
         return sent[-1]
 
-    monkeypatch.setattr(UpstreamResponse, "_read", recorded)
+    monkeypatch.setattr(UpstreamResponse, "read", recorded)
     # The engine waits for its client to leave after two tokens: they came unbuffered.
     model = fake_model(fake_variant(journal, stall_at=2, times=1))
     async with running_gateway(journal, model) as gw:
