@@ -16,6 +16,7 @@ from pathlib import Path
 
 import platformdirs
 
+from engine.limits import limits_of
 from engine.manager import EngineManager
 from engine.orphans import OrphanRegistry
 from engine.scheduler import Policy
@@ -86,7 +87,14 @@ async def _serve(settings: ServerSettings, catalog: Catalog) -> int:
     registry.sweep()
     clock = LoopClock()
     policy = Policy(settings.max_queue, settings.shrink_after, settings.shrink_requests)
-    manager = EngineManager(catalog, policy, clock, registry)
+    manager = EngineManager(
+        catalog,
+        policy,
+        clock,
+        registry,
+        limits=limits_of(catalog, settings),
+        port_range=settings.port_range,
+    )
     selector = ModelSelector(Sizer(manager, LlamaTokenize()), manager)
     handler = RequestHandler(
         catalog,

@@ -14,6 +14,7 @@ import sys
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
 from engine import effects as fx
 from engine.lifecycle import State
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.client import EngineClient
+    from engine.eviction import Limits
     from models.catalog import Catalog
     from models.request import RequestFacts
     from models.spec import ModelSpec, VariantSpec
@@ -83,11 +85,19 @@ class EngineManager:
     """Starts, restarts and stops engines, and hands out leases on them."""
 
     def __init__(
-        self, catalog: Catalog, policy: Policy, clock: Clock, registry: OrphanRegistry
+        self,
+        catalog: Catalog,
+        policy: Policy,
+        clock: Clock,
+        registry: OrphanRegistry,
+        *,
+        limits: Limits | None = None,
+        port_range: tuple[int, int] | None = None,
     ) -> None:
         self._models = {model.name: model for model in catalog.models}
         variants = [variant for model in catalog.models for variant in model.variants]
-        self._scheduler = Scheduler(variants, policy)
+        self._scheduler = Scheduler(variants, policy, limits)
+        self._port_range = port_range
         self._clock = clock
         self._registry = registry
         self._tasks = TaskOwner("engines")
@@ -150,15 +160,13 @@ class EngineManager:
 
     def running(self, model: ModelSpec) -> VariantSpec | None:
         """The variant of the model whose engine is starting or ready, or None."""
-        record = self._scheduler.live()
-        if record is None or record.variant.model != model.name:
-            return None
-        return record.variant if record.state in (State.STARTING, State.READY) else None
+        record = self._scheduler.live(model.name)
+        return record.variant if record is not None and record.useful else None
 
     async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
         """The prompt's exact size by the model's ready engine; None when there is none."""
-        record = self._scheduler.live()
-        if record is None or record.variant.model != model.name or record.state is not State.READY:
+        record = self._scheduler.live(model.name)
+        if record is None or record.state is not State.READY:
             return None
         try:
             return await self._processes[record.ticket].client.count(facts)
@@ -227,7 +235,7 @@ class EngineManager:
         variant = effect.variant
         model = self._models[variant.model]
         try:
-            url = engine_url(variant, model.connect) or f"http://127.0.0.1:{free_port()}"
+            url = engine_url(variant, model.connect) or f"http://127.0.0.1:{self._free_port()}"
         except OSError as error:
             reason = f"there is no port for it: {error.strerror or error}"
             self._feed(fx.EngineExited(effect.engine, reason, self._clock.now()))
@@ -247,6 +255,11 @@ class EngineManager:
         self._processes[effect.engine] = process
         self._quiet.clear()
         self._tasks.spawn(process.run(), variant.label)
+
+    def _free_port(self) -> int:
+        # An engine that has just been started may not listen yet.
+        taken = {urlsplit(process.client.url).port or 0 for process in self._processes.values()}
+        return free_port(self._port_range, taken)
 
     def _report(self, event: fx.Event) -> None:
         if isinstance(event, fx.EngineExited):

@@ -2,17 +2,20 @@
 
 Rules, in the order in which they are applied:
 
-1.  One engine lives at a time. The next starts only after the last one's exit.
-2.  Requests are served in the order of their arrival; one that returns for
+1.  Engines live side by side as far as ``Limits`` allow; by default one at a
+    time. An engine starts only after the exit of those it cannot live beside.
+2.  Requests have their turn in the order of their arrival; one that returns for
     another try keeps its turn. At most ``max_queue`` wait.
 3.  A running engine serves every request of its model that fits its context,
-    ``parallel`` of them at once; a request that it cannot serve waits until
-    those have ended, and then the engine makes room.
+    ``parallel`` of them at once. A request that no engine can serve claims
+    those that must make room for it: they serve nobody after it, and end when
+    all of them are free. A busy engine is never ended, nor one that somebody
+    before it waits for.
 4.  A start is never wasted. One that nobody waits for any more goes on while no
     other is wanted: the engine is warm for the next request, and its idle time
-    unloads it. When the first in the queue wants another engine, but someone
-    behind waits for this start, it goes on and serves that one before; only a
-    request that returned from another try does not wait for it.
+    unloads it. When a request wants its room, but someone behind waits for this
+    start, it goes on and serves that one before; only a request that returned
+    from another try does not wait for it.
 5.  A failed start is told to all who waited for it. Until its back-off is over
     the same answer is given at once; no failure is final.
 6.  An idle engine is unloaded after its idle time. Before that it is replaced
@@ -26,12 +29,13 @@ Time comes inside the events; nothing here reads a clock, awaits or logs.
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine import effects as fx
+from engine.eviction import Limits, room
 from engine.lifecycle import Event, State, advance
+from engine.records import EngineRecord
 from engine.restart import delay_after, gives_up
 from utils.errors import EngineStartFailed, GatewayError, QueueFull, ShuttingDown
 
@@ -40,26 +44,8 @@ if TYPE_CHECKING:
 
     from models.spec import VariantSpec
 
+__all__ = ["EngineRecord", "Limits", "Policy", "Scheduler"]
 _CLOSING = "The gateway is shutting down."
-
-
-@dataclass(slots=True)
-class EngineRecord:
-    """What the scheduler knows of one variant's engine."""
-
-    variant: VariantSpec
-    state: State = State.STOPPED
-    ticket: int = 0
-    active: set[int] = field(default_factory=set)
-    idle_since: float = 0.0
-    failures: int = 0
-    retry_at: float = 0.0
-    reason: str = ""
-    needs: deque[int] = field(default_factory=deque)
-
-    def serves(self, minimum: VariantSpec) -> bool:
-        """Whether this variant can take a request that needs ``minimum``."""
-        return self.variant.model == minimum.model and self.variant.context >= minimum.context
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +60,18 @@ class Policy:
 class Scheduler:
     """Turns each event into effects. The only owner of engine states."""
 
-    def __init__(self, variants: Iterable[VariantSpec], policy: Policy) -> None:
+    def __init__(
+        self, variants: Iterable[VariantSpec], policy: Policy, limits: Limits | None = None
+    ) -> None:
         self._policy = policy
+        self._limits = limits or Limits()
         self._records = {(v.model, v.context): EngineRecord(v) for v in variants}
-        self._alive: EngineRecord | None = None
+        self._alive: dict[str, EngineRecord] = {}
         self._by_ticket: dict[int, EngineRecord] = {}
         self._queue: dict[int, VariantSpec] = {}
         self._returned: set[int] = set()
         self._holds: dict[int, tuple[EngineRecord, int]] = {}
-        self._successor: EngineRecord | None = None
+        self._successors: dict[str, EngineRecord] = {}
         self._draining = False
         self._tickets = 0
         self._pace = 1.0
@@ -100,9 +89,11 @@ class Scheduler:
         """The requests in the queue, the next one first."""
         return tuple(self._queue)
 
-    def live(self) -> EngineRecord | None:
-        """The record whose process may exist, or None."""
-        return self._alive
+    def live(self, model: str | None = None) -> EngineRecord | None:
+        """The record of the model, or of any, whose process may exist, or None."""
+        if model is not None:
+            return self._alive.get(model)
+        return next(iter(self._alive.values()), None)
 
     # -- events ----------------------------------------------------------------------
 
@@ -164,7 +155,7 @@ class Scheduler:
         if record.ticket != ticket:
             return
         record.active.discard(request)
-        record.idle_since = now
+        record.idle_since = record.used_at = now
         if record.state is State.DRAINING and not record.active:
             self._move(record, Event.DRAINED)
             out.append(fx.StopEngine(record.ticket))
@@ -209,59 +200,87 @@ class Scheduler:
 
     def _drain(self, out: list[fx.Effect], *, now: bool) -> None:
         self._draining = True
-        self._successor = None
+        self._successors.clear()
         for request in list(self._queue):
             self._refuse(request, ShuttingDown(_CLOSING), out)
-        record = self.live()
-        if record is None:
-            return
-        if record.state is State.READY and record.active and not now:
-            self._move(record, Event.DRAIN)
-        elif now or record.state in (State.READY, State.STARTING):
-            self._stop(record, out)
+        for record in self._alive.values():
+            if record.state is State.READY and record.active and not now:
+                self._move(record, Event.DRAIN)
+            elif now or record.useful:
+                self._stop(record, out)
 
     # -- decisions -------------------------------------------------------------------
 
     def _dispatch(self, now: float, out: list[fx.Effect]) -> None:
-        while self._queue:
-            request, minimum = self._turn()
-            own = self._records[minimum.model, minimum.context]
-            record = self.live()
-            useful = record is not None and record.state in (State.STARTING, State.READY)
-            if record is not None and useful and record.serves(minimum):
-                free = record.variant.parallel - len(record.active)
-                if record.state is State.STARTING or free <= 0:
-                    return
-                self._grant(request, minimum, record, now, out)
-            elif now < own.retry_at:
-                # Refused before room is made: no engine ends for one that may not start.
-                self._refuse_waiting_for(own, self._start_failed(own, now), out)
-            elif record is None:
-                self._start(own, out)
-            else:
-                if useful and not record.active:
-                    self._stop(record, out)
-                return
+        # An act may change what those before it can have: the queue is walked from its head.
+        while self._act(now, out):
+            pass
         self._rest(now, out)
 
-    def _turn(self) -> tuple[int, VariantSpec]:
-        """The request to decide about: the first, or the one that rule 4 puts before it."""
-        record = self._alive
-        first = next(iter(self._queue.items()))
-        useful = record is not None and record.state in (State.STARTING, State.READY)
-        if record is None or not useful or record.needs or first[0] in self._returned:
-            return first
-        return next((each for each in self._queue.items() if record.serves(each[1])), first)
+    def _act(self, now: float, out: list[fx.Effect]) -> bool:
+        """Walk along the queue until something can be done for a request; whether it was."""
+        awaited: list[EngineRecord] = []
+        claimed: list[EngineRecord] = []
+        planned: list[VariantSpec] = []
+        for request, minimum in self._queue.items():
+            record = self._alive.get(minimum.model)
+            if record is not None and record.useful and record.serves(minimum):
+                free = record.state is State.READY and len(record.active) < record.variant.parallel
+                if record not in claimed and free:
+                    self._grant(request, minimum, record, now, out)
+                    return True
+                awaited.append(record)
+                continue
+            own = self._records[minimum.model, minimum.context]
+            rest = [each for each in self._alive.values() if each.useful and each not in claimed]
+            may_go = [r for r in rest if r not in awaited and not self._owed(r, request)]
+            stay = [each.variant for each in rest if each not in may_go]
+            victims = room(minimum, [*stay, *planned], may_go, self._limits)
+            if victims is None:
+                continue
+            if now < own.retry_at:
+                # Refused before room is made: no engine ends for one that may not start.
+                self._refuse_waiting_for(own, self._start_failed(own, now), out)
+                return True
+            if victims and not any(victim.active for victim in victims):
+                for victim in victims:
+                    self._stop(victim, out)
+                return True
+            if not victims and self._fits_now(minimum):
+                self._start(own, now, out)
+                return True
+            claimed += victims
+            planned.append(minimum)
+        return False
+
+    def _owed(self, record: EngineRecord, request: int) -> bool:
+        """Whether somebody waits for this fresh engine, whom ``request`` may not deprive of it."""
+        if record.needs or request in self._returned:
+            return False
+        return any(record.serves(minimum) for minimum in self._queue.values())
+
+    def _fits_now(self, wanted: VariantSpec) -> bool:
+        """Whether it can start beside every process that there may be, also those that end."""
+        alive = [record.variant for record in self._alive.values()]
+        return room(wanted, alive, (), self._limits) is not None
 
     def _rest(self, now: float, out: list[fx.Effect]) -> None:
-        record = self.live()
-        if record is None:
-            successor, self._successor = self._successor, None
-            if successor is not None and now >= successor.retry_at:
-                self._start(successor, out)
-            return
+        """What is done for nobody: successors start, idle engines end or shrink."""
+        for model in [model for model in self._successors if model not in self._alive]:
+            successor = self._successors.pop(model)
+            # Whoever waits for room comes first; a request can start it later.
+            if not self._queue and now >= successor.retry_at and self._fits_now(successor.variant):
+                self._start(successor, now, out)
+        wakes = [self._unload_or_shrink(each, now, out) for each in self._alive.values()]
+        if when := [wake for wake in wakes if wake is not None]:
+            out.append(fx.WakeAt(min(when)))
+
+    def _unload_or_shrink(
+        self, record: EngineRecord, now: float, out: list[fx.Effect]
+    ) -> float | None:
+        """When to look at the engine again, if only time can bring its end."""
         if record.state is not State.READY or record.active:
-            return
+            return None
         idle_at = record.idle_since + record.variant.timeouts.idle
         smaller = self._smaller_than(record)
         shrink_at = record.idle_since + self._policy.shrink_after
@@ -269,13 +288,14 @@ class Scheduler:
             shrink_at = max(shrink_at, smaller.retry_at)
         if now >= idle_at:
             self._stop(record, out)
-        elif smaller is None or shrink_at >= idle_at:
-            out.append(fx.WakeAt(idle_at))
-        elif now >= shrink_at:
-            self._stop(record, out)
-            self._successor = smaller
-        else:
-            out.append(fx.WakeAt(shrink_at))
+            return None
+        if smaller is None or shrink_at >= idle_at:
+            return idle_at
+        if now < shrink_at:
+            return shrink_at
+        self._stop(record, out)
+        self._successors[record.variant.model] = smaller
+        return None
 
     def _smaller_than(self, record: EngineRecord) -> EngineRecord | None:
         asked = self._policy.shrink_requests
@@ -288,11 +308,12 @@ class Scheduler:
 
     # -- acts ------------------------------------------------------------------------
 
-    def _start(self, record: EngineRecord, out: list[fx.Effect]) -> None:
+    def _start(self, record: EngineRecord, now: float, out: list[fx.Effect]) -> None:
         self._move(record, Event.RETRY if record.state is State.BACKOFF else Event.START)
-        self._successor = None
+        self._successors.pop(record.variant.model, None)
         self._tickets += 1
         record.ticket = self._tickets
+        record.used_at = now
         self._by_ticket[record.ticket] = record
         out.append(fx.StartEngine(record.ticket, record.variant))
 
@@ -314,6 +335,7 @@ class Scheduler:
         record.needs.append(minimum.context)
         if len(record.needs) > self._policy.shrink_requests:
             record.needs.popleft()
+        record.used_at = now
         self._holds[request] = (record, record.ticket)
         self._granted_at[request] = now
         out.append(fx.Grant(request, record.ticket))
@@ -337,7 +359,8 @@ class Scheduler:
 
     def _move(self, record: EngineRecord, event: Event) -> None:
         record.state = advance(record.variant.label, record.state, event)
+        model = record.variant.model
         if record.state.live:
-            self._alive = record
-        elif self._alive is record:
-            self._alive = None
+            self._alive[model] = record
+        elif self._alive.get(model) is record:
+            del self._alive[model]

@@ -16,7 +16,7 @@ from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
 
 from engine import effects as fx
-from engine.scheduler import EngineRecord, Policy, Scheduler
+from engine.scheduler import EngineRecord, Limits, Policy, Scheduler
 from utils.errors import EngineStartTimeout, GatewayError
 
 if TYPE_CHECKING:
@@ -29,8 +29,13 @@ NOTHING = "nothing"
 class Script:
     """A scheduler that is told its events, and tells its effects, in words."""
 
-    def __init__(self, variants: dict[str, VariantSpec], policy: Policy | None = None) -> None:
-        self.scheduler = Scheduler(variants.values(), policy or Policy())
+    def __init__(
+        self,
+        variants: dict[str, VariantSpec],
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.scheduler = Scheduler(variants.values(), policy or Policy(), limits)
         self.errors: dict[int, GatewayError] = {}
         self._variants = variants
 

@@ -53,6 +53,17 @@ FAULTS: list[tuple[str, str]] = [
     (variant("contxt = 5"),
      "models[1].variants[1].contxt: unknown key; did you mean context?" + A),
     (variant("zzzzzz = 5"), "models[1].variants[1].zzzzzz: unknown key" + A),
+    # Ports
+    (f"server = {{ port_range = {{ first = 70000, last = 65535 }} }} {models()}",
+     "server.port_range.first: expected a port from 1 to 65535, got 70000"),
+    (f"server = {{ port_range = {{ first = 0.5, last = 5 }} }} {models()}",
+     f"server.port_range.first: {POSITIVE} 0.5"),
+    (f"server = {{ port_range = {{ first = 5, last = 4 }} }} {models()}",
+     "server.port_range: last (4) comes before first (5)"),
+    (f"server = {{ port_range = {{ first = 5 }} }} {models()}",
+     "server.port_range.last: missing"),
+    (f"server = {{ port_range = 5 }} {models()}",
+     "server.port_range: expected a table, got 5"),
     # Names
     (f"models = {{ {{ variants = {{ {VARIANT} }} }} }}", "models[1].name: missing"),
     (models('name = ""'), 'models[1].name: expected a non-empty string, got "" (model "")'),

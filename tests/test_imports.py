@@ -17,8 +17,10 @@ IMPURE = {"asyncio", "aiohttp", "time"}
 # Decides without waiting, without a clock and without HTTP; tested in a file of its own.
 PURE = (
     "engine/effects.py",
+    "engine/eviction.py",
     "engine/lifecycle.py",
     "engine/logtail.py",
+    "engine/records.py",
     "engine/restart.py",
     "engine/scheduler.py",
     "models/catalog.py",

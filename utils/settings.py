@@ -37,6 +37,8 @@ class ServerSettings:
     client_timeout: float = 60.0
     max_request_bytes: int = 64 * 1024 * 1024
     max_queue: int = 64
+    max_loaded_models: int = 1
+    port_range: tuple[int, int] | None = None
     shrink_after: float = 300.0
     shrink_requests: int = 4
     default_model: str | None = None
@@ -54,6 +56,9 @@ def server_settings(table: ServerTable) -> ServerSettings:
     """The settings of a checked ``server`` table; what it leaves out keeps its default."""
     given: dict[str, Any] = {**table}
     listen = (given.pop("listen_v4", LISTEN_V4), given.pop("listen_v6", LISTEN_V6))
+    if "port_range" in given:
+        ports = given["port_range"]
+        given["port_range"] = ports["first"], ports["last"]
     # Lua writes 5.0 as 5; a time is a float all the same.
     for field in fields(ServerSettings):
         if field.name in given and isinstance(field.default, float):

@@ -17,6 +17,13 @@ class TimeoutsTable(TypedDict, total=False):
     engine_stop_timeout: float
 
 
+class PortRangeTable(TypedDict):
+    """The ports of engines without an address of their own, both ends included."""
+
+    first: int
+    last: int
+
+
 class ServerTable(TimeoutsTable, total=False):
     """The ``server`` table."""
 
@@ -27,6 +34,8 @@ class ServerTable(TimeoutsTable, total=False):
     client_timeout: float
     max_request_bytes: int
     max_queue: int
+    max_loaded_models: int
+    port_range: PortRangeTable
     shrink_after: float
     shrink_requests: int
     default_model: str

@@ -51,6 +51,13 @@ return function(folder)
   checks.positive = number_check("a positive integer", true, 0, true)
   checks.amount = number_check("an integer of 0 or more", true, 0, false)
 
+  function checks.port(value, place)
+    if type(value) == "number" and value > 65535 then
+      return expected(place, "a port from 1 to 65535", value)
+    end
+    return checks.positive(value, place)
+  end
+
   -- Text ------------------------------------------------------------------------------
 
   -- What an operating system takes as an argument: no byte 0, and Python must read it.
@@ -248,6 +255,14 @@ return function(folder)
   function checks.tokenization(value, place)
     local clean = checks.record(value, place, "tokenization")
     return clean and some(clean)
+  end
+
+  function checks.port_range(value, place)
+    local clean = checks.record(value, place, "port_range")
+    if clean and clean.first and clean.last and clean.last < clean.first then
+      checks.report(place, ("last (%d) comes before first (%d)"):format(clean.last, clean.first))
+    end
+    return clean
   end
 
   local function variant(value, place)

@@ -15,11 +15,18 @@ schema.server = {
   { "client_timeout", "seconds" },
   { "max_request_bytes", "positive" },
   { "max_queue", "positive" },
+  { "max_loaded_models", "positive" },
+  { "port_range", "port_range" },
   { "shrink_after", "delay" },
   { "shrink_requests", "positive" },
   { "default_model", "name" },
   { "log_level", "log_level" },
   { "state_dir", "text" },
+}
+
+schema.port_range = {
+  { "first", "port", required = true },
+  { "last", "port", required = true },
 }
 
 schema.model = {

@@ -1,0 +1,37 @@
+"""engine/limits.py: limits as the configuration tells them."""
+
+from __future__ import annotations
+
+import pytest
+from builders import model, variant
+
+from engine.eviction import Limits
+from engine.limits import address, limits_of
+from models.catalog import Catalog
+from models.spec import ModelSpec
+from utils.settings import ServerSettings
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("http://127.0.0.1:8080", "http://localhost:8080"),
+        ("http://[::1]:8080", "http://127.0.0.1:8080"),
+        ("http://host", "http://host:80"),
+    ],
+)
+def test_one_place_written_in_two_ways(one: str, other: str) -> None:
+    assert address(one) == address(other)
+
+
+def test_another_host_or_port_is_another_place() -> None:
+    places = ["http://127.0.0.1:1", "http://127.0.0.1:2", "http://host:1"]
+    assert len({address(place) for place in places}) == 3
+
+
+def test_limits_of_a_configuration() -> None:
+    ported = ModelSpec("p", (variant(512, "p", args=("--port", "9")), variant(1024, "p")))
+    catalog = Catalog([model(512, 1024, name="c", connect="http://localhost:9"), ported])
+    assert limits_of(catalog, ServerSettings(max_loaded_models=4)) == Limits(
+        4, {"c@512": "localhost:9", "c@1024": "localhost:9", "p@512": "localhost:9"}
+    )
