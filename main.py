@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         tables = ConfigLoader(args.config).load()
         settings = server_settings(tables.server)
-        catalog = Catalog.from_tables(tables.models, settings)
+        catalog = Catalog.from_tables(tables.models, settings, tables.groups)
         if args.check:
             print(f"{args.config}: {_summary(catalog)}")  # noqa: T201 - the answer asked for
             return 0

@@ -10,7 +10,7 @@ Rules, in the order in which they are applied:
     ``parallel`` of them at once. A request that no engine can serve claims
     those that must make room for it: they serve nobody after it, and end when
     all of them are free. A busy engine is never ended, nor one that somebody
-    before it waits for.
+    before it waits for. Who finds no room beside engines that are kept is told.
 4.  A start is never wasted. One that nobody waits for any more goes on while no
     other is wanted: the engine is warm for the next request, and its idle time
     unloads it. When a request wants its room, but someone behind waits for this
@@ -236,6 +236,9 @@ class Scheduler:
             may_go = [r for r in rest if r not in awaited and not self._owed(r, request)]
             stay = [each.variant for each in rest if each not in may_go]
             victims = room(minimum, [*stay, *planned], may_go, self._limits)
+            if victims is None and self._never_fits(minimum):
+                self._refuse_waiting_for(own, self._no_room(minimum), out)
+                return True
             if victims is None:
                 continue
             if now < own.retry_at:
@@ -258,6 +261,11 @@ class Scheduler:
         if record.needs or request in self._returned:
             return False
         return any(record.serves(minimum) for minimum in self._queue.values())
+
+    def _never_fits(self, wanted: VariantSpec) -> bool:
+        """Whether those in its way would stay although everybody left them."""
+        useful = [record for record in self._alive.values() if record.useful]
+        return room(wanted, (), useful, self._limits) is None
 
     def _fits_now(self, wanted: VariantSpec) -> bool:
         """Whether it can start beside every process that there may be, also those that end."""
@@ -356,6 +364,11 @@ class Scheduler:
         left = max(0.0, record.retry_at - now)
         message = f"The engine {record.variant.label} did not start: {record.reason}"
         return EngineStartFailed(message, left)
+
+    def _no_room(self, wanted: VariantSpec) -> EngineStartFailed:
+        living = [record.variant for record in self._alive.values()]
+        kept = ", ".join(one.label for one in living if self._limits.keeps(one, wanted))
+        return EngineStartFailed(f"There is no room for the engine {wanted.label} beside {kept}.")
 
     def _move(self, record: EngineRecord, event: Event) -> None:
         record.state = advance(record.variant.label, record.state, event)

@@ -55,6 +55,14 @@ class VariantSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupSpec:
+    """What is said of the models that share a group."""
+
+    name: str
+    persistent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A model under the name that clients ask for, with its variants in ascending context."""
 
@@ -63,6 +71,8 @@ class ModelSpec:
     aliases: tuple[str, ...] = ()
     engine: str = "llamacpp"
     connect: str | None = None
+    group: str | None = None
+    pinned: bool = False
     tokenization: TokenizationSpec = TokenizationSpec()
 
     @property

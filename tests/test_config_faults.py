@@ -18,6 +18,7 @@ A = ' (model "a")'
 SECONDS = "expected a positive number of seconds, got"
 LEVELS = 'server.log_level: expected "debug", "info", "warning", "error"'
 POSITIVE = "expected a positive integer, got"
+PERSISTENT = "groups = { g = { persistent = true } }"
 
 FAULTS: list[tuple[str, str]] = [
     # Missing, empty and misplaced tables
@@ -53,6 +54,21 @@ FAULTS: list[tuple[str, str]] = [
     (variant("contxt = 5"),
      "models[1].variants[1].contxt: unknown key; did you mean context?" + A),
     (variant("zzzzzz = 5"), "models[1].variants[1].zzzzzz: unknown key" + A),
+    # Groups
+    (f"groups = 5 {models()}",
+     "groups: expected a table such as { name = { persistent = true } }, got 5"),
+    (f"groups = {{ 5 }} {models()}",
+     "groups[1]: not a group's name; expected { name = { persistent = true } }"),
+    (f"groups = {{ g = {{ pinned = true }} }} {models('group = [[g]]')}",
+     "groups.g.pinned: unknown key (known in a model table)"),
+    (f"groups = {{ big = {{}} }} {models('group = [[bag]]')}",
+     "groups.big: no model is in this group; did you mean bag?"),
+    (models("pinned = 1"), "models[1].pinned: expected true or false, got 1" + A),
+    (models("group = 1"), "models[1].group: expected a non-empty string, got 1" + A),
+    (f"models = {{ {model('pinned = true')}, {model(name='b')} }}",
+     "server.max_loaded_models: 1 leaves no room beside 1 pinned or persistent model(s)"),
+    (f"{PERSISTENT} models = {{ {model('group = [[g]]')}, {model(name='c')} }}",
+     "server.max_loaded_models: 1 leaves no room beside 1 pinned or persistent model(s)"),
     # Ports
     (f"server = {{ port_range = {{ first = 70000, last = 65535 }} }} {models()}",
      "server.port_range.first: expected a port from 1 to 65535, got 70000"),

@@ -10,10 +10,17 @@ from typing import get_type_hints
 import pytest
 from lupa.lua54 import LuaRuntime
 
-from models.spec import ModelSpec, TokenizationSpec, VariantSpec
+from models.spec import GroupSpec, ModelSpec, TokenizationSpec, VariantSpec
 from utils import settings
 from utils.settings import ServerSettings, endpoint
-from utils.tables import ModelTable, ServerTable, TimeoutsTable, TokenizationTable, VariantTable
+from utils.tables import (
+    GroupSettingsTable,
+    ModelTable,
+    ServerTable,
+    TimeoutsTable,
+    TokenizationTable,
+    VariantTable,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -21,6 +28,7 @@ NOTHING = "\N{EN DASH}"
 TABLES = {
     "server": ServerTable,
     "model": ModelTable,
+    "group": GroupSettingsTable,
     "tokenization": TokenizationTable,
     "variant": VariantTable,
 }
@@ -72,6 +80,8 @@ def as_documented(value: object) -> str:
         return NOTHING
     if isinstance(value, str):
         return f'`"{value}"`'
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     if isinstance(value, int | float):
         return f"`{value:.15g}`"
     return "`{}`" if value == () else "?"
@@ -108,8 +118,16 @@ def test_the_defaults_of_model() -> None:
         "aliases": as_documented(by_name["aliases"]),
         "engine": "`presets.engines.llamacpp`",
         "connect": as_documented(by_name["connect"]),
+        "group": as_documented(by_name["group"]),
+        "pinned": as_documented(by_name["pinned"]),
         "tokenization": "`{}`",
     }
+
+
+def test_the_defaults_of_group() -> None:
+    by_name = {field.name: field.default for field in fields(GroupSpec)}
+    rows = {key: cells[2] for key, cells in documented("group").items()}
+    assert rows == {"persistent": as_documented(by_name["persistent"])}
 
 
 def test_the_defaults_of_variant() -> None:

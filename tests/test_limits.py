@@ -8,7 +8,7 @@ from builders import model, variant
 from engine.eviction import Limits
 from engine.limits import address, limits_of
 from models.catalog import Catalog
-from models.spec import ModelSpec
+from models.spec import GroupSpec, ModelSpec
 from utils.settings import ServerSettings
 
 
@@ -27,6 +27,14 @@ def test_one_place_written_in_two_ways(one: str, other: str) -> None:
 def test_another_host_or_port_is_another_place() -> None:
     places = ["http://127.0.0.1:1", "http://127.0.0.1:2", "http://host:1"]
     assert len({address(place) for place in places}) == 3
+
+
+def test_groups_and_who_is_kept() -> None:
+    models = [model(name="a", group="g"), model(name="b", pinned=True), model(name="c", group="h")]
+    groups = [GroupSpec("g", persistent=True), GroupSpec("h")]
+    assert limits_of(Catalog(models, groups=groups), ServerSettings()) == Limits(
+        groups={"a": "g", "c": "h"}, pinned=frozenset({"b"}), persistent=frozenset({"g"})
+    )
 
 
 def test_limits_of_a_configuration() -> None:

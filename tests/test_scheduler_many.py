@@ -246,3 +246,47 @@ def test_the_live_engine_of_each_model_is_found(two: Script) -> None:
     assert two.scheduler.live("a") is two.record("a")
     assert two.scheduler.live("b") is two.record("b")
     assert two.scheduler.live("c") is None
+
+
+# -- Groups, and engines that are kept
+
+
+def test_a_switch_of_groups_waits_until_the_whole_group_is_free() -> None:
+    script = Script(VARIANTS, limits=Limits(3, groups={"a": "g", "c": "g", "b": "h"}))
+    script.play("""
+        0   1 asks for a   → start e1 a
+        0   2 asks for c   → start e2 c
+        1   e1 ready       → grant 1 e1
+        1   e2 ready       → grant 2 e2
+        2   3 asks for b   → nothing
+        3   4 asks for c   → nothing
+        4   1 leaves       → wake 904
+        5   2 leaves       → stop e1; stop e2
+        6   e2 exits       → nothing
+        7   e1 exits       → start e3 b
+        8   e3 ready       → grant 3 e3
+        9   3 leaves       → stop e3
+        10  e3 exits       → start e4 c
+    """)
+
+
+def test_a_pinned_engine_is_passed_over() -> None:
+    script = Script(VARIANTS, limits=Limits(2, pinned=frozenset({"b"})))
+    both_idle(script)
+    script.play("""
+        5   3 asks for c   → stop e1; wake 903
+        6   e1 exits       → start e3 c; wake 903
+        903 tick           → stop e2
+    """)
+
+
+def test_who_finds_no_room_beside_kept_engines_is_told_so() -> None:
+    script = Script(VARIANTS, limits=Limits(2, pinned=frozenset({"a", "b"})))
+    both_idle(script)
+    script.play("""
+        5     3 asks for c   → refuse 3 EngineStartFailed; wake 903
+        903   tick           → stop e2; wake 904
+        904   4 asks for c   → stop e1
+    """)
+    expected = "There is no room for the engine c@4096 beside a@4096, b@4096."
+    assert script.errors[3].message == expected

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class TimeoutsTable(TypedDict, total=False):
@@ -85,7 +88,21 @@ class ModelTable(_ModelRequired, TimeoutsTable, total=False):
     aliases: list[str]
     engine: str
     connect: str
+    group: str
+    pinned: bool
     tokenization: TokenizationTable
+
+
+class GroupSettingsTable(TypedDict, total=False):
+    """One entry of ``groups``."""
+
+    persistent: bool
+
+
+class GroupTable(GroupSettingsTable):
+    """The same with its name; a list, since a name may hold a dot."""
+
+    name: str
 
 
 class Tables(NamedTuple):
@@ -93,3 +110,4 @@ class Tables(NamedTuple):
 
     server: ServerTable
     models: list[ModelTable]
+    groups: Sequence[GroupTable] = ()

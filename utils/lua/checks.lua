@@ -58,6 +58,13 @@ return function(folder)
     return checks.positive(value, place)
   end
 
+  function checks.flag(value, place)
+    if type(value) ~= "boolean" then
+      return expected(place, "true or false", value)
+    end
+    return value
+  end
+
   -- Text ------------------------------------------------------------------------------
 
   -- What an operating system takes as an argument: no byte 0, and Python must read it.
@@ -250,6 +257,25 @@ return function(folder)
     end
     local hint = type(key) == "string" and suggestion(key, known) or ""
     checks.report(text.place(place, key), "unknown key" .. elsewhere .. hint)
+  end
+
+  -- To Python as a list, as env is.
+  function checks.groups(value)
+    if type(value) ~= "table" then
+      return expected("groups", "a table such as { name = { persistent = true } }", value)
+    end
+    local clean = {}
+    for _, name in ipairs(sorted_keys(value)) do
+      local where = text.place("groups", name)
+      if type(name) ~= "string" or not checks.name(name, where) then
+        checks.report(where, "not a group's name; expected { name = { persistent = true } }")
+      else
+        local group = checks.record(value[name], where, "group") or {}
+        group.name = name
+        clean[#clean + 1] = group
+      end
+    end
+    return some(clean)
   end
 
   function checks.tokenization(value, place)

@@ -34,12 +34,18 @@ schema.model = {
   { "aliases", "names" },
   { "engine", "engine" },
   { "connect", "connect" },
+  { "group", "name" },
+  { "pinned", "flag" },
   { "tokenization", "tokenization" },
   { "variants", "variants", required = true },
   { "health_check_timeout", "seconds" },
   { "engine_startup_timeout", "seconds" },
   { "engine_idle_timeout", "seconds" },
   { "engine_stop_timeout", "seconds" },
+}
+
+schema.group = {
+  { "persistent", "flag" },
 }
 
 schema.tokenization = {
