@@ -86,7 +86,13 @@ async def _serve(settings: ServerSettings, catalog: Catalog) -> int:
     registry = OrphanRegistry(Path(folder))
     registry.sweep()
     clock = LoopClock()
-    policy = Policy(settings.max_queue, settings.shrink_after, settings.shrink_requests)
+    policy = Policy(
+        settings.max_queue,
+        settings.shrink_after,
+        settings.shrink_requests,
+        settings.max_switch_wait,
+        settings.min_residency,
+    )
     manager = EngineManager(
         catalog,
         policy,

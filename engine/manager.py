@@ -22,6 +22,7 @@ from engine.llamacpp import LlamaCppEngine, build_launch, engine_url
 from engine.orphans import OWNER_VARIABLE, OrphanRegistry
 from engine.ports import free_port
 from engine.process import EngineProcess
+from engine.queue import Priority
 from engine.scheduler import EngineRecord, Policy, Scheduler
 from utils.errors import CountUnavailable
 from utils.logger import get_logger
@@ -54,19 +55,18 @@ class Lease:
     engine: EngineProcess
     variant: VariantSpec
 
-    def __init__(
-        self, manager: EngineManager, request: int, minimum: VariantSpec, arrived: float
-    ) -> None:
-        self.request = request
-        self.minimum = minimum
-        self.arrived = arrived
+    def __init__(self, manager: EngineManager, asked: fx.Arrived) -> None:
+        self.request = asked.request
+        self.minimum = asked.minimum
+        self.arrived = asked.now
         self.queued = 0.0
         self.loading = 0.0
         self._manager = manager
+        self._asked = asked
 
     async def __aenter__(self) -> Self:
         try:
-            await self._manager.wait(self, fx.Arrived(self.request, self.minimum, self.arrived))
+            await self._manager.wait(self, self._asked)
         except BaseException:
             self._manager.leave(self)
             raise
@@ -113,10 +113,17 @@ class EngineManager:
 
     # -- leases ----------------------------------------------------------------------
 
-    def lease(self, minimum: VariantSpec) -> Lease:
-        """A lease, to be entered, on an engine that serves ``minimum``."""
+    def lease(
+        self, minimum: VariantSpec, client: str = "", priority: Priority = Priority.NORMAL
+    ) -> Lease:
+        """A lease, to be entered, on an engine that serves ``minimum``.
+
+        Requests of different clients are served in turn.
+        """
         self._requests += 1
-        return Lease(self, self._requests, minimum, self._clock.now())
+        now = self._clock.now()
+        asked = fx.Arrived(self._requests, minimum, client=client, priority=priority, now=now)
+        return Lease(self, asked)
 
     def leave(self, lease: Lease) -> None:
         """The request holds nothing and waits for nothing any more."""

@@ -26,6 +26,7 @@ class EngineRecord:
     reason: str = ""
     needs: deque[int] = field(default_factory=deque)
     used_at: float = 0.0
+    ready_at: float = 0.0
 
     @property
     def useful(self) -> bool:

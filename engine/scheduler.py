@@ -5,12 +5,14 @@ Rules, in the order in which they are applied:
 1.  Engines live side by side as far as ``Limits`` allow; by default one at a
     time. An engine starts only after the exit of those it cannot live beside.
 2.  Requests have their turn in the order of their arrival; one that returns for
-    another try keeps its turn. At most ``max_queue`` wait.
+    another try keeps its turn. At most ``max_queue`` wait. Where
+    ``max_switch_wait`` allows it, requests for engines that run are served
+    before the engine makes room, clients are served in turn, and priorities
+    count: see ``engine/queue.py``.
 3.  A running engine serves every request of its model that fits its context,
     ``parallel`` of them at once. A request that no engine can serve claims
     those that must make room for it: they serve nobody after it, and end when
-    all of them are free. A busy engine is never ended, nor one that somebody
-    before it waits for. Who finds no room beside engines that are kept is told.
+    all of them are free. A busy engine is never ended: see ``engine/turn.py``.
 4.  A start is never wasted. One that nobody waits for any more goes on while no
     other is wanted: the engine is warm for the next request, and its idle time
     unloads it. When a request wants its room, but someone behind waits for this
@@ -29,14 +31,16 @@ Time comes inside the events; nothing here reads a clock, awaits or logs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine import effects as fx
-from engine.eviction import Limits, room
+from engine.eviction import Limits
 from engine.lifecycle import Event, State, advance
+from engine.queue import Queue, Waiting
 from engine.records import EngineRecord
 from engine.restart import delay_after, gives_up
+from engine.turn import Deny, Serve, Start, Unload, Walk, fits_now
 from utils.errors import EngineStartFailed, GatewayError, QueueFull, ShuttingDown
 
 if TYPE_CHECKING:
@@ -55,6 +59,18 @@ class Policy:
     max_queue: int = 64
     shrink_after: float = 300.0
     shrink_requests: int = 4
+    max_switch_wait: float = 0.0
+    min_residency: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """A request's hold on one run of an engine."""
+
+    waiting: Waiting
+    record: EngineRecord
+    ticket: int
+    since: float
 
 
 class Scheduler:
@@ -68,14 +84,12 @@ class Scheduler:
         self._records = {(v.model, v.context): EngineRecord(v) for v in variants}
         self._alive: dict[str, EngineRecord] = {}
         self._by_ticket: dict[int, EngineRecord] = {}
-        self._queue: dict[int, VariantSpec] = {}
-        self._returned: set[int] = set()
-        self._holds: dict[int, tuple[EngineRecord, int]] = {}
+        self._queue = Queue(policy.max_switch_wait)
+        self._holds: dict[int, _Hold] = {}
         self._successors: dict[str, EngineRecord] = {}
         self._draining = False
         self._tickets = 0
         self._pace = 1.0
-        self._granted_at: dict[int, float] = {}
 
     # -- what others may see ---------------------------------------------------------
 
@@ -86,8 +100,8 @@ class Scheduler:
 
     @property
     def waiting(self) -> tuple[int, ...]:
-        """The requests in the queue, the next one first."""
-        return tuple(self._queue)
+        """The requests in the queue, in the order of their arrival."""
+        return tuple(waiting.request for waiting in self._queue)
 
     def live(self, model: str | None = None) -> EngineRecord | None:
         """The record of the model, or of any, whose process may exist, or None."""
@@ -123,7 +137,8 @@ class Scheduler:
         if self._draining:
             out.append(fx.Refuse(event.request, ShuttingDown(_CLOSING)))
             return
-        self._queue[event.request] = event.minimum
+        request, minimum = event.request, event.minimum
+        self._queue.add(Waiting(request, minimum, event.now, event.client, event.priority))
 
     def _limit_queue(self, request: int, out: list[fx.Effect]) -> None:
         # Counted after dispatch: a request that is served at once never waited.
@@ -134,25 +149,21 @@ class Scheduler:
             self._refuse(request, QueueFull(message, wait), out)
 
     def _given_back(self, event: fx.Returned | fx.Left, out: list[fx.Effect]) -> None:
-        self._queue.pop(event.request, None)
-        self._returned.discard(event.request)
-        self._release(event.request, event.now, out)
+        self._queue.drop(event.request)
+        held = self._holds.pop(event.request, None)
+        if held is not None:
+            self._release(event.request, held, event.now, out)
         if isinstance(event, fx.Returned):
-            # Numbers grow with arrival, and several may return in any order.
-            self._returned.add(event.request)
-            self._queue[event.request] = event.minimum
-            self._queue = {request: self._queue[request] for request in sorted(self._queue)}
+            waiting = held.waiting if held else Waiting(event.request, event.minimum, event.now)
+            self._queue.add(replace(waiting, minimum=event.minimum, returned=True))
             if self._draining:
                 self._refuse(event.request, ShuttingDown(_CLOSING), out)
 
-    def _release(self, request: int, now: float, out: list[fx.Effect]) -> None:
-        held = self._holds.pop(request, None)
-        if held is None:
-            return
-        record, ticket = held
+    def _release(self, request: int, held: _Hold, now: float, out: list[fx.Effect]) -> None:
         # A moving average is enough for Retry-After, which is an estimate by nature.
-        self._pace += 0.2 * ((now - self._granted_at.pop(request)) - self._pace)
-        if record.ticket != ticket:
+        self._pace += 0.2 * ((now - held.since) - self._pace)
+        record = held.record
+        if record.ticket != held.ticket:
             return
         record.active.discard(request)
         record.idle_since = record.used_at = now
@@ -167,7 +178,7 @@ class Scheduler:
         self._move(record, Event.HEALTHY)
         record.failures = 0
         record.reason = ""
-        record.idle_since = event.now
+        record.idle_since = record.ready_at = event.now
 
     def _unhealthy(self, event: fx.EngineUnhealthy, out: list[fx.Effect]) -> None:
         record = self._by_ticket.get(event.engine)
@@ -201,7 +212,7 @@ class Scheduler:
     def _drain(self, out: list[fx.Effect], *, now: bool) -> None:
         self._draining = True
         self._successors.clear()
-        for request in list(self._queue):
+        for request in self.waiting:
             self._refuse(request, ShuttingDown(_CLOSING), out)
         for record in self._alive.values():
             if record.state is State.READY and record.active and not now:
@@ -212,72 +223,42 @@ class Scheduler:
     # -- decisions -------------------------------------------------------------------
 
     def _dispatch(self, now: float, out: list[fx.Effect]) -> None:
-        # An act may change what those before it can have: the queue is walked from its head.
-        while self._act(now, out):
-            pass
+        # An act may change what those before it can have: each walk starts at the head.
+        while self._queue and (act := self._walk(now).act()) is not None:
+            match act:
+                case Serve():
+                    self._grant(act.waiting, act.record, now, out)
+                case Start():
+                    self._start(act.record, now, out)
+                case Unload():
+                    for record in act.records:
+                        self._stop(record, out)
+                case _:
+                    self._deny(act, now, out)
         self._rest(now, out)
 
-    def _act(self, now: float, out: list[fx.Effect]) -> bool:
-        """Walk along the queue until something can be done for a request; whether it was."""
-        awaited: list[EngineRecord] = []
-        claimed: list[EngineRecord] = []
-        planned: list[VariantSpec] = []
-        for request, minimum in self._queue.items():
-            record = self._alive.get(minimum.model)
-            if record is not None and record.useful and record.serves(minimum):
-                free = record.state is State.READY and len(record.active) < record.variant.parallel
-                if record not in claimed and free:
-                    self._grant(request, minimum, record, now, out)
-                    return True
-                awaited.append(record)
-                continue
-            own = self._records[minimum.model, minimum.context]
-            rest = [each for each in self._alive.values() if each.useful and each not in claimed]
-            may_go = [r for r in rest if r not in awaited and not self._owed(r, request)]
-            stay = [each.variant for each in rest if each not in may_go]
-            victims = room(minimum, [*stay, *planned], may_go, self._limits)
-            if victims is None and self._never_fits(minimum):
-                self._refuse_waiting_for(own, self._no_room(minimum), out)
-                return True
-            if victims is None:
-                continue
-            if now < own.retry_at:
-                # Refused before room is made: no engine ends for one that may not start.
-                self._refuse_waiting_for(own, self._start_failed(own, now), out)
-                return True
-            if victims and not any(victim.active for victim in victims):
-                for victim in victims:
-                    self._stop(victim, out)
-                return True
-            if not victims and self._fits_now(minimum):
-                self._start(own, now, out)
-                return True
-            claimed += victims
-            planned.append(minimum)
-        return False
+    def _walk(self, now: float) -> Walk:
+        residency = self._policy.min_residency
+        return Walk(self._queue, self._records, self._alive, self._limits, residency, now)
 
-    def _owed(self, record: EngineRecord, request: int) -> bool:
-        """Whether somebody waits for this fresh engine, whom ``request`` may not deprive of it."""
-        if record.needs or request in self._returned:
-            return False
-        return any(record.serves(minimum) for minimum in self._queue.values())
-
-    def _never_fits(self, wanted: VariantSpec) -> bool:
-        """Whether those in its way would stay although everybody left them."""
-        useful = [record for record in self._alive.values() if record.useful]
-        return room(wanted, (), useful, self._limits) is None
-
-    def _fits_now(self, wanted: VariantSpec) -> bool:
-        """Whether it can start beside every process that there may be, also those that end."""
-        alive = [record.variant for record in self._alive.values()]
-        return room(wanted, alive, (), self._limits) is not None
+    def _deny(self, act: Deny, now: float, out: list[fx.Effect]) -> None:
+        error = self._start_failed(act.record, now)
+        if act.kept:
+            kept = ", ".join(variant.label for variant in act.kept)
+            wanted = act.record.variant.label
+            error = EngineStartFailed(f"There is no room for the engine {wanted} beside {kept}.")
+        self._refuse_waiting_for(act.record, error, out)
 
     def _rest(self, now: float, out: list[fx.Effect]) -> None:
         """What is done for nobody: successors start, idle engines end or shrink."""
         for model in [model for model in self._successors if model not in self._alive]:
             successor = self._successors.pop(model)
             # Whoever waits for room comes first; a request can start it later.
-            if not self._queue and now >= successor.retry_at and self._fits_now(successor.variant):
+            if (
+                not self._queue
+                and now >= successor.retry_at
+                and fits_now(successor.variant, self._alive, self._limits)
+            ):
                 self._start(successor, now, out)
         wakes = [self._unload_or_shrink(each, now, out) for each in self._alive.values()]
         if when := [wake for wake in wakes if wake is not None]:
@@ -331,44 +312,33 @@ class Scheduler:
             out.append(fx.StopEngine(record.ticket))
 
     def _grant(
-        self,
-        request: int,
-        minimum: VariantSpec,
-        record: EngineRecord,
-        now: float,
-        out: list[fx.Effect],
+        self, waiting: Waiting, record: EngineRecord, now: float, out: list[fx.Effect]
     ) -> None:
-        del self._queue[request]
-        record.active.add(request)
-        record.needs.append(minimum.context)
+        self._queue.served(waiting)
+        record.active.add(waiting.request)
+        record.needs.append(waiting.minimum.context)
         if len(record.needs) > self._policy.shrink_requests:
             record.needs.popleft()
         record.used_at = now
-        self._holds[request] = (record, record.ticket)
-        self._granted_at[request] = now
-        out.append(fx.Grant(request, record.ticket))
+        self._holds[waiting.request] = _Hold(waiting, record, record.ticket, now)
+        out.append(fx.Grant(waiting.request, record.ticket))
 
     def _refuse(self, request: int, error: GatewayError, out: list[fx.Effect]) -> None:
-        del self._queue[request]
+        self._queue.drop(request)
         out.append(fx.Refuse(request, error))
 
     def _refuse_waiting_for(
         self, record: EngineRecord, error: GatewayError, out: list[fx.Effect]
     ) -> None:
         # A request that asked for less may still be served by its own, smaller variant.
-        for request, minimum in list(self._queue.items()):
-            if minimum == record.variant:
-                self._refuse(request, error, out)
+        for waiting in self._queue:
+            if waiting.minimum == record.variant:
+                self._refuse(waiting.request, error, out)
 
     def _start_failed(self, record: EngineRecord, now: float) -> EngineStartFailed:
         left = max(0.0, record.retry_at - now)
         message = f"The engine {record.variant.label} did not start: {record.reason}"
         return EngineStartFailed(message, left)
-
-    def _no_room(self, wanted: VariantSpec) -> EngineStartFailed:
-        living = [record.variant for record in self._alive.values()]
-        kept = ", ".join(one.label for one in living if self._limits.keeps(one, wanted))
-        return EngineStartFailed(f"There is no room for the engine {wanted.label} beside {kept}.")
 
     def _move(self, record: EngineRecord, event: Event) -> None:
         record.state = advance(record.variant.label, record.state, event)

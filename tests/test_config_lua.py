@@ -122,7 +122,8 @@ def test_everything_at_once_is_accepted(check: Callable[[str], Result]) -> None:
           listen_v4 = "none", listen_v6 = "[::1]:7777", health_check_timeout = 0.5,
           engine_startup_timeout = 60, engine_idle_timeout = 2.0, engine_stop_timeout = 1,
           shutdown_timeout = 1, keepalive_interval = 1, max_request_bytes = 2^20, max_queue = 1,
-          max_loaded_models = 3, port_range = { first = 50000, last = 50099 },
+          max_loaded_models = 3, max_switch_wait = 0, min_residency = 0.5,
+          port_range = { first = 50000, last = 50099 },
           shrink_after = 0, shrink_requests = 1, default_model = "kurz", log_level = "debug",
           state_dir = "state",
         }

@@ -38,6 +38,8 @@ class ServerSettings:
     max_request_bytes: int = 64 * 1024 * 1024
     max_queue: int = 64
     max_loaded_models: int = 1
+    max_switch_wait: float = 30.0
+    min_residency: float = 5.0
     port_range: tuple[int, int] | None = None
     shrink_after: float = 300.0
     shrink_requests: int = 4

@@ -38,6 +38,8 @@ class ServerTable(TimeoutsTable, total=False):
     max_request_bytes: int
     max_queue: int
     max_loaded_models: int
+    max_switch_wait: float
+    min_residency: float
     port_range: PortRangeTable
     shrink_after: float
     shrink_requests: int

@@ -16,6 +16,8 @@ schema.server = {
   { "max_request_bytes", "positive" },
   { "max_queue", "positive" },
   { "max_loaded_models", "positive" },
+  { "max_switch_wait", "delay" },
+  { "min_residency", "delay" },
   { "port_range", "port_range" },
   { "shrink_after", "delay" },
   { "shrink_requests", "positive" },
