@@ -165,12 +165,33 @@ local function check_kept(models, clean_groups, most)
   end
 end
 
+-- What no machine of these resources could ever start.
+local function check_needs(models, resources)
+  local known = {}
+  for name in checks.entries(resources) do
+    known[#known + 1] = name
+  end
+  for index, model in checks.entries(models) do
+    for position, variant in checks.entries(model.variants) do
+      for name, amount in checks.entries(variant.needs) do
+        local place = ("models[%d].variants[%d].needs.%s"):format(index, position, name)
+        if not (resources and resources[name]) then
+          report(place, "server.resources has no " .. name .. checks.suggestion(name, known))
+        elseif amount > resources[name] then
+          report(place, ("more than server.resources has (%d > %d)"):format(amount, resources[name]))
+        end
+      end
+    end
+  end
+end
+
 local function check_all()
   local clean_server = check_server()
   local listen = clean_server.listen_v4 or "127.0.0.1:7777"
   loader.own_port = (listen ~= "none" and listen or clean_server.listen_v6 or ""):match("(%d+)$")
   local clean_models = check_models()
   local clean_groups = check_groups(clean_models)
+  check_needs(clean_models, clean_server.resources)
   check_kept(clean_models, clean_groups, clean_server.max_loaded_models or 1)
   local owner, all = collect_names(clean_models)
   local default = clean_server.default_model

@@ -21,6 +21,7 @@ def limits_of(catalog: Catalog, settings: ServerSettings) -> Limits:
     return Limits(
         max_loaded=settings.max_loaded_models,
         addresses={label: address(url) for label, url in urls.items() if url is not None},
+        resources=settings.resources,
         groups={m.name: m.group for m in catalog.models if m.group is not None},
         pinned=frozenset(model.name for model in catalog.models if model.pinned),
         persistent=frozenset(group.name for group in catalog.groups if group.persistent),

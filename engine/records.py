@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from math import exp2
 from typing import TYPE_CHECKING
 
 from engine.lifecycle import State
 
 if TYPE_CHECKING:
     from models.spec import VariantSpec
+
+HALF_LIFE = 600.0
 
 
 @dataclass(slots=True)
@@ -26,7 +29,19 @@ class EngineRecord:
     reason: str = ""
     needs: deque[int] = field(default_factory=deque)
     used_at: float = 0.0
+    started_at: float = 0.0
     ready_at: float = 0.0
+    load_seconds: float = 0.0
+    uses: float = 0.0
+
+    def use(self, now: float) -> None:
+        """Another request is served; older uses count half as much after each ``HALF_LIFE``."""
+        self.uses = 1.0 + self.uses * exp2((self.used_at - now) / HALF_LIFE)
+        self.used_at = now
+
+    def worth(self, now: float) -> float:
+        """What its loss would cost: much if it is often used and slow to load."""
+        return self.load_seconds * self.uses * exp2((self.used_at - now) / HALF_LIFE)
 
     @property
     def useful(self) -> bool:

@@ -179,6 +179,7 @@ class Scheduler:
         record.failures = 0
         record.reason = ""
         record.idle_since = record.ready_at = event.now
+        record.load_seconds = event.now - record.started_at
 
     def _unhealthy(self, event: fx.EngineUnhealthy, out: list[fx.Effect]) -> None:
         record = self._by_ticket.get(event.engine)
@@ -242,11 +243,13 @@ class Scheduler:
         return Walk(self._queue, self._records, self._alive, self._limits, residency, now)
 
     def _deny(self, act: Deny, now: float, out: list[fx.Effect]) -> None:
-        error = self._start_failed(act.record, now)
-        if act.kept:
+        if act.kept is None:
+            error = self._start_failed(act.record, now)
+        else:
             kept = ", ".join(variant.label for variant in act.kept)
+            beside = f" beside {kept}" if kept else ""
             wanted = act.record.variant.label
-            error = EngineStartFailed(f"There is no room for the engine {wanted} beside {kept}.")
+            error = EngineStartFailed(f"There is no room for the engine {wanted}{beside}.")
         self._refuse_waiting_for(act.record, error, out)
 
     def _rest(self, now: float, out: list[fx.Effect]) -> None:
@@ -302,7 +305,7 @@ class Scheduler:
         self._successors.pop(record.variant.model, None)
         self._tickets += 1
         record.ticket = self._tickets
-        record.used_at = now
+        record.used_at = record.started_at = now
         self._by_ticket[record.ticket] = record
         out.append(fx.StartEngine(record.ticket, record.variant))
 
@@ -319,7 +322,7 @@ class Scheduler:
         record.needs.append(waiting.minimum.context)
         if len(record.needs) > self._policy.shrink_requests:
             record.needs.popleft()
-        record.used_at = now
+        record.use(now)
         self._holds[waiting.request] = _Hold(waiting, record, record.ticket, now)
         out.append(fx.Grant(waiting.request, record.ticket))
 

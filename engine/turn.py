@@ -61,10 +61,10 @@ class Unload:
 
 @dataclass(frozen=True, slots=True)
 class Deny:
-    """Refuse those who wait for this engine; ``kept``: beside whom there is no room, if so."""
+    """Refuse those who wait for this engine: it backs off, or has no room beside ``kept``."""
 
     record: EngineRecord
-    kept: Sequence[VariantSpec] = ()
+    kept: Sequence[VariantSpec] | None = None
 
 
 Act = Serve | Start | Unload | Deny

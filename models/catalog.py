@@ -99,6 +99,7 @@ def _variant(table: VariantTable, model: str, base: Timeouts) -> VariantSpec:
         args=tuple(table.get("args", ())),
         env=MappingProxyType({entry["name"]: entry["value"] for entry in table.get("env", ())}),
         parallel=table.get("parallel", 1),
+        needs=MappingProxyType(table.get("needs", {})),
     )
 
 

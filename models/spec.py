@@ -47,6 +47,7 @@ class VariantSpec:
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     parallel: int = 1
+    needs: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def label(self) -> str:

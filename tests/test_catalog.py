@@ -59,7 +59,12 @@ def test_a_model_with_everything() -> None:
             "default_max_tokens": 4,
         },
         "variants": [
-            {**SMALL, "args": ["-c", "512"], "env": [{"name": "a.b", "value": "c"}]},
+            {
+                **SMALL,
+                "needs": {"gpu0": 5},
+                "args": ["-c", "512"],
+                "env": [{"name": "a.b", "value": "c"}],
+            },
         ],
     }
     (model,) = Catalog.from_tables([table], SETTINGS).models
@@ -77,6 +82,7 @@ def test_a_model_with_everything() -> None:
     )
     (variant,) = model.variants
     assert variant.args == ("-c", "512")
+    assert variant.needs == {"gpu0": 5}
     assert dict(variant.env) == {"a.b": "c"}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import get_type_hints
 
@@ -88,7 +88,10 @@ def as_documented(value: object) -> str:
 
 
 def defaults(spec: type[ServerSettings | TokenizationSpec]) -> dict[str, str]:
-    return {field.name: as_documented(field.default) for field in fields(spec)}
+    return {
+        field.name: "`{}`" if field.default is MISSING else as_documented(field.default)
+        for field in fields(spec)
+    }
 
 
 def test_the_defaults_of_server() -> None:
@@ -139,6 +142,7 @@ def test_the_defaults_of_variant() -> None:
         "binary": "`presets.bundled.server`",
         "args": as_documented(by_name["args"]),
         "env": "`{}`",
+        "needs": "`{}`",
         "parallel": as_documented(by_name["parallel"]),
     }
 

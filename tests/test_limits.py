@@ -40,6 +40,8 @@ def test_groups_and_who_is_kept() -> None:
 def test_limits_of_a_configuration() -> None:
     ported = ModelSpec("p", (variant(512, "p", args=("--port", "9")), variant(1024, "p")))
     catalog = Catalog([model(512, 1024, name="c", connect="http://localhost:9"), ported])
-    assert limits_of(catalog, ServerSettings(max_loaded_models=4)) == Limits(
-        4, {"c@512": "localhost:9", "c@1024": "localhost:9", "p@512": "localhost:9"}
+    assert limits_of(catalog, ServerSettings(max_loaded_models=4, resources={"r": 1})) == Limits(
+        4,
+        resources={"r": 1},
+        addresses={"c@512": "localhost:9", "c@1024": "localhost:9", "p@512": "localhost:9"},
     )

@@ -290,3 +290,52 @@ def test_who_finds_no_room_beside_kept_engines_is_told_so() -> None:
     """)
     expected = "There is no room for the engine c@4096 beside a@4096, b@4096."
     assert script.errors[3].message == expected
+
+
+# -- Resources
+
+SIZED = {
+    "small": variant(4096, "small", needs={"gpu": 4}),
+    "large": variant(4096, "large", needs={"gpu": 8}),
+    "tiny": variant(4096, "tiny", needs={"gpu": 2}),
+    "huge": variant(4096, "huge", needs={"gpu": 11}),
+}
+
+
+def sized() -> Script:
+    return Script(SIZED, limits=Limits(4, resources={"gpu": 10}))
+
+
+def test_what_does_not_fit_waits_for_room_and_what_fits_does_not() -> None:
+    sized().play("""
+        0   1 asks for small   → start e1 small
+        1   e1 ready           → grant 1 e1
+        2   2 asks for large   → nothing
+        3   3 asks for tiny    → start e2 tiny
+        4   e2 ready           → grant 3 e2
+        5   1 leaves           → stop e1
+        6   e1 exits           → start e3 large
+    """)
+
+
+def test_the_engine_that_is_rarely_used_and_loads_fast_goes() -> None:
+    sized().play("""
+        0   1 asks for tiny    → start e1 tiny
+        0   2 asks for small   → start e2 small
+        1   e2 ready           → grant 2 e2
+        2   2 leaves           → wake 902
+        9   e1 ready           → grant 1 e1; wake 902
+        10  1 leaves           → wake 902
+        11  3 asks for small   → grant 3 e2; wake 910
+        12  3 leaves           → wake 910
+        13  4 asks for large   → stop e2; wake 910
+    """)
+
+
+def test_more_than_there_is_is_refused() -> None:
+    script = sized()
+    script.play("""
+        0   1 asks for small   → start e1 small
+        0   2 asks for huge    → refuse 2 EngineStartFailed
+    """)
+    assert script.errors[2].message == "There is no room for the engine huge@4096."

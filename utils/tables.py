@@ -41,6 +41,7 @@ class ServerTable(TimeoutsTable, total=False):
     max_switch_wait: float
     min_residency: float
     port_range: PortRangeTable
+    resources: dict[str, int]
     shrink_after: float
     shrink_requests: int
     default_model: str
@@ -77,6 +78,7 @@ class VariantTable(_VariantRequired, TimeoutsTable, total=False):
     args: list[str]
     env: list[EnvTable]
     parallel: int
+    needs: dict[str, int]
 
 
 class _ModelRequired(TypedDict):

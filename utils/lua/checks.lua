@@ -283,6 +283,41 @@ return function(folder)
     return clean and some(clean)
   end
 
+  local units = { [""] = 1, B = 1 }
+  for power, prefix in ipairs({ "K", "M", "G", "T" }) do
+    units[prefix .. "B"], units[prefix .. "iB"] = 1000 ^ power, 1024 ^ power
+  end
+
+  -- Bytes, or another unit of the user's own.
+  local function size(value, place)
+    local number, unit = value, ""
+    if type(value) == "string" then
+      number, unit = value:match("^%s*(%d+%.?%d*)%s*(%a*)%s*$")
+      number = tonumber(number)
+    end
+    local bytes = type(number) == "number" and units[unit] and number * units[unit]
+    if not bytes or not (bytes >= 0 and bytes < largest) then
+      return expected(place, 'a size such as "24GiB"', value)
+    end
+    return tonumber(("%d"):format(math.floor(bytes)))
+  end
+
+  function checks.resources(value, place)
+    if type(value) ~= "table" then
+      return expected(place, 'a table such as { gpu0 = "24GiB" }', value)
+    end
+    local clean = {}
+    for _, name in ipairs(sorted_keys(value)) do
+      local where = text.place(place, name)
+      if type(name) ~= "string" or not name:find("^%a[%w_-]*$") then
+        checks.report(where, "not a resource's name; expected letters, digits, _ or -")
+      else
+        clean[name] = size(value[name], where)
+      end
+    end
+    return some(clean)
+  end
+
   function checks.port_range(value, place)
     local clean = checks.record(value, place, "port_range")
     if clean and clean.first and clean.last and clean.last < clean.first then
