@@ -109,8 +109,11 @@ def room(
 
 
 def _reluctance(record: EngineRecord) -> tuple[bool, float, int]:
-    # A busy one last: it can be waited for, but never be ended.
-    return bool(record.active), record.used_at, record.ticket
+    # A busy one last: it can be waited for, but never be ended. Of several, it stays the same
+    # one until it is free: whoever is waited for gets no new request.
+    if record.active:
+        return True, record.used_at, record.ticket
+    return False, max(record.used_at, record.idle_since), record.ticket
 
 
 def _cheapest(

@@ -1,9 +1,12 @@
 """Who waits, and in which order they have their turn. Pure.
 
 1. Requests have their turn in the order of their arrival, those of a higher
-   priority first; whoever waited ``max_wait`` rises by one priority, and again
-   after each further ``max_wait``. A request that returns is of the highest.
-2. Of those whom the same engine could serve, the clients are served in turn.
+   priority first. After each ``max_wait`` a request rises by one priority. One
+   that returns is of the highest.
+2. Of those whom the same engine could serve, the highest priority goes first,
+   and within it the clients are served in turn. Here a request rises only after
+   each ``max_wait`` in which its client got nothing of that model and priority:
+   the backlog of one client must not crowd out the others by its age.
 3. Whoever waited ``max_wait``, or returns, is overdue: nobody who came later is
    served before it by an engine that must make room for it.
 4. With ``max_wait`` 0 all that counts is the order of arrival.
@@ -50,6 +53,7 @@ class Queue:
         # How often each client of a model was served, as far as it is ahead of the others.
         self._turns: dict[str, dict[str, int]] = {}
         self._floors: dict[str, int] = {}
+        self._served_at: dict[tuple[str, str, Priority], float] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -87,11 +91,12 @@ class Queue:
         first = rivals[0]
         if not self._max_wait:
             return first
-        level = self._level(first, now)
-        peers = [each for each in rivals if self._level(each, now) == level]
+        levels = [self._level(each, now, self._served_at.get(_flow(each))) for each in rivals]
+        highest = max(levels)
+        peers = [each for each, level in zip(rivals, levels, strict=True) if level == highest]
         return min(peers, key=lambda each: (not each.returned, self._turns_of(each), each.request))
 
-    def served(self, waiting: Waiting) -> None:
+    def served(self, waiting: Waiting, now: float) -> None:
         """The request is served, which counts as a turn of its client."""
         self.drop(waiting.request)
         model = waiting.minimum.model
@@ -100,14 +105,22 @@ class Queue:
         # A client that is not ahead need not be remembered.
         self._turns[model] = {client: number for client, number in turns.items() if number > floor}
         self._floors[model] = floor
+        self._served_at[_flow(waiting)] = now
+        # After two rises there is nothing left to remember.
+        oldest = now - 2 * self._max_wait
+        self._served_at = {flow: at for flow, at in self._served_at.items() if at > oldest}
 
     def _turns_of(self, waiting: Waiting) -> int:
         model = waiting.minimum.model
         floor = self._floors.get(model, 0)
         return max(floor, self._turns.get(model, {}).get(waiting.client, 0))
 
-    def _level(self, waiting: Waiting, now: float) -> int:
+    def _level(self, waiting: Waiting, now: float, served_at: float | None = None) -> int:
         if waiting.returned:
             return Priority.HIGH
-        risen = int((now - waiting.since) // self._max_wait)
-        return min(Priority.HIGH, waiting.priority + risen)
+        since = waiting.since if served_at is None else max(waiting.since, served_at)
+        return min(Priority.HIGH, waiting.priority + int((now - since) // self._max_wait))
+
+
+def _flow(waiting: Waiting) -> tuple[str, str, Priority]:
+    return waiting.minimum.model, waiting.client, waiting.priority

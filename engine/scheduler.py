@@ -166,7 +166,7 @@ class Scheduler:
         if record.ticket != held.ticket:
             return
         record.active.discard(request)
-        record.idle_since = record.used_at = now
+        record.idle_since = now
         if record.state is State.DRAINING and not record.active:
             self._move(record, Event.DRAINED)
             out.append(fx.StopEngine(record.ticket))
@@ -317,7 +317,7 @@ class Scheduler:
     def _grant(
         self, waiting: Waiting, record: EngineRecord, now: float, out: list[fx.Effect]
     ) -> None:
-        self._queue.served(waiting)
+        self._queue.served(waiting, now)
         record.active.add(waiting.request)
         record.needs.append(waiting.minimum.context)
         if len(record.needs) > self._policy.shrink_requests:

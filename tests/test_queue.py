@@ -35,7 +35,7 @@ def served(queue: Queue, now: float = 0.0) -> list[int]:
     order = []
     while queue:
         chosen = queue.fairest(queue.in_turn(now), now)
-        queue.served(chosen)
+        queue.served(chosen, now)
         order.append(chosen.request)
     return order
 
@@ -67,6 +67,23 @@ def test_waiting_raises_the_priority(now: float, order: list[int]) -> None:
     assert numbers(made.in_turn(now)) == order
 
 
+def test_a_backlog_does_not_rise_while_its_client_is_served() -> None:
+    made = queue(*(asking(n, "x", LOW) for n in range(3)), asking(4, "y", NORMAL, since=60.0))
+
+    def chosen(now: float) -> int:
+        return made.fairest(made.in_turn(now), now).request
+
+    made.served(made.in_turn(20.0)[0], 20.0)
+    assert chosen(79.0) == 4
+    assert chosen(80.0) == 1
+    made.served(made.in_turn(80.0)[0], 80.0)
+    assert chosen(89.0) == 4
+    assert numbers(made.in_turn(89.0)) == [2, 4]
+    made.drop(4)
+    made.served(made.in_turn(200.0)[0], 200.0)
+    assert list(made._served_at.values()) == [200.0]
+
+
 def test_a_return_is_of_the_highest_priority() -> None:
     back = asking(2, priority=LOW)
     back.returned = True
@@ -91,7 +108,7 @@ def test_clients_are_served_in_turn() -> None:
 def test_who_comes_later_owes_no_turns_and_is_owed_none() -> None:
     made = queue(*(asking(n, "x") for n in range(1, 6)))
     for _ in range(3):
-        made.served(made.fairest(made.in_turn(0.0), 0.0))
+        made.served(made.fairest(made.in_turn(0.0), 0.0), 0.0)
     made.add(asking(6, "y"))
     made.add(asking(7, "y"))
     made.add(asking(8, "y"))
@@ -101,12 +118,12 @@ def test_who_comes_later_owes_no_turns_and_is_owed_none() -> None:
 def test_each_model_keeps_its_own_turns() -> None:
     other = variant(4096, "b")
     made = queue(asking(1, "x"), Waiting(2, other, 0.0, "x"), Waiting(3, other, 0.0, "y"))
-    made.served(made.in_turn(0.0)[0])
+    made.served(made.in_turn(0.0)[0], 0.0)
     assert served(made) == [2, 3]
 
 
 def test_who_is_not_ahead_is_forgotten() -> None:
-    made = queue(*(asking(n, f"client {n}") for n in range(1000)))
+    made = queue(*(asking(n, f"client {n}") for n in range(300)))
     served(made)
     made.add(asking(1001, "x"))
     made.add(asking(1002, "x"))
@@ -132,6 +149,6 @@ def test_nobody_is_served_twice_more_than_another_who_waits(clients: list[str]) 
     while made:
         here = {each.client for each in made}
         chosen = made.fairest(made.in_turn(0.0), 0.0)
-        made.served(chosen)
+        made.served(chosen, 0.0)
         count[chosen.client] += 1
         assert max(count[c] for c in here) - min(count[c] for c in here) <= 1
