@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING
 
 from engine import effects as fx
 from engine.eviction import Limits
+from engine.idle import end_of, smaller_than
 from engine.lifecycle import Event, State, advance
 from engine.queue import Queue, Waiting
 from engine.records import EngineRecord
@@ -273,30 +274,15 @@ class Scheduler:
         """When to look at the engine again, if only time can bring its end."""
         if record.state is not State.READY or record.active:
             return None
-        idle_at = record.idle_since + record.variant.timeouts.idle
-        smaller = self._smaller_than(record)
-        shrink_at = record.idle_since + self._policy.shrink_after
-        if smaller is not None:
-            shrink_at = max(shrink_at, smaller.retry_at)
-        if now >= idle_at:
-            self._stop(record, out)
-            return None
-        if smaller is None or shrink_at >= idle_at:
-            return idle_at
-        if now < shrink_at:
-            return shrink_at
+        after, requests = self._policy.shrink_after, self._policy.shrink_requests
+        smaller = smaller_than(record, self._records, after=after, requests=requests)
+        end, successor = end_of(record, smaller, after=after, now=now)
+        if now < end:
+            return end
         self._stop(record, out)
-        self._successors[record.variant.model] = smaller
+        if successor is not None:
+            self._successors[record.variant.model] = successor
         return None
-
-    def _smaller_than(self, record: EngineRecord) -> EngineRecord | None:
-        asked = self._policy.shrink_requests
-        if self._policy.shrink_after <= 0 or len(record.needs) < asked:
-            return None
-        wanted = max(list(record.needs)[-asked:])
-        if wanted >= record.variant.context:
-            return None
-        return self._records[record.variant.model, wanted]
 
     # -- acts ------------------------------------------------------------------------
 

@@ -197,3 +197,27 @@ def test_many_who_want_the_same_are_decided_about_once() -> None:
         3   e1 exits       → start e3 c
         4   e3 ready       → grant 3 e3; grant 4 e3
     """)
+
+
+def test_a_start_that_may_not_be_tried_yet_is_refused_before_an_engine_ends_for_it(
+    script: Script,
+) -> None:
+    script.play("""
+        0     1 asks for b   → start e1 b
+        1     e1 exits       → refuse 1 EngineStartFailed
+        1     2 asks for b   → start e2 b
+        2     e2 exits       → refuse 2 EngineStartFailed
+        2     3 asks for a   → start e3 a
+        2.1   e3 ready       → grant 3 e3
+        2.2   3 leaves       → wake 902.2
+        2.5   4 asks for b   → refuse 4 EngineStartFailed; wake 902.2
+        3     5 asks for b   → stop e3
+    """)
+
+
+def test_no_room_beside_a_kept_engine_is_told() -> None:
+    script = Script(VARIANTS, PATIENT, Limits(1, pinned=frozenset("a")))
+    script.play("""
+        0   1 asks for a   → start e1 a
+        0   2 asks for b   → refuse 2 EngineStartFailed
+    """)
