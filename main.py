@@ -16,6 +16,7 @@ from pathlib import Path
 
 import platformdirs
 
+from engine.limits import limits_of
 from engine.manager import EngineManager
 from engine.orphans import OrphanRegistry
 from engine.scheduler import Policy
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         tables = ConfigLoader(args.config).load()
         settings = server_settings(tables.server)
-        catalog = Catalog.from_tables(tables.models, settings)
+        catalog = Catalog.from_tables(tables.models, settings, tables.groups)
         if args.check:
             print(f"{args.config}: {_summary(catalog)}")  # noqa: T201 - the answer asked for
             return 0
@@ -85,8 +86,21 @@ async def _serve(settings: ServerSettings, catalog: Catalog) -> int:
     registry = OrphanRegistry(Path(folder))
     registry.sweep()
     clock = LoopClock()
-    policy = Policy(settings.max_queue, settings.shrink_after, settings.shrink_requests)
-    manager = EngineManager(catalog, policy, clock, registry)
+    policy = Policy(
+        settings.max_queue,
+        settings.shrink_after,
+        settings.shrink_requests,
+        settings.max_switch_wait,
+        settings.min_residency,
+    )
+    manager = EngineManager(
+        catalog,
+        policy,
+        clock,
+        registry,
+        limits=limits_of(catalog, settings),
+        port_range=settings.port_range,
+    )
     selector = ModelSelector(Sizer(manager, LlamaTokenize()), manager)
     handler = RequestHandler(
         catalog,

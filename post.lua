@@ -1,6 +1,6 @@
 -- Runs after the configuration: checks all of it, then leaves one table for ConfigLoader,
---   gateway_config = { faults, binaries, server, models }
--- with server and models only where there is no fault. Keys and their checks are in
+--   gateway_config = { faults, binaries, server, models, groups }
+-- with the last three (groups only if there are any) only where there is no fault. Keys and their checks are in
 -- utils/lua/schema.lua and utils/lua/checks.lua; here is what concerns several keys at once.
 -- Works on Lua 5.1 to 5.5.
 
@@ -124,32 +124,97 @@ local function check_models()
   return clean
 end
 
+-- Groups that no model is in: most likely misspelt.
+local function check_groups(models)
+  if groups == nil then
+    return nil
+  end
+  local used, all = {}, {}
+  for _, model in checks.entries(models) do
+    if model.group and not used[model.group] then
+      used[model.group] = true
+      all[#all + 1] = model.group
+    end
+  end
+  local clean = checks.groups(groups)
+  for _, group in ipairs(clean or {}) do
+    if not used[group.name] then
+      report(text.place("groups", group.name),
+        "no model is in this group" .. checks.suggestion(group.name, all))
+    end
+  end
+  return clean
+end
+
+-- Models that are never unloaded for others must leave room for the others.
+local function check_kept(models, clean_groups, most)
+  local persistent, kept, others = {}, 0, 0
+  for _, group in ipairs(clean_groups or {}) do
+    persistent[group.name] = group.persistent
+  end
+  for _, model in checks.entries(models) do
+    if model.pinned or model.group and persistent[model.group] then
+      kept = kept + 1
+    else
+      others = others + 1
+    end
+  end
+  if others > 0 and kept >= most then
+    report("server.max_loaded_models",
+      ("%d leaves no room beside %d pinned or persistent model(s)"):format(most, kept))
+  end
+end
+
+-- What no machine of these resources could ever start.
+local function check_needs(models, resources)
+  local known = {}
+  for name in checks.entries(resources) do
+    known[#known + 1] = name
+  end
+  for index, model in checks.entries(models) do
+    for position, variant in checks.entries(model.variants) do
+      for name, amount in checks.entries(variant.needs) do
+        local place = ("models[%d].variants[%d].needs.%s"):format(index, position, name)
+        if not (resources and resources[name]) then
+          report(place, "server.resources has no " .. name .. checks.suggestion(name, known))
+        elseif amount > resources[name] then
+          report(place, ("more than server.resources has (%d > %d)"):format(amount, resources[name]))
+        end
+      end
+    end
+  end
+end
+
 local function check_all()
   local clean_server = check_server()
   local listen = clean_server.listen_v4 or "127.0.0.1:7777"
   loader.own_port = (listen ~= "none" and listen or clean_server.listen_v6 or ""):match("(%d+)$")
   local clean_models = check_models()
+  local clean_groups = check_groups(clean_models)
+  check_needs(clean_models, clean_server.resources)
+  check_kept(clean_models, clean_groups, clean_server.max_loaded_models or 1)
   local owner, all = collect_names(clean_models)
   local default = clean_server.default_model
   if default and not owner[default] then
     report("server.default_model",
       ("no model has the name %s%s"):format(text.describe(default), checks.suggestion(default, all)))
   end
-  return clean_server, clean_models
+  return clean_server, clean_models, clean_groups
 end
 
-local clean_server, clean_models
+local clean_server, clean_models, clean_groups
 if loader.config_fault then
   checks.faults[1] = text.printable(loader.config_fault)
 else
-  clean_server, clean_models = check_all()
+  clean_server, clean_models, clean_groups = check_all()
 end
 if #checks.faults > 0 then
-  clean_server, clean_models = nil, nil
+  clean_server, clean_models, clean_groups = nil, nil, nil
 end
 gateway_config = {
   faults = checks.faults,
   binaries = checks.binaries,
   server = clean_server,
   models = clean_models,
+  groups = clean_groups,
 }

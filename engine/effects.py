@@ -7,8 +7,10 @@ no owner for its ticket and changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from engine.queue import Priority
 
 if TYPE_CHECKING:
     from models.spec import VariantSpec
@@ -19,11 +21,14 @@ if TYPE_CHECKING:
 class Arrived:
     """A request asks for an engine of at least ``minimum``'s context.
 
-    Requests that arrive later have larger numbers.
+    Requests that arrive later have larger numbers. ``client`` is who shares the engine's
+    time with others, such as an API key or an address.
     """
 
     request: int
     minimum: VariantSpec
+    client: str = field(default="", kw_only=True)
+    priority: Priority = field(default=Priority.NORMAL, kw_only=True)
     now: float
 
 

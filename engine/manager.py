@@ -14,6 +14,7 @@ import sys
 from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
 from engine import effects as fx
 from engine.lifecycle import State
@@ -21,6 +22,7 @@ from engine.llamacpp import LlamaCppEngine, build_launch, engine_url
 from engine.orphans import OWNER_VARIABLE, OrphanRegistry
 from engine.ports import free_port
 from engine.process import EngineProcess
+from engine.queue import Priority
 from engine.scheduler import EngineRecord, Policy, Scheduler
 from utils.errors import CountUnavailable
 from utils.logger import get_logger
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.client import EngineClient
+    from engine.eviction import Limits
     from models.catalog import Catalog
     from models.request import RequestFacts
     from models.spec import ModelSpec, VariantSpec
@@ -52,19 +55,18 @@ class Lease:
     engine: EngineProcess
     variant: VariantSpec
 
-    def __init__(
-        self, manager: EngineManager, request: int, minimum: VariantSpec, arrived: float
-    ) -> None:
-        self.request = request
-        self.minimum = minimum
-        self.arrived = arrived
+    def __init__(self, manager: EngineManager, asked: fx.Arrived) -> None:
+        self.request = asked.request
+        self.minimum = asked.minimum
+        self.arrived = asked.now
         self.queued = 0.0
         self.loading = 0.0
         self._manager = manager
+        self._asked = asked
 
     async def __aenter__(self) -> Self:
         try:
-            await self._manager.wait(self, fx.Arrived(self.request, self.minimum, self.arrived))
+            await self._manager.wait(self, self._asked)
         except BaseException:
             self._manager.leave(self)
             raise
@@ -83,11 +85,19 @@ class EngineManager:
     """Starts, restarts and stops engines, and hands out leases on them."""
 
     def __init__(
-        self, catalog: Catalog, policy: Policy, clock: Clock, registry: OrphanRegistry
+        self,
+        catalog: Catalog,
+        policy: Policy,
+        clock: Clock,
+        registry: OrphanRegistry,
+        *,
+        limits: Limits | None = None,
+        port_range: tuple[int, int] | None = None,
     ) -> None:
         self._models = {model.name: model for model in catalog.models}
         variants = [variant for model in catalog.models for variant in model.variants]
-        self._scheduler = Scheduler(variants, policy)
+        self._scheduler = Scheduler(variants, policy, limits)
+        self._port_range = port_range
         self._clock = clock
         self._registry = registry
         self._tasks = TaskOwner("engines")
@@ -103,10 +113,17 @@ class EngineManager:
 
     # -- leases ----------------------------------------------------------------------
 
-    def lease(self, minimum: VariantSpec) -> Lease:
-        """A lease, to be entered, on an engine that serves ``minimum``."""
+    def lease(
+        self, minimum: VariantSpec, client: str = "", priority: Priority = Priority.NORMAL
+    ) -> Lease:
+        """A lease, to be entered, on an engine that serves ``minimum``.
+
+        Requests of different clients are served in turn.
+        """
         self._requests += 1
-        return Lease(self, self._requests, minimum, self._clock.now())
+        now = self._clock.now()
+        asked = fx.Arrived(self._requests, minimum, client=client, priority=priority, now=now)
+        return Lease(self, asked)
 
     def leave(self, lease: Lease) -> None:
         """The request holds nothing and waits for nothing any more."""
@@ -150,15 +167,13 @@ class EngineManager:
 
     def running(self, model: ModelSpec) -> VariantSpec | None:
         """The variant of the model whose engine is starting or ready, or None."""
-        record = self._scheduler.live()
-        if record is None or record.variant.model != model.name:
-            return None
-        return record.variant if record.state in (State.STARTING, State.READY) else None
+        record = self._scheduler.live(model.name)
+        return record.variant if record is not None and record.useful else None
 
     async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
         """The prompt's exact size by the model's ready engine; None when there is none."""
-        record = self._scheduler.live()
-        if record is None or record.variant.model != model.name or record.state is not State.READY:
+        record = self._scheduler.live(model.name)
+        if record is None or record.state is not State.READY:
             return None
         try:
             return await self._processes[record.ticket].client.count(facts)
@@ -227,7 +242,7 @@ class EngineManager:
         variant = effect.variant
         model = self._models[variant.model]
         try:
-            url = engine_url(variant, model.connect) or f"http://127.0.0.1:{free_port()}"
+            url = engine_url(variant, model.connect) or f"http://127.0.0.1:{self._free_port()}"
         except OSError as error:
             reason = f"there is no port for it: {error.strerror or error}"
             self._feed(fx.EngineExited(effect.engine, reason, self._clock.now()))
@@ -247,6 +262,11 @@ class EngineManager:
         self._processes[effect.engine] = process
         self._quiet.clear()
         self._tasks.spawn(process.run(), variant.label)
+
+    def _free_port(self) -> int:
+        # An engine that has just been started may not listen yet.
+        taken = {urlsplit(process.client.url).port or 0 for process in self._processes.values()}
+        return free_port(self._port_range, taken)
 
     def _report(self, event: fx.Event) -> None:
         if isinstance(event, fx.EngineExited):

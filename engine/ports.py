@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import sys
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
-def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+
+def free_port(within: tuple[int, int] | None = None, taken: Collection[int] = frozenset()) -> int:
+    """A loopback port that nobody listens on at this moment, and none of ``taken``.
+
+    ``within``: from the first to the last of these; OSError when none of them is free.
+    """
+    first, last = within or (0, 0)
+    for wanted in range(first, last + 1):
+        if wanted in taken:
+            continue
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            if within is not None and sys.platform != "win32":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", wanted))
+            port: int = probe.getsockname()[1]
+            # The system may offer again what it gave to an engine that does not listen yet.
+            return port if port not in taken else free_port(within, taken)
+    raise OSError(errno.EADDRINUSE, f"every port from {first} to {last} is in use")
 
 
 def port_holder(url: str) -> str | None:

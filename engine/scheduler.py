@@ -2,17 +2,22 @@
 
 Rules, in the order in which they are applied:
 
-1.  One engine lives at a time. The next starts only after the last one's exit.
-2.  Requests are served in the order of their arrival; one that returns for
-    another try keeps its turn. At most ``max_queue`` wait.
+1.  Engines live side by side as far as ``Limits`` allow; by default one at a
+    time. An engine starts only after the exit of those it cannot live beside.
+2.  Requests have their turn in the order of their arrival; one that returns for
+    another try keeps its turn. At most ``max_queue`` wait. Where
+    ``max_switch_wait`` allows it, requests for engines that run are served
+    before the engine makes room, clients are served in turn, and priorities
+    count: see ``engine/queue.py``.
 3.  A running engine serves every request of its model that fits its context,
-    ``parallel`` of them at once; a request that it cannot serve waits until
-    those have ended, and then the engine makes room.
+    ``parallel`` of them at once. A request that no engine can serve claims
+    those that must make room for it: they serve nobody after it, and end when
+    all of them are free. A busy engine is never ended: see ``engine/turn.py``.
 4.  A start is never wasted. One that nobody waits for any more goes on while no
     other is wanted: the engine is warm for the next request, and its idle time
-    unloads it. When the first in the queue wants another engine, but someone
-    behind waits for this start, it goes on and serves that one before; only a
-    request that returned from another try does not wait for it.
+    unloads it. When a request wants its room, but someone behind waits for this
+    start, it goes on and serves that one before; only a request that returned
+    from another try does not wait for it.
 5.  A failed start is told to all who waited for it. Until its back-off is over
     the same answer is given at once; no failure is final.
 6.  An idle engine is unloaded after its idle time. Before that it is replaced
@@ -26,13 +31,17 @@ Time comes inside the events; nothing here reads a clock, awaits or logs.
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine import effects as fx
+from engine.eviction import Limits
+from engine.idle import end_of, smaller_than
 from engine.lifecycle import Event, State, advance
+from engine.queue import Queue, Waiting
+from engine.records import EngineRecord
 from engine.restart import delay_after, gives_up
+from engine.turn import Deny, Serve, Start, Unload, Walk, fits_now
 from utils.errors import EngineStartFailed, GatewayError, QueueFull, ShuttingDown
 
 if TYPE_CHECKING:
@@ -40,26 +49,8 @@ if TYPE_CHECKING:
 
     from models.spec import VariantSpec
 
+__all__ = ["EngineRecord", "Limits", "Policy", "Scheduler"]
 _CLOSING = "The gateway is shutting down."
-
-
-@dataclass(slots=True)
-class EngineRecord:
-    """What the scheduler knows of one variant's engine."""
-
-    variant: VariantSpec
-    state: State = State.STOPPED
-    ticket: int = 0
-    active: set[int] = field(default_factory=set)
-    idle_since: float = 0.0
-    failures: int = 0
-    retry_at: float = 0.0
-    reason: str = ""
-    needs: deque[int] = field(default_factory=deque)
-
-    def serves(self, minimum: VariantSpec) -> bool:
-        """Whether this variant can take a request that needs ``minimum``."""
-        return self.variant.model == minimum.model and self.variant.context >= minimum.context
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +60,37 @@ class Policy:
     max_queue: int = 64
     shrink_after: float = 300.0
     shrink_requests: int = 4
+    max_switch_wait: float = 0.0
+    min_residency: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    """A request's hold on one run of an engine."""
+
+    waiting: Waiting
+    record: EngineRecord
+    ticket: int
+    since: float
 
 
 class Scheduler:
     """Turns each event into effects. The only owner of engine states."""
 
-    def __init__(self, variants: Iterable[VariantSpec], policy: Policy) -> None:
+    def __init__(
+        self, variants: Iterable[VariantSpec], policy: Policy, limits: Limits | None = None
+    ) -> None:
         self._policy = policy
+        self._limits = limits or Limits()
         self._records = {(v.model, v.context): EngineRecord(v) for v in variants}
-        self._alive: EngineRecord | None = None
+        self._alive: dict[str, EngineRecord] = {}
         self._by_ticket: dict[int, EngineRecord] = {}
-        self._queue: dict[int, VariantSpec] = {}
-        self._returned: set[int] = set()
-        self._holds: dict[int, tuple[EngineRecord, int]] = {}
-        self._successor: EngineRecord | None = None
+        self._queue = Queue(policy.max_switch_wait)
+        self._holds: dict[int, _Hold] = {}
+        self._successors: dict[str, EngineRecord] = {}
         self._draining = False
         self._tickets = 0
         self._pace = 1.0
-        self._granted_at: dict[int, float] = {}
 
     # -- what others may see ---------------------------------------------------------
 
@@ -97,12 +101,14 @@ class Scheduler:
 
     @property
     def waiting(self) -> tuple[int, ...]:
-        """The requests in the queue, the next one first."""
-        return tuple(self._queue)
+        """The requests in the queue, in the order of their arrival."""
+        return tuple(waiting.request for waiting in self._queue)
 
-    def live(self) -> EngineRecord | None:
-        """The record whose process may exist, or None."""
-        return self._alive
+    def live(self, model: str | None = None) -> EngineRecord | None:
+        """The record of the model, or of any, whose process may exist, or None."""
+        if model is not None:
+            return self._alive.get(model)
+        return next(iter(self._alive.values()), None)
 
     # -- events ----------------------------------------------------------------------
 
@@ -132,7 +138,8 @@ class Scheduler:
         if self._draining:
             out.append(fx.Refuse(event.request, ShuttingDown(_CLOSING)))
             return
-        self._queue[event.request] = event.minimum
+        request, minimum = event.request, event.minimum
+        self._queue.add(Waiting(request, minimum, event.now, event.client, event.priority))
 
     def _limit_queue(self, request: int, out: list[fx.Effect]) -> None:
         # Counted after dispatch: a request that is served at once never waited.
@@ -143,25 +150,21 @@ class Scheduler:
             self._refuse(request, QueueFull(message, wait), out)
 
     def _given_back(self, event: fx.Returned | fx.Left, out: list[fx.Effect]) -> None:
-        self._queue.pop(event.request, None)
-        self._returned.discard(event.request)
-        self._release(event.request, event.now, out)
+        self._queue.drop(event.request)
+        held = self._holds.pop(event.request, None)
+        if held is not None:
+            self._release(event.request, held, event.now, out)
         if isinstance(event, fx.Returned):
-            # Numbers grow with arrival, and several may return in any order.
-            self._returned.add(event.request)
-            self._queue[event.request] = event.minimum
-            self._queue = {request: self._queue[request] for request in sorted(self._queue)}
+            waiting = held.waiting if held else Waiting(event.request, event.minimum, event.now)
+            self._queue.add(replace(waiting, minimum=event.minimum, returned=True))
             if self._draining:
                 self._refuse(event.request, ShuttingDown(_CLOSING), out)
 
-    def _release(self, request: int, now: float, out: list[fx.Effect]) -> None:
-        held = self._holds.pop(request, None)
-        if held is None:
-            return
-        record, ticket = held
+    def _release(self, request: int, held: _Hold, now: float, out: list[fx.Effect]) -> None:
         # A moving average is enough for Retry-After, which is an estimate by nature.
-        self._pace += 0.2 * ((now - self._granted_at.pop(request)) - self._pace)
-        if record.ticket != ticket:
+        self._pace += 0.2 * ((now - held.since) - self._pace)
+        record = held.record
+        if record.ticket != held.ticket:
             return
         record.active.discard(request)
         record.idle_since = now
@@ -176,7 +179,8 @@ class Scheduler:
         self._move(record, Event.HEALTHY)
         record.failures = 0
         record.reason = ""
-        record.idle_since = event.now
+        record.idle_since = record.ready_at = event.now
+        record.load_seconds = event.now - record.started_at
 
     def _unhealthy(self, event: fx.EngineUnhealthy, out: list[fx.Effect]) -> None:
         record = self._by_ticket.get(event.engine)
@@ -209,90 +213,85 @@ class Scheduler:
 
     def _drain(self, out: list[fx.Effect], *, now: bool) -> None:
         self._draining = True
-        self._successor = None
-        for request in list(self._queue):
+        self._successors.clear()
+        for request in self.waiting:
             self._refuse(request, ShuttingDown(_CLOSING), out)
-        record = self.live()
-        if record is None:
-            return
-        if record.state is State.READY and record.active and not now:
-            self._move(record, Event.DRAIN)
-        elif now or record.state in (State.READY, State.STARTING):
-            self._stop(record, out)
+        for record in self._alive.values():
+            if record.state is State.READY and record.active and not now:
+                self._move(record, Event.DRAIN)
+            elif now or record.useful:
+                self._stop(record, out)
 
     # -- decisions -------------------------------------------------------------------
 
     def _dispatch(self, now: float, out: list[fx.Effect]) -> None:
-        while self._queue:
-            request, minimum = self._turn()
-            own = self._records[minimum.model, minimum.context]
-            record = self.live()
-            useful = record is not None and record.state in (State.STARTING, State.READY)
-            if record is not None and useful and record.serves(minimum):
-                free = record.variant.parallel - len(record.active)
-                if record.state is State.STARTING or free <= 0:
-                    return
-                self._grant(request, minimum, record, now, out)
-            elif now < own.retry_at:
-                # Refused before room is made: no engine ends for one that may not start.
-                self._refuse_waiting_for(own, self._start_failed(own, now), out)
-            elif record is None:
-                self._start(own, out)
-            else:
-                if useful and not record.active:
-                    self._stop(record, out)
-                return
+        # An act may change what those before it can have: each walk starts at the head.
+        while self._queue and (act := self._walk(now).act()) is not None:
+            match act:
+                case Serve():
+                    self._grant(act.waiting, act.record, now, out)
+                case Start():
+                    self._start(act.record, now, out)
+                case Unload():
+                    for record in act.records:
+                        self._stop(record, out)
+                case _:
+                    self._deny(act, now, out)
         self._rest(now, out)
 
-    def _turn(self) -> tuple[int, VariantSpec]:
-        """The request to decide about: the first, or the one that rule 4 puts before it."""
-        record = self._alive
-        first = next(iter(self._queue.items()))
-        useful = record is not None and record.state in (State.STARTING, State.READY)
-        if record is None or not useful or record.needs or first[0] in self._returned:
-            return first
-        return next((each for each in self._queue.items() if record.serves(each[1])), first)
+    def _walk(self, now: float) -> Walk:
+        residency = self._policy.min_residency
+        return Walk(self._queue, self._records, self._alive, self._limits, residency, now)
+
+    def _deny(self, act: Deny, now: float, out: list[fx.Effect]) -> None:
+        if act.kept is None:
+            error = self._start_failed(act.record, now)
+        else:
+            kept = ", ".join(variant.label for variant in act.kept)
+            beside = f" beside {kept}" if kept else ""
+            wanted = act.record.variant.label
+            error = EngineStartFailed(f"There is no room for the engine {wanted}{beside}.")
+        self._refuse_waiting_for(act.record, error, out)
 
     def _rest(self, now: float, out: list[fx.Effect]) -> None:
-        record = self.live()
-        if record is None:
-            successor, self._successor = self._successor, None
-            if successor is not None and now >= successor.retry_at:
-                self._start(successor, out)
-            return
-        if record.state is not State.READY or record.active:
-            return
-        idle_at = record.idle_since + record.variant.timeouts.idle
-        smaller = self._smaller_than(record)
-        shrink_at = record.idle_since + self._policy.shrink_after
-        if smaller is not None:
-            shrink_at = max(shrink_at, smaller.retry_at)
-        if now >= idle_at:
-            self._stop(record, out)
-        elif smaller is None or shrink_at >= idle_at:
-            out.append(fx.WakeAt(idle_at))
-        elif now >= shrink_at:
-            self._stop(record, out)
-            self._successor = smaller
-        else:
-            out.append(fx.WakeAt(shrink_at))
+        """What is done for nobody: successors start, idle engines end or shrink."""
+        for model in [model for model in self._successors if model not in self._alive]:
+            successor = self._successors.pop(model)
+            # Whoever waits for room comes first; a request can start it later.
+            if (
+                not self._queue
+                and now >= successor.retry_at
+                and fits_now(successor.variant, self._alive, self._limits)
+            ):
+                self._start(successor, now, out)
+        wakes = [self._unload_or_shrink(each, now, out) for each in self._alive.values()]
+        if when := [wake for wake in wakes if wake is not None]:
+            out.append(fx.WakeAt(min(when)))
 
-    def _smaller_than(self, record: EngineRecord) -> EngineRecord | None:
-        asked = self._policy.shrink_requests
-        if self._policy.shrink_after <= 0 or len(record.needs) < asked:
+    def _unload_or_shrink(
+        self, record: EngineRecord, now: float, out: list[fx.Effect]
+    ) -> float | None:
+        """When to look at the engine again, if only time can bring its end."""
+        if record.state is not State.READY or record.active:
             return None
-        wanted = max(list(record.needs)[-asked:])
-        if wanted >= record.variant.context:
-            return None
-        return self._records[record.variant.model, wanted]
+        after, requests = self._policy.shrink_after, self._policy.shrink_requests
+        smaller = smaller_than(record, self._records, after=after, requests=requests)
+        end, successor = end_of(record, smaller, after=after, now=now)
+        if now < end:
+            return end
+        self._stop(record, out)
+        if successor is not None:
+            self._successors[record.variant.model] = successor
+        return None
 
     # -- acts ------------------------------------------------------------------------
 
-    def _start(self, record: EngineRecord, out: list[fx.Effect]) -> None:
+    def _start(self, record: EngineRecord, now: float, out: list[fx.Effect]) -> None:
         self._move(record, Event.RETRY if record.state is State.BACKOFF else Event.START)
-        self._successor = None
+        self._successors.pop(record.variant.model, None)
         self._tickets += 1
         record.ticket = self._tickets
+        record.used_at = record.started_at = now
         self._by_ticket[record.ticket] = record
         out.append(fx.StartEngine(record.ticket, record.variant))
 
@@ -302,33 +301,28 @@ class Scheduler:
             out.append(fx.StopEngine(record.ticket))
 
     def _grant(
-        self,
-        request: int,
-        minimum: VariantSpec,
-        record: EngineRecord,
-        now: float,
-        out: list[fx.Effect],
+        self, waiting: Waiting, record: EngineRecord, now: float, out: list[fx.Effect]
     ) -> None:
-        del self._queue[request]
-        record.active.add(request)
-        record.needs.append(minimum.context)
+        self._queue.served(waiting, now)
+        record.active.add(waiting.request)
+        record.needs.append(waiting.minimum.context)
         if len(record.needs) > self._policy.shrink_requests:
             record.needs.popleft()
-        self._holds[request] = (record, record.ticket)
-        self._granted_at[request] = now
-        out.append(fx.Grant(request, record.ticket))
+        record.use(now)
+        self._holds[waiting.request] = _Hold(waiting, record, record.ticket, now)
+        out.append(fx.Grant(waiting.request, record.ticket))
 
     def _refuse(self, request: int, error: GatewayError, out: list[fx.Effect]) -> None:
-        del self._queue[request]
+        self._queue.drop(request)
         out.append(fx.Refuse(request, error))
 
     def _refuse_waiting_for(
         self, record: EngineRecord, error: GatewayError, out: list[fx.Effect]
     ) -> None:
         # A request that asked for less may still be served by its own, smaller variant.
-        for request, minimum in list(self._queue.items()):
-            if minimum == record.variant:
-                self._refuse(request, error, out)
+        for waiting in self._queue:
+            if waiting.minimum == record.variant:
+                self._refuse(waiting.request, error, out)
 
     def _start_failed(self, record: EngineRecord, now: float) -> EngineStartFailed:
         left = max(0.0, record.retry_at - now)
@@ -337,7 +331,8 @@ class Scheduler:
 
     def _move(self, record: EngineRecord, event: Event) -> None:
         record.state = advance(record.variant.label, record.state, event)
+        model = record.variant.model
         if record.state.live:
-            self._alive = record
-        elif self._alive is record:
-            self._alive = None
+            self._alive[model] = record
+        elif self._alive.get(model) is record:
+            del self._alive[model]

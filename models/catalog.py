@@ -8,23 +8,29 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from models.spec import ModelSpec, Timeouts, TokenizationSpec, VariantSpec
+from models.spec import GroupSpec, ModelSpec, Timeouts, TokenizationSpec, VariantSpec
 from utils.errors import BadRequest, ModelNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from utils.settings import ServerSettings
-    from utils.tables import ModelTable, TimeoutsTable, TokenizationTable, VariantTable
+    from utils.tables import GroupTable, ModelTable, TimeoutsTable, TokenizationTable, VariantTable
 
 
 class Catalog:
     """The models in the order of the configuration, found by name or alias."""
 
-    __slots__ = ("_by_name", "default", "models")
+    __slots__ = ("_by_name", "default", "groups", "models")
 
-    def __init__(self, models: Iterable[ModelSpec], default: str | None = None) -> None:
+    def __init__(
+        self,
+        models: Iterable[ModelSpec],
+        default: str | None = None,
+        groups: Iterable[GroupSpec] = (),
+    ) -> None:
         self.models = tuple(models)
+        self.groups = tuple(groups)
         self._by_name = {
             name: model for model in self.models for name in (model.name, *model.aliases)
         }
@@ -34,7 +40,12 @@ class Catalog:
         self.default = None if default is None else self._by_name[default].name
 
     @classmethod
-    def from_tables(cls, tables: Iterable[ModelTable], settings: ServerSettings) -> Catalog:
+    def from_tables(
+        cls,
+        tables: Iterable[ModelTable],
+        settings: ServerSettings,
+        groups: Iterable[GroupTable] = (),
+    ) -> Catalog:
         """The catalog of checked tables; a time comes from variant, model or server."""
         base = Timeouts(
             health_check=settings.health_check_timeout,
@@ -42,7 +53,8 @@ class Catalog:
             idle=settings.engine_idle_timeout,
             stop=settings.engine_stop_timeout,
         )
-        return cls((_model(table, base) for table in tables), settings.default_model)
+        known = (GroupSpec(group["name"], group.get("persistent", False)) for group in groups)
+        return cls((_model(table, base) for table in tables), settings.default_model, known)
 
     def find(self, name: str | None) -> ModelSpec:
         """The model of this name or alias; without a name, the default.
@@ -72,6 +84,8 @@ def _model(table: ModelTable, base: Timeouts) -> ModelSpec:
         aliases=tuple(table.get("aliases", ())),
         engine=table.get("engine", "llamacpp"),
         connect=table.get("connect"),
+        group=table.get("group"),
+        pinned=table.get("pinned", False),
         tokenization=_tokenization(table.get("tokenization", {})),
     )
 
@@ -85,6 +99,7 @@ def _variant(table: VariantTable, model: str, base: Timeouts) -> VariantSpec:
         args=tuple(table.get("args", ())),
         env=MappingProxyType({entry["name"]: entry["value"] for entry in table.get("env", ())}),
         parallel=table.get("parallel", 1),
+        needs=MappingProxyType(table.get("needs", {})),
     )
 
 

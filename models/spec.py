@@ -47,11 +47,20 @@ class VariantSpec:
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     parallel: int = 1
+    needs: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
         """The variant's name in logs and headers: ``model@context``."""
         return f"{self.model}@{self.context}"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSpec:
+    """What is said of the models that share a group."""
+
+    name: str
+    persistent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,8 @@ class ModelSpec:
     aliases: tuple[str, ...] = ()
     engine: str = "llamacpp"
     connect: str | None = None
+    group: str | None = None
+    pinned: bool = False
     tokenization: TokenizationSpec = TokenizationSpec()
 
     @property

@@ -16,7 +16,7 @@ from engine.manager import EngineManager
 from engine.orphans import OrphanRegistry
 from engine.ports import free_port
 from engine.process import EngineProcess
-from engine.scheduler import Policy
+from engine.scheduler import Limits, Policy
 from models.catalog import Catalog
 from utils.clock import LoopClock
 
@@ -123,15 +123,23 @@ async def running_engine(
 
 @asynccontextmanager
 async def running_manager(
-    journal: Journal, *models: ModelSpec, clock: Clock | None = None, max_queue: int = 64
+    journal: Journal,
+    *models: ModelSpec,
+    clock: Clock | None = None,
+    max_queue: int = 64,
+    policy: Policy | None = None,
+    limits: Limits | None = None,
+    port_range: tuple[int, int] | None = None,
 ) -> AsyncIterator[EngineManager]:
     """Inside the block a manager serves leases on the models' engines."""
     async with nothing_left(journal):
         manager = EngineManager(
             Catalog(models),
-            Policy(max_queue=max_queue),
+            policy or Policy(max_queue=max_queue),
             clock or LoopClock(),
             OrphanRegistry(journal.path.parent / "state"),
+            limits=limits,
+            port_range=port_range,
         )
         try:
             yield manager

@@ -7,6 +7,7 @@
 ``play`` performs the events and compares what came of them with the script itself, so a
 failure shows as a difference of two scripts. Requests are numbers, engines ``e`` and
 their ticket, variants have names that the test gives them; the first word is the time.
+``asks for 4k by ann at high`` names the client and the priority.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
 
 from engine import effects as fx
-from engine.scheduler import EngineRecord, Policy, Scheduler
+from engine.queue import Priority
+from engine.scheduler import EngineRecord, Limits, Policy, Scheduler
 from utils.errors import EngineStartTimeout, GatewayError
 
 if TYPE_CHECKING:
@@ -29,8 +31,13 @@ NOTHING = "nothing"
 class Script:
     """A scheduler that is told its events, and tells its effects, in words."""
 
-    def __init__(self, variants: dict[str, VariantSpec], policy: Policy | None = None) -> None:
-        self.scheduler = Scheduler(variants.values(), policy or Policy())
+    def __init__(
+        self,
+        variants: dict[str, VariantSpec],
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.scheduler = Scheduler(variants.values(), policy or Policy(), limits)
         self.errors: dict[int, GatewayError] = {}
         self._variants = variants
 
@@ -59,8 +66,8 @@ class Script:
         now = float(when)
         event: fx.Event
         match words:
-            case (request, "asks", "for", name):
-                event = fx.Arrived(int(request), self._variants[name], now)
+            case (request, "asks", "for", name, *manner):
+                event = self._arrival(int(request), name, manner, now)
             case (request, "returns", "for", name):
                 event = fx.Returned(int(request), self._variants[name], now)
             case (request, "leaves"):
@@ -81,6 +88,13 @@ class Script:
             case _:
                 raise ValueError(words)
         return event
+
+    def _arrival(self, request: int, name: str, manner: list[str], now: float) -> fx.Arrived:
+        said = dict(zip(manner[::2], manner[1::2], strict=True))
+        priority = Priority[said.get("at", "normal").upper()]
+        client = said.get("by", "")
+        minimum = self._variants[name]
+        return fx.Arrived(request, minimum, client=client, priority=priority, now=now)
 
     def _say(self, effect: fx.Effect) -> str:
         match effect:

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.catalog import Catalog
-from models.spec import ModelSpec, Timeouts, TokenizationSpec, VariantSpec
+from models.spec import GroupSpec, ModelSpec, Timeouts, TokenizationSpec, VariantSpec
 from utils.errors import BadRequest, ModelNotFound
 from utils.settings import ServerSettings
 
 if TYPE_CHECKING:
-    from utils.tables import ModelTable, VariantTable
+    from utils.tables import GroupTable, ModelTable, VariantTable
 
 SMALL: VariantTable = {"binary": "/bin/sh", "context": 512}
 SETTINGS = ServerSettings(
@@ -48,6 +48,8 @@ def test_a_model_with_everything() -> None:
         "aliases": ["b", "c"],
         "engine": "llamacpp",
         "connect": "http://127.0.0.1:8080",
+        "group": "g",
+        "pinned": True,
         "tokenization": {
             "binary": "/bin/llama-tokenize",
             "extra_args": ["-m", "x.gguf"],
@@ -57,12 +59,19 @@ def test_a_model_with_everything() -> None:
             "default_max_tokens": 4,
         },
         "variants": [
-            {**SMALL, "args": ["-c", "512"], "env": [{"name": "a.b", "value": "c"}]},
+            {
+                **SMALL,
+                "needs": {"gpu0": 5},
+                "args": ["-c", "512"],
+                "env": [{"name": "a.b", "value": "c"}],
+            },
         ],
     }
     (model,) = Catalog.from_tables([table], SETTINGS).models
     assert model.aliases == ("b", "c")
     assert model.connect == "http://127.0.0.1:8080"
+    assert model.group == "g"
+    assert model.pinned
     assert model.tokenization == TokenizationSpec(
         binary="/bin/llama-tokenize",
         extra_args=("-m", "x.gguf"),
@@ -73,7 +82,14 @@ def test_a_model_with_everything() -> None:
     )
     (variant,) = model.variants
     assert variant.args == ("-c", "512")
+    assert variant.needs == {"gpu0": 5}
     assert dict(variant.env) == {"a.b": "c"}
+
+
+def test_groups_with_and_without_settings() -> None:
+    groups: list[GroupTable] = [{"name": "g", "persistent": True}, {"name": "h"}]
+    found = Catalog.from_tables([{"name": "a", "variants": [SMALL]}], SETTINGS, groups)
+    assert found.groups == (GroupSpec("g", persistent=True), GroupSpec("h"))
 
 
 def test_times_cascade_from_variant_over_model_to_server() -> None:

@@ -49,7 +49,8 @@ def test_every_type_survives(load: Callable[[str], Tables], tmp_path: Path) -> N
         models = { { name = "größer 🦙.x", aliases = { "x.y", "1" }, variants = {
           { context = 512, binary = "/bin/sh", args = { "-c", 512, "", " a\\nb ", "ü" },
             env = { ["a.b.1"] = "dotted", PLAIN = "ü", [".."] = "" } },
-          { context = 1024, binary = "/bin/sh" } } } }
+          { context = 1024, binary = "/bin/sh" } }, group = "g.1", pinned = false } }
+        groups = { ["g.1"] = { persistent = true } }
         """
     )
     assert tables.server == {
@@ -77,6 +78,8 @@ def test_every_type_survives(load: Callable[[str], Tables], tmp_path: Path) -> N
                 },
                 {"context": 1024, "binary": "/bin/sh"},
             ],
+            "group": "g.1",
+            "pinned": False,
         }
     ]
 

@@ -18,6 +18,7 @@ A = ' (model "a")'
 SECONDS = "expected a positive number of seconds, got"
 LEVELS = 'server.log_level: expected "debug", "info", "warning", "error"'
 POSITIVE = "expected a positive integer, got"
+PERSISTENT = "groups = { g = { persistent = true } }"
 
 FAULTS: list[tuple[str, str]] = [
     # Missing, empty and misplaced tables
@@ -53,6 +54,47 @@ FAULTS: list[tuple[str, str]] = [
     (variant("contxt = 5"),
      "models[1].variants[1].contxt: unknown key; did you mean context?" + A),
     (variant("zzzzzz = 5"), "models[1].variants[1].zzzzzz: unknown key" + A),
+    # Groups
+    (f"groups = 5 {models()}",
+     "groups: expected a table such as { name = { persistent = true } }, got 5"),
+    (f"groups = {{ 5 }} {models()}",
+     "groups[1]: not a group's name; expected { name = { persistent = true } }"),
+    (f"groups = {{ g = {{ pinned = true }} }} {models('group = [[g]]')}",
+     "groups.g.pinned: unknown key (known in a model table)"),
+    (f"groups = {{ big = {{}} }} {models('group = [[bag]]')}",
+     "groups.big: no model is in this group; did you mean bag?"),
+    (models("pinned = 1"), "models[1].pinned: expected true or false, got 1" + A),
+    (models("group = 1"), "models[1].group: expected a non-empty string, got 1" + A),
+    (f"models = {{ {model('pinned = true')}, {model(name='b')} }}",
+     "server.max_loaded_models: 1 leaves no room beside 1 pinned or persistent model(s)"),
+    (f"{PERSISTENT} models = {{ {model('group = [[g]]')}, {model(name='c')} }}",
+     "server.max_loaded_models: 1 leaves no room beside 1 pinned or persistent model(s)"),
+    # Resources
+    (f"server = {{ resources = 5 }} {models()}",
+     'server.resources: expected a table such as { gpu0 = "24GiB" }, got 5'),
+    (f"server = {{ resources = {{ 5 }} }} {models()}",
+     "server.resources[1]: not a resource's name; expected letters, digits, _ or -"),
+    (f'server = {{ resources = {{ ["a.b"] = 5 }} }} {models()}',
+     "server.resources[\"a.b\"]: not a resource's name; expected letters, digits, _ or -"),
+    (f'server = {{ resources = {{ gpu0 = "24 Gib" }} }} {models()}',
+     'server.resources.gpu0: expected a size such as "24GiB", got "24 Gib"'),
+    (variant("needs = { gpu0 = 5 }"),
+     "models[1].variants[1].needs.gpu0: server.resources has no gpu0"),
+    (f"server = {{ resources = {{ gpu0 = 5 }} }} {variant('needs = { gpu = 5 }')}",
+     "models[1].variants[1].needs.gpu: server.resources has no gpu; did you mean gpu0?"),
+    (f"server = {{ resources = {{ gpu0 = 5 }} }} {variant('needs = { gpu0 = 6 }')}",
+     "models[1].variants[1].needs.gpu0: more than server.resources has (6 > 5)"),
+    # Ports
+    (f"server = {{ port_range = {{ first = 70000, last = 65535 }} }} {models()}",
+     "server.port_range.first: expected a port from 1 to 65535, got 70000"),
+    (f"server = {{ port_range = {{ first = 0.5, last = 5 }} }} {models()}",
+     f"server.port_range.first: {POSITIVE} 0.5"),
+    (f"server = {{ port_range = {{ first = 5, last = 4 }} }} {models()}",
+     "server.port_range: last (4) comes before first (5)"),
+    (f"server = {{ port_range = {{ first = 5 }} }} {models()}",
+     "server.port_range.last: missing"),
+    (f"server = {{ port_range = 5 }} {models()}",
+     "server.port_range: expected a table, got 5"),
     # Names
     (f"models = {{ {{ variants = {{ {VARIANT} }} }} }}", "models[1].name: missing"),
     (models('name = ""'), 'models[1].name: expected a non-empty string, got "" (model "")'),

@@ -103,6 +103,38 @@ def test_connect(check: Callable[[str], Result], url: str, clean: str | None) ->
     assert [entry["connect"] for entry in result.models] == ([] if clean is None else [clean])
 
 
+@pytest.mark.parametrize(
+    ("size", "amount"),
+    [
+        ("0", 0),
+        ("5", 5),
+        ("2^40", 2**40),
+        ('"5"', 5),
+        ('" 5 B "', 5),
+        ('"5kB"', None),
+        ('"5KB"', 5000),
+        ('"5 KiB"', 5120),
+        ('"1.5MiB"', 3 * 2**19),
+        ('"2.MB"', 2_000_000),
+        ('"1TiB"', 2**40),
+        ('"9TB"', 9 * 10**12),
+        ('"99999TiB"', None),
+        ('"-5GB"', None),
+        ('"GB"', None),
+        ('"5 G B"', None),
+        ("-1", None),
+        ("0/0", None),
+        ("{}", None),
+        ("true", None),
+    ],
+)
+def test_sizes(check: Callable[[str], Result], size: str, amount: int | None) -> None:
+    result = check(f"server = {{ resources = {{ r = {size} }} }} {models()}")
+    assert bool(result.faults) == (amount is None)
+    if amount is not None:
+        assert result.server["resources"] == {"r": amount}
+
+
 def test_several_models_may_connect_to_one_port(check: Callable[[str], Result]) -> None:
     both = (
         model('connect = "http://127.0.0.1:8080"'),
@@ -122,6 +154,9 @@ def test_everything_at_once_is_accepted(check: Callable[[str], Result]) -> None:
           listen_v4 = "none", listen_v6 = "[::1]:7777", health_check_timeout = 0.5,
           engine_startup_timeout = 60, engine_idle_timeout = 2.0, engine_stop_timeout = 1,
           shutdown_timeout = 1, keepalive_interval = 1, max_request_bytes = 2^20, max_queue = 1,
+          resources = { gpu0 = "24GiB", ram = 2^30 },
+          max_loaded_models = 3, max_switch_wait = 0, min_residency = 0.5,
+          port_range = { first = 50000, last = 50099 },
           shrink_after = 0, shrink_requests = 1, default_model = "kurz", log_level = "debug",
           state_dir = "state",
         }
@@ -135,6 +170,7 @@ def test_everything_at_once_is_accepted(check: Callable[[str], Result]) -> None:
             extra_tokens_per_image = 0, default_max_tokens = 1,
           },
           variants = { {
+            needs = { gpu0 = "18.5GB" },
             binary = "/bin/sh", args = { "-c", 4096, "--temp", 0.5, 1e3, -1, "", "a\\nb" },
             context = 4096.0, env = { ["a.b"] = "1", Z = "", A = 5 },
             health_check_timeout = 1, engine_startup_timeout = 1, engine_idle_timeout = 1,
@@ -146,6 +182,9 @@ def test_everything_at_once_is_accepted(check: Callable[[str], Result]) -> None:
     assert result.faults == []
     assert result.server["max_request_bytes"] == 1048576
     assert result.server["health_check_timeout"] == 0.5
+    assert result.server["resources"] == {"gpu0": 24 * 2**30, "ram": 2**30}
+    assert result.models[0]["variants"][0]["needs"] == {"gpu0": 18_500_000_000}
+    assert result.server["port_range"] == {"first": 50000, "last": 50099}
     (entry,) = result.models
     assert entry["name"] == "größer 🦙"
     assert entry["engine"] == "llamacpp"

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import get_type_hints
 
 import pytest
 from lupa.lua54 import LuaRuntime
 
-from models.spec import ModelSpec, TokenizationSpec, VariantSpec
+from models.spec import GroupSpec, ModelSpec, TokenizationSpec, VariantSpec
 from utils import settings
 from utils.settings import ServerSettings, endpoint
-from utils.tables import ModelTable, ServerTable, TimeoutsTable, TokenizationTable, VariantTable
+from utils.tables import (
+    GroupSettingsTable,
+    ModelTable,
+    ServerTable,
+    TimeoutsTable,
+    TokenizationTable,
+    VariantTable,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -21,6 +28,7 @@ NOTHING = "\N{EN DASH}"
 TABLES = {
     "server": ServerTable,
     "model": ModelTable,
+    "group": GroupSettingsTable,
     "tokenization": TokenizationTable,
     "variant": VariantTable,
 }
@@ -72,13 +80,18 @@ def as_documented(value: object) -> str:
         return NOTHING
     if isinstance(value, str):
         return f'`"{value}"`'
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     if isinstance(value, int | float):
         return f"`{value:.15g}`"
     return "`{}`" if value == () else "?"
 
 
 def defaults(spec: type[ServerSettings | TokenizationSpec]) -> dict[str, str]:
-    return {field.name: as_documented(field.default) for field in fields(spec)}
+    return {
+        field.name: "`{}`" if field.default is MISSING else as_documented(field.default)
+        for field in fields(spec)
+    }
 
 
 def test_the_defaults_of_server() -> None:
@@ -108,8 +121,16 @@ def test_the_defaults_of_model() -> None:
         "aliases": as_documented(by_name["aliases"]),
         "engine": "`presets.engines.llamacpp`",
         "connect": as_documented(by_name["connect"]),
+        "group": as_documented(by_name["group"]),
+        "pinned": as_documented(by_name["pinned"]),
         "tokenization": "`{}`",
     }
+
+
+def test_the_defaults_of_group() -> None:
+    by_name = {field.name: field.default for field in fields(GroupSpec)}
+    rows = {key: cells[2] for key, cells in documented("group").items()}
+    assert rows == {"persistent": as_documented(by_name["persistent"])}
 
 
 def test_the_defaults_of_variant() -> None:
@@ -121,6 +142,7 @@ def test_the_defaults_of_variant() -> None:
         "binary": "`presets.bundled.server`",
         "args": as_documented(by_name["args"]),
         "env": "`{}`",
+        "needs": "`{}`",
         "parallel": as_documented(by_name["parallel"]),
     }
 

@@ -201,7 +201,7 @@ async def test_no_port_to_be_had_is_a_failed_start(
 ) -> None:
     """As when this process has no file descriptors left."""
 
-    def none() -> int:
+    def none(*_given: object) -> int:
         raise OSError(24, "Too many open files")
 
     variant = fake_variant(journal)

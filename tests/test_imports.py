@@ -17,10 +17,15 @@ IMPURE = {"asyncio", "aiohttp", "time"}
 # Decides without waiting, without a clock and without HTTP; tested in a file of its own.
 PURE = (
     "engine/effects.py",
+    "engine/eviction.py",
+    "engine/idle.py",
     "engine/lifecycle.py",
     "engine/logtail.py",
+    "engine/queue.py",
+    "engine/records.py",
     "engine/restart.py",
     "engine/scheduler.py",
+    "engine/turn.py",
     "models/catalog.py",
     "models/counts.py",
     "models/request.py",

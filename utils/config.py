@@ -96,6 +96,7 @@ class ConfigLoader:
 
     def _resolved(self, exported: dict[str, Any], executables: dict[str, str]) -> Tables:
         server, models = exported["server"], exported["models"]
+        groups = exported.get("groups", [])
         if "state_dir" in server:
             server["state_dir"] = str(resolve_path(server["state_dir"], self._path.parent))
         for model in models:
@@ -103,7 +104,7 @@ class ConfigLoader:
                 if "binary" in owner:
                     owner["binary"] = executables[owner["binary"]]
         # post.lua checked every key and type; this is where its word is taken.
-        return Tables(server, models)
+        return Tables(server, models, groups)
 
 
 class _Reader:
@@ -130,6 +131,8 @@ class _Reader:
         if kind == "table":
             return self.table(key)
         text = self._exports[key]
+        if kind == "boolean":
+            return text == "true"
         if kind == "number":
             return int(text) if re.fullmatch(r"-?\d+", text) else float(text)
         return text

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from utils.tables import ServerTable
 
 LISTEN_V4 = "127.0.0.1:7777"
@@ -37,6 +39,11 @@ class ServerSettings:
     client_timeout: float = 60.0
     max_request_bytes: int = 64 * 1024 * 1024
     max_queue: int = 64
+    max_loaded_models: int = 1
+    max_switch_wait: float = 30.0
+    min_residency: float = 5.0
+    port_range: tuple[int, int] | None = None
+    resources: Mapping[str, int] = field(default_factory=dict)
     shrink_after: float = 300.0
     shrink_requests: int = 4
     default_model: str | None = None
@@ -54,10 +61,13 @@ def server_settings(table: ServerTable) -> ServerSettings:
     """The settings of a checked ``server`` table; what it leaves out keeps its default."""
     given: dict[str, Any] = {**table}
     listen = (given.pop("listen_v4", LISTEN_V4), given.pop("listen_v6", LISTEN_V6))
+    if "port_range" in given:
+        ports = given["port_range"]
+        given["port_range"] = ports["first"], ports["last"]
     # Lua writes 5.0 as 5; a time is a float all the same.
-    for field in fields(ServerSettings):
-        if field.name in given and isinstance(field.default, float):
-            given[field.name] = float(given[field.name])
+    for known in fields(ServerSettings):
+        if known.name in given and isinstance(known.default, float):
+            given[known.name] = float(given[known.name])
     return ServerSettings(
         listen=tuple(endpoint(text) for text in listen if text != "none"), **given
     )

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class TimeoutsTable(TypedDict, total=False):
@@ -15,6 +18,13 @@ class TimeoutsTable(TypedDict, total=False):
     engine_startup_timeout: float
     engine_idle_timeout: float
     engine_stop_timeout: float
+
+
+class PortRangeTable(TypedDict):
+    """The ports of engines without an address of their own, both ends included."""
+
+    first: int
+    last: int
 
 
 class ServerTable(TimeoutsTable, total=False):
@@ -27,6 +37,11 @@ class ServerTable(TimeoutsTable, total=False):
     client_timeout: float
     max_request_bytes: int
     max_queue: int
+    max_loaded_models: int
+    max_switch_wait: float
+    min_residency: float
+    port_range: PortRangeTable
+    resources: dict[str, int]
     shrink_after: float
     shrink_requests: int
     default_model: str
@@ -63,6 +78,7 @@ class VariantTable(_VariantRequired, TimeoutsTable, total=False):
     args: list[str]
     env: list[EnvTable]
     parallel: int
+    needs: dict[str, int]
 
 
 class _ModelRequired(TypedDict):
@@ -76,7 +92,21 @@ class ModelTable(_ModelRequired, TimeoutsTable, total=False):
     aliases: list[str]
     engine: str
     connect: str
+    group: str
+    pinned: bool
     tokenization: TokenizationTable
+
+
+class GroupSettingsTable(TypedDict, total=False):
+    """One entry of ``groups``."""
+
+    persistent: bool
+
+
+class GroupTable(GroupSettingsTable):
+    """The same with its name; a list, since a name may hold a dot."""
+
+    name: str
 
 
 class Tables(NamedTuple):
@@ -84,3 +114,4 @@ class Tables(NamedTuple):
 
     server: ServerTable
     models: list[ModelTable]
+    groups: Sequence[GroupTable] = ()

@@ -51,6 +51,20 @@ return function(folder)
   checks.positive = number_check("a positive integer", true, 0, true)
   checks.amount = number_check("an integer of 0 or more", true, 0, false)
 
+  function checks.port(value, place)
+    if type(value) == "number" and value > 65535 then
+      return expected(place, "a port from 1 to 65535", value)
+    end
+    return checks.positive(value, place)
+  end
+
+  function checks.flag(value, place)
+    if type(value) ~= "boolean" then
+      return expected(place, "true or false", value)
+    end
+    return value
+  end
+
   -- Text ------------------------------------------------------------------------------
 
   -- What an operating system takes as an argument: no byte 0, and Python must read it.
@@ -245,9 +259,71 @@ return function(folder)
     checks.report(text.place(place, key), "unknown key" .. elsewhere .. hint)
   end
 
+  -- To Python as a list, as env is.
+  function checks.groups(value)
+    if type(value) ~= "table" then
+      return expected("groups", "a table such as { name = { persistent = true } }", value)
+    end
+    local clean = {}
+    for _, name in ipairs(sorted_keys(value)) do
+      local where = text.place("groups", name)
+      if type(name) ~= "string" or not checks.name(name, where) then
+        checks.report(where, "not a group's name; expected { name = { persistent = true } }")
+      else
+        local group = checks.record(value[name], where, "group") or {}
+        group.name = name
+        clean[#clean + 1] = group
+      end
+    end
+    return some(clean)
+  end
+
   function checks.tokenization(value, place)
     local clean = checks.record(value, place, "tokenization")
     return clean and some(clean)
+  end
+
+  local units = { [""] = 1, B = 1 }
+  for power, prefix in ipairs({ "K", "M", "G", "T" }) do
+    units[prefix .. "B"], units[prefix .. "iB"] = 1000 ^ power, 1024 ^ power
+  end
+
+  -- Bytes, or another unit of the user's own.
+  local function size(value, place)
+    local number, unit = value, ""
+    if type(value) == "string" then
+      number, unit = value:match("^%s*(%d+%.?%d*)%s*(%a*)%s*$")
+      number = tonumber(number)
+    end
+    local bytes = type(number) == "number" and units[unit] and number * units[unit]
+    if not bytes or not (bytes >= 0 and bytes < largest) then
+      return expected(place, 'a size such as "24GiB"', value)
+    end
+    return tonumber(("%d"):format(math.floor(bytes)))
+  end
+
+  function checks.resources(value, place)
+    if type(value) ~= "table" then
+      return expected(place, 'a table such as { gpu0 = "24GiB" }', value)
+    end
+    local clean = {}
+    for _, name in ipairs(sorted_keys(value)) do
+      local where = text.place(place, name)
+      if type(name) ~= "string" or not name:find("^%a[%w_-]*$") then
+        checks.report(where, "not a resource's name; expected letters, digits, _ or -")
+      else
+        clean[name] = size(value[name], where)
+      end
+    end
+    return some(clean)
+  end
+
+  function checks.port_range(value, place)
+    local clean = checks.record(value, place, "port_range")
+    if clean and clean.first and clean.last and clean.last < clean.first then
+      checks.report(place, ("last (%d) comes before first (%d)"):format(clean.last, clean.first))
+    end
+    return clean
   end
 
   local function variant(value, place)

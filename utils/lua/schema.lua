@@ -15,6 +15,11 @@ schema.server = {
   { "client_timeout", "seconds" },
   { "max_request_bytes", "positive" },
   { "max_queue", "positive" },
+  { "max_loaded_models", "positive" },
+  { "max_switch_wait", "delay" },
+  { "min_residency", "delay" },
+  { "port_range", "port_range" },
+  { "resources", "resources" },
   { "shrink_after", "delay" },
   { "shrink_requests", "positive" },
   { "default_model", "name" },
@@ -22,17 +27,28 @@ schema.server = {
   { "state_dir", "text" },
 }
 
+schema.port_range = {
+  { "first", "port", required = true },
+  { "last", "port", required = true },
+}
+
 schema.model = {
   { "name", "name", required = true },
   { "aliases", "names" },
   { "engine", "engine" },
   { "connect", "connect" },
+  { "group", "name" },
+  { "pinned", "flag" },
   { "tokenization", "tokenization" },
   { "variants", "variants", required = true },
   { "health_check_timeout", "seconds" },
   { "engine_startup_timeout", "seconds" },
   { "engine_idle_timeout", "seconds" },
   { "engine_stop_timeout", "seconds" },
+}
+
+schema.group = {
+  { "persistent", "flag" },
 }
 
 schema.tokenization = {
@@ -50,6 +66,7 @@ schema.variant = {
   { "context", "positive", required = true },
   { "env", "env" },
   { "parallel", "positive" },
+  { "needs", "resources" },
   { "health_check_timeout", "seconds" },
   { "engine_startup_timeout", "seconds" },
   { "engine_idle_timeout", "seconds" },

@@ -1,0 +1,139 @@
+"""Which engines may live side by side, and whom to unload for another. Pure.
+
+It knows engines and limits, nothing of requests: who may go, and which of those
+are spared for now, is for the scheduler to say.
+
+1. One engine of a model lives at a time.
+2. Two engines that would listen at the same address never live together.
+3. Models of different groups never live together. As soon as one model has a
+   group, a model without is a group of its own; without any, this rule is void.
+4. At most ``max_loaded`` engines live, whatever their groups.
+5. Pinned models and persistent groups are kept: rule 3 does not know them, and
+   they go for no other, except for another variant of the same model and, in a
+   persistent group, for another model of it.
+6. The engines that live never need more of a resource than there is.
+7. Whoever must go for 1 to 3 goes; of the others, as few as make room, the
+   least recently used first. Where resources decide, it is those whose loss
+   costs least together: rarely used and quick to load. Busy ones go last.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import chain, combinations
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from engine.records import EngineRecord
+    from models.spec import VariantSpec
+
+# Up to so many engines every set of them is looked at.
+_FEW = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds the engines that live at once.
+
+    ``addresses`` by the variant's label, ``groups`` by the model's name; ``pinned`` are
+    models, ``persistent`` are groups; ``resources`` are amounts, such as bytes.
+    """
+
+    max_loaded: int = 1
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
+    pinned: frozenset[str] = frozenset()
+    persistent: frozenset[str] = frozenset()
+    resources: Mapping[str, int] = field(default_factory=dict)
+
+    def conflict(self, one: VariantSpec, other: VariantSpec) -> bool:
+        """Whether the two can never live together, however much room there is."""
+        if one.model == other.model:
+            return True
+        address = self.addresses.get(one.label)
+        if address is not None and address == self.addresses.get(other.label):
+            return True
+        if not self.groups or self._kept(one.model) or self._kept(other.model):
+            return False
+        group = self.groups.get(one.model)
+        return group is None or group != self.groups.get(other.model)
+
+    def keeps(self, living: VariantSpec, wanted: VariantSpec) -> bool:
+        """Whether ``living`` may not be unloaded for ``wanted``."""
+        if living.model == wanted.model or not self._kept(living.model):
+            return False
+        together = self.groups.get(living.model) == self.groups.get(wanted.model)
+        return living.model in self.pinned or not together
+
+    def suffice(self, living: Iterable[VariantSpec]) -> bool:
+        """Whether there is enough of every resource for all of them."""
+        needed: Counter[str] = Counter()
+        for variant in living:
+            needed.update(variant.needs)
+        return all(amount <= self.resources.get(name, 0) for name, amount in needed.items())
+
+    def _kept(self, model: str) -> bool:
+        return model in self.pinned or self.groups.get(model) in self.persistent
+
+
+def room(
+    wanted: VariantSpec,
+    stay: Iterable[VariantSpec],
+    may_go: Sequence[EngineRecord],
+    limits: Limits,
+) -> list[EngineRecord] | None:
+    """Whom of ``may_go`` to unload so that ``wanted`` can live beside ``stay`` and the rest.
+
+    None: not even all of them would do.
+    """
+    others = [*stay, *(r.variant for r in may_go if limits.keeps(r.variant, wanted))]
+    may_go = [record for record in may_go if not limits.keeps(record.variant, wanted)]
+    if any(limits.conflict(wanted, other) for other in others):
+        return None
+    gone = [record for record in may_go if limits.conflict(wanted, record.variant)]
+    left = sorted((r for r in may_go if r not in gone), key=_reluctance)
+    if limits.suffice([wanted, *others, *(record.variant for record in left)]):
+        surplus = len(others) + len(left) + 1 - limits.max_loaded
+        return gone + left[: max(0, surplus)] if surplus <= len(left) else None
+
+    def enough(going: Collection[EngineRecord]) -> bool:
+        stays = [*others, *(record.variant for record in left if record not in going)]
+        return len(stays) < limits.max_loaded and limits.suffice([wanted, *stays])
+
+    if not enough(left):
+        return None
+    return [*gone, *_cheapest(left, enough)]
+
+
+def _reluctance(record: EngineRecord) -> tuple[bool, float, int]:
+    # A busy one last: it can be waited for, but never be ended. Of several, it stays the same
+    # one until it is free: whoever is waited for gets no new request.
+    if record.active:
+        return True, record.used_at, record.ticket
+    return False, max(record.used_at, record.idle_since), record.ticket
+
+
+def _cheapest(
+    records: Sequence[EngineRecord], enough: Callable[[Collection[EngineRecord]], bool]
+) -> Collection[EngineRecord]:
+    """Those who make room and are worth least together; all of them would be enough."""
+    latest = max(record.used_at for record in records)
+
+    def cost(going: Collection[EngineRecord]) -> tuple[int, float, int]:
+        busy = sum(bool(record.active) for record in going)
+        return busy, sum(record.worth(latest) for record in going), len(going)
+
+    if len(records) <= _FEW:
+        sizes = range(1, len(records) + 1)
+        sets = chain.from_iterable(combinations(records, size) for size in sizes)
+        return min((going for going in sets if enough(going)), key=cost)
+    # Too many sets to look at: spare whoever can be spared, the most precious first.
+    going = sorted(records, key=lambda record: cost([record]))
+    for record in reversed(tuple(going)):
+        fewer = [each for each in going if each is not record]
+        if enough(fewer):
+            going = fewer
+    return going

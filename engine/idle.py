@@ -1,0 +1,43 @@
+"""When an engine that nobody uses ends, and what follows it. Pure.
+
+1. It ends after its idle time.
+2. Before that a smaller variant replaces it, when the last ``requests`` requests
+   would all have fit that one and ``after`` seconds have passed without any; not
+   before the smaller one may be started, and never with ``after`` 0.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.records import EngineRecord
+
+
+def smaller_than(
+    record: EngineRecord,
+    records: Mapping[tuple[str, int], EngineRecord],
+    *,
+    after: float,
+    requests: int,
+) -> EngineRecord | None:
+    """The smaller variant that rule 2 speaks of, or None."""
+    if after <= 0 or len(record.needs) < requests:
+        return None
+    wanted = max(list(record.needs)[-requests:])
+    if wanted >= record.variant.context:
+        return None
+    return records[record.variant.model, wanted]
+
+
+def end_of(
+    record: EngineRecord, smaller: EngineRecord | None, *, after: float, now: float
+) -> tuple[float, EngineRecord | None]:
+    """When the idle engine ends, and the one that replaces it then, if any."""
+    idle_at = record.idle_since + record.variant.timeouts.idle
+    if smaller is None or now >= idle_at:
+        return idle_at, None
+    shrink_at = max(record.idle_since + after, smaller.retry_at)
+    return (shrink_at, smaller) if shrink_at < idle_at else (idle_at, None)

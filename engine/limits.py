@@ -1,0 +1,35 @@
+"""What the configuration says of engines that live side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from engine.eviction import Limits
+from engine.llamacpp import engine_url
+
+if TYPE_CHECKING:
+    from models.catalog import Catalog
+    from utils.settings import ServerSettings
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def limits_of(catalog: Catalog, settings: ServerSettings) -> Limits:
+    """The limits that hold for the engines of ``catalog``."""
+    urls = {v.label: engine_url(v, m.connect) for m in catalog.models for v in m.variants}
+    return Limits(
+        max_loaded=settings.max_loaded_models,
+        addresses={label: address(url) for label, url in urls.items() if url is not None},
+        resources=settings.resources,
+        groups={m.name: m.group for m in catalog.models if m.group is not None},
+        pinned=frozenset(model.name for model in catalog.models if model.pinned),
+        persistent=frozenset(group.name for group in catalog.groups if group.persistent),
+    )
+
+
+def address(url: str) -> str:
+    """The same text for all ways to write one place; every loopback is taken for one."""
+    parts = urlsplit(url)
+    host = "localhost" if parts.hostname in _LOOPBACK else parts.hostname
+    return f"{host}:{parts.port or 80}"

@@ -1,0 +1,164 @@
+"""The scheduler over thousands of random arrivals."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+from builders import TIMEOUTS, variant
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulation import Job, Simulation, loads_in_order_of_arrival, longest_wait
+
+from engine.queue import Priority
+from engine.scheduler import Limits, Policy
+
+HOURS = TIMEOUTS.__class__(5.0, 300.0, 36_000.0, 10.0)
+MODELS = tuple(variant(4096, name, timeouts=HOURS, parallel=2) for name in "abcdef")
+ROOMY = 100_000
+PATIENT = Policy(max_queue=ROOMY, shrink_after=0, max_switch_wait=30.0, min_residency=5.0)
+IN_ORDER = Policy(max_queue=ROOMY, shrink_after=0)
+
+
+def arrivals(seed: int, number: int, *, pause: float, models: int = 6) -> list[Job]:
+    """Random jobs; some models are asked for more often, some clients ask more often."""
+    dice = random.Random(seed)
+    now, jobs = 0.0, []
+    for _ in range(number):
+        now += dice.expovariate(1 / pause)
+        minimum = MODELS[min(int(dice.expovariate(0.6)), models - 1)]
+        client = f"client {int(dice.expovariate(0.5))}"
+        jobs.append(Job(now, minimum, dice.uniform(0.2, 4.0), client))
+    return jobs
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+@pytest.mark.parametrize("pause", [1.0, 4.0, 20.0])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_no_more_switches_and_no_longer_waits_than_in_the_order_of_arrival(
+    seed: int, pause: float, most: int
+) -> None:
+    jobs = arrivals(seed, 600, pause=pause)
+    ours = Simulation(MODELS, PATIENT, Limits(most)).run(jobs)
+    plain = Simulation(MODELS, IN_ORDER, Limits(most)).run(jobs)
+    assert ours.starts <= plain.starts
+    if most == 1:
+        assert plain.starts == loads_in_order_of_arrival(jobs, most)
+    assert ours.most_engines == plain.most_engines == most
+    assert sum(ours.waited.values()) <= 1.05 * sum(plain.waited.values())
+    assert max(ours.waited.values()) <= max(plain.waited.values()) + PATIENT.max_switch_wait
+    assert not ours.refused
+    assert not plain.refused
+
+
+@pytest.mark.parametrize("most", [1, 2])
+@pytest.mark.parametrize("pause", [0.7, 2.0, 5.0])
+def test_everybody_is_served_in_bounded_time(pause: float, most: int) -> None:
+    jobs = [replace(job, client="") for job in arrivals(7, 800, pause=pause)]
+    report = Simulation(MODELS, PATIENT, Limits(most), load=4.0, stop=1.0).run(jobs)
+    for number, promised in longest_wait(jobs, report.served, PATIENT, switch=5.0):
+        assert report.waited[number] <= promised
+
+
+def test_alternating_requests_cost_two_loads() -> None:
+    jobs = [Job(0.1 * n, MODELS[n % 2], 1.0) for n in range(40)]
+    assert Simulation(MODELS, PATIENT, Limits()).run(jobs).starts == 2
+    assert Simulation(MODELS, IN_ORDER, Limits()).run(jobs).starts == 40
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_stream_for_one_model_starves_nobody(most: int) -> None:
+    streams = [Job(0.6 * n / most, MODELS[n % most], 1.0) for n in range(1500 * most)]
+    rare = [Job(at + 0.1, MODELS[5], 1.0) for at in (100.0, 300.0, 500.0, 501.0)]
+    jobs = sorted([*streams, *rare], key=lambda each: each.at)
+    report = Simulation(MODELS, PATIENT, Limits(most), load=4.0, stop=1.0).run(jobs)
+    waits = [report.waited[n] for n, job in enumerate(jobs) if job.minimum is MODELS[5]]
+    # Its patience, the last answers before it, and the switch.
+    assert max(waits) <= 30.0 + 1.0 + 5.0 + 5.0
+
+
+def test_a_greedy_client_does_not_keep_others_waiting() -> None:
+    greedy = [Job(0.0, MODELS[0], 2.0, "greedy") for _ in range(300)]
+    modest = [Job(10.0 + 15.0 * n, MODELS[0], 2.0, "modest") for n in range(15)]
+    jobs = [*greedy, *modest]
+    report = Simulation(MODELS, PATIENT, Limits()).run(jobs)
+    assert max(report.waited[n] for n in range(300, 315)) <= 2.0
+    plain = Simulation(MODELS, IN_ORDER, Limits()).run(jobs)
+    assert max(plain.waited[n] for n in range(300, 315)) > 200.0
+
+
+def test_high_priorities_starve_no_low_one() -> None:
+    urgent = [Job(0.4 * n, MODELS[0], 1.0, priority=Priority.HIGH) for n in range(2000)]
+    patient = [Job(50.0 + n, MODELS[0], 1.0, priority=Priority.LOW) for n in range(5)]
+    jobs = sorted([*urgent, *patient], key=lambda each: each.at)
+    report = Simulation(MODELS, PATIENT, Limits()).run(jobs)
+    waits = [report.waited[n] for n, job in enumerate(jobs) if job.priority is Priority.LOW]
+    # Two steps up for each of them.
+    assert all(wait <= number * 2 * 30.0 for number, wait in enumerate(waits, 1))
+
+
+CHAOS = (
+    variant(4096, "a", parallel=2, needs={"gpu": 4}),
+    variant(8192, "a", needs={"gpu": 6}),
+    variant(4096, "b", needs={"gpu": 3}),
+    variant(4096, "c", parallel=3, needs={"gpu": 5, "ram": 8}),
+    variant(4096, "d", needs={"ram": 8}),
+    variant(8192, "d"),
+    variant(4096, "e"),
+)
+RESOURCES = {"gpu": 10, "ram": 10}
+PLACES = (
+    Limits(1, resources=RESOURCES),
+    Limits(2, resources=RESOURCES),
+    Limits(9, resources=RESOURCES),
+    Limits(3, {"a@4096": "x:1", "e@4096": "x:1", "b@4096": "x:1"}, resources=RESOURCES),
+    Limits(3, groups={"a": "g", "b": "g", "c": "h"}, resources=RESOURCES),
+    Limits(3, groups={"a": "g", "b": "g"}, pinned=frozenset("e"), resources=RESOURCES),
+    Limits(
+        4,
+        groups={"a": "g", "b": "g", "d": "h"},
+        persistent=frozenset("g"),
+        resources=RESOURCES,
+    ),
+)
+
+
+@settings(max_examples=150)
+@given(
+    seed=st.integers(0, 2**32),
+    limits=st.sampled_from(PLACES),
+    max_wait=st.sampled_from((0.0, 5.0, 30.0)),
+    residency=st.sampled_from((0.0, 5.0)),
+    queue=st.sampled_from((4, ROOMY)),
+    pause=st.sampled_from((0.5, 2.0, 10.0)),
+    faults=st.booleans(),
+)
+def test_whatever_happens_no_request_is_lost_and_no_limit_is_broken(
+    seed: int,
+    limits: Limits,
+    max_wait: float,
+    residency: float,
+    queue: int,
+    pause: float,
+    faults: bool,
+) -> None:
+    dice = random.Random(seed)
+    now, jobs = 0.0, []
+    for _ in range(120):
+        now += dice.expovariate(1 / pause)
+        jobs.append(
+            Job(
+                now,
+                dice.choice(CHAOS),
+                dice.uniform(0.0, 8.0),
+                dice.choice("xyz"),
+                dice.choice(tuple(Priority)),
+                dice.choice((3.0, float("inf"))),
+            )
+        )
+    policy = Policy(queue, 60.0, 2, max_wait, residency)
+    report = Simulation(CHAOS, policy, limits, faults=dice if faults else None).run(jobs)
+    assert report.most_engines <= limits.max_loaded
+    if queue == ROOMY and not faults and not limits.pinned and not limits.persistent:
+        assert not report.refused
