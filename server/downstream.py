@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
-from server.errors import as_event, as_json, retry_after, shape_of
+from server.dialects import dialect_of
+from server.errors import retry_after, shape_of
 from utils.errors import GatewayError, WrongMethod
 from utils.tasks import TaskOwner
 
@@ -37,6 +38,7 @@ class Downstream:
 
     def __init__(self, request: web.BaseRequest, clock: Clock) -> None:
         self.response: web.StreamResponse = web.StreamResponse()
+        self.dialect = dialect_of(request.path)
         self.decided: dict[str, str] = {}
         self.begun = False
         self.relayed = False
@@ -97,7 +99,7 @@ class Downstream:
             headers["Retry-After"] = str(seconds)
         if isinstance(error, WrongMethod):
             headers["Allow"] = ", ".join(error.allowed)
-        await self.answer(shape_of(error).status, headers, as_json(error))
+        await self.answer(shape_of(error).status, headers, self.dialect.body(error))
 
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """A whole response; in a stream that has begun, an event that holds its body."""
@@ -109,7 +111,7 @@ class Downstream:
             # The stream ends here for good; a client must not take it for complete.
             self.response.force_close()
             separator = b"" if self._between_events else b"\n\n"
-            await self.response.write(separator + as_event(body))
+            await self.response.write(separator + self.dialect.event(body))
         else:
             # Half of a JSON body cannot be mended: cutting the connection is the honest end.
             self._abort()

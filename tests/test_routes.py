@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from models.request import Kind
-from server.routes import ROUTES, Page
+from server.routes import INFERENCE, ROUTES, Page
 
 
-def test_the_paths_and_methods_that_are_answered() -> None:
-    assert {path: {m: what.value for m, what in row.items()} for path, row in ROUTES.items()} == {
-        "/v1/chat/completions": {"POST": "chat"},
-        "/v1/completions": {"POST": "completion"},
+def test_the_pages_and_their_methods() -> None:
+    pages = {path: row for path, row in ROUTES.items() if path not in INFERENCE}
+    assert {path: {m: what.value for m, what in row.items()} for path, row in pages.items()} == {
         "/v1/models": {"GET": "models", "HEAD": "models"},
+        "/models": {"GET": "models", "HEAD": "models"},
         "/health": {"GET": "health", "HEAD": "health"},
     }
 
 
-def test_everything_that_can_be_answered_has_a_path() -> None:
-    answered = {what for methods in ROUTES.values() for what in methods.values()}
-    assert answered == {*Kind, *Page}
+def test_engines_are_asked_by_post_only() -> None:
+    assert {path: ROUTES[path] for path in INFERENCE} == {
+        path: {"POST": kind} for path, kind in INFERENCE.items()
+    }
 
 
-def test_whatever_may_be_got_may_be_asked_for_its_headers() -> None:
-    for methods in ROUTES.values():
-        assert methods.get("HEAD") == methods.get("GET")
+def test_every_kind_of_request_and_every_page_has_a_path() -> None:
+    served = {what for row in ROUTES.values() for what in row.values()}
+    assert served == {*Kind, *Page}
