@@ -73,6 +73,7 @@ def _model(table: ModelTable, base: Timeouts) -> ModelSpec:
         engine=table.get("engine", "llamacpp"),
         connect=table.get("connect"),
         tokenization=_tokenization(table.get("tokenization", {})),
+        capabilities=frozenset(table["capabilities"]) if "capabilities" in table else None,
     )
 
 

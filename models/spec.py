@@ -64,6 +64,7 @@ class ModelSpec:
     engine: str = "llamacpp"
     connect: str | None = None
     tokenization: TokenizationSpec = TokenizationSpec()
+    capabilities: frozenset[str] | None = None
 
     @property
     def largest(self) -> VariantSpec:

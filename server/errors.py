@@ -27,6 +27,7 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.RequestTooLarge, Shape(413, _INVALID, "request_too_large")),
     (errors.ModelNotFound, Shape(404, _INVALID, "model_not_found")),
     (errors.ContextLengthExceeded, Shape(400, _INVALID, "context_length_exceeded")),
+    (errors.NotCapable, Shape(400, _INVALID, "capability_missing")),
     (errors.BadRequest, Shape(400, _INVALID, "invalid_request")),
     (errors.UnknownPath, Shape(404, _INVALID, "unknown_path")),
     (errors.WrongMethod, Shape(405, _INVALID, "method_not_allowed")),

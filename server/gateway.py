@@ -12,10 +12,17 @@ from aiohttp import web
 
 from models.request import Kind
 from server.downstream import Downstream
-from server.routes import ROUTES, Page
-from server.views import health_view, models_view
+from server.routes import ROUTES, Page, model_in
+from server.views import health_view, model_view, models_view
 from utils.clock import LoopClock
-from utils.errors import ConfigError, ShuttingDown, UnknownPath, WrongMethod
+from utils.errors import (
+    ConfigError,
+    GatewayError,
+    ModelNotFound,
+    ShuttingDown,
+    UnknownPath,
+    WrongMethod,
+)
 from utils.logger import get_logger
 from utils.settings import Endpoint
 from utils.signals import on_stop_signals
@@ -36,6 +43,7 @@ if TYPE_CHECKING:
 _log = get_logger("server")
 # Time for responses whose engine has stopped to reach their clients.
 _FLUSH = 2.0
+_READING = ("GET", "HEAD")
 
 
 class GatewayServer:
@@ -137,6 +145,8 @@ class GatewayServer:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         methods = ROUTES.get(request.path)
+        if methods is None and (name := model_in(request.path)) is not None:
+            return await self._one_model(request, name)
         if methods is None:
             return await _refuse(request, UnknownPath(f"Nothing is served at {request.path}."))
         what = methods.get(request.method)
@@ -149,6 +159,16 @@ class GatewayServer:
             return await self._handler.handle(request, what)
         return _json(self._page(what))
 
+    async def _one_model(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
+        if request.method not in _READING:
+            message = f"{request.path} does not take {request.method}."
+            return await _refuse(request, WrongMethod(message, _READING))
+        try:
+            model = self._catalog.find(name)
+        except ModelNotFound as error:
+            return await _refuse(request, error)
+        return _json(model_view(model, self._manager.records(), self._created))
+
     def _page(self, page: Page) -> dict[str, Any]:
         records = self._manager.records()
         if page is Page.MODELS:
@@ -160,9 +180,7 @@ def _json(value: dict[str, Any]) -> web.Response:
     return web.Response(body=orjson.dumps(value), content_type="application/json")
 
 
-async def _refuse(
-    request: web.BaseRequest, error: UnknownPath | WrongMethod | ShuttingDown
-) -> web.StreamResponse:
+async def _refuse(request: web.BaseRequest, error: GatewayError) -> web.StreamResponse:
     down = Downstream(request, LoopClock())
     await down.fail(error)
     return down.response

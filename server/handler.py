@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from models.capabilities import capabilities_of, require
 from models.request import Kind, RequestFacts, parse
 from server.access import AccessRecord
 from server.downstream import Downstream
@@ -45,6 +46,7 @@ class RequestHandler:
         max_request_bytes: int,
     ) -> None:
         self._catalog = catalog
+        self._able = {model.name: capabilities_of(model) for model in catalog.models}
         self._selector = selector
         self._manager = manager
         self._clock = clock
@@ -87,6 +89,7 @@ class RequestHandler:
         facts = await self._read(request, kind)
         model = self._catalog.find(facts.model)
         record.model = model.name
+        require(model, self._able[model.name], facts)
         if facts.stream:
             down.keep_alive(self._keepalive_interval)
         selection = await self._selector.select(model, facts)

@@ -49,3 +49,11 @@ ROUTES: dict[str, dict[str, Kind | Page]] = {
     "/models": {"GET": Page.MODELS, "HEAD": Page.MODELS},
     "/health": {"GET": Page.HEALTH, "HEAD": Page.HEALTH},
 }
+
+
+def model_in(path: str) -> str | None:
+    """The model that ``/v1/models/{id}`` names, or None for other paths; ids may hold slashes."""
+    for prefix in ("/v1/models/", "/models/"):
+        if path.startswith(prefix) and len(path) > len(prefix):
+            return path.removeprefix(prefix)
+    return None

@@ -109,6 +109,7 @@ def test_the_defaults_of_model() -> None:
         "engine": "`presets.engines.llamacpp`",
         "connect": as_documented(by_name["connect"]),
         "tokenization": "`{}`",
+        "capabilities": as_documented(by_name["capabilities"]),
     }
 
 

@@ -20,6 +20,7 @@ SHAPES = {
     errors.GatewayError: Shape(500, "server_error", "internal_error"),
     errors.ConfigError: Shape(500, "server_error", "internal_error"),
     errors.BadRequest: Shape(400, INVALID, "invalid_request"),
+    errors.NotCapable: Shape(400, INVALID, "capability_missing"),
     errors.RequestTooLarge: Shape(413, INVALID, "request_too_large"),
     errors.ModelNotFound: Shape(404, INVALID, "model_not_found"),
     errors.ContextLengthExceeded: Shape(400, INVALID, "context_length_exceeded"),

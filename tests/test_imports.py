@@ -21,6 +21,7 @@ PURE = (
     "engine/logtail.py",
     "engine/restart.py",
     "engine/scheduler.py",
+    "models/capabilities.py",
     "models/catalog.py",
     "models/counts.py",
     "models/facts/chat.py",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from models.request import Kind
-from server.routes import INFERENCE, ROUTES, Page
+from server.routes import INFERENCE, ROUTES, Page, model_in
 
 
 def test_the_pages_and_their_methods() -> None:
@@ -24,3 +26,18 @@ def test_engines_are_asked_by_post_only() -> None:
 def test_every_kind_of_request_and_every_page_has_a_path() -> None:
     served = {what for row in ROUTES.values() for what in row.values()}
     assert served == {*Kind, *Page}
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/v1/models/a", "a"),
+        ("/models/a/b:c", "a/b:c"),
+        ("/v1/models/", None),
+        ("/v1/models", None),
+        ("/v1/modelsa", None),
+        ("/v1/chat/completions", None),
+    ],
+)
+def test_the_model_in_a_path(path: str, name: str | None) -> None:
+    assert model_in(path) == name

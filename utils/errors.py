@@ -28,6 +28,10 @@ class BadRequest(GatewayError):
     """The request cannot be understood; ``param`` names the field where one is at fault."""
 
 
+class NotCapable(GatewayError):
+    """The model is not started for what the request asks: images, embeddings and the like."""
+
+
 class RequestTooLarge(GatewayError):
     """The body exceeds ``server.max_request_bytes``."""
 

@@ -76,6 +76,7 @@ class ModelTable(_ModelRequired, TimeoutsTable, total=False):
     engine: str
     connect: str
     tokenization: TokenizationTable
+    capabilities: list[str]
 
 
 class Tables(NamedTuple):

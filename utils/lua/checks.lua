@@ -11,6 +11,7 @@ return function(folder)
   -- can be run is for Python to find out. model: the one being checked, for the reader.
   local checks = { faults = {}, binaries = {}, model = nil }
   local engines = { "llamacpp" }
+  local capabilities = { "text", "vision", "audio", "embeddings", "rerank", "tools" }
   local levels = { "debug", "info", "warning", "error" }
   local largest = 2 ^ 53 -- from here on a number need not be the one that was written
 
@@ -101,6 +102,8 @@ return function(folder)
   checks.engine = choice_check(engines, "presets.engines.llamacpp")
   checks.log_level = choice_check(levels, '"' .. table.concat(levels, '", "') .. '"')
 
+  local capability = choice_check(capabilities, '"' .. table.concat(capabilities, '", "') .. '"')
+
   local function listen_check(parse, example)
     return function(value, place)
       if value == "none" or type(value) == "string" and select(2, parse(value)) then
@@ -171,6 +174,10 @@ return function(folder)
       end
     end
     return some(clean)
+  end
+
+  function checks.capabilities(value, place)
+    return checks.list(value, place, 'a list such as { "text", "tools" }', capability)
   end
 
   function checks.names(value, place)

@@ -27,6 +27,7 @@ schema.model = {
   { "engine", "engine" },
   { "connect", "connect" },
   { "tokenization", "tokenization" },
+  { "capabilities", "capabilities" },
   { "variants", "variants", required = true },
   { "health_check_timeout", "seconds" },
   { "engine_startup_timeout", "seconds" },
