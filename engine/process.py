@@ -8,6 +8,7 @@ once, as its last act, when the process is reaped and its group is gone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from engine import effects as fx
@@ -33,6 +34,8 @@ FIRST_PROBE = 0.01
 SLOWEST_PROBE = 0.1
 _PROBE_SHARE = 0.04
 _OUTPUT_GRACE = 0.2
+# What was killed is gone at once, unless nobody reaps it, as in a container without an init.
+_KILLED_GRACE = 1.0
 
 
 def probe_interval(elapsed: float) -> float:
@@ -167,13 +170,23 @@ class EngineProcess:
     async def _end(self, child: Child, exited: asyncio.Task[int]) -> int:
         """SIGTERM, wait, SIGKILL, reap; then what is left of the group."""
         if not exited.done():
+            asked = self._clock.now()
             child.terminate()
             if not await _within(exited, self._timeouts.stop):
                 _log.warning("%s ignored SIGTERM for %g s", self.label, self._timeouts.stop)
+            # A wrapper script may be gone while the engine that it started still ends.
+            await self._group_ends(child, asked + self._timeouts.stop)
         child.kill()
         while not exited.done():
             await _within(exited, None)
+        await self._group_ends(child, self._clock.now() + _KILLED_GRACE)
         return exited.result()
+
+    async def _group_ends(self, child: Child, deadline: float) -> None:
+        """Return when nothing of the group is left, at ``deadline``, or when cancelled."""
+        with contextlib.suppress(asyncio.CancelledError):
+            while child.group_lives() and self._clock.now() < deadline:
+                await self._clock.sleep(FIRST_PROBE)
 
 
 async def _happens(event: asyncio.Event, within: float) -> bool:

@@ -67,6 +67,16 @@ class Child:
         """SIGKILL to the whole group, also what is left of it after the leader's death."""
         self._signal(signal.SIGTERM if _WINDOWS else signal.SIGKILL)
 
+    def group_lives(self) -> bool:
+        """Whether any process of the group is left, the leader aside once it is reaped."""
+        if _WINDOWS:
+            return False
+        try:
+            os.killpg(self._process.pid, 0)
+        except (ProcessLookupError, PermissionError):
+            return False
+        return True
+
     async def lines(self) -> AsyncIterator[str]:
         """Each line of stdout and stderr, in the order written, until both are closed."""
         splitter = LineSplitter()

@@ -50,6 +50,7 @@ class Downstream:
         self._interval = 0.0
         self._written_at = 0.0
         self._between_events = True
+        self._cut = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -118,7 +119,7 @@ class Downstream:
 
     async def end(self) -> None:
         """The response is complete."""
-        if self.begun:
+        if self.begun and not self._cut:
             await self.response.write_eof()
 
     @property
@@ -126,6 +127,7 @@ class Downstream:
         return self.response.headers.get("Content-Type", "").startswith("text/event-stream")
 
     def _abort(self) -> None:
+        self._cut = True
         if (transport := self._request.transport) is not None:
             transport.abort()
 

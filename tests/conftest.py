@@ -14,8 +14,11 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-# A machine that is busy with something else is no reason to fail.
-settings.register_profile("gateway", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A machine that is busy with something else is no reason to fail, nor is luck: every run tries
+# the same examples. To look for new ones: pytest --hypothesis-profile=explore.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("gateway", _PATIENT, derandomize=True)
+settings.register_profile("explore", _PATIENT, max_examples=1000)
 settings.load_profile("gateway")
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]

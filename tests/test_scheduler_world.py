@@ -62,6 +62,7 @@ class Process:
     # Reported as unhealthy; its exit is a failed start unless the gateway was closing.
     sick: bool = False
     failed: bool = False
+    grants: int = 0
 
     @property
     def starting(self) -> bool:
@@ -168,8 +169,18 @@ class World(RuleBasedStateMachine):
         assert not process.told_to_stop
         assert process.variant.model == request.minimum.model
         assert process.variant.context >= request.minimum.context
-        # Rule 2 in full: no request overtakes another, whatever engine either needs.
-        assert request.number == min(self.waiting()), "somebody came before"
+        # Rule 2: no request overtakes another, whatever engine either needs. Rule 4 lets the
+        # first that waited for a start come before those whom this engine cannot serve.
+        before = [self.requests[number] for number in self.waiting() if number < request.number]
+        if process.grants:
+            assert not before, "somebody came before"
+        assert not any(
+            earlier.minimum.model == process.variant.model
+            and earlier.minimum.context <= process.variant.context
+            for earlier in before
+        ), "somebody whom this engine serves came before"
+        assert not any(Fate.GRANTED in earlier.history for earlier in before[:1]), "he returned"
+        process.grants += 1
         request.becomes(Fate.GRANTED)
         request.engine = effect.engine
         assert len(self.holders()) <= process.variant.parallel

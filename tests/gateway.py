@@ -1,0 +1,182 @@
+"""A whole gateway on fake engines, inside the test or as a process of its own.
+
+Leaving the block is part of every test: no engine, task or file descriptor may be left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from fake_engine import LLAMA_SERVER, LLAMA_TOKENIZE, Journal, faults
+from gateway_client import GatewayClient, client_session
+from raw_client import PATIENCE
+
+from engine.manager import EngineManager
+from engine.orphans import OrphanRegistry
+from engine.scheduler import Policy
+from engine.tokenizer import LlamaTokenize
+from models.catalog import Catalog
+from models.selector import ModelSelector
+from models.sizing import Sizer
+from models.spec import ModelSpec, Timeouts, TokenizationSpec, VariantSpec
+from server.gateway import GatewayServer
+from server.handler import RequestHandler
+from utils.clock import Clock, LoopClock
+from utils.settings import Endpoint, ServerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from engine.lifecycle import State
+
+PATIENT = Timeouts(health_check=5.0, startup=PATIENCE, idle=900.0, stop=PATIENCE)
+
+
+def fake_variant(
+    journal: Journal,
+    context: int = 256,
+    *,
+    model: str = "m",
+    timeouts: Timeouts = PATIENT,
+    binary: str = LLAMA_SERVER,
+    args: tuple[str, ...] = (),
+    env: Mapping[str, str] | None = None,
+    parallel: int = 1,
+    **knobs: object,
+) -> VariantSpec:
+    """A variant whose engine is a fake with these knobs."""
+    own = ("-m", "m.gguf", "-c", str(context * parallel), "-np", str(parallel))
+    return VariantSpec(
+        model=model,
+        context=context,
+        binary=binary,
+        timeouts=timeouts,
+        args=(*own, *args),
+        env=faults(journal, **knobs) | dict(env or {}),
+        parallel=parallel,
+    )
+
+
+def fake_model(*variants: VariantSpec, **fields: Any) -> ModelSpec:
+    """A model of these variants, under their name; small answers unless they say otherwise."""
+    fields.setdefault("tokenization", TokenizationSpec(default_max_tokens=16))
+    return ModelSpec(name=variants[0].model, variants=variants, **fields)
+
+
+def fake_tokenizer(journal: Journal, **knobs: object) -> TokenizationSpec:
+    """Counting by the fake llama-tokenize."""
+    flags = faults(journal, **knobs)
+    named = [(f"--{name.lower().replace('_', '-')}", value) for name, value in flags.items()]
+    args = ("-m", "m.gguf", *(word for pair in named for word in pair))
+    return TokenizationSpec(binary=LLAMA_TOKENIZE, extra_args=args, default_max_tokens=16)
+
+
+@dataclass
+class Gateway(GatewayClient):
+    """A gateway in this process."""
+
+    manager: EngineManager = field(kw_only=True)
+
+    def state(self, context: int = 256, model: str = "m") -> State:
+        label = f"{model}@{context}"
+        return next(r.state for r in self.manager.records() if r.variant.label == label)
+
+    async def until_state(self, state: State, context: int = 256, model: str = "m") -> None:
+        await until(lambda: self.state(context, model) is state)
+
+    async def until_waiting(self, count: int) -> None:
+        await until(lambda: self.manager.waiting() == count)
+
+
+async def until(happened: Callable[[], object], patience: float = PATIENCE) -> None:
+    """``happened()`` has become true."""
+    deadline = time.monotonic() + patience
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.002)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and is no zombie that an init in a container forgot."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+@asynccontextmanager
+async def running_gateway(
+    journal: Journal,
+    *models: ModelSpec,
+    clock: Clock | None = None,
+    default_model: str | None = None,
+    tokenizer_timeout: float = PATIENCE,
+    **settings: Any,
+) -> AsyncIterator[Gateway]:
+    """Inside the block a gateway serves ``models``; the settings are those of ``server``."""
+    async with nothing_left(journal):
+        given = ServerSettings(listen=(Endpoint("127.0.0.1", 0),), **settings)
+        catalog = Catalog(models, default_model)
+        clock = clock or LoopClock()
+        policy = Policy(given.max_queue, given.shrink_after, given.shrink_requests)
+        registry = OrphanRegistry(journal.path.parent / "state")
+        manager = EngineManager(catalog, policy, clock, registry)
+        sizer = Sizer(manager, LlamaTokenize(tokenizer_timeout))
+        handler = RequestHandler(
+            catalog,
+            ModelSelector(sizer, manager),
+            manager,
+            clock,
+            keepalive_interval=given.keepalive_interval,
+            max_request_bytes=given.max_request_bytes,
+        )
+        async with (
+            GatewayServer(given, catalog, handler, manager).serving() as endpoints,
+            client_session() as session,
+        ):
+            gateway = Gateway(endpoints[0].port, journal, session, manager=manager)
+            try:
+                yield gateway
+            finally:
+                for client in gateway.clients:
+                    client.leave()
+
+
+@asynccontextmanager
+async def nothing_left(journal: Journal) -> AsyncIterator[None]:
+    """After the block no engine, tokenizer, task or file descriptor of it is left."""
+    # A loop opens descriptors of its own with its first child and its first server.
+    child = await asyncio.create_subprocess_exec("true", stdin=asyncio.subprocess.DEVNULL)
+    await child.wait()
+    server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    server.close()
+    await server.wait_closed()
+    tasks, files = asyncio.all_tasks(), open_files()
+    yield
+    started = journal.events("start")
+    ours = [event["pid"] for event in started if event["ppid"] == os.getpid()]
+    assert not [pid for pid in ours if psutil.pid_exists(pid)], "a child is left, or not reaped"
+    others = {event["pid"] for event in started}
+    others |= {event["child"] for event in journal.events("grandchild")}
+    await until(lambda: not any(map(is_running, others)))
+    # What was closed needs a turn of the loop or two until it is.
+    await until(lambda: asyncio.all_tasks() <= tasks)
+    await until(lambda: len(open_files()) <= len(files))
+
+
+def open_files() -> list[str]:
+    """What the file descriptors of this process point at."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            found.append(str(descriptor.readlink()))
+        except FileNotFoundError:  # the one that lists them
+            continue
+    return sorted(found)

@@ -1,0 +1,116 @@
+"""Asking a gateway: requests whole, as streams, and byte by byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from raw_client import PATIENCE, RawClient, post
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from fake_engine import Journal
+
+CHAT = "/v1/chat/completions"
+COMPLETIONS = "/v1/completions"
+
+# The fakes run on this very Python, with nothing to search for.
+os.environ.setdefault("LLM_GATEWAY_PYTHON", sys.executable)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        return str(self.json["choices"][0]["message"]["content"])
+
+    def error(self, status: int, code: str) -> dict[str, Any]:
+        """The error that this answer must be, in OpenAI's shape."""
+        assert (self.status, self.json["error"]["code"]) == (status, code), self.body
+        return checked_error(self.json)
+
+
+def checked_error(body: dict[str, Any]) -> dict[str, Any]:
+    """The error in ``body``, which is an error of OpenAI's shape and nothing else."""
+    assert body.keys() == {"error"}
+    error: dict[str, Any] = body["error"]
+    assert {"message", "type", "param", "code"} <= error.keys()
+    assert error["message"]
+    assert error["type"]
+    return error
+
+
+def chat_body(text: str = "hello", **fields: Any) -> dict[str, Any]:
+    """A chat request of one user message; four tokens are asked for."""
+    return {"messages": [{"role": "user", "content": text}], "max_tokens": 4, **fields}
+
+
+@dataclass
+class GatewayClient:
+    """A client of the gateway at ``port``, which starts fakes that write into ``journal``."""
+
+    port: int
+    journal: Journal
+    session: aiohttp.ClientSession
+    clients: list[RawClient] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def post(self, body: bytes | dict[str, Any], path: str = CHAT, **more: Any) -> Answer:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await self.request("POST", path, data=data, **more)
+
+    async def request(self, method: str, path: str, **more: Any) -> Answer:
+        async with self.session.request(method, self.url + path, **more) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+    async def chat(self, text: str = "hello", **fields: Any) -> Answer:
+        return await self.post(chat_body(text, **fields))
+
+    async def health(self) -> Any:
+        return (await self.request("GET", "/health")).json
+
+    async def connect(self) -> RawClient:
+        self.clients.append(await RawClient.connect(self.port))
+        return self.clients[-1]
+
+    async def stream(self, text: str = "hello", **fields: Any) -> RawClient:
+        """A streaming request is on its way; nothing of the answer has been read."""
+        client = await self.connect()
+        body = json.dumps(chat_body(text, **{"stream": True, **fields})).encode()
+        await client.send(post(CHAT, body))
+        return client
+
+    def starts(self) -> list[int]:
+        """The contexts of the engines that were started, in order."""
+        starts = self.journal.events("start", who="llama-server")
+        return [int(event["argv"][event["argv"].index("-c") + 1]) for event in starts]
+
+    def engine_requests(self, path: str = CHAT) -> list[dict[str, Any]]:
+        """What engines were asked at ``path``, in order."""
+        return self.journal.events("request", path=path)
+
+
+@asynccontextmanager
+async def client_session() -> AsyncIterator[aiohttp.ClientSession]:
+    """A session that waits for no answer longer than a test may."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session:
+        yield session

@@ -1,0 +1,288 @@
+"""The gateway as a process: signals, exits, and what it leaves behind."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from fake_engine import LLAMA_SERVER, Journal
+from gateway import is_running, until
+from gateway_child import (
+    GatewayProcess,
+    config,
+    gateway_process,
+    outcome,
+    quiet_port,
+    until_gone,
+)
+from gateway_client import checked_error
+from raw_client import RawClient, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+@asynccontextmanager
+async def started(
+    journal: Journal, name: str = "gateway", **options: Any
+) -> AsyncIterator[GatewayProcess]:
+    port = quiet_port()
+    async with gateway_process(journal, config(journal, port, **options), port, name) as gateway:
+        yield gateway
+
+
+async def streaming(gateway: GatewayProcess, **fields: Any) -> RawClient:
+    """A stream of which two tokens have come."""
+    client = await (await gateway.stream("alpha", **fields)).head()
+    assert text_of([await client.data() for _ in range(3)]) == "alpha.0 alpha.1"
+    return client
+
+
+# -- signals ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_lets_streams_finish_and_takes_no_new_requests(
+    journal: Journal, number: signal.Signals
+) -> None:
+    async with started(journal, token_delay=0.05) as gateway:
+        client = await streaming(gateway, max_tokens=20)
+        pid = await gateway.engine_pid()
+        gateway.signal(number)
+        await gateway.until_closing()
+        (await gateway.chat()).error(503, "shutting_down")
+        assert (await gateway.health())["status"] == "shutting down"
+        *events, done = await client.rest()
+        assert text_of(events).split() == [f"alpha.{number}" for number in range(2, 20)]
+        assert done == "[DONE]"
+        assert await gateway.exit_status() == 0
+        assert not psutil.pid_exists(pid)
+        [exited] = journal.events("exit")
+        assert exited["code"] == 0, "the engine was asked to end, not killed"
+        assert not list((journal.path.parent / "state").iterdir())
+
+
+async def test_a_signal_when_idle(journal: Journal) -> None:
+    async with started(journal) as gateway:
+        assert (await gateway.chat()).status == 200
+        pid = await gateway.engine_pid()
+        gateway.signal()
+        assert await gateway.exit_status() == 0
+        assert not psutil.pid_exists(pid)
+        assert "Traceback" not in gateway.said
+
+
+async def test_a_signal_while_the_engine_loads(journal: Journal) -> None:
+    async with started(journal, load_seconds=60, server={"keepalive_interval": 0.05}) as gateway:
+        waiting = await gateway.stream()
+        commented = await (await gateway.stream()).head()
+        await commented.comment()
+        await waiting.head()
+        pid = await gateway.engine_pid()
+        gateway.signal()
+        assert checked_error((await waiting.rest())[-1])["code"] == "shutting_down"
+        assert checked_error((await commented.rest())[-1])["code"] == "shutting_down"
+        assert await gateway.exit_status() == 0
+        assert not psutil.pid_exists(pid)
+
+
+async def test_streams_that_outlast_shutdown_timeout_are_told(journal: Journal) -> None:
+    server = {"shutdown_timeout": 0.3, "engine_stop_timeout": 0.3}
+    async with started(journal, stall_at=2, server=server) as gateway:
+        client = await streaming(gateway)
+        pid = await gateway.engine_pid()
+        gateway.signal()
+        [error] = await client.rest()
+        assert checked_error(error)["code"] == "engine_broke"
+        assert await client.closed()
+        assert await gateway.exit_status() == 0
+        assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.parametrize("deaf", [0, 1])
+async def test_a_second_signal_ends_at_once(journal: Journal, deaf: int) -> None:
+    """Also with an engine that ignores SIGTERM, and whatever the timeouts say."""
+    server = {"shutdown_timeout": 600, "engine_stop_timeout": 600}
+    async with started(journal, stall_at=2, deaf=deaf, server=server) as gateway:
+        client = await streaming(gateway)
+        pid = await gateway.engine_pid()
+        gateway.signal()
+        await gateway.until_closing()
+        assert is_running(pid)
+        gateway.signal(signal.SIGINT)
+        [error] = await client.rest()
+        assert checked_error(error)["code"] == "engine_broke"
+        assert await gateway.exit_status() == 1
+        assert not psutil.pid_exists(pid)
+        assert "Traceback" not in gateway.said
+
+
+async def test_a_second_signal_while_a_deaf_engine_stops(journal: Journal) -> None:
+    async with started(journal, deaf=1, server={"engine_stop_timeout": 600}) as gateway:
+        assert (await gateway.chat()).status == 200
+        pid = await gateway.engine_pid()
+        gateway.signal()
+        await journal.wait("sigterm")
+        gateway.signal()
+        assert await gateway.exit_status() == 1
+        assert not psutil.pid_exists(pid)
+
+
+# -- killed -----------------------------------------------------------------------------------
+
+
+async def test_a_killed_gateway_takes_its_engine_along(journal: Journal) -> None:
+    async with started(journal, load_seconds=0.1) as gateway:
+        assert (await gateway.chat()).status == 200
+        pid = await gateway.engine_pid()
+        gateway.signal(signal.SIGKILL)
+        await gateway.exit_status()
+        await until_gone(pid)
+        # Its record is cleared away by the next start, which harms nobody.
+        async with started(journal, name="next") as successor:
+            assert (await successor.chat()).status == 200
+            assert len(list((journal.path.parent / "state").glob("engines-*.json"))) == 1
+
+
+def wrapper(folder: Path) -> str:
+    """A script that does not exec its engine, so that the engine is a grandchild."""
+    script = folder / "wrapper.sh"
+    script.write_text(f'#!/bin/sh\n"{LLAMA_SERVER}" "$@"\nexit $?\n')
+    script.chmod(0o755)
+    return str(script)
+
+
+async def test_what_a_killed_gateway_left_is_ended_at_the_next_start(
+    journal: Journal, tmp_path: Path
+) -> None:
+    async with started(journal, binary=wrapper(tmp_path)) as gateway:
+        assert (await gateway.chat()).status == 200
+        pid = await gateway.engine_pid()
+        gateway.signal(signal.SIGKILL)
+        await gateway.exit_status()
+    assert is_running(pid), "the wrapper died with the gateway, its child could not know"
+    async with started(journal, name="next") as successor:
+        await until_gone(pid)
+        assert (await successor.chat()).status == 200
+        assert "left behind" in successor.said
+
+
+async def test_a_wrapped_engine_is_stopped_with_the_gateway(
+    journal: Journal, tmp_path: Path
+) -> None:
+    async with started(journal, binary=wrapper(tmp_path)) as gateway:
+        assert (await gateway.chat()).status == 200
+        pid = await gateway.engine_pid()
+        gateway.signal()
+        assert await gateway.exit_status() == 0
+        assert not is_running(pid)
+
+
+async def test_an_engine_of_another_living_gateway_is_untouched(journal: Journal) -> None:
+    async with started(journal) as gateway:
+        assert (await gateway.chat()).status == 200
+        pid = await gateway.engine_pid()
+        async with started(journal, name="other") as other:
+            assert (await other.chat()).status == 200
+            assert is_running(pid)
+            other.signal()
+            assert await other.exit_status() == 0
+        assert is_running(pid)
+        assert (await gateway.chat()).status == 200
+        assert len(gateway.starts()) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"gateway": 7}', b"\xff\x00"])
+async def test_a_corrupted_record_is_harmless(journal: Journal, content: bytes) -> None:
+    state = journal.path.parent / "state"
+    state.mkdir()
+    (state / "engines-1-1.00.json").write_bytes(content)
+    async with started(journal) as gateway:
+        assert not (state / "engines-1-1.00.json").exists()
+        gateway.signal()
+        assert await gateway.exit_status() == 0
+        assert "Traceback" not in gateway.said
+
+
+async def test_an_unwritable_state_folder_is_no_reason_not_to_serve(
+    journal: Journal, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    server = {"state_dir": str(tmp_path / "file" / "state")}
+    async with started(journal, server=server) as gateway:
+        assert (await gateway.chat()).status == 200
+        assert "cannot be written" in gateway.said
+
+
+# -- the command line -------------------------------------------------------------------------
+
+
+async def test_a_faulty_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "bad.cfg.lua"
+    file.write_text("server = { engine_idle_timout = 5 }\nmodels = {}\n")
+    for more in ([], ["--check"]):
+        status, said = await outcome("-c", str(file), *more, folder=tmp_path)
+        assert status == 2
+        assert "did you mean engine_idle_timeout?" in said
+        assert "Traceback" not in said
+
+
+async def test_a_syntax_error(tmp_path: Path) -> None:
+    file = tmp_path / "bad.cfg.lua"
+    file.write_text("server = {\n  oops oops\n}\n")
+    status, said = await outcome("-c", str(file), folder=tmp_path)
+    assert status == 2
+    assert "bad.cfg.lua:2:" in said
+    assert "Traceback" not in said
+
+
+async def test_a_missing_configuration(tmp_path: Path) -> None:
+    status, said = await outcome("-c", str(tmp_path / "none.cfg.lua"), folder=tmp_path)
+    assert status == 2
+    assert "none.cfg.lua" in said
+    assert "Traceback" not in said
+
+
+async def test_a_port_in_use(journal: Journal, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        file = tmp_path / "gateway.cfg.lua"
+        file.write_text(config(journal, port))
+        status, said = await outcome("-c", str(file), folder=tmp_path)
+    assert status == 2
+    assert f"server.listen_v4: cannot listen on 127.0.0.1:{port}" in said
+    assert "in use" in said
+    assert "Traceback" not in said
+
+
+async def test_check_version_and_help(journal: Journal, tmp_path: Path) -> None:
+    file = tmp_path / "gateway.cfg.lua"
+    file.write_text(config(journal, quiet_port()))
+    status, said = await outcome("-c", str(file), "--check", folder=tmp_path)
+    assert (status, said) == (0, f"{file}: valid, 1 model(s), 1 variant(s)\n")
+    status, said = await outcome("--version", folder=tmp_path)
+    assert status == 0
+    assert said.startswith("llm-gateway ")
+    status, said = await outcome("--help", folder=tmp_path)
+    assert status == 0
+    assert "--config FILE" in said
+    status, said = await outcome(folder=tmp_path)
+    assert status == 2
+    assert "-c/--config" in said
+    assert not journal.events()
+
+
+async def test_the_log_tells_one_line_a_request_and_what_engines_say(journal: Journal) -> None:
+    async with started(journal) as gateway:
+        assert (await gateway.chat("hello")).status == 200
+        await until(lambda: "POST /v1/chat/completions 200" in gateway.said)
+        lines = [line for line in gateway.said.splitlines() if "POST" in line]
+        assert len(lines) == 1
+        assert "gateway.engine.m@256" in gateway.said
+        assert "model loaded" in gateway.said
+        assert "hello" not in gateway.said
