@@ -44,6 +44,10 @@ class Catalog:
         )
         return cls((_model(table, base) for table in tables), settings.default_model)
 
+    def __contains__(self, name: object) -> bool:
+        """Whether a model has this name or alias."""
+        return name in self._by_name
+
     def find(self, name: str | None) -> ModelSpec:
         """The model of this name or alias; without a name, the default.
 

@@ -43,7 +43,9 @@ class Exchange:
             "X-Gateway-Prompt-Tokens": f"{size.tokens}; source={size.source.value}",
         }
 
-    async def open(self, path: str, headers: Mapping[str, str]) -> UpstreamResponse:
+    async def open(
+        self, path: str, headers: Mapping[str, str], method: str = "POST"
+    ) -> UpstreamResponse:
         """The engine's answer has begun; whatever happened before it, the client saw nothing.
 
         A crash before the first byte is tried once more. A prompt that the engine refuses
@@ -58,7 +60,7 @@ class Exchange:
         tried = False
         while True:
             try:
-                upstream = await self._lease.client.forward(path, headers, self._facts.body)
+                upstream = await self._lease.client.forward(path, headers, self._facts.body, method)
             except (EngineUnreachable, EngineBroke) as error:
                 if tried:
                     raise self._explained(error) from error

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
 from aiohttp import web
 
-from models.request import Kind
-from server.downstream import Downstream
-from server.routes import ROUTES, Page, model_in
-from server.views import health_view, model_view, models_view
-from utils.clock import LoopClock
-from utils.errors import (
-    ConfigError,
-    GatewayError,
-    ModelNotFound,
-    ShuttingDown,
-    UnknownPath,
-    WrongMethod,
-)
+from server.dispatch import Dispatcher
+from utils.errors import ConfigError
 from utils.logger import get_logger
 from utils.settings import Endpoint
 from utils.signals import on_stop_signals
@@ -43,11 +30,10 @@ if TYPE_CHECKING:
 _log = get_logger("server")
 # Time for responses whose engine has stopped to reach their clients.
 _FLUSH = 2.0
-_READING = ("GET", "HEAD")
 
 
 class GatewayServer:
-    """Listens, hands inference requests to the handler, shows models and health."""
+    """Listens, and ends in good order."""
 
     def __init__(
         self,
@@ -57,11 +43,8 @@ class GatewayServer:
         manager: EngineManager,
     ) -> None:
         self._settings = settings
-        self._catalog = catalog
-        self._handler = handler
         self._manager = manager
-        self._created = int(time.time())
-        self._closing = False
+        self._dispatcher = Dispatcher(catalog, handler, manager, settings.max_request_bytes)
         self._stop_signals = 0
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -82,7 +65,7 @@ class GatewayServer:
         """
         # The server beneath web.Application: a table of a few literal paths needs no router.
         server = web.Server(
-            self._answer,
+            self._dispatcher.answer,
             request_factory=self._make_request,
             access_log=None,
             handler_cancellation=True,
@@ -97,7 +80,7 @@ class GatewayServer:
                 _log.info("listening on http://%s", endpoint)
             yield endpoints
         finally:
-            self._closing = True
+            self._dispatcher.closing = True
             await self._manager.halt()
             await runner.cleanup()
 
@@ -129,7 +112,7 @@ class GatewayServer:
                 raise ConfigError(f"server.{key}: cannot listen on {endpoint}: {reason}") from error
 
     async def _shut_down(self) -> int:
-        self._closing = True
+        self._dispatcher.closing = True
         _log.info("shutting down; a second signal ends at once")
         tasks = TaskOwner("shutdown")
         hurry = tasks.spawn(self._hurry.wait(), "hurry")
@@ -142,45 +125,3 @@ class GatewayServer:
     def _signalled(self) -> None:
         self._stop_signals += 1
         (self._stop if self._stop_signals == 1 else self._hurry).set()
-
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        methods = ROUTES.get(request.path)
-        if methods is None and (name := model_in(request.path)) is not None:
-            return await self._one_model(request, name)
-        if methods is None:
-            return await _refuse(request, UnknownPath(f"Nothing is served at {request.path}."))
-        what = methods.get(request.method)
-        if what is None:
-            message = f"{request.path} does not take {request.method}."
-            return await _refuse(request, WrongMethod(message, tuple(methods)))
-        if isinstance(what, Kind):
-            if self._closing:
-                return await _refuse(request, ShuttingDown("The gateway is shutting down."))
-            return await self._handler.handle(request, what)
-        return _json(self._page(what))
-
-    async def _one_model(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
-        if request.method not in _READING:
-            message = f"{request.path} does not take {request.method}."
-            return await _refuse(request, WrongMethod(message, _READING))
-        try:
-            model = self._catalog.find(name)
-        except ModelNotFound as error:
-            return await _refuse(request, error)
-        return _json(model_view(model, self._manager.records(), self._created))
-
-    def _page(self, page: Page) -> dict[str, Any]:
-        records = self._manager.records()
-        if page is Page.MODELS:
-            return models_view(self._catalog, records, self._created)
-        return health_view(records, self._manager.waiting(), closing=self._closing)
-
-
-def _json(value: dict[str, Any]) -> web.Response:
-    return web.Response(body=orjson.dumps(value), content_type="application/json")
-
-
-async def _refuse(request: web.BaseRequest, error: GatewayError) -> web.StreamResponse:
-    down = Downstream(request, LoopClock())
-    await down.fail(error)
-    return down.response

@@ -146,3 +146,23 @@ def test_an_input_that_is_too_long_to_embed(served: Gateway) -> None:
     status, _, answer = ask(served, "/v1/embeddings", model="embed", input=WORDS * 300)
     assert status == 400
     assert json.loads(answer)["error"]["code"] == "context_length_exceeded"
+
+
+def test_pages_of_the_engine(served: Gateway) -> None:
+    ask(served, "/tokenize", content="so that an engine runs")
+    for path in ("/props", "/smol/props", "/slots?model=smol", "/upstream/smol/v1/models"):
+        with urllib.request.urlopen(served.url + path, timeout=20) as response:
+            assert json.load(response)
+            assert response.headers["X-Gateway-Variant"].startswith("smol@")
+        head = urllib.request.Request(served.url + path, method="HEAD")
+        with urllib.request.urlopen(head, timeout=20) as response:
+            assert response.read() == b""
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"{served.url}/embed/props", timeout=20)
+    assert caught.value.code == 503
+    caught.value.close()
+
+
+def test_what_a_model_is_not_started_for(served: Gateway) -> None:
+    status, _, answer = ask(served, "/v1/embeddings", model="smol", input="a")
+    assert (status, json.loads(answer)["error"]["code"]) == (400, "capability_missing")

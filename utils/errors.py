@@ -66,6 +66,10 @@ class WrongMethod(GatewayError):
         self.allowed = allowed
 
 
+class ModelNotLoaded(GatewayError):
+    """No engine runs that could be looked at, and looking starts none."""
+
+
 class QueueFull(GatewayError):
     """``server.max_queue`` requests wait already; ``retry_after`` is in seconds."""
 
