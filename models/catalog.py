@@ -69,15 +69,22 @@ class Catalog:
 
 def _model(table: ModelTable, base: Timeouts) -> ModelSpec:
     timeouts = _timeouts(table, base)
+    aliases = table.get("aliases", ())
     variants = (_variant(variant, table["name"], timeouts) for variant in table["variants"])
     return ModelSpec(
         name=table["name"],
         variants=tuple(sorted(variants, key=lambda variant: variant.context)),
-        aliases=tuple(table.get("aliases", ())),
+        aliases=tuple(a if isinstance(a, str) else a["name"] for a in aliases),
         engine=table.get("engine", "llamacpp"),
         connect=table.get("connect"),
         tokenization=_tokenization(table.get("tokenization", {})),
         capabilities=frozenset(table["capabilities"]) if "capabilities" in table else None,
+        set_params=MappingProxyType(dict(table.get("set_params", {}))),
+        strip_params=tuple(table.get("strip_params", ())),
+        upstream_model=table.get("upstream_model"),
+        alias_params=MappingProxyType(
+            {a["name"]: MappingProxyType(a["params"]) for a in aliases if not isinstance(a, str)}
+        ),
     )
 
 

@@ -8,10 +8,11 @@ Failures are raised where they are found and told to the client in one place, ``
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.capabilities import capabilities_of, require
 from models.request import Kind, RequestFacts, parse
+from models.shaping import shape
 from server.answering import answered, read_body
 from server.exchange import Exchange
 from server.forward import relay
@@ -65,7 +66,9 @@ class RequestHandler:
         """
 
         async def serve(down: Downstream, record: AccessRecord) -> None:
-            await self._serve(request, await self._read(request, kind), down, record, model, path)
+            await self._serve(
+                request, await self._read(request, kind, model), down, record, model, path
+            )
 
         return await answered(request, self._clock, serve)
 
@@ -101,8 +104,12 @@ class RequestHandler:
             self._selector.learn(model, facts, usage.prompt)
         record.completion = usage.completion
 
-    async def _read(self, request: web.BaseRequest, kind: Kind) -> RequestFacts:
+    async def _read(self, request: web.BaseRequest, kind: Kind, named: str | None) -> RequestFacts:
+        def shaped(fields: dict[str, Any], asked: str | None) -> bool:
+            name = named or asked
+            return shape(fields, self._catalog.find(name), name)
+
         body = await read_body(request, self._max_request_bytes)
         if len(body) <= _PARSED_INLINE:
-            return parse(kind, body)
-        return await asyncio.to_thread(parse, kind, body)
+            return parse(kind, body, shaped)
+        return await asyncio.to_thread(parse, kind, body, shaped)

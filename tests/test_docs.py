@@ -110,6 +110,9 @@ def test_the_defaults_of_model() -> None:
         "connect": as_documented(by_name["connect"]),
         "tokenization": "`{}`",
         "capabilities": as_documented(by_name["capabilities"]),
+        "set_params": "`{}`",
+        "strip_params": as_documented(by_name["strip_params"]),
+        "upstream_model": as_documented(by_name["upstream_model"]),
     }
 
 

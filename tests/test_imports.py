@@ -34,6 +34,7 @@ PURE = (
     "models/request.py",
     "models/selector.py",
     "models/sizing.py",
+    "models/shaping.py",
     "models/spec.py",
     "server/access.py",
     "server/dialects.py",

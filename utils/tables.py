@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 
 class TimeoutsTable(TypedDict, total=False):
@@ -64,6 +64,13 @@ class VariantTable(_VariantRequired, TimeoutsTable, total=False):
     parallel: int
 
 
+class AliasTable(TypedDict):
+    """An alias with parameters of its own."""
+
+    name: str
+    params: dict[str, Any]
+
+
 class _ModelRequired(TypedDict):
     name: str
     variants: list[VariantTable]
@@ -72,11 +79,14 @@ class _ModelRequired(TypedDict):
 class ModelTable(_ModelRequired, TimeoutsTable, total=False):
     """One element of ``models``."""
 
-    aliases: list[str]
+    aliases: list[str | AliasTable]
     engine: str
     connect: str
     tokenization: TokenizationTable
     capabilities: list[str]
+    set_params: dict[str, Any]
+    strip_params: list[str]
+    upstream_model: str
 
 
 class Tables(NamedTuple):

@@ -77,6 +77,9 @@ class Prompt:
 class RequestFacts:
     """A request as the gateway sees it; ``max_output`` is None where the client set no limit.
 
+    ``body`` is what the engine gets. ``keep_alive`` is how many seconds without a request the
+    model shall stay loaded after this one; infinity, or None where the client did not say.
+
     The fields of ``Prompt`` stand here again, for whoever sizes.
     """
 
@@ -85,6 +88,7 @@ class RequestFacts:
     model: str | None
     stream: bool
     max_output: int | None
+    keep_alive: float | None = None
     segments: tuple[Segment, ...] = ()
     prompts: tuple[str, ...] = ()
     prompt_ids: int = 0

@@ -23,11 +23,14 @@ schema.server = {
 
 schema.model = {
   { "name", "name", required = true },
-  { "aliases", "names" },
+  { "aliases", "aliases" },
   { "engine", "engine" },
   { "connect", "connect" },
   { "tokenization", "tokenization" },
   { "capabilities", "capabilities" },
+  { "set_params", "params" },
+  { "strip_params", "param_names" },
+  { "upstream_model", "name" },
   { "variants", "variants", required = true },
   { "health_check_timeout", "seconds" },
   { "engine_startup_timeout", "seconds" },
