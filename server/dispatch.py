@@ -9,8 +9,9 @@ import orjson
 from aiohttp import web
 
 from models.request import Kind
+from server.cors import Cors, add, is_preflight
 from server.door import EngineDoor
-from server.downstream import Downstream
+from server.downstream import CORS, Downstream
 from server.routes import ROUTES, Page, model_in, page_of_model, upstream_of
 from server.views import health_view, model_view, models_view
 from utils.clock import LoopClock
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from engine.manager import EngineManager
     from models.catalog import Catalog
     from server.handler import RequestHandler
+    from utils.settings import ServerSettings
 
 _READING = ("GET", "HEAD")
+_SAFE = (*_READING, "OPTIONS")
 
 
 class Dispatcher:
@@ -32,23 +35,33 @@ class Dispatcher:
         catalog: Catalog,
         handler: RequestHandler,
         manager: EngineManager,
-        max_request_bytes: int,
+        settings: ServerSettings,
     ) -> None:
         self.closing = False
         self._catalog = catalog
         self._handler = handler
         self._manager = manager
-        self._door = EngineDoor(catalog, handler, manager, LoopClock(), max_request_bytes)
+        self._door = EngineDoor(catalog, handler, manager, LoopClock(), settings.max_request_bytes)
+        self._cors = Cors(settings.cors_origins)
         self._created = int(time.time())
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """The response, whatever was asked."""
+        carried = request[CORS] = self._cors.headers(request.headers)
         try:
-            return await self._dispatch(request)
+            if is_preflight(request.method, request.headers):
+                response: web.StreamResponse = web.Response(
+                    status=204, headers=self._cors.preflight(request.headers)
+                )
+            else:
+                response = await self._dispatch(request)
         except GatewayError as error:
             down = Downstream(request, LoopClock())
             await down.fail(error)
             return down.response
+        if not response.prepared:
+            add(response.headers, carried)
+        return response
 
     async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         methods = ROUTES.get(request.path)
@@ -83,7 +96,7 @@ class Dispatcher:
     async def _beyond(self, request: web.BaseRequest, name: str, path: str) -> web.StreamResponse:
         query = request.rel_url.raw_query_string
         path = f"{path}?{query}" if query else path
-        if request.method in _READING:
+        if request.method in _SAFE:
             return await self._door.look(request, name, path)
         self._refuse_when_closing()
         return await self._door.through(request, name, path)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
+from server.cors import add
 from server.dialects import dialect_of
 from server.errors import retry_after, shape_of
 from utils.errors import GatewayError, WrongMethod
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from utils.clock import Clock, Timer
 
+# Where a request keeps what its answer will carry for its browser.
+CORS = web.RequestKey("cors", dict[str, str])
 _COMMENT = b": keep-alive\n\n"
 _STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
@@ -81,6 +84,7 @@ class Downstream:
             self.response.set_status(status)
             self.response.headers.update(headers)
             self.response.headers.update(self.decided)
+            add(self.response.headers, self._request.get(CORS, {}))
             if self._is_stream:
                 self.response.headers["X-Accel-Buffering"] = "no"
             self.begun = True

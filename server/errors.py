@@ -31,6 +31,7 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.BadRequest, Shape(400, _INVALID, "invalid_request")),
     (errors.UnknownPath, Shape(404, _INVALID, "unknown_path")),
     (errors.WrongMethod, Shape(405, _INVALID, "method_not_allowed")),
+    (errors.OriginRefused, Shape(403, "permission_error", "origin_not_allowed")),
     (errors.ModelNotLoaded, Shape(503, _BUSY, "model_not_loaded")),
     (errors.QueueFull, Shape(429, "rate_limit_error", "queue_full")),
     (errors.ShuttingDown, Shape(503, _BUSY, "shutting_down")),

@@ -44,7 +44,7 @@ class GatewayServer:
     ) -> None:
         self._settings = settings
         self._manager = manager
-        self._dispatcher = Dispatcher(catalog, handler, manager, settings.max_request_bytes)
+        self._dispatcher = Dispatcher(catalog, handler, manager, settings)
         self._stop_signals = 0
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()

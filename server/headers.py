@@ -31,8 +31,19 @@ _NOT_UPSTREAM = _HOP_BY_HOP | {
     "content-encoding",
     "accept-encoding",
     "expect",
+    # Which pages may ask is decided here; the engine is asked by the gateway.
+    "origin",
 }
-_NOT_DOWNSTREAM = _HOP_BY_HOP | {"date", "server"}
+_CORS = {
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-allow-private-network",
+    "access-control-expose-headers",
+    "access-control-max-age",
+}
+_NOT_DOWNSTREAM = _HOP_BY_HOP | _CORS | {"date", "server"}
 
 
 def to_engine(headers: Mapping[str, str]) -> CIMultiDict[str]:

@@ -117,3 +117,19 @@ def test_from_the_file_to_the_catalogue(tmp_path: Path) -> None:
     assert model.upstream_model == "U"
     assert model.aliases == ("q", "q:x")
     assert model.alias_params == {"q:x": {"n": 1}}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_origins(version: str, tmp_path: Path) -> None:
+    source = 'server = { cors_origins = { "https://a.b:1", "app://x.y", "*" } } ' + models()
+    left = run(version, tmp_path, source)
+    assert left.faults == []
+    assert left.server["cors_origins"] == ["https://a.b:1", "app://x.y", "*"]
+    assert server_settings({"cors_origins": ["*"]}).cors_origins == ("*",)
+
+
+@pytest.mark.parametrize("origin", ["5", '"a.b"', '"https://a.b/"', '"https://a b"', '"https://"'])
+def test_origins_that_are_none(origin: str, tmp_path: Path) -> None:
+    source = f"server = {{ cors_origins = {{ {origin} }} }} " + models()
+    (told,) = run("lua54", tmp_path, source).faults
+    assert told.startswith("server.cors_origins[1]: expected an origin such as ")

@@ -26,6 +26,7 @@ SHAPES = {
     errors.ContextLengthExceeded: Shape(400, INVALID, "context_length_exceeded"),
     errors.UnknownPath: Shape(404, INVALID, "unknown_path"),
     errors.WrongMethod: Shape(405, INVALID, "method_not_allowed"),
+    errors.OriginRefused: Shape(403, "permission_error", "origin_not_allowed"),
     errors.ModelNotLoaded: Shape(503, "service_unavailable_error", "model_not_loaded"),
     errors.QueueFull: Shape(429, "rate_limit_error", "queue_full"),
     errors.ShuttingDown: Shape(503, "service_unavailable_error", "shutting_down"),

@@ -20,8 +20,15 @@ HOP_BY_HOP = (
     "Transfer-Encoding",
     "Upgrade",
 )
-TO_ENGINE_TOO = ("Host", "Content-Length", "Content-Encoding", "Accept-Encoding", "Expect")
-TO_CLIENT_TOO = ("Date", "Server")
+TO_ENGINE_TOO = (
+    "Host",
+    "Content-Length",
+    "Content-Encoding",
+    "Accept-Encoding",
+    "Expect",
+    "Origin",
+)
+TO_CLIENT_TOO = ("Date", "Server", "Access-Control-Allow-Origin", "Access-Control-Max-Age")
 
 
 def headers(*pairs: tuple[str, str]) -> CIMultiDict[str]:

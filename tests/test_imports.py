@@ -37,6 +37,7 @@ PURE = (
     "models/shaping.py",
     "models/spec.py",
     "server/access.py",
+    "server/cors.py",
     "server/dialects.py",
     "server/errors.py",
     "server/headers.py",

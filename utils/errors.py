@@ -66,6 +66,10 @@ class WrongMethod(GatewayError):
         self.allowed = allowed
 
 
+class OriginRefused(GatewayError):
+    """A browser asked whether a page of this origin may use the gateway, and it may not."""
+
+
 class ModelNotLoaded(GatewayError):
     """No engine runs that could be looked at, and looking starts none."""
 

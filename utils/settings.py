@@ -39,6 +39,7 @@ class ServerSettings:
     shrink_after: float = 300.0
     shrink_requests: int = 4
     default_model: str | None = None
+    cors_origins: tuple[str, ...] = ()
     log_level: str = "info"
     state_dir: str | None = None
 
@@ -53,6 +54,7 @@ def server_settings(table: ServerTable) -> ServerSettings:
     """The settings of a checked ``server`` table; what it leaves out keeps its default."""
     given: dict[str, Any] = {**table}
     listen = (given.pop("listen_v4", LISTEN_V4), given.pop("listen_v6", LISTEN_V6))
+    given["cors_origins"] = tuple(given.get("cors_origins", ()))
     # Lua writes 5.0 as 5; a time is a float all the same.
     for field in fields(ServerSettings):
         if field.name in given and isinstance(field.default, float):

@@ -29,6 +29,7 @@ class ServerTable(TimeoutsTable, total=False):
     shrink_after: float
     shrink_requests: int
     default_model: str
+    cors_origins: list[str]
     log_level: str
     state_dir: str
 

@@ -125,6 +125,13 @@ return function(folder)
     expected(place, 'a URL such as "http://127.0.0.1:8080"', value)
   end
 
+  local function origin(value, place)
+    if value == "*" or type(value) == "string" and value:find("^%a[%w+.-]*://[^/%s%c]+$") then
+      return plain(value, place)
+    end
+    expected(place, 'an origin such as "https://chat.example.com", or "*"', value)
+  end
+
   -- Tables ----------------------------------------------------------------------------
 
   -- The keys of a table in a fixed order: numbers, then names.
@@ -175,6 +182,10 @@ return function(folder)
       end
     end
     return some(clean)
+  end
+
+  function checks.origins(value, place)
+    return checks.list(value, place, "a list of origins", origin)
   end
 
   function checks.capabilities(value, place)

@@ -17,6 +17,7 @@ schema.server = {
   { "shrink_after", "delay" },
   { "shrink_requests", "positive" },
   { "default_model", "name" },
+  { "cors_origins", "origins" },
   { "log_level", "log_level" },
   { "state_dir", "text" },
 }
