@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    # Ctrl-C while modules load ends the process quietly; the gateway handles it later.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import asyncio
 import gc
@@ -88,6 +94,7 @@ async def _serve(settings: ServerSettings, catalog: Catalog) -> int:
         manager,
         clock,
         keepalive_interval=settings.keepalive_interval,
+        client_timeout=settings.client_timeout,
         max_request_bytes=settings.max_request_bytes,
     )
     # What exists now lives as long as the process: the collector need not look at it again.

@@ -112,7 +112,11 @@ class EngineClient:
     async def forward(
         self, path: str, headers: Mapping[str, str], body: bytes, method: str = "POST"
     ) -> UpstreamResponse:
-        """The engine has begun to answer; EngineUnreachable or EngineBroke when it has not."""
+        """The engine has begun to answer; EngineUnreachable or EngineBroke when it has not.
+
+        An engine that wants a key gets its own, not the client's.
+        """
+        headers = {**headers, **self._headers}
         url = URL(self.url + path, encoded=True)
         try:
             response = await self._open().request(

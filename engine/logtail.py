@@ -19,14 +19,15 @@ _TROUBLE = re.compile(
 )
 # These say that it ended, which is known already, and follow the line that says why.
 _EPILOGUE = re.compile(r"exiting due to|^\s*$|^\s*usage:", re.IGNORECASE)
+# All but the tab; C1 controls and line separators too.
+_CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def last_meaningful(lines: Iterable[str]) -> str:
-    """The last line that names a trouble; else the last that says anything; else ''."""
+def last_meaningful(lines: Iterable[str], *, complaints_only: bool = False) -> str:
+    """The last line that names a trouble; else, if that will do, the last one; else ''."""
     said = [line.strip() for line in lines if not _EPILOGUE.search(line)]
-    return next(
-        (line for line in reversed(said) if _TROUBLE.search(line)), said[-1] if said else ""
-    )
+    last = said[-1] if said and not complaints_only else ""
+    return next((line for line in reversed(said) if _TROUBLE.search(line)), last)
 
 
 class LineSplitter:
@@ -41,7 +42,17 @@ class LineSplitter:
         if self._rest and (not data or len(self._rest) > LONGEST_LINE):
             whole.append(self._rest)
             self._rest = b""
-        return [line[:LONGEST_LINE].decode("utf-8", "replace").rstrip("\r") for line in whole]
+        return [_clean(line) for line in whole]
+
+
+def _clean(line: bytes) -> str:
+    text = line[:LONGEST_LINE].decode("utf-8", "replace").rstrip("\r")
+    # An engine may print what a request held; it must not steer the terminal or forge a line.
+    return text if text.isprintable() else _CONTROLS.sub(_escaped, text)[:LONGEST_LINE]
+
+
+def _escaped(control: re.Match[str]) -> str:
+    return f"\\x{ord(control[0]):02x}"
 
 
 class LogTail(deque[str]):

@@ -55,14 +55,15 @@ class Identity:
         except psutil.Error:
             return None
 
-    def is_alive(self) -> bool:
-        """Whether this very process still runs."""
+    def is_alive(self, owner: str = "") -> bool:
+        """Whether this very process still runs; ``owner``'s mark stands in for the arguments."""
         now = Identity.of(self.pid)
-        return (
-            now is not None
-            and abs(self.started - now.started) < _CLOCK_SLACK
-            and now.argv[len(now.argv) - len(self.argv) :] == self.argv
-        )
+        if now is None or abs(self.started - now.started) >= _CLOCK_SLACK:
+            return False
+        if now.argv[len(now.argv) - len(self.argv) :] == self.argv:
+            return True
+        # A wrapper may have changed the end of the command line as well.
+        return bool(owner) and _mark(psutil.Process(self.pid)) == owner
 
 
 class OrphanRegistry:
@@ -95,6 +96,8 @@ class OrphanRegistry:
                 record = orjson.loads(file.read_bytes())
                 owner = _identity(record["gateway"])
                 engines = [_identity(entry) for entry in record["engines"]]
+            except FileNotFoundError:
+                continue  # its gateway has just ended properly
             except (OSError, ValueError, KeyError, TypeError):
                 _log.warning("dropped the unreadable file %s", file)
                 file.unlink(missing_ok=True)
@@ -135,7 +138,7 @@ def _identity(entry: dict[str, object]) -> Identity:
 
 def _kill(engine: Identity, owner: str) -> bool:
     """The engine's group is killed if the leader, or a member it left, is certainly ours."""
-    if not engine.is_alive() and not _left_by(engine.pid, owner):
+    if not engine.is_alive(owner) and not _left_by(engine.pid, owner):
         return False
     _log.warning("ending engine %d that a killed gateway left behind", engine.pid)
     with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):
@@ -152,7 +155,13 @@ def _left_by(group: int, owner: str) -> bool:
     if sys.platform == "win32" or Identity.of(group) is not None:
         return False
     for process in psutil.process_iter():
-        with contextlib.suppress(ProcessLookupError, PermissionError, psutil.Error):
-            if os.getpgid(process.pid) == group:
-                return process.environ().get(OWNER_VARIABLE) == owner
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getpgid(process.pid) == group and _mark(process) == owner:
+                return True
     return False
+
+
+def _mark(process: psutil.Process) -> str | None:
+    with contextlib.suppress(psutil.Error, OSError):
+        return process.environ().get(OWNER_VARIABLE)
+    return None

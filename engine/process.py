@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import TYPE_CHECKING
 
 from engine import effects as fx
@@ -63,6 +64,7 @@ class EngineProcess:
         self.pid: int | None = None
         self.started_at = clock.now()
         self.ready_at: float | None = None
+        self.ended = ""
         self._launch = launch
         self._timeouts = timeouts
         self._report = report
@@ -93,6 +95,7 @@ class EngineProcess:
         try:
             reason = await self._run()
         finally:
+            self.ended = "it was stopped" if self._stop.is_set() else reason
             try:
                 await self.client.close()
             finally:
@@ -125,7 +128,8 @@ class EngineProcess:
         if self._stop.is_set():
             _log.info("%s stopped, %s", self.label, _describe(status))
             return _describe(status)
-        said = last_meaningful(self.tail)
+        # A signal comes from outside: the log only matters where it complains.
+        said = last_meaningful(self.tail, complaints_only=status < 0)
         reason = f"{_describe(status)}{': ' + said if said else ''}"
         _log.warning("%s ended by itself, %s", self.label, reason)
         return reason
@@ -165,7 +169,8 @@ class EngineProcess:
         async for line in child.lines():
             self.tail.append(line)
             self._stirred.set()
-            log.info("%s", line)
+            # Loading is worth following; what an engine says of each request is for the curious.
+            log.log(logging.INFO if self.ready_at is None else logging.DEBUG, "%s", line)
 
     async def _end(self, child: Child, exited: asyncio.Task[int]) -> int:
         """SIGTERM, wait, SIGKILL, reap; then what is left of the group."""

@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import psutil
 
 from engine.logtail import LineSplitter
 
@@ -24,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
 _WINDOWS = sys.platform == "win32"
-_SETPRIV = shutil.which("setpriv") if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +96,25 @@ class Child:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if _WINDOWS:
-                self._process.send_signal(number)
+                _end_tree(self._process.pid)
             else:
                 os.killpg(self._process.pid, number)
+
+
+def _end_tree(pid: int) -> None:
+    """The process and all that it started are ended; Windows has neither groups nor signals."""
+    with contextlib.suppress(psutil.Error):
+        top = psutil.Process(pid)
+        for process in (*top.children(recursive=True), top):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
 
 async def spawn(launch: Launch) -> Child:
     """The engine's process runs. OSError when it cannot be started; nothing is left behind."""
     if _WINDOWS:
         return await _spawn_on_windows(launch)
-    argv = launch.argv
-    if _SETPRIV is not None:
-        argv = (_SETPRIV, "--pdeathsig", "KILL", "--", *argv)
+    argv = (*_dies_with_parent(), *launch.argv)
     # A pipe of our own: asyncio's would make wait() depend on grandchildren closing it.
     reading, writing = os.pipe()
     pipe = os.fdopen(reading, "rb", 0)
@@ -133,6 +143,18 @@ async def spawn(launch: Launch) -> Child:
     finally:
         os.close(writing)
     return Child(process, output, transport.close)
+
+
+@functools.cache
+def _dies_with_parent() -> tuple[str, ...]:
+    """The command line's front that ties the child to us; () where the system has none."""
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    if setpriv is None:
+        return ()
+    front = (setpriv, "--pdeathsig", "KILL", "--")
+    # Those of busybox and of old util-linux do not know the flag.
+    tried = subprocess.run((*front, "true"), capture_output=True, check=False)  # noqa: S603 - our own words
+    return front if tried.returncode == 0 else ()
 
 
 async def _spawn_on_windows(launch: Launch) -> Child:

@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from engine.llamacpp import argument, library_environment
+from engine.logtail import last_meaningful
 from utils.errors import CountUnavailable
 
 if TYPE_CHECKING:
@@ -69,11 +70,11 @@ async def _run(argv: tuple[str, ...], text: bytes) -> bytes:
         *argv,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
         env=library_environment(os.environ, argv[0]),
     )
     try:
-        output, _ = await process.communicate(text)
+        output, complaints = await process.communicate(text)
     finally:
         # Reached with a live process when the client left or time ran out.
         if process.returncode is None:
@@ -81,5 +82,6 @@ async def _run(argv: tuple[str, ...], text: bytes) -> bytes:
                 process.kill()
             await process.wait()
     if process.returncode != 0:
-        raise CountUnavailable(f"{argv[0]} ended with status {process.returncode}")
+        said = last_meaningful(complaints.decode("utf-8", "replace").splitlines())
+        raise CountUnavailable(f"{argv[0]} ended with status {process.returncode}. {said}".rstrip())
     return output

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from models.counts import CountCache, Known, allowance, byte_bound, longest
 from utils.errors import CountUnavailable
+from utils.logger import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from models.request import RequestFacts
     from models.spec import ModelSpec
+
+_log = get_logger("sizing")
 
 
 class Source(Enum):
@@ -67,6 +70,7 @@ class Sizer:
         self._tokenizer = tokenizer
         self._cache = CountCache()
         self._texts = CountCache()
+        self._told: set[str] = set()
 
     async def size(
         self, model: ModelSpec, facts: RequestFacts, clear: Callable[[PromptSize], bool]
@@ -85,7 +89,10 @@ class Sizer:
             return PromptSize(exact, exact, Source.ENGINE)
         try:
             return await self._standalone(model, facts)
-        except CountUnavailable:
+        except CountUnavailable as error:
+            if model.tokenization.binary is not None and model.name not in self._told:
+                self._told.add(model.name)
+                _log.warning("tokens of '%s' can only be guessed: %s", model.name, error)
             return guess
 
     def learn(self, model: ModelSpec, facts: RequestFacts, tokens: int) -> None:

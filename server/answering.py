@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,12 @@ _log = get_logger("handler")
 Serve = Callable[[Downstream, AccessRecord], Awaitable[None]]
 
 
-async def answered(request: web.BaseRequest, clock: Clock, serve: Serve) -> web.StreamResponse:
+async def answered(
+    request: web.BaseRequest, clock: Clock, patience: float, serve: Serve
+) -> web.StreamResponse:
     """The client has what ``serve`` wrote, or the error that it raised, and one line is logged."""
     record = AccessRecord(request.method, request.path, clock.now())
-    down = Downstream(request, clock)
+    down = Downstream(request, clock, patience)
     try:
         async with down:
             await _told(down, record, serve)
@@ -50,19 +53,30 @@ async def _told(down: Downstream, record: AccessRecord, serve: Serve) -> None:
         await down.fail(GatewayError("The gateway failed; its log says why."))
 
 
-async def read_body(request: web.BaseRequest, limit: int) -> bytes:
-    """The request's body; RequestTooLarge before more than ``limit`` bytes are in memory."""
+async def read_body(request: web.BaseRequest, limit: int, patience: float) -> bytes:
+    """The request's body; RequestTooLarge before more than ``limit`` bytes are in memory.
+
+    BadRequest when nothing of it came for ``patience`` seconds.
+    """
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
     if request.headers.get("Expect", "").lower() == "100-continue":
         # curl holds a larger body back until it is asked for.
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    pieces: list[bytes] = []
+    size = 0
     try:
-        return await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise _too_large(limit) from None
+        while not request.content.at_eof():
+            async with asyncio.timeout(patience):
+                pieces.append(await request.content.readany())
+            size += len(pieces[-1])
+            if size > limit:
+                raise _too_large(limit)
+    except TimeoutError:
+        raise BadRequest("The request body stopped coming before its end.") from None
     except web.RequestPayloadError:
         raise BadRequest("The request body ended early or is badly encoded.") from None
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _too_large(limit: int) -> RequestTooLarge:

@@ -9,6 +9,7 @@ import orjson
 from aiohttp import web
 
 from models.request import Kind
+from server.access import AccessRecord
 from server.cors import Cors, add, is_preflight
 from server.door import EngineDoor
 from server.downstream import CORS, Downstream
@@ -41,7 +42,7 @@ class Dispatcher:
         self._catalog = catalog
         self._handler = handler
         self._manager = manager
-        self._door = EngineDoor(catalog, handler, manager, LoopClock(), settings.max_request_bytes)
+        self._door = EngineDoor(catalog, handler, manager, LoopClock(), settings)
         self._cors = Cors(settings.cors_origins)
         self._created = int(time.time())
 
@@ -56,9 +57,7 @@ class Dispatcher:
             else:
                 response = await self._dispatch(request)
         except GatewayError as error:
-            down = Downstream(request, LoopClock())
-            await down.fail(error)
-            return down.response
+            return await _refuse(request, error)
         if not response.prepared:
             add(response.headers, carried)
         return response
@@ -118,3 +117,13 @@ def _json(value: dict[str, Any]) -> web.Response:
 
 def _wrong_method(request: web.BaseRequest, allowed: tuple[str, ...]) -> WrongMethod:
     return WrongMethod(f"{request.path} does not take {request.method}.", allowed)
+
+
+async def _refuse(request: web.BaseRequest, error: GatewayError) -> web.StreamResponse:
+    clock = LoopClock()
+    record = AccessRecord(request.method, request.path, clock.now(), note=type(error).__name__)
+    down = Downstream(request, clock)
+    await down.fail(error)
+    record.status = down.response.status
+    record.write(clock.now())
+    return down.response

@@ -14,9 +14,9 @@ from models.sizing import PromptSize, Source
 from server.answering import answered, read_body
 from server.exchange import Exchange
 from server.forward import relay
-from server.headers import to_engine
+from server.headers import to_engine_unread
 from server.routes import INFERENCE
-from utils.errors import ModelNotLoaded
+from utils.errors import EngineBroke, ModelNotLoaded
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from server.downstream import Downstream
     from server.handler import RequestHandler
     from utils.clock import Clock
+    from utils.settings import ServerSettings
 
 _UNSIZED = PromptSize(1, 1, Source.BOUND)
 
@@ -42,13 +43,13 @@ class EngineDoor:
         handler: RequestHandler,
         manager: EngineManager,
         clock: Clock,
-        max_request_bytes: int,
+        settings: ServerSettings,
     ) -> None:
         self._catalog = catalog
         self._handler = handler
         self._manager = manager
         self._clock = clock
-        self._max_request_bytes = max_request_bytes
+        self._settings = settings
 
     async def look(
         self, request: web.BaseRequest, name: str | None, path: str
@@ -61,13 +62,13 @@ class EngineDoor:
         async def serve(down: Downstream, record: AccessRecord) -> None:
             variant, client = self._running(name)
             record.model, record.variant = variant.model, variant.label
-            headers = to_engine(request.headers)
+            headers = to_engine_unread(request.headers)
             headers["Connection"] = "close"
             async with await client.forward(path, headers, b"", request.method) as upstream:
                 down.decided = {"X-Gateway-Variant": variant.label}
                 await relay(upstream, down)
 
-        return await answered(request, self._clock, serve)
+        return await answered(request, self._clock, self._settings.client_timeout, serve)
 
     async def through(self, request: web.BaseRequest, name: str, path: str) -> web.StreamResponse:
         """The engine's answer to work at ``path``; inference is sized as it is anywhere."""
@@ -78,7 +79,7 @@ class EngineDoor:
         async def serve(down: Downstream, record: AccessRecord) -> None:
             await self._work(request, name, path, down, record)
 
-        return await answered(request, self._clock, serve)
+        return await answered(request, self._clock, self._settings.client_timeout, serve)
 
     def _running(self, name: str | None) -> tuple[VariantSpec, EngineClient]:
         model = None if name is None else self._catalog.find(name).name
@@ -98,17 +99,24 @@ class EngineDoor:
     ) -> None:
         model = self._catalog.find(name)
         record.model = model.name
-        body = await read_body(request, self._max_request_bytes)
+        body = await read_body(
+            request, self._settings.max_request_bytes, self._settings.client_timeout
+        )
         # Whatever it is: the engine may answer with a stream, after which it hangs up.
         facts = RequestFacts(Kind.ASIDE, body, model.name, stream=True, max_output=0)
         selection = Selection(model, model.variants[0], _UNSIZED, 0)
         async with self._manager.lease(selection.minimum) as lease:
             exchange = Exchange(self._manager, lease, selection, facts)
             try:
-                async with await exchange.open(path, request.headers, request.method) as upstream:
+                async with await exchange.open_unread(
+                    path, request.headers, request.method
+                ) as upstream:
                     record.variant = lease.variant.label
                     record.first = self._clock.now() - record.started
                     down.decided = {"X-Gateway-Variant": lease.variant.label}
-                    await relay(upstream, down)
+                    try:
+                        await relay(upstream, down)
+                    except EngineBroke as error:
+                        raise await exchange.broken(error) from error
             finally:
                 record.queued, record.loading = lease.queued, lease.loading

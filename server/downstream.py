@@ -20,7 +20,7 @@ from utils.errors import GatewayError, WrongMethod
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
     from types import TracebackType
 
     from utils.clock import Clock, Timer
@@ -34,12 +34,14 @@ _STREAM_HEADERS = {
     "X-Accel-Buffering": "no",
 }
 _OK = 200
+# So little fits into the socket's buffer, whether the client reads or not.
+_SMALL = 16 * 1024
 
 
 class Downstream:
     """Writes one response. Leave the block before returning ``response`` to aiohttp."""
 
-    def __init__(self, request: web.BaseRequest, clock: Clock) -> None:
+    def __init__(self, request: web.BaseRequest, clock: Clock, patience: float = 60.0) -> None:
         self.response: web.StreamResponse = web.StreamResponse()
         self.dialect = dialect_of(request.path)
         self.decided: dict[str, str] = {}
@@ -54,6 +56,9 @@ class Downstream:
         self._written_at = 0.0
         self._between_events = True
         self._cut = False
+        self._patience = patience
+        self._blocked_since: float | None = None
+        self._watch: Timer | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -64,9 +69,9 @@ class Downstream:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._watch):
+            if timer is not None:
+                timer.cancel()
         if len(self._tasks):
             await self._tasks.cancel()
 
@@ -95,7 +100,23 @@ class Downstream:
         self.relayed = True
         self._written_at = self._clock.now()
         self._between_events = chunk.endswith(b"\n\n")
-        await self.response.write(chunk)
+        await self._sent(self.response.write(chunk))
+
+    async def _sent(self, writing: Coroutine[None, None, None]) -> None:
+        """Written, or cut off: a client that stops reading must not keep an engine to itself."""
+        if self._watch is None:
+            self._watch = self._clock.call_at(self._clock.now() + self._patience, self._look)
+        self._blocked_since = self._clock.now()
+        await writing
+        self._blocked_since = None
+
+    def _look(self) -> None:
+        now = self._clock.now()
+        since = self._blocked_since
+        if since is not None and now >= since + self._patience:
+            self._abort()
+            return
+        self._watch = self._clock.call_at((since or now) + self._patience, self._look)
 
     async def fail(self, error: GatewayError) -> None:
         """The client is told ``error``: as a response if there is none yet, else as an event."""
@@ -113,22 +134,33 @@ class Downstream:
             self.response = web.Response(status=status, body=body)
             await self.begin(status, headers)
         elif self._is_stream:
-            # The stream ends here for good; a client must not take it for complete.
-            self.response.force_close()
             separator = b"" if self._between_events else b"\n\n"
-            await self.response.write(separator + self.dialect.event(body))
+            await self._sent(self.response.write(separator + self.dialect.event(body)))
+            self._close()
         else:
             # Half of a JSON body cannot be mended: cutting the connection is the honest end.
             self._abort()
 
     async def end(self) -> None:
         """The response is complete."""
-        if self.begun and not self._cut:
+        if not self.begun or self._cut:
+            return
+        if isinstance(self.response, web.Response) and (self.response.content_length or 0) < _SMALL:
             await self.response.write_eof()
+        else:
+            await self._sent(self.response.write_eof())
 
     @property
     def _is_stream(self) -> bool:
         return self.response.headers.get("Content-Type", "").startswith("text/event-stream")
+
+    def _close(self) -> None:
+        # Without the end of the chunks: nobody may take the stream for complete, nor its
+        # connection for one that can be used again.
+        self._cut = True
+        self.response.force_close()
+        if (transport := self._request.transport) is not None:
+            transport.close()
 
     def _abort(self) -> None:
         self._cut = True

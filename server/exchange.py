@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from engine.logtail import last_meaningful
 from models.selector import Selection, choose_larger
 from models.sizing import PromptSize, Source
-from server.headers import to_engine
+from server.headers import to_engine, to_engine_unread
 from utils.errors import ContextLengthExceeded, EngineBroke, EngineUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from multidict import CIMultiDict
 
     from engine.client import UpstreamResponse
     from engine.manager import EngineManager, Lease
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from models.spec import VariantSpec
 
 _BAD_REQUEST = 400
+# A connection that breaks because the engine died is seen before its exit is.
+_EXIT_NOTICE = 0.5
 
 
 class Exchange:
@@ -36,23 +39,25 @@ class Exchange:
         self._facts = facts
 
     def decision(self) -> dict[str, str]:
-        """The headers that tell what was decided, and on what grounds."""
-        size = self._selection.size
-        return {
-            "X-Gateway-Variant": self._lease.variant.label,
-            "X-Gateway-Prompt-Tokens": f"{size.tokens}; source={size.source.value}",
-        }
+        """The headers that tell which engine answers."""
+        return decision(self._lease.variant, self._selection.size)
 
-    async def open(
-        self, path: str, headers: Mapping[str, str], method: str = "POST"
-    ) -> UpstreamResponse:
+    async def open(self, path: str, headers: Mapping[str, str]) -> UpstreamResponse:
         """The engine's answer has begun; whatever happened before it, the client saw nothing.
 
         A crash before the first byte is tried once more. A prompt that the engine refuses
         for its length moves to the variant that holds it; ContextLengthExceeded when there
         is none.
         """
-        headers = to_engine(headers)
+        return await self._open(path, to_engine(headers), "POST")
+
+    async def open_unread(
+        self, path: str, headers: Mapping[str, str], method: str
+    ) -> UpstreamResponse:
+        """The same for a request of any method, whose body is passed on as it is."""
+        return await self._open(path, to_engine_unread(headers), method)
+
+    async def _open(self, path: str, headers: CIMultiDict[str], method: str) -> UpstreamResponse:
         if self._facts.stream:
             # llama-server closes the connection after a stream, whatever its headers promise;
             # the next request in the queue would be sent into that.
@@ -63,7 +68,9 @@ class Exchange:
                 upstream = await self._lease.client.forward(path, headers, self._facts.body, method)
             except (EngineUnreachable, EngineBroke) as error:
                 if tried:
-                    raise self._explained(error) from error
+                    why = await self._reason(error)
+                    label = self._lease.variant.label
+                    raise EngineUnreachable(f"The engine {label} gave no answer: {why}") from error
                 tried = True
                 await self._manager.again(self._lease, self._lease.minimum)
                 continue
@@ -84,10 +91,23 @@ class Exchange:
         )
         return larger
 
-    def _explained(self, error: EngineUnreachable | EngineBroke) -> EngineUnreachable:
-        said = last_meaningful(self._lease.engine.tail)
-        last = f" Last line of its log: {said}" if said else ""
-        return EngineUnreachable(f"{self._lease.variant.label}: {error.message}{last}")
+    async def broken(self, error: EngineBroke) -> EngineBroke:
+        """``error`` with what became of the engine."""
+        why = await self._reason(error)
+        return EngineBroke(f"The engine {self._lease.variant.label} broke off its answer: {why}")
+
+    async def _reason(self, error: EngineUnreachable | EngineBroke) -> str:
+        engine = self._lease.engine
+        await engine.gone(_EXIT_NOTICE)
+        return engine.ended or error.message
+
+
+def decision(variant: VariantSpec, size: PromptSize) -> dict[str, str]:
+    """The headers that tell what was decided, and on what grounds."""
+    return {
+        "X-Gateway-Variant": variant.label,
+        "X-Gateway-Prompt-Tokens": f"{size.tokens}; source={size.source.value}",
+    }
 
 
 def overflow(upstream: UpstreamResponse) -> tuple[int, int] | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from server.dispatch import Dispatcher
+from server.protocol import HttpServer
 from utils.errors import ConfigError
 from utils.logger import get_logger
 from utils.settings import Endpoint
@@ -17,10 +19,6 @@ from utils.tasks import TaskOwner, first_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from aiohttp.abc import AbstractStreamWriter
-    from aiohttp.http_parser import RawRequestMessage
-    from aiohttp.streams import StreamReader
 
     from engine.manager import EngineManager
     from models.catalog import Catalog
@@ -63,14 +61,7 @@ class GatewayServer:
         At its end every engine has ended and every connection is closed. ConfigError when
         an address cannot be listened on; nothing was started then.
         """
-        # The server beneath web.Application: a table of a few literal paths needs no router.
-        server = web.Server(
-            self._dispatcher.answer,
-            request_factory=self._make_request,
-            access_log=None,
-            handler_cancellation=True,
-        )
-        runner = web.ServerRunner(server, shutdown_timeout=_FLUSH)
+        runner = web.ServerRunner(HttpServer(self._dispatcher.answer), shutdown_timeout=_FLUSH)
         await runner.setup()
         try:
             await self._listen(runner)
@@ -84,31 +75,13 @@ class GatewayServer:
             await self._manager.halt()
             await runner.cleanup()
 
-    def _make_request(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: web.RequestHandler,
-        writer: AbstractStreamWriter,
-        task: asyncio.Task[None],
-    ) -> web.BaseRequest:
-        return web.BaseRequest(
-            message,
-            payload,
-            protocol,
-            writer,
-            task,
-            asyncio.get_running_loop(),
-            client_max_size=self._settings.max_request_bytes,
-        )
-
     async def _listen(self, runner: web.ServerRunner) -> None:
         for endpoint in self._settings.listen:
             key = "listen_v6" if ":" in endpoint.host else "listen_v4"
             try:
                 await web.TCPSite(runner, endpoint.host, endpoint.port).start()
             except OSError as error:
-                reason = error.strerror or str(error)
+                reason = os.strerror(error.errno) if error.errno else str(error)
                 raise ConfigError(f"server.{key}: cannot listen on {endpoint}: {reason}") from error
 
     async def _shut_down(self) -> int:

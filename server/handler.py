@@ -14,8 +14,9 @@ from models.capabilities import capabilities_of, require
 from models.request import Kind, RequestFacts, parse
 from models.shaping import shape
 from server.answering import answered, read_body
-from server.exchange import Exchange
+from server.exchange import Exchange, decision
 from server.forward import relay
+from utils.errors import EngineBroke
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -42,6 +43,7 @@ class RequestHandler:
         clock: Clock,
         *,
         keepalive_interval: float,
+        client_timeout: float,
         max_request_bytes: int,
     ) -> None:
         self._catalog = catalog
@@ -50,6 +52,7 @@ class RequestHandler:
         self._manager = manager
         self._clock = clock
         self._keepalive_interval = keepalive_interval
+        self._client_timeout = client_timeout
         self._max_request_bytes = max_request_bytes
 
     async def handle(
@@ -70,7 +73,7 @@ class RequestHandler:
                 request, await self._read(request, kind, model), down, record, model, path
             )
 
-        return await answered(request, self._clock, serve)
+        return await answered(request, self._clock, self._client_timeout, serve)
 
     async def _serve(
         self,
@@ -88,6 +91,7 @@ class RequestHandler:
             down.keep_alive(self._keepalive_interval)
         selection = await self._selector.select(model, facts)
         record.prompt = selection.size.tokens
+        down.decided = decision(selection.minimum, selection.size)
         async with self._manager.lease(selection.minimum) as lease:
             exchange = Exchange(self._manager, lease, selection, facts)
             try:
@@ -96,7 +100,10 @@ class RequestHandler:
                     record.variant = lease.variant.label
                     record.first = self._clock.now() - record.started
                     down.decided = exchange.decision()
-                    usage = await relay(upstream, down)
+                    try:
+                        usage = await relay(upstream, down)
+                    except EngineBroke as error:
+                        raise await exchange.broken(error) from error
             finally:
                 record.queued, record.loading = lease.queued, lease.loading
         if usage.prompt is not None:
@@ -109,7 +116,7 @@ class RequestHandler:
             name = named or asked
             return shape(fields, self._catalog.find(name), name)
 
-        body = await read_body(request, self._max_request_bytes)
+        body = await read_body(request, self._max_request_bytes, self._client_timeout)
         if len(body) <= _PARSED_INLINE:
             return parse(kind, body, shaped)
         return await asyncio.to_thread(parse, kind, body, shaped)

@@ -23,22 +23,24 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-# The body was read whole and decoded; length and encoding are set anew. No compression is
-# asked of the engine, so that chunks pass through as they come.
+# The body was read whole, decoded and found to be JSON, whatever curl called it; what speaks of
+# it is set anew. No compression is asked of the engine, so that chunks pass as they come.
 _NOT_UPSTREAM = _HOP_BY_HOP | {
     "host",
     "content-length",
+    "content-type",
     "content-encoding",
     "accept-encoding",
     "expect",
     # Which pages may ask is decided here; the engine is asked by the gateway.
     "origin",
 }
+# llama-server allows every website; who may read the gateway's answers is not its to say.
 _CORS = {
-    "access-control-allow-credentials",
-    "access-control-allow-headers",
-    "access-control-allow-methods",
     "access-control-allow-origin",
+    "access-control-allow-credentials",
+    "access-control-allow-methods",
+    "access-control-allow-headers",
     "access-control-allow-private-network",
     "access-control-expose-headers",
     "access-control-max-age",
@@ -47,8 +49,18 @@ _NOT_DOWNSTREAM = _HOP_BY_HOP | _CORS | {"date", "server"}
 
 
 def to_engine(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """The client's headers that the engine gets."""
-    return _without(headers, _NOT_UPSTREAM)
+    """The client's headers that the engine gets, with the type that its body has."""
+    kept = _without(headers, _NOT_UPSTREAM)
+    kept["Content-Type"] = "application/json"
+    return kept
+
+
+def to_engine_unread(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """The same for a body of any kind, whose type is the client's word."""
+    kept = _without(headers, _NOT_UPSTREAM)
+    if (kind := headers.get("Content-Type")) is not None:
+        kept["Content-Type"] = kind
+    return kept
 
 
 def to_client(headers: Mapping[str, str]) -> CIMultiDict[str]:

@@ -135,6 +135,7 @@ async def running_gateway(
             manager,
             clock,
             keepalive_interval=given.keepalive_interval,
+            client_timeout=given.client_timeout,
             max_request_bytes=given.max_request_bytes,
         )
         async with (

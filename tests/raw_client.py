@@ -32,6 +32,7 @@ class RawClient:
     headers: dict[str, str] = field(default_factory=dict)
     chunks: list[bytes] = field(default_factory=list)
     comments: int = 0
+    cut: bool = False
     _rest: bytes = b""
 
     @classmethod
@@ -60,9 +61,15 @@ class RawClient:
             return await self.reader.readexactly(int(self.headers["content-length"]))
 
     async def chunk(self) -> bytes:
-        """The next HTTP chunk; empty at the proper end of the body."""
+        """The next HTTP chunk; empty at the end of the body, ``cut`` when it is none."""
         async with asyncio.timeout(PATIENCE):
-            size = int((await self.reader.readuntil(b"\r\n")).partition(b";")[0], 16)
+            try:
+                line = await self.reader.readuntil(b"\r\n")
+            except asyncio.IncompleteReadError as error:
+                assert not error.partial, "the end is no place within a chunk"
+                self.cut = True
+                return b""
+            size = int(line.partition(b";")[0], 16)
             data = (await self.reader.readexactly(size + 2))[:-2]
         if data:
             self.chunks.append(data)

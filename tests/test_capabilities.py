@@ -131,4 +131,4 @@ def test_what_is_refused(args: str, kind: Kind, body: Any, missing: str | None) 
 def test_a_model_that_promises_nothing() -> None:
     spec = model(capabilities=frozenset())
     with pytest.raises(NotCapable, match=r"It serves nothing\."):
-        require(spec, capabilities_of(spec), parse(Kind.CHAT, b'{"messages":[{}]}'))
+        require(spec, capabilities_of(spec), parse(Kind.CHAT, b'{"messages":[{"role":"user"}]}'))

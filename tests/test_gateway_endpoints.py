@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from gateway import Gateway, fake_model, fake_variant, running_gateway
+from raw_client import post
 
 from server.routes import INFERENCE
 
@@ -211,10 +212,18 @@ async def test_a_stream_that_breaks_ends_with_an_error_event(journal: Journal) -
     model = fake_model(fake_variant(journal, die_at=2, times=1))
     async with running_gateway(journal, model) as gateway:
         body = BODIES["messages"] | {"max_tokens": 9, "stream": True}
-        answer = await gateway.post(body, "/v1/messages")
-        name, _, data = answer.body.decode().strip().split("\n\n")[-1].partition("\n")
+        client = await gateway.connect()
+        await client.send(post("/v1/messages", json.dumps(body).encode()))
+        await client.head()
+        last = ""
+        while (event := await client.event()) is not None:
+            last = event
+            if "event: error" in last:
+                break
+        name, _, data = last.strip().partition("\n")
         assert name == "event: error"
         assert anthropic(data.removeprefix("data: ").encode())["type"] == "api_error"
+        assert await client.closed()
 
 
 async def test_the_log_has_the_counts_of_messages(

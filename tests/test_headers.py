@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from server.headers import to_client, to_engine
+from server.headers import to_client, to_engine, to_engine_unread
 
 HOP_BY_HOP = (
     "Connection",
@@ -28,7 +28,9 @@ TO_ENGINE_TOO = (
     "Expect",
     "Origin",
 )
-TO_CLIENT_TOO = ("Date", "Server", "Access-Control-Allow-Origin", "Access-Control-Max-Age")
+CORS = ("Origin", "Credentials", "Methods", "Headers")
+TO_CLIENT_TOO = ("Date", "Server", *(f"Access-Control-Allow-{name}" for name in CORS))
+JSON = ("Content-Type", "application/json")
 
 
 def headers(*pairs: tuple[str, str]) -> CIMultiDict[str]:
@@ -37,7 +39,19 @@ def headers(*pairs: tuple[str, str]) -> CIMultiDict[str]:
 
 @pytest.mark.parametrize("name", [*HOP_BY_HOP, *TO_ENGINE_TOO])
 def test_what_the_engine_never_gets(name: str) -> None:
-    assert not to_engine(headers((name, "x"), (name.upper(), "y"), (name.lower(), "z")))
+    sent = headers((name, "x"), (name.upper(), "y"), (name.lower(), "z"))
+    assert to_engine(sent) == headers(JSON)
+
+
+def test_the_engine_gets_json_whatever_the_client_called_it() -> None:
+    sent = headers(("content-type", "application/x-www-form-urlencoded"), ("Content-Type", "x"))
+    assert to_engine(sent) == headers(JSON)
+
+
+def test_a_body_that_nobody_read_keeps_its_type() -> None:
+    sent = headers(("content-type", "text/x"), ("Host", "h"), ("X-A", "1"))
+    assert to_engine_unread(sent) == headers(("X-A", "1"), ("Content-Type", "text/x"))
+    assert to_engine_unread(headers(("X-A", "1"))) == headers(("X-A", "1"))
 
 
 @pytest.mark.parametrize("name", [*HOP_BY_HOP, *TO_CLIENT_TOO])
@@ -52,7 +66,7 @@ def test_the_client_learns_how_the_body_is_written(name: str) -> None:
 
 def test_everything_else_crosses_in_order_and_as_often_as_it_came() -> None:
     sent = headers(("Authorization", "Bearer k"), ("X-A", "1"), ("x-a", "2"), ("Accept", "*/*"))
-    assert list(to_engine(sent).items()) == list(sent.items())
+    assert list(to_engine(sent).items()) == [*sent.items(), JSON]
     assert list(to_client(sent).items()) == list(sent.items())
 
 
@@ -69,7 +83,7 @@ def test_what_connection_names_belongs_to_one_connection(connection: list[tuple[
     sent = headers(("X-Hop", "1"), ("X-Kept", "2"), *connection)
     named = any("hop" in value.lower() for _, value in connection)
     expected = ["X-Kept"] if named else ["X-Hop", "X-Kept"]
-    assert list(to_engine(sent)) == expected
+    assert list(to_engine(sent)) == [*expected, "Content-Type"]
     assert list(to_client(sent)) == expected
 
 
@@ -80,6 +94,6 @@ names = st.sampled_from([*HOP_BY_HOP, *TO_ENGINE_TOO, *TO_CLIENT_TOO, "X-One", "
 def test_nothing_is_invented_and_a_second_pass_drops_no_more(pairs: list[tuple[str, str]]) -> None:
     for crossing in (to_engine, to_client):
         once = crossing(headers(*pairs))
-        assert set(once.items()) <= set(pairs)
+        assert set(once.items()) <= {*pairs, JSON}
         assert crossing(once) == once
         assert once.getall("X-One", []) == [value for name, value in pairs if name == "X-One"]

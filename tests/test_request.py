@@ -174,7 +174,7 @@ def test_a_stream_that_is_no_boolean(value: Any) -> None:
         ({"max_completion_tokens": 100}, 100),
         ({"n_predict": 100}, 100),
         ({"max_tokens": 1, "max_completion_tokens": 3, "n_predict": 2}, 3),
-        ({"max_tokens": 2**70}, 2**70),
+        ({"max_tokens": 2**31 - 1}, 2**31 - 1),
     ],
 )
 def test_the_requested_output(fields: dict[str, Any], output: int | None) -> None:
@@ -187,6 +187,12 @@ def test_an_output_that_is_no_integer(field: str, value: Any) -> None:
     error = refusal(Kind.CHAT, encoded({"messages": [USER], field: value}))
     assert error.message.startswith(f"'{field}' must be an integer, not a")
     assert error.param == field
+
+
+@pytest.mark.parametrize("value", [2**31, 2**63, 1e30])
+def test_an_output_that_no_engine_can_give(value: float) -> None:
+    error = refusal(Kind.CHAT, encoded({"messages": [USER], "n_predict": value}))
+    assert (error.message, error.param) == ("'n_predict' must not exceed 2147483647.", "n_predict")
 
 
 # -- messages
@@ -237,7 +243,6 @@ def test_an_answer_at_the_end_is_one_to_be_continued() -> None:
     answer = message("Once", "assistant")
     assert chat("a", answer).prefilled
     assert not chat("a", answer, "b").prefilled
-    assert not chat({"content": "a"}).prefilled
     assert not completion("Once").prefilled
 
 
@@ -278,9 +283,15 @@ def test_the_usual_roles_are_in_the_allowance_for_a_message(role: str) -> None:
     assert chat(message("hi", role)).segments[1].text == "hi"
 
 
-@pytest.mark.parametrize("role", ["x" * 10_000, ["user"] * 1000, {"a": "x" * 5000}])
-def test_a_role_that_is_none_is_text_that_a_template_prints(role: Any) -> None:
-    segment = chat({"role": role, "content": "hi"}).segments[1]
+@pytest.mark.parametrize("role", [None, 1, ["user"], {"a": "x"}])
+def test_a_role_that_is_no_text_is_refused(role: Any) -> None:
+    error = refusal(Kind.CHAT, encoded({"messages": [USER, {"role": role, "content": "hi"}]}))
+    assert error.message.startswith("'messages[1].role' must be a string, not ")
+    assert error.param == "messages[1].role"
+
+
+def test_a_role_that_is_none_is_text_that_a_template_prints() -> None:
+    segment = chat({"role": "x" * 10_000, "content": "hi"}).segments[1]
     assert segment.size > 5000
     assert not segment.verbatim
 
@@ -296,18 +307,28 @@ def test_what_templates_print_before_the_messages_is_the_preamble(field: str) ->
     assert preamble.size >= len(encoded(value))
 
 
-@pytest.mark.parametrize("value", [None, [], {}, ""])
+@pytest.mark.parametrize("value", [{}, "", 1])
+def test_tools_that_are_no_array_are_refused(value: Any) -> None:
+    error = refusal(Kind.CHAT, encoded({"messages": [USER], "tools": value}))
+    assert error.message.startswith("'tools' must be an array, not ")
+    assert error.param == "tools"
+
+
+@pytest.mark.parametrize("value", [None, []])
 def test_an_empty_preamble_is_none(value: Any) -> None:
     assert chat(USER, tools=value).segments == chat(USER).segments
 
 
 PLACES = [
     (Kind.CHAT, '{"messages": [{"role": "user", "content": "hi", "x": %s}]}', 3),
-    (Kind.CHAT, '{"messages": [{"role": %s, "content": "hi"}]}', 3),
-    (Kind.CHAT, '{"messages": [{"content": [{"type": "x", "y": %s}]}]}', 5),
-    (Kind.CHAT, '{"messages": [{"content": [{"type": "text", "text": "a", "y": %s}]}]}', 5),
-    (Kind.CHAT, '{"messages": [{"content": "hi"}], "tools": %s}', 1),
-    (Kind.CHAT, '{"messages": [{"content": "hi"}], "tool_choice": %s}', 1),
+    (Kind.CHAT, '{"messages": [{"role": "user", "content": [{"type": "x", "y": %s}]}]}', 5),
+    (
+        Kind.CHAT,
+        '{"messages": [{"role": "user", "content": [{"type": "text", "text": "a", "y": %s}]}]}',
+        5,
+    ),
+    (Kind.CHAT, '{"messages": [{"role": "user", "content": "hi"}], "tools": %s}', 1),
+    (Kind.CHAT, '{"messages": [{"role": "user", "content": "hi"}], "tool_choice": %s}', 1),
     (Kind.COMPLETION, '{"prompt": %s}', 1),
     (Kind.COMPLETION, '{"prompt": ["a", %s]}', 2),
     (Kind.COMPLETION, '{"prompt": "a", "suffix": %s}', 1),
@@ -328,7 +349,7 @@ def test_deeper_nesting_is_refused(kind: Kind, body: str, around: int, levels: i
 
 def test_many_levels_of_many_values_take_no_memory_to_speak_of() -> None:
     many = ", ".join(["1"] * 400_000)
-    body = f'{{"messages": [{{"content": "hi"}}], "tools": {deep(90, many)}}}'
+    body = f'{{"messages": [{{"role": "user", "content": "hi"}}], "tools": {deep(90, many)}}}'
     preamble = parse(Kind.CHAT, body.encode()).segments[0]
     assert len(many) < preamble.size < 2 * len(body)
 

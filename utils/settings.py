@@ -34,6 +34,7 @@ class ServerSettings:
     engine_stop_timeout: float = 10.0
     shutdown_timeout: float = 30.0
     keepalive_interval: float = 5.0
+    client_timeout: float = 60.0
     max_request_bytes: int = 64 * 1024 * 1024
     max_queue: int = 64
     shrink_after: float = 300.0

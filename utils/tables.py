@@ -24,6 +24,7 @@ class ServerTable(TimeoutsTable, total=False):
     listen_v6: str
     shutdown_timeout: float
     keepalive_interval: float
+    client_timeout: float
     max_request_bytes: int
     max_queue: int
     shrink_after: float

@@ -10,6 +10,8 @@ from utils.errors import BadRequest
 
 Json = dict[str, Any]
 
+# The engine's own limit: a 32-bit integer.
+_MOST_OUTPUT = 2**31 - 1
 # No request in use comes near it, while every level lengthens each indented line by four.
 _DEEPEST = 100
 
@@ -71,6 +73,8 @@ def output_of(request: Json, fields: tuple[str, ...]) -> int | None:
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise BadRequest(f"'{field}' must be an integer, not {named(value)}.", param=field)
+        if value > _MOST_OUTPUT:
+            raise BadRequest(f"'{field}' must not exceed {_MOST_OUTPUT}.", param=field)
         # llama-server reads a negative number as "no limit".
         if value >= 0:
             limits.append(value)
@@ -91,6 +95,24 @@ def objects(request: Json, field: str) -> list[Json]:
                 param=f"{field}[{index}]",
             )
     return items
+
+
+def role_of(message: Json, where: str) -> str:
+    """Who speaks; templates print any text here."""
+    role = message.get("role")
+    if not isinstance(role, str):
+        raise BadRequest(
+            f"'{where}.role' must be a string, not {named(role)}.", param=f"{where}.role"
+        )
+    return role
+
+
+def tools_of(request: Json) -> list[Any]:
+    """The tools that are offered to the model."""
+    tools = request.get("tools")
+    if tools is not None and not isinstance(tools, list):
+        raise BadRequest(f"'tools' must be an array, not {named(tools)}.", param="tools")
+    return tools or []
 
 
 def _nesting_exceeds(outermost: Json, levels: int) -> bool:

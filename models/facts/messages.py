@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from models.facts.fields import Json, named, objects
+from models.facts.fields import Json, named, objects, tools_of
 from models.facts.parts import Content, Conversation, content_of, joined, part_of, printed
 from utils.errors import BadRequest
 
@@ -78,17 +78,11 @@ def _silent(_block: Json) -> str:
 
 def _preamble(request: Json) -> Json:
     preamble = {}
-    if tools := request.get("tools"):
-        preamble["tools"] = [_tool(tool, index) for index, tool in enumerate(_listed(tools))]
+    if tools := tools_of(request):
+        preamble["tools"] = [_tool(tool, index) for index, tool in enumerate(tools)]
     if kwargs := request.get("chat_template_kwargs"):
         preamble["chat_template_kwargs"] = kwargs
     return preamble
-
-
-def _listed(tools: Any) -> list[Any]:  # noqa: ANN401 - decoded JSON
-    if not isinstance(tools, list):
-        raise BadRequest(f"'tools' must be an array, not {named(tools)}.", param="tools")
-    return tools
 
 
 def _tool(tool: Any, index: int) -> Json:  # noqa: ANN401 - decoded JSON

@@ -12,6 +12,7 @@ schema.server = {
   { "engine_stop_timeout", "seconds" },
   { "shutdown_timeout", "seconds" },
   { "keepalive_interval", "seconds" },
+  { "client_timeout", "seconds" },
   { "max_request_bytes", "positive" },
   { "max_queue", "positive" },
   { "shrink_after", "delay" },
