@@ -177,10 +177,11 @@ class EngineProcess:
         if not exited.done():
             asked = self._clock.now()
             child.terminate()
-            if not await _within(exited, self._timeouts.stop):
-                _log.warning("%s ignored SIGTERM for %g s", self.label, self._timeouts.stop)
-            # A wrapper script may be gone while the engine that it started still ends.
-            await self._group_ends(child, asked + self._timeouts.stop)
+            if await _within(exited, self._timeouts.stop):
+                # A wrapper script may be gone while the engine that it started still ends.
+                await self._group_ends(child, asked + self._timeouts.stop)
+            else:
+                _log.warning("%s did not end within %g s", self.label, self._timeouts.stop)
         child.kill()
         while not exited.done():
             await _within(exited, None)

@@ -89,10 +89,10 @@ async def test_the_next_engine_starts_only_after_the_last_ones_exit(journal: Jou
         assert [event["pid"] for event in exits] == [event["pid"] for event in starts[:2]]
 
 
-async def test_a_grandchild_that_outlives_its_engine_does_not_delay_the_next(
+async def test_a_grandchild_that_outlives_its_engine_is_ended_before_the_next(
     journal: Journal,
 ) -> None:
-    one = fake_variant(journal, grandchild="deaf")
+    one = fake_variant(journal, grandchild="deaf", timeouts=replace(PATIENT, stop=0.2))
     two = fake_variant(journal, 512)
     async with running_manager(journal, fake_model(one, two)) as manager:
         await use(manager, one)

