@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
 _DURATION = re.compile(rf"[+-]?(?:0|(?:{_PART.pattern})+)")
+# A pattern takes its time with a text that is megabytes long.
+_LONGEST = 64
 _MISSING = object()
 
 
@@ -60,7 +62,7 @@ def _seconds(value: Any) -> float:  # noqa: ANN401 - decoded JSON
             param="keep_alive",
         )
     if isinstance(value, str):
-        if not _DURATION.fullmatch(value):
+        if len(value) > _LONGEST or not _DURATION.fullmatch(value):
             raise BadRequest(
                 '\'keep_alive\' must be a duration such as "5m", "1h30m" or "-1m".',
                 param="keep_alive",
