@@ -103,7 +103,11 @@ local function collect_names(models)
         claim(model.name, place .. ".name", place)
       end
       for position, alias in checks.entries(pass == 2 and model.aliases) do
-        claim(alias, ("%s.aliases[%d]"):format(place, position), place)
+        if type(alias) == "table" then
+          claim(alias.name, text.place(place .. ".aliases", alias.name), place)
+        else
+          claim(alias, ("%s.aliases[%d]"):format(place, position), place)
+        end
       end
     end
   end

@@ -103,7 +103,9 @@ class EngineClient:
         self._closed = False
         self._responses: set[UpstreamResponse] = set()
 
-    async def forward(self, path: str, headers: Mapping[str, str], body: bytes) -> UpstreamResponse:
+    async def forward(
+        self, path: str, headers: Mapping[str, str], body: bytes, method: str = "POST"
+    ) -> UpstreamResponse:
         """The engine has begun to answer; EngineUnreachable or EngineBroke when it has not.
 
         An engine that wants a key gets its own, not the client's.
@@ -111,8 +113,12 @@ class EngineClient:
         headers = {**headers, **self._headers}
         url = URL(self.url + path, encoded=True)
         try:
-            response = await self._open().post(
-                url, data=_upload(body), headers=headers, allow_redirects=False
+            response = await self._open().request(
+                method,
+                url,
+                data=_upload(body) if body else None,
+                headers=headers,
+                allow_redirects=False,
             )
         except (aiohttp.ClientError, OSError) as error:
             raise EngineUnreachable(f"The engine gave no answer: {_say(error)}") from error

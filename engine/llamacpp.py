@@ -11,6 +11,7 @@ import orjson
 
 from engine.client import EngineClient
 from engine.spawner import Launch
+from models.counts import longest
 from models.request import Kind, RequestFacts
 from utils.errors import CountUnavailable
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from models.spec import VariantSpec
 
 _OK = 200
+_NOT_FOUND = 404
+# Who tells the exact size of a prompt; those of other kinds are texts for /tokenize.
+_COUNTING = {
+    Kind.CHAT: "/v1/chat/completions/input_tokens",
+    Kind.RESPONSES: "/v1/responses/input_tokens",
+    Kind.MESSAGES: "/v1/messages/count_tokens",
+}
 _LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _TEMPLATE_FIELDS = ("messages", "tools", "tool_choice", "chat_template_kwargs", "response_format")
 
@@ -90,7 +98,7 @@ class LlamaCppEngine(EngineClient):
             probe_timeout=variant.timeouts.health_check,
             headers={"Authorization": f"Bearer {key}"} if key else {},
         )
-        self._has_input_tokens = True
+        self._missing: set[str] = set()
 
     async def healthy(self) -> bool:
         """Whether ``GET /health`` answers 200; it is 503 while the model loads."""
@@ -102,16 +110,20 @@ class LlamaCppEngine(EngineClient):
 
     async def count(self, facts: RequestFacts) -> int:
         """The prompt's exact tokens, template and tools included; CountUnavailable otherwise."""
-        if facts.kind is Kind.COMPLETION:
-            return max([await self._tokenize(text) for text in facts.prompts] + [facts.prompt_ids])
-        if self._has_input_tokens:
-            status, answer = await self._ask("/v1/chat/completions/input_tokens", facts.body)
+        path = _COUNTING.get(facts.kind)
+        if path is None:
+            texts = longest(facts.prompts)
+            return max([await self._tokenize(text) for text in texts] + [facts.prompt_ids])
+        if path not in self._missing:
+            status, answer = await self._ask(path, facts.body)
             if status == _OK:
                 return _integer(answer, "input_tokens")
             # 404: an older server. Anything else is about this request: it cannot be counted.
-            if status != 404:  # noqa: PLR2004 - HTTP's own number
-                raise CountUnavailable(f"input_tokens answered {status}")
-            self._has_input_tokens = False
+            if status != _NOT_FOUND:
+                raise CountUnavailable(f"{path} answered {status}")
+            self._missing.add(path)
+        if facts.kind is not Kind.CHAT:
+            raise CountUnavailable(f"this llama-server has no {path}")
         request = orjson.loads(facts.body)
         wanted = {name: request[name] for name in _TEMPLATE_FIELDS if name in request}
         status, answer = await self._ask("/apply-template", orjson.dumps(wanted))

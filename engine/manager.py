@@ -170,6 +170,12 @@ class EngineManager:
         record = self._scheduler.live(model.name)
         return record.variant if record is not None and record.useful else None
 
+    def ready(self) -> tuple[tuple[VariantSpec, EngineClient], ...]:
+        """The engines that answer now, in the order of their starts."""
+        ready = [record for record in self.records() if record.state is State.READY]
+        ready.sort(key=lambda record: record.ticket)
+        return tuple((r.variant, self._processes[r.ticket].client) for r in ready)
+
     async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
         """The prompt's exact size by the model's ready engine; None when there is none."""
         record = self._scheduler.live(model.name)

@@ -56,6 +56,10 @@ class Catalog:
         known = (GroupSpec(group["name"], group.get("persistent", False)) for group in groups)
         return cls((_model(table, base) for table in tables), settings.default_model, known)
 
+    def __contains__(self, name: object) -> bool:
+        """Whether a model has this name or alias."""
+        return name in self._by_name
+
     def find(self, name: str | None) -> ModelSpec:
         """The model of this name or alias; without a name, the default.
 
@@ -77,16 +81,24 @@ class Catalog:
 
 def _model(table: ModelTable, base: Timeouts) -> ModelSpec:
     timeouts = _timeouts(table, base)
+    aliases = table.get("aliases", ())
     variants = (_variant(variant, table["name"], timeouts) for variant in table["variants"])
     return ModelSpec(
         name=table["name"],
         variants=tuple(sorted(variants, key=lambda variant: variant.context)),
-        aliases=tuple(table.get("aliases", ())),
+        aliases=tuple(a if isinstance(a, str) else a["name"] for a in aliases),
         engine=table.get("engine", "llamacpp"),
         connect=table.get("connect"),
         group=table.get("group"),
         pinned=table.get("pinned", False),
         tokenization=_tokenization(table.get("tokenization", {})),
+        capabilities=frozenset(table["capabilities"]) if "capabilities" in table else None,
+        set_params=MappingProxyType(dict(table.get("set_params", {}))),
+        strip_params=tuple(table.get("strip_params", ())),
+        upstream_model=table.get("upstream_model"),
+        alias_params=MappingProxyType(
+            {a["name"]: MappingProxyType(a["params"]) for a in aliases if not isinstance(a, str)}
+        ),
     )
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _KEPT = 4096
 _TOOL_PROSE = 256
+# Of many inputs, so many are counted; an engine refuses what it could not hold after all.
+_COUNTED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +72,22 @@ def allowance(facts: RequestFacts, spec: TokenizationSpec, known: Known) -> int:
     return once + messages * spec.extra_tokens_per_message + media * spec.extra_tokens_per_image
 
 
+def longest(prompts: tuple[str, ...]) -> list[str]:
+    """The few of ``prompts`` among which the one with the most tokens is looked for."""
+    if len(prompts) <= _COUNTED:
+        return list(prompts)
+    return sorted(prompts, key=len, reverse=True)[:_COUNTED]
+
+
 def byte_bound(facts: RequestFacts, spec: TokenizationSpec, known: Known) -> int:
     """A number of prompt tokens that the request cannot exceed; needs no tokenizer.
 
     Every token of a byte-level or byte-fallback vocabulary stands for at least one byte.
     """
+    if not facts.kind.sized:
+        return 1
     if facts.prompts or facts.prompt_ids:
-        longest = max((len(text.encode()) for text in facts.prompts), default=0)
-        return max(longest, facts.prompt_ids) + spec.extra_tokens_per_request
+        most = max((len(text.encode()) for text in facts.prompts), default=0)
+        return max(most, facts.prompt_ids) + spec.extra_tokens_per_request
     new = sum(segment.size for segment in facts.segments[known.segments :])
     return known.tokens + new + allowance(facts, spec, known)

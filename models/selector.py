@@ -59,7 +59,8 @@ class ModelSelector:
         if output is None:
             output = model.tokenization.default_max_tokens
         # A prompt must leave room for one token at least, or the engine refuses it.
-        output = max(1, output)
+        least = 1 if facts.kind.generates else 0
+        output = max(least, output)
         running = self._engines.running(model)
 
         def clear(size: PromptSize) -> bool:
@@ -68,7 +69,7 @@ class ModelSelector:
             return choose(model, size.tokens, output) is choose(model, size.at_least, output)
 
         size = await self._sizer.size(model, facts, clear)
-        if size.at_least >= model.largest.context:
+        if size.at_least + least > model.largest.context and not facts.kind.cut_to_fit:
             raise ContextLengthExceeded(model.name, size.at_least, model.largest.context)
         return Selection(model, choose(model, size.tokens, output), size, output)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from models.counts import CountCache, Known, allowance, byte_bound
+from models.counts import CountCache, Known, allowance, byte_bound, longest
 from utils.errors import CountUnavailable
 from utils.logger import get_logger
 
@@ -101,7 +101,7 @@ class Sizer:
 
     async def _standalone(self, model: ModelSpec, facts: RequestFacts) -> PromptSize:
         if facts.prompts or facts.prompt_ids:
-            counts = [await self._tokenizer.count_text(model, text) for text in facts.prompts]
+            counts = [await self._tokenizer.count_text(model, t) for t in longest(facts.prompts)]
             most = max([*counts, facts.prompt_ids])
             return PromptSize(
                 most + model.tokenization.extra_tokens_per_request, most, Source.TOKENIZER

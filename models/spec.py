@@ -8,7 +8,7 @@ smallest context to the largest.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,6 +75,11 @@ class ModelSpec:
     group: str | None = None
     pinned: bool = False
     tokenization: TokenizationSpec = TokenizationSpec()
+    capabilities: frozenset[str] | None = None
+    set_params: Mapping[str, Any] = field(default_factory=dict)
+    strip_params: tuple[str, ...] = ()
+    upstream_model: str | None = None
+    alias_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def largest(self) -> VariantSpec:

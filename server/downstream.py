@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
-from server.errors import as_event, as_json, retry_after, shape_of
+from server.cors import add
+from server.dialects import dialect_of
+from server.errors import retry_after, shape_of
 from utils.errors import GatewayError, WrongMethod
 from utils.tasks import TaskOwner
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     from utils.clock import Clock, Timer
 
+# Where a request keeps what its answer will carry for its browser.
+CORS = web.RequestKey("cors", dict[str, str])
 _COMMENT = b": keep-alive\n\n"
 _STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
@@ -39,6 +43,7 @@ class Downstream:
 
     def __init__(self, request: web.BaseRequest, clock: Clock, patience: float = 60.0) -> None:
         self.response: web.StreamResponse = web.StreamResponse()
+        self.dialect = dialect_of(request.path)
         self.decided: dict[str, str] = {}
         self.begun = False
         self._request = request
@@ -83,6 +88,7 @@ class Downstream:
             self.response.set_status(status)
             self.response.headers.update(headers)
             self.response.headers.update(self.decided)
+            add(self.response.headers, self._request.get(CORS, {}))
             if self._is_stream:
                 self.response.headers["X-Accel-Buffering"] = "no"
             self.begun = True
@@ -120,7 +126,7 @@ class Downstream:
             headers["Retry-After"] = str(seconds)
         if isinstance(error, WrongMethod):
             headers["Allow"] = ", ".join(error.allowed)
-        await self.answer(shape_of(error).status, headers, as_json(error))
+        await self.answer(shape_of(error).status, headers, self.dialect.body(error))
 
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """A whole response; in a stream that has begun, an event that holds its body."""
@@ -131,7 +137,7 @@ class Downstream:
         elif self._is_stream:
             separator = b"" if self._between_events else b"\n\n"
             self._watch_out()
-            await self.response.write(separator + as_event(body))
+            await self.response.write(separator + self.dialect.event(body))
             self._close()
         else:
             # Half of a JSON body cannot be mended: cutting the connection is the honest end.

@@ -9,11 +9,13 @@ import orjson
 
 from models.selector import Selection, choose_larger
 from models.sizing import PromptSize, Source
-from server.headers import to_engine
+from server.headers import to_engine, to_engine_unread
 from utils.errors import ContextLengthExceeded, EngineBroke, EngineUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from multidict import CIMultiDict
 
     from engine.client import UpstreamResponse
     from engine.manager import EngineManager, Lease
@@ -47,7 +49,15 @@ class Exchange:
         for its length moves to the variant that holds it; ContextLengthExceeded when there
         is none.
         """
-        headers = to_engine(headers)
+        return await self._open(path, to_engine(headers), "POST")
+
+    async def open_unread(
+        self, path: str, headers: Mapping[str, str], method: str
+    ) -> UpstreamResponse:
+        """The same for a request of any method, whose body is passed on as it is."""
+        return await self._open(path, to_engine_unread(headers), method)
+
+    async def _open(self, path: str, headers: CIMultiDict[str], method: str) -> UpstreamResponse:
         if self._facts.stream:
             # llama-server closes the connection after a stream, whatever its headers promise;
             # the next request in the queue would be sent into that.
@@ -55,7 +65,7 @@ class Exchange:
         tried = False
         while True:
             try:
-                upstream = await self._lease.client.forward(path, headers, self._facts.body)
+                upstream = await self._lease.client.forward(path, headers, self._facts.body, method)
             except (EngineUnreachable, EngineBroke) as error:
                 if tried:
                     why = await self._reason(error)

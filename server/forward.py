@@ -29,7 +29,15 @@ async def relay(upstream: UpstreamResponse, down: Downstream) -> Usage:
     if upstream.failed and down.begun:
         if not _is_error(upstream.first):
             raise EngineRefused(f"The engine answered {upstream.status}: {_start(upstream.first)}")
-        await down.answer(upstream.status, {}, upstream.first)
+        await down.answer(upstream.status, {}, down.dialect.page(upstream.status, upstream.first))
+        return Usage()
+    if upstream.failed and down.dialect.translates:
+        headers = to_client(upstream.headers)
+        # Set anew, for the page as it is now.
+        headers.popall("Content-Length", None)
+        await down.answer(
+            upstream.status, headers, down.dialect.page(upstream.status, upstream.first)
+        )
         return Usage()
     if upstream.whole and not down.begun:
         await down.answer(upstream.status, to_client(upstream.headers), upstream.first)

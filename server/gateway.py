@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
 from aiohttp import web
 
-from models.request import Kind
-from server.access import AccessRecord
-from server.downstream import Downstream
+from server.dispatch import Dispatcher
 from server.protocol import HttpServer
-from server.routes import ROUTES, Page
-from server.views import health_view, models_view
-from utils.clock import LoopClock
-from utils.errors import ConfigError, ShuttingDown, UnknownPath, WrongMethod
+from utils.errors import ConfigError
 from utils.logger import get_logger
 from utils.settings import Endpoint
 from utils.signals import on_stop_signals
@@ -38,7 +31,7 @@ _FLUSH = 2.0
 
 
 class GatewayServer:
-    """Listens, hands inference requests to the handler, shows models and health."""
+    """Listens, and ends in good order."""
 
     def __init__(
         self,
@@ -48,11 +41,8 @@ class GatewayServer:
         manager: EngineManager,
     ) -> None:
         self._settings = settings
-        self._catalog = catalog
-        self._handler = handler
         self._manager = manager
-        self._created = int(time.time())
-        self._closing = False
+        self._dispatcher = Dispatcher(catalog, handler, manager, settings)
         self._stop_signals = 0
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -71,7 +61,7 @@ class GatewayServer:
         At its end every engine has ended and every connection is closed. ConfigError when
         an address cannot be listened on; nothing was started then.
         """
-        runner = web.ServerRunner(HttpServer(self._answer), shutdown_timeout=_FLUSH)
+        runner = web.ServerRunner(HttpServer(self._dispatcher.answer), shutdown_timeout=_FLUSH)
         await runner.setup()
         try:
             await self._listen(runner)
@@ -81,7 +71,7 @@ class GatewayServer:
                 _log.info("listening on http://%s", endpoint)
             yield endpoints
         finally:
-            self._closing = True
+            self._dispatcher.closing = True
             await self._manager.halt()
             await runner.cleanup()
 
@@ -95,7 +85,7 @@ class GatewayServer:
                 raise ConfigError(f"server.{key}: cannot listen on {endpoint}: {reason}") from error
 
     async def _shut_down(self) -> int:
-        self._closing = True
+        self._dispatcher.closing = True
         _log.info("shutting down; a second signal ends at once")
         tasks = TaskOwner("shutdown")
         hurry = tasks.spawn(self._hurry.wait(), "hurry")
@@ -108,39 +98,3 @@ class GatewayServer:
     def _signalled(self) -> None:
         self._stop_signals += 1
         (self._stop if self._stop_signals == 1 else self._hurry).set()
-
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        methods = ROUTES.get(request.path)
-        if methods is None:
-            return await _refuse(request, UnknownPath(f"Nothing is served at {request.path}."))
-        what = methods.get(request.method)
-        if what is None:
-            message = f"{request.path} does not take {request.method}."
-            return await _refuse(request, WrongMethod(message, tuple(methods)))
-        if isinstance(what, Kind):
-            if self._closing:
-                return await _refuse(request, ShuttingDown("The gateway is shutting down."))
-            return await self._handler.handle(request, what)
-        return _json(self._page(what))
-
-    def _page(self, page: Page) -> dict[str, Any]:
-        records = self._manager.records()
-        if page is Page.MODELS:
-            return models_view(self._catalog, records, self._created)
-        return health_view(records, self._manager.waiting(), closing=self._closing)
-
-
-def _json(value: dict[str, Any]) -> web.Response:
-    return web.Response(body=orjson.dumps(value), content_type="application/json")
-
-
-async def _refuse(
-    request: web.BaseRequest, error: UnknownPath | WrongMethod | ShuttingDown
-) -> web.StreamResponse:
-    clock = LoopClock()
-    record = AccessRecord(request.method, request.path, clock.now(), note=type(error).__name__)
-    down = Downstream(request, clock)
-    await down.fail(error)
-    record.status = down.response.status
-    record.write(clock.now())
-    return down.response

@@ -32,6 +32,8 @@ _NOT_UPSTREAM = _HOP_BY_HOP | {
     "content-encoding",
     "accept-encoding",
     "expect",
+    # Which pages may ask is decided here; the engine is asked by the gateway.
+    "origin",
 }
 # llama-server allows every website; who may read the gateway's answers is not its to say.
 _CORS = {
@@ -39,6 +41,9 @@ _CORS = {
     "access-control-allow-credentials",
     "access-control-allow-methods",
     "access-control-allow-headers",
+    "access-control-allow-private-network",
+    "access-control-expose-headers",
+    "access-control-max-age",
 }
 _NOT_DOWNSTREAM = _HOP_BY_HOP | _CORS | {"date", "server"}
 
@@ -47,6 +52,14 @@ def to_engine(headers: Mapping[str, str]) -> CIMultiDict[str]:
     """The client's headers that the engine gets, with the type that its body has."""
     kept = _without(headers, _NOT_UPSTREAM)
     kept["Content-Type"] = "application/json"
+    return kept
+
+
+def to_engine_unread(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """The same for a body of any kind, whose type is the client's word."""
+    kept = _without(headers, _NOT_UPSTREAM)
+    if (kind := headers.get("Content-Type")) is not None:
+        kept["Content-Type"] = kind
     return kept
 
 

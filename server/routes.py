@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from models.request import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+# Which pages of one engine are shown under its model's name.
+_SHOWN = ("/health", "/props", "/slots")
+_UPSTREAM = "/upstream/"
+# More parts than that no model's name has.
+_DEEPEST = 8
 
 
 class Page(Enum):
@@ -12,12 +23,77 @@ class Page(Enum):
 
     MODELS = "models"
     HEALTH = "health"
+    ENGINE = "engine"
 
+
+# What an engine answers, by how the prompt is written. Engines have the same paths.
+INFERENCE: dict[str, Kind] = {
+    "/v1/chat/completions": Kind.CHAT,
+    "/chat/completions": Kind.CHAT,
+    "/v1/completions": Kind.COMPLETION,
+    "/completions": Kind.COMPLETION,
+    "/completion": Kind.COMPLETION,
+    "/infill": Kind.INFILL,
+    "/v1/responses": Kind.RESPONSES,
+    "/responses": Kind.RESPONSES,
+    "/v1/messages": Kind.MESSAGES,
+    "/v1/embeddings": Kind.EMBEDDINGS,
+    "/embeddings": Kind.EMBEDDINGS,
+    "/embedding": Kind.EMBEDDINGS,
+    "/v1/rerank": Kind.RERANK,
+    "/rerank": Kind.RERANK,
+    "/v1/reranking": Kind.RERANK,
+    "/reranking": Kind.RERANK,
+    "/v1/chat/completions/input_tokens": Kind.ASIDE,
+    "/chat/completions/input_tokens": Kind.ASIDE,
+    "/v1/responses/input_tokens": Kind.ASIDE,
+    "/responses/input_tokens": Kind.ASIDE,
+    "/v1/messages/count_tokens": Kind.ASIDE,
+    "/tokenize": Kind.ASIDE,
+    "/detokenize": Kind.ASIDE,
+    "/apply-template": Kind.ASIDE,
+}
 
 # path → method → what answers
 ROUTES: dict[str, dict[str, Kind | Page]] = {
-    "/v1/chat/completions": {"POST": Kind.CHAT},
-    "/v1/completions": {"POST": Kind.COMPLETION},
+    **{path: {"POST": kind} for path, kind in INFERENCE.items()},
     "/v1/models": {"GET": Page.MODELS, "HEAD": Page.MODELS},
+    "/models": {"GET": Page.MODELS, "HEAD": Page.MODELS},
     "/health": {"GET": Page.HEALTH, "HEAD": Page.HEALTH},
+    "/v1/health": {"GET": Page.HEALTH, "HEAD": Page.HEALTH},
+    # Of the engine that was started last, or of ?model=.
+    "/props": {"GET": Page.ENGINE, "HEAD": Page.ENGINE},
+    "/slots": {"GET": Page.ENGINE, "HEAD": Page.ENGINE},
 }
+
+
+def model_in(path: str) -> str | None:
+    """The model that ``/v1/models/{id}`` names, or None for other paths; ids may hold slashes."""
+    for prefix in ("/v1/models/", "/models/"):
+        if path.startswith(prefix) and len(path) > len(prefix):
+            return path.removeprefix(prefix)
+    return None
+
+
+def page_of_model(path: str, models: Container[str]) -> tuple[str, str] | None:
+    """Model and page of ``/<model>/props`` and the like; None for other paths."""
+    for page in _SHOWN:
+        if path.endswith(page) and (name := path.removesuffix(page)[1:]) in models:
+            return name, page
+    return None
+
+
+def upstream_of(raw_path: str, models: Container[str]) -> tuple[str, str] | None:
+    """Model and engine's path of ``/upstream/<model>/…``; None for other paths.
+
+    Names may hold slashes: the longest that is known counts, else the first part, which is
+    then unknown. The engine's path stays as it was written.
+    """
+    if not raw_path.startswith(_UPSTREAM):
+        return None
+    parts = raw_path.removeprefix(_UPSTREAM).split("/", _DEEPEST)
+    for count in range(len(parts), 0, -1):
+        name = unquote("/".join(parts[:count]))
+        if name in models:
+            return name, "/" + "/".join(parts[count:])
+    return unquote(parts[0]), "/"

@@ -1,6 +1,6 @@
 """Token counts from the end of an engine's answer, without parsing the answer. Pure.
 
-Both forms end with them: ``usage`` of the OpenAI shape, and llama-server's
+Every form ends with them: ``usage`` in OpenAI's shapes or Anthropic's, and llama-server's
 ``timings``, which a stream carries in its last chunk even when no usage was asked for.
 """
 
@@ -15,6 +15,10 @@ TAIL = 8192
 # Eighteen digits at most: Python refuses to read numbers of thousands of them.
 _PROMPT = re.compile(rb'"prompt_tokens"\s*:\s*(\d{1,18})')
 _COMPLETION = re.compile(rb'"completion_tokens"\s*:\s*(\d{1,18})')
+# The Responses API's and Anthropic's names; only the latter leaves the cached tokens out.
+_INPUT = re.compile(rb'"input_tokens"\s*:\s*(\d{1,18})')
+_OUTPUT = re.compile(rb'"output_tokens"\s*:\s*(\d{1,18})')
+_CACHE_READ = re.compile(rb'"cache_read_input_tokens"\s*:\s*(\d{1,18})')
 _CACHED = re.compile(rb'"cache_n"\s*:\s*(\d{1,18})')
 _PROCESSED = re.compile(rb'"prompt_n"\s*:\s*(\d{1,18})')
 _PREDICTED = re.compile(rb'"predicted_n"\s*:\s*(\d{1,18})')
@@ -34,6 +38,10 @@ def usage_of(tail: bytes) -> Usage:
     A quotation mark inside generated text is escaped, so it cannot imitate a field.
     """
     prompt, completion = _last(_PROMPT, tail), _last(_COMPLETION, tail)
+    if prompt is None and (fresh := _last(_INPUT, tail)) is not None:
+        prompt = fresh + (_last(_CACHE_READ, tail) or 0)
+    if completion is None:
+        completion = _last(_OUTPUT, tail)
     if prompt is None and (processed := _last(_PROCESSED, tail)) is not None:
         prompt = processed + (_last(_CACHED, tail) or 0)
     if completion is None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.lifecycle import State
+from models.capabilities import capabilities_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from engine.scheduler import EngineRecord
     from models.catalog import Catalog
+    from models.spec import ModelSpec
 
 
 def models_view(catalog: Catalog, records: Iterable[EngineRecord], created: int) -> dict[str, Any]:
@@ -18,20 +20,13 @@ def models_view(catalog: Catalog, records: Iterable[EngineRecord], created: int)
     states = _states(records)
     return {
         "object": "list",
-        "data": [
-            {
-                "id": model.name,
-                "object": "model",
-                "created": created,
-                "owned_by": "llm-gateway",
-                "aliases": list(model.aliases),
-                "context_length": model.largest.context,
-                "state": states[model.name].value,
-                "variants": [variant.context for variant in model.variants],
-            }
-            for model in catalog.models
-        ],
+        "data": [_entry(model, states[model.name], created) for model in catalog.models],
     }
+
+
+def model_view(model: ModelSpec, records: Iterable[EngineRecord], created: int) -> dict[str, Any]:
+    """``/v1/models/{id}``: one of them."""
+    return _entry(model, _states(records)[model.name], created)
 
 
 def health_view(records: Iterable[EngineRecord], waiting: int, *, closing: bool) -> dict[str, Any]:
@@ -51,6 +46,20 @@ def health_view(records: Iterable[EngineRecord], waiting: int, *, closing: bool)
             for record in records
             if record.state is not State.STOPPED
         ],
+    }
+
+
+def _entry(model: ModelSpec, state: State, created: int) -> dict[str, Any]:
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": created,
+        "owned_by": "llm-gateway",
+        "aliases": list(model.aliases),
+        "context_length": model.largest.context,
+        "capabilities": capabilities_of(model).shown(),
+        "state": state.value,
+        "variants": [variant.context for variant in model.variants],
     }
 
 

@@ -127,6 +127,8 @@ def test_a_model_is_found_by_name_and_alias() -> None:
     both = catalog(named("a", "x", "y"), named("b"))
     assert both.find("a") is both.find("x") is both.find("y") is both.models[0]
     assert both.find("b") is both.models[1]
+    assert "x" in both
+    assert "z" not in both
 
 
 @pytest.mark.parametrize("nothing", [None, ""])

@@ -124,6 +124,10 @@ def test_the_defaults_of_model() -> None:
         "group": as_documented(by_name["group"]),
         "pinned": as_documented(by_name["pinned"]),
         "tokenization": "`{}`",
+        "capabilities": as_documented(by_name["capabilities"]),
+        "set_params": "`{}`",
+        "strip_params": as_documented(by_name["strip_params"]),
+        "upstream_model": as_documented(by_name["upstream_model"]),
     }
 
 

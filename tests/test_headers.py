@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from server.headers import to_client, to_engine
+from server.headers import to_client, to_engine, to_engine_unread
 
 HOP_BY_HOP = (
     "Connection",
@@ -20,7 +20,14 @@ HOP_BY_HOP = (
     "Transfer-Encoding",
     "Upgrade",
 )
-TO_ENGINE_TOO = ("Host", "Content-Length", "Content-Encoding", "Accept-Encoding", "Expect")
+TO_ENGINE_TOO = (
+    "Host",
+    "Content-Length",
+    "Content-Encoding",
+    "Accept-Encoding",
+    "Expect",
+    "Origin",
+)
 CORS = ("Origin", "Credentials", "Methods", "Headers")
 TO_CLIENT_TOO = ("Date", "Server", *(f"Access-Control-Allow-{name}" for name in CORS))
 JSON = ("Content-Type", "application/json")
@@ -39,6 +46,12 @@ def test_what_the_engine_never_gets(name: str) -> None:
 def test_the_engine_gets_json_whatever_the_client_called_it() -> None:
     sent = headers(("content-type", "application/x-www-form-urlencoded"), ("Content-Type", "x"))
     assert to_engine(sent) == headers(JSON)
+
+
+def test_a_body_that_nobody_read_keeps_its_type() -> None:
+    sent = headers(("content-type", "text/x"), ("Host", "h"), ("X-A", "1"))
+    assert to_engine_unread(sent) == headers(("X-A", "1"), ("Content-Type", "text/x"))
+    assert to_engine_unread(headers(("X-A", "1"))) == headers(("X-A", "1"))
 
 
 @pytest.mark.parametrize("name", [*HOP_BY_HOP, *TO_CLIENT_TOO])

@@ -16,6 +16,7 @@ from utils.errors import BadRequest
 MARK = "tOp-sEcReT"
 USER = message("hi")
 KINDS = list(Kind)
+TALKS = {Kind.CHAT, Kind.MESSAGES, Kind.RESPONSES}
 
 plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 anything = st.recursive(
@@ -109,7 +110,8 @@ def test_what_is_no_object_is_refused(kind: Kind, body: bytes) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_body_is_kept_as_it_came(kind: Kind) -> None:
-    body = b'{ "messages" : [ {"role":"user", "content":"\\u00e9"} ], "prompt":"x", "x":1.0 }\n'
+    body = b'{ "messages" : [ {"role":"user", "content":"\\u00e9"} ], "prompt":"x", "x":1.0,'
+    body += b' "input":"x", "query":"q", "documents":["d"] }\n'
     facts = parse(kind, body)
     assert facts.body is body
     assert facts.kind is kind
@@ -439,12 +441,12 @@ def test_nothing_but_bad_request_comes_of_any_json(kind: Kind, value: Any) -> No
         return
     assert facts.kind is kind
     assert facts.max_output is None or facts.max_output >= 0
-    assert bool(facts.segments) is (kind is Kind.CHAT)
+    assert bool(facts.segments) is (kind in TALKS)
     assert all(s.size == len(s.text.encode()) and s.media >= 0 for s in facts.segments)
 
 
 @settings(max_examples=100)
-@given(st.sampled_from(KINDS), st.binary(max_size=60))
+@given(st.sampled_from([k for k in KINDS if k.sized]), st.binary(max_size=60))
 def test_nothing_but_bad_request_comes_of_any_bytes(kind: Kind, body: bytes) -> None:
     refusal(kind, body)
 

@@ -29,6 +29,16 @@ def written(answer: dict[str, Any], *, spaced: bool) -> bytes:
         ({"timings": {"prompt_n": 7}}, Usage(7, None)),
         ({"timings": {"cache_n": 7}}, Usage()),
         ({"usage": USAGE, "timings": TIMINGS}, Usage(37, 7)),
+        ({"usage": {"input_tokens": 5, "output_tokens": 6}}, Usage(5, 6)),
+        (
+            {"usage": {"input_tokens": 5, "output_tokens": 6, "cache_read_input_tokens": 30}},
+            Usage(35, 6),
+        ),
+        (
+            {"usage": {"input_tokens": 5, "input_tokens_details": {"cached_tokens": 3}}},
+            Usage(5, None),
+        ),
+        ({"input_tokens": 37}, Usage(37, None)),
         ({"usage": {"prompt_tokens": 5}, "timings": TIMINGS}, Usage(5, 9)),
         ({"usage": {"prompt_tokens": 0, "completion_tokens": 0}}, Usage(0, 0)),
         ({"usage": {"prompt_tokens": None}}, Usage()),

@@ -10,7 +10,7 @@ from builders import model
 from engine.lifecycle import State
 from engine.scheduler import EngineRecord
 from models.catalog import Catalog
-from server.views import health_view, models_view
+from server.views import health_view, model_view, models_view
 
 QWEN = model(4096, 8192, name="qwen", aliases=("gpt-4o", "q"))
 TINY = model(2048, name="tiny")
@@ -35,6 +35,7 @@ def test_every_model_is_listed_whether_loaded_or_not() -> None:
                 "owned_by": "llm-gateway",
                 "aliases": ["gpt-4o", "q"],
                 "context_length": 8192,
+                "capabilities": ["text", "tools"],
                 "state": "ready",
                 "variants": [4096, 8192],
             },
@@ -45,12 +46,19 @@ def test_every_model_is_listed_whether_loaded_or_not() -> None:
                 "owned_by": "llm-gateway",
                 "aliases": [],
                 "context_length": 2048,
+                "capabilities": ["text", "tools"],
                 "state": "stopped",
                 "variants": [2048],
             },
         ],
     }
     json.dumps(shown)
+
+
+def test_one_model_is_shown_as_in_the_list() -> None:
+    stopped = records(*[State.STOPPED] * 3)
+    listed = models_view(Catalog([QWEN, TINY], None), stopped, 5)["data"]
+    assert [model_view(model, stopped, 5) for model in (QWEN, TINY)] == listed
 
 
 @pytest.mark.parametrize(

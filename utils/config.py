@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import shutil
@@ -100,6 +101,12 @@ class ConfigLoader:
         if "state_dir" in server:
             server["state_dir"] = str(resolve_path(server["state_dir"], self._path.parent))
         for model in models:
+            # Parameters come as JSON: their names may hold dots, their values be of any type.
+            if "set_params" in model:
+                model["set_params"] = json.loads(model["set_params"])
+            for alias in model.get("aliases", ()):
+                if isinstance(alias, dict):
+                    alias["params"] = json.loads(alias["params"])
             for owner in (model.get("tokenization", {}), *model["variants"]):
                 if "binary" in owner:
                     owner["binary"] = executables[owner["binary"]]

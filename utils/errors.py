@@ -28,6 +28,10 @@ class BadRequest(GatewayError):
     """The request cannot be understood; ``param`` names the field where one is at fault."""
 
 
+class NotCapable(GatewayError):
+    """The model is not started for what the request asks: images, embeddings and the like."""
+
+
 class RequestTooLarge(GatewayError):
     """The body exceeds ``server.max_request_bytes``."""
 
@@ -60,6 +64,14 @@ class WrongMethod(GatewayError):
     def __init__(self, message: str, allowed: tuple[str, ...]) -> None:
         super().__init__(message)
         self.allowed = allowed
+
+
+class OriginRefused(GatewayError):
+    """A browser asked whether a page of this origin may use the gateway, and it may not."""
+
+
+class ModelNotLoaded(GatewayError):
+    """No engine runs that could be looked at, and looking starts none."""
 
 
 class QueueFull(GatewayError):

@@ -40,13 +40,14 @@ class ServerSettings:
     max_request_bytes: int = 64 * 1024 * 1024
     max_queue: int = 64
     max_loaded_models: int = 1
-    max_switch_wait: float = 30.0
-    min_residency: float = 5.0
+    max_switch_wait: float = 0.0
+    min_residency: float = 0.0
     port_range: tuple[int, int] | None = None
     resources: Mapping[str, int] = field(default_factory=dict)
     shrink_after: float = 300.0
     shrink_requests: int = 4
     default_model: str | None = None
+    cors_origins: tuple[str, ...] = ()
     log_level: str = "info"
     state_dir: str | None = None
 
@@ -64,6 +65,7 @@ def server_settings(table: ServerTable) -> ServerSettings:
     if "port_range" in given:
         ports = given["port_range"]
         given["port_range"] = ports["first"], ports["last"]
+    given["cors_origins"] = tuple(given.get("cors_origins", ()))
     # Lua writes 5.0 as 5; a time is a float all the same.
     for known in fields(ServerSettings):
         if known.name in given and isinstance(known.default, float):

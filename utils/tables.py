@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +45,7 @@ class ServerTable(TimeoutsTable, total=False):
     shrink_after: float
     shrink_requests: int
     default_model: str
+    cors_origins: list[str]
     log_level: str
     state_dir: str
 
@@ -81,6 +82,13 @@ class VariantTable(_VariantRequired, TimeoutsTable, total=False):
     needs: dict[str, int]
 
 
+class AliasTable(TypedDict):
+    """An alias with parameters of its own."""
+
+    name: str
+    params: dict[str, Any]
+
+
 class _ModelRequired(TypedDict):
     name: str
     variants: list[VariantTable]
@@ -89,12 +97,16 @@ class _ModelRequired(TypedDict):
 class ModelTable(_ModelRequired, TimeoutsTable, total=False):
     """One element of ``models``."""
 
-    aliases: list[str]
+    aliases: list[str | AliasTable]
     engine: str
     connect: str
     group: str
     pinned: bool
     tokenization: TokenizationTable
+    capabilities: list[str]
+    set_params: dict[str, Any]
+    strip_params: list[str]
+    upstream_model: str
 
 
 class GroupSettingsTable(TypedDict, total=False):

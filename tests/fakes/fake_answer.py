@@ -19,6 +19,9 @@ from fake_text import (
 class Answer:
     """A request, read; after `plan` also what will be answered."""
 
+    # What ends a stream, after its last event.
+    done = "data: [DONE]\n\n"
+
     def __init__(self, body: dict[str, object], model: str, *, chat: bool) -> None:
         prompt = render(body) if chat else completion_prompt(body)
         options = body.get("stream_options")
@@ -47,9 +50,17 @@ class Answer:
         detail |= {"type": "exceed_context_size_error", "n_prompt_tokens": self.prompt_tokens}
         return {"error": detail | {"n_ctx": n_ctx}}
 
+    def token(self, index: int) -> str:
+        """Planned → one token of the answer."""
+        return answer_token(self._echo, index)
+
+    def text(self) -> str:
+        """Planned → the whole answer."""
+        return "".join(map(self.token, range(self.tokens)))
+
     def whole(self) -> dict[str, object]:
         """Planned → the body of an answer that is not streamed."""
-        text = "".join(answer_token(self._echo, i) for i in range(self.tokens))
+        text = self.text()
         choice: dict[str, object]
         if self._chat:
             message = {"role": "assistant", "content": text}
@@ -69,7 +80,7 @@ class Answer:
 
     def event(self, index: int) -> str:
         """Planned → what the stream carries for one token; the first also names the role."""
-        token = answer_token(self._echo, index)
+        token = self.token(index)
         if not self._chat:
             return self._data([self._text_choice(token, None)])
         opening = self._delta({"role": "assistant", "content": None}, None) if index == 0 else ""

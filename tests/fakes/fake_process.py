@@ -37,6 +37,8 @@ class Flags:
         values |= {"port": "8080", "alias": ""}
         for name in values:
             values[name] = os.environ.get(f"LLAMA_ARG_{name.upper()}", values[name])
+        self.embeddings = bool({"--embedding", "--embeddings"} & set(argv))
+        self.reranking = bool({"--rerank", "--reranking"} & set(argv))
         words = iter(argv)
         for word in words:
             if word in FLAG_NAMES:

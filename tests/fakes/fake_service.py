@@ -8,6 +8,15 @@ from contextlib import contextmanager, suppress
 
 from fake_answer import Answer
 from fake_http import ClientGoneError, Connection, Request
+from fake_shapes import (
+    MessagesAnswer,
+    ResponsesAnswer,
+    chat_of_messages,
+    chat_of_responses,
+    embeddings,
+    infill_text,
+    rerank,
+)
 from fake_text import BadBodyError, render, token_ids
 from fake_views import model_list, props, slot_list
 
@@ -19,16 +28,29 @@ if TYPE_CHECKING:  # without the cost of importing typing
     from fake_process import FakeProcess
 
 FOREVER = 86400.0
-COUNTING = ("/v1/chat/completions/input_tokens", "/v1/messages/count_tokens")
+COUNTING = (
+    "/v1/chat/completions/input_tokens",
+    "/v1/messages/count_tokens",
+    "/v1/responses/input_tokens",
+)
+RERANK = ("/v1/rerank", "/rerank", "/v1/reranking", "/reranking")
+INFERENCE = ("/completions", "/completion", "/infill", "/v1/messages", "/v1/responses")
+EMBEDDINGS = ("/v1/embeddings", "/embeddings", "/embedding")
 POST_PATHS = {
     *COUNTING,
     "/v1/chat/completions",
     "/chat/completions",
     "/v1/completions",
-    "/v1/embeddings",
-    "/embeddings",
+    "/completions",
+    "/completion",
+    "/infill",
+    "/v1/messages",
+    "/v1/responses",
+    *EMBEDDINGS,
+    *RERANK,
     "/apply-template",
     "/tokenize",
+    "/detokenize",
 }
 
 
@@ -123,13 +145,18 @@ class FakeService:
             return
         try:
             body = self._object(request.body)
-            if path.endswith("/completions"):
-                answer = Answer(body, self._flags.alias, chat="/chat/" in path)
-                self._infer(connection, answer, number)
-            elif path.endswith("/embeddings"):
+            if path.endswith(INFERENCE):
+                self._infer(connection, self._answer_to(path, body), number)
+            elif path in EMBEDDINGS and self._flags.embeddings:
+                connection.respond_json(*embeddings(body, self.n_ctx))
+            elif path in RERANK and self._flags.reranking:
+                connection.respond_json(*rerank(body, self.n_ctx))
+            elif path in EMBEDDINGS or path in RERANK:
                 message = "This server does not support embeddings. Start it with `--embeddings`"
                 detail = {"code": 501, "message": message, "type": "not_supported_error"}
                 connection.respond_json(501, {"error": detail})
+            elif path == "/detokenize":
+                connection.respond_json(200, {"content": str(body.get("tokens"))})
             elif path == "/apply-template":
                 connection.respond_json(200, {"prompt": render(body)})
             else:
@@ -137,6 +164,15 @@ class FakeService:
         except (BadBodyError, ValueError, RecursionError) as error:
             detail = {"code": 400, "message": str(error), "type": "invalid_request_error"}
             connection.respond_json(400, {"error": detail})
+
+    def _answer_to(self, path: str, body: dict[str, object]) -> Answer:
+        alias = self._flags.alias
+        if path == "/v1/messages":
+            return MessagesAnswer(chat_of_messages(body), alias, chat=True)
+        if path == "/v1/responses":
+            return ResponsesAnswer(chat_of_responses(body), alias, chat=True)
+        body = infill_text(body) if path == "/infill" else body
+        return Answer(body, alias, chat="/chat/" in path)
 
     @staticmethod
     def _object(data: bytes) -> dict[str, object]:
@@ -153,6 +189,10 @@ class FakeService:
             ids = token_ids(str(body.get("content", "")))
             counted = {"tokens": (ids + [0] * offset)[: max(len(ids) + offset, 0)]}
         else:
+            if path == COUNTING[1]:
+                body = chat_of_messages(body)
+            elif path == COUNTING[2]:
+                body = chat_of_responses(body)
             counted = {"input_tokens": len(token_ids(render(body))) + offset}
             if path == COUNTING[0]:
                 counted["object"] = "response.input_tokens"
@@ -217,7 +257,8 @@ class FakeService:
                 return
         if answer.stream:
             connection.chunk(answer.last_events())
-            connection.chunk("data: [DONE]\n\n")
+            if answer.done:
+                connection.chunk(answer.done)
             connection.end_stream()
         else:
             connection.respond_json(200, answer.whole())

@@ -6,11 +6,13 @@ return function(folder)
   local schema = dofile(folder .. "schema.lua")
   local text = dofile(folder .. "text.lua")
   local address = dofile(folder .. "address.lua")
+  local json = dofile(folder .. "json.lua")(text)
 
   -- faults: one line each. binaries: every executable named, with its place; whether it
   -- can be run is for Python to find out. model: the one being checked, for the reader.
   local checks = { faults = {}, binaries = {}, model = nil }
   local engines = { "llamacpp" }
+  local capabilities = { "text", "vision", "audio", "embeddings", "rerank", "tools" }
   local levels = { "debug", "info", "warning", "error" }
   local largest = 2 ^ 53 -- from here on a number need not be the one that was written
 
@@ -115,6 +117,8 @@ return function(folder)
   checks.engine = choice_check(engines, "presets.engines.llamacpp")
   checks.log_level = choice_check(levels, '"' .. table.concat(levels, '", "') .. '"')
 
+  local capability = choice_check(capabilities, '"' .. table.concat(capabilities, '", "') .. '"')
+
   local function listen_check(parse, example)
     return function(value, place)
       if value == "none" or type(value) == "string" and select(2, parse(value)) then
@@ -133,6 +137,13 @@ return function(folder)
       return "http://" .. rest
     end
     expected(place, 'a URL such as "http://127.0.0.1:8080"', value)
+  end
+
+  local function origin(value, place)
+    if value == "*" or type(value) == "string" and value:find("^%a[%w+.-]*://[^/%s%c]+$") then
+      return plain(value, place)
+    end
+    expected(place, 'an origin such as "https://chat.example.com", or "*"', value)
   end
 
   -- Tables ----------------------------------------------------------------------------
@@ -187,8 +198,67 @@ return function(folder)
     return some(clean)
   end
 
-  function checks.names(value, place)
-    return checks.list(value, place, "a list of names", checks.name)
+  function checks.origins(value, place)
+    return checks.list(value, place, "a list of origins", origin)
+  end
+
+  function checks.capabilities(value, place)
+    return checks.list(value, place, 'a list such as { "text", "tools" }', capability)
+  end
+
+  -- What decides where a request goes and how it is answered is no parameter.
+  local function reserved(name, place)
+    if name == "model" or name == "stream" then
+      checks.report(place, "the gateway itself needs this one as the client sent it")
+      return true
+    end
+  end
+
+  -- As JSON text: python-lua-helper keeps neither names with dots nor every type.
+  function checks.params(value, place)
+    if type(value) ~= "table" then
+      return expected(place, "a table such as { temperature = 0.7 }", value)
+    end
+    local encoded, where, reason = json(value, place)
+    if not encoded then
+      return checks.report(where, reason)
+    elseif encoded:sub(1, 1) ~= "{" then
+      return expected(place, "names, as in { temperature = 0.7 }", value)
+    end
+    for _, name in ipairs(sorted_keys(value)) do
+      if reserved(name, text.place(place, name)) then
+        return nil
+      end
+    end
+    return encoded
+  end
+
+  function checks.param_names(value, place)
+    return checks.list(value, place, "a list of names", function(name, where)
+      return not reserved(name, where) and checks.name(name, where) or nil
+    end)
+  end
+
+  -- { "a", ["b"] = { temperature = 0 } }: those with parameters come as records, and last.
+  function checks.aliases(value, place)
+    local plain_ones, clean = value, {}
+    if type(value) == "table" then
+      plain_ones = {}
+      for key, item in pairs(value) do
+        if type(key) ~= "string" or type(item) ~= "table" then
+          plain_ones[key] = item
+        end
+      end
+    end
+    clean = checks.list(plain_ones, place, "a list of names", checks.name) or {}
+    for _, key in ipairs(sorted_keys(type(value) == "table" and value or {})) do
+      if type(key) == "string" and type(value[key]) == "table" then
+        local where = text.place(place, key)
+        local name, params = checks.name(key, where), checks.params(value[key], where)
+        clean[#clean + 1] = name and params and { name = name, params = params }
+      end
+    end
+    return some(clean)
   end
 
   -- { "-c", 4096 } is what people write.

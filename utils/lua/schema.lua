@@ -23,6 +23,7 @@ schema.server = {
   { "shrink_after", "delay" },
   { "shrink_requests", "positive" },
   { "default_model", "name" },
+  { "cors_origins", "origins" },
   { "log_level", "log_level" },
   { "state_dir", "text" },
 }
@@ -34,12 +35,16 @@ schema.port_range = {
 
 schema.model = {
   { "name", "name", required = true },
-  { "aliases", "names" },
+  { "aliases", "aliases" },
   { "engine", "engine" },
   { "connect", "connect" },
   { "group", "name" },
   { "pinned", "flag" },
   { "tokenization", "tokenization" },
+  { "capabilities", "capabilities" },
+  { "set_params", "params" },
+  { "strip_params", "param_names" },
+  { "upstream_model", "name" },
   { "variants", "variants", required = true },
   { "health_check_timeout", "seconds" },
   { "engine_startup_timeout", "seconds" },

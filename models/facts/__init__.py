@@ -1,0 +1,1 @@
+"""One reader for each way in which a request writes its prompt. Pure."""

@@ -1,0 +1,34 @@
+"""``/v1/chat/completions``: messages, tools, and whatever else templates print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from models.facts.fields import Json, objects, role_of, tools_of
+from models.facts.parts import Content, Conversation, content_of, extras_of, printed
+
+if TYPE_CHECKING:
+    from models.facts.values import Prompt
+
+# Fields beside the messages that chat templates print into the prompt.
+_PREAMBLE = ("tools", "functions", "response_format", "chat_template_kwargs", "json_schema")
+
+
+def chat(request: Json) -> Prompt:
+    """The prompt of a chat."""
+    messages = objects(request, "messages")
+    tools_of(request)
+    talk = Conversation("", {name: request[name] for name in _PREAMBLE if request.get(name)})
+    for index, message in enumerate(messages):
+        role = role_of(message, f"messages[{index}]")
+        said = content_of(message.get("content"), f"messages[{index}].content")
+        extras = extras_of(message, "content")
+        text = said.text + (printed(extras) if extras else "")
+        talk.say(
+            orjson.dumps(message),
+            Content(text, said.media),
+            verbatim=not extras and role != "assistant",
+        )
+    return talk.prompt(prefilled=messages[-1].get("role") == "assistant")

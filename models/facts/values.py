@@ -1,0 +1,96 @@
+"""What the gateway knows of a request: frozen values, and nothing that makes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Kind(Enum):
+    """How a request's prompt is written."""
+
+    CHAT = "chat"
+    COMPLETION = "completion"
+    INFILL = "infill"
+    RESPONSES = "responses"
+    MESSAGES = "messages"
+    EMBEDDINGS = "embeddings"
+    RERANK = "rerank"
+    # Asks the model's engine something that takes no room in its context.
+    ASIDE = "aside"
+
+    @property
+    def generates(self) -> bool:
+        """Whether the answer is written token by token, and so needs room beside the prompt."""
+        return self not in _NOT_WRITTEN
+
+    @property
+    def sized(self) -> bool:
+        """Whether the request takes room in the context at all."""
+        return self is not Kind.ASIDE
+
+    @property
+    def cut_to_fit(self) -> bool:
+        """Whether the engine shortens a prompt that is too long instead of refusing it."""
+        return self is Kind.INFILL
+
+
+_NOT_WRITTEN = frozenset({Kind.EMBEDDINGS, Kind.RERANK, Kind.ASIDE})
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of the prompt.
+
+    ``size`` is the text's length in UTF-8 bytes, ``media`` the number of images and the like,
+    ``digest`` covers the prompt up to this segment's end, and ``verbatim`` says that any
+    template prints the whole text, as it does with what others said to the model; earlier
+    answers may lose their reasoning.
+    """
+
+    text: str
+    size: int
+    media: int
+    digest: bytes
+    verbatim: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a reader found in a request.
+
+    ``segments`` holds the preamble (tools and the like) and then each message; ``prompts``
+    and ``prompt_ids`` (the length of the longest prompt given as token ids) are those of
+    requests without messages. ``prefilled`` says that the last message is the assistant's,
+    which the engine continues instead of closing. ``needs`` names what else than text the
+    model must be capable of.
+    """
+
+    segments: tuple[Segment, ...] = ()
+    prompts: tuple[str, ...] = ()
+    prompt_ids: int = 0
+    prefilled: bool = False
+    needs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """A request as the gateway sees it; ``max_output`` is None where the client set no limit.
+
+    ``body`` is what the engine gets. ``keep_alive`` is how many seconds without a request the
+    model shall stay loaded after this one; infinity, or None where the client did not say.
+
+    The fields of ``Prompt`` stand here again, for whoever sizes.
+    """
+
+    kind: Kind
+    body: bytes
+    model: str | None
+    stream: bool
+    max_output: int | None
+    keep_alive: float | None = None
+    segments: tuple[Segment, ...] = ()
+    prompts: tuple[str, ...] = ()
+    prompt_ids: int = 0
+    prefilled: bool = False
+    needs: frozenset[str] = frozenset()

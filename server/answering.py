@@ -1,0 +1,83 @@
+"""The frame around every request that an engine may answer: errors told, one line logged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from server.access import AccessRecord
+from server.downstream import Downstream
+from utils.errors import BadRequest, GatewayError, RequestTooLarge
+from utils.logger import get_logger
+
+if TYPE_CHECKING:
+    from utils.clock import Clock
+
+_log = get_logger("handler")
+
+Serve = Callable[[Downstream, AccessRecord], Awaitable[None]]
+
+
+async def answered(
+    request: web.BaseRequest, clock: Clock, patience: float, serve: Serve
+) -> web.StreamResponse:
+    """The client has what ``serve`` wrote, or the error that it raised, and one line is logged."""
+    record = AccessRecord(request.method, request.path, clock.now())
+    down = Downstream(request, clock, patience)
+    try:
+        async with down:
+            await _told(down, record, serve)
+            await down.end()
+        record.status = down.response.status
+    except ConnectionError:
+        record.note = "client left"
+    finally:
+        record.write(clock.now())
+    return down.response
+
+
+async def _told(down: Downstream, record: AccessRecord, serve: Serve) -> None:
+    try:
+        await serve(down, record)
+    except GatewayError as error:
+        record.note = type(error).__name__
+        await down.fail(error)
+    except ConnectionError:
+        raise
+    except Exception:  # noqa: BLE001 - the outermost boundary: a fault of ours, told as one
+        _log.exception("a request failed in the gateway itself")
+        record.note = "internal error"
+        await down.fail(GatewayError("The gateway failed; its log says why."))
+
+
+async def read_body(request: web.BaseRequest, limit: int, patience: float) -> bytes:
+    """The request's body; RequestTooLarge before more than ``limit`` bytes are in memory.
+
+    BadRequest when nothing of it came for ``patience`` seconds.
+    """
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        # curl holds a larger body back until it is asked for.
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        while not request.content.at_eof():
+            async with asyncio.timeout(patience):
+                pieces.append(await request.content.readany())
+            size += len(pieces[-1])
+            if size > limit:
+                raise _too_large(limit)
+    except TimeoutError:
+        raise BadRequest("The request body stopped coming before its end.") from None
+    except web.RequestPayloadError:
+        raise BadRequest("The request body ended early or is badly encoded.") from None
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _too_large(limit: int) -> RequestTooLarge:
+    return RequestTooLarge(f"The request body exceeds {limit} bytes (server.max_request_bytes).")

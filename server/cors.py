@@ -1,0 +1,88 @@
+"""Which pages in browsers may read the gateway's answers. Pure.
+
+Pages that this very machine serves may; others are named in ``server.cors_origins``. No
+credentials are allowed: an API key travels in a header that the page sets itself.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from utils.errors import OriginRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from multidict import CIMultiDict
+
+_LOOPBACK = re.compile(
+    r"https?://(?:localhost|[a-z0-9.-]+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?"
+)
+_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+_EXPOSED = "X-Gateway-Variant, X-Gateway-Prompt-Tokens, Retry-After"
+# How long, in seconds, a browser need not ask again.
+_MAX_AGE = "600"
+
+
+class Cors:
+    """The rule for one gateway: loopback, and ``origins``; ``*`` among them is everybody."""
+
+    def __init__(self, origins: Iterable[str]) -> None:
+        self._origins = frozenset(origin.lower() for origin in origins)
+
+    def allows(self, origin: str) -> bool:
+        """Whether a page of this origin may read answers."""
+        origin = origin.lower()
+        return (
+            "*" in self._origins
+            or origin in self._origins
+            or _LOOPBACK.fullmatch(origin) is not None
+        )
+
+    def headers(self, request: Mapping[str, str]) -> dict[str, str]:
+        """What every answer to a request with these headers carries for its browser."""
+        origin = request.get("Origin")
+        if origin is None:
+            return {}
+        if not self.allows(origin):
+            return {"Vary": "Origin"}
+        return {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": _EXPOSED,
+            "Vary": "Origin",
+        }
+
+    def preflight(self, request: Mapping[str, str]) -> dict[str, str]:
+        """The answer to a browser that asks before it sends; OriginRefused when it may not."""
+        origin = request["Origin"]
+        if not self.allows(origin):
+            raise OriginRefused(
+                f"Pages of {origin} may not use this gateway (server.cors_origins)."
+            )
+        answer = {
+            "Access-Control-Allow-Methods": _METHODS,
+            "Access-Control-Max-Age": _MAX_AGE,
+        }
+        if (wanted := request.get("Access-Control-Request-Headers")) is not None:
+            answer["Access-Control-Allow-Headers"] = wanted
+        if request.get("Access-Control-Request-Private-Network") == "true":
+            # Asked when a page from outside turns to an address inside.
+            answer["Access-Control-Allow-Private-Network"] = "true"
+        return answer
+
+
+def is_preflight(method: str, request: Mapping[str, str]) -> bool:
+    """Whether a browser asks for permission, and not a client for what a path takes."""
+    return (
+        method == "OPTIONS" and "Origin" in request and "Access-Control-Request-Method" in request
+    )
+
+
+def add(headers: CIMultiDict[str], cors: Mapping[str, str]) -> None:
+    """``cors`` is among a response's headers; ``Vary`` beside what it says already."""
+    for name, value in cors.items():
+        if name == "Vary":
+            headers.add(name, value)
+        else:
+            headers[name] = value

@@ -1,0 +1,122 @@
+"""The way to an engine's own pages, for all that the gateway does not answer itself.
+
+Looking (GET and HEAD) never starts an engine and holds none: it sees what runs. Everything
+else is work, waits in the queue like any request, and may start the model's engine.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from models.request import Kind, RequestFacts
+from models.selector import Selection
+from models.sizing import PromptSize, Source
+from server.answering import answered, read_body
+from server.exchange import Exchange
+from server.forward import relay
+from server.headers import to_engine_unread
+from server.routes import INFERENCE
+from utils.errors import EngineBroke, ModelNotLoaded
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from engine.client import EngineClient
+    from engine.manager import EngineManager
+    from models.catalog import Catalog
+    from models.spec import VariantSpec
+    from server.access import AccessRecord
+    from server.downstream import Downstream
+    from server.handler import RequestHandler
+    from utils.clock import Clock
+    from utils.settings import ServerSettings
+
+_UNSIZED = PromptSize(1, 1, Source.BOUND)
+
+
+class EngineDoor:
+    """Answers requests that are addressed to an engine."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        handler: RequestHandler,
+        manager: EngineManager,
+        clock: Clock,
+        settings: ServerSettings,
+    ) -> None:
+        self._catalog = catalog
+        self._handler = handler
+        self._manager = manager
+        self._clock = clock
+        self._settings = settings
+
+    async def look(
+        self, request: web.BaseRequest, name: str | None, path: str
+    ) -> web.StreamResponse:
+        """What the model's running engine shows at ``path``; without a name, the latest engine's.
+
+        ModelNotLoaded is told when there is none.
+        """
+
+        async def serve(down: Downstream, record: AccessRecord) -> None:
+            variant, client = self._running(name)
+            record.model, record.variant = variant.model, variant.label
+            headers = to_engine_unread(request.headers)
+            headers["Connection"] = "close"
+            async with await client.forward(path, headers, b"", request.method) as upstream:
+                down.decided = {"X-Gateway-Variant": variant.label}
+                await relay(upstream, down)
+
+        return await answered(request, self._clock, self._settings.client_timeout, serve)
+
+    async def through(self, request: web.BaseRequest, name: str, path: str) -> web.StreamResponse:
+        """The engine's answer to work at ``path``; inference is sized as it is anywhere."""
+        kind = INFERENCE.get(path.partition("?")[0])
+        if kind is not None and request.method == "POST":
+            return await self._handler.handle(request, kind, model=name, path=path)
+
+        async def serve(down: Downstream, record: AccessRecord) -> None:
+            await self._work(request, name, path, down, record)
+
+        return await answered(request, self._clock, self._settings.client_timeout, serve)
+
+    def _running(self, name: str | None) -> tuple[VariantSpec, EngineClient]:
+        model = None if name is None else self._catalog.find(name).name
+        for variant, client in reversed(self._manager.ready()):
+            if model in (None, variant.model):
+                return variant, client
+        what = "No model" if model is None else f"The model '{model}'"
+        raise ModelNotLoaded(f"{what} is loaded, and looking at it does not load it.")
+
+    async def _work(
+        self,
+        request: web.BaseRequest,
+        name: str,
+        path: str,
+        down: Downstream,
+        record: AccessRecord,
+    ) -> None:
+        model = self._catalog.find(name)
+        record.model = model.name
+        body = await read_body(
+            request, self._settings.max_request_bytes, self._settings.client_timeout
+        )
+        # Whatever it is: the engine may answer with a stream, after which it hangs up.
+        facts = RequestFacts(Kind.ASIDE, body, model.name, stream=True, max_output=0)
+        selection = Selection(model, model.variants[0], _UNSIZED, 0)
+        async with self._manager.lease(selection.minimum) as lease:
+            exchange = Exchange(self._manager, lease, selection, facts)
+            try:
+                async with await exchange.open_unread(
+                    path, request.headers, request.method
+                ) as upstream:
+                    record.variant = lease.variant.label
+                    record.first = self._clock.now() - record.started
+                    down.decided = {"X-Gateway-Variant": lease.variant.label}
+                    try:
+                        await relay(upstream, down)
+                    except EngineBroke as error:
+                        raise await exchange.broken(error) from error
+            finally:
+                record.queued, record.loading = lease.queued, lease.loading

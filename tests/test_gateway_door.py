@@ -1,0 +1,125 @@
+"""The pages of engines through the gateway: looking starts nothing, work may."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from gateway import fake_model, fake_variant, running_gateway
+from gateway_client import CHAT, chat_body
+
+if TYPE_CHECKING:
+    from fake_engine import Journal
+
+PAGES = ("/m/health", "/m/props", "/m/slots", "/org/b/props", "/props", "/slots")
+BEYOND = ("/upstream/m/props", "/upstream/org/b/slots?x=1", "/upstream/m/v1/models", "/upstream/m")
+
+
+def two(journal: Journal) -> list[Any]:
+    return [
+        fake_model(fake_variant(journal, 256), fake_variant(journal, 512), aliases=("alias",)),
+        fake_model(fake_variant(journal, model="org/b")),
+    ]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", [*PAGES, *BEYOND])
+async def test_looking_starts_no_engine(journal: Journal, path: str, method: str) -> None:
+    async with running_gateway(journal, *two(journal)) as gateway:
+        answer = await gateway.request(method, path)
+        if method == "GET":
+            answer.error(503, "model_not_loaded")
+        assert answer.status == 503
+        assert gateway.starts() == []
+
+
+async def test_looking_at_another_model_leaves_the_running_one_alone(journal: Journal) -> None:
+    async with running_gateway(journal, *two(journal)) as gateway:
+        await gateway.chat(model="m")
+        for path in ("/org/b/props", "/slots?model=org/b", "/upstream/org/b/props"):
+            told = (await gateway.request("GET", path)).error(503, "model_not_loaded")
+            assert "'org/b'" in told["message"]
+        assert gateway.starts() == [256]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("path", "upstream"),
+    [
+        ("/m/health", "/health"),
+        ("/alias/props", "/props"),
+        ("/m/slots", "/slots"),
+        ("/props", "/props"),
+        ("/slots", "/slots"),
+        ("/props?model=alias", "/props"),
+        ("/upstream/m/props?a=b", "/props"),
+        ("/upstream/alias/v1/models", "/v1/models"),
+    ],
+)
+async def test_a_running_engine_is_seen(
+    journal: Journal, path: str, upstream: str, method: str
+) -> None:
+    async with running_gateway(journal, *two(journal)) as gateway:
+        await gateway.chat(model="m")
+        answer = await gateway.request(method, path)
+        assert answer.status == 200
+        assert answer.headers["X-Gateway-Variant"] == "m@256"
+        assert bool(answer.body) is (method == "GET")
+        assert gateway.engine_requests(upstream)[-1]["method"] == method
+
+
+async def test_an_engine_s_own_error_page(journal: Journal) -> None:
+    async with running_gateway(journal, *two(journal)) as gateway:
+        await gateway.chat(model="m")
+        answer = await gateway.request("GET", "/upstream/m/nowhere")
+        assert (answer.status, answer.json["error"]["type"]) == (404, "not_found_error")
+
+
+@pytest.mark.parametrize("path", ["/props?model=x", "/upstream/x/props", "/upstream/x/y/z"])
+async def test_an_unknown_model(journal: Journal, path: str) -> None:
+    async with running_gateway(journal, *two(journal)) as gateway:
+        (await gateway.request("GET", path)).error(404, "model_not_found")
+        if path.startswith("/upstream"):
+            (await gateway.request("POST", path)).error(404, "model_not_found")
+
+
+@pytest.mark.parametrize("path", ["/m/props", "/props"])
+async def test_pages_are_for_looking(journal: Journal, path: str) -> None:
+    async with running_gateway(journal, *two(journal)) as gateway:
+        (await gateway.request("POST", path)).error(405, "method_not_allowed")
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "PUT", "PATCH"])
+async def test_work_may_start_an_engine(journal: Journal, method: str) -> None:
+    async with running_gateway(journal, *two(journal)) as gateway:
+        answer = await gateway.request(
+            method, "/upstream/org/b/tokenize?x=1", data=b'{"content":"a"}'
+        )
+        assert answer.headers["X-Gateway-Variant"] == "org/b@256"
+        (asked,) = gateway.engine_requests("/tokenize")
+        assert (asked["method"], asked["bytes"]) == (method, 15)
+
+
+async def test_a_body_that_is_no_json_goes_through(journal: Journal) -> None:
+    async with running_gateway(journal, *two(journal)) as gateway:
+        answer = await gateway.request("POST", "/upstream/m/lora-adapters", data=b"\x00\xff")
+        assert answer.status == 404
+        assert gateway.engine_requests("/lora-adapters")[0]["bytes"] == 2
+
+
+async def test_inference_beyond_the_door_is_sized_and_its_path_names_the_model(
+    journal: Journal,
+) -> None:
+    async with running_gateway(journal, *two(journal)) as gateway:
+        body = chat_body("w " * 300, model="org/b")
+        answer = await gateway.post(body, f"/upstream/m{CHAT}")
+        assert answer.status == 200
+        assert answer.headers["X-Gateway-Variant"] == "m@512"
+        assert gateway.starts() == [512]
+
+
+async def test_too_much_work(journal: Journal) -> None:
+    async with running_gateway(journal, *two(journal), max_request_bytes=100) as gateway:
+        answer = await gateway.request("POST", "/upstream/m/x", data=b"x" * 101)
+        answer.error(413, "request_too_large")
+        assert gateway.starts() == []

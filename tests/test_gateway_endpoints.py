@@ -1,0 +1,241 @@
+"""Every endpoint of llama-server through the gateway, on fake engines."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from gateway import Gateway, fake_model, fake_variant, running_gateway
+from raw_client import post
+
+from server.routes import INFERENCE
+
+if TYPE_CHECKING:
+    from fake_engine import Journal
+
+EMBED = ("--embeddings",)
+RERANK = ("--reranking",)
+LONG = "w " * 300
+BODIES: dict[str, dict[str, Any]] = {
+    "messages": {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2},
+    "chat": {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2},
+    "completion": {"prompt": "hi", "max_tokens": 2},
+    "infill": {"input_prefix": "a", "input_suffix": "b", "n_predict": 2},
+    "responses": {"input": "hi", "max_output_tokens": 2},
+    "embeddings": {"input": ["hi", "ho"]},
+    "rerank": {"query": "q", "documents": ["a", "b"]},
+}
+ASIDES: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions/input_tokens": BODIES["chat"],
+    "/v1/responses/input_tokens": BODIES["responses"],
+    "/v1/messages/count_tokens": BODIES["messages"],
+    "/tokenize": {"content": "a b c"},
+    "/detokenize": {"tokens": [1, 2]},
+    "/apply-template": BODIES["chat"],
+}
+# The fake has no short names for these.
+LATER = ("/responses", "/responses/input_tokens", "/chat/completions/input_tokens")
+
+
+def body_for(path: str) -> dict[str, Any]:
+    return ASIDES[path] if path in ASIDES else BODIES[INFERENCE[path].value]
+
+
+@pytest.mark.parametrize("path", [path for path in INFERENCE if path not in LATER])
+async def test_each_path_reaches_the_engine_as_it_was_sent(journal: Journal, path: str) -> None:
+    args = {"embeddings": EMBED, "rerank": RERANK}.get(INFERENCE[path].value, ())
+    async with running_gateway(journal, fake_model(fake_variant(journal, args=args))) as gateway:
+        answer = await gateway.post(body_for(path), path)
+        assert answer.status == 200, answer.body
+        assert answer.headers["X-Gateway-Variant"] == "m@256"
+        assert len(gateway.engine_requests(path)) == 1
+
+
+def two(journal: Journal, *args: str, **knobs: Any) -> Any:
+    return fake_model(
+        fake_variant(journal, 256, args=args, **knobs),
+        fake_variant(journal, 1024, args=args, **knobs),
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "args", "body"),
+    [
+        ("/v1/embeddings", EMBED, {"input": ["a", LONG]}),
+        ("/embedding", EMBED, {"content": LONG}),
+        ("/rerank", RERANK, {"query": "q", "documents": ["a", LONG]}),
+        ("/completion", (), {"prompt": LONG, "n_predict": 2}),
+        ("/infill", (), {"input_prefix": LONG, "n_predict": 2}),
+        ("/v1/responses", (), {"input": LONG, "max_output_tokens": 2}),
+        ("/v1/responses", (), {"input": "a", "max_output_tokens": 500}),
+        ("/v1/messages", (), {"messages": [{"role": "user", "content": LONG}], "max_tokens": 2}),
+        ("/v1/messages", (), BODIES["messages"] | {"system": LONG}),
+        ("/v1/messages", (), BODIES["messages"] | {"max_tokens": 500}),
+    ],
+)
+async def test_what_is_sent_decides_the_variant(
+    journal: Journal, path: str, args: tuple[str, ...], body: dict[str, Any]
+) -> None:
+    async with running_gateway(journal, two(journal, *args)) as gateway:
+        answer = await gateway.post(body, path)
+        assert answer.status == 200, answer.body
+        assert gateway.starts() == [1024]
+
+
+async def test_many_short_inputs_need_no_large_context(journal: Journal) -> None:
+    async with running_gateway(journal, two(journal, *EMBED)) as gateway:
+        answer = await gateway.post({"input": ["a b c"] * 500}, "/v1/embeddings")
+        assert len(answer.json["data"]) == 500
+        assert gateway.starts() == [256]
+
+
+async def test_an_embedding_may_fill_the_whole_context(journal: Journal) -> None:
+    variant = fake_variant(journal, 256, args=EMBED)
+    async with running_gateway(journal, fake_model(variant)) as gateway:
+        assert (await gateway.post({"input": "w " * 256}, "/v1/embeddings")).status == 200
+        refused = await gateway.post({"input": "w " * 257}, "/v1/embeddings")
+        assert refused.error(400, "context_length_exceeded")["n_prompt_tokens"] == 257
+
+
+@pytest.mark.parametrize("path", ASIDES)
+async def test_asides_need_no_room(journal: Journal, path: str) -> None:
+    body = dict(ASIDES[path])
+    for name in {"messages", "input", "content"} & body.keys():
+        body[name] = [{"role": "user", "content": LONG}] if name == "messages" else LONG
+    async with running_gateway(journal, two(journal)) as gateway:
+        assert (await gateway.post(body, path)).status == 200
+        assert gateway.starts() == [256]
+
+
+async def test_asides_are_answered_by_the_variant_that_runs(journal: Journal) -> None:
+    async with running_gateway(journal, two(journal)) as gateway:
+        await gateway.chat("hi", max_tokens=500)
+        answer = await gateway.post({"content": "a"}, "/tokenize")
+        assert answer.headers["X-Gateway-Variant"] == "m@1024"
+        assert gateway.starts() == [1024]
+
+
+@pytest.mark.parametrize(
+    ("path", "counting", "body"),
+    [
+        ("/v1/responses", "/v1/responses/input_tokens", {"input": LONG, "max_output_tokens": 2}),
+        (
+            "/v1/messages",
+            "/v1/messages/count_tokens",
+            {"messages": [{"role": "user", "content": LONG}], "max_tokens": 2},
+        ),
+    ],
+)
+async def test_a_running_engine_counts_exactly(
+    journal: Journal, path: str, counting: str, body: dict[str, Any]
+) -> None:
+    async with running_gateway(journal, two(journal)) as gateway:
+        await gateway.chat("hi")
+        answer = await gateway.post(body, path)
+        assert answer.headers["X-Gateway-Prompt-Tokens"] == "304; source=engine"
+        assert len(gateway.engine_requests(counting)) == 1
+        assert gateway.starts() == [256, 1024]
+        # What the engine has counted is remembered.
+        again = await gateway.post(body, path)
+        assert again.headers["X-Gateway-Prompt-Tokens"] == "304; source=cache"
+
+
+async def test_an_older_engine_that_cannot_count_messages(journal: Journal) -> None:
+    async with running_gateway(journal, two(journal, old=1)) as gateway:
+        await gateway.chat("hi")
+        body = {"messages": [{"role": "user", "content": LONG}], "max_tokens": 2}
+        answer = await gateway.post(body, "/v1/messages")
+        assert answer.headers["X-Gateway-Prompt-Tokens"].endswith("source=bound")
+
+
+@pytest.mark.parametrize(
+    ("path", "end"),
+    [("/v1/messages", "message_stop"), ("/v1/responses", "response.completed")],
+)
+async def test_streams_pass_unchanged(journal: Journal, path: str, end: str) -> None:
+    body = body_for(path) | {"stream": True}
+    async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
+        answer = await gateway.post(body, path)
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        assert f"event: {end}\n".encode() in answer.body
+        assert answer.body.count(b"hi.") >= 2
+
+
+# -- Errors of /v1/messages
+
+
+def anthropic(body: bytes) -> dict[str, str]:
+    told = json.loads(body)
+    assert told.keys() == {"type", "error"}
+    assert told["type"] == "error"
+    error: dict[str, str] = told["error"]
+    assert error.keys() == {"type", "message"}
+    return error
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [
+        (b"{", 400, "invalid_request_error"),
+        ({"messages": []}, 400, "invalid_request_error"),
+        (BODIES["messages"] | {"model": "x"}, 404, "not_found_error"),
+        (BODIES["messages"] | {"system": "w " * 1100}, 400, "invalid_request_error"),
+    ],
+)
+async def test_refusals_in_anthropic_s_shape(
+    journal: Journal, body: Any, status: int, kind: str
+) -> None:
+    async with running_gateway(journal, two(journal)) as gateway:
+        answer = await gateway.post(body, "/v1/messages")
+        assert (answer.status, anthropic(answer.body)["type"]) == (status, kind)
+
+
+async def test_methods_and_unknown_paths_in_anthropic_s_shape(journal: Journal) -> None:
+    async with running_gateway(journal, two(journal)) as gateway:
+        wrong = await gateway.request("GET", "/v1/messages")
+        assert (wrong.status, wrong.headers["Allow"]) == (405, "POST")
+        anthropic(wrong.body)
+        unknown = await gateway.request("POST", "/v1/messages/batches")
+        assert (unknown.status, anthropic(unknown.body)["type"]) == (404, "not_found_error")
+
+
+async def test_an_engine_s_error_in_anthropic_s_shape(journal: Journal) -> None:
+    model = fake_model(fake_variant(journal, error_at=1))
+    async with running_gateway(journal, model) as gateway:
+        answer = await gateway.post(BODIES["messages"], "/v1/messages")
+        assert answer.status == 500
+        assert anthropic(answer.body) == {"type": "api_error", "message": "fake failure"}
+
+
+async def test_a_stream_that_breaks_ends_with_an_error_event(journal: Journal) -> None:
+    model = fake_model(fake_variant(journal, die_at=2, times=1))
+    async with running_gateway(journal, model) as gateway:
+        body = BODIES["messages"] | {"max_tokens": 9, "stream": True}
+        client = await gateway.connect()
+        await client.send(post("/v1/messages", json.dumps(body).encode()))
+        await client.head()
+        last = ""
+        while (event := await client.event()) is not None:
+            last = event
+            if "event: error" in last:
+                break
+        name, _, data = last.strip().partition("\n")
+        assert name == "event: error"
+        assert anthropic(data.removeprefix("data: ").encode())["type"] == "api_error"
+        assert await client.closed()
+
+
+async def test_the_log_has_the_counts_of_messages(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "gateway.access")
+    async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
+        await ask(gateway, "/v1/messages")
+        await ask(gateway, "/v1/responses")
+    lines = [record.getMessage() for record in caplog.records if "status" not in record.message]
+    assert all("prompt=5 completion=2" in line for line in lines if "POST" in line)
+
+
+async def ask(gateway: Gateway, path: str) -> None:
+    assert (await gateway.post(body_for(path), path)).status == 200
