@@ -196,6 +196,11 @@ local function check_all()
   local clean_models = check_models()
   local clean_groups = check_groups(clean_models)
   check_needs(clean_models, clean_server.resources)
+  local ports, engines = clean_server.port_range, clean_server.max_loaded_models or 1
+  if ports and ports.first and ports.last and ports.first <= ports.last
+    and ports.last - ports.first + 1 < engines then
+    report("server.port_range", ("holds fewer ports than max_loaded_models (%d)"):format(engines))
+  end
   check_kept(clean_models, clean_groups, clean_server.max_loaded_models or 1)
   local owner, all = collect_names(clean_models)
   local default = clean_server.default_model

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from models.spec import VariantSpec
 
 # Up to so many engines every set of them is looked at.
-_FEW = 10
+_FEW = 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ LONGEST_LINE = 4096
 
 _TROUBLE = re.compile(
     r"error|fail|unable|cannot|can't|could not|couldn't|invalid|out of memory|abort|terminate"
-    r"|exception|not found|no such|unknown|denied|refused|unsupported|in use|segmentation",
+    r"|exception|not found|no such|unknown (?:argument|option|model|type|arch)|denied|refused"
+    r"|unsupported|in use|segmentation",
     re.IGNORECASE,
 )
 # These say that it ended, which is known already, and follow the line that says why.

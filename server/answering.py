@@ -25,7 +25,7 @@ async def answered(
     request: web.BaseRequest, clock: Clock, patience: float, serve: Serve
 ) -> web.StreamResponse:
     """The client has what ``serve`` wrote, or the error that it raised, and one line is logged."""
-    record = AccessRecord(request.method, request.path, clock.now())
+    record = AccessRecord(request.method, request.rel_url.raw_path, clock.now())
     down = Downstream(request, clock, patience)
     try:
         async with down:

@@ -20,6 +20,7 @@ _LOOPBACK = re.compile(
     r"https?://(?:localhost|[a-z0-9.-]+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?"
 )
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+_READING = ("GET", "HEAD", "OPTIONS")
 _EXPOSED = "X-Gateway-Variant, X-Gateway-Prompt-Tokens, Retry-After"
 # How long, in seconds, a browser need not ask again.
 _MAX_AGE = "600"
@@ -52,6 +53,20 @@ class Cors:
             "Access-Control-Expose-Headers": _EXPOSED,
             "Vary": "Origin",
         }
+
+    def refuse_work(self, method: str, request: Mapping[str, str]) -> None:
+        """OriginRefused when a page of a stranger would make the gateway work.
+
+        Browsers send simple requests without asking; that the page cannot read the answer
+        does not undo them. A page that was fetched from this very address may do it.
+        """
+        origin = request.get("Origin")
+        if origin is None or method in _READING or self.allows(origin):
+            return
+        if origin.partition("://")[2] != request.get("Host"):
+            raise OriginRefused(
+                f"Pages of {origin} may not use this gateway (server.cors_origins)."
+            )
 
     def preflight(self, request: Mapping[str, str]) -> dict[str, str]:
         """The answer to a browser that asks before it sends; OriginRefused when it may not."""

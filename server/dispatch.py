@@ -55,6 +55,7 @@ class Dispatcher:
                     status=204, headers=self._cors.preflight(request.headers)
                 )
             else:
+                self._cors.refuse_work(request.method, request.headers)
                 response = await self._dispatch(request)
         except GatewayError as error:
             return await _refuse(request, error)
@@ -121,7 +122,10 @@ def _wrong_method(request: web.BaseRequest, allowed: tuple[str, ...]) -> WrongMe
 
 async def _refuse(request: web.BaseRequest, error: GatewayError) -> web.StreamResponse:
     clock = LoopClock()
-    record = AccessRecord(request.method, request.path, clock.now(), note=type(error).__name__)
+    # The path as it was sent: decoded, it could hold a line break and forge a line of the log.
+    record = AccessRecord(
+        request.method, request.rel_url.raw_path, clock.now(), note=type(error).__name__
+    )
     down = Downstream(request, clock)
     await down.fail(error)
     record.status = down.response.status

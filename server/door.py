@@ -12,9 +12,10 @@ from models.request import Kind, RequestFacts
 from models.selector import Selection
 from models.sizing import PromptSize, Source
 from server.answering import answered, read_body
+from server.client_key import client_of
 from server.exchange import Exchange
 from server.forward import relay
-from server.headers import to_engine_unread
+from server.headers import to_look
 from server.routes import INFERENCE
 from utils.errors import EngineBroke, ModelNotLoaded
 
@@ -62,7 +63,7 @@ class EngineDoor:
         async def serve(down: Downstream, record: AccessRecord) -> None:
             variant, client = self._running(name)
             record.model, record.variant = variant.model, variant.label
-            headers = to_engine_unread(request.headers)
+            headers = to_look(request.headers)
             headers["Connection"] = "close"
             async with await client.forward(path, headers, b"", request.method) as upstream:
                 down.decided = {"X-Gateway-Variant": variant.label}
@@ -86,8 +87,8 @@ class EngineDoor:
         for variant, client in reversed(self._manager.ready()):
             if model in (None, variant.model):
                 return variant, client
-        what = "No model" if model is None else f"The model '{model}'"
-        raise ModelNotLoaded(f"{what} is loaded, and looking at it does not load it.")
+        what = "No model is loaded" if model is None else f"The model '{model}' is not loaded"
+        raise ModelNotLoaded(f"{what}, and a look does not load one.")
 
     async def _work(
         self,
@@ -105,7 +106,8 @@ class EngineDoor:
         # Whatever it is: the engine may answer with a stream, after which it hangs up.
         facts = RequestFacts(Kind.ASIDE, body, model.name, stream=True, max_output=0)
         selection = Selection(model, model.variants[0], _UNSIZED, 0)
-        async with self._manager.lease(selection.minimum) as lease:
+        client = client_of(request.headers, request.remote)
+        async with self._manager.lease(selection.minimum, client) as lease:
             exchange = Exchange(self._manager, lease, selection, facts)
             try:
                 async with await exchange.open_unread(

@@ -63,6 +63,13 @@ def to_engine_unread(headers: Mapping[str, str]) -> CIMultiDict[str]:
     return kept
 
 
+def to_look(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """The same for a look at the engine, whose pages may come compressed, and some only so."""
+    kept = to_engine_unread(headers)
+    kept["Accept-Encoding"] = headers.get("Accept-Encoding", "identity")
+    return kept
+
+
 def to_client(headers: Mapping[str, str]) -> CIMultiDict[str]:
     """The engine's headers that the client gets."""
     return _without(headers, _NOT_DOWNSTREAM)

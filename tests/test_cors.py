@@ -102,3 +102,23 @@ def test_what_varies_already_still_does() -> None:
     headers = CIMultiDict({"Vary": "Accept", "X": "1"})
     add(headers, {"Vary": "Origin", "X": "2"})
     assert list(headers.items()) == [("Vary", "Accept"), ("X", "2"), ("Vary", "Origin")]
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "refused"),
+    [
+        ("POST", {}, False),
+        ("POST", {"Origin": "http://localhost:3000"}, False),
+        ("GET", {"Origin": "https://evil.example"}, False),
+        ("POST", {"Origin": "https://evil.example", "Host": "127.0.0.1:7777"}, True),
+        ("DELETE", {"Origin": "null"}, True),
+        ("POST", {"Origin": "http://nas:7777", "Host": "nas:7777"}, False),
+    ],
+)
+def test_work_for_a_stranger_s_page(method: str, headers: dict[str, str], *, refused: bool) -> None:
+    cors = Cors(())
+    if not refused:
+        cors.refuse_work(method, headers)
+        return
+    with pytest.raises(OriginRefused, match="cors_origins"):
+        cors.refuse_work(method, headers)

@@ -52,7 +52,7 @@ async def test_configured_origins(journal: Journal) -> None:
 @pytest.mark.parametrize("stream", [True, False])
 async def test_answers_carry_the_gateway_s_word_only(journal: Journal, stream: bool) -> None:
     async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
-        for origin, expected in ((HERE, [HERE]), (OUTSIDE, []), (None, [])):
+        for origin, expected in ((HERE, [HERE]), (None, [])):
             headers = {"Origin": origin} if origin else {}
             answer = await gateway.request(
                 "POST", CHAT, json=chat_body(stream=stream), headers=headers
@@ -81,3 +81,31 @@ async def test_options_without_an_origin_starts_nothing(journal: Journal) -> Non
         beyond = await gateway.request("OPTIONS", "/upstream/m/x")
         beyond.error(503, "model_not_loaded")
         assert gateway.starts() == []
+
+
+@pytest.mark.parametrize("path", [CHAT, "/upstream/m/slots/0?action=erase"])
+async def test_a_stranger_s_page_starts_no_work_with_a_simple_request(
+    journal: Journal, path: str
+) -> None:
+    async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
+        for origin in (OUTSIDE, "null"):
+            answer = await gateway.request(
+                "POST", path, json=chat_body(), headers={"Origin": origin}
+            )
+            answer.error(403, "origin_not_allowed")
+            assert ALLOWED not in answer.headers
+        assert gateway.starts() == []
+        own = {"Origin": f"http://127.0.0.2:{gateway.port}", "Host": f"127.0.0.2:{gateway.port}"}
+        assert (await gateway.request("POST", CHAT, json=chat_body(), headers=own)).status == 200
+
+
+async def test_a_path_cannot_forge_a_line_of_the_log(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
+        for path in ("/upstream/m%0aFAKE%1b[31m/x", "/nowhere%0d%0aFAKE"):
+            assert (await gateway.request("GET", path)).status == 404
+    lines = [r.getMessage() for r in caplog.records if r.name == "gateway.access"]
+    assert len(lines) == 2
+    assert not any(ord(letter) < 32 for line in lines for letter in line)
