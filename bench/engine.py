@@ -97,7 +97,7 @@ class Engine(asyncio.Protocol):
         # uvloop's transports do not descend from asyncio's.
         self._transport = cast("asyncio.Transport", transport)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._transport = None
         if self._timer is not None:
             self._timer.cancel()

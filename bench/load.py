@@ -85,7 +85,7 @@ class Client(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._ask()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         if not self.done.done():
             self.done.set_exception(ConnectionError("closed in the middle of an answer"))
 

@@ -13,7 +13,6 @@ from utils.errors import CountUnavailable, EngineBroke, EngineUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import TracebackType
 
     from models.request import RequestFacts
 
@@ -43,12 +42,7 @@ class UpstreamResponse:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         self.close()
 
     @property

@@ -21,7 +21,6 @@ from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
     from utils.clock import Clock, Timer
 
@@ -46,6 +45,7 @@ class Downstream:
         self.dialect = dialect_of(request.path)
         self.decided: dict[str, str] = {}
         self.begun = False
+        self._told: dict[str, str] = {}
         self._request = request
         self._clock = clock
         self._tasks = TaskOwner("keepalive")
@@ -62,12 +62,7 @@ class Downstream:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         for timer in (self._timer, self._watch):
             if timer is not None:
                 timer.cancel()
@@ -84,6 +79,7 @@ class Downstream:
         """Status and headers are on their way; nothing happens when a stream has begun already."""
         async with self._lock:
             if self.begun:
+                await self._correct()
                 return
             self.response.set_status(status)
             self.response.headers.update(headers)
@@ -92,7 +88,16 @@ class Downstream:
             if self._is_stream:
                 self.response.headers["X-Accel-Buffering"] = "no"
             self.begun = True
+            self._told = self.decided
             await self.response.prepare(self._request)
+
+    async def _correct(self) -> None:
+        """What was decided since the headers left is told in comments, which readers skip."""
+        if self.decided == self._told or not self._is_stream:
+            return
+        self._told = self.decided
+        lines = "".join(f": {name}: {value}\n" for name, value in self.decided.items())
+        await self.write(f"{lines}\n".encode())
 
     async def write(self, chunk: bytes) -> None:
         """The chunk is on its way, unchanged and unbuffered."""

@@ -259,3 +259,20 @@ async def test_a_second_crash_after_a_comment_is_an_event(journal: Journal) -> N
         await client.comment()
         await failed(client, "engine_unreachable")
         assert gw.starts() == [256, 256]
+
+
+async def test_a_stream_that_began_before_the_decision_changed_is_told_of_it(
+    journal: Journal,
+) -> None:
+    lying = fake_variant(journal, 256, real_ctx=8, load_seconds=0.3)
+    model = fake_model(lying, fake_variant(journal, 512))
+    async with running_gateway(journal, model, keepalive_interval=SOON) as gw:
+        client = await (await gw.stream("a b c d e f g h i j", max_tokens=3)).head()
+        assert client.headers["x-gateway-variant"] == "m@256", "the headers left before the load"
+        told = []
+        while (event := await client.event()) is not None and event.startswith(":"):
+            told.append(event)
+        assert ": X-Gateway-Variant: m@512\n: X-Gateway-Prompt-Tokens: 14; source=engine" in told
+        assert event is not None
+        assert event.startswith("data: "), "the answer comes after it"
+        assert (await client.rest())[-1] == "[DONE]"

@@ -28,7 +28,7 @@ _LOAD_MODES: Final = {
 """What older llama-servers' --mlock and --mmap, in this order, are called now."""
 
 
-def apply(parameters: Mapping[str, Value], params: Any, sampling: Any) -> None:  # noqa: ANN401
+def apply(parameters: Mapping[str, Value], params: Any, sampling: Any) -> None:  # noqa: ANN401 - xllamacpp has no types
     """Fill ``params``, a ``CommonParams``; ``sampling`` enumerates what a user can choose."""
     plain: dict[str, Value] = {"n_parallel": 1}
     template = {"preserve_reasoning": "true"}
@@ -71,7 +71,7 @@ def _threads(parameters: Mapping[str, Value]) -> Mapping[str, Value]:
     }
 
 
-def _put(params: Any, name: str, value: Value) -> None:  # noqa: ANN401
+def _put(params: Any, name: str, value: Value) -> None:  # noqa: ANN401 - xllamacpp has no types
     """Set one attribute by its path, as the type that it has there."""
     *path, attribute = name.split(".")
     for step in path:
@@ -80,6 +80,6 @@ def _put(params: Any, name: str, value: Value) -> None:  # noqa: ANN401
     if isinstance(present, enum.Enum):
         setattr(params, attribute, type(present)[str(value)])
     elif isinstance(present, list | set):
-        setattr(params, attribute, type(present)(value))  # type: ignore[arg-type]
+        setattr(params, attribute, type(present)(value))  # type: ignore[arg-type]  # as above
     else:
         setattr(params, attribute, value)
