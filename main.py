@@ -19,11 +19,12 @@ import platformdirs
 from engine.limits import limits_of
 from engine.manager import EngineManager
 from engine.orphans import OrphanRegistry
-from engine.scheduler import Policy
+from engine.policy import policy_of
 from engine.tokenizer import LlamaTokenize
 from models.catalog import Catalog
 from models.selector import ModelSelector
 from models.sizing import Sizer
+from server.configuration import Configuration, CurrentConfiguration
 from server.gateway import GatewayServer
 from server.handler import RequestHandler
 from utils.clock import LoopClock
@@ -86,36 +87,22 @@ async def _serve(settings: ServerSettings, catalog: Catalog) -> int:
     registry = OrphanRegistry(Path(folder))
     registry.sweep()
     clock = LoopClock()
-    policy = Policy(
-        settings.max_queue,
-        settings.shrink_after,
-        settings.shrink_requests,
-        settings.max_switch_wait,
-        settings.min_residency,
-    )
     manager = EngineManager(
         catalog,
-        policy,
+        policy_of(settings),
         clock,
         registry,
         limits=limits_of(catalog, settings),
         port_range=settings.port_range,
     )
     selector = ModelSelector(Sizer(manager, LlamaTokenize()), manager)
-    handler = RequestHandler(
-        catalog,
-        selector,
-        manager,
-        clock,
-        keepalive_interval=settings.keepalive_interval,
-        client_timeout=settings.client_timeout,
-        max_request_bytes=settings.max_request_bytes,
-    )
+    current = CurrentConfiguration(Configuration.of(settings, catalog))
+    handler = RequestHandler(current, selector, manager, clock)
     # What exists now lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
-    return await GatewayServer(settings, catalog, handler, manager).run()
+    return await GatewayServer(current, handler, manager).run()
 
 
 def _summary(catalog: Catalog) -> str:

@@ -38,6 +38,7 @@ from engine import effects as fx
 from engine.eviction import Limits
 from engine.idle import end_of, smaller_than
 from engine.lifecycle import Event, State, advance
+from engine.policy import Policy
 from engine.queue import Queue, Waiting
 from engine.records import EngineRecord
 from engine.restart import delay_after, gives_up
@@ -51,17 +52,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EngineRecord", "Limits", "Policy", "Scheduler"]
 _CLOSING = "The gateway is shutting down."
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The numbers behind the rules; times in seconds."""
-
-    max_queue: int = 64
-    shrink_after: float = 300.0
-    shrink_requests: int = 4
-    max_switch_wait: float = 0.0
-    min_residency: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from models.request import Kind
 from server.access import AccessRecord
-from server.cors import Cors, add, is_preflight
+from server.cors import add, is_preflight
 from server.door import EngineDoor
 from server.downstream import CORS, Downstream
 from server.routes import ROUTES, Page, model_in, page_of_model, upstream_of
@@ -20,9 +20,8 @@ from utils.errors import GatewayError, ShuttingDown, UnknownPath, WrongMethod
 
 if TYPE_CHECKING:
     from engine.manager import EngineManager
-    from models.catalog import Catalog
+    from server.configuration import Configuration, CurrentConfiguration
     from server.handler import RequestHandler
-    from utils.settings import ServerSettings
 
 _READING = ("GET", "HEAD")
 _SAFE = (*_READING, "OPTIONS")
@@ -33,82 +32,91 @@ class Dispatcher:
 
     def __init__(
         self,
-        catalog: Catalog,
+        current: CurrentConfiguration,
         handler: RequestHandler,
         manager: EngineManager,
-        settings: ServerSettings,
     ) -> None:
         self.closing = False
-        self._catalog = catalog
+        self._current = current
         self._handler = handler
         self._manager = manager
-        self._door = EngineDoor(catalog, handler, manager, LoopClock(), settings)
-        self._cors = Cors(settings.cors_origins)
+        self._door = EngineDoor(handler, manager, LoopClock())
         self._created = int(time.time())
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """The response, whatever was asked."""
-        carried = request[CORS] = self._cors.headers(request.headers)
+        # Read once: whatever becomes of it, this request keeps to it.
+        configuration = self._current.now
+        cors = configuration.cors
+        carried = request[CORS] = cors.headers(request.headers)
         try:
             if is_preflight(request.method, request.headers):
                 response: web.StreamResponse = web.Response(
-                    status=204, headers=self._cors.preflight(request.headers)
+                    status=204, headers=cors.preflight(request.headers)
                 )
             else:
-                self._cors.refuse_work(request.method, request.headers)
-                response = await self._dispatch(request)
+                cors.refuse_work(request.method, request.headers)
+                response = await self._dispatch(request, configuration)
         except GatewayError as error:
             return await _refuse(request, error)
         if not response.prepared:
             add(response.headers, carried)
         return response
 
-    async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _dispatch(
+        self, request: web.BaseRequest, configuration: Configuration
+    ) -> web.StreamResponse:
         methods = ROUTES.get(request.path)
         if methods is None:
-            return await self._elsewhere(request)
+            return await self._elsewhere(request, configuration)
         what = methods.get(request.method)
         if what is None:
             raise _wrong_method(request, tuple(methods))
         if isinstance(what, Kind):
             self._refuse_when_closing()
-            return await self._handler.handle(request, what)
+            return await self._handler.handle(request, configuration, what)
         if what is Page.ENGINE:
-            return await self._door.look(request, request.query.get("model"), request.path_qs)
-        return _json(self._page(what))
+            name = request.query.get("model")
+            return await self._door.look(request, configuration, name, request.path_qs)
+        return _json(self._page(what, configuration))
 
-    async def _elsewhere(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _elsewhere(
+        self, request: web.BaseRequest, configuration: Configuration
+    ) -> web.StreamResponse:
         """The paths that hold a model's name."""
-        beyond = upstream_of(request.rel_url.raw_path, self._catalog)
+        catalog = configuration.catalog
+        beyond = upstream_of(request.rel_url.raw_path, catalog)
         if beyond is not None:
-            return await self._beyond(request, *beyond)
-        page = page_of_model(request.path, self._catalog)
+            return await self._beyond(request, configuration, *beyond)
+        page = page_of_model(request.path, catalog)
         name = model_in(request.path)
         if page is None and name is None:
             raise UnknownPath(f"Nothing is served at {request.path}.")
         if request.method not in _READING:
             raise _wrong_method(request, _READING)
         if page is not None:
-            return await self._door.look(request, *page)
-        model = self._catalog.find(name)
+            return await self._door.look(request, configuration, *page)
+        model = catalog.find(name)
         return _json(model_view(model, self._manager.records(), self._created))
 
-    async def _beyond(self, request: web.BaseRequest, name: str, path: str) -> web.StreamResponse:
+    async def _beyond(
+        self, request: web.BaseRequest, configuration: Configuration, name: str, path: str
+    ) -> web.StreamResponse:
         query = request.rel_url.raw_query_string
         path = f"{path}?{query}" if query else path
         if request.method in _SAFE:
-            return await self._door.look(request, name, path)
+            return await self._door.look(request, configuration, name, path)
         self._refuse_when_closing()
-        return await self._door.through(request, name, path)
+        return await self._door.through(request, configuration, name, path)
 
     def _refuse_when_closing(self) -> None:
         if self.closing:
             raise ShuttingDown("The gateway is shutting down.")
 
-    def _page(self, page: Page) -> dict[str, Any]:
+    def _page(self, page: Page, configuration: Configuration) -> dict[str, Any]:
         records = self._manager.records()
         if page is Page.MODELS:
-            return models_view(self._catalog, records, self._created)
+            return models_view(configuration.catalog, records, self._created)
         return health_view(records, self._manager.waiting(), closing=self.closing)
 
 

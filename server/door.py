@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from models.catalog import Catalog
     from models.spec import VariantSpec
     from server.access import AccessRecord
+    from server.configuration import Configuration
     from server.downstream import Downstream
     from server.handler import RequestHandler
     from utils.clock import Clock
-    from utils.settings import ServerSettings
 
 _UNSIZED = PromptSize(1, 1, Source.BOUND)
 
@@ -40,20 +40,20 @@ class EngineDoor:
 
     def __init__(
         self,
-        catalog: Catalog,
         handler: RequestHandler,
         manager: EngineManager,
         clock: Clock,
-        settings: ServerSettings,
     ) -> None:
-        self._catalog = catalog
         self._handler = handler
         self._manager = manager
         self._clock = clock
-        self._settings = settings
 
     async def look(
-        self, request: web.BaseRequest, name: str | None, path: str
+        self,
+        request: web.BaseRequest,
+        configuration: Configuration,
+        name: str | None,
+        path: str,
     ) -> web.StreamResponse:
         """What the model's running engine shows at ``path``; without a name, the latest engine's.
 
@@ -61,7 +61,7 @@ class EngineDoor:
         """
 
         async def serve(down: Downstream, record: AccessRecord) -> None:
-            variant, client = self._running(name)
+            variant, client = self._running(configuration.catalog, name)
             record.model, record.variant = variant.model, variant.label
             headers = to_look(request.headers)
             headers["Connection"] = "close"
@@ -69,21 +69,25 @@ class EngineDoor:
                 down.decided = {"X-Gateway-Variant": variant.label}
                 await relay(upstream, down)
 
-        return await answered(request, self._clock, self._settings.client_timeout, serve)
+        patience = configuration.settings.client_timeout
+        return await answered(request, self._clock, patience, serve)
 
-    async def through(self, request: web.BaseRequest, name: str, path: str) -> web.StreamResponse:
+    async def through(
+        self, request: web.BaseRequest, configuration: Configuration, name: str, path: str
+    ) -> web.StreamResponse:
         """The engine's answer to work at ``path``; inference is sized as it is anywhere."""
         kind = INFERENCE.get(path.partition("?")[0])
         if kind is not None and request.method == "POST":
-            return await self._handler.handle(request, kind, model=name, path=path)
+            return await self._handler.handle(request, configuration, kind, model=name, path=path)
 
         async def serve(down: Downstream, record: AccessRecord) -> None:
-            await self._work(request, name, path, down, record)
+            await self._work(request, configuration, name, path, down, record)
 
-        return await answered(request, self._clock, self._settings.client_timeout, serve)
+        patience = configuration.settings.client_timeout
+        return await answered(request, self._clock, patience, serve)
 
-    def _running(self, name: str | None) -> tuple[VariantSpec, EngineClient]:
-        model = None if name is None else self._catalog.find(name).name
+    def _running(self, catalog: Catalog, name: str | None) -> tuple[VariantSpec, EngineClient]:
+        model = None if name is None else catalog.find(name).name
         for variant, client in reversed(self._manager.ready()):
             if model in (None, variant.model):
                 return variant, client
@@ -93,16 +97,16 @@ class EngineDoor:
     async def _work(
         self,
         request: web.BaseRequest,
+        configuration: Configuration,
         name: str,
         path: str,
         down: Downstream,
         record: AccessRecord,
     ) -> None:
-        model = self._catalog.find(name)
+        model = configuration.catalog.find(name)
         record.model = model.name
-        body = await read_body(
-            request, self._settings.max_request_bytes, self._settings.client_timeout
-        )
+        settings = configuration.settings
+        body = await read_body(request, settings.max_request_bytes, settings.client_timeout)
         # Whatever it is: the engine may answer with a stream, after which it hangs up.
         facts = RequestFacts(Kind.ASIDE, body, model.name, stream=True, max_output=0)
         selection = Selection(model, model.variants[0], _UNSIZED, 0)

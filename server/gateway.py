@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from engine.manager import EngineManager
-    from models.catalog import Catalog
+    from server.configuration import CurrentConfiguration
     from server.handler import RequestHandler
-    from utils.settings import ServerSettings
 
 _log = get_logger("server")
 # Time for responses whose engine has stopped to reach their clients.
@@ -35,14 +34,13 @@ class GatewayServer:
 
     def __init__(
         self,
-        settings: ServerSettings,
-        catalog: Catalog,
+        current: CurrentConfiguration,
         handler: RequestHandler,
         manager: EngineManager,
     ) -> None:
-        self._settings = settings
+        self._current = current
         self._manager = manager
-        self._dispatcher = Dispatcher(catalog, handler, manager, settings)
+        self._dispatcher = Dispatcher(current, handler, manager)
         self._stop_signals = 0
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -76,7 +74,7 @@ class GatewayServer:
             await runner.cleanup()
 
     async def _listen(self, runner: web.ServerRunner) -> None:
-        for endpoint in self._settings.listen:
+        for endpoint in self._current.now.settings.listen:
             key = "listen_v6" if ":" in endpoint.host else "listen_v4"
             try:
                 await web.TCPSite(runner, endpoint.host, endpoint.port).start()
@@ -89,7 +87,8 @@ class GatewayServer:
         _log.info("shutting down; a second signal ends at once")
         tasks = TaskOwner("shutdown")
         hurry = tasks.spawn(self._hurry.wait(), "hurry")
-        drain = tasks.spawn(self._manager.drain(self._settings.shutdown_timeout), "drain")
+        patience = self._current.now.settings.shutdown_timeout
+        drain = tasks.spawn(self._manager.drain(patience), "drain")
         await first_of(hurry, drain)
         at_once = hurry.done()
         await tasks.cancel()

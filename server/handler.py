@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from models.capabilities import capabilities_of, require
+from models.capabilities import require
 from models.request import Kind, RequestFacts, parse
 from models.shaping import shape
 from server.answering import answered, read_body
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from engine.manager import EngineManager
-    from models.catalog import Catalog
     from models.selector import ModelSelector
     from server.access import AccessRecord
+    from server.configuration import Configuration, CurrentConfiguration
     from server.downstream import Downstream
     from utils.clock import Clock
 
@@ -38,27 +38,20 @@ class RequestHandler:
 
     def __init__(
         self,
-        catalog: Catalog,
+        current: CurrentConfiguration,
         selector: ModelSelector,
         manager: EngineManager,
         clock: Clock,
-        *,
-        keepalive_interval: float,
-        client_timeout: float,
-        max_request_bytes: int,
     ) -> None:
-        self._catalog = catalog
-        self._able = {model.name: capabilities_of(model) for model in catalog.models}
+        self._current = current
         self._selector = selector
         self._manager = manager
         self._clock = clock
-        self._keepalive_interval = keepalive_interval
-        self._client_timeout = client_timeout
-        self._max_request_bytes = max_request_bytes
 
     async def handle(
         self,
         request: web.BaseRequest,
+        configuration: Configuration,
         kind: Kind,
         *,
         model: str | None = None,
@@ -70,26 +63,27 @@ class RequestHandler:
         """
 
         async def serve(down: Downstream, record: AccessRecord) -> None:
-            await self._serve(
-                request, await self._read(request, kind, model), down, record, model, path
-            )
+            facts = await _read(request, configuration, kind, model)
+            await self._serve(request, configuration, facts, down, record, model, path)
 
-        return await answered(request, self._clock, self._client_timeout, serve)
+        patience = configuration.settings.client_timeout
+        return await answered(request, self._clock, patience, serve)
 
     async def _serve(
         self,
         request: web.BaseRequest,
+        configuration: Configuration,
         facts: RequestFacts,
         down: Downstream,
         record: AccessRecord,
         named: str | None,
         path: str | None,
     ) -> None:
-        model = self._catalog.find(named or facts.model)
+        model = configuration.catalog.find(named or facts.model)
         record.model = model.name
-        require(model, self._able[model.name], facts)
+        require(model, configuration.able[model.name], facts)
         if facts.stream:
-            down.keep_alive(self._keepalive_interval)
+            down.keep_alive(configuration.settings.keepalive_interval)
         selection = await self._selector.select(model, facts)
         record.prompt = selection.size.tokens
         down.decided = decision(selection.minimum, selection.size)
@@ -110,15 +104,20 @@ class RequestHandler:
                 record.queued, record.loading = lease.queued, lease.loading
         if usage.prompt is not None:
             record.prompt = usage.prompt
-            self._selector.learn(model, facts, usage.prompt)
+            if self._current.still_has(model):
+                self._selector.learn(model, facts, usage.prompt)
         record.completion = usage.completion
 
-    async def _read(self, request: web.BaseRequest, kind: Kind, named: str | None) -> RequestFacts:
-        def shaped(fields: dict[str, Any], asked: str | None) -> bool:
-            name = named or asked
-            return shape(fields, self._catalog.find(name), name)
 
-        body = await read_body(request, self._max_request_bytes, self._client_timeout)
-        if len(body) <= _PARSED_INLINE:
-            return parse(kind, body, shaped)
-        return await asyncio.to_thread(parse, kind, body, shaped)
+async def _read(
+    request: web.BaseRequest, configuration: Configuration, kind: Kind, named: str | None
+) -> RequestFacts:
+    def shaped(fields: dict[str, Any], asked: str | None) -> bool:
+        name = named or asked
+        return shape(fields, configuration.catalog.find(name), name)
+
+    settings = configuration.settings
+    body = await read_body(request, settings.max_request_bytes, settings.client_timeout)
+    if len(body) <= _PARSED_INLINE:
+        return parse(kind, body, shaped)
+    return await asyncio.to_thread(parse, kind, body, shaped)

@@ -20,12 +20,13 @@ from raw_client import PATIENCE
 
 from engine.manager import EngineManager
 from engine.orphans import OrphanRegistry
-from engine.scheduler import Policy
+from engine.policy import policy_of
 from engine.tokenizer import LlamaTokenize
 from models.catalog import Catalog
 from models.selector import ModelSelector
 from models.sizing import Sizer
 from models.spec import ModelSpec, Timeouts, TokenizationSpec, VariantSpec
+from server.configuration import Configuration, CurrentConfiguration
 from server.gateway import GatewayServer
 from server.handler import RequestHandler
 from utils.clock import Clock, LoopClock
@@ -125,21 +126,13 @@ async def running_gateway(
         given = ServerSettings(listen=(Endpoint("127.0.0.1", 0),), **settings)
         catalog = Catalog(models, default_model)
         clock = clock or LoopClock()
-        policy = Policy(given.max_queue, given.shrink_after, given.shrink_requests)
         registry = OrphanRegistry(journal.path.parent / "state")
-        manager = EngineManager(catalog, policy, clock, registry)
+        manager = EngineManager(catalog, policy_of(given), clock, registry)
         sizer = Sizer(manager, LlamaTokenize(tokenizer_timeout))
-        handler = RequestHandler(
-            catalog,
-            ModelSelector(sizer, manager),
-            manager,
-            clock,
-            keepalive_interval=given.keepalive_interval,
-            client_timeout=given.client_timeout,
-            max_request_bytes=given.max_request_bytes,
-        )
+        current = CurrentConfiguration(Configuration.of(given, catalog))
+        handler = RequestHandler(current, ModelSelector(sizer, manager), manager, clock)
         async with (
-            GatewayServer(given, catalog, handler, manager).serving() as endpoints,
+            GatewayServer(current, handler, manager).serving() as endpoints,
             client_session() as session,
         ):
             gateway = Gateway(endpoints[0].port, journal, session, manager=manager)

@@ -1,0 +1,52 @@
+"""What a request is answered by, from its beginning to its end, and where the next one finds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models.capabilities import capabilities_of
+from server.cors import Cors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from models.capabilities import Capabilities
+    from models.catalog import Catalog
+    from models.spec import ModelSpec
+    from utils.settings import ServerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One configuration, and what follows from it; never changed.
+
+    ``able`` tells by its name what each model can do.
+    """
+
+    settings: ServerSettings
+    catalog: Catalog
+    cors: Cors
+    able: Mapping[str, Capabilities]
+
+    @classmethod
+    def of(cls, settings: ServerSettings, catalog: Catalog) -> Configuration:
+        """The configuration of these settings and models."""
+        able = {model.name: capabilities_of(model) for model in catalog.models}
+        return cls(settings, catalog, Cors(settings.cors_origins), able)
+
+
+class CurrentConfiguration:
+    """Holds the configuration for requests that begin now.
+
+    Each request reads ``now`` once, when it begins, and hands it on: what it does must not
+    mix two configurations.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.now = configuration
+
+    def still_has(self, model: ModelSpec) -> bool:
+        """Whether the model is configured now as it was when the request found it."""
+        catalog = self.now.catalog
+        return model.name in catalog and catalog.find(model.name) is model

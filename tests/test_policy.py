@@ -1,0 +1,17 @@
+"""The scheduler's numbers are those of the configuration."""
+
+from __future__ import annotations
+
+from engine.policy import Policy, policy_of
+from utils.settings import ServerSettings
+
+
+def test_the_defaults_agree() -> None:
+    assert policy_of(ServerSettings()) == Policy()
+
+
+def test_every_number() -> None:
+    settings = ServerSettings(
+        max_queue=1, shrink_after=2.0, shrink_requests=3, max_switch_wait=4.0, min_residency=5.0
+    )
+    assert policy_of(settings) == Policy(1, 2.0, 3, 4.0, 5.0)
