@@ -63,10 +63,29 @@ class Cors:
         origin = request.get("Origin")
         if origin is None or method in _READING or self.allows(origin):
             return
-        if origin.partition("://")[2] != request.get("Host"):
+        if not _is_own(origin, request):
             raise OriginRefused(
                 f"Pages of {origin} may not use this gateway (server.cors_origins)."
             )
+
+    def refuse_admin(self, request: Mapping[str, str], *, token: bool) -> None:
+        """OriginRefused when a page of a stranger turns to an admin path, even to look.
+
+        Pages of this machine may, and those that came from the gateway's own address. One that
+        ``cors_origins`` names may where a token is asked for, which the page must know; ``*``
+        names nobody.
+        """
+        origin = request.get("Origin")
+        if origin is None:
+            # What a page embeds without asking, such as an image, says where it comes from.
+            site, mode = request.get("Sec-Fetch-Site"), request.get("Sec-Fetch-Mode")
+            if site == "cross-site" and mode != "navigate":
+                raise OriginRefused("Pages from elsewhere may not use the admin paths.")
+            return
+        if _LOOPBACK.fullmatch(origin.lower()) is not None or _is_own(origin, request):
+            return
+        if not token or origin.lower() not in self._origins:
+            raise OriginRefused(f"Pages of {origin} may not use the admin paths.")
 
     def preflight(self, request: Mapping[str, str]) -> dict[str, str]:
         """The answer to a browser that asks before it sends; OriginRefused when it may not."""
@@ -85,6 +104,10 @@ class Cors:
             # Asked when a page from outside turns to an address inside.
             answer["Access-Control-Allow-Private-Network"] = "true"
         return answer
+
+
+def _is_own(origin: str, request: Mapping[str, str]) -> bool:
+    return origin.partition("://")[2] == request.get("Host")
 
 
 def is_preflight(method: str, request: Mapping[str, str]) -> bool:

@@ -16,7 +16,7 @@ from aiohttp import web
 from server.cors import add
 from server.dialects import dialect_of
 from server.errors import retry_after, shape_of
-from utils.errors import GatewayError, WrongMethod
+from utils.errors import GatewayError, NotAuthenticated, RequestCancelled, WrongMethod
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
@@ -131,6 +131,11 @@ class Downstream:
             headers["Retry-After"] = str(seconds)
         if isinstance(error, WrongMethod):
             headers["Allow"] = ", ".join(error.allowed)
+        if isinstance(error, RequestCancelled):
+            # OpenAI's and Anthropic's clients would ask again otherwise, as after any 503.
+            headers["X-Should-Retry"] = "false"
+        if isinstance(error, NotAuthenticated):
+            headers["WWW-Authenticate"] = 'Bearer realm="llm-gateway admin"'
         await self.answer(shape_of(error).status, headers, self.dialect.body(error))
 
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:

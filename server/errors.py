@@ -32,6 +32,11 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.UnknownPath, Shape(404, _INVALID, "unknown_path")),
     (errors.WrongMethod, Shape(405, _INVALID, "method_not_allowed")),
     (errors.OriginRefused, Shape(403, "permission_error", "origin_not_allowed")),
+    (errors.NotAuthenticated, Shape(401, "authentication_error", "admin_token_required")),
+    (errors.AdminRefused, Shape(403, "permission_error", "admin_local_only")),
+    (errors.RequestCancelled, Shape(503, _BUSY, "request_cancelled")),
+    (errors.UnknownRequest, Shape(404, _INVALID, "unknown_request")),
+    (errors.ConfigError, Shape(400, _INVALID, "config_invalid")),
     (errors.ModelNotLoaded, Shape(503, _BUSY, "model_not_loaded")),
     (errors.QueueFull, Shape(429, "rate_limit_error", "queue_full")),
     (errors.ShuttingDown, Shape(503, _BUSY, "shutting_down")),
@@ -68,6 +73,8 @@ def as_json(error: errors.GatewayError) -> bytes:
     }
     if isinstance(error, errors.ContextLengthExceeded):
         body |= {"n_prompt_tokens": error.prompt_tokens, "n_ctx": error.largest}
+    if isinstance(error, errors.ConfigError):
+        body |= {"faults": list(error.faults)}
     return orjson.dumps({"error": body})
 
 

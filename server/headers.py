@@ -32,6 +32,7 @@ _NOT_UPSTREAM = _HOP_BY_HOP | {
     "content-encoding",
     "accept-encoding",
     "expect",
+    "x-admin-token",
     # Which pages may ask is decided here; the engine is asked by the gateway.
     "origin",
 }

@@ -133,3 +133,10 @@ def test_origins_that_are_none(origin: str, tmp_path: Path) -> None:
     source = f"server = {{ cors_origins = {{ {origin} }} }} " + models()
     (told,) = run("lua54", tmp_path, source).faults
     assert told.startswith("server.cors_origins[1]: expected an origin such as ")
+
+
+@pytest.mark.parametrize("token", ['""', '"two words"', '"schl\\u{fc}ssel"', "7", '"line\\n"'])
+def test_a_token_that_no_header_can_carry_is_not_shown(token: str, tmp_path: Path) -> None:
+    source = f"server = {{ admin_token = {token} }} " + models()
+    (told,) = run("lua54", tmp_path, source).faults
+    assert told == "server.admin_token: expected ASCII text without spaces"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 INVALID = "invalid_request_error"
 SHAPES = {
     errors.GatewayError: Shape(500, "server_error", "internal_error"),
-    errors.ConfigError: Shape(500, "server_error", "internal_error"),
+    errors.ConfigError: Shape(400, INVALID, "config_invalid"),
     errors.BadRequest: Shape(400, INVALID, "invalid_request"),
     errors.NotCapable: Shape(400, INVALID, "capability_missing"),
     errors.RequestTooLarge: Shape(413, INVALID, "request_too_large"),
@@ -27,6 +27,10 @@ SHAPES = {
     errors.UnknownPath: Shape(404, INVALID, "unknown_path"),
     errors.WrongMethod: Shape(405, INVALID, "method_not_allowed"),
     errors.OriginRefused: Shape(403, "permission_error", "origin_not_allowed"),
+    errors.NotAuthenticated: Shape(401, "authentication_error", "admin_token_required"),
+    errors.AdminRefused: Shape(403, "permission_error", "admin_local_only"),
+    errors.RequestCancelled: Shape(503, "service_unavailable_error", "request_cancelled"),
+    errors.UnknownRequest: Shape(404, INVALID, "unknown_request"),
     errors.ModelNotLoaded: Shape(503, "service_unavailable_error", "model_not_loaded"),
     errors.QueueFull: Shape(429, "rate_limit_error", "queue_full"),
     errors.ShuttingDown: Shape(503, "service_unavailable_error", "shutting_down"),
@@ -39,6 +43,7 @@ SHAPES = {
     errors.CountUnavailable: Shape(500, "server_error", "internal_error"),
 }
 MADE: dict[type[errors.GatewayError], errors.GatewayError] = {
+    errors.ConfigError: errors.ConfigError("no", ("no",)),
     errors.ContextLengthExceeded: errors.ContextLengthExceeded("qwen", 9000, 8192),
     errors.WrongMethod: errors.WrongMethod("no", ("POST",)),
     errors.QueueFull: errors.QueueFull("no", 2.1),
@@ -81,13 +86,16 @@ def test_each_failure_as_json(kind: type[errors.GatewayError]) -> None:
     error = made(kind)
     body = json.loads(as_json(error))["error"]
     shape = SHAPES[kind]
-    extra = {"n_prompt_tokens": 9000, "n_ctx": 8192}
+    extra: dict[type[errors.GatewayError], dict[str, Any]] = {
+        errors.ContextLengthExceeded: {"n_prompt_tokens": 9000, "n_ctx": 8192},
+        errors.ConfigError: {"faults": ["no"]},
+    }
     assert body == {
         "message": error.message,
         "type": shape.type,
         "param": error.param,
         "code": shape.code,
-        **(extra if kind is errors.ContextLengthExceeded else {}),
+        **extra.get(kind, {}),
     }
 
 

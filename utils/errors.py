@@ -70,6 +70,22 @@ class OriginRefused(GatewayError):
     """A browser asked whether a page of this origin may use the gateway, and it may not."""
 
 
+class NotAuthenticated(GatewayError):
+    """The path needs ``server.admin_token``, and the request had none or another."""
+
+
+class AdminRefused(GatewayError):
+    """Without ``server.admin_token`` admin paths are for this machine, and this came from afar."""
+
+
+class RequestCancelled(GatewayError):
+    """An operator ended the request (``DELETE /admin/requests/{id}``)."""
+
+
+class UnknownRequest(GatewayError):
+    """No request in flight has this id."""
+
+
 class ModelNotLoaded(GatewayError):
     """No engine runs that could be looked at, and looking starts none."""
 

@@ -48,6 +48,7 @@ class ServerSettings:
     shrink_requests: int = 4
     default_model: str | None = None
     cors_origins: tuple[str, ...] = ()
+    admin_token: str | None = field(default=None, repr=False)
     log_level: str = "info"
     state_dir: str | None = None
 

@@ -46,6 +46,7 @@ class ServerTable(TimeoutsTable, total=False):
     shrink_requests: int
     default_model: str
     cors_origins: list[str]
+    admin_token: str
     log_level: str
     state_dir: str
 

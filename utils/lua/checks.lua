@@ -86,6 +86,14 @@ return function(folder)
     return plain(value, place)
   end
 
+  -- What a header can carry. A fault does not show it: its message may end in a log.
+  function checks.secret(value, place)
+    if type(value) ~= "string" or not value:find("^[!-~]+$") then
+      return checks.report(place, "expected ASCII text without spaces")
+    end
+    return value
+  end
+
   -- Names appear in response headers and in the log.
   function checks.name(value, place)
     if type(value) == "string" and value:find("%c") then

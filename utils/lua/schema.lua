@@ -24,6 +24,7 @@ schema.server = {
   { "shrink_requests", "positive" },
   { "default_model", "name" },
   { "cors_origins", "origins" },
+  { "admin_token", "secret" },
   { "log_level", "log_level" },
   { "state_dir", "text" },
 }
