@@ -2,7 +2,8 @@
 
 1. The first time it is tried again at once for those who wait for it, after every engine that
    may go has gone (``Limits.alone``); busy ones are waited for.
-2. When that fails as well, it backs off as after any failed start. Each request that asked for
+2. When that fails as well, it backs off as after any failed start, and for ten times as long as
+   the load took at least: little time is spent on what will not fit. Each request that asked for
    it moves to the next smaller variant that would do for it; those that have none are told.
 3. Until it was loaded once, later starts are made alone as well, but each is the only try. A
    request that comes while it backs off moves at once.
@@ -14,16 +15,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.restart import LONGEST_DELAY
 from utils.errors import EngineOutOfMemory
 
 if TYPE_CHECKING:
     from engine.queue import Waiting
     from engine.records import EngineRecord
 
+_RARELY = 10.0
+
 
 def tried_again(record: EngineRecord) -> bool:
     """Whether the start that has just failed by lack of memory is repeated at once by rule 1."""
     return record.shortages == 1
+
+
+def pause_after(seconds: float) -> float:
+    """Seconds until the next try after one that ran out of memory within ``seconds``."""
+    return min(LONGEST_DELAY, _RARELY * seconds)
 
 
 def steps_down(waiting: Waiting) -> bool:

@@ -31,6 +31,8 @@ SOON = 2.0
 EVERY = 30.0
 # Others take a little meanwhile; the rest of it may well be theirs.
 _SHARE = 0.9
+# A driver in trouble may never answer; no engine's start or end waits for that.
+_PATIENCE = 1.0
 
 
 class Memory:
@@ -81,10 +83,13 @@ class EngineMemory:
         self._used = Usage({}, {})
         self._free: dict[str, int] = {}
         self._told: dict[str, int] = {}
+        self._lacked: Shortage | None = None
 
     def read(self, line: str) -> None:
         """The engine wrote a line while it loaded."""
         self._projection.read(line)
+        # What follows the cause may be a long trace, so it is kept when it comes.
+        self._lacked = self._lacked or shortage((line,), 0, self._visible)
 
     def owed(self) -> bool:
         """Whether a start must look first: engines have just ended."""
@@ -101,8 +106,7 @@ class EngineMemory:
             # Who was measured once needs nothing of what it did not take then.
             unused = dict.fromkeys(level, 0) if self._learnt else {}
             needs = unused | self._learnt | dict(self._declared)
-            free = await asyncio.to_thread(self._shared.meter.free)
-            if is_back(free, needs, level):
+            if is_back(await self._look(), needs, level):
                 return
             await clock.sleep(POLL)
         _log.info("after %.1f s not all memory of ended engines is back", clock.now() - began)
@@ -127,7 +131,15 @@ class EngineMemory:
     async def leaving(self) -> None:
         """The engine is about to be stopped: what is free beside it is noted."""
         if self._shared.wait and self._used.returns:
-            self._free = await asyncio.to_thread(self._shared.meter.free)
+            self._free = await self._look()
+
+    async def _look(self) -> dict[str, int]:
+        """What is free; nothing is known of it while the driver does not answer."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await asyncio.to_thread(self._shared.meter.free)
+        except TimeoutError:
+            return {}
 
     def ended(self) -> None:
         """The engine's processes are gone; starts wait for what they held."""
@@ -139,6 +151,6 @@ class EngineMemory:
             }
         )
 
-    def shortage(self, lines: list[str], status: int) -> Shortage | None:
+    def shortage(self, status: int) -> Shortage | None:
         """Which memory the engine ran out of, if that is why it ended with ``status``."""
-        return shortage(lines, status, self._visible)
+        return self._lacked or shortage((), status)

@@ -141,7 +141,7 @@ class EngineProcess:
         if self.ready_at is None:
             # What it had said by then is the least that it needs.
             self._memory.learn(self._measured)
-            self._shortage = self._memory.shortage(list(self.tail), status)
+            self._shortage = self._memory.shortage(status)
         # A signal comes from outside: the log only matters where it complains.
         said = last_meaningful(self.tail, complaints_only=status < 0)
         if self._shortage is not None:

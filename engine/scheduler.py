@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING
 
 from engine import effects as fx
 from engine.eviction import Limits
-from engine.fallback import out_of_memory, steps_down, tried_again
+from engine.fallback import out_of_memory, pause_after, steps_down, tried_again
 from engine.idle import end_of, smaller_than
 from engine.lifecycle import Event, State, advance
 from engine.policy import Policy
@@ -231,7 +231,8 @@ class Scheduler:
                 record.retry_at = event.now
                 return
         record.failures += before in (State.STARTING, State.ABORTING)
-        record.retry_at = event.now + delay_after(record.failures)
+        pause = pause_after(event.now - record.started_at) if record.shortages else 0.0
+        record.retry_at = event.now + max(pause, delay_after(record.failures))
         if before is State.STARTING:
             self._refuse_waiting_for(record, self._start_failed(record, event.now), out)
         if gives_up(record.failures):

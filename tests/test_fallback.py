@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from builders import variant
 
-from engine.fallback import out_of_memory, steps_down, tried_again
+from engine.fallback import out_of_memory, pause_after, steps_down, tried_again
 from engine.queue import Waiting
 from engine.records import EngineRecord
 
@@ -14,6 +14,10 @@ SMALL, MIDDLE, LARGE = (variant(n) for n in (1024, 2048, 4096))
 def test_one_shortage_is_tried_again() -> None:
     tries = [tried_again(EngineRecord(LARGE, shortages=n)) for n in range(4)]
     assert tries == [False, True, False, False]
+
+
+def test_what_takes_long_to_fail_is_tried_rarely() -> None:
+    assert [pause_after(seconds) for seconds in (0.0, 0.5, 3.0, 600.0)] == [0.0, 5.0, 30.0, 60.0]
 
 
 def test_a_request_steps_down_from_variant_to_variant() -> None:

@@ -160,16 +160,18 @@ def test_later_starts_are_the_only_try_and_back_off() -> None:
         0   1 asks for a8       → start e1 a8
         1   e1 lacks gpu0       → start e2 a8
         2   e2 lacks gpu0       → refuse 1 EngineOutOfMemory
-        3   2 asks for a8 else a4      → start e3 a8
-        4   e3 lacks gpu0       → start e4 a4
-        4   3 asks for a8 else a4      → nothing
-        4   4 asks for a8       → nothing
-        4.5 e4 ready            → grant 2 e4
-        4.6 2 leaves            → grant 3 e4; refuse 4 EngineOutOfMemory
+        11.9    2 asks for a8   → refuse 2 EngineOutOfMemory
+        12  2 asks for a8 else a4      → start e3 a8
+        13  e3 lacks gpu0       → start e4 a4
+        14  3 asks for a8 else a4      → nothing
+        15  4 asks for a8       → nothing
+        16  e4 ready            → grant 2 e4
+        17  2 leaves            → grant 3 e4; refuse 4 EngineOutOfMemory
     """)
     error = s.errors[4]
     assert isinstance(error, EngineStartFailed)
-    assert 0.0 < error.retry_after < 1.0
+    # Ten times as long as the failed load.
+    assert error.retry_after == 23.0 - 17.0
     assert s.state("a8") is State.BACKOFF
 
 
