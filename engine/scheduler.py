@@ -195,6 +195,7 @@ class Scheduler:
         if record is None or record.state not in (State.STARTING, State.READY, State.DRAINING):
             return
         if record.state is State.STARTING:
+            self._starved(record, "")
             self._refuse_waiting_for(record, event.error, out)
         self._move(record, Event.UNHEALTHY)
         record.reason = event.error.message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from fake_meter import FakeMeter
 from gateway import fake_model, fake_variant, until
 
 from engine import effects as fx
+from engine import memory as memory_module
 from engine.learnt import LearntNeeds
 from engine.lifecycle import State
 from engine.memory import Memory
@@ -94,6 +96,15 @@ async def test_a_load_that_fails_teaches_the_least_that_is_needed(journal: Journ
         assert OOM in exited.reason
         assert amounts(run) == [{"gpu0": 120 * MIB}]
     assert memory.known(variant) == {"gpu0": 120 * MIB}
+
+
+async def test_the_cause_is_found_before_a_long_trace(journal: Journal) -> None:
+    variant = fake_variant(
+        journal, load_text=f"{OOM}\n", log_lines=200, exit_code=6, exit_line="fatal error"
+    )
+    async with running_engine(journal, variant) as run:
+        exited = await run.ended()
+        assert (exited.out_of_memory, exited.reason) == ("gpu0", f"exit status 6: {OOM}")
 
 
 async def test_a_kill_while_loading_is_a_lack_of_memory_and_later_it_is_not(
@@ -235,6 +246,31 @@ async def test_without_memory_wait_nobody_looks(journal: Journal) -> None:
         await until_measured(manager, "a@256")
         await hold(manager, other)
         assert meter.asked == 0
+
+
+class DeafMeter(FakeMeter):
+    """A driver in trouble: it answers, but not in time."""
+
+    def free(self) -> dict[str, int]:
+        self.asked += 1
+        time.sleep(0.1)
+        return {}
+
+
+async def test_a_driver_that_does_not_answer_delays_nobody_for_long(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_module, "_PATIENCE", 0.001)
+    meter = DeafMeter(held={"gpu0": 1000})
+    memory = Memory(LoopClock(), meter=meter, wait=3600.0)
+    one, other = fake_variant(journal, model="a"), fake_variant(journal, model="b")
+    async with running_manager(
+        journal, fake_model(one), fake_model(other), memory=memory
+    ) as manager:
+        await hold(manager, one)
+        await until_measured(manager, "a@256")
+        await hold(manager, other)
+        assert meter.asked == 2
 
 
 async def test_a_stop_ends_the_waiting(journal: Journal) -> None:

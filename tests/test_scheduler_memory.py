@@ -204,6 +204,17 @@ def test_another_failure_ends_the_row_of_shortages() -> None:
     """)
 
 
+def test_a_second_try_that_is_too_slow_is_that() -> None:
+    s = script()
+    s.play("""
+        0   1 asks for a8       → start e1 a8
+        1   e1 lacks gpu0       → start e2 a8
+        9   e2 too slow         → refuse 1 EngineStartTimeout; stop e2
+        10  e2 exits            → nothing
+    """)
+    assert s.record("a8").shortages == 0
+
+
 def test_a_ready_engine_that_dies_is_no_load_that_failed() -> None:
     s = script()
     s.play("""
