@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ import psutil
 from bench.load import Plan, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 CONNECTIONS = 64
@@ -78,6 +79,16 @@ class Target:
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return int(sock.getsockname()[1])
+
+
+def quiet_ports() -> str:
+    """Ports for many engines, one after the other, as a Lua table.
+
+    Outgoing connections are not given these, so that none of them takes an engine's port in the
+    moment before it listens.
+    """
+    first = random.randrange(15000, 30000)
+    return f"{{ first = {first}, last = {first + 99} }}"
 
 
 def load(plan: Plan) -> Result:
@@ -138,29 +149,47 @@ def passthrough(folder: Path, engine: Target) -> Iterator[Target]:
         yield Target("passthrough", port, pid)
 
 
-@contextlib.contextmanager
-def gateway(folder: Path, *engine_args: str) -> Iterator[Target]:
-    """Nothing → the gateway is listening; it starts its own engine when asked."""
-    port = free_port()
-    # A file of its own, as llama-server is one: the gateway starts binaries.
+def engine_binary(folder: Path) -> str:
+    """The fake engine as a file of its own, since the gateway starts binaries; quoted for Lua."""
     binary = folder / "engine"
     script = ROOT / "bench" / "engine.py"
     binary.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n', encoding="utf-8")
     binary.chmod(0o755)
-    args = ["-m", "bench.gguf", "-c", "8192", "-np", str(CONNECTIONS), *engine_args]
-    config = folder / "bench.cfg.lua"
-    config.write_text(
-        CONFIG.format(
-            port=port,
-            connections=CONNECTIONS,
-            state=json.dumps(str(folder / "state")),
-            binary=json.dumps(str(binary)),
-            args="{ " + ", ".join(map(json.dumps, args)) + " }",
-        ),
-        encoding="utf-8",
-    )
-    argv = [sys.executable, str(ROOT / "main.py"), "-c", str(config)]
+    return json.dumps(str(binary))
+
+
+def lua_list(texts: Iterable[str]) -> str:
+    return "{ " + ", ".join(map(json.dumps, texts)) + " }"
+
+
+@contextlib.contextmanager
+def configured(folder: Path, port: int, config: str) -> Iterator[int]:
+    """Nothing → a gateway with this configuration is listening; its process id."""
+    file = folder / "bench.cfg.lua"
+    file.write_text(config, encoding="utf-8")
+    argv = [sys.executable, str(ROOT / "main.py"), "-c", str(file)]
     with running(argv, port, folder / "gateway.log") as pid:
+        yield pid
+
+
+def engine_starts(folder: Path) -> int:
+    """How many engines the gateway of this folder has started so far, by its log."""
+    return (folder / "gateway.log").read_text(encoding="utf-8").count(" started, pid ")
+
+
+@contextlib.contextmanager
+def gateway(folder: Path, *engine_args: str) -> Iterator[Target]:
+    """Nothing → the gateway is listening; it starts its own engine when asked."""
+    port = free_port()
+    args = ["-m", "bench.gguf", "-c", "8192", "-np", str(CONNECTIONS), *engine_args]
+    config = CONFIG.format(
+        port=port,
+        connections=CONNECTIONS,
+        state=json.dumps(str(folder / "state")),
+        binary=engine_binary(folder),
+        args=lua_list(args),
+    )
+    with configured(folder, port, config) as pid:
         yield Target("gateway", port, pid)
 
 
