@@ -55,7 +55,6 @@ def configuration(folder: Path, port: int, scale: Scale, wait: float, residency:
         f'server = {{ listen_v4 = "127.0.0.1:{port}", '
         f"state_dir = {json.dumps(str(folder / 'state'))}, max_queue = 10000, "
         f"max_loaded_models = {MOST_LOADED}, shrink_after = 0, "
-        f"port_range = {targets.quiet_ports()}, "
         f"max_switch_wait = {wait / scale.faster}, min_residency = {residency / scale.faster} }}\n"
         f"models = {{ {', '.join(map(model, LOADS))} }}\n"
     )

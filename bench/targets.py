@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -79,16 +78,6 @@ class Target:
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return int(sock.getsockname()[1])
-
-
-def quiet_ports() -> str:
-    """Ports for many engines, one after the other, as a Lua table.
-
-    Outgoing connections are not given these, so that none of them takes an engine's port in the
-    moment before it listens.
-    """
-    first = random.randrange(15000, 30000)
-    return f"{{ first = {first}, last = {first + 99} }}"
 
 
 def load(plan: Plan) -> Result:

@@ -33,11 +33,7 @@ pytestmark = pytest.mark.timeout(2 * CROWD_PATIENCE)
 
 
 def configuration(journal: Journal, port: int) -> str:
-    # Ports that no outgoing connection, of which there are many, is given in the moment before
-    # an engine listens.
-    first = quiet_port()
     server = {
-        "port_range": {"first": first, "last": first + 99},
         "listen_v4": f"127.0.0.1:{port}",
         "state_dir": str(journal.path.parent / "state"),
         "engine_stop_timeout": CROWD_PATIENCE,
