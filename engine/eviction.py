@@ -19,13 +19,12 @@ are spared for now, is for the scheduler to say.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from itertools import chain, combinations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from engine.records import EngineRecord
     from models.spec import VariantSpec
@@ -68,12 +67,14 @@ class Limits:
         together = self.groups.get(living.model) == self.groups.get(wanted.model)
         return living.model in self.pinned or not together
 
-    def suffice(self, living: Iterable[VariantSpec]) -> bool:
-        """Whether there is enough of every resource for all of them."""
-        needed: Counter[str] = Counter()
+    def lacking(self, living: Iterable[VariantSpec]) -> dict[str, int]:
+        """How much of which resource is too little for all of them; {} when there is enough."""
+        needed: dict[str, int] = {}
         for variant in living:
-            needed.update(variant.needs)
-        return all(amount <= self.resources.get(name, 0) for name, amount in needed.items())
+            for name, amount in variant.needs.items():
+                needed[name] = needed.get(name, 0) + amount
+        lacks = {name: needed[name] - self.resources.get(name, 0) for name in needed}
+        return {name: amount for name, amount in lacks.items() if amount > 0}
 
     def _kept(self, model: str) -> bool:
         return model in self.pinned or self.groups.get(model) in self.persistent
@@ -95,17 +96,15 @@ def room(
         return None
     gone = [record for record in may_go if limits.conflict(wanted, record.variant)]
     left = sorted((r for r in may_go if r not in gone), key=_reluctance)
-    if limits.suffice([wanted, *others, *(record.variant for record in left)]):
-        surplus = len(others) + len(left) + 1 - limits.max_loaded
-        return gone + left[: max(0, surplus)] if surplus <= len(left) else None
-
-    def enough(going: Collection[EngineRecord]) -> bool:
-        stays = [*others, *(record.variant for record in left if record not in going)]
-        return len(stays) < limits.max_loaded and limits.suffice([wanted, *stays])
-
-    if not enough(left):
+    surplus = max(0, len(others) + len(left) + 1 - limits.max_loaded)
+    lacking = limits.lacking([wanted, *others, *(record.variant for record in left)])
+    if surplus > len(left):
         return None
-    return [*gone, *_cheapest(left, enough)]
+    if not lacking:
+        return gone + left[:surplus]
+    if any(amount < 0 for amount in _spare(lacking, left).values()):
+        return None
+    return [*gone, *_cheapest(left, surplus, lacking)]
 
 
 def _reluctance(record: EngineRecord) -> tuple[bool, float, int]:
@@ -117,23 +116,40 @@ def _reluctance(record: EngineRecord) -> tuple[bool, float, int]:
 
 
 def _cheapest(
-    records: Sequence[EngineRecord], enough: Callable[[Collection[EngineRecord]], bool]
+    records: Sequence[EngineRecord], surplus: int, lacking: Mapping[str, int]
 ) -> Collection[EngineRecord]:
-    """Those who make room and are worth least together; all of them would be enough."""
+    """At least ``surplus`` of them, who free what is lacking and are worth least together.
+
+    All of them would be enough.
+    """
     latest = max(record.used_at for record in records)
+    # Weighed once: there may be many sets to compare.
+    costs = {record: (bool(record.active), record.worth(latest)) for record in records}
 
     def cost(going: Collection[EngineRecord]) -> tuple[int, float, int]:
-        busy = sum(bool(record.active) for record in going)
-        return busy, sum(record.worth(latest) for record in going), len(going)
+        each = [costs[record] for record in going]
+        return sum(busy for busy, _ in each), sum(worth for _, worth in each), len(going)
 
     if len(records) <= _FEW:
-        sizes = range(1, len(records) + 1)
+        sizes = range(max(1, surplus), len(records) + 1)
         sets = chain.from_iterable(combinations(records, size) for size in sizes)
-        return min((going for going in sets if enough(going)), key=cost)
+        enough = (each for each in sets if min(_spare(lacking, each).values()) >= 0)
+        return min(enough, key=cost)
     # Too many sets to look at: spare whoever can be spared, the most precious first.
-    going = sorted(records, key=lambda record: cost([record]))
+    going = sorted(records, key=lambda record: costs[record])
+    spare = _spare(lacking, going)
     for record in reversed(tuple(going)):
-        fewer = [each for each in going if each is not record]
-        if enough(fewer):
-            going = fewer
+        needs = record.variant.needs
+        if len(going) > surplus and all(needs.get(n, 0) <= much for n, much in spare.items()):
+            going.remove(record)
+            spare = {name: much - needs.get(name, 0) for name, much in spare.items()}
     return going
+
+
+def _spare(lacking: Mapping[str, int], going: Iterable[EngineRecord]) -> dict[str, int]:
+    """What they leave of each resource, beyond what is lacking; negative where it still is."""
+    spare = {name: -amount for name, amount in lacking.items()}
+    for record in going:
+        for name in spare:
+            spare[name] += record.variant.needs.get(name, 0)
+    return spare

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 HALF_LIFE = 600.0
 
 
-@dataclass(slots=True)
+# Each record is itself alone; comparing their fields would take most of a decision's time.
+@dataclass(slots=True, eq=False)
 class EngineRecord:
     """What the scheduler knows of one variant's engine."""
 
