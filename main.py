@@ -16,6 +16,7 @@ from pathlib import Path
 
 import platformdirs
 
+from engine.health import checks_of
 from engine.limits import limits_of
 from engine.manager import EngineManager
 from engine.orphans import OrphanRegistry
@@ -94,6 +95,7 @@ async def _serve(settings: ServerSettings, catalog: Catalog) -> int:
         registry,
         limits=limits_of(catalog, settings),
         port_range=settings.port_range,
+        checks=checks_of(settings),
     )
     selector = ModelSelector(Sizer(manager, LlamaTokenize()), manager)
     current = CurrentConfiguration(Configuration.of(settings, catalog))

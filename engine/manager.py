@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from engine.client import EngineClient
     from engine.eviction import Limits
+    from engine.health import HealthChecks
     from models.catalog import Catalog
     from models.request import RequestFacts
     from models.spec import ModelSpec, VariantSpec
@@ -93,11 +94,13 @@ class EngineManager:
         *,
         limits: Limits | None = None,
         port_range: tuple[int, int] | None = None,
+        checks: HealthChecks | None = None,
     ) -> None:
         self._models = {model.name: model for model in catalog.models}
         variants = [variant for model in catalog.models for variant in model.variants]
         self._scheduler = Scheduler(variants, policy, limits)
         self._port_range = port_range
+        self._checks = checks
         self._clock = clock
         self._registry = registry
         self._tasks = TaskOwner("engines")
@@ -264,6 +267,7 @@ class EngineManager:
             self._report,
             self._clock,
             self._registry,
+            self._checks,
         )
         self._processes[effect.engine] = process
         self._quiet.clear()

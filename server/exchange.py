@@ -98,7 +98,8 @@ class Exchange:
 
     async def _reason(self, error: EngineUnreachable | EngineBroke) -> str:
         engine = self._lease.engine
-        await engine.gone(_EXIT_NOTICE)
+        if not engine.ended:
+            await engine.gone(_EXIT_NOTICE)
         return engine.ended or error.message
 
 

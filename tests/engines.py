@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from fake_engine import Journal
 
+    from engine.health import HealthChecks
     from models.spec import ModelSpec, VariantSpec
     from utils.clock import Clock, Timer
 
@@ -97,7 +98,10 @@ class Run:
 
 @asynccontextmanager
 async def running_engine(
-    journal: Journal, variant: VariantSpec, port: int | None = None
+    journal: Journal,
+    variant: VariantSpec,
+    port: int | None = None,
+    checks: HealthChecks | None = None,
 ) -> AsyncIterator[Run]:
     """Inside the block the variant's engine has been told to start; at its end it is gone."""
     async with nothing_left(journal):
@@ -111,6 +115,7 @@ async def running_engine(
             reports.append,
             LoopClock(),
             OrphanRegistry(journal.path.parent / "state"),
+            checks,
         )
         run = Run(process, asyncio.create_task(process.run()), reports)
         try:
@@ -130,6 +135,7 @@ async def running_manager(
     policy: Policy | None = None,
     limits: Limits | None = None,
     port_range: tuple[int, int] | None = None,
+    checks: HealthChecks | None = None,
 ) -> AsyncIterator[EngineManager]:
     """Inside the block a manager serves leases on the models' engines."""
     async with nothing_left(journal):
@@ -140,6 +146,7 @@ async def running_manager(
             OrphanRegistry(journal.path.parent / "state"),
             limits=limits,
             port_range=port_range,
+            checks=checks,
         )
         try:
             yield manager

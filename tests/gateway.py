@@ -18,6 +18,7 @@ from fake_engine import LLAMA_SERVER, LLAMA_TOKENIZE, Journal, faults
 from gateway_client import GatewayClient, client_session
 from raw_client import PATIENCE
 
+from engine.health import checks_of
 from engine.manager import EngineManager
 from engine.orphans import OrphanRegistry
 from engine.policy import policy_of
@@ -127,7 +128,9 @@ async def running_gateway(
         catalog = Catalog(models, default_model)
         clock = clock or LoopClock()
         registry = OrphanRegistry(journal.path.parent / "state")
-        manager = EngineManager(catalog, policy_of(given), clock, registry)
+        manager = EngineManager(
+            catalog, policy_of(given), clock, registry, checks=checks_of(given)
+        )
         sizer = Sizer(manager, LlamaTokenize(tokenizer_timeout))
         current = CurrentConfiguration(Configuration.of(given, catalog))
         handler = RequestHandler(current, ModelSelector(sizer, manager), manager, clock)

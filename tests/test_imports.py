@@ -18,6 +18,7 @@ IMPURE = {"asyncio", "aiohttp", "time"}
 PURE = (
     "engine/effects.py",
     "engine/eviction.py",
+    "engine/health.py",
     "engine/idle.py",
     "engine/lifecycle.py",
     "engine/logtail.py",

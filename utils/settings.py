@@ -31,6 +31,8 @@ class ServerSettings:
 
     listen: tuple[Endpoint, ...] = (Endpoint("127.0.0.1", 7777),)
     health_check_timeout: float = 5.0
+    health_check_interval: float = 10.0
+    health_check_failures: int = 3
     engine_startup_timeout: float = 300.0
     engine_idle_timeout: float = 900.0
     engine_stop_timeout: float = 10.0

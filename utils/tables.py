@@ -32,6 +32,8 @@ class ServerTable(TimeoutsTable, total=False):
 
     listen_v4: str
     listen_v6: str
+    health_check_interval: float
+    health_check_failures: int
     shutdown_timeout: float
     keepalive_interval: float
     client_timeout: float

@@ -7,6 +7,8 @@ schema.server = {
   { "listen_v4", "listen_v4" },
   { "listen_v6", "listen_v6" },
   { "health_check_timeout", "seconds" },
+  { "health_check_interval", "delay" },
+  { "health_check_failures", "positive" },
   { "engine_startup_timeout", "seconds" },
   { "engine_idle_timeout", "seconds" },
   { "engine_stop_timeout", "seconds" },
