@@ -22,13 +22,15 @@ class Arrived:
     """A request asks for an engine of at least ``minimum``'s context.
 
     Requests that arrive later have larger numbers. ``client`` is who shares the engine's
-    time with others, such as an API key or an address.
+    time with others, such as an API key or an address. ``keep_alive`` is how many seconds the
+    model stays loaded without a request from this one on; None leaves it as it is.
     """
 
     request: int
     minimum: VariantSpec
     client: str = field(default="", kw_only=True)
     priority: Priority = field(default=Priority.NORMAL, kw_only=True)
+    keep_alive: float | None = field(default=None, kw_only=True)
     now: float
 
 

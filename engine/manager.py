@@ -117,15 +117,26 @@ class EngineManager:
     # -- leases ----------------------------------------------------------------------
 
     def lease(
-        self, minimum: VariantSpec, client: str = "", priority: Priority = Priority.NORMAL
+        self,
+        minimum: VariantSpec,
+        client: str = "",
+        priority: Priority = Priority.NORMAL,
+        keep_alive: float | None = None,
     ) -> Lease:
         """A lease, to be entered, on an engine that serves ``minimum``.
 
-        Requests of different clients are served in turn.
+        Requests of different clients are served in turn. ``keep_alive`` is for how many
+        seconds the model stays loaded after its last request, if this one says so.
         """
         self._requests += 1
-        now = self._clock.now()
-        asked = fx.Arrived(self._requests, minimum, client=client, priority=priority, now=now)
+        asked = fx.Arrived(
+            self._requests,
+            minimum,
+            client=client,
+            priority=priority,
+            keep_alive=keep_alive,
+            now=self._clock.now(),
+        )
         return Lease(self, asked)
 
     def leave(self, lease: Lease) -> None:

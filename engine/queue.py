@@ -42,6 +42,7 @@ class Waiting:
     client: str = ""
     priority: Priority = Priority.NORMAL
     returned: bool = False
+    keep_alive: float | None = None
 
 
 class Queue:

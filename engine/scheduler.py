@@ -22,7 +22,9 @@ Rules, in the order in which they are applied:
     the same answer is given at once; no failure is final.
 6.  An idle engine is unloaded after its idle time. Before that it is replaced
     by a smaller variant when the last ``shrink_requests`` requests would all
-    have fit one and ``shrink_after`` seconds have passed without any.
+    have fit one and ``shrink_after`` seconds have passed without any. A request
+    may set the idle time of its model (``keep_alive``): for as long as the model
+    is loaded, in whatever variant, or until another sets it.
 7.  While draining, whoever waits is refused, and engines stop as soon as their
     requests have ended.
 
@@ -32,6 +34,7 @@ Time comes inside the events; nothing here reads a clock, awaits or logs.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING
 
 from engine import effects as fx
@@ -78,6 +81,7 @@ class Scheduler:
         self._queue = Queue(policy.max_switch_wait)
         self._holds: dict[int, _Hold] = {}
         self._successors: dict[str, EngineRecord] = {}
+        self._keep_alive: dict[str, float] = {}
         self._draining = False
         self._tickets = 0
         self._pace = 1.0
@@ -128,8 +132,16 @@ class Scheduler:
         if self._draining:
             out.append(fx.Refuse(event.request, ShuttingDown(_CLOSING)))
             return
-        request, minimum = event.request, event.minimum
-        self._queue.add(Waiting(request, minimum, event.now, event.client, event.priority))
+        self._queue.add(
+            Waiting(
+                event.request,
+                event.minimum,
+                event.now,
+                event.client,
+                event.priority,
+                keep_alive=event.keep_alive,
+            )
+        )
 
     def _limit_queue(self, request: int, out: list[fx.Effect]) -> None:
         # Counted after dispatch: a request that is served at once never waited.
@@ -224,7 +236,7 @@ class Scheduler:
                     self._start(act.record, now, out)
                 case Unload():
                     for record in act.records:
-                        self._stop(record, out)
+                        self._stop(record, out, followed=self._outgrown(record))
                 case _:
                     self._deny(act, now, out)
         self._rest(now, out)
@@ -266,10 +278,11 @@ class Scheduler:
             return None
         after, requests = self._policy.shrink_after, self._policy.shrink_requests
         smaller = smaller_than(record, self._records, after=after, requests=requests)
-        end, successor = end_of(record, smaller, after=after, now=now)
+        idle = self._keep_alive.get(record.variant.model, record.variant.timeouts.idle)
+        end, successor = end_of(record, smaller, idle=idle, after=after, now=now)
         if now < end:
-            return end
-        self._stop(record, out)
+            return end if end < inf else None
+        self._stop(record, out, followed=successor is not None)
         if successor is not None:
             self._successors[record.variant.model] = successor
         return None
@@ -285,7 +298,15 @@ class Scheduler:
         self._by_ticket[record.ticket] = record
         out.append(fx.StartEngine(record.ticket, record.variant))
 
-    def _stop(self, record: EngineRecord, out: list[fx.Effect]) -> None:
+    def _outgrown(self, record: EngineRecord) -> bool:
+        """Whether a larger variant of its model is waited for."""
+        model = record.variant.model
+        return any(w.minimum.model == model and not record.serves(w.minimum) for w in self._queue)
+
+    def _stop(self, record: EngineRecord, out: list[fx.Effect], *, followed: bool = False) -> None:
+        """It is told to end; ``followed`` by another variant, so that its model stays loaded."""
+        if not followed:
+            self._keep_alive.pop(record.variant.model, None)
         if record.state is not State.STOPPING:
             self._move(record, Event.STOP)
             out.append(fx.StopEngine(record.ticket))
@@ -299,6 +320,8 @@ class Scheduler:
         if len(record.needs) > self._policy.shrink_requests:
             record.needs.popleft()
         record.use(now)
+        if waiting.keep_alive is not None:
+            self._keep_alive[record.variant.model] = waiting.keep_alive
         self._holds[waiting.request] = _Hold(waiting, record, record.ticket, now)
         out.append(fx.Grant(waiting.request, record.ticket))
 

@@ -12,7 +12,7 @@ from models.request import Kind, RequestFacts
 from models.selector import Selection
 from models.sizing import PromptSize, Source
 from server.answering import answered, read_body
-from server.client_key import client_of
+from server.client_key import client_of, priority_of
 from server.exchange import Exchange
 from server.forward import relay
 from server.headers import to_look
@@ -106,12 +106,13 @@ class EngineDoor:
         model = configuration.catalog.find(name)
         record.model = model.name
         settings = configuration.settings
+        priority = priority_of(request.headers, allowed=settings.priority_header)
         body = await read_body(request, settings.max_request_bytes, settings.client_timeout)
         # Whatever it is: the engine may answer with a stream, after which it hangs up.
         facts = RequestFacts(Kind.ASIDE, body, model.name, stream=True, max_output=0)
         selection = Selection(model, model.variants[0], _UNSIZED, 0)
         client = client_of(request.headers, request.remote)
-        async with self._manager.lease(selection.minimum, client) as lease:
+        async with self._manager.lease(selection.minimum, client, priority) as lease:
             exchange = Exchange(self._manager, lease, selection, facts)
             try:
                 async with await exchange.open_unread(

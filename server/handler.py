@@ -14,7 +14,7 @@ from models.capabilities import require
 from models.request import Kind, RequestFacts, parse
 from models.shaping import shape
 from server.answering import answered, read_body
-from server.client_key import client_of
+from server.client_key import client_of, priority_of
 from server.exchange import Exchange, decision
 from server.forward import relay
 from utils.errors import EngineBroke
@@ -82,13 +82,17 @@ class RequestHandler:
         model = configuration.catalog.find(named or facts.model)
         record.model = model.name
         require(model, configuration.able[model.name], facts)
+        allowed = configuration.settings.priority_header
+        priority = priority_of(request.headers, allowed=allowed)
         if facts.stream:
             down.keep_alive(configuration.settings.keepalive_interval)
         selection = await self._selector.select(model, facts)
         record.prompt = selection.size.tokens
         down.decided = decision(selection.minimum, selection.size)
         client = client_of(request.headers, request.remote)
-        async with self._manager.lease(selection.minimum, client) as lease:
+        async with self._manager.lease(
+            selection.minimum, client, priority, facts.keep_alive
+        ) as lease:
             exchange = Exchange(self._manager, lease, selection, facts)
             try:
                 upstream = await exchange.open(path or str(request.rel_url), request.headers)

@@ -7,7 +7,7 @@
 ``play`` performs the events and compares what came of them with the script itself, so a
 failure shows as a difference of two scripts. Requests are numbers, engines ``e`` and
 their ticket, variants have names that the test gives them; the first word is the time.
-``asks for 4k by ann at high`` names the client and the priority.
+``asks for 4k by ann at high keeping 60`` names the client, the priority and ``keep_alive``.
 """
 
 from __future__ import annotations
@@ -93,8 +93,15 @@ class Script:
         said = dict(zip(manner[::2], manner[1::2], strict=True))
         priority = Priority[said.get("at", "normal").upper()]
         client = said.get("by", "")
-        minimum = self._variants[name]
-        return fx.Arrived(request, minimum, client=client, priority=priority, now=now)
+        keep_alive = float(said["keeping"]) if "keeping" in said else None
+        return fx.Arrived(
+            request,
+            self._variants[name],
+            client=client,
+            priority=priority,
+            keep_alive=keep_alive,
+            now=now,
+        )
 
     def _say(self, effect: fx.Effect) -> str:
         match effect:

@@ -786,6 +786,103 @@ def test_an_idle_time_that_is_over_first_unloads_without_a_successor() -> None:
     """)
 
 
+def test_a_request_may_say_how_long_its_model_stays_loaded(script: Script) -> None:
+    script.play("""
+        0    1 asks for 4k keeping 60   → start e1 4k
+        1    e1 ready                   → grant 1 e1
+        2    1 leaves                   → wake 62
+        10   2 asks for 4k              → grant 2 e1
+        20   2 leaves                   → wake 80
+        30   3 asks for 4k keeping 5    → grant 3 e1
+        31   3 leaves                   → wake 36
+        36   tick                       → stop e1
+    """)
+
+
+def test_keeping_nothing_ends_the_engine_with_the_request(pair: Script) -> None:
+    pair.play("""
+        0   1 asks for 4k keeping 0   → start e1 4k
+        1   e1 ready                  → grant 1 e1
+        2   2 asks for 4k             → grant 2 e1
+        3   1 leaves                  → nothing
+        4   2 leaves                  → stop e1
+        5   e1 exits                  → nothing
+        6   3 asks for 4k             → start e2 4k
+        7   e2 ready                  → grant 3 e2
+        8   3 leaves                  → wake 908
+    """)
+
+
+def test_keeping_nothing_serves_who_waits_first(script: Script) -> None:
+    script.play("""
+        0   1 asks for 4k keeping 0   → start e1 4k
+        0   2 asks for 4k             → nothing
+        1   e1 ready                  → grant 1 e1
+        2   1 leaves                  → grant 2 e1
+        3   2 leaves                  → stop e1
+    """)
+
+
+def test_kept_for_ever_it_ends_for_another_model_only_and_is_then_forgotten(
+    script: Script,
+) -> None:
+    script.play("""
+        0       1 asks for 4k keeping inf   → start e1 4k
+        1       e1 ready                    → grant 1 e1
+        2       1 leaves                    → nothing
+        90000   tick                        → nothing
+        90001   2 asks for other            → stop e1
+        90002   e1 exits                    → start e2 other
+        90003   2 leaves                    → nothing
+        90004   3 asks for 4k               → stop e2
+        90006   e2 exits                    → start e3 4k
+        90007   e3 ready                    → grant 3 e3
+        90008   3 leaves                    → wake 90908
+    """)
+
+
+def test_what_was_asked_for_holds_in_the_model_s_other_variants(script: Script) -> None:
+    script.play("""
+        0    1 asks for 4k keeping inf   → start e1 4k
+        1    e1 ready                    → grant 1 e1
+        2    1 leaves                    → nothing
+        3    2 asks for 8k               → stop e1
+        4    e1 exits                    → start e2 8k
+        5    e2 ready                    → grant 2 e2
+        6    2 leaves                    → nothing
+        7    3 asks for 4k               → grant 3 e2
+        8    4 asks for 4k               → nothing
+        9    3 leaves                    → grant 4 e2
+        10   4 leaves                    → nothing
+        11   5 asks for 4k               → grant 5 e2
+        12   5 leaves                    → nothing
+        13   6 asks for 4k               → grant 6 e2
+        14   6 leaves                    → wake 314
+        314  tick                        → stop e2
+        315  e2 exits                    → start e3 4k
+        316  e3 ready                    → nothing
+    """)
+
+
+def test_who_leaves_while_waiting_keeps_nothing_loaded(script: Script) -> None:
+    script.play("""
+        0   1 asks for 4k keeping inf   → start e1 4k
+        1   1 leaves                    → nothing
+        2   e1 ready                    → wake 902
+    """)
+
+
+def test_a_return_says_again_what_it_said(script: Script) -> None:
+    script.play("""
+        0   1 asks for 4k keeping 7   → start e1 4k
+        1   e1 ready                  → grant 1 e1
+        2   e1 exits                  → nothing
+        3   1 returns for 8k          → start e2 8k
+        4   e2 ready                  → grant 1 e2
+        5   1 leaves                  → wake 12
+    """)
+
+
 # -- 7. While draining, whoever waits is refused, and engines stop when they are free.
 
 

@@ -42,8 +42,9 @@ class ServerSettings:
     max_request_bytes: int = 64 * 1024 * 1024
     max_queue: int = 64
     max_loaded_models: int = 1
-    max_switch_wait: float = 0.0
-    min_residency: float = 0.0
+    max_switch_wait: float = 30.0
+    min_residency: float = 5.0
+    priority_header: bool = False
     port_range: tuple[int, int] | None = None
     resources: Mapping[str, int] = field(default_factory=dict)
     shrink_after: float = 300.0

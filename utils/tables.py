@@ -42,6 +42,7 @@ class ServerTable(TimeoutsTable, total=False):
     max_loaded_models: int
     max_switch_wait: float
     min_residency: float
+    priority_header: bool
     port_range: PortRangeTable
     resources: dict[str, int]
     shrink_after: float

@@ -20,6 +20,7 @@ schema.server = {
   { "max_loaded_models", "positive" },
   { "max_switch_wait", "delay" },
   { "min_residency", "delay" },
+  { "priority_header", "flag" },
   { "port_range", "port_range" },
   { "resources", "resources" },
   { "shrink_after", "delay" },
