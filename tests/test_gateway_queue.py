@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fake_engine import Journal
 
 
+STRICTLY = {"max_switch_wait": 0.0, "min_residency": 0.0}
+
 # -- the queue --------------------------------------------------------------------------------
 
 
@@ -45,7 +47,7 @@ async def test_one_at_a_time_first_come_first_served(journal: Journal) -> None:
         assert [number for _, number in story] == [number for one in ids for number in (one, one)]
 
 
-@pytest.mark.parametrize(("settings", "order"), [({}, "aab"), ({"max_switch_wait": 0.0}, "aba")])
+@pytest.mark.parametrize(("settings", "order"), [({}, "aab"), (STRICTLY, "aba")])
 async def test_requests_for_what_runs_are_collected_unless_order_is_all_that_counts(
     journal: Journal, settings: dict[str, Any], order: str
 ) -> None:
