@@ -57,7 +57,7 @@ class EngineDoor:
     ) -> web.StreamResponse:
         """What the model's running engine shows at ``path``; without a name, the latest engine's.
 
-        ModelNotLoaded is told when there is none.
+        ModelNotLoaded is told when there is none, EngineUnresponsive when it is silent.
         """
 
         async def serve(down: Downstream, record: AccessRecord) -> None:
@@ -65,12 +65,12 @@ class EngineDoor:
             record.model, record.variant = variant.model, variant.label
             headers = to_look(request.headers)
             headers["Connection"] = "close"
-            async with await client.forward(path, headers, b"", request.method) as upstream:
+            async with await client.look(path, headers, request.method) as upstream:
                 down.decided = {"X-Gateway-Variant": variant.label}
                 await relay(upstream, down)
 
         patience = configuration.settings.client_timeout
-        return await answered(request, self._clock, patience, serve)
+        return await answered(request, self._clock, patience, serve, path)
 
     async def through(
         self, request: web.BaseRequest, configuration: Configuration, name: str, path: str
@@ -84,7 +84,7 @@ class EngineDoor:
             await self._work(request, configuration, name, path, down, record)
 
         patience = configuration.settings.client_timeout
-        return await answered(request, self._clock, patience, serve)
+        return await answered(request, self._clock, patience, serve, path)
 
     def _running(self, catalog: Catalog, name: str | None) -> tuple[VariantSpec, EngineClient]:
         model = None if name is None else catalog.find(name).name

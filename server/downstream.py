@@ -38,11 +38,20 @@ _SMALL = 16 * 1024
 
 
 class Downstream:
-    """Writes one response. Leave the block before returning ``response`` to aiohttp."""
+    """Writes one response. Leave the block before returning ``response`` to aiohttp.
 
-    def __init__(self, request: web.BaseRequest, clock: Clock, patience: float = 60.0) -> None:
+    ``path`` decides in which dialect failures are told: the request's own unless given.
+    """
+
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        clock: Clock,
+        patience: float = 60.0,
+        path: str | None = None,
+    ) -> None:
         self.response: web.StreamResponse = web.StreamResponse()
-        self.dialect = dialect_of(request.path)
+        self.dialect = dialect_of(path or request.path)
         self.decided: dict[str, str] = {}
         self.begun = False
         self._told: dict[str, str] = {}

@@ -40,7 +40,7 @@ class Exchange:
 
     def decision(self) -> dict[str, str]:
         """The headers that tell which engine answers."""
-        return decision(self._lease.variant, self._selection.size)
+        return decision(self._lease.variant, self._selection.size, self._facts)
 
     async def open(self, path: str, headers: Mapping[str, str]) -> UpstreamResponse:
         """The engine's answer has begun; whatever happened before it, the client saw nothing.
@@ -103,12 +103,12 @@ class Exchange:
         return engine.ended or error.message
 
 
-def decision(variant: VariantSpec, size: PromptSize) -> dict[str, str]:
-    """The headers that tell what was decided, and on what grounds."""
-    return {
-        "X-Gateway-Variant": variant.label,
-        "X-Gateway-Prompt-Tokens": f"{size.tokens}; source={size.source.value}",
-    }
+def decision(variant: VariantSpec, size: PromptSize, facts: RequestFacts) -> dict[str, str]:
+    """The headers that tell what was decided, and on what grounds, if it was for its size."""
+    told = {"X-Gateway-Variant": variant.label}
+    if facts.kind.sized:
+        told["X-Gateway-Prompt-Tokens"] = f"{size.tokens}; source={size.source.value}"
+    return told
 
 
 def overflow(upstream: UpstreamResponse) -> tuple[int, int] | None:

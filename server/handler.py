@@ -67,7 +67,7 @@ class RequestHandler:
             await self._serve(request, configuration, facts, down, record, model, path)
 
         patience = configuration.settings.client_timeout
-        return await answered(request, self._clock, patience, serve)
+        return await answered(request, self._clock, patience, serve, path)
 
     async def _serve(
         self,
@@ -87,8 +87,8 @@ class RequestHandler:
         if facts.stream:
             down.keep_alive(configuration.settings.keepalive_interval)
         selection = await self._selector.select(model, facts)
-        record.prompt = selection.size.tokens
-        down.decided = decision(selection.minimum, selection.size)
+        record.prompt = selection.size.tokens if facts.kind.sized else None
+        down.decided = decision(selection.minimum, selection.size, facts)
         client = client_of(request.headers, request.remote)
         async with self._manager.lease(
             selection.minimum, client, priority, facts.keep_alive

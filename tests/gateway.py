@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -103,6 +104,13 @@ async def until(happened: Callable[[], object], patience: float = PATIENCE) -> N
     while not happened():
         assert time.monotonic() < deadline, "it did not happen in time"
         await asyncio.sleep(0.002)
+
+
+async def hang(pid: int) -> None:
+    """The process lives on, and does nothing any more until SIGCONT or SIGKILL."""
+    os.kill(pid, signal.SIGSTOP)
+    # On a busy machine it may still have a word to say.
+    await until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 
 
 def is_running(pid: int) -> bool:

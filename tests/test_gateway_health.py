@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from engines import running_engine
-from gateway import PATIENT, fake_model, fake_variant, running_gateway, until
+from gateway import PATIENT, fake_model, fake_variant, hang, running_gateway, until
 from gateway_client import CHAT
 from raw_client import text_of
 
@@ -27,11 +25,9 @@ BRISK = replace(PATIENT, health_check=1.0, stop=0.2)
 OFTEN: dict[str, Any] = {"health_check_interval": 0.05, "health_check_failures": 2}
 
 
-def stop_engine(gw: Gateway) -> int:
+async def hang_engine(gw: Gateway) -> None:
     """The engine that was started last hangs from now on."""
-    pid: int = gw.journal.events("start", who="llama-server")[-1]["pid"]
-    os.kill(pid, signal.SIGSTOP)
-    return pid
+    await hang(gw.journal.events("start", who="llama-server")[-1]["pid"])
 
 
 # -- one engine -------------------------------------------------------------------------------
@@ -80,7 +76,7 @@ async def test_a_hung_engine_without_requests_is_replaced_by_the_next(journal: J
     model = fake_model(fake_variant(journal, timeouts=BRISK))
     async with running_gateway(journal, model, **OFTEN) as gw:
         assert (await gw.chat()).status == 200
-        stop_engine(gw)
+        await hang_engine(gw)
         await gw.until_state(State.BACKOFF)
         [engine] = (await gw.health())["engines"]
         assert "hangs" in engine["reason"]
@@ -95,7 +91,7 @@ async def test_requests_on_a_hung_engine_and_behind_it_get_a_fresh_one(journal: 
         await until(gw.engine_requests)
         waiting = await gw.stream("waiting")
         await gw.until_waiting(1)
-        stop_engine(gw)
+        await hang_engine(gw)
         for client, word in ((served, "served"), (waiting, "waiting")):
             *events, _ = await (await client.head()).rest()
             assert text_of(events).startswith(f"{word}.0")
@@ -107,7 +103,7 @@ async def test_a_stream_that_has_begun_is_told(journal: Journal) -> None:
     async with running_gateway(journal, fake_model(variant), **OFTEN) as gw:
         client = await (await gw.stream()).head()
         await client.data()
-        stop_engine(gw)
+        await hang_engine(gw)
         error = (await client.rest())[-1]["error"]
         assert error["code"] == "engine_broke"
         assert "none of its last 2 health checks" in error["message"]
@@ -138,7 +134,7 @@ async def test_a_hung_engine_does_not_hold_up_the_drain(journal: Journal) -> Non
     async with running_gateway(journal, fake_model(variant), **OFTEN) as gw:
         client = await (await gw.stream()).head()
         await client.data()
-        stop_engine(gw)
+        await hang_engine(gw)
         # Long before its time is over: the engine is found deaf in DRAINING, and stopped.
         await gw.manager.drain(3600.0)
         assert gw.state() is State.STOPPED

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import signal
+import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +41,12 @@ def hang(served: Gateway) -> None:
     children = psutil.Process(served.process.pid).children(recursive=True)
     assert children
     for child in children:
-        os.kill(child.pid, signal.SIGSTOP)
+        child.suspend()
+    # On a busy machine they may still have a word to say.
+    deadline = time.monotonic() + PATIENCE
+    while any(child.status() != psutil.STATUS_STOPPED for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_stream_from_an_engine_that_hangs_is_told_and_the_next_is_served(
