@@ -58,7 +58,7 @@ class Dispatcher:
                 cors.refuse_work(request.method, request.headers)
                 response = await self._dispatch(request, configuration)
         except GatewayError as error:
-            beyond = upstream_of(request.rel_url.raw_path, self._catalog)
+            beyond = upstream_of(request.rel_url.raw_path, configuration.catalog)
             return await _refuse(request, error, beyond and beyond[1])
         if not response.prepared:
             add(response.headers, carried)

@@ -136,9 +136,7 @@ async def running_gateway(
         catalog = Catalog(models, default_model)
         clock = clock or LoopClock()
         registry = OrphanRegistry(journal.path.parent / "state")
-        manager = EngineManager(
-            catalog, policy_of(given), clock, registry, checks=checks_of(given)
-        )
+        manager = EngineManager(catalog, policy_of(given), clock, registry, checks=checks_of(given))
         sizer = Sizer(manager, LlamaTokenize(tokenizer_timeout))
         current = CurrentConfiguration(Configuration.of(given, catalog))
         handler = RequestHandler(current, ModelSelector(sizer, manager), manager, clock)
