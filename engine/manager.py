@@ -24,7 +24,7 @@ from engine.ports import free_port
 from engine.process import EngineProcess
 from engine.queue import Priority
 from engine.scheduler import EngineRecord, Policy, Scheduler
-from utils.errors import CountUnavailable
+from utils.errors import CountUnavailable, GatewayError
 from utils.logger import get_logger
 from utils.tasks import TaskOwner
 
@@ -46,6 +46,9 @@ _EXIT_NOTICE = 1.0
 
 class Lease:
     """A request's hold on an engine, and what it cost to get it, in seconds.
+
+    ``queued`` is the time for its turn and a free place, ``loading`` the time while its engine
+    started; both are known however the waiting ended.
 
     Inside its block the request holds an engine that serves ``minimum``; entering waits in
     the queue and for the engine's start, and raises QueueFull, ShuttingDown,
@@ -75,6 +78,10 @@ class Lease:
 
     async def __aexit__(self, *_error: object) -> None:
         self._manager.leave(self)
+
+    def waits_for(self) -> str:
+        """What it waits for, in a word or two: a turn or a load; "" when it does not wait."""
+        return self._manager.waits_for(self)
 
     @property
     def client(self) -> EngineClient:
@@ -162,12 +169,30 @@ class EngineManager:
         granted = asyncio.get_running_loop().create_future()
         self._leases[lease.request] = (lease, granted)
         self._feed(event)
-        await granted
+        try:
+            await granted
+        except (GatewayError, asyncio.CancelledError):
+            # Refused or gone: what it waited for may have failed, or go on without it.
+            record = self._scheduler.latest(lease.minimum)
+            loaded = record.loaded_until(self._clock.now()) if record else 0.0
+            self._account(lease, record.started_at if record else 0.0, loaded)
+            raise
+        self._account(lease, lease.engine.started_at, lease.engine.ready_at or 0.0)
+
+    def _account(self, lease: Lease, started_at: float, loaded_at: float) -> None:
         waited = self._clock.now() - lease.arrived
-        ready_at = lease.engine.ready_at or 0.0
-        load = max(0.0, min(waited, ready_at - max(lease.engine.started_at, lease.arrived)))
+        load = max(0.0, min(waited, loaded_at - max(started_at, lease.arrived)))
         lease.loading += load
         lease.queued += waited - load
+
+    def waits_for(self, lease: Lease) -> str:
+        """What the request waits for, in a word or two; "" when it does not wait."""
+        if lease.request not in self._scheduler.waiting:
+            return ""
+        record = self._scheduler.live(lease.minimum.model)
+        if record is None or record.state is not State.STARTING:
+            return "queued"
+        return f"loading {record.variant.label}" if record.serves(lease.minimum) else "queued"
 
     # -- what others may see ---------------------------------------------------------
 

@@ -104,6 +104,11 @@ class Scheduler:
             return self._alive.get(model)
         return next(iter(self._alive.values()), None)
 
+    def latest(self, minimum: VariantSpec) -> EngineRecord | None:
+        """The record of the engine that was started last of those that serve ``minimum``."""
+        serving = [r for r in self._records.values() if r.ticket and r.serves(minimum)]
+        return max(serving, key=lambda record: record.ticket, default=None)
+
     # -- events ----------------------------------------------------------------------
 
     def handle(self, event: fx.Event) -> list[fx.Effect]:
@@ -199,6 +204,7 @@ class Scheduler:
         if record is None:
             return
         before = record.state
+        record.ended_at = event.now
         self._move(record, Event.EXITED)
         record.active.clear()
         record.needs.clear()

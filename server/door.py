@@ -112,9 +112,10 @@ class EngineDoor:
         facts = RequestFacts(Kind.ASIDE, body, model.name, stream=True, max_output=0)
         selection = Selection(model, model.variants[0], _UNSIZED, 0)
         client = client_of(request.headers, request.remote)
-        async with self._manager.lease(selection.minimum, client, priority) as lease:
-            exchange = Exchange(self._manager, lease, selection, facts)
-            try:
+        lease = self._manager.lease(selection.minimum, client, priority)
+        try:
+            async with lease:
+                exchange = Exchange(self._manager, lease, selection, facts)
                 async with await exchange.open_unread(
                     path, request.headers, request.method
                 ) as upstream:
@@ -125,5 +126,5 @@ class EngineDoor:
                         await relay(upstream, down)
                     except EngineBroke as error:
                         raise await exchange.broken(error) from error
-            finally:
-                record.queued, record.loading = lease.queued, lease.loading
+        finally:
+            record.queued, record.loading = lease.queued, lease.loading

@@ -20,13 +20,12 @@ from utils.errors import GatewayError, NotAuthenticated, RequestCancelled, Wrong
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from utils.clock import Clock, Timer
 
 # Where a request keeps what its answer will carry for its browser.
 CORS = web.RequestKey("cors", dict[str, str])
-_COMMENT = b": keep-alive\n\n"
 _STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache",
@@ -54,6 +53,7 @@ class Downstream:
         self.dialect = dialect_of(path or request.path)
         self.decided: dict[str, str] = {}
         self.begun = False
+        self.progress: Callable[[], str] | None = None
         self._told: dict[str, str] = {}
         self._request = request
         self._clock = clock
@@ -79,7 +79,10 @@ class Downstream:
             await self._tasks.cancel()
 
     def keep_alive(self, interval: float) -> None:
-        """From now on the client hears something within ``interval`` seconds, until the end."""
+        """From now on the client hears something within ``interval`` seconds, until the end.
+
+        That is a comment, with what ``progress`` says of the waiting.
+        """
         self._interval = interval
         self._written_at = self._clock.now()
         self._timer = self._clock.call_at(self._written_at + interval, self._beat)
@@ -202,7 +205,8 @@ class Downstream:
         try:
             await self.begin(_OK, _STREAM_HEADERS)
             if self._between_events and self._is_stream:
-                await self.response.write(_COMMENT)
+                said = self.progress() if self.progress else ""
+                await self.response.write(f": keep-alive{said and ', '}{said}\n\n".encode())
         except ConnectionError:
             # The client has left; aiohttp cancels the handler for it.
             return

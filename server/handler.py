@@ -90,11 +90,11 @@ class RequestHandler:
         record.prompt = selection.size.tokens if facts.kind.sized else None
         down.decided = decision(selection.minimum, selection.size, facts)
         client = client_of(request.headers, request.remote)
-        async with self._manager.lease(
-            selection.minimum, client, priority, facts.keep_alive
-        ) as lease:
-            exchange = Exchange(self._manager, lease, selection, facts)
-            try:
+        lease = self._manager.lease(selection.minimum, client, priority, facts.keep_alive)
+        down.progress = lease.waits_for
+        try:
+            async with lease:
+                exchange = Exchange(self._manager, lease, selection, facts)
                 upstream = await exchange.open(path or str(request.rel_url), request.headers)
                 async with upstream:
                     record.variant = lease.variant.label
@@ -104,8 +104,8 @@ class RequestHandler:
                         usage = await relay(upstream, down)
                     except EngineBroke as error:
                         raise await exchange.broken(error) from error
-            finally:
-                record.queued, record.loading = lease.queued, lease.loading
+        finally:
+            record.queued, record.loading = lease.queued, lease.loading
         if usage.prompt is not None:
             record.prompt = usage.prompt
             if self._current.still_has(model):

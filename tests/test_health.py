@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.health import HealthChecks, Pulse
+from engine.health import HealthChecks, Pulse, checks_of
+from utils.settings import ServerSettings
 
 DEAF = "the verdict"
 
@@ -36,3 +37,9 @@ def test_what_answers_requests_lives() -> None:
 
 def test_a_healthy_look_remembers_what_was_heard_until_then() -> None:
     assert verdicts(1, (True, 7), (False, 7)) == [0, DEAF]
+
+
+def test_the_configuration_says_how_often_and_how_many() -> None:
+    assert checks_of(ServerSettings()) == HealthChecks()
+    settings = ServerSettings(health_check_interval=0.5, health_check_failures=7)
+    assert checks_of(settings) == HealthChecks(0.5, 7)

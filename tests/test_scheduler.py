@@ -841,6 +841,18 @@ def test_kept_for_ever_it_ends_for_another_model_only_and_is_then_forgotten(
     """)
 
 
+def test_the_engine_that_was_started_last_for_a_request(script: Script) -> None:
+    assert script.scheduler.latest(VARIANTS["4k"]) is None
+    script.play("""
+        1   1 asks for 8k   → start e1 8k
+        2   e1 exits        → refuse 1 EngineStartFailed
+        3   2 asks for 4k   → start e2 4k
+    """)
+    assert script.scheduler.latest(VARIANTS["4k"]) is script.record("4k")
+    assert script.scheduler.latest(VARIANTS["8k"]) is script.record("8k")
+    assert script.record("8k").loaded_until(9.0) == 2.0
+
+
 def test_what_was_asked_for_holds_in_the_model_s_other_variants(script: Script) -> None:
     script.play("""
         0    1 asks for 4k keeping inf   → start e1 4k
