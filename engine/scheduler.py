@@ -130,7 +130,7 @@ class Scheduler:
         # All that a Tick is for; and whatever happened, it may be somebody's turn.
         self._dispatch(event.now, out)
         if isinstance(event, fx.Arrived):
-            self._limit_queue(event.request, out)
+            self._limit_queue(event.request, event.now, out)
         return out
 
     def _arrived(self, event: fx.Arrived, out: list[fx.Effect]) -> None:
@@ -148,12 +148,17 @@ class Scheduler:
             )
         )
 
-    def _limit_queue(self, request: int, out: list[fx.Effect]) -> None:
+    def _limit_queue(self, request: int, now: float, out: list[fx.Effect]) -> None:
         # Counted after dispatch: a request that is served at once never waited.
         others = len(self._queue) - 1
         if request in self._queue and others >= self._policy.max_queue:
-            wait = min(60.0, max(1.0, self._pace * others))
-            message = f"{others} requests are waiting already. Try again later."
+            loading = [each for each in self._alive.values() if each.state is State.STARTING]
+            # Known from its last start, if there was one.
+            load = max([0.0, *(r.started_at + r.load_seconds - now for r in loading)])
+            wait = min(60.0, max(1.0, load + self._pace * others))
+            names = " and ".join(each.variant.label for each in loading)
+            message = f"{others} requests are waiting already{names and f' while {names} loads'}."
+            message += " Try again later."
             self._refuse(request, QueueFull(message, wait), out)
 
     def _given_back(self, event: fx.Returned | fx.Left, out: list[fx.Effect]) -> None:

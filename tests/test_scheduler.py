@@ -205,7 +205,9 @@ def test_at_most_max_queue_wait(script: Script) -> None:
         3   6 asks for 4k     → nothing
     """)
     assert script.scheduler.waiting == (4, 6)
-    assert script.errors[3].message == "2 requests are waiting already. Try again later."
+    loading = "2 requests are waiting already while m@4096 loads. Try again later."
+    assert script.errors[3].message == loading
+    assert script.errors[5].message == "2 requests are waiting already. Try again later."
 
 
 def test_who_is_served_at_once_does_not_count_as_waiting() -> None:
@@ -261,6 +263,24 @@ def test_the_wait_that_a_full_queue_advises_follows_how_long_requests_take() -> 
         999   9 asks for 4k   → refuse 9 QueueFull
     """)
     assert advised() == 60.0
+
+
+def test_a_load_that_goes_on_counts_for_the_advice_as_far_as_it_is_known() -> None:
+    script = Script(VARIANTS, Policy(max_queue=1))
+    script.play("""
+        0    1 asks for 4k   → start e1 4k
+        0    1 leaves        → nothing
+        20   e1 ready        → wake 920
+        21   e1 exits        → nothing
+        30   2 asks for 4k   → start e2 4k
+        36   9 asks for 4k   → refuse 9 QueueFull
+        59   8 asks for 4k   → refuse 8 QueueFull
+    """)
+    early, late = script.errors[9], script.errors[8]
+    assert isinstance(early, QueueFull)
+    assert isinstance(late, QueueFull)
+    assert early.retry_after == 14.0 + 1.0, "the rest of the load, and one request"
+    assert late.retry_after == 1.0
 
 
 def test_no_wait_shorter_than_a_second_is_advised() -> None:
