@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gateway import Gateway
 
 # A look at a stopped process costs its whole time-out; one at a starved one must not.
-BRISK = replace(PATIENT, health_check=1.0, stop=0.2)
+BRISK = replace(PATIENT, health_check=1.5, stop=0.2)
 OFTEN: dict[str, Any] = {"health_check_interval": 0.05, "health_check_failures": 2}
 
 
