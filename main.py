@@ -17,6 +17,7 @@ from pathlib import Path
 
 import platformdirs
 
+from engine.health import checks_of
 from engine.learnt import LearntNeeds
 from engine.limits import limits_of
 from engine.manager import EngineManager
@@ -99,6 +100,7 @@ async def _serve(settings: ServerSettings, catalog: Catalog) -> int:
         limits=limits_of(catalog, settings),
         memory=Memory(clock, learnt, wait=settings.memory_wait),
         port_range=settings.port_range,
+        checks=checks_of(settings),
     )
     selector = ModelSelector(Sizer(manager, LlamaTokenize()), manager)
     current = CurrentConfiguration(Configuration.of(settings, catalog))

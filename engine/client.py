@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from typing import TYPE_CHECKING, Any, Self
 
@@ -9,7 +10,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from utils.errors import CountUnavailable, EngineBroke, EngineUnreachable
+from utils.errors import CountUnavailable, EngineBroke, EngineUnreachable, EngineUnresponsive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,10 +32,14 @@ class UpstreamResponse:
     """
 
     def __init__(
-        self, response: aiohttp.ClientResponse, forget: Callable[[UpstreamResponse], None]
+        self,
+        response: aiohttp.ClientResponse,
+        forget: Callable[[UpstreamResponse], None],
+        heard: Callable[[], None],
     ) -> None:
         self._response = response
         self._forget = forget
+        self._heard = heard
         self.status = response.status
         self.headers = response.headers
         self.first = b""
@@ -81,19 +86,27 @@ class UpstreamResponse:
     async def read(self) -> bytes:
         """The next bytes as they come, b"" at the end; EngineBroke when it ends before that."""
         try:
-            return await self._response.content.readany()
+            chunk = await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
             raise EngineBroke(f"The engine broke off its response: {_say(error)}") from error
+        self._heard()
+        return chunk
 
 
 class EngineClient:
-    """A connection pool to one run of one engine; a new run gets a new client."""
+    """A connection pool to one run of one engine; a new run gets a new client.
+
+    ``heard`` grows with every piece of an answer to a request that comes.
+    """
 
     def __init__(self, url: str, *, probe_timeout: float, headers: Mapping[str, str]) -> None:
         self.url = url
         self._headers = dict(headers)
+        self.heard = 0
+        self._patience = probe_timeout
         self._probe_timeout = aiohttp.ClientTimeout(total=probe_timeout)
         self._session: aiohttp.ClientSession | None = None
+        self._probes: aiohttp.ClientSession | None = None
         self._closed = False
         self._responses: set[UpstreamResponse] = set()
 
@@ -104,19 +117,39 @@ class EngineClient:
 
         An engine that wants a key gets its own, not the client's.
         """
-        headers = {**headers, **self._headers}
-        url = URL(self.url + path, encoded=True)
+        return await self._begin(await self._request(path, headers, body, method))
+
+    async def look(self, path: str, headers: Mapping[str, str], method: str) -> UpstreamResponse:
+        """The same for what takes no work, and so must be answered within ``probe_timeout``.
+
+        EngineUnresponsive when no status has come by then.
+        """
         try:
-            response = await self._open().request(
+            async with asyncio.timeout(self._patience):
+                response = await self._request(path, headers, b"", method)
+        except TimeoutError:
+            raise EngineUnresponsive(
+                f"The engine did not answer within health_check_timeout ({self._patience:g} s)."
+            ) from None
+        return await self._begin(response)
+
+    async def _request(
+        self, path: str, headers: Mapping[str, str], body: bytes, method: str
+    ) -> aiohttp.ClientResponse:
+        try:
+            return await self._open().request(
                 method,
-                url,
+                URL(self.url + path, encoded=True),
                 data=_upload(body) if body else None,
-                headers=headers,
+                headers={**headers, **self._headers},
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, OSError) as error:
             raise EngineUnreachable(f"The engine gave no answer: {_say(error)}") from error
-        upstream = UpstreamResponse(response, self._responses.discard)
+
+    async def _begin(self, response: aiohttp.ClientResponse) -> UpstreamResponse:
+        self._hear()
+        upstream = UpstreamResponse(response, self._responses.discard, self._hear)
         self._responses.add(upstream)
         try:
             await upstream.begin()
@@ -138,21 +171,44 @@ class EngineClient:
         self._closed = True
         for upstream in tuple(self._responses):
             upstream.break_off()
-        if self._session is not None:
-            await self._session.close()
+        for session in (self._session, self._probes):
+            if session is not None:
+                await session.close()
 
-    async def _ask(self, path: str, payload: bytes | None = None) -> tuple[int, Any]:
+    async def _ask(self, path: str, payload: bytes) -> tuple[int, Any]:
         """Status and decoded JSON of a small exchange of our own; CountUnavailable on failure."""
         headers = self._headers | {"Content-Type": "application/json"}
-        method = "GET" if payload is None else "POST"
         try:
-            async with self._open().request(
-                method, self.url + path, data=payload, headers=headers, timeout=self._probe_timeout
+            async with self._open().post(
+                self.url + path, data=payload, headers=headers, timeout=self._probe_timeout
             ) as response:
                 raw = await response.read()
                 return response.status, orjson.loads(raw or b"null")
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             raise CountUnavailable(_say(error)) from error
+
+    async def _probe(self, path: str) -> int | None:
+        """The status of ``path`` over a connection of its own; None without an answer in time.
+
+        No request finds its connection taken by it, or closed.
+        """
+        if self._closed:
+            return None
+        if self._probes is None:
+            self._probes = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(force_close=True),
+                timeout=self._probe_timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        try:
+            async with self._probes.get(self.url + path, headers=self._headers) as response:
+                await response.read()
+                return response.status
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            return None
+
+    def _hear(self) -> None:
+        self.heard += 1
 
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:

@@ -25,7 +25,9 @@ class Arrived:
 
     Requests that arrive later have larger numbers. ``client`` is who shares the engine's
     time with others, such as an API key or an address. ``fallbacks`` are smaller variants that
-    would do if ``minimum`` runs out of memory, the next smaller one first.
+    would do if ``minimum`` runs out of memory, the next smaller one first. ``keep_alive`` is
+    how many seconds the model stays loaded without a request from this one on; None leaves it
+    as it is.
     """
 
     request: int
@@ -33,6 +35,7 @@ class Arrived:
     fallbacks: tuple[VariantSpec, ...] = field(default=(), kw_only=True)
     client: str = field(default="", kw_only=True)
     priority: Priority = field(default=Priority.NORMAL, kw_only=True)
+    keep_alive: float | None = field(default=None, kw_only=True)
     now: float
 
 

@@ -22,7 +22,6 @@ are spared for now, is for the scheduler to say.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import chain, combinations
 from typing import TYPE_CHECKING
@@ -30,7 +29,7 @@ from typing import TYPE_CHECKING
 from engine.needs import peak, taken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from engine.records import EngineRecord
     from models.spec import VariantSpec
@@ -82,16 +81,21 @@ class Limits:
         """What the variant's engine counts for, declared or learnt."""
         return taken(variant.needs, self.learnt.get(variant.label, {}), self.resources)
 
-    def suffice(self, wanted: VariantSpec, others: Iterable[VariantSpec]) -> bool:
-        """Whether there is enough of every resource that ``wanted`` needs, beside the others."""
-        needed = Counter(self.takes(wanted))
-        for variant in others:
-            needed.update(self.takes(variant))
-        return all(
-            needed[name] <= self.resources.get(name, 0)
+    def lacking(self, wanted: VariantSpec, others: Iterable[VariantSpec]) -> dict[str, int]:
+        """How much is too little of which resource that ``wanted`` needs, beside the others.
+
+        {} when there is enough.
+        """
+        lacks = {
+            name: amount - self.resources.get(name, 0)
             for name, amount in self.takes(wanted).items()
             if amount
-        )
+        }
+        for variant in others:
+            takes = self.takes(variant)
+            for name in lacks:
+                lacks[name] += takes.get(name, 0)
+        return {name: amount for name, amount in lacks.items() if amount > 0}
 
     def learning(self, variant: VariantSpec, amounts: Mapping[str, int]) -> Limits:
         """The limits with what was measured of the variant; the peak counts."""
@@ -123,17 +127,16 @@ def room(
         return None
     gone = [record for record in may_go if limits.conflict(wanted, record.variant)]
     left = sorted((r for r in may_go if r not in gone), key=_reluctance)
-    if limits.suffice(wanted, [*others, *(record.variant for record in left)]):
-        surplus = len(others) + len(left) + 1 - limits.max_loaded
-        return gone + left[: max(0, surplus)] if surplus <= len(left) else None
-
-    def enough(going: Collection[EngineRecord]) -> bool:
-        stays = [*others, *(record.variant for record in left if record not in going)]
-        return len(stays) < limits.max_loaded and limits.suffice(wanted, stays)
-
-    if not enough(left):
+    surplus = max(0, len(others) + len(left) + 1 - limits.max_loaded)
+    if surplus > len(left):
         return None
-    return [*gone, *_cheapest(left, enough)]
+    lacking = limits.lacking(wanted, [*others, *(record.variant for record in left)])
+    if not lacking:
+        return gone + left[:surplus]
+    frees = {record: limits.takes(record.variant) for record in left}
+    if any(amount < 0 for amount in _spare(lacking, frees.values()).values()):
+        return None
+    return [*gone, *_cheapest(frees, surplus, lacking)]
 
 
 def _reluctance(record: EngineRecord) -> tuple[bool, float, int]:
@@ -145,23 +148,44 @@ def _reluctance(record: EngineRecord) -> tuple[bool, float, int]:
 
 
 def _cheapest(
-    records: Sequence[EngineRecord], enough: Callable[[Collection[EngineRecord]], bool]
+    records: Mapping[EngineRecord, Mapping[str, int]], surplus: int, lacking: Mapping[str, int]
 ) -> Collection[EngineRecord]:
-    """Those who make room and are worth least together; all of them would be enough."""
+    """At least ``surplus`` of them, who free what is lacking and are worth least together.
+
+    Each stands with what it frees; all of them would be enough.
+    """
     latest = max(record.used_at for record in records)
+    # Weighed once: there may be many sets to compare.
+    costs = {record: (bool(record.active), record.worth(latest)) for record in records}
 
     def cost(going: Collection[EngineRecord]) -> tuple[int, float, int]:
-        busy = sum(bool(record.active) for record in going)
-        return busy, sum(record.worth(latest) for record in going), len(going)
+        each = [costs[record] for record in going]
+        return sum(busy for busy, _ in each), sum(worth for _, worth in each), len(going)
 
     if len(records) <= _FEW:
-        sizes = range(1, len(records) + 1)
+        sizes = range(max(1, surplus), len(records) + 1)
         sets = chain.from_iterable(combinations(records, size) for size in sizes)
-        return min((going for going in sets if enough(going)), key=cost)
+        enough = (
+            going
+            for going in sets
+            if min(_spare(lacking, map(records.__getitem__, going)).values()) >= 0
+        )
+        return min(enough, key=cost)
     # Too many sets to look at: spare whoever can be spared, the most precious first.
-    going = sorted(records, key=lambda record: cost([record]))
+    going = sorted(records, key=lambda record: costs[record])
+    spare = _spare(lacking, records.values())
     for record in reversed(tuple(going)):
-        fewer = [each for each in going if each is not record]
-        if enough(fewer):
-            going = fewer
+        needs = records[record]
+        if len(going) > surplus and all(needs.get(n, 0) <= much for n, much in spare.items()):
+            going.remove(record)
+            spare = {name: much - needs.get(name, 0) for name, much in spare.items()}
     return going
+
+
+def _spare(lacking: Mapping[str, int], freed: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """What is freed of each resource beyond what is lacking; negative where it still is."""
+    spare = {name: -amount for name, amount in lacking.items()}
+    for amounts in freed:
+        for name in spare:
+            spare[name] += amounts.get(name, 0)
+    return spare

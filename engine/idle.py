@@ -1,6 +1,7 @@
 """When an engine that nobody uses ends, and what follows it. Pure.
 
-1. It ends after its idle time.
+1. It ends after its idle time: what the last request that named one asked for
+   its model, else what is configured. It may be infinite.
 2. Before that a smaller variant replaces it, when the last ``requests`` requests
    would all have fit that one and ``after`` seconds have passed without any; not
    before the smaller one may be started, and never with ``after`` 0.
@@ -33,10 +34,10 @@ def smaller_than(
 
 
 def end_of(
-    record: EngineRecord, smaller: EngineRecord | None, *, after: float, now: float
+    record: EngineRecord, smaller: EngineRecord | None, *, idle: float, after: float, now: float
 ) -> tuple[float, EngineRecord | None]:
-    """When the idle engine ends, and the one that replaces it then, if any."""
-    idle_at = record.idle_since + record.variant.timeouts.idle
+    """When the engine, idle, ends, and the one that replaces it then, if any."""
+    idle_at = record.idle_since + idle
     if smaller is None or now >= idle_at:
         return idle_at, None
     shrink_at = max(record.idle_since + after, smaller.retry_at)

@@ -102,11 +102,7 @@ class LlamaCppEngine(EngineClient):
 
     async def healthy(self) -> bool:
         """Whether ``GET /health`` answers 200; it is 503 while the model loads."""
-        try:
-            status, _ = await self._ask("/health")
-        except CountUnavailable:
-            return False
-        return status == _OK
+        return await self._probe("/health") == _OK
 
     async def count(self, facts: RequestFacts) -> int:
         """The prompt's exact tokens, template and tools included; CountUnavailable otherwise."""

@@ -26,7 +26,7 @@ from engine.ports import free_port
 from engine.process import EngineProcess
 from engine.queue import Priority
 from engine.scheduler import EngineRecord, Policy, Scheduler
-from utils.errors import CountUnavailable
+from utils.errors import CountUnavailable, GatewayError
 from utils.logger import get_logger
 from utils.tasks import TaskOwner
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.client import EngineClient
+    from engine.health import HealthChecks
     from models.catalog import Catalog
     from models.request import RequestFacts
     from models.spec import ModelSpec, VariantSpec
@@ -46,6 +47,9 @@ _EXIT_NOTICE = 1.0
 
 class Lease:
     """A request's hold on an engine, and what it cost to get it, in seconds.
+
+    ``queued`` is the time for its turn and a free place, ``loading`` the time while its engine
+    started; both are known however the waiting ended.
 
     Inside its block the request holds an engine that serves ``minimum``; entering waits in
     the queue and for the engine's start, and raises QueueFull, ShuttingDown,
@@ -76,6 +80,10 @@ class Lease:
     async def __aexit__(self, *_error: object) -> None:
         self._manager.leave(self)
 
+    def waits_for(self) -> str:
+        """What it waits for, in a word or two: a turn or a load; "" when it does not wait."""
+        return self._manager.waits_for(self)
+
     @property
     def client(self) -> EngineClient:
         """The way to the engine."""
@@ -95,6 +103,7 @@ class EngineManager:
         limits: Limits | None = None,
         memory: Memory | None = None,
         port_range: tuple[int, int] | None = None,
+        checks: HealthChecks | None = None,
     ) -> None:
         self._models = {model.name: model for model in catalog.models}
         variants = [variant for model in catalog.models for variant in model.variants]
@@ -104,6 +113,7 @@ class EngineManager:
             limits = limits.learning(variant, self._memory.known(variant))
         self._scheduler = Scheduler(variants, policy, limits)
         self._port_range = port_range
+        self._checks = checks
         self._clock = clock
         self._registry = registry
         self._tasks = TaskOwner("engines")
@@ -124,22 +134,25 @@ class EngineManager:
         minimum: VariantSpec,
         client: str = "",
         priority: Priority = Priority.NORMAL,
+        keep_alive: float | None = None,
         fallbacks: tuple[VariantSpec, ...] = (),
     ) -> Lease:
         """A lease, to be entered, on an engine that serves ``minimum``.
 
-        Requests of different clients are served in turn. Where memory is not enough for
-        ``minimum``, the lease holds the first of ``fallbacks`` that can be loaded.
+        Requests of different clients are served in turn. ``keep_alive`` is for how many
+        seconds the model stays loaded after its last request, if this one says so. Where memory
+        is not enough for ``minimum``, the lease holds the first of ``fallbacks`` that can be
+        loaded.
         """
         self._requests += 1
-        now = self._clock.now()
         asked = fx.Arrived(
             self._requests,
             minimum,
             fallbacks=fallbacks,
             client=client,
             priority=priority,
-            now=now,
+            keep_alive=keep_alive,
+            now=self._clock.now(),
         )
         return Lease(self, asked)
 
@@ -166,12 +179,30 @@ class EngineManager:
         granted = asyncio.get_running_loop().create_future()
         self._leases[lease.request] = (lease, granted)
         self._feed(event)
-        await granted
+        try:
+            await granted
+        except (GatewayError, asyncio.CancelledError):
+            # Refused or gone: what it waited for may have failed, or go on without it.
+            record = self._scheduler.latest(lease.minimum)
+            loaded = record.loaded_until(self._clock.now()) if record else 0.0
+            self._account(lease, record.started_at if record else 0.0, loaded)
+            raise
+        self._account(lease, lease.engine.started_at, lease.engine.ready_at or 0.0)
+
+    def _account(self, lease: Lease, started_at: float, loaded_at: float) -> None:
         waited = self._clock.now() - lease.arrived
-        ready_at = lease.engine.ready_at or 0.0
-        load = max(0.0, min(waited, ready_at - max(lease.engine.started_at, lease.arrived)))
+        load = max(0.0, min(waited, loaded_at - max(started_at, lease.arrived)))
         lease.loading += load
         lease.queued += waited - load
+
+    def waits_for(self, lease: Lease) -> str:
+        """What the request waits for, in a word or two; "" when it does not wait."""
+        if lease.request not in self._scheduler.waiting:
+            return ""
+        record = self._scheduler.live(lease.minimum.model)
+        if record is None or record.state is not State.STARTING:
+            return "queued"
+        return f"loading {record.variant.label}" if record.serves(lease.minimum) else "queued"
 
     # -- what others may see ---------------------------------------------------------
 
@@ -287,6 +318,7 @@ class EngineManager:
             self._clock,
             self._registry,
             self._memory.engine(variant),
+            self._checks,
         )
         self._processes[effect.engine] = process
         self._quiet.clear()

@@ -1,8 +1,9 @@
 """One run of one engine: spawn → probe → watch → stop ladder.
 
 An ``EngineProcess`` acts and reports; it decides nothing about other engines and
-knows no requests. It reports EngineReady at most once and EngineExited exactly
-once, as its last act, when the process is reaped and its group is gone.
+knows no requests. It reports EngineReady and EngineUnhealthy at most once each, and
+EngineExited exactly once, as its last act, when the process is reaped and its group
+is gone.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import logging
 from typing import TYPE_CHECKING
 
 from engine import effects as fx
+from engine.health import HealthChecks, Pulse
 from engine.logtail import LogTail, last_meaningful
 from engine.ports import port_holder
 from engine.spawner import Child, Launch, spawn
-from utils.errors import EngineStartTimeout
+from utils.errors import EngineStartTimeout, EngineUnresponsive
 from utils.logger import get_logger
 from utils.tasks import TaskOwner, first_of
 
@@ -59,6 +61,7 @@ class EngineProcess:
         clock: Clock,
         registry: OrphanRegistry,
         memory: EngineMemory,
+        checks: HealthChecks | None = None,
     ) -> None:
         self.ticket = ticket
         self.client = client
@@ -75,6 +78,7 @@ class EngineProcess:
         self._registry = registry
         self._memory = memory
         self._shortage: Shortage | None = None
+        self._checks = checks or HealthChecks()
         self._child: Child | None = None
         self._stop = asyncio.Event()
         self._gone = asyncio.Event()
@@ -100,7 +104,7 @@ class EngineProcess:
         try:
             reason = await self._run()
         finally:
-            self.ended = "it was stopped" if self._stop.is_set() else reason
+            self.ended = self.ended or ("it was stopped" if self._stop.is_set() else reason)
             try:
                 await self.client.close()
             finally:
@@ -168,6 +172,13 @@ class EngineProcess:
             self._report(fx.EngineReady(self.ticket, self.ready_at))
             if self.pid is not None:
                 tasks.spawn(self._memory.watch(self.pid, self._measured), "memory")
+            if self._checks.interval:
+                deaf = tasks.spawn(self._fall_silent(), "health")
+                await first_of(exited, stop, deaf)
+                if deaf.done() and not exited.done() and not stop.done():
+                    deaf.result()
+                    self._give_up()
+                deaf.cancel()
         ready.cancel()
         await first_of(exited, stop)
         if not exited.done():
@@ -196,6 +207,26 @@ class EngineProcess:
             self._stirred.clear()
             # An engine that has just become ready says so; the next probe need not wait.
             await _happens(self._stirred, interval - FIRST_PROBE)
+
+    async def _fall_silent(self) -> None:
+        """Return when the engine has been looked at in vain too often."""
+        pulse, pause = Pulse(self._checks), self._checks.interval
+        while True:
+            await self._clock.sleep(pause)
+            began = self._clock.now()
+            healthy = await self.client.healthy()
+            if pulse.deaf(healthy=healthy, heard=self.client.heard):
+                return
+            if pulse.failed:
+                _log.warning("%s failed a health check, %d in a row", self.label, pulse.failed)
+            pause = max(0.0, began + self._checks.interval - self._clock.now())
+
+    def _give_up(self) -> None:
+        # Said at once: who was being answered shall not wait for the end of the stop ladder.
+        self.ended = f"it answered none of its last {self._checks.failures} health checks"
+        error = EngineUnresponsive(f"The engine {self.label} hangs: {self.ended}.")
+        _log.warning("%s is replaced: %s", self.label, self.ended)
+        self._report(fx.EngineUnhealthy(self.ticket, error, self._clock.now()))
 
     async def _read_output(self, child: Child) -> None:
         log = get_logger(f"engine.{self.label}")

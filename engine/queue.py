@@ -43,6 +43,7 @@ class Waiting:
     priority: Priority = Priority.NORMAL
     returned: bool = False
     fallbacks: tuple[VariantSpec, ...] = ()
+    keep_alive: float | None = None
 
 
 class Queue:

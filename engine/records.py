@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 HALF_LIFE = 600.0
 
 
-@dataclass(slots=True)
+# Each record is itself alone; comparing their fields would take most of a decision's time.
+@dataclass(slots=True, eq=False)
 class EngineRecord:
     """What the scheduler knows of one variant's engine.
 
@@ -38,6 +39,7 @@ class EngineRecord:
     used_at: float = 0.0
     started_at: float = 0.0
     ready_at: float = 0.0
+    ended_at: float = 0.0
     load_seconds: float = 0.0
     uses: float = 0.0
     memory: Mapping[str, int] = field(default_factory=dict)
@@ -53,6 +55,12 @@ class EngineRecord:
     def worth(self, now: float) -> float:
         """What its loss would cost: much if it is often used and slow to load."""
         return self.load_seconds * self.uses * exp2((self.used_at - now) / HALF_LIFE)
+
+    def loaded_until(self, now: float) -> float:
+        """When its latest start was over, in readiness or in failure; ``now`` if it is not yet."""
+        if self.ready_at >= self.started_at:
+            return self.ready_at
+        return now if self.state.live else self.ended_at
 
     @property
     def useful(self) -> bool:

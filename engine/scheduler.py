@@ -24,7 +24,9 @@ Rules, in the order in which they are applied:
     variant that would do: see ``engine/fallback.py``.
 6.  An idle engine is unloaded after its idle time. Before that it is replaced
     by a smaller variant when the last ``shrink_requests`` requests would all
-    have fit one and ``shrink_after`` seconds have passed without any.
+    have fit one and ``shrink_after`` seconds have passed without any. A request
+    may set the idle time of its model (``keep_alive``): for as long as the model
+    is loaded, in whatever variant, or until another sets it.
 7.  While draining, whoever waits is refused, and engines stop as soon as their
     requests have ended.
 
@@ -34,6 +36,7 @@ Time comes inside the events; nothing here reads a clock, awaits or logs.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING
 
 from engine import effects as fx
@@ -83,6 +86,7 @@ class Scheduler:
         self._queue = Queue(policy.max_switch_wait)
         self._holds: dict[int, _Hold] = {}
         self._successors: dict[str, EngineRecord] = {}
+        self._keep_alive: dict[str, float] = {}
         self._draining = False
         self._tickets = 0
         self._pace = 1.0
@@ -104,6 +108,11 @@ class Scheduler:
         if model is not None:
             return self._alive.get(model)
         return next(iter(self._alive.values()), None)
+
+    def latest(self, minimum: VariantSpec) -> EngineRecord | None:
+        """The record of the engine that was started last of those that serve ``minimum``."""
+        serving = [r for r in self._records.values() if r.ticket and r.serves(minimum)]
+        return max(serving, key=lambda record: record.ticket, default=None)
 
     # -- events ----------------------------------------------------------------------
 
@@ -128,7 +137,7 @@ class Scheduler:
         # All that a Tick is for; and whatever happened, it may be somebody's turn.
         self._dispatch(event.now, out)
         if isinstance(event, fx.Arrived):
-            self._limit_queue(event.request, out)
+            self._limit_queue(event.request, event.now, out)
         return out
 
     def _arrived(self, event: fx.Arrived, out: list[fx.Effect]) -> None:
@@ -136,7 +145,7 @@ class Scheduler:
             out.append(fx.Refuse(event.request, ShuttingDown(_CLOSING)))
             return
         waiting = Waiting(event.request, event.minimum, event.now, event.client, event.priority)
-        waiting.fallbacks = event.fallbacks
+        waiting.keep_alive, waiting.fallbacks = event.keep_alive, event.fallbacks
         while self._lacks_memory(waiting, event.now) and steps_down(waiting):
             pass
         self._queue.add(waiting)
@@ -145,12 +154,17 @@ class Scheduler:
         record = self._records[waiting.minimum.model, waiting.minimum.context]
         return record.shortages > 0 and now < record.retry_at
 
-    def _limit_queue(self, request: int, out: list[fx.Effect]) -> None:
+    def _limit_queue(self, request: int, now: float, out: list[fx.Effect]) -> None:
         # Counted after dispatch: a request that is served at once never waited.
         others = len(self._queue) - 1
         if request in self._queue and others >= self._policy.max_queue:
-            wait = min(60.0, max(1.0, self._pace * others))
-            message = f"{others} requests are waiting already. Try again later."
+            loading = [each for each in self._alive.values() if each.state is State.STARTING]
+            # Known from its last start, if there was one.
+            load = max([0.0, *(r.started_at + r.load_seconds - now for r in loading)])
+            wait = min(60.0, max(1.0, load + self._pace * others))
+            names = " and ".join(each.variant.label for each in loading)
+            message = f"{others} requests are waiting already{names and f' while {names} loads'}."
+            message += " Try again later."
             self._refuse(request, QueueFull(message, wait), out)
 
     def _given_back(self, event: fx.Returned | fx.Left, out: list[fx.Effect]) -> None:
@@ -218,6 +232,7 @@ class Scheduler:
         if record is None:
             return
         before = record.state
+        record.ended_at = event.now
         self._move(record, Event.EXITED)
         record.active.clear()
         record.needs.clear()
@@ -262,7 +277,7 @@ class Scheduler:
                     self._start(act.record, now, out)
                 case Unload():
                     for record in act.records:
-                        self._stop(record, out)
+                        self._stop(record, out, followed=self._outgrown(record))
                 case _:
                     self._deny(act, now, out)
         self._rest(now, out)
@@ -304,10 +319,11 @@ class Scheduler:
             return None
         after, requests = self._policy.shrink_after, self._policy.shrink_requests
         smaller = smaller_than(record, self._records, after=after, requests=requests)
-        end, successor = end_of(record, smaller, after=after, now=now)
+        idle = self._keep_alive.get(record.variant.model, record.variant.timeouts.idle)
+        end, successor = end_of(record, smaller, idle=idle, after=after, now=now)
         if now < end:
-            return end
-        self._stop(record, out)
+            return end if end < inf else None
+        self._stop(record, out, followed=successor is not None)
         if successor is not None:
             self._successors[record.variant.model] = successor
         return None
@@ -323,7 +339,15 @@ class Scheduler:
         self._by_ticket[record.ticket] = record
         out.append(fx.StartEngine(record.ticket, record.variant))
 
-    def _stop(self, record: EngineRecord, out: list[fx.Effect]) -> None:
+    def _outgrown(self, record: EngineRecord) -> bool:
+        """Whether a larger variant of its model is waited for."""
+        model = record.variant.model
+        return any(w.minimum.model == model and not record.serves(w.minimum) for w in self._queue)
+
+    def _stop(self, record: EngineRecord, out: list[fx.Effect], *, followed: bool = False) -> None:
+        """It is told to end; ``followed`` by another variant, so that its model stays loaded."""
+        if not followed:
+            self._keep_alive.pop(record.variant.model, None)
         if record.state is not State.STOPPING:
             self._move(record, Event.STOP)
             out.append(fx.StopEngine(record.ticket))
@@ -337,6 +361,8 @@ class Scheduler:
         if len(record.needs) > self._policy.shrink_requests:
             record.needs.popleft()
         record.use(now)
+        if waiting.keep_alive is not None:
+            self._keep_alive[record.variant.model] = waiting.keep_alive
         self._holds[waiting.request] = _Hold(waiting, record, record.ticket, now)
         out.append(fx.Grant(waiting.request, record.ticket))
 

@@ -47,13 +47,13 @@ def parse(kind: Kind, body: bytes, shaped: Shaper | None = None) -> RequestFacts
     """
     request = decoded(body)
     model = model_of(request)
-    changed, keep_alive = take_keep_alive(request)
-    if shaped is not None and shaped(request, model):
-        changed = True
+    changed = shaped is not None and shaped(request, model)
+    # Shaped first: strip_params can take it from clients, set_params can say it for them.
+    taken, keep_alive = take_keep_alive(request)
     prompt = _READERS[kind](request)
     return RequestFacts(
         kind=kind,
-        body=orjson.dumps(request) if changed else body,
+        body=orjson.dumps(request) if changed or taken else body,
         model=model,
         # What is not written token by token comes in one piece, whatever was asked for.
         stream=kind.generates and stream_of(request),

@@ -22,11 +22,18 @@ Serve = Callable[[Downstream, AccessRecord], Awaitable[None]]
 
 
 async def answered(
-    request: web.BaseRequest, clock: Clock, patience: float, serve: Serve
+    request: web.BaseRequest,
+    clock: Clock,
+    patience: float,
+    serve: Serve,
+    path: str | None = None,
 ) -> web.StreamResponse:
-    """The client has what ``serve`` wrote, or the error that it raised, and one line is logged."""
+    """The client has what ``serve`` wrote, or the error that it raised, and one line is logged.
+
+    ``path`` is the engine's, where the request's own is another.
+    """
     record = AccessRecord(request.method, request.rel_url.raw_path, clock.now())
-    down = Downstream(request, clock, patience)
+    down = Downstream(request, clock, patience, path)
     try:
         async with down:
             await _told(down, record, serve)

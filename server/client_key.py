@@ -1,9 +1,12 @@
-"""Who asks, as far as fair turns go: the API key, else the address. Pure."""
+"""Who asks, as far as turns go: the API key, else the address; and how urgently. Pure."""
 
 from __future__ import annotations
 
 from hashlib import blake2b
 from typing import TYPE_CHECKING
+
+from engine.queue import Priority
+from utils.errors import BadRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,3 +20,16 @@ def client_of(headers: Mapping[str, str], address: str | None) -> str:
     if key is not None:
         return blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
     return address or ""
+
+
+def priority_of(headers: Mapping[str, str], *, allowed: bool) -> Priority:
+    """What ``X-Priority`` asks for, where the server allows it; BadRequest for other words."""
+    word = headers.get("X-Priority") if allowed else None
+    if word is None:
+        return Priority.NORMAL
+    try:
+        return Priority[word.strip().upper()]
+    except KeyError:
+        raise BadRequest(
+            'The X-Priority header must be "low", "normal" or "high".', param="X-Priority"
+        ) from None

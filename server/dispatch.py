@@ -58,7 +58,8 @@ class Dispatcher:
                 cors.refuse_work(request.method, request.headers)
                 response = await self._dispatch(request, configuration)
         except GatewayError as error:
-            return await _refuse(request, error)
+            beyond = upstream_of(request.rel_url.raw_path, configuration.catalog)
+            return await _refuse(request, error, beyond and beyond[1])
         if not response.prepared:
             add(response.headers, carried)
         return response
@@ -128,13 +129,15 @@ def _wrong_method(request: web.BaseRequest, allowed: tuple[str, ...]) -> WrongMe
     return WrongMethod(f"{request.path} does not take {request.method}.", allowed)
 
 
-async def _refuse(request: web.BaseRequest, error: GatewayError) -> web.StreamResponse:
+async def _refuse(
+    request: web.BaseRequest, error: GatewayError, path: str | None
+) -> web.StreamResponse:
     clock = LoopClock()
     # The path as it was sent: decoded, it could hold a line break and forge a line of the log.
     record = AccessRecord(
         request.method, request.rel_url.raw_path, clock.now(), note=type(error).__name__
     )
-    down = Downstream(request, clock)
+    down = Downstream(request, clock, path=path)
     await down.fail(error)
     record.status = down.response.status
     record.write(clock.now())

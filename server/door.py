@@ -12,7 +12,7 @@ from models.request import Kind, RequestFacts
 from models.selector import Selection
 from models.sizing import PromptSize, Source
 from server.answering import answered, read_body
-from server.client_key import client_of
+from server.client_key import client_of, priority_of
 from server.exchange import Exchange
 from server.forward import relay
 from server.headers import to_look
@@ -57,7 +57,7 @@ class EngineDoor:
     ) -> web.StreamResponse:
         """What the model's running engine shows at ``path``; without a name, the latest engine's.
 
-        ModelNotLoaded is told when there is none.
+        ModelNotLoaded is told when there is none, EngineUnresponsive when it is silent.
         """
 
         async def serve(down: Downstream, record: AccessRecord) -> None:
@@ -65,12 +65,12 @@ class EngineDoor:
             record.model, record.variant = variant.model, variant.label
             headers = to_look(request.headers)
             headers["Connection"] = "close"
-            async with await client.forward(path, headers, b"", request.method) as upstream:
+            async with await client.look(path, headers, request.method) as upstream:
                 down.decided = {"X-Gateway-Variant": variant.label}
                 await relay(upstream, down)
 
         patience = configuration.settings.client_timeout
-        return await answered(request, self._clock, patience, serve)
+        return await answered(request, self._clock, patience, serve, path)
 
     async def through(
         self, request: web.BaseRequest, configuration: Configuration, name: str, path: str
@@ -84,7 +84,7 @@ class EngineDoor:
             await self._work(request, configuration, name, path, down, record)
 
         patience = configuration.settings.client_timeout
-        return await answered(request, self._clock, patience, serve)
+        return await answered(request, self._clock, patience, serve, path)
 
     def _running(self, catalog: Catalog, name: str | None) -> tuple[VariantSpec, EngineClient]:
         model = None if name is None else catalog.find(name).name
@@ -106,14 +106,16 @@ class EngineDoor:
         model = configuration.catalog.find(name)
         record.model = model.name
         settings = configuration.settings
+        priority = priority_of(request.headers, allowed=settings.priority_header)
         body = await read_body(request, settings.max_request_bytes, settings.client_timeout)
         # Whatever it is: the engine may answer with a stream, after which it hangs up.
         facts = RequestFacts(Kind.ASIDE, body, model.name, stream=True, max_output=0)
         selection = Selection(model, model.variants[0], _UNSIZED, 0)
         client = client_of(request.headers, request.remote)
-        async with self._manager.lease(selection.minimum, client) as lease:
-            exchange = Exchange(self._manager, lease, selection, facts)
-            try:
+        lease = self._manager.lease(selection.minimum, client, priority)
+        try:
+            async with lease:
+                exchange = Exchange(self._manager, lease, selection, facts)
                 async with await exchange.open_unread(
                     path, request.headers, request.method
                 ) as upstream:
@@ -124,5 +126,5 @@ class EngineDoor:
                         await relay(upstream, down)
                     except EngineBroke as error:
                         raise await exchange.broken(error) from error
-            finally:
-                record.queued, record.loading = lease.queued, lease.loading
+        finally:
+            record.queued, record.loading = lease.queued, lease.loading

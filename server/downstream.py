@@ -20,13 +20,12 @@ from utils.errors import GatewayError, NotAuthenticated, RequestCancelled, Wrong
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from utils.clock import Clock, Timer
 
 # Where a request keeps what its answer will carry for its browser.
 CORS = web.RequestKey("cors", dict[str, str])
-_COMMENT = b": keep-alive\n\n"
 _STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache",
@@ -38,13 +37,23 @@ _SMALL = 16 * 1024
 
 
 class Downstream:
-    """Writes one response. Leave the block before returning ``response`` to aiohttp."""
+    """Writes one response. Leave the block before returning ``response`` to aiohttp.
 
-    def __init__(self, request: web.BaseRequest, clock: Clock, patience: float = 60.0) -> None:
+    ``path`` decides in which dialect failures are told: the request's own unless given.
+    """
+
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        clock: Clock,
+        patience: float = 60.0,
+        path: str | None = None,
+    ) -> None:
         self.response: web.StreamResponse = web.StreamResponse()
-        self.dialect = dialect_of(request.path)
+        self.dialect = dialect_of(path or request.path)
         self.decided: dict[str, str] = {}
         self.begun = False
+        self.progress: Callable[[], str] | None = None
         self._told: dict[str, str] = {}
         self._request = request
         self._clock = clock
@@ -70,7 +79,10 @@ class Downstream:
             await self._tasks.cancel()
 
     def keep_alive(self, interval: float) -> None:
-        """From now on the client hears something within ``interval`` seconds, until the end."""
+        """From now on the client hears something within ``interval`` seconds, until the end.
+
+        That is a comment, with what ``progress`` says of the waiting.
+        """
         self._interval = interval
         self._written_at = self._clock.now()
         self._timer = self._clock.call_at(self._written_at + interval, self._beat)
@@ -193,7 +205,8 @@ class Downstream:
         try:
             await self.begin(_OK, _STREAM_HEADERS)
             if self._between_events and self._is_stream:
-                await self.response.write(_COMMENT)
+                said = self.progress() if self.progress else ""
+                await self.response.write(f": keep-alive{said and ', '}{said}\n\n".encode())
         except ConnectionError:
             # The client has left; aiohttp cancels the handler for it.
             return

@@ -44,6 +44,7 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.EngineOutOfMemory, Shape(503, _UPSTREAM, "engine_out_of_memory")),
     (errors.EngineStartFailed, Shape(503, _UPSTREAM, "engine_start_failed")),
     (errors.EngineUnreachable, Shape(502, _UPSTREAM, "engine_unreachable")),
+    (errors.EngineUnresponsive, Shape(504, _UPSTREAM, "engine_unresponsive")),
     (errors.EngineBroke, Shape(502, _UPSTREAM, "engine_broke")),
     (errors.EngineRefused, Shape(502, _UPSTREAM, "engine_error")),
     (errors.GatewayError, Shape(500, "server_error", "internal_error")),

@@ -40,7 +40,7 @@ class Exchange:
 
     def decision(self) -> dict[str, str]:
         """The headers that tell which engine answers."""
-        told = decision(self._lease.variant, self._selection.size)
+        told = decision(self._lease.variant, self._selection.size, self._facts)
         wanted = self._selection.minimum
         if self._lease.variant.context < wanted.context:
             told["X-Gateway-Fallback"] = f"{wanted.label}; reason=out-of-memory"
@@ -102,16 +102,17 @@ class Exchange:
 
     async def _reason(self, error: EngineUnreachable | EngineBroke) -> str:
         engine = self._lease.engine
-        await engine.gone(_EXIT_NOTICE)
+        if not engine.ended:
+            await engine.gone(_EXIT_NOTICE)
         return engine.ended or error.message
 
 
-def decision(variant: VariantSpec, size: PromptSize) -> dict[str, str]:
-    """The headers that tell what was decided, and on what grounds."""
-    return {
-        "X-Gateway-Variant": variant.label,
-        "X-Gateway-Prompt-Tokens": f"{size.tokens}; source={size.source.value}",
-    }
+def decision(variant: VariantSpec, size: PromptSize, facts: RequestFacts) -> dict[str, str]:
+    """The headers that tell what was decided, and on what grounds, if it was for its size."""
+    told = {"X-Gateway-Variant": variant.label}
+    if facts.kind.sized:
+        told["X-Gateway-Prompt-Tokens"] = f"{size.tokens}; source={size.source.value}"
+    return told
 
 
 def overflow(upstream: UpstreamResponse) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ from models.capabilities import require
 from models.request import Kind, RequestFacts, parse
 from models.shaping import shape
 from server.answering import answered, read_body
-from server.client_key import client_of
+from server.client_key import client_of, priority_of
 from server.exchange import Exchange, decision
 from server.forward import relay
 from utils.errors import EngineBroke
@@ -67,7 +67,7 @@ class RequestHandler:
             await self._serve(request, configuration, facts, down, record, model, path)
 
         patience = configuration.settings.client_timeout
-        return await answered(request, self._clock, patience, serve)
+        return await answered(request, self._clock, patience, serve, path)
 
     async def _serve(
         self,
@@ -82,16 +82,21 @@ class RequestHandler:
         model = configuration.catalog.find(named or facts.model)
         record.model = model.name
         require(model, configuration.able[model.name], facts)
+        allowed = configuration.settings.priority_header
+        priority = priority_of(request.headers, allowed=allowed)
         if facts.stream:
             down.keep_alive(configuration.settings.keepalive_interval)
         selection = await self._selector.select(model, facts)
-        record.prompt = selection.size.tokens
-        down.decided = decision(selection.minimum, selection.size)
+        record.prompt = selection.size.tokens if facts.kind.sized else None
+        down.decided = decision(selection.minimum, selection.size, facts)
         client = client_of(request.headers, request.remote)
-        asked = self._manager.lease(selection.minimum, client, fallbacks=selection.fallbacks)
-        async with asked as lease:
-            exchange = Exchange(self._manager, lease, selection, facts)
-            try:
+        lease = self._manager.lease(
+            selection.minimum, client, priority, facts.keep_alive, selection.fallbacks
+        )
+        down.progress = lease.waits_for
+        try:
+            async with lease:
+                exchange = Exchange(self._manager, lease, selection, facts)
                 upstream = await exchange.open(path or str(request.rel_url), request.headers)
                 async with upstream:
                     record.variant = lease.variant.label
@@ -101,8 +106,8 @@ class RequestHandler:
                         usage = await relay(upstream, down)
                     except EngineBroke as error:
                         raise await exchange.broken(error) from error
-            finally:
-                record.queued, record.loading = lease.queued, lease.loading
+        finally:
+            record.queued, record.loading = lease.queued, lease.loading
         if usage.prompt is not None:
             record.prompt = usage.prompt
             if self._current.still_has(model):

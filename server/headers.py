@@ -35,6 +35,8 @@ _NOT_UPSTREAM = _HOP_BY_HOP | {
     "x-admin-token",
     # Which pages may ask is decided here; the engine is asked by the gateway.
     "origin",
+    # Spoken to the gateway's queue.
+    "x-priority",
 }
 # llama-server allows every website; who may read the gateway's answers is not its to say.
 _CORS = {

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from fake_engine import Journal
 
+    from engine.health import HealthChecks
     from models.spec import ModelSpec, VariantSpec
     from utils.clock import Clock, Timer
 
@@ -98,7 +99,11 @@ class Run:
 
 @asynccontextmanager
 async def running_engine(
-    journal: Journal, variant: VariantSpec, port: int | None = None, memory: Memory | None = None
+    journal: Journal,
+    variant: VariantSpec,
+    port: int | None = None,
+    memory: Memory | None = None,
+    checks: HealthChecks | None = None,
 ) -> AsyncIterator[Run]:
     """Inside the block the variant's engine has been told to start; at its end it is gone."""
     async with nothing_left(journal):
@@ -113,6 +118,7 @@ async def running_engine(
             LoopClock(),
             OrphanRegistry(journal.path.parent / "state"),
             (memory or Memory(LoopClock())).engine(variant),
+            checks,
         )
         run = Run(process, asyncio.create_task(process.run()), reports)
         try:
@@ -133,6 +139,7 @@ async def running_manager(
     limits: Limits | None = None,
     memory: Memory | None = None,
     port_range: tuple[int, int] | None = None,
+    checks: HealthChecks | None = None,
 ) -> AsyncIterator[EngineManager]:
     """Inside the block a manager serves leases on the models' engines."""
     async with nothing_left(journal):
@@ -144,6 +151,7 @@ async def running_manager(
             limits=limits,
             memory=memory,
             port_range=port_range,
+            checks=checks,
         )
         try:
             yield manager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from fake_engine import LLAMA_SERVER, LLAMA_TOKENIZE, Journal, faults
 from gateway_client import GatewayClient, client_session
 from raw_client import PATIENCE
 
+from engine.health import checks_of
 from engine.learnt import LearntNeeds
 from engine.limits import limits_of
 from engine.manager import EngineManager
@@ -107,6 +109,13 @@ async def until(happened: Callable[[], object], patience: float = PATIENCE) -> N
         await asyncio.sleep(0.002)
 
 
+async def hang(pid: int) -> None:
+    """The process lives on, and does nothing any more until SIGCONT or SIGKILL."""
+    os.kill(pid, signal.SIGSTOP)
+    # On a busy machine it may still have a word to say.
+    await until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+
+
 def is_running(pid: int) -> bool:
     """Whether a process exists and is no zombie that an init in a container forgot."""
     try:
@@ -132,9 +141,14 @@ async def running_gateway(
         folder = journal.path.parent / "state"
         registry = OrphanRegistry(folder)
         memory = Memory(clock, LearntNeeds(folder, os.environ), wait=given.memory_wait)
-        limits = limits_of(catalog, given)
         manager = EngineManager(
-            catalog, policy_of(given), clock, registry, limits=limits, memory=memory
+            catalog,
+            policy_of(given),
+            clock,
+            registry,
+            limits=limits_of(catalog, given),
+            memory=memory,
+            checks=checks_of(given),
         )
         sizer = Sizer(manager, LlamaTokenize(tokenizer_timeout))
         current = CurrentConfiguration(Configuration.of(given, catalog))

@@ -7,7 +7,8 @@
 ``play`` performs the events and compares what came of them with the script itself, so a
 failure shows as a difference of two scripts. Requests are numbers, engines ``e`` and
 their ticket, variants have names that the test gives them; the first word is the time.
-``asks for 8k by ann at high else 4k,2k`` names the client, the priority and the fallbacks.
+``asks for 8k by ann at high else 4k,2k`` names the client, the priority and the fallbacks,
+``asks for 4k keeping 60`` its ``keep_alive``.
 """
 
 from __future__ import annotations
@@ -89,12 +90,14 @@ class Script:
         priority = Priority[said.get("at", "normal").upper()]
         client = said.get("by", "")
         smaller = tuple(self._variants[each] for each in said.get("else", "").split(",") if each)
+        keep_alive = float(said["keeping"]) if "keeping" in said else None
         return fx.Arrived(
             request,
             self._variants[name],
             fallbacks=smaller,
             client=client,
             priority=priority,
+            keep_alive=keep_alive,
             now=now,
         )
 

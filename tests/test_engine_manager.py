@@ -14,7 +14,8 @@ from gateway import PATIENT, fake_model, fake_variant, running_gateway, until
 from gateway_client import chat_body
 
 from engine.lifecycle import State
-from utils.errors import EngineStartFailed, EngineStartTimeout, EngineUnreachable
+from engine.scheduler import Limits
+from utils.errors import EngineStartFailed, EngineStartTimeout, EngineUnreachable, ShuttingDown
 
 if TYPE_CHECKING:
     from fake_engine import Journal
@@ -212,3 +213,50 @@ async def test_no_port_to_be_had_is_a_failed_start(
                 await use(manager, variant)
         await use(manager, variant)
         assert manager.records()[0].state is State.READY
+
+
+# -- what the waiting cost --------------------------------------------------------------------
+
+
+async def test_a_start_that_fails_was_waiting_for_a_load(journal: Journal) -> None:
+    variant = fake_variant(journal, load_seconds=0.2, exit_code=1)
+    async with running_manager(journal, fake_model(variant)) as manager:
+        lease = manager.lease(variant)
+        with pytest.raises(EngineStartFailed):
+            await lease.__aenter__()
+        assert lease.loading > 0.15
+        assert lease.loading > lease.queued
+        assert lease.waits_for() == ""
+
+
+async def test_who_leaves_knows_what_it_waited_for(journal: Journal) -> None:
+    clock = ShiftedClock()
+    slow = fake_variant(journal, model="slow", load_seconds=60)
+    busy = fake_variant(journal, model="busy")
+    two = Limits(2)
+    models = fake_model(slow), fake_model(busy)
+    async with running_manager(journal, *models, clock=clock, limits=two) as manager:
+        loading = manager.lease(slow)
+        async with manager.lease(busy):
+            queued = manager.lease(busy)
+            tasks = [asyncio.create_task(each.__aenter__()) for each in (loading, queued)]
+            await until(lambda: manager.waiting() == 2)
+            assert loading.waits_for() == "loading slow@256"
+            assert queued.waits_for() == "queued"
+            clock.skip(100.0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        assert loading.loading >= 100.0 > loading.queued
+        assert queued.queued >= 100.0
+        assert queued.loading == 0.0
+
+
+async def test_nothing_was_ever_started_for_it(journal: Journal) -> None:
+    variant = fake_variant(journal)
+    async with running_manager(journal, fake_model(variant)) as manager:
+        await manager.drain(1.0)
+        lease = manager.lease(variant)
+        with pytest.raises(ShuttingDown):
+            await lease.__aenter__()
+        assert lease.loading == 0.0

@@ -39,6 +39,7 @@ SHAPES = {
     errors.EngineOutOfMemory: Shape(503, "upstream_error", "engine_out_of_memory"),
     errors.EngineStartTimeout: Shape(504, "upstream_error", "engine_start_timeout"),
     errors.EngineUnreachable: Shape(502, "upstream_error", "engine_unreachable"),
+    errors.EngineUnresponsive: Shape(504, "upstream_error", "engine_unresponsive"),
     errors.EngineBroke: Shape(502, "upstream_error", "engine_broke"),
     errors.EngineRefused: Shape(502, "upstream_error", "engine_error"),
     errors.CountUnavailable: Shape(500, "server_error", "internal_error"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 from builders import variant
 from hypothesis import given
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 from engine.eviction import Limits, room
 from engine.lifecycle import State
 from engine.records import EngineRecord
+
+if TYPE_CHECKING:
+    from models.spec import VariantSpec
 
 
 def engine(
@@ -157,3 +161,39 @@ def test_no_other_set_would_cost_less(
     assert fits(tuple(victims))
     if wanted and wanted + sum(r.variant.needs["gpu"] for r in records) > 10:
         assert cost(victims) == min(cost(going) for going in every if fits(going))
+
+
+@given(
+    st.lists(st.tuples(sizes, sizes, worths, st.booleans()), min_size=7, max_size=14),
+    sizes,
+    sizes,
+    st.integers(1, 15),
+)
+def test_of_many_nobody_goes_who_could_be_spared(
+    living: list[tuple[int, int, int, bool]], gpu: int, ram: int, most: int
+) -> None:
+    limits = Limits(most, resources={"gpu": 30, "ram": 30})
+    records = [
+        engine(chr(97 + n), gpu=of_gpu, ram=of_ram, uses=uses, busy=busy)
+        for n, (of_gpu, of_ram, uses, busy) in enumerate(living)
+    ]
+
+    def fits(going: list[EngineRecord]) -> bool:
+        stay = [r.variant.needs for r in records if r not in going]
+        return (
+            len(stay) < most
+            # Of what it does not need there may be too little.
+            and (not gpu or gpu + sum(needs["gpu"] for needs in stay) <= 30)
+            and (not ram or ram + sum(needs["ram"] for needs in stay) <= 30)
+        )
+
+    victims = room(variant(4096, "wanted", needs={"gpu": gpu, "ram": ram}), [], records, limits)
+    assert victims is not None
+    assert fits(victims)
+    if limits.lacking(variant(4096, "w", needs={"gpu": gpu, "ram": ram}), all_of(records)):
+        for spared in victims:
+            assert not fits([each for each in victims if each is not spared])
+
+
+def all_of(records: list[EngineRecord]) -> list[VariantSpec]:
+    return [record.variant for record in records]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from gateway import fake_model, fake_variant, running_gateway
+from gateway import PATIENT, fake_model, fake_variant, hang, running_gateway
 from gateway_client import CHAT, chat_body
 
 if TYPE_CHECKING:
@@ -123,3 +126,23 @@ async def test_too_much_work(journal: Journal) -> None:
         answer = await gateway.request("POST", "/upstream/m/x", data=b"x" * 101)
         answer.error(413, "request_too_large")
         assert gateway.starts() == []
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", ["/props", "/m/health", "/upstream/m/slots"])
+async def test_looking_at_an_engine_that_hangs_has_an_end(
+    journal: Journal, path: str, method: str
+) -> None:
+    model = fake_model(fake_variant(journal, timeouts=replace(PATIENT, health_check=0.2)))
+    async with running_gateway(journal, model, health_check_interval=0.0) as gateway:
+        await gateway.chat()
+        [started] = journal.events("start", who="llama-server")
+        await hang(started["pid"])
+        try:
+            answer = await gateway.request(method, path)
+        finally:
+            os.kill(started["pid"], signal.SIGCONT)
+        assert answer.status == 504
+        if method == "GET":
+            error = answer.error(504, "engine_unresponsive")
+            assert "health_check_timeout (0.2 s)" in error["message"]

@@ -104,8 +104,11 @@ async def test_asides_need_no_room(journal: Journal, path: str) -> None:
     for name in {"messages", "input", "content"} & body.keys():
         body[name] = [{"role": "user", "content": LONG}] if name == "messages" else LONG
     async with running_gateway(journal, two(journal)) as gateway:
-        assert (await gateway.post(body, path)).status == 200
+        answer = await gateway.post(body, path)
+        assert answer.status == 200
         assert gateway.starts() == [256]
+        assert answer.headers["X-Gateway-Variant"] == "m@256"
+        assert "X-Gateway-Prompt-Tokens" not in answer.headers, "nobody counted"
 
 
 async def test_asides_are_answered_by_the_variant_that_runs(journal: Journal) -> None:
@@ -189,6 +192,35 @@ async def test_refusals_in_anthropic_s_shape(
     async with running_gateway(journal, two(journal)) as gateway:
         answer = await gateway.post(body, "/v1/messages")
         assert (answer.status, anthropic(answer.body)["type"]) == (status, kind)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "kind"),
+    [
+        ("/upstream/m/v1/messages", b"{", 400, "invalid_request_error"),
+        ("/upstream/m/v1/messages?beta=true", {"messages": []}, 400, "invalid_request_error"),
+        ("/upstream/m/v1/messages/batches", {}, 404, "not_found_error"),
+        ("/upstream/m/v1/messages", None, 503, "overloaded_error"),
+    ],
+)
+async def test_refusals_beyond_the_door_are_in_the_shape_of_the_path_behind_it(
+    journal: Journal, path: str, body: Any, status: int, kind: str
+) -> None:
+    async with running_gateway(journal, two(journal)) as gateway:
+        # A look, which starts nothing, where there is no body.
+        asked = gateway.request("GET", path) if body is None else gateway.post(body, path)
+        answer = await asked
+        assert (answer.status, anthropic(answer.body)["type"]) == (status, kind)
+
+
+async def test_strangers_are_refused_in_the_shape_of_the_path_behind_the_door(
+    journal: Journal,
+) -> None:
+    stranger = {"Origin": "https://stranger.example"}
+    async with running_gateway(journal, two(journal)) as gateway:
+        path = "/upstream/m/v1/messages"
+        answer = await gateway.post(BODIES["messages"], path, headers=stranger)
+        assert (answer.status, anthropic(answer.body)["type"]) == (403, "permission_error")
 
 
 async def test_methods_and_unknown_paths_in_anthropic_s_shape(journal: Journal) -> None:

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from gateway import PATIENT, fake_model, fake_variant, running_gateway, until
 from gateway_client import chat_body
 from raw_client import text_of
@@ -14,9 +15,10 @@ from raw_client import text_of
 from engine.lifecycle import State
 
 if TYPE_CHECKING:
-    import pytest
     from fake_engine import Journal
 
+
+STRICTLY = {"max_switch_wait": 0.0, "min_residency": 0.0}
 
 # -- the queue --------------------------------------------------------------------------------
 
@@ -43,6 +45,29 @@ async def test_one_at_a_time_first_come_first_served(journal: Journal) -> None:
         ]
         ids = [event["id"] for event in gw.engine_requests()]
         assert [number for _, number in story] == [number for one in ids for number in (one, one)]
+
+
+@pytest.mark.parametrize(("settings", "order"), [({}, "aab"), (STRICTLY, "aba")])
+async def test_requests_for_what_runs_are_collected_unless_order_is_all_that_counts(
+    journal: Journal, settings: dict[str, Any], order: str
+) -> None:
+    one = fake_variant(journal, model="a", stall_at=1, times=1)
+    other = fake_variant(journal, model="b")
+    async with running_gateway(journal, fake_model(one), fake_model(other), **settings) as gw:
+        first = await (await gw.stream(model="a")).head()
+        await first.data()
+        queued = []
+        for number, model in enumerate("ba"):
+            queued.append(await gw.stream(model=model, max_tokens=2))
+            await gw.until_waiting(number + 1)
+        first.leave()
+        for client in queued:
+            assert (await (await client.head()).rest())[-1] == "[DONE]"
+        names = {
+            event["pid"]: event["argv"][event["argv"].index("--alias") + 1]
+            for event in journal.events("start", who="llama-server")
+        }
+        assert "".join(names[event["pid"]] for event in gw.engine_requests()) == order
 
 
 async def test_no_queued_request_meets_the_closed_connection_of_the_last(

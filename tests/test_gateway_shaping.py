@@ -6,8 +6,11 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from engines import ShiftedClock
 from gateway import fake_model, fake_variant, running_gateway
 from gateway_client import CHAT, chat_body
+
+from engine.lifecycle import State
 
 if TYPE_CHECKING:
     from fake_engine import Journal
@@ -69,3 +72,37 @@ async def test_the_engine_is_told_another_name(journal: Journal) -> None:
         await gateway.chat(model="m")
         sent = compact(chat_body(model="org/M"))
         assert gateway.engine_requests(CHAT)[0]["sha256"] == digest(sent)
+
+
+async def test_keep_alive_decides_how_long_a_model_stays_loaded(journal: Journal) -> None:
+    clock = ShiftedClock()
+    async with running_gateway(journal, fake_model(fake_variant(journal)), clock=clock) as gateway:
+        await gateway.chat(keep_alive="1h30m")
+        clock.skip(5390)
+        assert gateway.state() is State.READY
+        await gateway.chat()
+        clock.skip(5390)
+        assert gateway.state() is State.READY, "who says nothing changes nothing"
+        await gateway.chat(keep_alive=-1)
+        clock.skip(1e6)
+        assert gateway.state() is State.READY
+        await gateway.chat(keep_alive=0)
+        await gateway.until_state(State.STOPPED)
+        await gateway.chat()
+        clock.skip(890)
+        assert gateway.state() is State.READY, "loaded anew it has its own idle time again"
+        clock.skip(20)
+        await gateway.until_state(State.STOPPED)
+
+
+async def test_the_operator_has_the_last_word_on_keep_alive(journal: Journal) -> None:
+    deaf = fake_model(fake_variant(journal), strip_params=("keep_alive",))
+    brief = fake_model(fake_variant(journal, model="brief"), set_params={"keep_alive": 0})
+    async with running_gateway(journal, deaf, brief) as gateway:
+        assert (await gateway.chat(model="m", keep_alive="soon")).status == 200
+        assert (await gateway.chat(model="m", keep_alive=0)).status == 200
+        assert gateway.state() is State.READY
+        assert (await gateway.chat(model="brief", keep_alive=-1)).status == 200
+        await gateway.until_state(State.STOPPED, model="brief")
+        sent = {event["sha256"] for event in gateway.engine_requests(CHAT)}
+        assert digest(compact(chat_body(model="brief"))) in sent

@@ -76,7 +76,7 @@ async def test_comments_while_the_engine_loads(journal: Journal) -> None:
         assert client.headers["x-accel-buffering"] == "no"
         assert client.headers["cache-control"] == "no-cache"
         await client.comment()
-        await client.comment()
+        assert await client.event() == ": keep-alive, loading m@256"
         assert gw.state() is State.STARTING
         *events, done = await client.rest()
         assert text_of(events) == "alpha.0 alpha.1 alpha.2 alpha.3"
@@ -90,7 +90,7 @@ async def test_comments_while_others_are_served(journal: Journal) -> None:
         assert (await first.data())["choices"]
         waiting = await (await gw.stream("second")).head()
         await waiting.comment()
-        await waiting.comment()
+        assert await waiting.event() == ": keep-alive, queued"
         assert gw.manager.waiting() == 1
         first.leave()
         *events, _ = await waiting.rest()

@@ -27,6 +27,7 @@ TO_ENGINE_TOO = (
     "Accept-Encoding",
     "Expect",
     "Origin",
+    "X-Priority",
 )
 CORS = ("Origin", "Credentials", "Methods", "Headers")
 TO_CLIENT_TOO = ("Date", "Server", *(f"Access-Control-Allow-{name}" for name in CORS))

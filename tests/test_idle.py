@@ -49,9 +49,9 @@ def test_the_smaller_one_comes_before_the_idle_time_is_over(
     record = EngineRecord(variant(8192), idle_since=100.0)
     smaller = EngineRecord(variant(4096), retry_at=retry_at)
     expected = end, smaller if replaced else None
-    assert end_of(record, smaller, after=after, now=now) == expected
+    assert end_of(record, smaller, idle=900.0, after=after, now=now) == expected
 
 
 def test_without_a_smaller_one_only_the_idle_time_counts() -> None:
     record = EngineRecord(variant(8192), idle_since=100.0)
-    assert end_of(record, None, after=300.0, now=0.0) == (1000.0, None)
+    assert end_of(record, None, idle=900.0, after=300.0, now=0.0) == (1000.0, None)

@@ -19,6 +19,7 @@ PURE = (
     "engine/effects.py",
     "engine/eviction.py",
     "engine/fallback.py",
+    "engine/health.py",
     "engine/idle.py",
     "engine/lifecycle.py",
     "engine/logtail.py",

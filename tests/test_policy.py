@@ -6,8 +6,8 @@ from engine.policy import Policy, policy_of
 from utils.settings import ServerSettings
 
 
-def test_the_defaults_agree() -> None:
-    assert policy_of(ServerSettings()) == Policy()
+def test_a_gateway_collects_requests_unless_told_otherwise() -> None:
+    assert policy_of(ServerSettings()) == Policy(max_switch_wait=30.0, min_residency=5.0)
 
 
 def test_every_number() -> None:

@@ -31,3 +31,14 @@ def test_an_engine_is_worth_its_use_and_its_load() -> None:
     record.use(600.0)
     assert record.uses == 1.5
     assert record.worth(600.0) == 12.0
+
+
+def test_a_start_is_over_when_the_engine_is_ready_or_gone() -> None:
+    record = EngineRecord(variant(), State.STARTING, started_at=5.0, ready_at=2.0, ended_at=4.0)
+    assert record.loaded_until(9.0) == 9.0, "the times of the run before do not count"
+    record.state, record.ready_at = State.READY, 8.0
+    assert record.loaded_until(9.0) == 8.0
+    record.state, record.ended_at = State.BACKOFF, 10.0
+    assert record.loaded_until(11.0) == 8.0
+    record.ready_at = 2.0
+    assert record.loaded_until(11.0) == 10.0

@@ -205,7 +205,9 @@ def test_at_most_max_queue_wait(script: Script) -> None:
         3   6 asks for 4k     → nothing
     """)
     assert script.scheduler.waiting == (4, 6)
-    assert script.errors[3].message == "2 requests are waiting already. Try again later."
+    loading = "2 requests are waiting already while m@4096 loads. Try again later."
+    assert script.errors[3].message == loading
+    assert script.errors[5].message == "2 requests are waiting already. Try again later."
 
 
 def test_who_is_served_at_once_does_not_count_as_waiting() -> None:
@@ -261,6 +263,24 @@ def test_the_wait_that_a_full_queue_advises_follows_how_long_requests_take() -> 
         999   9 asks for 4k   → refuse 9 QueueFull
     """)
     assert advised() == 60.0
+
+
+def test_a_load_that_goes_on_counts_for_the_advice_as_far_as_it_is_known() -> None:
+    script = Script(VARIANTS, Policy(max_queue=1))
+    script.play("""
+        0    1 asks for 4k   → start e1 4k
+        0    1 leaves        → nothing
+        20   e1 ready        → wake 920
+        21   e1 exits        → nothing
+        30   2 asks for 4k   → start e2 4k
+        36   9 asks for 4k   → refuse 9 QueueFull
+        59   8 asks for 4k   → refuse 8 QueueFull
+    """)
+    early, late = script.errors[9], script.errors[8]
+    assert isinstance(early, QueueFull)
+    assert isinstance(late, QueueFull)
+    assert early.retry_after == 14.0 + 1.0, "the rest of the load, and one request"
+    assert late.retry_after == 1.0
 
 
 def test_no_wait_shorter_than_a_second_is_advised() -> None:
@@ -783,6 +803,115 @@ def test_an_idle_time_that_is_over_first_unloads_without_a_successor() -> None:
         2     2 leaves         → wake 62
         62    tick             → stop e1
         63    e1 exits         → nothing
+    """)
+
+
+def test_a_request_may_say_how_long_its_model_stays_loaded(script: Script) -> None:
+    script.play("""
+        0    1 asks for 4k keeping 60   → start e1 4k
+        1    e1 ready                   → grant 1 e1
+        2    1 leaves                   → wake 62
+        10   2 asks for 4k              → grant 2 e1
+        20   2 leaves                   → wake 80
+        30   3 asks for 4k keeping 5    → grant 3 e1
+        31   3 leaves                   → wake 36
+        36   tick                       → stop e1
+    """)
+
+
+def test_keeping_nothing_ends_the_engine_with_the_request(pair: Script) -> None:
+    pair.play("""
+        0   1 asks for 4k keeping 0   → start e1 4k
+        1   e1 ready                  → grant 1 e1
+        2   2 asks for 4k             → grant 2 e1
+        3   1 leaves                  → nothing
+        4   2 leaves                  → stop e1
+        5   e1 exits                  → nothing
+        6   3 asks for 4k             → start e2 4k
+        7   e2 ready                  → grant 3 e2
+        8   3 leaves                  → wake 908
+    """)
+
+
+def test_keeping_nothing_serves_who_waits_first(script: Script) -> None:
+    script.play("""
+        0   1 asks for 4k keeping 0   → start e1 4k
+        0   2 asks for 4k             → nothing
+        1   e1 ready                  → grant 1 e1
+        2   1 leaves                  → grant 2 e1
+        3   2 leaves                  → stop e1
+    """)
+
+
+def test_kept_for_ever_it_ends_for_another_model_only_and_is_then_forgotten(
+    script: Script,
+) -> None:
+    script.play("""
+        0       1 asks for 4k keeping inf   → start e1 4k
+        1       e1 ready                    → grant 1 e1
+        2       1 leaves                    → nothing
+        90000   tick                        → nothing
+        90001   2 asks for other            → stop e1
+        90002   e1 exits                    → start e2 other
+        90003   2 leaves                    → nothing
+        90004   3 asks for 4k               → stop e2
+        90006   e2 exits                    → start e3 4k
+        90007   e3 ready                    → grant 3 e3
+        90008   3 leaves                    → wake 90908
+    """)
+
+
+def test_the_engine_that_was_started_last_for_a_request(script: Script) -> None:
+    assert script.scheduler.latest(VARIANTS["4k"]) is None
+    script.play("""
+        1   1 asks for 8k   → start e1 8k
+        2   e1 exits        → refuse 1 EngineStartFailed
+        3   2 asks for 4k   → start e2 4k
+    """)
+    assert script.scheduler.latest(VARIANTS["4k"]) is script.record("4k")
+    assert script.scheduler.latest(VARIANTS["8k"]) is script.record("8k")
+    assert script.record("8k").loaded_until(9.0) == 2.0
+
+
+def test_what_was_asked_for_holds_in_the_model_s_other_variants(script: Script) -> None:
+    script.play("""
+        0    1 asks for 4k keeping inf   → start e1 4k
+        1    e1 ready                    → grant 1 e1
+        2    1 leaves                    → nothing
+        3    2 asks for 8k               → stop e1
+        4    e1 exits                    → start e2 8k
+        5    e2 ready                    → grant 2 e2
+        6    2 leaves                    → nothing
+        7    3 asks for 4k               → grant 3 e2
+        8    4 asks for 4k               → nothing
+        9    3 leaves                    → grant 4 e2
+        10   4 leaves                    → nothing
+        11   5 asks for 4k               → grant 5 e2
+        12   5 leaves                    → nothing
+        13   6 asks for 4k               → grant 6 e2
+        14   6 leaves                    → wake 314
+        314  tick                        → stop e2
+        315  e2 exits                    → start e3 4k
+        316  e3 ready                    → nothing
+    """)
+
+
+def test_who_leaves_while_waiting_keeps_nothing_loaded(script: Script) -> None:
+    script.play("""
+        0   1 asks for 4k keeping inf   → start e1 4k
+        1   1 leaves                    → nothing
+        2   e1 ready                    → wake 902
+    """)
+
+
+def test_a_return_says_again_what_it_said(script: Script) -> None:
+    script.play("""
+        0   1 asks for 4k keeping 7   → start e1 4k
+        1   e1 ready                  → grant 1 e1
+        2   e1 exits                  → nothing
+        3   1 returns for 8k          → start e2 8k
+        4   e2 ready                  → grant 1 e2
+        5   1 leaves                  → wake 12
     """)
 
 

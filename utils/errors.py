@@ -126,6 +126,10 @@ class EngineUnreachable(EngineError):
     """The connection to the engine failed before a byte of the response came."""
 
 
+class EngineUnresponsive(EngineError):
+    """The engine lives and answers nothing within ``health_check_timeout``."""
+
+
 class EngineBroke(EngineError):
     """The engine ended or closed the connection in the middle of a response."""
 

@@ -31,6 +31,8 @@ class ServerSettings:
 
     listen: tuple[Endpoint, ...] = (Endpoint("127.0.0.1", 7777),)
     health_check_timeout: float = 5.0
+    health_check_interval: float = 10.0
+    health_check_failures: int = 3
     engine_startup_timeout: float = 300.0
     engine_idle_timeout: float = 900.0
     engine_stop_timeout: float = 10.0
@@ -40,8 +42,9 @@ class ServerSettings:
     max_request_bytes: int = 64 * 1024 * 1024
     max_queue: int = 64
     max_loaded_models: int = 1
-    max_switch_wait: float = 0.0
-    min_residency: float = 0.0
+    max_switch_wait: float = 30.0
+    min_residency: float = 5.0
+    priority_header: bool = False
     port_range: tuple[int, int] | None = None
     resources: Mapping[str, int] = field(default_factory=dict)
     memory_wait: float = 5.0

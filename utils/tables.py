@@ -32,6 +32,8 @@ class ServerTable(TimeoutsTable, total=False):
 
     listen_v4: str
     listen_v6: str
+    health_check_interval: float
+    health_check_failures: int
     shutdown_timeout: float
     keepalive_interval: float
     client_timeout: float
@@ -40,6 +42,7 @@ class ServerTable(TimeoutsTable, total=False):
     max_loaded_models: int
     max_switch_wait: float
     min_residency: float
+    priority_header: bool
     port_range: PortRangeTable
     resources: dict[str, int]
     memory_wait: float
