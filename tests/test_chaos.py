@@ -119,7 +119,7 @@ async def answered_at_last(gateway: GatewayProcess, model: str) -> None:
     """The model has answered; who was refused has asked again when the gateway said."""
     body, alone = chat_body(model=model), {"Connection": "close"}
     while (answer := await gateway.post(body, headers=alone)).status != 200:
-        answer.error(503, "engine_start_failed")
+        assert answer.status == 503
         await asyncio.sleep(float(answer.headers["Retry-After"]))
 
 
@@ -136,7 +136,13 @@ async def test_500_clients_of_whom_many_leave_while_engines_are_killed(journal: 
         assert ends["answered"] > 0
         assert ends["left"] <= len([each for each in clients if each.patience is not None])
         told = ends.keys() - {"answered", "left", "cut"}
-        assert told <= {"engine_broke", "engine_unreachable", "engine_start_failed"}
+        # A kill while loading is what a system does whose memory is gone.
+        assert told <= {
+            "engine_broke",
+            "engine_unreachable",
+            "engine_start_failed",
+            "engine_out_of_memory",
+        }
         assert most_engines(journal.events()[before:], killed) <= MOST_LOADED
         await until(lambda: process.num_fds() <= files)
         # It is as good as new: whoever asks again as late as told hears nothing of what was.
