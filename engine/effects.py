@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from engine.queue import Priority
 
 if TYPE_CHECKING:
+    from engine.eviction import Limits
+    from engine.policy import Policy
     from models.spec import VariantSpec
     from utils.errors import GatewayError
 
@@ -83,6 +85,20 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconfigure:
+    """Another configuration holds from now on.
+
+    ``kept`` are the labels of variants whose engine is defined as before: it goes on.
+    """
+
+    variants: tuple[VariantSpec, ...]
+    kept: frozenset[str]
+    policy: Policy
+    limits: Limits
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
     """Take no more requests; stop each engine once its requests have ended."""
 
@@ -97,7 +113,16 @@ class Halt:
 
 
 Event = (
-    Arrived | Left | Returned | EngineReady | EngineUnhealthy | EngineExited | Tick | Drain | Halt
+    Arrived
+    | Left
+    | Returned
+    | EngineReady
+    | EngineUnhealthy
+    | EngineExited
+    | Tick
+    | Reconfigure
+    | Drain
+    | Halt
 )
 
 

@@ -23,7 +23,10 @@ Rules, in the order in which they are applied:
 6.  An idle engine is unloaded after its idle time. Before that it is replaced
     by a smaller variant when the last ``shrink_requests`` requests would all
     have fit one and ``shrink_after`` seconds have passed without any.
-7.  While draining, whoever waits is refused, and engines stop as soon as their
+7.  With another configuration, engines that are defined as before go on; others
+    end as soon as their requests have, and so does who exceeds the limits. Who
+    waits gets an engine of the new definition: see ``engine/renewal.py``.
+8.  While draining, whoever waits is refused, and engines stop as soon as their
     requests have ended.
 
 Time comes inside the events; nothing here reads a clock, awaits or logs.
@@ -41,6 +44,7 @@ from engine.lifecycle import Event, State, advance
 from engine.policy import Policy
 from engine.queue import Queue, Waiting
 from engine.records import EngineRecord
+from engine.renewal import beside, equivalent, gone, renewed, surplus
 from engine.restart import delay_after, gives_up
 from engine.turn import Deny, Serve, Start, Unload, Walk, fits_now
 from utils.errors import EngineStartFailed, GatewayError, QueueFull, ShuttingDown
@@ -71,10 +75,12 @@ class Scheduler:
         self, variants: Iterable[VariantSpec], policy: Policy, limits: Limits | None = None
     ) -> None:
         self._policy = policy
-        self._limits = limits or Limits()
+        self._given = self._limits = limits or Limits()
         self._records = {(v.model, v.context): EngineRecord(v) for v in variants}
         self._alive: dict[str, EngineRecord] = {}
         self._by_ticket: dict[int, EngineRecord] = {}
+        # Engines that live, but are not configured any more, and where they listen.
+        self._retired: dict[int, tuple[EngineRecord, str | None]] = {}
         self._queue = Queue(policy.max_switch_wait)
         self._holds: dict[int, _Hold] = {}
         self._successors: dict[str, EngineRecord] = {}
@@ -86,8 +92,8 @@ class Scheduler:
 
     @property
     def records(self) -> tuple[EngineRecord, ...]:
-        """Every variant's record, in the order of the configuration."""
-        return tuple(self._records.values())
+        """Every variant's record, as they are configured; then those of engines that are not."""
+        return (*self._records.values(), *(record for record, _ in self._retired.values()))
 
     @property
     def waiting(self) -> tuple[int, ...]:
@@ -116,6 +122,8 @@ class Scheduler:
                 self._unhealthy(event, out)
             case fx.EngineExited():
                 self._exited(event, out)
+            case fx.Reconfigure():
+                self._reconfigure(event, out)
             case fx.Drain() | fx.Halt():
                 self._drain(out, now=isinstance(event, fx.Halt))
         # All that a Tick is for; and whatever happened, it may be somebody's turn.
@@ -129,7 +137,18 @@ class Scheduler:
             out.append(fx.Refuse(event.request, ShuttingDown(_CLOSING)))
             return
         request, minimum = event.request, event.minimum
-        self._queue.add(Waiting(request, minimum, event.now, event.client, event.priority))
+        waiting = Waiting(request, minimum, event.now, event.client, event.priority)
+        self._queue.add(waiting)
+        self._renew(waiting, out)
+
+    def _renew(self, waiting: Waiting, out: list[fx.Effect]) -> None:
+        # What it asks for may have been chosen before the configuration changed.
+        model, context = waiting.minimum.model, waiting.minimum.context
+        minimum = equivalent(self._records, model, context)
+        if minimum is None:
+            self._refuse(waiting.request, gone(self._records, model, context), out)
+        else:
+            waiting.minimum = minimum
 
     def _limit_queue(self, request: int, out: list[fx.Effect]) -> None:
         # Counted after dispatch: a request that is served at once never waited.
@@ -146,9 +165,12 @@ class Scheduler:
             self._release(event.request, held, event.now, out)
         if isinstance(event, fx.Returned):
             waiting = held.waiting if held else Waiting(event.request, event.minimum, event.now)
-            self._queue.add(replace(waiting, minimum=event.minimum, returned=True))
+            waiting = replace(waiting, minimum=event.minimum, returned=True)
+            self._queue.add(waiting)
             if self._draining:
                 self._refuse(event.request, ShuttingDown(_CLOSING), out)
+            else:
+                self._renew(waiting, out)
 
     def _release(self, request: int, held: _Hold, now: float, out: list[fx.Effect]) -> None:
         # A moving average is enough for Retry-After, which is an estimate by nature.
@@ -187,6 +209,8 @@ class Scheduler:
         if record is None:
             return
         before = record.state
+        if self._retired.pop(event.engine, None) is not None:
+            self._limits = beside(self._retired.values(), self._given)
         self._move(record, Event.EXITED)
         record.active.clear()
         record.needs.clear()
@@ -207,10 +231,36 @@ class Scheduler:
         for request in self.waiting:
             self._refuse(request, ShuttingDown(_CLOSING), out)
         for record in self._alive.values():
-            if record.state is State.READY and record.active and not now:
-                self._move(record, Event.DRAIN)
-            elif now or record.useful:
+            if now:
                 self._stop(record, out)
+            else:
+                self._dismiss(record, out)
+
+    def _reconfigure(self, event: fx.Reconfigure, out: list[fx.Effect]) -> None:
+        if self._draining:
+            return
+        self._policy, self._given = event.policy, event.limits
+        self._queue.max_wait = event.policy.max_switch_wait
+        self._records = renewed(self._records, event.variants, event.kept)
+        for record in self._alive.values():
+            if not self._configured(record) and record.ticket not in self._retired:
+                address = self._limits.addresses.get(record.variant.label)
+                self._retired[record.ticket] = record, address
+        self._limits = beside(self._retired.values(), self._given)
+        self._successors = {
+            model: each for model, each in self._successors.items() if self._configured(each)
+        }
+        useful = [each for each in self._alive.values() if each.useful]
+        configured = [each for each in useful if self._configured(each)]
+        too_many = surplus(configured, self._given)
+        for record in useful:
+            if record in too_many or record not in configured:
+                self._dismiss(record, out)
+        for waiting in self._queue:
+            self._renew(waiting, out)
+
+    def _configured(self, record: EngineRecord) -> bool:
+        return self._records.get((record.variant.model, record.variant.context)) is record
 
     # -- decisions -------------------------------------------------------------------
 
@@ -284,6 +334,13 @@ class Scheduler:
         record.used_at = record.started_at = now
         self._by_ticket[record.ticket] = record
         out.append(fx.StartEngine(record.ticket, record.variant))
+
+    def _dismiss(self, record: EngineRecord, out: list[fx.Effect]) -> None:
+        """It serves nobody any more, and ends when its requests have."""
+        if record.state is State.READY and record.active:
+            self._move(record, Event.DRAIN)
+        elif record.useful:
+            self._stop(record, out)
 
     def _stop(self, record: EngineRecord, out: list[fx.Effect]) -> None:
         if record.state is not State.STOPPING:

@@ -7,14 +7,15 @@
 ``play`` performs the events and compares what came of them with the script itself, so a
 failure shows as a difference of two scripts. Requests are numbers, engines ``e`` and
 their ticket, variants have names that the test gives them; the first word is the time.
-``asks for 4k by ann at high`` names the client and the priority.
+``5 configured as other`` is a configuration
+that the test gave a name. ``asks for 4k by ann at high`` names the client and the priority.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from difflib import unified_diff
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from engine import effects as fx
 from engine.queue import Priority
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
 NOTHING = "nothing"
 
 
+class Configured(TypedDict):
+    """An event of Reconfigure without its time."""
+
+    variants: tuple[VariantSpec, ...]
+    kept: frozenset[str]
+    policy: Policy
+    limits: Limits
+
+
 class Script:
     """A scheduler that is told its events, and tells its effects, in words."""
 
@@ -39,7 +49,24 @@ class Script:
     ) -> None:
         self.scheduler = Scheduler(variants.values(), policy or Policy(), limits)
         self.errors: dict[int, GatewayError] = {}
+        self.configurations: dict[str, Configured] = {}
         self._variants = variants
+
+    def configure(
+        self,
+        name: str,
+        *variants: str,
+        kept: tuple[str, ...] = (),
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """A configuration of these variants; those of ``kept`` have their engine as before."""
+        self.configurations[name] = {
+            "variants": tuple(self._variants[each] for each in variants),
+            "kept": frozenset(self._variants[each].label for each in kept),
+            "policy": policy or Policy(),
+            "limits": limits or Limits(),
+        }
 
     def play(self, script: str) -> None:
         lines = [" ".join(line.split()) for line in script.splitlines() if line.strip()]
@@ -81,10 +108,10 @@ class Script:
                 event = fx.EngineExited(_ticket(engine), f"{engine} fell over", now)
             case ("tick",):
                 event = fx.Tick(now)
-            case ("drain",):
-                event = fx.Drain(now)
-            case ("halt",):
-                event = fx.Halt(now)
+            case ("configured", "as", name):
+                event = fx.Reconfigure(**self.configurations[name], now=now)
+            case ("drain" | "halt" as end,):
+                event = fx.Drain(now) if end == "drain" else fx.Halt(now)
             case _:
                 raise ValueError(words)
         return event

@@ -24,6 +24,7 @@ PURE = (
     "engine/policy.py",
     "engine/queue.py",
     "engine/records.py",
+    "engine/renewal.py",
     "engine/restart.py",
     "engine/scheduler.py",
     "engine/turn.py",
