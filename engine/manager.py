@@ -187,6 +187,26 @@ class EngineManager:
             _log.debug("%s did not count: %s", record.variant.label, error)
             return None
 
+    # -- another configuration -------------------------------------------------------
+
+    def reconfigure(
+        self,
+        catalog: Catalog,
+        kept: frozenset[str],
+        policy: Policy,
+        limits: Limits,
+        *,
+        port_range: tuple[int, int] | None,
+    ) -> None:
+        """Engines are those of ``catalog`` from now on.
+
+        ``kept`` are the labels of variants whose engine is defined as before, and goes on.
+        """
+        self._models = {model.name: model for model in catalog.models}
+        self._port_range = port_range
+        variants = tuple(variant for model in catalog.models for variant in model.variants)
+        self._feed(fx.Reconfigure(variants, kept, policy, limits, self._clock.now()))
+
     # -- shutdown --------------------------------------------------------------------
 
     async def drain(self, seconds: float) -> None:

@@ -31,6 +31,7 @@ PURE = (
     "models/capabilities.py",
     "server/client_key.py",
     "models/catalog.py",
+    "models/changes.py",
     "models/counts.py",
     "models/facts/chat.py",
     "models/facts/fields.py",

@@ -172,6 +172,7 @@ def chaos(dice: random.Random, pause: float) -> list[Job]:
 def changes(dice: random.Random, number: int, within: float, policy: Policy) -> list[Change]:
     """Random reconfigurations: variants come, go and are redefined, limits and numbers differ."""
     made: list[Change] = []
+    limits = PLACES[0]
     before = {variant.label: variant for variant in CHAOS}
     for at in sorted(dice.uniform(0.0, within) for _ in range(number)):
         after = {}
@@ -186,8 +187,10 @@ def changes(dice: random.Random, number: int, within: float, policy: Policy) -> 
                 after[now.label] = now
         kept = {label for label, now in after.items() if label in before}
         kept = {label for label in kept if after[label].args == before[label].args}
+        places, limits = limits, dice.choice(PLACES)
+        # An engine that is told to listen elsewhere is another engine.
+        kept = {each for each in kept if places.addresses.get(each) == limits.addresses.get(each)}
         numbers = replace(policy, max_switch_wait=dice.choice((0.0, 5.0, 30.0)))
-        limits = dice.choice(PLACES)
         made.append(Change(at, tuple(after.values()), frozenset(kept), numbers, limits))
         before = after
     return made
