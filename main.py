@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 
-if __name__ == "__main__":
+# Run as a file, or by the command of an installed package, which imports it.
+if __name__ == "__main__" or sys.argv[0].endswith(("llm-gateway", "llm-gateway.exe")):
     # Ctrl-C while modules load ends the process quietly; the gateway handles it later.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
@@ -14,7 +16,6 @@ if __name__ == "__main__":
 import argparse
 import asyncio
 import gc
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
