@@ -111,14 +111,13 @@ class Reloader:
             _log.info("the configuration is loaded, nothing has changed")
             return
         level = self._current.now.settings.log_level
-        self._current.now = Configuration.of(settings, catalog)
+        # Whatever might fail comes first.
+        configuration = Configuration.of(settings, catalog)
+        policy, limits = policy_of(settings), limits_of(catalog, settings)
+        self._current.now = configuration
         self._selector.forget(found.stale)
         self._manager.reconfigure(
-            catalog,
-            found.kept,
-            policy_of(settings),
-            limits_of(catalog, settings),
-            port_range=settings.port_range,
+            catalog, found.kept, policy, limits, port_range=settings.port_range
         )
         _log.info("the configuration is loaded:\n  %s", "\n  ".join(found.lines()))
         if settings.log_level != level:
