@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.eviction import reluctance, room
@@ -86,14 +85,16 @@ def surplus(living: Iterable[EngineRecord], limits: Limits) -> list[EngineRecord
     return going
 
 
-def beside(retired: Iterable[tuple[EngineRecord, str | None]], limits: Limits) -> Limits:
-    """``limits``, but each of ``retired``, which end still, listens at its own address.
+def beside(
+    retired: Iterable[tuple[EngineRecord, str | None]], addresses: Mapping[str, str]
+) -> Mapping[str, str]:
+    """``addresses`` by label, but each of ``retired``, which end still, listens at its own.
 
     The variant that has its label now cannot start before it has ended.
     """
-    addresses = dict(limits.addresses)
+    found = dict(addresses)
     for record, address in retired:
-        addresses.pop(record.variant.label, None)
+        found.pop(record.variant.label, None)
         if address is not None:
-            addresses[record.variant.label] = address
-    return replace(limits, addresses=addresses)
+            found[record.variant.label] = address
+    return found

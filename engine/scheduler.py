@@ -75,7 +75,8 @@ class Scheduler:
         self, variants: Iterable[VariantSpec], policy: Policy, limits: Limits | None = None
     ) -> None:
         self._policy = policy
-        self._given = self._limits = limits or Limits()
+        self._limits = limits or Limits()
+        self._addresses = self._limits.addresses
         self._records = {(v.model, v.context): EngineRecord(v) for v in variants}
         self._alive: dict[str, EngineRecord] = {}
         self._by_ticket: dict[int, EngineRecord] = {}
@@ -210,7 +211,8 @@ class Scheduler:
             return
         before = record.state
         if self._retired.pop(event.engine, None) is not None:
-            self._limits = beside(self._retired.values(), self._given)
+            addresses = beside(self._retired.values(), self._addresses)
+            self._limits = replace(self._limits, addresses=addresses)
         self._move(record, Event.EXITED)
         record.active.clear()
         record.needs.clear()
@@ -239,20 +241,21 @@ class Scheduler:
     def _reconfigure(self, event: fx.Reconfigure, out: list[fx.Effect]) -> None:
         if self._draining:
             return
-        self._policy, self._given = event.policy, event.limits
+        self._policy, self._addresses = event.policy, event.limits.addresses
         self._queue.max_wait = event.policy.max_switch_wait
         self._records = renewed(self._records, event.variants, event.kept)
         for record in self._alive.values():
             if not self._configured(record) and record.ticket not in self._retired:
                 address = self._limits.addresses.get(record.variant.label)
                 self._retired[record.ticket] = record, address
-        self._limits = beside(self._retired.values(), self._given)
+        addresses = beside(self._retired.values(), self._addresses)
+        self._limits = replace(event.limits, addresses=addresses)
         self._successors = {
             model: each for model, each in self._successors.items() if self._configured(each)
         }
         useful = [each for each in self._alive.values() if each.useful]
         configured = [each for each in useful if self._configured(each)]
-        too_many = surplus(configured, self._given)
+        too_many = surplus(configured, self._limits)
         for record in useful:
             if record in too_many or record not in configured:
                 self._dismiss(record, out)

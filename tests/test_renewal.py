@@ -109,12 +109,12 @@ class TestSurplus:
 
 
 def test_who_ends_still_listens_where_it_was_told_to() -> None:
-    limits = Limits(2, addresses={"a@4096": "new:1", "b@4096": "b:1"})
+    addresses = {"a@4096": "new:1", "b@4096": "b:1"}
     old = EngineRecord(A4), "old:1"
     silent = EngineRecord(B4), None
-    assert beside([old], limits).addresses == {"a@4096": "old:1", "b@4096": "b:1"}
-    assert beside([silent], limits).addresses == {"a@4096": "new:1"}
-    assert beside([], limits) == limits
+    assert beside([old], addresses) == {"a@4096": "old:1", "b@4096": "b:1"}
+    assert beside([silent], addresses) == {"a@4096": "new:1"}
+    assert beside([], addresses) == addresses
 
 
 class TestEngines:
