@@ -14,7 +14,7 @@ import psutil
 from fake_engine import LLAMA_SERVER, Journal, faults
 from gateway import until
 from gateway_child import ROOT, GatewayProcess, config, gateway_process, lua, quiet_port
-from raw_client import RawClient, text_of
+from raw_client import PATIENCE, RawClient, text_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -207,18 +207,24 @@ async def test_a_terminal_that_is_closed_ends_the_gateway(journal: Journal) -> N
     path = journal.path.parent / "gateway.cfg.lua"
     path.write_text(config(journal, port))
     log = journal.path.parent / "terminal.log"
-    command = [sys.executable, str(ROOT / "main.py"), "-c", str(path)]
-    pid, terminal = pty.fork()
-    if pid == 0:
-        output = os.open(log, os.O_WRONLY | os.O_CREAT)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        os.execv(command[0], command)
+    attach = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+    become = "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    terminal, screen = pty.openpty()
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", f"{attach}; {become}", str(ROOT / "main.py"), "-c", str(path)),
+            stdin=screen,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    os.close(screen)
     try:
-        await until(lambda: log.exists() and "listening on" in log.read_text())
-        os.kill(pid, signal.SIGHUP)
+        await until(lambda: "listening on" in log.read_text())
+        process.send_signal(signal.SIGHUP)
         await until(lambda: "nothing has changed" in log.read_text())
     finally:
         os.close(terminal)
-    await until(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid)
+    async with asyncio.timeout(PATIENCE):
+        assert await process.wait() == 0
     assert "shutting down" in log.read_text()
