@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from engine import effects as fx
+from engine.eviction import Limits
 from engine.lifecycle import State
 from engine.llamacpp import LlamaCppEngine, build_launch, engine_url
+from engine.memory import Memory
 from engine.orphans import OWNER_VARIABLE, OrphanRegistry
 from engine.ports import free_port
 from engine.process import EngineProcess
@@ -29,10 +31,9 @@ from utils.logger import get_logger
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from engine.client import EngineClient
-    from engine.eviction import Limits
     from models.catalog import Catalog
     from models.request import RequestFacts
     from models.spec import ModelSpec, VariantSpec
@@ -92,10 +93,13 @@ class EngineManager:
         registry: OrphanRegistry,
         *,
         limits: Limits | None = None,
+        memory: Memory | None = None,
         port_range: tuple[int, int] | None = None,
     ) -> None:
         self._models = {model.name: model for model in catalog.models}
         variants = [variant for model in catalog.models for variant in model.variants]
+        self._memory = memory or Memory(clock)
+        limits = self._with_known(variants, limits or Limits())
         self._scheduler = Scheduler(variants, policy, limits)
         self._port_range = port_range
         self._clock = clock
@@ -114,15 +118,27 @@ class EngineManager:
     # -- leases ----------------------------------------------------------------------
 
     def lease(
-        self, minimum: VariantSpec, client: str = "", priority: Priority = Priority.NORMAL
+        self,
+        minimum: VariantSpec,
+        client: str = "",
+        priority: Priority = Priority.NORMAL,
+        fallbacks: tuple[VariantSpec, ...] = (),
     ) -> Lease:
         """A lease, to be entered, on an engine that serves ``minimum``.
 
-        Requests of different clients are served in turn.
+        Requests of different clients are served in turn. Where memory is not enough for
+        ``minimum``, the lease holds the first of ``fallbacks`` that can be loaded.
         """
         self._requests += 1
         now = self._clock.now()
-        asked = fx.Arrived(self._requests, minimum, client=client, priority=priority, now=now)
+        asked = fx.Arrived(
+            self._requests,
+            minimum,
+            fallbacks=fallbacks,
+            client=client,
+            priority=priority,
+            now=now,
+        )
         return Lease(self, asked)
 
     def leave(self, lease: Lease) -> None:
@@ -205,7 +221,13 @@ class EngineManager:
         self._models = {model.name: model for model in catalog.models}
         self._port_range = port_range
         variants = tuple(variant for model in catalog.models for variant in model.variants)
+        limits = self._with_known(variants, limits)
         self._feed(fx.Reconfigure(variants, kept, policy, limits, self._clock.now()))
+
+    def _with_known(self, variants: Iterable[VariantSpec], limits: Limits) -> Limits:
+        for variant in variants:
+            limits = limits.learning(variant, self._memory.known(variant))
+        return limits
 
     # -- shutdown --------------------------------------------------------------------
 
@@ -257,6 +279,10 @@ class EngineManager:
                 lease, granted = self._leases[effect.request]
                 lease.engine = self._processes[effect.engine]
                 lease.variant = self._variant_of(effect.engine)
+                if lease.variant.context < lease.minimum.context:
+                    wanted, got = lease.minimum.label, lease.variant.label
+                    _log.warning("%s runs out of memory: %s serves instead", wanted, got)
+                    lease.minimum = lease.variant
                 _settle(granted, lambda: granted.set_result(None))
             case fx.Refuse():
                 _, granted = self._leases[effect.request]
@@ -284,6 +310,7 @@ class EngineManager:
             self._report,
             self._clock,
             self._registry,
+            self._memory.engine(variant),
         )
         self._processes[effect.engine] = process
         self._quiet.clear()

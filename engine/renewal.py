@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.eviction import reluctance, room
@@ -56,6 +57,14 @@ def equivalent(
     return min(larger, key=lambda variant: variant.context, default=None)
 
 
+def still_there(
+    records: Mapping[tuple[str, int], EngineRecord], variants: Iterable[VariantSpec]
+) -> tuple[VariantSpec, ...]:
+    """Those of ``variants`` that are configured, as they are now."""
+    found = (records.get((variant.model, variant.context)) for variant in variants)
+    return tuple(record.variant for record in found if record is not None)
+
+
 def gone(records: Mapping[tuple[str, int], EngineRecord], model: str, context: int) -> GatewayError:
     """What a request is told that asked for a variant without an equivalent."""
     if any(record.variant.model == model for record in records.values()):
@@ -71,7 +80,11 @@ def gone(records: Mapping[tuple[str, int], EngineRecord], model: str, context: i
 
 
 def surplus(living: Iterable[EngineRecord], limits: Limits) -> list[EngineRecord]:
-    """Who must go so that the others may live together: idle ones first, kept models last."""
+    """Who must go so that the others may live together: idle ones first, kept models last.
+
+    What engines were found to take beyond their declared needs is no reason: they live with it.
+    """
+    limits = replace(limits, learnt={}, alone=frozenset())
     going: list[EngineRecord] = []
     stay: list[VariantSpec] = []
     ranked = sorted(

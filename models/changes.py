@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from utils.settings import ServerSettings
 
 # The settings that only the start of the gateway reads.
-NEEDS_RESTART = ("listen", "state_dir")
+NEEDS_RESTART = ("listen", "state_dir", "memory_wait")
 # What an engine is not started with.
 _ADJUSTABLE = ("timeouts", "parallel", "needs")
 # What of a model all its engines depend on.

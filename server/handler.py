@@ -88,7 +88,8 @@ class RequestHandler:
         record.prompt = selection.size.tokens
         down.decided = decision(selection.minimum, selection.size)
         client = client_of(request.headers, request.remote)
-        async with self._manager.lease(selection.minimum, client) as lease:
+        asked = self._manager.lease(selection.minimum, client, fallbacks=selection.fallbacks)
+        async with asked as lease:
             exchange = Exchange(self._manager, lease, selection, facts)
             try:
                 upstream = await exchange.open(path or str(request.rel_url), request.headers)
