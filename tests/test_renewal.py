@@ -14,7 +14,7 @@ from engine.eviction import Limits
 from engine.lifecycle import State
 from engine.policy import Policy
 from engine.records import EngineRecord
-from engine.renewal import beside, equivalent, gone, renewed, surplus
+from engine.renewal import beside, equivalent, gone, renewed, still_there, surplus
 from utils.errors import ConfigurationChanged, ModelNotFound
 
 if TYPE_CHECKING:
@@ -416,3 +416,68 @@ class TestRequests:
             5  e1 exits            → nothing
         """)
         assert [r.variant for r in world.scheduler.records] == [A4]
+
+
+class TestMemory:
+    ROOM = Limits(9, resources={"gpu": 10})
+
+    def taking_eight(self) -> Script:
+        world = script("a4", "b4", limits=self.ROOM)
+        world.play("""
+            0  1 asks for a4    → start e1 a4
+            1  e1 ready         → grant 1 e1
+            2  e1 holds gpu 8   → nothing
+        """)
+        return world
+
+    def test_what_was_learnt_of_an_engine_that_goes_on_holds(self) -> None:
+        world = self.taking_eight()
+        world.configure("more", "a4", "b4", "c4", kept=("a4", "b4"), limits=self.ROOM)
+        world.play("3 configured as more → nothing")
+        assert world.record("a4").takes == {"gpu": 8}
+
+    def test_what_was_learnt_of_a_retired_engine_ends_with_it(self) -> None:
+        world = self.taking_eight()
+        limits = self.ROOM.learning(NEW_A4, {"gpu": 3})
+        world.configure("other", "new-a4", "b4", kept=("b4",), limits=limits)
+        world.play("3 configured as other → nothing")
+        assert world.scheduler._limits.takes(NEW_A4) == {"gpu": 8}, "it still holds that much"
+        world.play("""
+            4  1 leaves         → stop e1
+            5  e1 exits         → nothing
+        """)
+        assert world.scheduler._limits.takes(NEW_A4) == {"gpu": 3}
+
+    def test_of_one_that_nothing_is_known_of_nothing_is_taken_over(self) -> None:
+        world = self.taking_eight()
+        world.configure("without", "b4", kept=("b4",), limits=self.ROOM)
+        world.play("""
+            3  configured as without → nothing
+            4  1 leaves              → stop e1
+            5  e1 exits              → nothing
+        """)
+        assert not world.scheduler._limits.takes(A4)
+
+    def test_engines_that_live_with_more_than_there_is_are_not_ended_for_a_reload(self) -> None:
+        world = self.taking_eight()
+        world.configure("same", "a4", "b4", kept=("a4", "b4"), limits=self.ROOM)
+        world.play("""
+            3  2 asks for b4       → start e2 b4
+            4  e2 ready            → grant 2 e2
+            5  e2 holds gpu 8      → nothing
+            6  configured as same  → nothing
+        """)
+
+    def test_one_that_ran_out_of_memory_is_still_tried_alone(self) -> None:
+        world = self.taking_eight()
+        world.configure("same", "a4", "b4", "c4", kept=("a4", "b4"), limits=self.ROOM)
+        world.play("""
+            3  2 asks for b4       → start e2 b4
+            4  e2 lacks gpu        → nothing
+            5  configured as same  → nothing
+            6  1 leaves            → stop e1
+            7  e1 exits            → start e3 b4
+        """)
+
+    def test_fallbacks_are_those_that_are_configured(self) -> None:
+        assert still_there(records(NEW_A4, B4), (A8, A4)) == (NEW_A4,)
