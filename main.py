@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import signal
+import sys
 
-if __name__ == "__main__":
+# Run as a file, or by the command of an installed package, which imports it.
+if __name__ == "__main__" or sys.argv[0].endswith(("llm-gateway", "llm-gateway.exe")):
     # Ctrl-C while modules load ends the process quietly; the gateway handles it later.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        # What it asks for, another look at the configuration, is about to happen anyway.
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 import argparse
 import asyncio
 import gc
 import os
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
@@ -31,11 +36,19 @@ from models.sizing import Sizer
 from server.configuration import Configuration, CurrentConfiguration
 from server.gateway import GatewayServer
 from server.handler import RequestHandler
+from server.reload import Reloader
 from utils.clock import LoopClock
 from utils.config import ConfigLoader
 from utils.errors import ConfigError
+from utils.loading import load_apart
 from utils.logger import setup_logging
 from utils.settings import ServerSettings, server_settings
+from utils.watching import changed, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from utils.tables import Tables
 
 VERSION = "0.1.0"
 BAD_CONFIG = 2
@@ -47,14 +60,15 @@ def main(argv: list[str] | None = None) -> int:
     """Run the gateway, or only check its configuration; the exit status."""
     args = _parser().parse_args(argv)
     try:
-        tables = ConfigLoader(args.config).load()
-        settings = server_settings(tables.server)
-        catalog = Catalog.from_tables(tables.models, settings, tables.groups)
+        # Taken before it is read: what changes while it is read is noticed.
+        seen = fingerprint(args.config.absolute())
+        settings, catalog = _understood(ConfigLoader(args.config).load())
         if args.check:
             print(f"{args.config}: {_summary(catalog)}")  # noqa: T201 - the answer asked for
             return 0
         setup_logging(settings.log_level)
-        return _run(settings, catalog)
+        watch = changed(args.config.absolute(), seen) if args.watch else None
+        return _run(settings, catalog, args.config, watch)
     except ConfigError as error:
         print(error.message, file=sys.stderr)  # noqa: T201 - before logging is set up
         return BAD_CONFIG
@@ -74,19 +88,29 @@ def _parser() -> argparse.ArgumentParser:
         help="the Lua configuration, e.g. example.cfg.lua",
     )
     parser.add_argument("--check", action="store_true", help="validate the configuration and exit")
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="load the configuration again whenever it, or a Lua file beside it, is changed",
+    )
     parser.add_argument("--version", action="version", version=f"llm-gateway {VERSION}")
     return parser
 
 
-def _run(settings: ServerSettings, catalog: Catalog) -> int:
+def _run(
+    settings: ServerSettings, catalog: Catalog, config: Path, watch: AsyncIterator[None] | None
+) -> int:
+    serving = _serve(settings, catalog, config, watch)
     if sys.platform == "win32":
-        return asyncio.run(_serve(settings, catalog))
+        return asyncio.run(serving)
     import uvloop  # noqa: PLC0415 - not there on Windows
 
-    return uvloop.run(_serve(settings, catalog))
+    return uvloop.run(serving)
 
 
-async def _serve(settings: ServerSettings, catalog: Catalog) -> int:
+async def _serve(
+    settings: ServerSettings, catalog: Catalog, config: Path, watch: AsyncIterator[None] | None
+) -> int:
     folder = settings.state_dir or platformdirs.user_state_dir("llm-gateway", appauthor=False)
     registry = OrphanRegistry(Path(folder))
     registry.sweep()
@@ -105,11 +129,21 @@ async def _serve(settings: ServerSettings, catalog: Catalog) -> int:
     selector = ModelSelector(Sizer(manager, LlamaTokenize()), manager)
     current = CurrentConfiguration(Configuration.of(settings, catalog))
     handler = RequestHandler(current, selector, manager, clock)
+
+    async def load() -> tuple[ServerSettings, Catalog]:
+        return _understood(await load_apart(config))
+
+    reloader = Reloader(load, current, manager, selector, watch)
     # What exists now lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
-    return await GatewayServer(current, handler, manager).run()
+    return await GatewayServer(current, handler, manager, reloader).run()
+
+
+def _understood(tables: Tables) -> tuple[ServerSettings, Catalog]:
+    settings = server_settings(tables.server)
+    return settings, Catalog.from_tables(tables.models, settings, tables.groups)
 
 
 def _summary(catalog: Catalog) -> str:

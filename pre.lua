@@ -6,10 +6,11 @@
 local bundled_server, bundled_model, home = loader.extra[1], loader.extra[2], loader.extra[3]
 
 -- A table in which a mistyped name is an error at the line that used it, never a silent nil.
-local function closed(title, entries)
+-- `absent` tells of names that are right, but have no value on this machine.
+local function closed(title, entries, absent)
   return setmetatable(entries, {
     __index = function(_, key)
-      error(("%s has no '%s'"):format(title, tostring(key)), 2)
+      error((absent or {})[key] or ("%s has no '%s'"):format(title, tostring(key)), 2)
     end,
   })
 end
@@ -19,6 +20,9 @@ presets = closed("presets", {
   bundled = closed("presets.bundled", {
     server = bundled_server,
     model = bundled_model ~= "" and bundled_model or nil,
+  }, {
+    model = "presets.bundled.model is not installed: name a model file of your own,"
+      .. " or see deploy/README.md",
   }),
 })
 

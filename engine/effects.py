@@ -15,6 +15,8 @@ from engine.queue import Priority
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from engine.eviction import Limits
+    from engine.policy import Policy
     from models.spec import VariantSpec
     from utils.errors import GatewayError
 
@@ -103,6 +105,20 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconfigure:
+    """Another configuration holds from now on.
+
+    ``kept`` are the labels of variants whose engine is defined as before: it goes on.
+    """
+
+    variants: tuple[VariantSpec, ...]
+    kept: frozenset[str]
+    policy: Policy
+    limits: Limits
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
     """Take no more requests; stop each engine once its requests have ended."""
 
@@ -125,6 +141,7 @@ Event = (
     | EngineMeasured
     | EngineExited
     | Tick
+    | Reconfigure
     | Drain
     | Halt
 )

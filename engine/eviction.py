@@ -65,14 +65,14 @@ class Limits:
             return True
         if self.alone & {one.label, other.label}:
             return not self.keeps(other, one)
-        if not self.groups or self._kept(one.model) or self._kept(other.model):
+        if not self.groups or self.kept(one.model) or self.kept(other.model):
             return False
         group = self.groups.get(one.model)
         return group is None or group != self.groups.get(other.model)
 
     def keeps(self, living: VariantSpec, wanted: VariantSpec) -> bool:
         """Whether ``living`` may not be unloaded for ``wanted``."""
-        if living.model == wanted.model or not self._kept(living.model):
+        if living.model == wanted.model or not self.kept(living.model):
             return False
         together = self.groups.get(living.model) == self.groups.get(wanted.model)
         return living.model in self.pinned or not together
@@ -107,7 +107,8 @@ class Limits:
         label = {variant.label}
         return replace(self, alone=self.alone | label if starved else self.alone - label)
 
-    def _kept(self, model: str) -> bool:
+    def kept(self, model: str) -> bool:
+        """Whether engines of the model go for no other model, or only for one of their group."""
         return model in self.pinned or self.groups.get(model) in self.persistent
 
 
@@ -126,7 +127,7 @@ def room(
     if any(limits.conflict(wanted, other) for other in others):
         return None
     gone = [record for record in may_go if limits.conflict(wanted, record.variant)]
-    left = sorted((r for r in may_go if r not in gone), key=_reluctance)
+    left = sorted((r for r in may_go if r not in gone), key=reluctance)
     surplus = max(0, len(others) + len(left) + 1 - limits.max_loaded)
     if surplus > len(left):
         return None
@@ -139,7 +140,8 @@ def room(
     return [*gone, *_cheapest(frees, surplus, lacking)]
 
 
-def _reluctance(record: EngineRecord) -> tuple[bool, float, int]:
+def reluctance(record: EngineRecord) -> tuple[bool, float, int]:
+    """By what engines are ranked, whoever goes first being the least."""
     # A busy one last: it can be waited for, but never be ended. Of several, it stays the same
     # one until it is free: whoever is waited for gets no new request.
     if record.active:

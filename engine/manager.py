@@ -31,7 +31,7 @@ from utils.logger import get_logger
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from engine.client import EngineClient
     from engine.health import HealthChecks
@@ -108,9 +108,7 @@ class EngineManager:
         self._models = {model.name: model for model in catalog.models}
         variants = [variant for model in catalog.models for variant in model.variants]
         self._memory = memory or Memory(clock)
-        limits = limits or Limits()
-        for variant in variants:
-            limits = limits.learning(variant, self._memory.known(variant))
+        limits = self._with_known(variants, limits or Limits())
         self._scheduler = Scheduler(variants, policy, limits)
         self._port_range = port_range
         self._checks = checks
@@ -235,6 +233,35 @@ class EngineManager:
         except CountUnavailable as error:
             _log.debug("%s did not count: %s", record.variant.label, error)
             return None
+
+    # -- another configuration -------------------------------------------------------
+
+    def reconfigure(
+        self,
+        catalog: Catalog,
+        kept: frozenset[str],
+        policy: Policy,
+        limits: Limits,
+        *,
+        port_range: tuple[int, int] | None,
+        checks: HealthChecks | None = None,
+    ) -> None:
+        """Engines are those of ``catalog`` from now on.
+
+        ``kept`` are the labels of variants whose engine is defined as before, and goes on.
+        Engines that start from now on are looked at as ``checks`` say.
+        """
+        self._checks = checks
+        self._models = {model.name: model for model in catalog.models}
+        self._port_range = port_range
+        variants = tuple(variant for model in catalog.models for variant in model.variants)
+        limits = self._with_known(variants, limits)
+        self._feed(fx.Reconfigure(variants, kept, policy, limits, self._clock.now()))
+
+    def _with_known(self, variants: Iterable[VariantSpec], limits: Limits) -> Limits:
+        for variant in variants:
+            limits = limits.learning(variant, self._memory.known(variant))
+        return limits
 
     # -- shutdown --------------------------------------------------------------------
 

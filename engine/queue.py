@@ -50,7 +50,7 @@ class Queue:
     """The requests that wait, iterated in the order of arrival."""
 
     def __init__(self, max_wait: float) -> None:
-        self._max_wait = max_wait
+        self.max_wait = max_wait
         self._waiting: dict[int, Waiting] = {}
         # How often each client of a model was served, as far as it is ahead of the others.
         self._turns: dict[str, dict[str, int]] = {}
@@ -80,18 +80,18 @@ class Queue:
     def in_turn(self, now: float) -> list[Waiting]:
         """Everyone in the order of rule 1."""
         waiting = list(self._waiting.values())
-        if self._max_wait:
+        if self.max_wait:
             waiting.sort(key=lambda each: (-self._level(each, now), each.request))
         return waiting
 
     def overdue(self, waiting: Waiting, now: float) -> bool:
         """Whether rule 3 holds for the request."""
-        return waiting.returned or now - waiting.since >= self._max_wait
+        return waiting.returned or now - waiting.since >= self.max_wait
 
     def fairest(self, rivals: Sequence[Waiting], now: float) -> Waiting:
         """Whom of those in turn, whom the same engine could serve, it serves next."""
         first = rivals[0]
-        if not self._max_wait:
+        if not self.max_wait:
             return first
         levels = [self._level(each, now, self._served_at.get(_flow(each))) for each in rivals]
         highest = max(levels)
@@ -109,7 +109,7 @@ class Queue:
         self._floors[model] = floor
         self._served_at[_flow(waiting)] = now
         # After two rises there is nothing left to remember.
-        oldest = now - 2 * self._max_wait
+        oldest = now - 2 * self.max_wait
         self._served_at = {flow: at for flow, at in self._served_at.items() if at > oldest}
 
     def _turns_of(self, waiting: Waiting) -> int:
@@ -121,7 +121,7 @@ class Queue:
         if waiting.returned:
             return Priority.HIGH
         since = waiting.since if served_at is None else max(waiting.since, served_at)
-        return min(Priority.HIGH, waiting.priority + int((now - since) // self._max_wait))
+        return min(Priority.HIGH, waiting.priority + int((now - since) // self.max_wait))
 
 
 def _flow(waiting: Waiting) -> tuple[str, str, Priority]:

@@ -27,7 +27,10 @@ Rules, in the order in which they are applied:
     have fit one and ``shrink_after`` seconds have passed without any. A request
     may set the idle time of its model (``keep_alive``): for as long as the model
     is loaded, in whatever variant, or until another sets it.
-7.  While draining, whoever waits is refused, and engines stop as soon as their
+7.  With another configuration, engines that are defined as before go on; others
+    end as soon as their requests have, and so does who exceeds the limits. Who
+    waits gets an engine of the new definition: see ``engine/renewal.py``.
+8.  While draining, whoever waits is refused, and engines stop as soon as their
     requests have ended.
 
 Time comes inside the events; nothing here reads a clock, awaits or logs.
@@ -47,6 +50,7 @@ from engine.lifecycle import Event, State, advance
 from engine.policy import Policy
 from engine.queue import Queue, Waiting
 from engine.records import EngineRecord
+from engine.renewal import beside, equivalent, gone, renewed, still_there, surplus
 from engine.restart import delay_after, gives_up
 from engine.turn import Deny, Serve, Start, Unload, Walk, fits_now
 from utils.errors import EngineOutOfMemory, EngineStartFailed, GatewayError, QueueFull, ShuttingDown
@@ -78,11 +82,14 @@ class Scheduler:
     ) -> None:
         self._policy = policy
         self._limits = limits or Limits()
+        self._given = self._limits
         self._records = {
             (v.model, v.context): EngineRecord(v, takes=self._limits.takes(v)) for v in variants
         }
         self._alive: dict[str, EngineRecord] = {}
         self._by_ticket: dict[int, EngineRecord] = {}
+        # Engines that live, but are not configured any more, and where they listen.
+        self._retired: dict[int, tuple[EngineRecord, str | None]] = {}
         self._queue = Queue(policy.max_switch_wait)
         self._holds: dict[int, _Hold] = {}
         self._successors: dict[str, EngineRecord] = {}
@@ -95,8 +102,8 @@ class Scheduler:
 
     @property
     def records(self) -> tuple[EngineRecord, ...]:
-        """Every variant's record, in the order of the configuration."""
-        return tuple(self._records.values())
+        """Every variant's record, as they are configured; then those of engines that are not."""
+        return (*self._records.values(), *(record for record, _ in self._retired.values()))
 
     @property
     def waiting(self) -> tuple[int, ...]:
@@ -132,6 +139,8 @@ class Scheduler:
                 self._measured(event)
             case fx.EngineExited():
                 self._exited(event, out)
+            case fx.Reconfigure():
+                self._reconfigure(event, out)
             case fx.Drain() | fx.Halt():
                 self._drain(out, now=isinstance(event, fx.Halt))
         # All that a Tick is for; and whatever happened, it may be somebody's turn.
@@ -146,9 +155,22 @@ class Scheduler:
             return
         waiting = Waiting(event.request, event.minimum, event.now, event.client, event.priority)
         waiting.keep_alive, waiting.fallbacks = event.keep_alive, event.fallbacks
+        if not self._renew(waiting, out):
+            return
         while self._lacks_memory(waiting, event.now) and steps_down(waiting):
             pass
         self._queue.add(waiting)
+
+    def _renew(self, waiting: Waiting, out: list[fx.Effect]) -> bool:
+        # What it asks for may have been chosen before the configuration changed.
+        model, context = waiting.minimum.model, waiting.minimum.context
+        minimum = equivalent(self._records, model, context)
+        if minimum is None:
+            self._refuse(waiting.request, gone(self._records, model, context), out)
+            return False
+        waiting.minimum = minimum
+        waiting.fallbacks = still_there(self._records, waiting.fallbacks)
+        return True
 
     def _lacks_memory(self, waiting: Waiting, now: float) -> bool:
         record = self._records[waiting.minimum.model, waiting.minimum.context]
@@ -175,11 +197,14 @@ class Scheduler:
         if isinstance(event, fx.Returned):
             waiting = held.waiting if held else Waiting(event.request, event.minimum, event.now)
             # Whoever asks for another engine than it had has learnt that less would not do.
-            fallbacks = waiting.fallbacks if event.minimum is waiting.minimum else ()
+            same = event.minimum.context == waiting.minimum.context
+            fallbacks = waiting.fallbacks if same else ()
             waiting = replace(waiting, minimum=event.minimum, returned=True, fallbacks=fallbacks)
             self._queue.add(waiting)
             if self._draining:
                 self._refuse(event.request, ShuttingDown(_CLOSING), out)
+            else:
+                self._renew(waiting, out)
 
     def _release(self, request: int, held: _Hold, now: float, out: list[fx.Effect]) -> None:
         # A moving average is enough for Retry-After, which is an estimate by nature.
@@ -233,6 +258,8 @@ class Scheduler:
             return
         before = record.state
         record.ended_at = event.now
+        if self._retired.pop(event.engine, None) is not None:
+            self._forget_retired(record)
         self._move(record, Event.EXITED)
         record.active.clear()
         record.needs.clear()
@@ -260,10 +287,56 @@ class Scheduler:
         for request in self.waiting:
             self._refuse(request, ShuttingDown(_CLOSING), out)
         for record in self._alive.values():
-            if record.state is State.READY and record.active and not now:
-                self._move(record, Event.DRAIN)
-            elif now or record.useful:
+            if now:
                 self._stop(record, out)
+            else:
+                self._dismiss(record, out)
+
+    def _reconfigure(self, event: fx.Reconfigure, out: list[fx.Effect]) -> None:
+        if self._draining:
+            return
+        self._policy, self._given = event.policy, event.limits
+        self._queue.max_wait = event.policy.max_switch_wait
+        self._records = renewed(self._records, event.variants, event.kept)
+        for record in self._alive.values():
+            if not self._configured(record) and record.ticket not in self._retired:
+                address = self._limits.addresses.get(record.variant.label)
+                self._retired[record.ticket] = record, address
+        labels = event.kept | {record.variant.label for record, _ in self._retired.values()}
+        self._limits = replace(
+            event.limits,
+            addresses=beside(self._retired.values(), event.limits.addresses),
+            learnt={
+                **event.limits.learnt,
+                **{label: it for label, it in self._limits.learnt.items() if label in labels},
+            },
+            alone=self._limits.alone & event.kept,
+        )
+        for record in self._records.values():
+            record.takes = self._limits.takes(record.variant)
+        self._successors = {
+            model: each for model, each in self._successors.items() if self._configured(each)
+        }
+        useful = [each for each in self._alive.values() if each.useful]
+        configured = [each for each in useful if self._configured(each)]
+        too_many = surplus(configured, self._limits)
+        for record in useful:
+            if record in too_many or record not in configured:
+                self._dismiss(record, out)
+        for waiting in self._queue:
+            self._renew(waiting, out)
+
+    def _forget_retired(self, record: EngineRecord) -> None:
+        """Where it listened, and what it took, says nothing of what has its label now."""
+        label = record.variant.label
+        learnt = {key: amounts for key, amounts in self._limits.learnt.items() if key != label}
+        if label in self._given.learnt:
+            learnt[label] = self._given.learnt[label]
+        addresses = beside(self._retired.values(), self._given.addresses)
+        self._limits = replace(self._limits, addresses=addresses, learnt=learnt)
+
+    def _configured(self, record: EngineRecord) -> bool:
+        return self._records.get((record.variant.model, record.variant.context)) is record
 
     # -- decisions -------------------------------------------------------------------
 
@@ -343,6 +416,13 @@ class Scheduler:
         """Whether a larger variant of its model is waited for."""
         model = record.variant.model
         return any(w.minimum.model == model and not record.serves(w.minimum) for w in self._queue)
+
+    def _dismiss(self, record: EngineRecord, out: list[fx.Effect]) -> None:
+        """It serves nobody any more, and ends when its requests have."""
+        if record.state is State.READY and record.active:
+            self._move(record, Event.DRAIN)
+        elif record.useful:
+            self._stop(record, out)
 
     def _stop(self, record: EngineRecord, out: list[fx.Effect], *, followed: bool = False) -> None:
         """It is told to end; ``followed`` by another variant, so that its model stays loaded."""

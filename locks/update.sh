@@ -16,9 +16,9 @@ compile() {
 }
 
 echo "runtime.txt: what the gateway runs on"
-compile pyproject.toml --output-file locks/runtime.txt
+compile pyproject.toml --group bundled --output-file locks/runtime.txt
 echo "dev.txt: the same and the tools that check it"
-compile pyproject.toml --group dev --constraints locks/runtime.txt --output-file locks/dev.txt
+compile pyproject.toml --group bundled --group dev --constraints locks/runtime.txt --output-file locks/dev.txt
 echo "build.txt: what turns a source package into a wheel"
 printf '%s\n' hatchling hatch-vcs | compile - --output-file locks/build.txt
 echo "uv.txt: the installer"

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from models.request import RequestFacts
     from models.spec import TokenizationSpec
 
@@ -56,6 +58,11 @@ class CountCache:
         self._counts[model, facts.segments[-1].digest] = tokens
         if len(self._counts) > self._kept:
             self._counts.popitem(last=False)
+
+    def forget(self, models: Collection[str]) -> None:
+        """Nothing is known of these models."""
+        for key in [key for key in self._counts if key[0] in models]:
+            del self._counts[key]
 
 
 def allowance(facts: RequestFacts, spec: TokenizationSpec, known: Known) -> int:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 from utils.errors import ContextLengthExceeded
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from models.request import RequestFacts
     from models.sizing import PromptSize, Sizer
     from models.spec import ModelSpec, VariantSpec
@@ -98,3 +100,7 @@ class ModelSelector:
     def learn(self, model: ModelSpec, facts: RequestFacts, tokens: int) -> None:
         """An engine reported the request's exact prompt size; the next turn starts from it."""
         self._sizer.learn(model, facts, tokens)
+
+    def forget(self, models: Collection[str]) -> None:
+        """What was learnt of these models does not hold any more."""
+        self._sizer.forget(models)

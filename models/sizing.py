@@ -16,7 +16,7 @@ from utils.errors import CountUnavailable
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from models.request import RequestFacts
     from models.spec import ModelSpec
@@ -71,6 +71,7 @@ class Sizer:
         self._cache = CountCache()
         self._texts = CountCache()
         self._told: set[str] = set()
+        self._forgotten = 0
 
     async def size(
         self, model: ModelSpec, facts: RequestFacts, clear: Callable[[PromptSize], bool]
@@ -83,9 +84,11 @@ class Sizer:
         guess = PromptSize(bound, 1, Source.BOUND)
         if clear(guess):
             return guess
+        forgotten = self._forgotten
         exact = await self._engines.count(model, facts)
-        if exact is not None:
+        if exact is not None and forgotten == self._forgotten:
             self._cache.learn(model.name, facts, exact)
+        if exact is not None:
             return PromptSize(exact, exact, Source.ENGINE)
         try:
             return await self._standalone(model, facts)
@@ -99,6 +102,13 @@ class Sizer:
         """An engine reported ``tokens`` prompt tokens for this request."""
         self._cache.learn(model.name, facts, tokens)
 
+    def forget(self, models: Collection[str]) -> None:
+        """Counts of these models do not hold any more, nor those that are being made."""
+        self._forgotten += 1
+        self._told.difference_update(models)
+        for cache in (self._cache, self._texts):
+            cache.forget(models)
+
     async def _standalone(self, model: ModelSpec, facts: RequestFacts) -> PromptSize:
         if facts.prompts or facts.prompt_ids:
             counts = [await self._tokenizer.count_text(model, t) for t in longest(facts.prompts)]
@@ -108,10 +118,12 @@ class Sizer:
             )
         known = self._texts.known(model.name, facts)
         new = "\n".join(segment.text for segment in facts.segments[known.segments :])
+        forgotten = self._forgotten
         fresh = await self._tokenizer.count_text(model, new) if new else 0
         # Only texts are remembered, so that the allowance is added once, for the whole.
         texts = known.tokens + fresh
-        self._texts.learn(model.name, facts, texts)
+        if forgotten == self._forgotten:
+            self._texts.learn(model.name, facts, texts)
         # Joining texts moves token borders a little; templates may leave tools out entirely.
         certain = texts - 2 * len(facts.segments)
         at_least = max(1, certain) if all(s.verbatim for s in facts.segments) else 1

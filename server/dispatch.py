@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from engine.manager import EngineManager
     from server.configuration import Configuration, CurrentConfiguration
     from server.handler import RequestHandler
+    from server.reload import Reloader
 
 _READING = ("GET", "HEAD")
 _SAFE = (*_READING, "OPTIONS")
@@ -35,11 +36,13 @@ class Dispatcher:
         current: CurrentConfiguration,
         handler: RequestHandler,
         manager: EngineManager,
+        reloader: Reloader,
     ) -> None:
         self.closing = False
         self._current = current
         self._handler = handler
         self._manager = manager
+        self._reloader = reloader
         self._door = EngineDoor(handler, manager, LoopClock())
         self._created = int(time.time())
 

@@ -40,6 +40,7 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.ModelNotLoaded, Shape(503, _BUSY, "model_not_loaded")),
     (errors.QueueFull, Shape(429, "rate_limit_error", "queue_full")),
     (errors.ShuttingDown, Shape(503, _BUSY, "shutting_down")),
+    (errors.ConfigurationChanged, Shape(503, _BUSY, "configuration_changed")),
     (errors.EngineStartTimeout, Shape(504, _UPSTREAM, "engine_start_timeout")),
     (errors.EngineOutOfMemory, Shape(503, _UPSTREAM, "engine_out_of_memory")),
     (errors.EngineStartFailed, Shape(503, _UPSTREAM, "engine_start_failed")),
@@ -59,6 +60,8 @@ def shape_of(error: errors.GatewayError) -> Shape:
 def retry_after(error: errors.GatewayError) -> int | None:
     """Whole seconds for the Retry-After header, or None where waiting would not help."""
     seconds: float | None = getattr(error, "retry_after", None)
+    if isinstance(error, errors.ConfigurationChanged):
+        return 1
     if seconds is None and isinstance(error, errors.ShuttingDown):
         return 5
     return None if seconds is None else max(1, math.ceil(seconds))

@@ -14,7 +14,7 @@ from server.protocol import HttpServer
 from utils.errors import ConfigError
 from utils.logger import get_logger
 from utils.settings import Endpoint
-from utils.signals import on_stop_signals
+from utils.signals import on_hangup, on_stop_signals
 from utils.tasks import TaskOwner, first_of
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engine.manager import EngineManager
     from server.configuration import CurrentConfiguration
     from server.handler import RequestHandler
+    from server.reload import Reloader
 
 _log = get_logger("server")
 # Time for responses whose engine has stopped to reach their clients.
@@ -37,19 +38,28 @@ class GatewayServer:
         current: CurrentConfiguration,
         handler: RequestHandler,
         manager: EngineManager,
+        reloader: Reloader,
     ) -> None:
         self._current = current
         self._manager = manager
-        self._dispatcher = Dispatcher(current, handler, manager)
+        self._reloader = reloader
+        self._dispatcher = Dispatcher(current, handler, manager, reloader)
         self._stop_signals = 0
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 
     async def run(self) -> int:
-        """Serve until SIGINT or SIGTERM; the exit status. ConfigError when a port is taken."""
-        with on_stop_signals(self._signalled):
+        """Serve until SIGINT or SIGTERM; the exit status. ConfigError when a port is taken.
+
+        SIGHUP loads the configuration again.
+        """
+        with (
+            on_stop_signals(self._signalled),
+            on_hangup(self._reloader.ask, self._signalled),
+        ):
             async with self.serving():
-                await self._stop.wait()
+                async with self._reloader.running():
+                    await self._stop.wait()
                 return await self._shut_down()
 
     @asynccontextmanager

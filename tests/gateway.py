@@ -34,6 +34,7 @@ from models.spec import ModelSpec, Timeouts, TokenizationSpec, VariantSpec
 from server.configuration import Configuration, CurrentConfiguration
 from server.gateway import GatewayServer
 from server.handler import RequestHandler
+from server.reload import Reloader
 from utils.clock import Clock, LoopClock
 from utils.settings import Endpoint, ServerSettings
 
@@ -85,10 +86,20 @@ def fake_tokenizer(journal: Journal, **knobs: object) -> TokenizationSpec:
 
 
 @dataclass
+class Following:
+    """What the gateway finds when it looks at its configuration again."""
+
+    settings: ServerSettings
+    catalog: Catalog
+
+
+@dataclass
 class Gateway(GatewayClient):
-    """A gateway in this process."""
+    """A gateway in this process; ``following`` is what a reload finds."""
 
     manager: EngineManager = field(kw_only=True)
+    reloader: Reloader = field(kw_only=True)
+    following: Following = field(kw_only=True)
 
     def state(self, context: int = 256, model: str = "m") -> State:
         label = f"{model}@{context}"
@@ -152,12 +163,26 @@ async def running_gateway(
         )
         sizer = Sizer(manager, LlamaTokenize(tokenizer_timeout))
         current = CurrentConfiguration(Configuration.of(given, catalog))
-        handler = RequestHandler(current, ModelSelector(sizer, manager), manager, clock)
+        selector = ModelSelector(sizer, manager)
+        handler = RequestHandler(current, selector, manager, clock)
+
+        async def load() -> tuple[ServerSettings, Catalog]:
+            return following.settings, following.catalog
+
+        following = Following(given, catalog)
+        reloader = Reloader(load, current, manager, selector)
         async with (
-            GatewayServer(current, handler, manager).serving() as endpoints,
+            GatewayServer(current, handler, manager, reloader).serving() as endpoints,
             client_session() as session,
         ):
-            gateway = Gateway(endpoints[0].port, journal, session, manager=manager)
+            gateway = Gateway(
+                endpoints[0].port,
+                journal,
+                session,
+                manager=manager,
+                reloader=reloader,
+                following=following,
+            )
             try:
                 yield gateway
             finally:

@@ -19,7 +19,7 @@ from gateway_client import GatewayClient, client_session
 from raw_client import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -112,7 +112,7 @@ async def outcome(*args: str, folder: Path) -> tuple[int, str]:
 
 @asynccontextmanager
 async def gateway_process(
-    journal: Journal, text: str, port: int, name: str = "gateway"
+    journal: Journal, text: str, port: int, name: str = "gateway", options: Sequence[str] = ()
 ) -> AsyncIterator[GatewayProcess]:
     """Inside the block a gateway serves the configuration ``text``.
 
@@ -122,7 +122,7 @@ async def gateway_process(
     file = folder / f"{name}.cfg.lua"
     file.write_text(text)
     log = folder / f"{name}.log"
-    process = await run("-c", str(file), log=log)
+    process = await run("-c", str(file), *options, log=log)
     try:
         async with client_session() as session:
             gateway = GatewayProcess(port, journal, session, process=process, log=log)

@@ -8,14 +8,15 @@
 failure shows as a difference of two scripts. Requests are numbers, engines ``e`` and
 their ticket, variants have names that the test gives them; the first word is the time.
 ``asks for 8k by ann at high else 4k,2k`` names the client, the priority and the fallbacks,
-``asks for 4k keeping 60`` its ``keep_alive``.
+``asks for 4k keeping 60`` its ``keep_alive``; ``5 configured as other`` is a configuration
+that the test gave a name.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from difflib import unified_diff
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from engine import effects as fx
 from engine.queue import Priority
@@ -29,6 +30,15 @@ if TYPE_CHECKING:
 NOTHING = "nothing"
 
 
+class Configured(TypedDict):
+    """An event of Reconfigure without its time."""
+
+    variants: tuple[VariantSpec, ...]
+    kept: frozenset[str]
+    policy: Policy
+    limits: Limits
+
+
 class Script:
     """A scheduler that is told its events, and tells its effects, in words."""
 
@@ -40,7 +50,24 @@ class Script:
     ) -> None:
         self.scheduler = Scheduler(variants.values(), policy or Policy(), limits)
         self.errors: dict[int, GatewayError] = {}
+        self.configurations: dict[str, Configured] = {}
         self._variants = variants
+
+    def configure(
+        self,
+        name: str,
+        *variants: str,
+        kept: tuple[str, ...] = (),
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """A configuration of these variants; those of ``kept`` have their engine as before."""
+        self.configurations[name] = {
+            "variants": tuple(self._variants[each] for each in variants),
+            "kept": frozenset(self._variants[each].label for each in kept),
+            "policy": policy or Policy(),
+            "limits": limits or Limits(),
+        }
 
     def play(self, script: str) -> None:
         lines = [" ".join(line.split()) for line in script.splitlines() if line.strip()]
@@ -75,10 +102,10 @@ class Script:
                 event = fx.Left(int(request), now)
             case ("tick",):
                 event = fx.Tick(now)
-            case ("drain",):
-                event = fx.Drain(now)
-            case ("halt",):
-                event = fx.Halt(now)
+            case ("configured", "as", name):
+                event = fx.Reconfigure(**self.configurations[name], now=now)
+            case ("drain" | "halt" as end,):
+                event = fx.Drain(now) if end == "drain" else fx.Halt(now)
             case (engine, *what):
                 event = _of_engine(engine, what, now)
             case _:

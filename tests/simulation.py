@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from engine import effects as fx
 from engine.queue import Priority
 from engine.scheduler import Limits, Policy, Scheduler
-from utils.errors import EngineStartFailed, QueueFull
+from utils.errors import ConfigurationChanged, EngineStartFailed, ModelNotFound, QueueFull
 
 if TYPE_CHECKING:
     import random
@@ -46,9 +46,22 @@ class Machine:
     takes: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class Change:
+    """Another configuration, from ``at`` on; engines of ``kept`` labels are defined as before."""
+
+    at: float
+    variants: tuple[VariantSpec, ...]
+    kept: frozenset[str]
+    policy: Policy
+    limits: Limits
+
+
 @dataclass
 class Process:
     variant: VariantSpec
+    address: str
+    retired: bool = False
     ready: bool = False
     stopping: bool = False
     holders: set[int] = field(default_factory=set)
@@ -98,11 +111,13 @@ class Simulation:
         self._held: dict[int, int] = {}
         self._minimum: dict[int, VariantSpec] = {}
 
-    def run(self, jobs: Iterable[Job]) -> Report:
+    def run(self, jobs: Iterable[Job], changes: Iterable[Change] = ()) -> Report:
         """Everything happens, until nobody waits and every engine has ended."""
         for number, job in enumerate(sorted(jobs, key=lambda each: each.at)):
             self._jobs[number] = job
             self._at(job.at, partial(self._arrive, number))
+        for change in changes:
+            self._at(change.at, partial(self._reconfigure, change))
         while self._agenda:
             self._now, _, happen = heapq.heappop(self._agenda)
             happen()
@@ -136,6 +151,21 @@ class Simulation:
             assert len(self._waiting) <= self._policy.max_queue
         if job.patience < float("inf"):
             self._at(self._now + job.patience, lambda: self._lose_patience(number))
+
+    def _reconfigure(self, change: Change) -> None:
+        self._policy, self._limits = change.policy, change.limits
+        configured = {variant.label: variant for variant in change.variants}
+        for process in self._processes.values():
+            label = process.variant.label
+            if label in change.kept and not process.retired:
+                process.variant = configured[label]
+            else:
+                process.retired = True
+        event = fx.Reconfigure(
+            change.variants, change.kept, change.policy, change.limits, self._now
+        )
+        self._tell(event)
+        self._check_limits([r.variant for r in self.scheduler.records if r.useful])
 
     def _lose_patience(self, number: int) -> None:
         if self._waiting.pop(number, None) is not None:
@@ -206,10 +236,19 @@ class Simulation:
     # -- what is done, and may be done ------------------------------------------------
 
     def _start(self, effect: fx.StartEngine) -> None:
-        self._processes[effect.engine] = Process(effect.variant)
+        label = effect.variant.label
+        address = self._limits.addresses.get(label, label)
+        self._processes[effect.engine] = Process(effect.variant, address)
         self.report.starts += 1
         self.report.most_engines = max(self.report.most_engines, len(self._processes))
-        self._check_limits()
+        living = self._processes.values()
+        variants = [process.variant for process in living]
+        *others, newest = variants
+        if self._short.get(newest.label):
+            kept = [self._limits.keeps(each, newest) for each in others]
+            assert all(kept), "no second try alone"
+        self._check_limits(variants)
+        assert len({process.address for process in living}) == len(living)
         load = self._load
         if self._faults is None:
             self._at(self._now + load, lambda: self._become_ready(effect.engine))
@@ -222,24 +261,23 @@ class Simulation:
             crash = self._now + load + self._faults.expovariate(1 / 20)
             self._at(crash, lambda: self._exit(effect.engine))
 
-    def _check_limits(self) -> None:
+    def _check_limits(self, living: Sequence[VariantSpec]) -> None:
         limits = self._limits
-        living = [process.variant for process in self._processes.values()]
-        *others, newest = living
-        if self._short.get(newest.label):
-            assert all(limits.keeps(each, newest) for each in others), "no second try alone"
         models = [variant.model for variant in living]
         assert len({*models}) == len(models), "two engines of one model"
         assert len(living) <= limits.max_loaded
         for name, amount in limits.resources.items():
             assert sum(variant.needs.get(name, 0) for variant in living) <= amount
-        addresses = [limits.addresses.get(variant.label, variant.label) for variant in living]
-        assert len({*addresses}) == len(addresses)
         kept = {
             m for m in models if m in limits.pinned or limits.groups.get(m) in limits.persistent
         }
-        if limits.groups:
+        # What ends since other limits hold may be at odds with each other, but with nobody new.
+        newcomer = models[-1:] if self._others_end() else models
+        if limits.groups and {*newcomer} - kept:
             assert len({limits.groups.get(model, f"={model}") for model in {*models} - kept}) <= 1
+
+    def _others_end(self) -> bool:
+        return any(record.state.live and not record.useful for record in self.scheduler.records)
 
     def _stop_engine(self, ticket: int) -> None:
         process = self._processes[ticket]
@@ -251,6 +289,7 @@ class Simulation:
     def _grant(self, effect: fx.Grant) -> None:
         process, job = self._processes[effect.engine], self._jobs[effect.request]
         assert process.ready
+        assert not process.retired, "an engine of before serves a new request"
         assert not process.stopping
         assert process.variant.model == job.minimum.model
         least = min([job.minimum, *job.fallbacks], key=lambda each: each.context)
@@ -270,7 +309,8 @@ class Simulation:
 
     def _refuse(self, effect: fx.Refuse) -> None:
         del self._waiting[effect.request]
-        assert isinstance(effect.error, QueueFull | EngineStartFailed)
+        known = QueueFull | EngineStartFailed | ModelNotFound | ConfigurationChanged
+        assert isinstance(effect.error, known)
         self.report.refused[effect.request] = effect.error
 
 

@@ -232,9 +232,8 @@ def test_a_bundled_model_that_is_not_installed(
     load: Callable[[str], Tables], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bundled, "find_spec", lambda _name: None)
-    assert faults_of(load, "x = presets.bundled.model") == (
-        "my.cfg.lua:1: presets.bundled has no 'model'",
-    )
+    [fault] = faults_of(load, "x = presets.bundled.model")
+    assert fault.startswith("my.cfg.lua:1: presets.bundled.model is not installed: name a model")
 
 
 def test_the_environment_is_as_before(

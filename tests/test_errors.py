@@ -19,6 +19,7 @@ INVALID = "invalid_request_error"
 SHAPES = {
     errors.GatewayError: Shape(500, "server_error", "internal_error"),
     errors.ConfigError: Shape(400, INVALID, "config_invalid"),
+    errors.ConfigurationChanged: Shape(503, "service_unavailable_error", "configuration_changed"),
     errors.BadRequest: Shape(400, INVALID, "invalid_request"),
     errors.NotCapable: Shape(400, INVALID, "capability_missing"),
     errors.RequestTooLarge: Shape(413, INVALID, "request_too_large"),
@@ -114,6 +115,7 @@ def test_the_message_of_an_exceeded_context_tells_the_numbers() -> None:
         (errors.BadRequest("no"), None),
         (errors.EngineUnreachable("no"), None),
         (errors.ShuttingDown("no"), 5),
+        (errors.ConfigurationChanged("no"), 1),
         (errors.QueueFull("no", 0.2), 1),
         (errors.QueueFull("no", 2.0), 2),
         (errors.QueueFull("no", 2.1), 3),

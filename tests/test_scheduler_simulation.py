@@ -9,7 +9,14 @@ import pytest
 from builders import TIMEOUTS, variant
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulation import Job, Machine, Simulation, loads_in_order_of_arrival, longest_wait
+from simulation import (
+    Change,
+    Job,
+    Machine,
+    Simulation,
+    loads_in_order_of_arrival,
+    longest_wait,
+)
 
 from engine.queue import Priority
 from engine.scheduler import Limits, Policy
@@ -144,6 +151,15 @@ def test_whatever_happens_no_request_is_lost_and_no_limit_is_broken(
     faults: bool,
 ) -> None:
     dice = random.Random(seed)
+    jobs = chaos(dice, pause)
+    policy = Policy(queue, 60.0, 2, max_wait, residency)
+    report = Simulation(CHAOS, policy, limits, faults=dice if faults else None).run(jobs)
+    assert report.most_engines <= limits.max_loaded
+    if queue == ROOMY and not faults and not limits.pinned and not limits.persistent:
+        assert not report.refused
+
+
+def chaos(dice: random.Random, pause: float) -> list[Job]:
     now, jobs = 0.0, []
     for _ in range(120):
         now += dice.expovariate(1 / pause)
@@ -157,11 +173,63 @@ def test_whatever_happens_no_request_is_lost_and_no_limit_is_broken(
                 dice.choice((3.0, float("inf"))),
             )
         )
-    policy = Policy(queue, 60.0, 2, max_wait, residency)
-    report = Simulation(CHAOS, policy, limits, faults=dice if faults else None).run(jobs)
-    assert report.most_engines <= limits.max_loaded
-    if queue == ROOMY and not faults and not limits.pinned and not limits.persistent:
-        assert not report.refused
+    return jobs
+
+
+def changes(dice: random.Random, number: int, within: float, policy: Policy) -> list[Change]:
+    """Random reconfigurations: variants come, go and are redefined, limits and numbers differ."""
+    made: list[Change] = []
+    limits = PLACES[0]
+    before = {variant.label: variant for variant in CHAOS}
+    for at in sorted(dice.uniform(0.0, within) for _ in range(number)):
+        after = {}
+        for given_first in CHAOS:
+            now = before.get(given_first.label, given_first)
+            fate = dice.random()
+            if fate < 0.2:
+                now = replace(now, args=(f"--{len(made)}",))
+            elif fate < 0.3:
+                now = replace(now, parallel=dice.randint(1, 3))
+            if fate < 0.85:
+                after[now.label] = now
+        kept = {label for label, now in after.items() if label in before}
+        kept = {label for label in kept if after[label].args == before[label].args}
+        places, limits = limits, dice.choice(PLACES)
+        # An engine that is told to listen elsewhere is another engine.
+        kept = {each for each in kept if places.addresses.get(each) == limits.addresses.get(each)}
+        numbers = replace(policy, max_switch_wait=dice.choice((0.0, 5.0, 30.0)))
+        made.append(Change(at, tuple(after.values()), frozenset(kept), numbers, limits))
+        before = after
+    return made
+
+
+@settings(max_examples=200)
+@given(
+    seed=st.integers(0, 2**32),
+    number=st.integers(1, 40),
+    pause=st.sampled_from((0.5, 2.0, 10.0)),
+    faults=st.booleans(),
+)
+def test_whatever_is_reconfigured_no_request_is_lost_and_no_limit_is_broken(
+    seed: int, number: int, pause: float, faults: bool
+) -> None:
+    dice = random.Random(seed)
+    jobs = chaos(dice, pause)
+    policy = Policy(ROOMY, 60.0, 2, 5.0, 5.0)
+    planned = changes(dice, number, jobs[-1].at, policy)
+    simulation = Simulation(CHAOS, policy, PLACES[0], faults=dice if faults else None)
+    report = simulation.run(jobs, planned)
+    assert report.most_engines <= max(limits.max_loaded for limits in PLACES)
+
+
+def test_the_same_configuration_again_and_again_changes_nothing() -> None:
+    jobs = arrivals(3, 300, pause=2.0)
+    kept = frozenset(variant.label for variant in MODELS)
+    same = [Change(5.0 * n, MODELS, kept, PATIENT, Limits(2)) for n in range(100)]
+    once = Simulation(MODELS, PATIENT, Limits(2)).run(jobs)
+    often = Simulation(MODELS, PATIENT, Limits(2)).run(jobs, same)
+    assert often.starts == once.starts
+    assert often.served == once.served
 
 
 SIZES = (

@@ -196,3 +196,46 @@ def test_a_growing_conversation_is_sized_no_lower_than_at_once(
     # A separator a turn at most is counted on neither side.
     assert abs(one.tokens - other.tokens) <= 1
     assert other.tokens >= other.at_least
+
+
+def test_what_is_forgotten_is_counted_again_and_nothing_else() -> None:
+    engines = Engines(5)
+    sizer = Sizer(engines, Tokenizer())
+    sized(sizer, chat("abc"))
+    sizer.forget({"another"})
+    assert sized(sizer, chat("abc")).source is Source.CACHE
+    sizer.forget({MODEL.name})
+    assert sized(sizer, chat("abc")).source is Source.ENGINE
+    assert engines.asked == 2
+
+
+def test_texts_are_forgotten_too() -> None:
+    tokenizer = Tokenizer()
+    sizer = Sizer(Engines(), tokenizer)
+    sized(sizer, chat("abc"))
+    sizer.forget({MODEL.name})
+    sized(sizer, chat("abc", "de"))
+    assert tokenizer.texts == ["\nabc", "\nabc\nde"]
+
+
+def test_a_count_during_which_all_was_forgotten_is_good_for_its_own_request_only() -> None:
+    class Slow(Engines):
+        async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
+            sizer.forget({model.name})
+            return await super().count(model, facts)
+
+    class SlowTokenizer(Tokenizer):
+        async def count_text(self, model: ModelSpec, text: str) -> int:
+            sizer.forget({model.name})
+            return await super().count_text(model, text)
+
+    engines = Slow(5)
+    sizer = Sizer(engines, Tokenizer())
+    assert sized(sizer, chat("abc")) == PromptSize(5, 5, Source.ENGINE)
+    assert sized(sizer, chat("abc")) == PromptSize(5, 5, Source.ENGINE)
+    assert engines.asked == 2
+    tokenizer = SlowTokenizer()
+    sizer = Sizer(Engines(), tokenizer)
+    sized(sizer, chat("abc"))
+    sized(sizer, chat("abc"))
+    assert tokenizer.texts == ["\nabc", "\nabc"]

@@ -40,6 +40,10 @@ class ModelNotFound(GatewayError):
     """No model has the requested name or alias."""
 
 
+class ConfigurationChanged(GatewayError):
+    """What the request was to be answered by is not configured any more; another try may be."""
+
+
 class ContextLengthExceeded(GatewayError):
     """The prompt fits no variant of the model."""
 

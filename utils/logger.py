@@ -18,10 +18,17 @@ def setup_logging(level: str) -> None:
     handler.setFormatter(_LineFormatter("%(asctime)s %(levelname).1s %(name)s  %(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    set_level(level)
     # aiohttp reports each malformed request with its bytes; the access log says enough.
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    # It tells each file that changes in a folder, this log among them.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
+
+
+def set_level(level: str) -> None:
+    """From now on everything from ``level`` upward is logged."""
+    logging.getLogger().setLevel(level.upper())
 
 
 def get_logger(name: str) -> logging.Logger:

@@ -1,0 +1,195 @@
+"""How one configuration differs from another, and what that means for what runs. Pure.
+
+1. A model or a variant is the same under the same name or context, wherever it stands.
+2. An engine goes on where the command line, the environment, the address and the kind of
+   engine are as before; other times, places and needs of a variant hold without a restart.
+3. What a running gateway cannot change keeps its value: see ``NEEDS_RESTART``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from models.catalog import Catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from models.spec import ModelSpec, VariantSpec
+    from utils.settings import ServerSettings
+
+# The settings that only the start of the gateway reads.
+NEEDS_RESTART = ("listen", "state_dir", "memory_wait")
+# What an engine is not started with.
+_ADJUSTABLE = ("timeouts", "parallel", "needs")
+# What of a model all its engines depend on.
+_OF_ENGINES = ("engine", "connect")
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is new. Models are named, variants by their label; values say what differs.
+
+    ``redefined`` engines drain, ``adjusted`` ones go on, ``kept`` are the labels of all that
+    go on. ``restart`` names the settings that hold only after a restart.
+    """
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    variants_added: tuple[str, ...] = ()
+    variants_removed: tuple[str, ...] = ()
+    redefined: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    adjusted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    groups: bool = False
+    restart: tuple[str, ...] = ()
+    kept: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return self != Changes(kept=self.kept)
+
+    @property
+    def stale(self) -> tuple[str, ...]:
+        """The models of before that are not, or not as they were, among those of now."""
+        labels = (*self.variants_removed, *self.redefined, *self.adjusted, *self.variants_added)
+        partly = {label.rpartition("@")[0] for label in labels}
+        return tuple(sorted({*self.removed, *self.models, *partly} - {*self.added}))
+
+    def shown(self) -> dict[str, Any]:
+        """All of it as plain JSON values."""
+        return {
+            "models": {
+                "added": list(self.added),
+                "removed": list(self.removed),
+                "changed": _listed(self.models),
+            },
+            "variants": {
+                "added": list(self.variants_added),
+                "removed": list(self.variants_removed),
+                "redefined": _listed(self.redefined),
+                "adjusted": _listed(self.adjusted),
+            },
+            "settings": dict(self.settings),
+            "groups": self.groups,
+            "needs_restart": list(self.restart),
+        }
+
+    def lines(self) -> list[str]:
+        """All of it for a person, a line a change; none when nothing is new."""
+        return [
+            *(f"model {name}: added" for name in self.added),
+            *(f"model {name}: removed" for name in self.removed),
+            *(f"model {name}: {', '.join(what)}" for name, what in self.models.items()),
+            *(f"variant {label}: added" for label in self.variants_added),
+            *(f"variant {label}: removed" for label in self.variants_removed),
+            *(f"variant {label}: {', '.join(what)}" for label, what in self.redefined.items()),
+            *(
+                f"variant {label}: {', '.join(what)}; an engine that runs goes on"
+                for label, what in self.adjusted.items()
+            ),
+            *(f"server.{name}: {what}" for name, what in self.settings.items()),
+            *(["groups: changed"] if self.groups else []),
+            *(f"server.{name}: needs a restart" for name in self.restart),
+        ]
+
+
+def changes(
+    before: tuple[ServerSettings, Catalog], after: tuple[ServerSettings, Catalog]
+) -> Changes:
+    """What ``after`` changes in ``before``."""
+    old = {model.name: model for model in before[1].models}
+    new = {model.name: model for model in after[1].models}
+    both = [(old[name], model) for name, model in new.items() if name in old]
+    variants = _variants(both)
+    kept = {label for label, what in variants.items() if {*what} <= {*_ADJUSTABLE}}
+    restart, settings = _settings(before[0], after[0])
+    return Changes(
+        added=tuple(name for name in new if name not in old),
+        removed=tuple(name for name in old if name not in new),
+        models={one.name: what for one, other in both if (what := _model(one, other))},
+        variants_added=_only(both, first=False),
+        variants_removed=_only(both, first=True),
+        redefined={label: what for label, what in variants.items() if label not in kept},
+        adjusted={label: what for label, what in variants.items() if label in kept and what},
+        settings=settings,
+        groups={*before[1].groups} != {*after[1].groups},
+        restart=restart,
+        kept=frozenset(kept),
+    )
+
+
+def applied(
+    before: tuple[ServerSettings, Catalog], after: tuple[ServerSettings, Catalog]
+) -> tuple[ServerSettings, Catalog]:
+    """``after`` as a gateway can take it on that runs with ``before``.
+
+    Settings that need a restart are those of before; a model that is as it was is the very
+    same object, so that what was learnt of it can be told to hold.
+    """
+    kept = {name: getattr(before[0], name) for name in NEEDS_RESTART}
+    old = {model.name: model for model in before[1].models}
+    models = [old[m.name] if old.get(m.name) == m else m for m in after[1].models]
+    return replace(after[0], **kept), Catalog(models, after[1].default, after[1].groups)
+
+
+def _settings(
+    before: ServerSettings, after: ServerSettings
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    restart: list[str] = []
+    settings: dict[str, str] = {}
+    for known in fields(before):
+        one, other = getattr(before, known.name), getattr(after, known.name)
+        if one == other:
+            continue
+        if known.name == "listen":
+            different = {":" in endpoint.host for endpoint in {*one} ^ {*other}}
+            restart += [f"listen_v{6 if six else 4}" for six in sorted(different)]
+        elif known.name in NEEDS_RESTART:
+            restart.append(known.name)
+        else:
+            # Numbers are no secrets; of the rest nobody knows.
+            plain = isinstance(one, int | float) and isinstance(other, int | float)
+            settings[known.name] = f"{_number(one)} → {_number(other)}" if plain else "changed"
+    return tuple(restart), settings
+
+
+def _number(value: float) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:.15g}"
+
+
+def _model(before: ModelSpec, after: ModelSpec) -> tuple[str, ...]:
+    names = (each.name for each in fields(before) if each.name not in {"name", "variants"})
+    return tuple(name for name in names if getattr(before, name) != getattr(after, name))
+
+
+def _variants(both: list[tuple[ModelSpec, ModelSpec]]) -> dict[str, tuple[str, ...]]:
+    """What is different of each variant that is in both, by its label."""
+    found = {}
+    for one, other in both:
+        shared = [name for name in _OF_ENGINES if getattr(one, name) != getattr(other, name)]
+        old = {variant.context: variant for variant in one.variants}
+        for variant in other.variants:
+            if (was := old.get(variant.context)) is not None:
+                found[variant.label] = (*shared, *_variant(was, variant))
+    return found
+
+
+def _variant(before: VariantSpec, after: VariantSpec) -> tuple[str, ...]:
+    names = (each.name for each in fields(before))
+    return tuple(name for name in names if getattr(before, name) != getattr(after, name))
+
+
+def _only(both: list[tuple[ModelSpec, ModelSpec]], *, first: bool) -> tuple[str, ...]:
+    """The labels that are in one of each pair and not in the other."""
+    labels: list[str] = []
+    for pair in both:
+        here, there = pair if first else reversed(pair)
+        contexts = {variant.context for variant in there.variants}
+        labels += [each.label for each in here.variants if each.context not in contexts]
+    return tuple(labels)
+
+
+def _listed(what: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:
+    return {name: list(words) for name, words in what.items()}
