@@ -12,9 +12,9 @@ from yarl import URL
 from utils.errors import CountUnavailable, EngineBroke, EngineUnreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
-    from models.request import RequestFacts
+    from models.request import RequestFacts, Upload
 
 # llama-server closes an idle connection after 5 s; ours must not be the one that is surprised.
 _KEEPALIVE = 3.0
@@ -98,7 +98,7 @@ class EngineClient:
         self._responses: set[UpstreamResponse] = set()
 
     async def forward(
-        self, path: str, headers: Mapping[str, str], body: bytes, method: str = "POST"
+        self, path: str, headers: Mapping[str, str], body: bytes | Upload, method: str = "POST"
     ) -> UpstreamResponse:
         """The engine has begun to answer; EngineUnreachable or EngineBroke when it has not.
 
@@ -110,7 +110,7 @@ class EngineClient:
             response = await self._open().request(
                 method,
                 url,
-                data=_upload(body) if body else None,
+                data=_data(body) if body else None,
                 headers=headers,
                 allow_redirects=False,
             )
@@ -169,7 +169,9 @@ class EngineClient:
         return self._session
 
 
-def _upload(body: bytes) -> bytes | io.BytesIO:
+def _data(body: bytes | Upload) -> bytes | io.BytesIO | AsyncIterator[bytes]:
+    if not isinstance(body, bytes):
+        return body.chunks()
     # A large body is written piece by piece, so that streams of others go on meanwhile.
     return body if len(body) <= _IN_ONE_PIECE else io.BytesIO(body)
 

@@ -111,6 +111,8 @@ class LlamaCppEngine(EngineClient):
     async def count(self, facts: RequestFacts) -> int:
         """The prompt's exact tokens, template and tools included; CountUnavailable otherwise."""
         path = _COUNTING.get(facts.kind)
+        if facts.kind is Kind.TRANSCRIPTION:
+            raise CountUnavailable("no llama-server counts the tokens of a sound")
         if path is None:
             texts = longest(facts.prompts)
             return max([await self._tokenize(text) for text in texts] + [facts.prompt_ids])

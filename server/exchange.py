@@ -53,7 +53,11 @@ class Exchange:
         for its length moves to the variant that holds it; ContextLengthExceeded when there
         is none.
         """
-        return await self._open(path, to_engine(headers), "POST")
+        sent = to_engine(headers)
+        if (upload := self._facts.upload) is not None:
+            sent["Content-Type"] = upload.content_type
+            sent["Content-Length"] = str(upload.size)
+        return await self._open(path, sent, "POST")
 
     async def open_unread(
         self, path: str, headers: Mapping[str, str], method: str
@@ -67,9 +71,10 @@ class Exchange:
             # the next request in the queue would be sent into that.
             headers["Connection"] = "close"
         tried = False
+        body = self._facts.upload or self._facts.body
         while True:
             try:
-                upstream = await self._lease.client.forward(path, headers, self._facts.body, method)
+                upstream = await self._lease.client.forward(path, headers, body, method)
             except (EngineUnreachable, EngineBroke) as error:
                 if tried:
                     why = await self._reason(error)

@@ -17,6 +17,7 @@ from server.answering import answered, read_body
 from server.client_key import client_of
 from server.exchange import Exchange, decision
 from server.forward import relay
+from server.multipart import read_form
 from utils.errors import EngineBroke
 
 if TYPE_CHECKING:
@@ -64,7 +65,11 @@ class RequestHandler:
 
         async def serve(down: Downstream, record: AccessRecord) -> None:
             facts = await _read(request, configuration, kind, model)
-            await self._serve(request, configuration, facts, down, record, model, path)
+            try:
+                await self._serve(request, configuration, facts, down, record, model, path)
+            finally:
+                if facts.upload is not None:
+                    facts.upload.close()
 
         patience = configuration.settings.client_timeout
         return await answered(request, self._clock, patience, serve)
@@ -117,8 +122,16 @@ async def _read(
         name = named or asked
         return shape(fields, configuration.catalog.find(name), name)
 
-    settings = configuration.settings
-    body = await read_body(request, settings.max_request_bytes, settings.client_timeout)
+    limit = configuration.settings.max_request_bytes
+    patience = configuration.settings.client_timeout
+    if kind is Kind.TRANSCRIPTION:
+        form = await read_form(request, limit, patience)
+        try:
+            return form.facts(shaped)
+        except BaseException:
+            form.close()
+            raise
+    body = await read_body(request, limit, patience)
     if len(body) <= _PARSED_INLINE:
         return parse(kind, body, shaped)
     return await asyncio.to_thread(parse, kind, body, shaped)

@@ -44,6 +44,8 @@ INFERENCE: dict[str, Kind] = {
     "/rerank": Kind.RERANK,
     "/v1/reranking": Kind.RERANK,
     "/reranking": Kind.RERANK,
+    "/v1/audio/transcriptions": Kind.TRANSCRIPTION,
+    "/audio/transcriptions": Kind.TRANSCRIPTION,
     "/v1/chat/completions/input_tokens": Kind.ASIDE,
     "/chat/completions/input_tokens": Kind.ASIDE,
     "/v1/responses/input_tokens": Kind.ASIDE,

@@ -36,6 +36,10 @@ class RequestTooLarge(GatewayError):
     """The body exceeds ``server.max_request_bytes``."""
 
 
+class StorageFull(GatewayError):
+    """An upload cannot be kept: no room for temporary files, or no right to write them."""
+
+
 class ModelNotFound(GatewayError):
     """No model has the requested name or alias."""
 

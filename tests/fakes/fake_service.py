@@ -6,6 +6,7 @@ import json
 import threading
 from contextlib import contextmanager, suppress
 
+import fake_audio
 from fake_answer import Answer
 from fake_http import ClientGoneError, Connection, Request
 from fake_shapes import (
@@ -48,6 +49,7 @@ POST_PATHS = {
     "/v1/responses",
     *EMBEDDINGS,
     *RERANK,
+    *fake_audio.PATHS,
     "/apply-template",
     "/tokenize",
     "/detokenize",
@@ -144,6 +146,9 @@ class FakeService:
             self._not_found(connection)
             return
         try:
+            if path in fake_audio.PATHS:
+                self._transcribe(connection, request, number)
+                return
             body = self._object(request.body)
             if path.endswith(INFERENCE):
                 self._infer(connection, self._answer_to(path, body), number)
@@ -164,6 +169,23 @@ class FakeService:
         except (BadBodyError, ValueError, RecursionError) as error:
             detail = {"code": 400, "message": str(error), "type": "invalid_request_error"}
             connection.respond_json(400, {"error": detail})
+
+    def _transcribe(self, connection: Connection, request: Request, number: int) -> None:
+        form = fake_audio.Form(request.headers.get("content-type", ""), request.body)
+        heard = fake_audio.Transcript(form)
+        if self._at("request", connection):
+            return
+        with self._slot(connection):
+            if heard.tokens >= self.n_ctx:
+                connection.respond_json(400, heard.refusal(self.n_ctx))
+            elif heard.stream:
+                connection.start_stream()
+                for event in heard.events():
+                    connection.chunk(event)
+                connection.end_stream()
+            else:
+                connection.respond_json(200, heard.whole())
+        self._journal.write("finished", id=number)
 
     def _answer_to(self, path: str, body: dict[str, object]) -> Answer:
         alias = self._flags.alias
