@@ -133,6 +133,14 @@ class EngineClient:
         """The exact number of prompt tokens; CountUnavailable when the engine cannot tell."""
         raise NotImplementedError
 
+    async def streams(self, names: bytes) -> list[Any]:
+        """What the engine keeps of the conversations in ``names``; empty when it keeps none."""
+        raise NotImplementedError
+
+    async def stop_stream(self, conversation: str) -> None:
+        """What the engine writes for the conversation ends, if it does and can."""
+        raise NotImplementedError
+
     async def close(self) -> None:
         """Every connection to the engine is closed, and no new one will be opened."""
         self._closed = True
@@ -141,10 +149,12 @@ class EngineClient:
         if self._session is not None:
             await self._session.close()
 
-    async def _ask(self, path: str, payload: bytes | None = None) -> tuple[int, Any]:
+    async def _ask(
+        self, path: str, payload: bytes | None = None, method: str | None = None
+    ) -> tuple[int, Any]:
         """Status and decoded JSON of a small exchange of our own; CountUnavailable on failure."""
         headers = self._headers | {"Content-Type": "application/json"}
-        method = "GET" if payload is None else "POST"
+        method = method or ("GET" if payload is None else "POST")
         try:
             async with self._open().request(
                 method, self.url + path, data=payload, headers=headers, timeout=self._probe_timeout

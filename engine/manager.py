@@ -74,6 +74,10 @@ class Lease:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """The place is given up. Harmless when called again."""
         self._manager.leave(self)
 
     @property

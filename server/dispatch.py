@@ -43,6 +43,11 @@ class Dispatcher:
         self._door = EngineDoor(handler, manager, LoopClock())
         self._created = int(time.time())
 
+    def close(self) -> None:
+        """No work is begun any more, and none goes on that nobody waits for."""
+        self.closing = True
+        self._handler.conversations.close()
+
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """The response, whatever was asked."""
         # Read once: whatever becomes of it, this request keeps to it.
@@ -75,6 +80,10 @@ class Dispatcher:
         if isinstance(what, Kind):
             self._refuse_when_closing()
             return await self._handler.handle(request, configuration, what)
+        if what is Page.STREAM:
+            return await self._door.stream(request, configuration)
+        if what is Page.STREAMS:
+            return await self._door.streams(request, configuration)
         if what is Page.ENGINE:
             name = request.query.get("model")
             return await self._door.look(request, configuration, name, request.path_qs)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import orjson
+from aiohttp import web
+
 from models.request import Kind, RequestFacts
 from models.selector import Selection
 from models.sizing import PromptSize, Source
@@ -17,10 +20,10 @@ from server.exchange import Exchange
 from server.forward import relay
 from server.headers import to_look
 from server.routes import INFERENCE
-from utils.errors import EngineBroke, ModelNotLoaded
+from utils.errors import BadRequest, EngineBroke, ModelNotLoaded, StreamNotFound
 
 if TYPE_CHECKING:
-    from aiohttp import web
+    from collections.abc import Callable
 
     from engine.client import EngineClient
     from engine.manager import EngineManager
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from server.handler import RequestHandler
     from utils.clock import Clock
 
+_OK = 200
 _UNSIZED = PromptSize(1, 1, Source.BOUND)
 
 
@@ -59,9 +63,51 @@ class EngineDoor:
 
         ModelNotLoaded is told when there is none.
         """
+        catalog = configuration.catalog
+        return await self._show(request, configuration, lambda: self._running(catalog, name), path)
 
+    async def stream(
+        self, request: web.BaseRequest, configuration: Configuration
+    ) -> web.StreamResponse:
+        """What the engine that holds the conversation in the query has written for it.
+
+        DELETE ends it, and does so again. StreamNotFound is told when no engine holds it.
+        """
+        conversation = request.query.get("conv_id")
+        if not conversation:
+            raise BadRequest("'conv_id' must name a conversation.", param="conv_id")
+        holder = self._handler.conversations.holder
+        if request.method == "DELETE":
+            try:
+                holder(conversation)
+            except StreamNotFound:
+                return web.Response(status=204)
+        path = str(request.rel_url)
+        return await self._show(request, configuration, lambda: holder(conversation), path)
+
+    async def streams(
+        self, request: web.BaseRequest, configuration: Configuration
+    ) -> web.StreamResponse:
+        """What all running engines hold of the conversations that the body names."""
+
+        async def serve(down: Downstream, _record: AccessRecord) -> None:
+            settings = configuration.settings
+            limit, patience = settings.max_request_bytes, settings.client_timeout
+            body = await read_body(request, limit, patience)
+            found = orjson.dumps(await self._handler.conversations.lookup(body))
+            await down.answer(_OK, {"Content-Type": "application/json"}, found)
+
+        return await answered(request, self._clock, configuration.settings.client_timeout, serve)
+
+    async def _show(
+        self,
+        request: web.BaseRequest,
+        configuration: Configuration,
+        find: Callable[[], tuple[VariantSpec, EngineClient]],
+        path: str,
+    ) -> web.StreamResponse:
         async def serve(down: Downstream, record: AccessRecord) -> None:
-            variant, client = self._running(configuration.catalog, name)
+            variant, client = find()
             record.model, record.variant = variant.model, variant.label
             headers = to_look(request.headers)
             headers["Connection"] = "close"

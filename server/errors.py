@@ -39,6 +39,7 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.UnknownRequest, Shape(404, _INVALID, "unknown_request")),
     (errors.ConfigError, Shape(400, _INVALID, "config_invalid")),
     (errors.ModelNotLoaded, Shape(503, _BUSY, "model_not_loaded")),
+    (errors.StreamNotFound, Shape(404, _INVALID, "stream_not_found")),
     (errors.QueueFull, Shape(429, "rate_limit_error", "queue_full")),
     (errors.ShuttingDown, Shape(503, _BUSY, "shutting_down")),
     (errors.EngineStartTimeout, Shape(504, _UPSTREAM, "engine_start_timeout")),

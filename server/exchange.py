@@ -70,6 +70,9 @@ class Exchange:
             # llama-server closes the connection after a stream, whatever its headers promise;
             # the next request in the queue would be sent into that.
             headers["Connection"] = "close"
+        else:
+            # An engine would go on with an answer that nobody can read again.
+            headers.popall("X-Conversation-Id", None)
         tried = False
         body = self._facts.upload or self._facts.body
         while True:

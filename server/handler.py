@@ -18,6 +18,7 @@ from server.client_key import client_of
 from server.exchange import Exchange, decision
 from server.forward import relay
 from server.multipart import read_form
+from server.resume import Conversations, conversation_of
 from utils.errors import EngineBroke
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class RequestHandler:
         manager: EngineManager,
         clock: Clock,
     ) -> None:
+        self.conversations = Conversations(manager)
         self._current = current
         self._selector = selector
         self._manager = manager
@@ -93,19 +95,20 @@ class RequestHandler:
         record.prompt = selection.size.tokens
         down.decided = decision(selection.minimum, selection.size)
         client = client_of(request.headers, request.remote)
-        asked = self._manager.lease(selection.minimum, client, fallbacks=selection.fallbacks)
-        async with asked as lease:
+        lease = self._manager.lease(selection.minimum, client, fallbacks=selection.fallbacks)
+        conversation = conversation_of(request.headers, facts)
+        async with self.conversations.hold(lease, conversation) as hold:
             exchange = Exchange(self._manager, lease, selection, facts)
             try:
-                upstream = await exchange.open(path or str(request.rel_url), request.headers)
-                async with upstream:
-                    record.variant = lease.variant.label
-                    record.first = self._clock.now() - record.started
-                    down.decided = exchange.decision()
-                    try:
-                        usage = await relay(upstream, down)
-                    except EngineBroke as error:
-                        raise await exchange.broken(error) from error
+                target = path or str(request.rel_url)
+                upstream = await hold.open(lambda: exchange.open(target, request.headers))
+                record.variant = lease.variant.label
+                record.first = self._clock.now() - record.started
+                down.decided = exchange.decision()
+                try:
+                    usage = await relay(upstream, down)
+                except EngineBroke as error:
+                    raise await exchange.broken(error) from error
             finally:
                 record.queued, record.loading = lease.queued, lease.loading
         if usage.prompt is not None:

@@ -24,6 +24,8 @@ class Page(Enum):
     MODELS = "models"
     HEALTH = "health"
     ENGINE = "engine"
+    STREAM = "stream"
+    STREAMS = "streams"
 
 
 # What an engine answers, by how the prompt is written. Engines have the same paths.
@@ -66,6 +68,9 @@ ROUTES: dict[str, dict[str, Kind | Page]] = {
     # Of the engine that was started last, or of ?model=.
     "/props": {"GET": Page.ENGINE, "HEAD": Page.ENGINE},
     "/slots": {"GET": Page.ENGINE, "HEAD": Page.ENGINE},
+    # Of the engine that holds ?conv_id=.
+    "/v1/stream": {"GET": Page.STREAM, "DELETE": Page.STREAM},
+    "/v1/streams/lookup": {"POST": Page.STREAMS},
 }
 
 

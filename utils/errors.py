@@ -94,6 +94,10 @@ class ModelNotLoaded(GatewayError):
     """No engine runs that could be looked at, and looking starts none."""
 
 
+class StreamNotFound(GatewayError):
+    """No running engine holds the conversation."""
+
+
 class QueueFull(GatewayError):
     """``server.max_queue`` requests wait already; ``retry_after`` is in seconds."""
 

@@ -13,6 +13,10 @@ import select
 import socket
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # without the cost of importing typing
+    from fake_streams import Session
+
 REASONS = {
     200: "OK",
     400: "Bad Request",
@@ -33,7 +37,7 @@ class Request:
 
     def __init__(self, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
         self.method = method
-        self.path = target.partition("?")[0]
+        self.path, _, self.query = target.partition("?")
         self.headers = headers
         self.body = body
 
@@ -51,6 +55,8 @@ class Connection:
         self._head_only = False
         self.open = True
         self.streaming = False
+        # Keeps what is written for a conversation.
+        self.session: Session | None = None
 
     def close(self) -> None:
         """Any state → closed."""
@@ -132,12 +138,16 @@ class Connection:
         self.streaming = True
 
     def chunk(self, text: str) -> None:
-        """Stream started → one more chunk sent."""
+        """Stream started → one more chunk sent, and kept where it can be read again."""
+        if self.session is not None:
+            self.session.text += text
         data = text.encode("utf-8", "surrogatepass")
         self._send(b"%x\r\n%s\r\n" % (len(data), data))
 
     def end_stream(self) -> None:
         """Stream started → ended properly, and the connection is to be closed."""
+        if self.session is not None:
+            self.session.done = True
         self._send(b"0\r\n\r\n")
         self.open = False
 

@@ -18,6 +18,7 @@ from fake_shapes import (
     infill_text,
     rerank,
 )
+from fake_streams import Streams
 from fake_text import BadBodyError, render, token_ids
 from fake_views import model_list, props, slot_list
 
@@ -36,6 +37,7 @@ COUNTING = (
 )
 RERANK = ("/v1/rerank", "/rerank", "/v1/reranking", "/reranking")
 INFERENCE = ("/completions", "/completion", "/infill", "/v1/messages", "/v1/responses")
+STREAMS = ("/v1/stream", "/v1/streams/lookup")
 EMBEDDINGS = ("/v1/embeddings", "/embeddings", "/embedding")
 POST_PATHS = {
     *COUNTING,
@@ -69,6 +71,7 @@ class FakeService:
         self.busy = 0
         self._slots = threading.Semaphore(self._flags.slots)
         self._lock = threading.Lock()
+        self._streams = Streams()
         self._ids = 0
         self._health_calls = 0
 
@@ -98,7 +101,12 @@ class FakeService:
             connection.respond_json(200, props(self._flags, self.n_ctx))
         elif key == ("GET", "/slots"):
             connection.respond_json(200, slot_list(self._flags.slots, self.n_ctx, self.busy))
+        elif request.path in STREAMS and self._knobs.on("RESUMABLE"):
+            self._stream(connection, request)
         elif key[0] == "POST":
+            conversation = request.headers.get("x-conversation-id", "")
+            if conversation and self._knobs.on("RESUMABLE"):
+                connection.session = self._streams.begin(conversation)
             self._post(connection, request, number)
         else:
             self._not_found(connection)
@@ -169,6 +177,20 @@ class FakeService:
         except (BadBodyError, ValueError, RecursionError) as error:
             detail = {"code": 400, "message": str(error), "type": "invalid_request_error"}
             connection.respond_json(400, {"error": detail})
+
+    def _stream(self, connection: Connection, request: Request) -> None:
+        if request.path == STREAMS[1]:
+            connection.respond_json(200, self._streams.lookup(self._object(request.body)))
+            return
+        # Imported late: few tests need it.
+        from urllib.parse import parse_qs  # noqa: PLC0415
+
+        query = {name: values[-1] for name, values in parse_qs(request.query).items()}
+        if request.method == "DELETE":
+            self._streams.stop(query["conv_id"])
+            connection.respond(204, b"")
+        else:
+            self._streams.replay(connection, query["conv_id"], int(query.get("from", 0)))
 
     def _transcribe(self, connection: Connection, request: Request, number: int) -> None:
         form = fake_audio.Form(request.headers.get("content-type", ""), request.body)
@@ -321,6 +343,10 @@ class FakeService:
 
     def _at(self, moment: str, connection: Connection) -> bool:
         """A moment of an answer is reached → its fault has happened; true ends the answer."""
+        if connection.session is not None and connection.session.cancelled:
+            connection.end_stream()
+            self._journal.write("stopped", at=moment)
+            return True
         if self._knobs.text("DIE_AT") == moment and self._process.fault("die"):
             self._process.die()
         if self._knobs.text("STALL_AT") == moment and self._process.fault("stall"):
