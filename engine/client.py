@@ -9,10 +9,10 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from utils.errors import CountUnavailable, EngineBroke, EngineUnreachable
+from utils.errors import CountUnavailable, EngineBroke, EngineRefused, EngineUnreachable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from models.request import RequestFacts, Upload
 
@@ -124,6 +124,37 @@ class EngineClient:
             upstream.close()
             raise
         return upstream
+
+    async def websocket(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        protocols: Sequence[str],
+        *,
+        largest: int,
+        heartbeat: float,
+        farewell: float,
+    ) -> aiohttp.ClientWebSocketResponse:
+        """A websocket of the engine's; EngineRefused or EngineUnreachable when there is none.
+
+        ``largest`` is a message's length in bytes, ``farewell`` how long its end may take.
+        """
+        try:
+            return await self._open().ws_connect(
+                URL(self.url + path, encoded=True),
+                headers={**headers, **self._headers},
+                protocols=protocols,
+                max_msg_size=largest,
+                autoclose=False,
+                heartbeat=heartbeat,
+                timeout=aiohttp.ClientWSTimeout(ws_close=farewell),
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            raise EngineRefused(
+                f"The engine opens no websocket here: it answered {error.status}."
+            ) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineUnreachable(f"The engine gave no answer: {_say(error)}") from error
 
     async def healthy(self) -> bool:
         """Whether the engine says it is ready; False for anything else, a time-out too."""

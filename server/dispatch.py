@@ -15,6 +15,7 @@ from server.door import EngineDoor
 from server.downstream import CORS, Downstream
 from server.routes import ROUTES, Page, model_in, page_of_model, upstream_of
 from server.views import health_view, model_view, models_view
+from server.websocket import WebSockets, is_upgrade
 from utils.clock import LoopClock
 from utils.errors import GatewayError, ShuttingDown, UnknownPath, WrongMethod
 
@@ -41,12 +42,14 @@ class Dispatcher:
         self._handler = handler
         self._manager = manager
         self._door = EngineDoor(handler, manager, LoopClock())
+        self._sockets = WebSockets(manager, LoopClock())
         self._created = int(time.time())
 
     def close(self) -> None:
         """No work is begun any more, and none goes on that nobody waits for."""
         self.closing = True
         self._handler.conversations.close()
+        self._sockets.close()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """The response, whatever was asked."""
@@ -113,6 +116,11 @@ class Dispatcher:
     ) -> web.StreamResponse:
         query = request.rel_url.raw_query_string
         path = f"{path}?{query}" if query else path
+        if is_upgrade(request.method, request.headers):
+            # Browsers let any page open a websocket, and read from it.
+            configuration.cors.refuse_work("CONNECT", request.headers)
+            self._refuse_when_closing()
+            return await self._sockets.tunnel(request, configuration, name, path)
         if request.method in _SAFE:
             return await self._door.look(request, configuration, name, path)
         self._refuse_when_closing()

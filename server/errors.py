@@ -41,6 +41,7 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.ModelNotLoaded, Shape(503, _BUSY, "model_not_loaded")),
     (errors.StreamNotFound, Shape(404, _INVALID, "stream_not_found")),
     (errors.QueueFull, Shape(429, "rate_limit_error", "queue_full")),
+    (errors.EngineBusy, Shape(503, _BUSY, "engine_busy")),
     (errors.ShuttingDown, Shape(503, _BUSY, "shutting_down")),
     (errors.EngineStartTimeout, Shape(504, _UPSTREAM, "engine_start_timeout")),
     (errors.EngineOutOfMemory, Shape(503, _UPSTREAM, "engine_out_of_memory")),

@@ -34,6 +34,7 @@ SHAPES = {
     errors.RequestCancelled: Shape(503, "service_unavailable_error", "request_cancelled"),
     errors.UnknownRequest: Shape(404, INVALID, "unknown_request"),
     errors.ModelNotLoaded: Shape(503, "service_unavailable_error", "model_not_loaded"),
+    errors.EngineBusy: Shape(503, "service_unavailable_error", "engine_busy"),
     errors.QueueFull: Shape(429, "rate_limit_error", "queue_full"),
     errors.ShuttingDown: Shape(503, "service_unavailable_error", "shutting_down"),
     errors.EngineError: Shape(500, "server_error", "internal_error"),

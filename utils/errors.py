@@ -106,6 +106,12 @@ class QueueFull(GatewayError):
         self.retry_after = retry_after
 
 
+class EngineBusy(GatewayError):
+    """Every place of the engine is taken, and this request does not wait for one."""
+
+    retry_after = 1.0
+
+
 class ShuttingDown(GatewayError):
     """The gateway takes no new requests because it is stopping."""
 

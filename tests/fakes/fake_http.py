@@ -151,6 +151,18 @@ class Connection:
         self._send(b"0\r\n\r\n")
         self.open = False
 
+    def websocket(self, headers: dict[str, str]) -> str:
+        """An upgrade was asked for → it was a websocket, and is closed; how it ended."""
+        # Imported late: few tests need it.
+        from fake_websocket import Echo, handshake  # noqa: PLC0415
+
+        self.open = False
+        self._send(handshake(headers))
+        try:
+            return Echo(self._sock, self._reader).run()
+        except OSError:
+            return "lost"
+
     def _head(self, status: int, headers: str) -> bytes:
         keep = f"Keep-Alive: timeout=5, max={MAX_REQUESTS}"
         if self._last_one:

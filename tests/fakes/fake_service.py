@@ -93,6 +93,9 @@ class FakeService:
         if not self._process.loaded:
             body = {"message": "Loading model", "type": "unavailable_error", "code": 503}
             connection.respond_json(503, {"error": body})
+        elif key == ("GET", "/ws") and request.headers.get("upgrade") == "websocket":
+            self._journal.write("websocket", id=number, headers=request.headers)
+            self._journal.write("websocket-end", end=connection.websocket(request.headers))
         elif key == ("GET", "/health"):
             self._health(connection)
         elif key[0] == "GET" and key[1] in {"/v1/models", "/models"}:
