@@ -14,6 +14,7 @@ from server.cors import add, is_preflight
 from server.door import EngineDoor
 from server.downstream import CORS, Downstream
 from server.routes import ROUTES, Page, model_in, page_of_model, upstream_of
+from server.streams import CONTROL, StreamDoor
 from server.views import health_view, model_view, models_view
 from server.websocket import WebSockets, is_upgrade
 from utils.clock import LoopClock
@@ -42,6 +43,12 @@ class Dispatcher:
         self._handler = handler
         self._manager = manager
         self._door = EngineDoor(handler, manager, LoopClock())
+        self._streams = StreamDoor(handler.conversations, manager, LoopClock())
+        self._about_streams = {
+            Page.STREAM: self._streams.stream,
+            Page.STREAMS: self._streams.lookup,
+            Page.CONTROL: self._streams.control,
+        }
         self._sockets = WebSockets(manager, LoopClock())
         self._created = int(time.time())
 
@@ -83,10 +90,8 @@ class Dispatcher:
         if isinstance(what, Kind):
             self._refuse_when_closing()
             return await self._handler.handle(request, configuration, what)
-        if what is Page.STREAM:
-            return await self._door.stream(request, configuration)
-        if what is Page.STREAMS:
-            return await self._door.streams(request, configuration)
+        if what in self._about_streams:
+            return await self._about_streams[what](request, configuration)
         if what is Page.ENGINE:
             name = request.query.get("model")
             return await self._door.look(request, configuration, name, request.path_qs)
@@ -121,6 +126,8 @@ class Dispatcher:
             configuration.cors.refuse_work("CONNECT", request.headers)
             self._refuse_when_closing()
             return await self._sockets.tunnel(request, configuration, name, path)
+        if path == CONTROL and request.method == "POST":
+            return await self._streams.control(request, configuration, name)
         if request.method in _SAFE:
             return await self._door.look(request, configuration, name, path)
         self._refuse_when_closing()

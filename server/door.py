@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-from aiohttp import web
-
 from models.request import Kind, RequestFacts
 from models.selector import Selection
 from models.sizing import PromptSize, Source
@@ -20,10 +17,12 @@ from server.exchange import Exchange
 from server.forward import relay
 from server.headers import to_look
 from server.routes import INFERENCE
-from utils.errors import BadRequest, EngineBroke, ModelNotLoaded, StreamNotFound
+from utils.errors import EngineBroke, ModelNotLoaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from aiohttp import web
 
     from engine.client import EngineClient
     from engine.manager import EngineManager
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from server.handler import RequestHandler
     from utils.clock import Clock
 
-_OK = 200
 _UNSIZED = PromptSize(1, 1, Source.BOUND)
 
 
@@ -64,59 +62,11 @@ class EngineDoor:
         ModelNotLoaded is told when there is none.
         """
         catalog = configuration.catalog
-        return await self._show(request, configuration, lambda: self._running(catalog, name), path)
 
-    async def stream(
-        self, request: web.BaseRequest, configuration: Configuration
-    ) -> web.StreamResponse:
-        """What the engine that holds the conversation in the query has written for it.
+        def find() -> tuple[VariantSpec, EngineClient]:
+            return self._running(catalog, name)
 
-        DELETE ends it, and does so again. StreamNotFound is told when no engine holds it.
-        """
-        conversation = request.query.get("conv_id")
-        if not conversation:
-            raise BadRequest("'conv_id' must name a conversation.", param="conv_id")
-        holder = self._handler.conversations.holder
-        if request.method == "DELETE":
-            try:
-                holder(conversation)
-            except StreamNotFound:
-                return web.Response(status=204)
-        path = str(request.rel_url)
-        return await self._show(request, configuration, lambda: holder(conversation), path)
-
-    async def streams(
-        self, request: web.BaseRequest, configuration: Configuration
-    ) -> web.StreamResponse:
-        """What all running engines hold of the conversations that the body names."""
-
-        async def serve(down: Downstream, _record: AccessRecord) -> None:
-            settings = configuration.settings
-            limit, patience = settings.max_request_bytes, settings.client_timeout
-            body = await read_body(request, limit, patience)
-            found = orjson.dumps(await self._handler.conversations.lookup(body))
-            await down.answer(_OK, {"Content-Type": "application/json"}, found)
-
-        return await answered(request, self._clock, configuration.settings.client_timeout, serve)
-
-    async def _show(
-        self,
-        request: web.BaseRequest,
-        configuration: Configuration,
-        find: Callable[[], tuple[VariantSpec, EngineClient]],
-        path: str,
-    ) -> web.StreamResponse:
-        async def serve(down: Downstream, record: AccessRecord) -> None:
-            variant, client = find()
-            record.model, record.variant = variant.model, variant.label
-            headers = to_look(request.headers)
-            headers["Connection"] = "close"
-            async with await client.forward(path, headers, b"", request.method) as upstream:
-                down.decided = {"X-Gateway-Variant": variant.label}
-                await relay(upstream, down)
-
-        patience = configuration.settings.client_timeout
-        return await answered(request, self._clock, patience, serve)
+        return await show(request, configuration, self._clock, find, path)
 
     async def through(
         self, request: web.BaseRequest, configuration: Configuration, name: str, path: str
@@ -172,3 +122,24 @@ class EngineDoor:
                         raise await exchange.broken(error) from error
             finally:
                 record.queued, record.loading = lease.queued, lease.loading
+
+
+async def show(
+    request: web.BaseRequest,
+    configuration: Configuration,
+    clock: Clock,
+    find: Callable[[], tuple[VariantSpec, EngineClient]],
+    path: str,
+) -> web.StreamResponse:
+    """The answer of the engine that ``find`` finds, which the request neither starts nor holds."""
+
+    async def serve(down: Downstream, record: AccessRecord) -> None:
+        variant, client = find()
+        record.model, record.variant = variant.model, variant.label
+        headers = to_look(request.headers)
+        headers["Connection"] = "close"
+        async with await client.forward(path, headers, b"", request.method) as upstream:
+            down.decided = {"X-Gateway-Variant": variant.label}
+            await relay(upstream, down)
+
+    return await answered(request, clock, configuration.settings.client_timeout, serve)

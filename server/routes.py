@@ -26,6 +26,7 @@ class Page(Enum):
     ENGINE = "engine"
     STREAM = "stream"
     STREAMS = "streams"
+    CONTROL = "control"
 
 
 # What an engine answers, by how the prompt is written. Engines have the same paths.
@@ -71,6 +72,8 @@ ROUTES: dict[str, dict[str, Kind | Page]] = {
     # Of the engine that holds ?conv_id=.
     "/v1/stream": {"GET": Page.STREAM, "DELETE": Page.STREAM},
     "/v1/streams/lookup": {"POST": Page.STREAMS},
+    # Of the engine that writes the completion.
+    "/v1/chat/completions/control": {"POST": Page.CONTROL},
 }
 
 

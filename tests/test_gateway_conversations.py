@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from models.spec import ModelSpec
 
 SLOW = {"resumable": True, "token_delay": 0.05}
+CONTROL = "/v1/chat/completions/control"
 HELLO = "hello.0 hello.1 hello.2 hello.3"
 
 
@@ -72,7 +73,7 @@ async def test_the_engine_is_busy_until_the_answer_is_complete(journal: Journal)
         second = asyncio.create_task(gw.chat("second"))
         await gw.until_waiting(1)
         assert (await second).text == "second.0 second.1 second.2 second.3"
-        finished = journal.events("finished")
+        finished = await journal.wait("finished", 2)
         assert [event["tokens"] for event in finished] == [4, 4]
 
 
@@ -180,3 +181,18 @@ async def test_a_conversation_must_be_named(journal: Journal, path: str) -> None
         answer = await gw.post(chat_body(stream=True), headers=long)
         assert b"longer than 512" in answer.body
         assert gw.starts() == []
+
+
+@pytest.mark.parametrize("path", [CONTROL, f"/upstream/m{CONTROL}"])
+async def test_a_completion_is_steered_while_it_is_written(journal: Journal, path: str) -> None:
+    async with running_gateway(journal, keeping(journal, stall_at=1)) as gw:
+        steer = {"id": "mine", "action": "reasoning_end"}
+        (await gw.post(steer, path)).error(503, "model_not_loaded")
+        client = await begun(gw)
+        answer = await gw.post(steer, path)
+        assert (answer.status, answer.json) == (200, {"success": True})
+        assert answer.headers["X-Gateway-Variant"] == "m@256"
+        answer = await gw.post(steer | {"id": "other"}, path)
+        assert (answer.status, answer.json) == (200, {"success": False})
+        (await gw.post(steer, f"/upstream/none{CONTROL}")).error(404, "model_not_found")
+        client.leave()

@@ -19,6 +19,7 @@ def test_the_pages_and_their_methods() -> None:
         "/slots": {"GET": "engine", "HEAD": "engine"},
         "/v1/stream": {"GET": "stream", "DELETE": "stream"},
         "/v1/streams/lookup": {"POST": "streams"},
+        "/v1/chat/completions/control": {"POST": "control"},
     }
 
 

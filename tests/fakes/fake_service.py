@@ -37,6 +37,7 @@ COUNTING = (
 )
 RERANK = ("/v1/rerank", "/rerank", "/v1/reranking", "/reranking")
 INFERENCE = ("/completions", "/completion", "/infill", "/v1/messages", "/v1/responses")
+CONTROL = "/v1/chat/completions/control"
 STREAMS = ("/v1/stream", "/v1/streams/lookup")
 EMBEDDINGS = ("/v1/embeddings", "/embeddings", "/embedding")
 POST_PATHS = {
@@ -52,6 +53,7 @@ POST_PATHS = {
     *EMBEDDINGS,
     *RERANK,
     *fake_audio.PATHS,
+    CONTROL,
     "/apply-template",
     "/tokenize",
     "/detokenize",
@@ -235,6 +237,8 @@ class FakeService:
         if path == "/tokenize":
             ids = token_ids(str(body.get("content", "")))
             counted = {"tokens": (ids + [0] * offset)[: max(len(ids) + offset, 0)]}
+        elif path == CONTROL:
+            counted = {"success": body.get("id") == "mine"}
         else:
             if path == COUNTING[1]:
                 body = chat_of_messages(body)
