@@ -52,6 +52,7 @@ class Conversations:
         self._tasks = TaskOwner("conversations")
         self._holders: OrderedDict[str, Lease] = OrderedDict()
         self._at_work: dict[str, Hold] = {}
+        self._listeners: set[Hold] = set()
         self._closing = False
 
     def hold(self, lease: Lease, conversation: str | None) -> Hold:
@@ -86,7 +87,7 @@ class Conversations:
     def close(self) -> None:
         """Nobody can read the rest later: engines need not write it."""
         self._closing = True
-        for hold in self._at_work.values():
+        for hold in self._listeners:
             hold.give_up()
 
     # -- for Hold --------------------------------------------------------------------
@@ -99,8 +100,13 @@ class Conversations:
         if len(self._holders) > _KEPT:
             self._holders.popitem(last=False)
 
+    def listening(self, hold: Hold) -> None:
+        """Its client has left, and it listens on."""
+        self._listeners.add(hold)
+
     def ended(self, conversation: str, hold: Hold) -> None:
         """The engine writes no more for it."""
+        self._listeners.discard(hold)
         if self._at_work.get(conversation) is hold:
             del self._at_work[conversation]
 
@@ -138,6 +144,7 @@ class Hold:
         left = kind is not None and issubclass(kind, asyncio.CancelledError | ConnectionError)
         if left and self._opening is not None and not self._conversations.closing:
             # Nothing is awaited here: a second cancellation would lose the lease.
+            self._conversations.listening(self)
             self._rest = self._conversations.spawn(self._listen(), "rest")
             # Also when it is cancelled before its first step.
             self._rest.add_done_callback(lambda _rest: self._release())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import orjson
 from aiohttp import web
 
+from models.facts.fields import decoded
 from server.answering import answered, read_body
 from server.door import show
 from server.forward import relay
@@ -65,6 +66,7 @@ class StreamDoor:
 
         async def serve(down: Downstream, _record: AccessRecord) -> None:
             body = await read_body(request, settings.max_request_bytes, settings.client_timeout)
+            decoded(body)
             found = orjson.dumps(await self._conversations.lookup(body))
             await down.answer(_OK, {"Content-Type": "application/json"}, found)
 

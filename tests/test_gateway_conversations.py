@@ -124,6 +124,8 @@ async def test_lookup(journal: Journal) -> None:
         names = {"conversation_ids": ["c 1", "c 2"]}
         answer = await gw.post(names, "/v1/streams/lookup")
         assert (answer.status, answer.json) == (200, [])
+        for body in (b"", b"[]"):
+            (await gw.post(body, "/v1/streams/lookup")).error(400, "invalid_request")
         (await begun(gw)).leave()
         await idle(gw)
         [found] = (await gw.post(names, "/v1/streams/lookup")).json
