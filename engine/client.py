@@ -10,12 +10,18 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from utils.errors import CountUnavailable, EngineBroke, EngineUnreachable, EngineUnresponsive
+from utils.errors import (
+    CountUnavailable,
+    EngineBroke,
+    EngineRefused,
+    EngineUnreachable,
+    EngineUnresponsive,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from models.request import RequestFacts
+    from models.request import RequestFacts, Upload
 
 # llama-server closes an idle connection after 5 s; ours must not be the one that is surprised.
 _KEEPALIVE = 3.0
@@ -111,7 +117,7 @@ class EngineClient:
         self._responses: set[UpstreamResponse] = set()
 
     async def forward(
-        self, path: str, headers: Mapping[str, str], body: bytes, method: str = "POST"
+        self, path: str, headers: Mapping[str, str], body: bytes | Upload, method: str = "POST"
     ) -> UpstreamResponse:
         """The engine has begun to answer; EngineUnreachable or EngineBroke when it has not.
 
@@ -134,13 +140,13 @@ class EngineClient:
         return await self._begin(response)
 
     async def _request(
-        self, path: str, headers: Mapping[str, str], body: bytes, method: str
+        self, path: str, headers: Mapping[str, str], body: bytes | Upload, method: str
     ) -> aiohttp.ClientResponse:
         try:
             return await self._open().request(
                 method,
                 URL(self.url + path, encoded=True),
-                data=_upload(body) if body else None,
+                data=_data(body) if body else None,
                 headers={**headers, **self._headers},
                 allow_redirects=False,
             )
@@ -158,12 +164,51 @@ class EngineClient:
             raise
         return upstream
 
+    async def websocket(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        protocols: Sequence[str],
+        *,
+        largest: int,
+        heartbeat: float,
+        farewell: float,
+    ) -> aiohttp.ClientWebSocketResponse:
+        """A websocket of the engine's; EngineRefused or EngineUnreachable when there is none.
+
+        ``largest`` is a message's length in bytes, ``farewell`` how long its end may take.
+        """
+        try:
+            return await self._open().ws_connect(
+                URL(self.url + path, encoded=True),
+                headers={**headers, **self._headers},
+                protocols=protocols,
+                max_msg_size=largest,
+                autoclose=False,
+                heartbeat=heartbeat,
+                timeout=aiohttp.ClientWSTimeout(ws_close=farewell),
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            raise EngineRefused(
+                f"The engine opens no websocket here: it answered {error.status}."
+            ) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineUnreachable(f"The engine gave no answer: {_say(error)}") from error
+
     async def healthy(self) -> bool:
         """Whether the engine says it is ready; False for anything else, a time-out too."""
         raise NotImplementedError
 
     async def count(self, facts: RequestFacts) -> int:
         """The exact number of prompt tokens; CountUnavailable when the engine cannot tell."""
+        raise NotImplementedError
+
+    async def streams(self, names: bytes) -> list[Any]:
+        """What the engine keeps of the conversations in ``names``; empty when it keeps none."""
+        raise NotImplementedError
+
+    async def stop_stream(self, conversation: str) -> None:
+        """What the engine writes for the conversation ends, if it does and can."""
         raise NotImplementedError
 
     async def close(self) -> None:
@@ -175,12 +220,14 @@ class EngineClient:
             if session is not None:
                 await session.close()
 
-    async def _ask(self, path: str, payload: bytes) -> tuple[int, Any]:
+    async def _ask(
+        self, path: str, payload: bytes | None = None, method: str = "POST"
+    ) -> tuple[int, Any]:
         """Status and decoded JSON of a small exchange of our own; CountUnavailable on failure."""
         headers = self._headers | {"Content-Type": "application/json"}
         try:
-            async with self._open().post(
-                self.url + path, data=payload, headers=headers, timeout=self._probe_timeout
+            async with self._open().request(
+                method, self.url + path, data=payload, headers=headers, timeout=self._probe_timeout
             ) as response:
                 raw = await response.read()
                 return response.status, orjson.loads(raw or b"null")
@@ -225,7 +272,9 @@ class EngineClient:
         return self._session
 
 
-def _upload(body: bytes) -> bytes | io.BytesIO:
+def _data(body: bytes | Upload) -> bytes | io.BytesIO | AsyncIterator[bytes]:
+    if not isinstance(body, bytes):
+        return body.chunks()
     # A large body is written piece by piece, so that streams of others go on meanwhile.
     return body if len(body) <= _IN_ONE_PIECE else io.BytesIO(body)
 

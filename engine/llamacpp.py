@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import orjson
 
@@ -107,6 +109,8 @@ class LlamaCppEngine(EngineClient):
     async def count(self, facts: RequestFacts) -> int:
         """The prompt's exact tokens, template and tools included; CountUnavailable otherwise."""
         path = _COUNTING.get(facts.kind)
+        if facts.kind is Kind.TRANSCRIPTION:
+            raise CountUnavailable("no llama-server counts the tokens of a sound")
         if path is None:
             texts = longest(facts.prompts)
             return max([await self._tokenize(text) for text in texts] + [facts.prompt_ids])
@@ -126,6 +130,19 @@ class LlamaCppEngine(EngineClient):
         if status != _OK or not isinstance(answer, dict) or "prompt" not in answer:
             raise CountUnavailable(f"apply-template answered {status}")
         return await self._tokenize(answer["prompt"])
+
+    async def streams(self, names: bytes) -> list[Any]:
+        """The entries of ``/v1/streams/lookup``, which exists since mid-2026."""
+        try:
+            status, answer = await self._ask("/v1/streams/lookup", names)
+        except CountUnavailable:
+            return []
+        return answer if status == _OK and isinstance(answer, list) else []
+
+    async def stop_stream(self, conversation: str) -> None:
+        """``DELETE /v1/stream``: it is asked to end; the stream itself shows when it has."""
+        with contextlib.suppress(CountUnavailable):
+            await self._ask(f"/v1/stream?conv_id={quote(conversation, safe='')}", method="DELETE")
 
     async def _tokenize(self, text: str) -> int:
         payload = {"content": text, "add_special": True, "parse_special": True}

@@ -26,7 +26,7 @@ from engine.ports import free_port
 from engine.process import EngineProcess
 from engine.queue import Priority
 from engine.scheduler import EngineRecord, Policy, Scheduler
-from utils.errors import CountUnavailable, GatewayError
+from utils.errors import CountUnavailable, EngineBusy, GatewayError, ModelNotLoaded
 from utils.logger import get_logger
 from utils.tasks import TaskOwner
 
@@ -67,17 +67,21 @@ class Lease:
         self.queued = 0.0
         self.loading = 0.0
         self._manager = manager
-        self._asked = asked
+        self.asked = asked
 
     async def __aenter__(self) -> Self:
         try:
-            await self._manager.wait(self, self._asked)
+            await self._manager.wait(self, self.asked)
         except BaseException:
             self._manager.leave(self)
             raise
         return self
 
     async def __aexit__(self, *_error: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """The place is given up. Harmless when called again."""
         self._manager.leave(self)
 
     def waits_for(self) -> str:
@@ -154,6 +158,24 @@ class EngineManager:
         )
         return Lease(self, asked)
 
+    def visit(self, model: ModelSpec, client: str = "") -> Lease:
+        """A lease on the model's engine, held already, which starts nothing and never waits.
+
+        Raises ModelNotLoaded when the engine is not ready, EngineBusy when every place is
+        taken or somebody waits for one, ShuttingDown. The caller must ``leave`` it.
+        """
+        record = self._scheduler.live(model.name)
+        if record is None or record.state is not State.READY:
+            raise ModelNotLoaded(f"The model '{model.name}' is not loaded.")
+        lease = self.lease(record.variant, client)
+        granted = self._ask(lease, lease.asked)
+        if granted.done() and granted.exception() is None:
+            return lease
+        lease.leave()
+        if granted.done():
+            granted.result()
+        raise EngineBusy(f"Every place of the engine {record.variant.label} is taken.")
+
     def leave(self, lease: Lease) -> None:
         """The request holds nothing and waits for nothing any more."""
         self._leases.pop(lease.request, None)
@@ -174,9 +196,7 @@ class EngineManager:
 
     async def wait(self, lease: Lease, event: fx.Arrived | fx.Returned) -> None:
         """The lease has an engine; what the waiting cost is added to it."""
-        granted = asyncio.get_running_loop().create_future()
-        self._leases[lease.request] = (lease, granted)
-        self._feed(event)
+        granted = self._ask(lease, event)
         try:
             await granted
         except (GatewayError, asyncio.CancelledError):
@@ -201,6 +221,12 @@ class EngineManager:
         if record is None or record.state is not State.STARTING:
             return "queued"
         return f"loading {record.variant.label}" if record.serves(lease.minimum) else "queued"
+
+    def _ask(self, lease: Lease, event: fx.Arrived | fx.Returned) -> asyncio.Future[None]:
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._leases[lease.request] = (lease, granted)
+        self._feed(event)
+        return granted
 
     # -- what others may see ---------------------------------------------------------
 

@@ -88,8 +88,8 @@ class EngineProcess:
         """The stop ladder begins; EngineExited follows. Harmless when called again."""
         self._stop.set()
 
-    async def gone(self, within: float) -> bool:
-        """Whether the process is gone, waiting ``within`` seconds for it."""
+    async def gone(self, within: float | None) -> bool:
+        """Whether the process is gone, waiting ``within`` seconds for it; None: until it is."""
         return await _happens(self._gone, within)
 
     def kill(self) -> None:
@@ -261,7 +261,7 @@ class EngineProcess:
                 await self._clock.sleep(FIRST_PROBE)
 
 
-async def _happens(event: asyncio.Event, within: float) -> bool:
+async def _happens(event: asyncio.Event, within: float | None) -> bool:
     try:
         async with asyncio.timeout(within):
             return await event.wait()

@@ -31,6 +31,7 @@ _NEEDED = {
     Kind.MESSAGES: "text",
     Kind.EMBEDDINGS: "embeddings",
     Kind.RERANK: "rerank",
+    Kind.TRANSCRIPTION: "audio",
 }
 _MEDIA = frozenset({"vision", "audio"})
 _PROJECTOR = (

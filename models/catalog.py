@@ -137,5 +137,6 @@ def _tokenization(table: TokenizationTable) -> TokenizationSpec:
             "extra_tokens_per_request", given.extra_tokens_per_request
         ),
         extra_tokens_per_image=table.get("extra_tokens_per_image", given.extra_tokens_per_image),
+        extra_tokens_per_audio=table.get("extra_tokens_per_audio", given.extra_tokens_per_audio),
         default_max_tokens=table.get("default_max_tokens", given.default_max_tokens),
     )

@@ -69,14 +69,20 @@ def allowance(facts: RequestFacts, spec: TokenizationSpec, known: Known) -> int:
     """Tokens that templates and media add beyond the texts themselves, for what is not known."""
     new = facts.segments[known.segments :]
     messages = len(new) - (known.segments == 0) if new else 0
-    media = sum(segment.media for segment in new)
+    sounds = sum(segment.sounds for segment in new)
+    images = sum(segment.media for segment in new) - sounds
     # Where a known beginning ends, the template's opening of an answer gives way to more.
     once = spec.extra_tokens_per_message
     if known.segments == 0:
         once = spec.extra_tokens_per_request
         # With tools, templates also print how to call them.
         once += _TOOL_PROSE if facts.segments and facts.segments[0].text else 0
-    return once + messages * spec.extra_tokens_per_message + media * spec.extra_tokens_per_image
+    return (
+        once
+        + messages * spec.extra_tokens_per_message
+        + images * spec.extra_tokens_per_image
+        + sounds * spec.extra_tokens_per_audio
+    )
 
 
 def longest(prompts: tuple[str, ...]) -> list[str]:

@@ -16,10 +16,11 @@ from models.facts.fields import Json, decoded, model_of, output_of, stream_of
 from models.facts.messages import DEFAULT_OUTPUT, messages
 from models.facts.prompts import completion, embeddings, infill, rerank
 from models.facts.responses import responses
-from models.facts.values import Kind, Prompt, RequestFacts, Segment
+from models.facts.transcription import output_of_form, stream_of_form, transcription
+from models.facts.values import Kind, Prompt, RequestFacts, Segment, Upload
 from models.shaping import take_keep_alive
 
-__all__ = ["Kind", "RequestFacts", "Segment", "parse"]
+__all__ = ["Kind", "RequestFacts", "Segment", "Upload", "parse", "parse_form"]
 
 # A request and the model it names, to whether it was changed.
 Shaper = Callable[[Json, str | None], bool]
@@ -64,6 +65,28 @@ def parse(kind: Kind, body: bytes, shaped: Shaper | None = None) -> RequestFacts
         prompt_ids=prompt.prompt_ids,
         prefilled=prompt.prefilled,
         needs=prompt.needs,
+    )
+
+
+def parse_form(
+    model: str | None, fields: Json, sound: bytes, upload: Upload, keep_alive: float | None
+) -> RequestFacts:
+    """The facts of a form with a sound file, whose digest is ``sound``; BadRequest as above.
+
+    ``fields`` is already shaped, and ``model`` what it named before that: how a form changes
+    is its own business.
+    """
+    prompt = transcription(fields, sound)
+    return RequestFacts(
+        kind=Kind.TRANSCRIPTION,
+        body=b"",
+        model=model,
+        stream=stream_of_form(fields),
+        max_output=output_of_form(fields),
+        keep_alive=keep_alive,
+        segments=prompt.segments,
+        needs=prompt.needs,
+        upload=upload,
     )
 
 

@@ -33,6 +33,7 @@ class TokenizationSpec:
     extra_tokens_per_message: int = 8
     extra_tokens_per_request: int = 64
     extra_tokens_per_image: int = 1024
+    extra_tokens_per_audio: int = 1024
     default_max_tokens: int = 1024
 
 

@@ -66,10 +66,8 @@ async def read_body(request: web.BaseRequest, limit: int, patience: float) -> by
     BadRequest when nothing of it came for ``patience`` seconds.
     """
     if (request.content_length or 0) > limit:
-        raise _too_large(limit)
-    if request.headers.get("Expect", "").lower() == "100-continue":
-        # curl holds a larger body back until it is asked for.
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        raise too_large(limit)
+    await ask_for_body(request)
     content = request.content
     pieces: list[bytes] = []
     size = 0
@@ -82,7 +80,7 @@ async def read_body(request: web.BaseRequest, limit: int, patience: float) -> by
                     pieces.append(await content.readany())
             size += len(pieces[-1])
             if size > limit:
-                raise _too_large(limit)
+                raise too_large(limit)
     except TimeoutError:
         raise BadRequest("The request body stopped coming before its end.") from None
     except web.RequestPayloadError:
@@ -90,5 +88,12 @@ async def read_body(request: web.BaseRequest, limit: int, patience: float) -> by
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _too_large(limit: int) -> RequestTooLarge:
+async def ask_for_body(request: web.BaseRequest) -> None:
+    """A client that waits for a word before it sends its body, as curl does, has got it."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def too_large(limit: int) -> RequestTooLarge:
+    """The refusal of a body that exceeds ``limit`` bytes."""
     return RequestTooLarge(f"The request body exceeds {limit} bytes (server.max_request_bytes).")

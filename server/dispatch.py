@@ -14,7 +14,9 @@ from server.cors import add, is_preflight
 from server.door import EngineDoor
 from server.downstream import CORS, Downstream
 from server.routes import ROUTES, Page, model_in, page_of_model, upstream_of
+from server.streams import CONTROL, StreamDoor
 from server.views import health_view, model_view, models_view
+from server.websocket import WebSockets, is_upgrade
 from utils.clock import LoopClock
 from utils.errors import GatewayError, ShuttingDown, UnknownPath, WrongMethod
 
@@ -44,7 +46,20 @@ class Dispatcher:
         self._manager = manager
         self._reloader = reloader
         self._door = EngineDoor(handler, manager, LoopClock())
+        self._streams = StreamDoor(handler.conversations, manager, LoopClock())
+        self._about_streams = {
+            Page.STREAM: self._streams.stream,
+            Page.STREAMS: self._streams.lookup,
+            Page.CONTROL: self._streams.control,
+        }
+        self._sockets = WebSockets(manager, LoopClock())
         self._created = int(time.time())
+
+    def close(self) -> None:
+        """No work is begun any more, and none goes on that nobody waits for."""
+        self.closing = True
+        self._handler.conversations.close()
+        self._sockets.close()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """The response, whatever was asked."""
@@ -79,6 +94,8 @@ class Dispatcher:
         if isinstance(what, Kind):
             self._refuse_when_closing()
             return await self._handler.handle(request, configuration, what)
+        if what in self._about_streams:
+            return await self._about_streams[what](request, configuration)
         if what is Page.ENGINE:
             name = request.query.get("model")
             return await self._door.look(request, configuration, name, request.path_qs)
@@ -108,6 +125,13 @@ class Dispatcher:
     ) -> web.StreamResponse:
         query = request.rel_url.raw_query_string
         path = f"{path}?{query}" if query else path
+        if is_upgrade(request.method, request.headers):
+            # Browsers let any page open a websocket, and read from it.
+            configuration.cors.refuse_work("CONNECT", request.headers)
+            self._refuse_when_closing()
+            return await self._sockets.tunnel(request, configuration, name, path)
+        if path == CONTROL and request.method == "POST":
+            return await self._streams.control(request, configuration, name)
         if request.method in _SAFE:
             return await self._door.look(request, configuration, name, path)
         self._refuse_when_closing()

@@ -20,6 +20,8 @@ from server.routes import INFERENCE
 from utils.errors import EngineBroke, ModelNotLoaded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiohttp import web
 
     from engine.client import EngineClient
@@ -59,18 +61,12 @@ class EngineDoor:
 
         ModelNotLoaded is told when there is none, EngineUnresponsive when it is silent.
         """
+        catalog = configuration.catalog
 
-        async def serve(down: Downstream, record: AccessRecord) -> None:
-            variant, client = self._running(configuration.catalog, name)
-            record.model, record.variant = variant.model, variant.label
-            headers = to_look(request.headers)
-            headers["Connection"] = "close"
-            async with await client.look(path, headers, request.method) as upstream:
-                down.decided = {"X-Gateway-Variant": variant.label}
-                await relay(upstream, down)
+        def find() -> tuple[VariantSpec, EngineClient]:
+            return self._running(catalog, name)
 
-        patience = configuration.settings.client_timeout
-        return await answered(request, self._clock, patience, serve, path)
+        return await show(request, configuration, self._clock, find, path)
 
     async def through(
         self, request: web.BaseRequest, configuration: Configuration, name: str, path: str
@@ -128,3 +124,24 @@ class EngineDoor:
                         raise await exchange.broken(error) from error
         finally:
             record.queued, record.loading = lease.queued, lease.loading
+
+
+async def show(
+    request: web.BaseRequest,
+    configuration: Configuration,
+    clock: Clock,
+    find: Callable[[], tuple[VariantSpec, EngineClient]],
+    path: str,
+) -> web.StreamResponse:
+    """The answer of the engine that ``find`` finds, which the request neither starts nor holds."""
+
+    async def serve(down: Downstream, record: AccessRecord) -> None:
+        variant, client = find()
+        record.model, record.variant = variant.model, variant.label
+        headers = to_look(request.headers)
+        headers["Connection"] = "close"
+        async with await client.look(path, headers, request.method) as upstream:
+            down.decided = {"X-Gateway-Variant": variant.label}
+            await relay(upstream, down)
+
+    return await answered(request, clock, configuration.settings.client_timeout, serve, path)

@@ -25,6 +25,7 @@ _UPSTREAM = "upstream_error"
 # The first class that an error is an instance of decides, so the special precede the general.
 TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.RequestTooLarge, Shape(413, _INVALID, "request_too_large")),
+    (errors.StorageFull, Shape(507, "server_error", "insufficient_storage")),
     (errors.ModelNotFound, Shape(404, _INVALID, "model_not_found")),
     (errors.ContextLengthExceeded, Shape(400, _INVALID, "context_length_exceeded")),
     (errors.NotCapable, Shape(400, _INVALID, "capability_missing")),
@@ -38,7 +39,9 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.UnknownRequest, Shape(404, _INVALID, "unknown_request")),
     (errors.ConfigError, Shape(400, _INVALID, "config_invalid")),
     (errors.ModelNotLoaded, Shape(503, _BUSY, "model_not_loaded")),
+    (errors.StreamNotFound, Shape(404, _INVALID, "stream_not_found")),
     (errors.QueueFull, Shape(429, "rate_limit_error", "queue_full")),
+    (errors.EngineBusy, Shape(503, _BUSY, "engine_busy")),
     (errors.ShuttingDown, Shape(503, _BUSY, "shutting_down")),
     (errors.ConfigurationChanged, Shape(503, _BUSY, "configuration_changed")),
     (errors.EngineStartTimeout, Shape(504, _UPSTREAM, "engine_start_timeout")),

@@ -53,7 +53,11 @@ class Exchange:
         for its length moves to the variant that holds it; ContextLengthExceeded when there
         is none.
         """
-        return await self._open(path, to_engine(headers), "POST")
+        sent = to_engine(headers)
+        if (upload := self._facts.upload) is not None:
+            sent["Content-Type"] = upload.content_type
+            sent["Content-Length"] = str(upload.size)
+        return await self._open(path, sent, "POST")
 
     async def open_unread(
         self, path: str, headers: Mapping[str, str], method: str
@@ -66,10 +70,14 @@ class Exchange:
             # llama-server closes the connection after a stream, whatever its headers promise;
             # the next request in the queue would be sent into that.
             headers["Connection"] = "close"
+        else:
+            # An engine would go on with an answer that nobody can read again.
+            headers.popall("X-Conversation-Id", None)
         tried = False
+        body = self._facts.upload or self._facts.body
         while True:
             try:
-                upstream = await self._lease.client.forward(path, headers, self._facts.body, method)
+                upstream = await self._lease.client.forward(path, headers, body, method)
             except (EngineUnreachable, EngineBroke) as error:
                 if tried:
                     why = await self._reason(error)

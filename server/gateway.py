@@ -79,7 +79,7 @@ class GatewayServer:
                 _log.info("listening on http://%s", endpoint)
             yield endpoints
         finally:
-            self._dispatcher.closing = True
+            self._dispatcher.close()
             await self._manager.halt()
             await runner.cleanup()
 
@@ -93,7 +93,7 @@ class GatewayServer:
                 raise ConfigError(f"server.{key}: cannot listen on {endpoint}: {reason}") from error
 
     async def _shut_down(self) -> int:
-        self._dispatcher.closing = True
+        self._dispatcher.close()
         _log.info("shutting down; a second signal ends at once")
         tasks = TaskOwner("shutdown")
         hurry = tasks.spawn(self._hurry.wait(), "hurry")

@@ -17,6 +17,8 @@ from server.answering import answered, read_body
 from server.client_key import client_of, priority_of
 from server.exchange import Exchange, decision
 from server.forward import relay
+from server.multipart import read_form
+from server.resume import Conversations, conversation_of
 from utils.errors import EngineBroke
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class RequestHandler:
         manager: EngineManager,
         clock: Clock,
     ) -> None:
+        self.conversations = Conversations(manager)
         self._current = current
         self._selector = selector
         self._manager = manager
@@ -64,7 +67,11 @@ class RequestHandler:
 
         async def serve(down: Downstream, record: AccessRecord) -> None:
             facts = await _read(request, configuration, kind, model)
-            await self._serve(request, configuration, facts, down, record, model, path)
+            try:
+                await self._serve(request, configuration, facts, down, record, model, path)
+            finally:
+                if facts.upload is not None:
+                    facts.upload.close()
 
         patience = configuration.settings.client_timeout
         return await answered(request, self._clock, patience, serve, path)
@@ -94,18 +101,19 @@ class RequestHandler:
             selection.minimum, client, priority, facts.keep_alive, selection.fallbacks
         )
         down.progress = lease.waits_for
+        conversation = conversation_of(request.headers, facts)
         try:
-            async with lease:
+            async with self.conversations.hold(lease, conversation) as hold:
                 exchange = Exchange(self._manager, lease, selection, facts)
-                upstream = await exchange.open(path or str(request.rel_url), request.headers)
-                async with upstream:
-                    record.variant = lease.variant.label
-                    record.first = self._clock.now() - record.started
-                    down.decided = exchange.decision()
-                    try:
-                        usage = await relay(upstream, down)
-                    except EngineBroke as error:
-                        raise await exchange.broken(error) from error
+                target = path or str(request.rel_url)
+                upstream = await hold.open(lambda: exchange.open(target, request.headers))
+                record.variant = lease.variant.label
+                record.first = self._clock.now() - record.started
+                down.decided = exchange.decision()
+                try:
+                    usage = await relay(upstream, down)
+                except EngineBroke as error:
+                    raise await exchange.broken(error) from error
         finally:
             record.queued, record.loading = lease.queued, lease.loading
         if usage.prompt is not None:
@@ -122,8 +130,16 @@ async def _read(
         name = named or asked
         return shape(fields, configuration.catalog.find(name), name)
 
-    settings = configuration.settings
-    body = await read_body(request, settings.max_request_bytes, settings.client_timeout)
+    limit = configuration.settings.max_request_bytes
+    patience = configuration.settings.client_timeout
+    if kind is Kind.TRANSCRIPTION:
+        form = await read_form(request, limit, patience)
+        try:
+            return form.facts(shaped)
+        except BaseException:
+            form.close()
+            raise
+    body = await read_body(request, limit, patience)
     if len(body) <= _PARSED_INLINE:
         return parse(kind, body, shaped)
     return await asyncio.to_thread(parse, kind, body, shaped)

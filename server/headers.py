@@ -73,6 +73,14 @@ def to_look(headers: Mapping[str, str]) -> CIMultiDict[str]:
     return kept
 
 
+def to_websocket(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """The same for an upgrade; the handshake itself is made anew."""
+    kept = _without(headers, _NOT_UPSTREAM)
+    for name in [name for name in kept if name.lower().startswith("sec-websocket-")]:
+        kept.popall(name, None)
+    return kept
+
+
 def to_client(headers: Mapping[str, str]) -> CIMultiDict[str]:
     """The engine's headers that the client gets."""
     return _without(headers, _NOT_DOWNSTREAM)

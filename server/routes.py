@@ -24,6 +24,9 @@ class Page(Enum):
     MODELS = "models"
     HEALTH = "health"
     ENGINE = "engine"
+    STREAM = "stream"
+    STREAMS = "streams"
+    CONTROL = "control"
 
 
 # What an engine answers, by how the prompt is written. Engines have the same paths.
@@ -44,6 +47,8 @@ INFERENCE: dict[str, Kind] = {
     "/rerank": Kind.RERANK,
     "/v1/reranking": Kind.RERANK,
     "/reranking": Kind.RERANK,
+    "/v1/audio/transcriptions": Kind.TRANSCRIPTION,
+    "/audio/transcriptions": Kind.TRANSCRIPTION,
     "/v1/chat/completions/input_tokens": Kind.ASIDE,
     "/chat/completions/input_tokens": Kind.ASIDE,
     "/v1/responses/input_tokens": Kind.ASIDE,
@@ -64,6 +69,11 @@ ROUTES: dict[str, dict[str, Kind | Page]] = {
     # Of the engine that was started last, or of ?model=.
     "/props": {"GET": Page.ENGINE, "HEAD": Page.ENGINE},
     "/slots": {"GET": Page.ENGINE, "HEAD": Page.ENGINE},
+    # Of the engine that holds ?conv_id=.
+    "/v1/stream": {"GET": Page.STREAM, "DELETE": Page.STREAM},
+    "/v1/streams/lookup": {"POST": Page.STREAMS},
+    # Of the engine that writes the completion.
+    "/v1/chat/completions/control": {"POST": Page.CONTROL},
 }
 
 

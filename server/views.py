@@ -17,16 +17,34 @@ if TYPE_CHECKING:
 
 def models_view(catalog: Catalog, records: Iterable[EngineRecord], created: int) -> dict[str, Any]:
     """``/v1/models``: every model, whether loaded or not."""
-    states = _states(records)
+    records = tuple(records)
     return {
         "object": "list",
-        "data": [_entry(model, states[model.name], created) for model in catalog.models],
+        "data": [model_view(model, records, created) for model in catalog.models],
     }
 
 
 def model_view(model: ModelSpec, records: Iterable[EngineRecord], created: int) -> dict[str, Any]:
-    """``/v1/models/{id}``: one of them."""
-    return _entry(model, _states(records)[model.name], created)
+    """``/v1/models/{id}``: one of them.
+
+    ``load_seconds`` tells of each variant, by its context, how long its last start took; null
+    where none has been measured.
+    """
+    own = [record for record in records if record.variant.model == model.name]
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": created,
+        "owned_by": "llm-gateway",
+        "aliases": list(model.aliases),
+        "context_length": model.largest.context,
+        "capabilities": capabilities_of(model).shown(),
+        "state": _state(own).value,
+        "variants": [variant.context for variant in model.variants],
+        "load_seconds": {
+            str(record.variant.context): round(record.load_seconds, 3) or None for record in own
+        },
+    }
 
 
 def health_view(records: Iterable[EngineRecord], waiting: int, *, closing: bool) -> dict[str, Any]:
@@ -49,25 +67,10 @@ def health_view(records: Iterable[EngineRecord], waiting: int, *, closing: bool)
     }
 
 
-def _entry(model: ModelSpec, state: State, created: int) -> dict[str, Any]:
-    return {
-        "id": model.name,
-        "object": "model",
-        "created": created,
-        "owned_by": "llm-gateway",
-        "aliases": list(model.aliases),
-        "context_length": model.largest.context,
-        "capabilities": capabilities_of(model).shown(),
-        "state": state.value,
-        "variants": [variant.context for variant in model.variants],
-    }
-
-
-def _states(records: Iterable[EngineRecord]) -> dict[str, State]:
-    """Each model's most telling state: a live variant's, else a failed one's, else stopped."""
-    states: dict[str, State] = {}
+def _state(records: Iterable[EngineRecord]) -> State:
+    """A model's most telling state: a live variant's, else a failed one's, else stopped."""
+    state = State.STOPPED
     for record in records:
-        before = states.get(record.variant.model, State.STOPPED)
-        if record.state.live or before is State.STOPPED:
-            states[record.variant.model] = record.state
-    return states
+        if record.state.live or state is State.STOPPED:
+            state = record.state
+    return state

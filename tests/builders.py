@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 TIMEOUTS = Timeouts(health_check=5.0, startup=300.0, idle=900.0, stop=10.0)
 BARE = TokenizationSpec(
-    extra_tokens_per_message=0, extra_tokens_per_request=0, extra_tokens_per_image=0
+    extra_tokens_per_message=0,
+    extra_tokens_per_request=0,
+    extra_tokens_per_image=0,
+    extra_tokens_per_audio=0,
 )
 
 

@@ -56,6 +56,7 @@ def test_a_model_with_everything() -> None:
             "extra_tokens_per_message": 1,
             "extra_tokens_per_request": 2,
             "extra_tokens_per_image": 3,
+            "extra_tokens_per_audio": 5,
             "default_max_tokens": 4,
         },
         "variants": [
@@ -78,6 +79,7 @@ def test_a_model_with_everything() -> None:
         extra_tokens_per_message=1,
         extra_tokens_per_request=2,
         extra_tokens_per_image=3,
+        extra_tokens_per_audio=5,
         default_max_tokens=4,
     )
     (variant,) = model.variants

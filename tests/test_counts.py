@@ -17,6 +17,7 @@ SPEC = TokenizationSpec(
     extra_tokens_per_message=10, extra_tokens_per_request=100, extra_tokens_per_image=1000
 )
 IMAGE = {"type": "image_url", "image_url": {"url": "data:AAAA"}}
+SOUND = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
 
 
 # -- The cache
@@ -187,3 +188,15 @@ def test_a_longer_known_beginning_replaces_bytes_by_its_tokens(
     known = Known(0, min(covered, len(facts.segments)))
     rest = sum(segment.size for segment in facts.segments[known.segments :])
     assert byte_bound(facts, BARE, known) == rest
+
+
+def test_sounds_and_images_are_taken_for_what_is_configured() -> None:
+    spec = TokenizationSpec(
+        extra_tokens_per_message=0,
+        extra_tokens_per_request=0,
+        extra_tokens_per_image=100,
+        extra_tokens_per_audio=7000,
+    )
+    assert allowance(chat(message([IMAGE, SOUND, IMAGE])), spec, Known()) == 7200
+    assert allowance(chat(message([SOUND])), spec, Known()) == 7000
+    assert byte_bound(chat(message([SOUND, {"type": "text", "text": "ab"}])), spec, Known()) >= 7002

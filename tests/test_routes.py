@@ -17,6 +17,9 @@ def test_the_pages_and_their_methods() -> None:
         "/v1/health": {"GET": "health", "HEAD": "health"},
         "/props": {"GET": "engine", "HEAD": "engine"},
         "/slots": {"GET": "engine", "HEAD": "engine"},
+        "/v1/stream": {"GET": "stream", "DELETE": "stream"},
+        "/v1/streams/lookup": {"POST": "streams"},
+        "/v1/chat/completions/control": {"POST": "control"},
     }
 
 

@@ -38,6 +38,7 @@ def test_every_model_is_listed_whether_loaded_or_not() -> None:
                 "capabilities": ["text", "tools"],
                 "state": "ready",
                 "variants": [4096, 8192],
+                "load_seconds": {"4096": None, "8192": None},
             },
             {
                 "id": "tiny",
@@ -49,10 +50,18 @@ def test_every_model_is_listed_whether_loaded_or_not() -> None:
                 "capabilities": ["text", "tools"],
                 "state": "stopped",
                 "variants": [2048],
+                "load_seconds": {"2048": None},
             },
         ],
     }
     json.dumps(shown)
+
+
+def test_how_long_a_variant_took_to_load() -> None:
+    measured = records(*[State.STOPPED] * 3)
+    measured[1].load_seconds = 2.34567
+    shown = model_view(QWEN, measured, 5)
+    assert shown["load_seconds"] == {"4096": None, "8192": 2.346}
 
 
 def test_one_model_is_shown_as_in_the_list() -> None:

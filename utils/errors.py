@@ -36,6 +36,10 @@ class RequestTooLarge(GatewayError):
     """The body exceeds ``server.max_request_bytes``."""
 
 
+class StorageFull(GatewayError):
+    """An upload cannot be kept: no room for temporary files, or no right to write them."""
+
+
 class ModelNotFound(GatewayError):
     """No model has the requested name or alias."""
 
@@ -94,12 +98,22 @@ class ModelNotLoaded(GatewayError):
     """No engine runs that could be looked at, and looking starts none."""
 
 
+class StreamNotFound(GatewayError):
+    """No running engine holds the conversation."""
+
+
 class QueueFull(GatewayError):
     """``server.max_queue`` requests wait already; ``retry_after`` is in seconds."""
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class EngineBusy(GatewayError):
+    """Every place of the engine is taken, and this request does not wait for one."""
+
+    retry_after = 1.0
 
 
 class ShuttingDown(GatewayError):

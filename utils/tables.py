@@ -63,6 +63,7 @@ class TokenizationTable(TypedDict, total=False):
     extra_tokens_per_message: int
     extra_tokens_per_request: int
     extra_tokens_per_image: int
+    extra_tokens_per_audio: int
     default_max_tokens: int
 
 

@@ -116,7 +116,14 @@ class Conversation:
         self._needs.update(content.media)
         size = len(content.text.encode())
         self._segments.append(
-            Segment(content.text, size, len(content.media), self._digest, verbatim)
+            Segment(
+                content.text,
+                size,
+                len(content.media),
+                self._digest,
+                verbatim,
+                content.media.count("audio"),
+            )
         )
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 
 class Kind(Enum):
@@ -16,6 +20,8 @@ class Kind(Enum):
     MESSAGES = "messages"
     EMBEDDINGS = "embeddings"
     RERANK = "rerank"
+    # A form with a sound file, which is larger than what is kept in memory.
+    TRANSCRIPTION = "transcription"
     # Asks the model's engine something that takes no room in its context.
     ASIDE = "aside"
 
@@ -45,7 +51,7 @@ class Segment:
     ``size`` is the text's length in UTF-8 bytes, ``media`` the number of images and the like,
     ``digest`` covers the prompt up to this segment's end, and ``verbatim`` says that any
     template prints the whole text, as it does with what others said to the model; earlier
-    answers may lose their reasoning.
+    answers may lose their reasoning. ``sounds`` are the audio parts among ``media``.
     """
 
     text: str
@@ -53,6 +59,25 @@ class Segment:
     media: int
     digest: bytes
     verbatim: bool
+    sounds: int = 0
+
+
+class Upload(Protocol):
+    """A body that is not kept in memory; it can be sent more than once."""
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+
+    @property
+    def content_type(self) -> str:
+        """What it is, with everything that its reader must know."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes, from the first to the last."""
+
+    def close(self) -> None:
+        """What it took is free. Harmless when called again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +104,7 @@ class RequestFacts:
 
     ``body`` is what the engine gets. ``keep_alive`` is how many seconds without a request the
     model shall stay loaded after this one; infinity, or None where the client did not say.
+    ``upload`` stands for ``body`` where that would be too large; whoever reads closes it.
 
     The fields of ``Prompt`` stand here again, for whoever sizes.
     """
@@ -94,3 +120,4 @@ class RequestFacts:
     prompt_ids: int = 0
     prefilled: bool = False
     needs: frozenset[str] = frozenset()
+    upload: Upload | None = None

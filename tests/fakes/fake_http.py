@@ -13,6 +13,10 @@ import select
 import socket
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # without the cost of importing typing
+    from fake_streams import Session
+
 REASONS = {
     200: "OK",
     400: "Bad Request",
@@ -33,7 +37,7 @@ class Request:
 
     def __init__(self, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
         self.method = method
-        self.path = target.partition("?")[0]
+        self.path, _, self.query = target.partition("?")
         self.headers = headers
         self.body = body
 
@@ -51,6 +55,8 @@ class Connection:
         self._head_only = False
         self.open = True
         self.streaming = False
+        # Keeps what is written for a conversation.
+        self.session: Session | None = None
 
     def close(self) -> None:
         """Any state → closed."""
@@ -132,14 +138,30 @@ class Connection:
         self.streaming = True
 
     def chunk(self, text: str) -> None:
-        """Stream started → one more chunk sent."""
+        """Stream started → one more chunk sent, and kept where it can be read again."""
+        if self.session is not None:
+            self.session.text += text
         data = text.encode("utf-8", "surrogatepass")
         self._send(b"%x\r\n%s\r\n" % (len(data), data))
 
     def end_stream(self) -> None:
         """Stream started → ended properly, and the connection is to be closed."""
+        if self.session is not None:
+            self.session.done = True
         self._send(b"0\r\n\r\n")
         self.open = False
+
+    def websocket(self, headers: dict[str, str]) -> str:
+        """An upgrade was asked for → it was a websocket, and is closed; how it ended."""
+        # Imported late: few tests need it.
+        from fake_websocket import Echo, handshake  # noqa: PLC0415
+
+        self.open = False
+        self._send(handshake(headers))
+        try:
+            return Echo(self._sock, self._reader).run()
+        except OSError:
+            return "lost"
 
     def _head(self, status: int, headers: str) -> bytes:
         keep = f"Keep-Alive: timeout=5, max={MAX_REQUESTS}"

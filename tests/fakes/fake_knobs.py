@@ -154,6 +154,7 @@ SERVER_KNOBS: dict[str, Value] = COMMON_KNOBS | {
     "IDLE_CLOSE_SECONDS": 5.0,  # a kept-alive connection is closed after this silence
     "COUNT_SECONDS": 0.0,  # time taken by the token counting endpoints
     "COUNT_OFFSET": 0,  # what they answer is wrong by this much
+    "RESUMABLE": False,  # keeps streams with an X-Conversation-Id for /v1/stream
     "OLD": False,  # no …/input_tokens endpoints; /apply-template and /tokenize only
     # -- faults of inference requests; AT = "request" (before any byte), "headers" (after
     #    the response headers), or a number of tokens already sent

@@ -6,6 +6,7 @@ import json
 import threading
 from contextlib import contextmanager, suppress
 
+import fake_audio
 from fake_answer import Answer
 from fake_http import ClientGoneError, Connection, Request
 from fake_shapes import (
@@ -17,6 +18,7 @@ from fake_shapes import (
     infill_text,
     rerank,
 )
+from fake_streams import Streams
 from fake_text import BadBodyError, render, token_ids
 from fake_views import model_list, props, slot_list
 
@@ -35,6 +37,8 @@ COUNTING = (
 )
 RERANK = ("/v1/rerank", "/rerank", "/v1/reranking", "/reranking")
 INFERENCE = ("/completions", "/completion", "/infill", "/v1/messages", "/v1/responses")
+CONTROL = "/v1/chat/completions/control"
+STREAMS = ("/v1/stream", "/v1/streams/lookup")
 EMBEDDINGS = ("/v1/embeddings", "/embeddings", "/embedding")
 POST_PATHS = {
     *COUNTING,
@@ -48,6 +52,8 @@ POST_PATHS = {
     "/v1/responses",
     *EMBEDDINGS,
     *RERANK,
+    *fake_audio.PATHS,
+    CONTROL,
     "/apply-template",
     "/tokenize",
     "/detokenize",
@@ -67,6 +73,7 @@ class FakeService:
         self.busy = 0
         self._slots = threading.Semaphore(self._flags.slots)
         self._lock = threading.Lock()
+        self._streams = Streams()
         self._ids = 0
         self._health_calls = 0
 
@@ -88,6 +95,9 @@ class FakeService:
         if not self._process.loaded:
             body = {"message": "Loading model", "type": "unavailable_error", "code": 503}
             connection.respond_json(503, {"error": body})
+        elif key == ("GET", "/ws") and request.headers.get("upgrade") == "websocket":
+            self._journal.write("websocket", id=number, headers=request.headers)
+            self._journal.write("websocket-end", end=connection.websocket(request.headers))
         elif key == ("GET", "/health"):
             self._health(connection)
         elif key[0] == "GET" and key[1] in {"/v1/models", "/models"}:
@@ -96,7 +106,12 @@ class FakeService:
             connection.respond_json(200, props(self._flags, self.n_ctx))
         elif key == ("GET", "/slots"):
             connection.respond_json(200, slot_list(self._flags.slots, self.n_ctx, self.busy))
+        elif request.path in STREAMS and self._knobs.on("RESUMABLE"):
+            self._stream(connection, request)
         elif key[0] == "POST":
+            conversation = request.headers.get("x-conversation-id", "")
+            if conversation and self._knobs.on("RESUMABLE"):
+                connection.session = self._streams.begin(conversation)
             self._post(connection, request, number)
         else:
             self._not_found(connection)
@@ -144,6 +159,9 @@ class FakeService:
             self._not_found(connection)
             return
         try:
+            if path in fake_audio.PATHS:
+                self._transcribe(connection, request, number)
+                return
             body = self._object(request.body)
             if path.endswith(INFERENCE):
                 self._infer(connection, self._answer_to(path, body), number)
@@ -164,6 +182,37 @@ class FakeService:
         except (BadBodyError, ValueError, RecursionError) as error:
             detail = {"code": 400, "message": str(error), "type": "invalid_request_error"}
             connection.respond_json(400, {"error": detail})
+
+    def _stream(self, connection: Connection, request: Request) -> None:
+        if request.path == STREAMS[1]:
+            connection.respond_json(200, self._streams.lookup(self._object(request.body)))
+            return
+        # Imported late: few tests need it.
+        from urllib.parse import parse_qs  # noqa: PLC0415
+
+        query = {name: values[-1] for name, values in parse_qs(request.query).items()}
+        if request.method == "DELETE":
+            self._streams.stop(query["conv_id"])
+            connection.respond(204, b"")
+        else:
+            self._streams.replay(connection, query["conv_id"], int(query.get("from", 0)))
+
+    def _transcribe(self, connection: Connection, request: Request, number: int) -> None:
+        form = fake_audio.Form(request.headers.get("content-type", ""), request.body)
+        heard = fake_audio.Transcript(form)
+        if self._at("request", connection):
+            return
+        with self._slot(connection):
+            if heard.tokens >= self.n_ctx:
+                connection.respond_json(400, heard.refusal(self.n_ctx))
+            elif heard.stream:
+                connection.start_stream()
+                for event in heard.events():
+                    connection.chunk(event)
+                connection.end_stream()
+            else:
+                connection.respond_json(200, heard.whole())
+        self._journal.write("finished", id=number)
 
     def _answer_to(self, path: str, body: dict[str, object]) -> Answer:
         alias = self._flags.alias
@@ -188,6 +237,8 @@ class FakeService:
         if path == "/tokenize":
             ids = token_ids(str(body.get("content", "")))
             counted = {"tokens": (ids + [0] * offset)[: max(len(ids) + offset, 0)]}
+        elif path == CONTROL:
+            counted = {"success": body.get("id") == "mine"}
         else:
             if path == COUNTING[1]:
                 body = chat_of_messages(body)
@@ -300,6 +351,10 @@ class FakeService:
 
     def _at(self, moment: str, connection: Connection) -> bool:
         """A moment of an answer is reached → its fault has happened; true ends the answer."""
+        if connection.session is not None and connection.session.cancelled:
+            connection.end_stream()
+            self._journal.write("stopped", at=moment)
+            return True
         if self._knobs.text("DIE_AT") == moment and self._process.fault("die"):
             self._process.die()
         if self._knobs.text("STALL_AT") == moment and self._process.fault("stall"):

@@ -67,6 +67,7 @@ schema.tokenization = {
   { "extra_tokens_per_message", "amount" },
   { "extra_tokens_per_request", "amount" },
   { "extra_tokens_per_image", "amount" },
+  { "extra_tokens_per_audio", "amount" },
   { "default_max_tokens", "positive" },
 }
 

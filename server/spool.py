@@ -1,0 +1,95 @@
+"""Bytes that wait for their engine: the first in memory, the rest on disk.
+
+The file has no name, or loses it at once, so that nothing is left of it however the
+gateway ends. Disk work is done in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tempfile
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from utils.errors import StorageFull
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_IN_MEMORY = 1024 * 1024
+# So much is collected for one write, and read at once.
+_BATCH = 256 * 1024
+
+
+class Spool:
+    """Written once, from its beginning to its end, and read as often as need be."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - close()
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._batch: list[bytes] = []
+        self._batched = 0
+        self._written = 0
+        # A thread may still be at work for a request that was cancelled meanwhile.
+        self._lock = Lock()
+
+    @property
+    def digest(self) -> bytes:
+        """What tells the contents from all others; to be asked for after ``flush``."""
+        return self._digest.digest()
+
+    async def append(self, data: bytes) -> None:
+        """``data`` follows; StorageFull when there is no room for it."""
+        self._batch.append(data)
+        self._batched += len(data)
+        self.size += len(data)
+        if self._batched >= _BATCH:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """All that was appended can be read."""
+        data = b"".join(self._batch)
+        self._batch.clear()
+        self._batched = 0
+        try:
+            if self._written + len(data) <= _IN_MEMORY:
+                self._write(data)
+            else:
+                await asyncio.to_thread(self._write, data)
+        except OSError as error:
+            raise StorageFull(
+                f"The upload cannot be kept in {tempfile.gettempdir()}:"
+                f" {error.strerror or error}. TMPDIR names another folder."
+            ) from error
+
+    async def read(self, start: int, size: int) -> AsyncIterator[bytes]:
+        """``size`` bytes from ``start`` on, in pieces."""
+        end = start + size
+        while start < end:
+            piece = min(_BATCH, end - start)
+            if self._written <= _IN_MEMORY:
+                data = self._read(start, piece)
+            else:
+                data = await asyncio.to_thread(self._read, start, piece)
+            start += piece
+            yield data
+
+    def close(self) -> None:
+        """Memory and disk are free."""
+        with self._lock:
+            self._file.close()
+
+    def _write(self, data: bytes) -> None:
+        with self._lock:
+            if self._file.closed:
+                return
+            self._file.write(data)
+            self._digest.update(data)
+            self._written += len(data)
+
+    def _read(self, start: int, size: int) -> bytes:
+        with self._lock:
+            self._file.seek(start)
+            return self._file.read(size)
