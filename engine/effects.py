@@ -90,6 +90,18 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class Unload:
+    """Somebody wants the model's engine gone, or every engine (None).
+
+    Requests in flight end first, unless ``force``; whoever waits goes on waiting.
+    """
+
+    model: str | None
+    force: bool = field(default=False, kw_only=True)
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class Halt:
     """Stop every engine now, whatever it is doing."""
 
@@ -97,7 +109,16 @@ class Halt:
 
 
 Event = (
-    Arrived | Left | Returned | EngineReady | EngineUnhealthy | EngineExited | Tick | Drain | Halt
+    Arrived
+    | Left
+    | Returned
+    | EngineReady
+    | EngineUnhealthy
+    | EngineExited
+    | Tick
+    | Unload
+    | Drain
+    | Halt
 )
 
 

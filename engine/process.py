@@ -56,6 +56,8 @@ class EngineProcess:
         report: Callable[[fx.Event], None],
         clock: Clock,
         registry: OrphanRegistry,
+        *,
+        heard: Callable[[str], None] | None = None,
     ) -> None:
         self.ticket = ticket
         self.client = client
@@ -70,6 +72,7 @@ class EngineProcess:
         self._report = report
         self._clock = clock
         self._registry = registry
+        self._heard = heard
         self._child: Child | None = None
         self._stop = asyncio.Event()
         self._gone = asyncio.Event()
@@ -79,8 +82,8 @@ class EngineProcess:
         """The stop ladder begins; EngineExited follows. Harmless when called again."""
         self._stop.set()
 
-    async def gone(self, within: float) -> bool:
-        """Whether the process is gone, waiting ``within`` seconds for it."""
+    async def gone(self, within: float | None) -> bool:
+        """Whether the process is gone, waiting ``within`` seconds for it, or until it is."""
         return await _happens(self._gone, within)
 
     def kill(self) -> None:
@@ -169,6 +172,8 @@ class EngineProcess:
         async for line in child.lines():
             self.tail.append(line)
             self._stirred.set()
+            if self._heard is not None:
+                self._heard(line)
             # Loading is worth following; what an engine says of each request is for the curious.
             log.log(logging.INFO if self.ready_at is None else logging.DEBUG, "%s", line)
 
@@ -195,7 +200,7 @@ class EngineProcess:
                 await self._clock.sleep(FIRST_PROBE)
 
 
-async def _happens(event: asyncio.Event, within: float) -> bool:
+async def _happens(event: asyncio.Event, within: float | None) -> bool:
     try:
         async with asyncio.timeout(within):
             return await event.wait()

@@ -33,6 +33,7 @@ class EngineRecord:
     ready_at: float = 0.0
     load_seconds: float = 0.0
     uses: float = 0.0
+    memory: dict[str, int] = field(default_factory=dict)
 
     def use(self, now: float) -> None:
         """Another request is served; older uses count half as much after each ``HALF_LIFE``."""

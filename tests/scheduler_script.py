@@ -81,10 +81,11 @@ class Script:
                 event = fx.EngineExited(_ticket(engine), f"{engine} fell over", now)
             case ("tick",):
                 event = fx.Tick(now)
-            case ("drain",):
-                event = fx.Drain(now)
-            case ("halt",):
-                event = fx.Halt(now)
+            case ("unload", *which):
+                model = next((word for word in which if word != "now"), None)
+                event = fx.Unload(model, now, force="now" in which)
+            case ("drain" | "halt" as how,):
+                event = fx.Drain(now) if how == "drain" else fx.Halt(now)
             case _:
                 raise ValueError(words)
         return event

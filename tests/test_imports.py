@@ -20,6 +20,7 @@ PURE = (
     "engine/eviction.py",
     "engine/idle.py",
     "engine/lifecycle.py",
+    "engine/observer.py",
     "engine/logtail.py",
     "engine/policy.py",
     "engine/queue.py",
