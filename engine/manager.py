@@ -181,6 +181,10 @@ class EngineManager:
         """``observer`` is told of what happens from now on, instead of the one before."""
         self._observer = observer
 
+    def now(self) -> float:
+        """The present moment on the clock by which engines and requests are timed."""
+        return self._clock.now()
+
     def line(self) -> list[Waiting]:
         """Those who wait for an engine, in the order in which they have their turn."""
         return self._scheduler.line(self._clock.now())

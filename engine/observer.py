@@ -36,6 +36,9 @@ class Observer:
     def changed(self, change: Changed) -> None:
         """An engine is in another state."""
 
+    def loading(self, variant: VariantSpec, percent: float) -> None:
+        """An engine that tells so has loaded this much of its model, from 0 to 100."""
+
     def waiting(self, count: int) -> None:
         """So many requests wait now; it was another number before."""
 

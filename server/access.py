@@ -17,6 +17,7 @@ class AccessRecord:
     method: str
     path: str
     started: float
+    id: str = "-"
     status: int = CLIENT_LEFT
     model: str | None = None
     variant: str | None = None
@@ -26,12 +27,15 @@ class AccessRecord:
     loading: float | None = None
     first: float | None = None
     note: str = ""
+    client: str = ""
+    # By which the scheduler knows it, once it asked for an engine.
+    ticket: int | None = None
 
     def line(self, now: float) -> str:
         """The record as ``key=value`` words; nothing of the request's contents."""
         note = f" ({self.note})" if self.note else ""
         return (
-            f"{self.method} {self.path} {self.status}"
+            f"{self.method} {self.path} {self.status} id={self.id}"
             f" model={self.model or '-'} variant={self.variant or '-'}"
             f" prompt={_number(self.prompt)} completion={_number(self.completion)}"
             f" queue={_seconds(self.queued)} load={_seconds(self.loading)}"

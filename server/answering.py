@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from server.access import AccessRecord
-from server.downstream import Downstream
+from server.downstream import CARRIED, REQUEST_ID, Downstream
+from server.requests import Ongoing
+from server.watch import WATCH
 from utils.errors import BadRequest, GatewayError, RequestTooLarge
 from utils.logger import get_logger
 
@@ -24,24 +26,35 @@ Serve = Callable[[Downstream, AccessRecord], Awaitable[None]]
 async def answered(
     request: web.BaseRequest, clock: Clock, patience: float, serve: Serve
 ) -> web.StreamResponse:
-    """The client has what ``serve`` wrote, or the error that it raised, and one line is logged."""
-    record = AccessRecord(request.method, request.rel_url.raw_path, clock.now())
+    """The client has what ``serve`` wrote, or the error that it raised, and one line is logged.
+
+    Meanwhile the request is among those in flight, and can be cancelled.
+    """
+    watch = request[WATCH]
+    record = AccessRecord(
+        request.method, request.rel_url.raw_path, clock.now(), request[CARRIED][REQUEST_ID]
+    )
     down = Downstream(request, clock, patience)
+    ongoing = Ongoing(record, down)
+    watch.began(ongoing)
     try:
         async with down:
-            await _told(down, record, serve)
+            await _told(down, record, serve, ongoing)
             await down.end()
         record.status = down.response.status
     except ConnectionError:
         record.note = "client left"
     finally:
-        record.write(clock.now())
+        now = clock.now()
+        record.write(now)
+        watch.ended(ongoing, now)
     return down.response
 
 
-async def _told(down: Downstream, record: AccessRecord, serve: Serve) -> None:
+async def _told(down: Downstream, record: AccessRecord, serve: Serve, ongoing: Ongoing) -> None:
     try:
-        await serve(down, record)
+        with ongoing:
+            await serve(down, record)
     except GatewayError as error:
         record.note = type(error).__name__
         await down.fail(error)

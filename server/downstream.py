@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
     from utils.clock import Clock, Timer
 
-# Where a request keeps what its answer will carry for its browser.
-CORS = web.RequestKey("cors", dict[str, str])
+# Where a request keeps the headers that its answer will carry, whatever it is.
+CARRIED = web.RequestKey("carried", dict[str, str])
+REQUEST_ID = "X-Request-Id"
 _COMMENT = b": keep-alive\n\n"
-_STREAM_HEADERS = {
+STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",
@@ -45,6 +46,8 @@ class Downstream:
         self.dialect = dialect_of(request.path)
         self.decided: dict[str, str] = {}
         self.begun = False
+        # Of a stream, so far; each is a token, or nearly so.
+        self.events = 0
         self._told: dict[str, str] = {}
         self._request = request
         self._clock = clock
@@ -84,7 +87,7 @@ class Downstream:
             self.response.set_status(status)
             self.response.headers.update(headers)
             self.response.headers.update(self.decided)
-            add(self.response.headers, self._request.get(CORS, {}))
+            add(self.response.headers, self._request.get(CARRIED, {}))
             if self._is_stream:
                 self.response.headers["X-Accel-Buffering"] = "no"
             self.begun = True
@@ -191,7 +194,7 @@ class Downstream:
     async def _comment(self) -> None:
         self._written_at = self._clock.now()
         try:
-            await self.begin(_OK, _STREAM_HEADERS)
+            await self.begin(_OK, STREAM_HEADERS)
             if self._between_events and self._is_stream:
                 await self.response.write(_COMMENT)
         except ConnectionError:

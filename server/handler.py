@@ -87,8 +87,10 @@ class RequestHandler:
         selection = await self._selector.select(model, facts)
         record.prompt = selection.size.tokens
         down.decided = decision(selection.minimum, selection.size)
-        client = client_of(request.headers, request.remote)
-        async with self._manager.lease(selection.minimum, client) as lease:
+        record.client = client_of(request.headers, request.remote)
+        lease = self._manager.lease(selection.minimum, record.client)
+        record.ticket = lease.request
+        async with lease:
             exchange = Exchange(self._manager, lease, selection, facts)
             try:
                 upstream = await exchange.open(path or str(request.rel_url), request.headers)

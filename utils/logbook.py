@@ -13,6 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from utils.feed import Feed, Subscription
+from utils.logger import ENGINES
 
 if TYPE_CHECKING:
     import asyncio
@@ -67,7 +68,9 @@ class LogBook(logging.Handler):
         self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """The record is kept as a line of the gateway's."""
+        """The record is kept as a line of the gateway's; what engines print comes by ``add``."""
+        if record.name.startswith(ENGINES):
+            return
         try:
             self.add(GATEWAY, self.format(record))
         except Exception:  # noqa: BLE001 - as logging.Handler asks: a log line ends no work
