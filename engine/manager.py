@@ -310,6 +310,7 @@ class EngineManager:
             self._clock,
             self._registry,
             heard=lambda line: self._observer.said(variant, line),
+            loading=lambda percent: self._observer.loading(variant, percent),
         )
         self._processes[effect.engine] = process
         self._quiet.clear()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from engine import effects as fx
 from engine.logtail import LogTail, last_meaningful
 from engine.ports import port_holder
+from engine.progress import is_protocol, percent_in
 from engine.spawner import Child, Launch, spawn
 from utils.errors import EngineStartTimeout
 from utils.logger import get_logger
@@ -58,6 +59,7 @@ class EngineProcess:
         registry: OrphanRegistry,
         *,
         heard: Callable[[str], None] | None = None,
+        loading: Callable[[float], None] | None = None,
     ) -> None:
         self.ticket = ticket
         self.client = client
@@ -73,6 +75,7 @@ class EngineProcess:
         self._clock = clock
         self._registry = registry
         self._heard = heard
+        self._loading = loading
         self._child: Child | None = None
         self._stop = asyncio.Event()
         self._gone = asyncio.Event()
@@ -170,6 +173,11 @@ class EngineProcess:
     async def _read_output(self, child: Child) -> None:
         log = get_logger(f"engine.{self.label}")
         async for line in child.lines():
+            if is_protocol(line):
+                percent = percent_in(line)
+                if percent is not None and self._loading is not None:
+                    self._loading(percent)
+                continue
             self.tail.append(line)
             self._stirred.set()
             if self._heard is not None:

@@ -23,6 +23,7 @@ PURE = (
     "engine/observer.py",
     "engine/logtail.py",
     "engine/policy.py",
+    "engine/progress.py",
     "engine/queue.py",
     "engine/records.py",
     "engine/restart.py",

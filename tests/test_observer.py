@@ -54,4 +54,5 @@ def test_an_observer_may_leave_out_what_it_does_not_want_to_know() -> None:
     observer = Observer()
     observer.changed(Changed(1, variant(), State.STARTING, State.READY, "", 2.0))
     observer.waiting(3)
+    observer.loading(variant(), 50.0)
     observer.said(variant(), "line")
