@@ -27,6 +27,8 @@ class AccessRecord:
     loading: float | None = None
     first: float | None = None
     note: str = ""
+    # Of the failure that it was told, which a stream that had begun cannot show as its status.
+    failed: int | None = None
     client: str = ""
     # By which the scheduler knows it, once it asked for an engine.
     ticket: int | None = None

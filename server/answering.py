@@ -10,6 +10,7 @@ from aiohttp import web
 
 from server.access import AccessRecord
 from server.downstream import CARRIED, REQUEST_ID, Downstream
+from server.errors import shape_of
 from server.requests import Ongoing
 from server.watch import WATCH
 from utils.errors import BadRequest, GatewayError, RequestTooLarge
@@ -57,13 +58,16 @@ async def _told(down: Downstream, record: AccessRecord, serve: Serve, ongoing: O
             await serve(down, record)
     except GatewayError as error:
         record.note = type(error).__name__
+        record.failed = shape_of(error).status
         await down.fail(error)
     except ConnectionError:
         raise
     except Exception:  # noqa: BLE001 - the outermost boundary: a fault of ours, told as one
         _log.exception("a request failed in the gateway itself")
         record.note = "internal error"
-        await down.fail(GatewayError("The gateway failed; its log says why."))
+        failure = GatewayError("The gateway failed; its log says why.")
+        record.failed = shape_of(failure).status
+        await down.fail(failure)
 
 
 async def read_body(request: web.BaseRequest, limit: int, patience: float) -> bytes:

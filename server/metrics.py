@@ -105,7 +105,7 @@ class Metrics(Collector):
         if record.path.startswith(_ADMIN):
             return
         key = model, variant = record.model or "", record.variant or ""
-        self._requests[model, variant, str(record.status)] += 1
+        self._requests[model, variant, str(record.failed or record.status)] += 1
         if record.queued is not None:
             self._queue[key].observe(record.queued)
         if record.first is None:

@@ -95,6 +95,12 @@ def test_what_got_nowhere_has_no_times_and_makes_no_label() -> None:
     assert value(metrics, "llm_gateway_first_token_seconds_count", model="", variant="") is None
 
 
+def test_a_stream_that_failed_after_it_began_counts_as_its_failure() -> None:
+    metrics = Metrics()
+    ended(metrics, status=200, failed=502, model=V.model, variant=V.label, first=1.0)
+    assert value(metrics, "llm_gateway_requests_total", **BOTH, status="502") == 1
+
+
 def test_an_answer_that_told_no_counts_adds_none() -> None:
     metrics = Metrics()
     ended(metrics, status=200, model=V.model, variant=V.label, prompt=30, first=1.0)

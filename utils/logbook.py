@@ -67,6 +67,11 @@ class LogBook(logging.Handler):
         self._loop = loop
         self._thread = threading.get_ident()
 
+    def handle(self, record: logging.LogRecord) -> bool:
+        """The record is kept; there are no filters here, and ``add`` has a lock of its own."""
+        self.emit(record)
+        return True
+
     def emit(self, record: logging.LogRecord) -> None:
         """The record is kept as a line of the gateway's; what engines print comes by ``add``."""
         if record.name.startswith(ENGINES):
