@@ -314,3 +314,16 @@ async def test_the_queue_is_a_gauge(journal: Journal) -> None:
         assert 'llm_gateway_engine_requests{model="m",variant="m@256"} 1.0' in page
         for client in (first, second):
             client.leave()
+
+
+async def test_a_path_of_any_bytes_can_be_told(journal: Journal) -> None:
+    async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
+        client = await listen(gateway, "/events")
+        other = await gateway.connect()
+        await other.send(b"GET /upstream/m/\xff%ff HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await other.head()).status in {400, 503}
+        assert (await gateway.chat()).status == 200
+        told = await facts_until(
+            client, lambda e: e.get("phase") == "ended" and e.get("path") == CHAT
+        )
+        assert told[0]["type"] == "snapshot"
