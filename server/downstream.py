@@ -46,8 +46,8 @@ class Downstream:
         self.dialect = dialect_of(request.path)
         self.decided: dict[str, str] = {}
         self.begun = False
-        # Of a stream, so far; each is a token, or nearly so.
-        self.events = 0
+        # Of the engine's answer, so far. To look into each for its events would be felt.
+        self.chunks = 0
         self._told: dict[str, str] = {}
         self._request = request
         self._clock = clock

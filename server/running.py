@@ -99,15 +99,16 @@ def _request(
         "state": _state(ongoing, why),
         "age_seconds": _age(record.started, now),
         "prompt_tokens": record.prompt,
-        # An event of a stream is a token, but for the first, which only begins the answer.
-        "tokens": max(0, ongoing.down.events - 1),
+        # Engines send a token at a time, after an event that only begins the answer.
+        "tokens": max(0, ongoing.down.chunks - 1),
     }
 
 
 def _state(ongoing: Ongoing, why: Mapping[int, str]) -> str:
     record = ongoing.record
     if record.ticket is None:
-        return "reading"
+        # A look at a running engine has a variant without a turn in the queue.
+        return "reading" if record.variant is None else "streaming"
     if record.ticket in why:
         return "loading" if why[record.ticket] == "load" else "queued"
     return "prefill" if record.first is None else "streaming"

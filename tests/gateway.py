@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from engine.lifecycle import State
+    from server.desk import Reloader
 
 PATIENT = Timeouts(health_check=5.0, startup=PATIENCE, idle=900.0, stop=PATIENCE)
 
@@ -119,6 +120,7 @@ async def running_gateway(
     clock: Clock | None = None,
     default_model: str | None = None,
     tokenizer_timeout: float = PATIENCE,
+    reloader: Reloader | None = None,
     **settings: Any,
 ) -> AsyncIterator[Gateway]:
     """Inside the block a gateway serves ``models``; the settings are those of ``server``."""
@@ -132,7 +134,7 @@ async def running_gateway(
         current = CurrentConfiguration(Configuration.of(given, catalog))
         handler = RequestHandler(current, ModelSelector(sizer, manager), manager, clock)
         async with (
-            GatewayServer(current, handler, manager).serving() as endpoints,
+            GatewayServer(current, handler, manager, reloader).serving() as endpoints,
             client_session() as session,
         ):
             gateway = Gateway(endpoints[0].port, journal, session, manager=manager)

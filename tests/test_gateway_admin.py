@@ -10,6 +10,7 @@ from gateway import Gateway, fake_model, fake_variant, running_gateway, until
 from gateway_client import CHAT, Answer, chat_body
 
 from engine.lifecycle import State
+from utils.errors import ConfigError
 
 if TYPE_CHECKING:
     from fake_engine import Journal
@@ -273,6 +274,34 @@ async def test_an_unload_by_force_ends_answers(journal: Journal) -> None:
         assert gone.json == {"unloaded": ["m@256"]}
         assert (await first.rest())[-1]["error"]["code"] == "engine_broke"
         assert gateway.state() is State.STOPPED
+
+
+# -- The configuration
+
+
+class Recorder:
+    """Notes how it was asked, and finds the file faulty when it is not for a trial."""
+
+    def __init__(self) -> None:
+        self.asked: list[bool] = []
+
+    async def reload(self, *, dry_run: bool) -> dict[str, Any]:
+        self.asked.append(dry_run)
+        if not dry_run:
+            raise ConfigError("x.lua: 1 fault", ("models[1].name: missing",))
+        return {"added": ["m"]}
+
+
+async def test_the_configuration_is_read_again_or_its_faults_are_told(journal: Journal) -> None:
+    recorder = Recorder()
+    model = fake_model(fake_variant(journal))
+    async with running_gateway(journal, model, reloader=recorder) as gateway:
+        tried = await order(gateway, "/admin/config/reload?dry_run=1")
+        assert (tried.status, tried.json) == (200, {"added": ["m"]})
+        for path in ("/admin/config/reload", "/admin/config/reload?dry_run=0"):
+            error = (await order(gateway, path)).error(400, "config_invalid")
+            assert error["faults"] == ["models[1].name: missing"]
+        assert recorder.asked == [True, False, False]
 
 
 # -- Cancelling

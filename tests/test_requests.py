@@ -14,7 +14,7 @@ from utils.errors import RequestCancelled, UnknownRequest
 
 
 def ongoing(registry: RequestRegistry) -> Ongoing:
-    down: Any = SimpleNamespace(events=0)
+    down: Any = SimpleNamespace(chunks=0)
     return Ongoing(AccessRecord("POST", "/x", 0.0, registry.new_id()), down)
 
 

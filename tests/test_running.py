@@ -19,10 +19,10 @@ SMALL, LARGE, OTHER = variant(4096), variant(8192), variant(4096, "other")
 NOW = 1000.0
 
 
-def ongoing(ticket: int | None = None, events: int = 0, **facts: Any) -> Ongoing:
+def ongoing(ticket: int | None = None, chunks: int = 0, **facts: Any) -> Ongoing:
     record = AccessRecord("POST", "/v1/chat/completions", 990.0, f"id{ticket}", **facts)
     record.ticket = ticket
-    down: Any = SimpleNamespace(events=events)
+    down: Any = SimpleNamespace(chunks=chunks)
     return Ongoing(record, down)
 
 
@@ -105,8 +105,10 @@ def test_the_phases_of_a_request() -> None:
     requests = [
         ongoing(),
         ongoing(6, model=SMALL.model),
-        ongoing(7, events=12, first=1.0, variant=SMALL.label, prompt=37, client="ann"),
+        ongoing(7, chunks=12, first=1.0, variant=SMALL.label, prompt=37, client="ann"),
     ]
+    (look,) = running_view([], [], [ongoing(variant=SMALL.label)], NOW)["requests"]
+    assert look["state"] == "streaming"
     reading, prefill, streaming = running_view([sight(engine)], [], requests, NOW)["requests"]
     assert (reading["state"], reading["variant"]) == ("reading", None)
     assert (prefill["state"], prefill["variant"]) == ("prefill", SMALL.label)
