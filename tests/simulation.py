@@ -37,6 +37,15 @@ class Job:
     patience: float = float("inf")
 
 
+@dataclass(frozen=True)
+class Order:
+    """Somebody will want engines gone."""
+
+    at: float
+    model: str | None
+    force: bool
+
+
 @dataclass
 class Process:
     variant: VariantSpec
@@ -83,9 +92,12 @@ class Simulation:
         self._jobs: dict[int, Job] = {}
         self._waiting: dict[int, float] = {}
         self._held: dict[int, int] = {}
+        self._forced = False
 
-    def run(self, jobs: Iterable[Job]) -> Report:
+    def run(self, jobs: Iterable[Job], orders: Iterable[Order] = ()) -> Report:
         """Everything happens, until nobody waits and every engine has ended."""
+        for order in orders:
+            self._at(order.at, partial(self._unload, order))
         for number, job in enumerate(sorted(jobs, key=lambda each: each.at)):
             self._jobs[number] = job
             self._at(job.at, partial(self._arrive, number))
@@ -128,6 +140,11 @@ class Simulation:
         self._processes[ticket].holders.discard(number)
         self.report.served[number] = self._now
         self._tell(fx.Left(number, self._now))
+
+    def _unload(self, order: Order) -> None:
+        self._forced = order.force
+        self._tell(fx.Unload(order.model, force=order.force, now=self._now))
+        self._forced = False
 
     def _become_ready(self, ticket: int) -> None:
         process = self._processes.get(ticket)
@@ -199,7 +216,7 @@ class Simulation:
 
     def _stop_engine(self, ticket: int) -> None:
         process = self._processes[ticket]
-        assert not process.holders, "a busy engine is ended"
+        assert not process.holders or self._forced, "a busy engine is ended"
         assert not process.stopping
         process.stopping = True
         self._at(self._now + self._stop, lambda: self._exit(ticket))

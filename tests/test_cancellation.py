@@ -150,7 +150,6 @@ async def test_again_waiting_for_the_failed_engines_exit(journal: Journal, healt
     """While it is asked whether it lives, or its exit is awaited: the old place is free."""
     variant = fake_variant(journal, health=health)
     async with running_manager(journal, fake_model(variant)) as manager:
-
         held: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
         async def twice() -> None:

@@ -9,7 +9,7 @@ import pytest
 from builders import TIMEOUTS, variant
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulation import Job, Simulation, loads_in_order_of_arrival, longest_wait
+from simulation import Job, Order, Simulation, loads_in_order_of_arrival, longest_wait
 
 from engine.queue import Priority
 from engine.scheduler import Limits, Policy
@@ -133,6 +133,7 @@ PLACES = (
     queue=st.sampled_from((4, ROOMY)),
     pause=st.sampled_from((0.5, 2.0, 10.0)),
     faults=st.booleans(),
+    unloads=st.sampled_from((0, 20)),
 )
 def test_whatever_happens_no_request_is_lost_and_no_limit_is_broken(
     seed: int,
@@ -142,6 +143,7 @@ def test_whatever_happens_no_request_is_lost_and_no_limit_is_broken(
     queue: int,
     pause: float,
     faults: bool,
+    unloads: int,
 ) -> None:
     dice = random.Random(seed)
     now, jobs = 0.0, []
@@ -158,7 +160,12 @@ def test_whatever_happens_no_request_is_lost_and_no_limit_is_broken(
             )
         )
     policy = Policy(queue, 60.0, 2, max_wait, residency)
-    report = Simulation(CHAOS, policy, limits, faults=dice if faults else None).run(jobs)
+    orders = [
+        Order(dice.uniform(0.0, now), dice.choice((None, *"abcde")), dice.random() < 0.3)
+        for _ in range(unloads)
+    ]
+    simulation = Simulation(CHAOS, policy, limits, faults=dice if faults else None)
+    report = simulation.run(jobs, orders)
     assert report.most_engines <= limits.max_loaded
     if queue == ROOMY and not faults and not limits.pinned and not limits.persistent:
         assert not report.refused
