@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from engine.lifecycle import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from prometheus_client import Metric
 
@@ -63,7 +63,7 @@ class _Histogram:
 class Present(NamedTuple):
     """What is so at this moment, not counted."""
 
-    records: Iterable[EngineRecord]
+    records: Collection[EngineRecord]
     waiting: int
     in_flight: int
 
@@ -146,7 +146,10 @@ class Metrics(Collector):
         memory = GaugeMetricFamily(
             _name("engine_memory_bytes"), "As measured.", labels=(*_LABELS, "resource")
         )
-        for record in records:
+        # Two may have one name, while an engine of an older configuration ends.
+        by_label = {record.variant.label: record for record in records}
+        by_label |= {record.variant.label: record for record in records if record.state.live}
+        for record in by_label.values():
             labels = [record.variant.model, record.variant.label]
             for state in State:
                 states.add_metric([*labels, state.value], float(record.state is state))

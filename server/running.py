@@ -62,7 +62,7 @@ def _engine(sight: Sight, now: float) -> dict[str, Any]:
         "state": record.state.value,
         "pid": sight.pid,
         "url": sight.url,
-        "memory": record.memory,
+        "memory": dict(record.memory),
         "active": len(record.active),
         "parallel": variant.parallel,
     }

@@ -147,6 +147,15 @@ def test_what_is_so_now() -> None:
     assert len([s for s in samples(metrics) if s.name.endswith("memory_bytes") and s.labels]) == 1
 
 
+@pytest.mark.parametrize("turned", [True, False])
+def test_two_records_of_one_name_are_one_engine_the_living_one(turned: bool) -> None:
+    metrics = Metrics()
+    records = [EngineRecord(V), EngineRecord(V, State.DRAINING, active={1})]
+    metrics.show(lambda: Present(records[::-1] if turned else records, 0, 0))
+    assert value(metrics, "llm_gateway_engine_state", **BOTH, state="draining") == 1
+    assert value(metrics, "llm_gateway_engine_requests", **BOTH) == 1
+
+
 def test_two_gateways_in_one_process_do_not_share_counts() -> None:
     one, other = Metrics(), Metrics()
     whole(one)
