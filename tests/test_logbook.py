@@ -70,9 +70,12 @@ async def test_listeners_get_each_line_once_whatever_thread_it_comes_from() -> N
     book = LogBook(lines=100_000)
     book.attach(asyncio.get_running_loop())
     each = 2000
+    listened_to = threading.Event()
 
     def talk(name: str) -> None:
         for number in range(each):
+            if number == each // 2:
+                listened_to.wait()
             book.add(name, f"{name}{number}")
 
     threads = [threading.Thread(target=talk, args=(name,)) for name in "ab"]
@@ -82,6 +85,7 @@ async def test_listeners_get_each_line_once_whatever_thread_it_comes_from() -> N
     kept, subscription, last = book.follow()
     seen = [line.text for line in kept]
     with subscription:
+        listened_to.set()
         for thread in threads:
             await asyncio.to_thread(thread.join)
         book.add("c", "end")
@@ -95,3 +99,17 @@ async def test_listeners_get_each_line_once_whatever_thread_it_comes_from() -> N
     assert sorted(seen) == sorted([*expected, "first", "end"])
     own = [text for text in seen if text.startswith("a")]
     assert own == [f"a{number}" for number in range(each)]
+
+
+def test_what_engines_print_does_not_come_by_the_logger() -> None:
+    book = LogBook()
+    for name in ("gateway.engine.m@256", "gateway.engine"):
+        book.handle(logging.makeLogRecord({"name": name, "msg": name}))
+    assert texts(book) == ["gateway.engine"]
+
+
+async def test_lines_after_the_end_of_the_loop_are_kept() -> None:
+    book = LogBook()
+    with book.feed.subscribe():
+        await asyncio.to_thread(book.add, "m", "late")
+    assert texts(book) == ["late"]
