@@ -37,11 +37,11 @@ class AccessRecord:
         """The record as ``key=value`` words; nothing of the request's contents."""
         note = f" ({self.note})" if self.note else ""
         return (
-            f"{self.method} {self.path} {self.status} id={self.id}"
+            f"{self.method} {self.path} {self.status}"
             f" model={self.model or '-'} variant={self.variant or '-'}"
             f" prompt={_number(self.prompt)} completion={_number(self.completion)}"
             f" queue={_seconds(self.queued)} load={_seconds(self.loading)}"
-            f" first={_seconds(self.first)} total={_seconds(now - self.started)}{note}"
+            f" first={_seconds(self.first)} total={_seconds(now - self.started)} id={self.id}{note}"
         )
 
     def write(self, now: float) -> None:

@@ -15,8 +15,8 @@ PATH = "/v1/chat/completions"
 
 def test_a_request_that_got_nowhere() -> None:
     assert AccessRecord("POST", PATH, 10.0).line(10.25) == (
-        f"POST {PATH} 499 id=- model=- variant=- prompt=- completion=-"
-        " queue=- load=- first=- total=0.250s"
+        f"POST {PATH} 499 model=- variant=- prompt=- completion=-"
+        " queue=- load=- first=- total=0.250s id=-"
     )
     assert CLIENT_LEFT == 499
 
@@ -37,8 +37,8 @@ def test_a_request_that_was_answered() -> None:
         first=1.6254,
     )
     assert record.line(12.0) == (
-        f"POST {PATH} 200 id=3fa2c1-7 model=qwen variant=qwen@8192 prompt=37 completion=0"
-        " queue=0.000s load=1.500s first=1.625s total=2.000s"
+        f"POST {PATH} 200 model=qwen variant=qwen@8192 prompt=37 completion=0"
+        " queue=0.000s load=1.500s first=1.625s total=2.000s id=3fa2c1-7"
     )
 
 
@@ -49,5 +49,5 @@ def test_a_note_ends_the_line(caplog: pytest.LogCaptureFixture) -> None:
     [logged] = caplog.messages
     assert logged == record.line(1.0)
     assert logged.startswith(f"POST {PATH} 429 ")
-    assert logged.endswith("total=1.000s (QueueFull)")
+    assert logged.endswith("total=1.000s id=- (QueueFull)")
     assert "\n" not in logged

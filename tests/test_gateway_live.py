@@ -220,7 +220,7 @@ async def test_the_last_lines_are_shown_by_model(
         whole = await gateway.request("GET", "/logs")
         assert whole.headers["Content-Type"] == "text/plain; charset=utf-8"
         text = whole.body.decode()
-        assert "gateway.access  POST /v1/chat/completions 200 id=" in text
+        assert "gateway.access  POST /v1/chat/completions 200 model=a" in text
         assert text.count("noise") > 3
         own = (await gateway.request("GET", "/logs?model=x")).body.decode()
         assert own.count("a@256  noise") == 3
