@@ -11,13 +11,16 @@ if __name__ == "__main__":
 import argparse
 import asyncio
 import gc
+import os
 import sys
 from pathlib import Path
 
 import platformdirs
 
+from engine.learnt import LearntNeeds
 from engine.limits import limits_of
 from engine.manager import EngineManager
+from engine.memory import Memory
 from engine.orphans import OrphanRegistry
 from engine.policy import policy_of
 from engine.tokenizer import LlamaTokenize
@@ -87,12 +90,14 @@ async def _serve(settings: ServerSettings, catalog: Catalog) -> int:
     registry = OrphanRegistry(Path(folder))
     registry.sweep()
     clock = LoopClock()
+    learnt = LearntNeeds(Path(folder), os.environ)
     manager = EngineManager(
         catalog,
         policy_of(settings),
         clock,
         registry,
         limits=limits_of(catalog, settings),
+        memory=Memory(clock, learnt, wait=settings.memory_wait),
         port_range=settings.port_range,
     )
     selector = ModelSelector(Sizer(manager, LlamaTokenize()), manager)

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Measure the gateway: ./bench/run.sh [--quick] [--write bench/RESULTS.md], see bench/main.py.
+# Measure the gateway: ./bench/run.sh [--quick] [--parts core real trace] [--write FILE], see
+# bench/main.py.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)

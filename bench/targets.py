@@ -22,7 +22,7 @@ import psutil
 from bench.load import Plan, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 CONNECTIONS = 64
@@ -138,29 +138,47 @@ def passthrough(folder: Path, engine: Target) -> Iterator[Target]:
         yield Target("passthrough", port, pid)
 
 
-@contextlib.contextmanager
-def gateway(folder: Path, *engine_args: str) -> Iterator[Target]:
-    """Nothing → the gateway is listening; it starts its own engine when asked."""
-    port = free_port()
-    # A file of its own, as llama-server is one: the gateway starts binaries.
+def engine_binary(folder: Path) -> str:
+    """The fake engine as a file of its own, since the gateway starts binaries; quoted for Lua."""
     binary = folder / "engine"
     script = ROOT / "bench" / "engine.py"
     binary.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n', encoding="utf-8")
     binary.chmod(0o755)
-    args = ["-m", "bench.gguf", "-c", "8192", "-np", str(CONNECTIONS), *engine_args]
-    config = folder / "bench.cfg.lua"
-    config.write_text(
-        CONFIG.format(
-            port=port,
-            connections=CONNECTIONS,
-            state=json.dumps(str(folder / "state")),
-            binary=json.dumps(str(binary)),
-            args="{ " + ", ".join(map(json.dumps, args)) + " }",
-        ),
-        encoding="utf-8",
-    )
-    argv = [sys.executable, str(ROOT / "main.py"), "-c", str(config)]
+    return json.dumps(str(binary))
+
+
+def lua_list(texts: Iterable[str]) -> str:
+    return "{ " + ", ".join(map(json.dumps, texts)) + " }"
+
+
+@contextlib.contextmanager
+def configured(folder: Path, port: int, config: str) -> Iterator[int]:
+    """Nothing → a gateway with this configuration is listening; its process id."""
+    file = folder / "bench.cfg.lua"
+    file.write_text(config, encoding="utf-8")
+    argv = [sys.executable, str(ROOT / "main.py"), "-c", str(file)]
     with running(argv, port, folder / "gateway.log") as pid:
+        yield pid
+
+
+def engine_starts(folder: Path) -> int:
+    """How many engines the gateway of this folder has started so far, by its log."""
+    return (folder / "gateway.log").read_text(encoding="utf-8").count(" started, pid ")
+
+
+@contextlib.contextmanager
+def gateway(folder: Path, *engine_args: str) -> Iterator[Target]:
+    """Nothing → the gateway is listening; it starts its own engine when asked."""
+    port = free_port()
+    args = ["-m", "bench.gguf", "-c", "8192", "-np", str(CONNECTIONS), *engine_args]
+    config = CONFIG.format(
+        port=port,
+        connections=CONNECTIONS,
+        state=json.dumps(str(folder / "state")),
+        binary=engine_binary(folder),
+        args=lua_list(args),
+    )
+    with configured(folder, port, config) as pid:
         yield Target("gateway", port, pid)
 
 

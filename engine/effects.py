@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from engine.queue import Priority
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from models.spec import VariantSpec
     from utils.errors import GatewayError
 
@@ -22,11 +24,13 @@ class Arrived:
     """A request asks for an engine of at least ``minimum``'s context.
 
     Requests that arrive later have larger numbers. ``client`` is who shares the engine's
-    time with others, such as an API key or an address.
+    time with others, such as an API key or an address. ``fallbacks`` are smaller variants that
+    would do if ``minimum`` runs out of memory, the next smaller one first.
     """
 
     request: int
     minimum: VariantSpec
+    fallbacks: tuple[VariantSpec, ...] = field(default=(), kw_only=True)
     client: str = field(default="", kw_only=True)
     priority: Priority = field(default=Priority.NORMAL, kw_only=True)
     now: float
@@ -68,10 +72,23 @@ class EngineUnhealthy:
 
 @dataclass(frozen=True, slots=True)
 class EngineExited:
-    """An engine's process is gone and reaped. ``reason`` is for a person."""
+    """An engine's process is gone and reaped. ``reason`` is for a person.
+
+    ``out_of_memory`` names the resource for lack of which it ended while it loaded, if so.
+    """
 
     engine: int
     reason: str
+    out_of_memory: str = field(default="", kw_only=True)
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineMeasured:
+    """What a living engine holds of each resource, in bytes."""
+
+    engine: int
+    amounts: Mapping[str, int]
     now: float
 
 
@@ -114,6 +131,7 @@ Event = (
     | Returned
     | EngineReady
     | EngineUnhealthy
+    | EngineMeasured
     | EngineExited
     | Tick
     | Unload

@@ -11,18 +11,23 @@ are spared for now, is for the scheduler to say.
 5. Pinned models and persistent groups are kept: rule 3 does not know them, and
    they go for no other, except for another variant of the same model and, in a
    persistent group, for another model of it.
-6. The engines that live never need more of a resource than there is.
+6. An engine starts only where all have enough of each resource that it needs. What counts as
+   needed is said in ``engine/needs.py``; so what was learnt meanwhile may be more than there is.
 7. Whoever must go for 1 to 3 goes; of the others, as few as make room, the
    least recently used first. Where resources decide, it is those whose loss
    costs least together: rarely used and quick to load. Busy ones go last.
+8. A variant that ran out of memory lives together with none but those that are kept, until it
+   was loaded once.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, combinations
 from typing import TYPE_CHECKING
+
+from engine.needs import peak, taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -39,7 +44,8 @@ class Limits:
     """What bounds the engines that live at once.
 
     ``addresses`` by the variant's label, ``groups`` by the model's name; ``pinned`` are
-    models, ``persistent`` are groups; ``resources`` are amounts, such as bytes.
+    models, ``persistent`` are groups; ``resources`` are amounts, such as bytes. By label again:
+    the needs that were ``learnt``, and who must be ``alone`` by rule 8.
     """
 
     max_loaded: int = 1
@@ -48,14 +54,18 @@ class Limits:
     pinned: frozenset[str] = frozenset()
     persistent: frozenset[str] = frozenset()
     resources: Mapping[str, int] = field(default_factory=dict)
+    learnt: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    alone: frozenset[str] = frozenset()
 
     def conflict(self, one: VariantSpec, other: VariantSpec) -> bool:
-        """Whether the two can never live together, however much room there is."""
+        """Whether ``one`` cannot start beside ``other``, however much room there is."""
         if one.model == other.model:
             return True
         address = self.addresses.get(one.label)
         if address is not None and address == self.addresses.get(other.label):
             return True
+        if self.alone & {one.label, other.label}:
+            return not self.keeps(other, one)
         if not self.groups or self._kept(one.model) or self._kept(other.model):
             return False
         group = self.groups.get(one.model)
@@ -68,12 +78,30 @@ class Limits:
         together = self.groups.get(living.model) == self.groups.get(wanted.model)
         return living.model in self.pinned or not together
 
-    def suffice(self, living: Iterable[VariantSpec]) -> bool:
-        """Whether there is enough of every resource for all of them."""
-        needed: Counter[str] = Counter()
-        for variant in living:
-            needed.update(variant.needs)
-        return all(amount <= self.resources.get(name, 0) for name, amount in needed.items())
+    def takes(self, variant: VariantSpec) -> Mapping[str, int]:
+        """What the variant's engine counts for, declared or learnt."""
+        return taken(variant.needs, self.learnt.get(variant.label, {}), self.resources)
+
+    def suffice(self, wanted: VariantSpec, others: Iterable[VariantSpec]) -> bool:
+        """Whether there is enough of every resource that ``wanted`` needs, beside the others."""
+        needed = Counter(self.takes(wanted))
+        for variant in others:
+            needed.update(self.takes(variant))
+        return all(
+            needed[name] <= self.resources.get(name, 0)
+            for name, amount in self.takes(wanted).items()
+            if amount
+        )
+
+    def learning(self, variant: VariantSpec, amounts: Mapping[str, int]) -> Limits:
+        """The limits with what was measured of the variant; the peak counts."""
+        most = peak(self.learnt.get(variant.label, {}), amounts)
+        return replace(self, learnt={**self.learnt, variant.label: most})
+
+    def leaving_alone(self, variant: VariantSpec, *, starved: bool) -> Limits:
+        """The limits with rule 8 for the variant, or without."""
+        label = {variant.label}
+        return replace(self, alone=self.alone | label if starved else self.alone - label)
 
     def _kept(self, model: str) -> bool:
         return model in self.pinned or self.groups.get(model) in self.persistent
@@ -95,13 +123,13 @@ def room(
         return None
     gone = [record for record in may_go if limits.conflict(wanted, record.variant)]
     left = sorted((r for r in may_go if r not in gone), key=_reluctance)
-    if limits.suffice([wanted, *others, *(record.variant for record in left)]):
+    if limits.suffice(wanted, [*others, *(record.variant for record in left)]):
         surplus = len(others) + len(left) + 1 - limits.max_loaded
         return gone + left[: max(0, surplus)] if surplus <= len(left) else None
 
     def enough(going: Collection[EngineRecord]) -> bool:
         stays = [*others, *(record.variant for record in left if record not in going)]
-        return len(stays) < limits.max_loaded and limits.suffice([wanted, *stays])
+        return len(stays) < limits.max_loaded and limits.suffice(wanted, stays)
 
     if not enough(left):
         return None

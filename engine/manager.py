@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from engine import effects as fx
+from engine.eviction import Limits
 from engine.lifecycle import State
 from engine.llamacpp import LlamaCppEngine, build_launch, engine_url
+from engine.memory import Memory
 from engine.observer import Observer
 from engine.orphans import OWNER_VARIABLE, OrphanRegistry
 from engine.ports import free_port
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.client import EngineClient
-    from engine.eviction import Limits
     from engine.queue import Waiting
     from models.catalog import Catalog
     from models.request import RequestFacts
@@ -94,10 +95,15 @@ class EngineManager:
         registry: OrphanRegistry,
         *,
         limits: Limits | None = None,
+        memory: Memory | None = None,
         port_range: tuple[int, int] | None = None,
     ) -> None:
         self._models = {model.name: model for model in catalog.models}
         variants = [variant for model in catalog.models for variant in model.variants]
+        self._memory = memory or Memory(clock)
+        limits = limits or Limits()
+        for variant in variants:
+            limits = limits.learning(variant, self._memory.known(variant))
         self._scheduler = Scheduler(variants, policy, limits)
         self._port_range = port_range
         self._clock = clock
@@ -118,15 +124,27 @@ class EngineManager:
     # -- leases ----------------------------------------------------------------------
 
     def lease(
-        self, minimum: VariantSpec, client: str = "", priority: Priority = Priority.NORMAL
+        self,
+        minimum: VariantSpec,
+        client: str = "",
+        priority: Priority = Priority.NORMAL,
+        fallbacks: tuple[VariantSpec, ...] = (),
     ) -> Lease:
         """A lease, to be entered, on an engine that serves ``minimum``.
 
-        Requests of different clients are served in turn.
+        Requests of different clients are served in turn. Where memory is not enough for
+        ``minimum``, the lease holds the first of ``fallbacks`` that can be loaded.
         """
         self._requests += 1
         now = self._clock.now()
-        asked = fx.Arrived(self._requests, minimum, client=client, priority=priority, now=now)
+        asked = fx.Arrived(
+            self._requests,
+            minimum,
+            fallbacks=fallbacks,
+            client=client,
+            priority=priority,
+            now=now,
+        )
         return Lease(self, asked)
 
     def leave(self, lease: Lease) -> None:
@@ -282,6 +300,10 @@ class EngineManager:
                 lease, granted = self._leases[effect.request]
                 lease.engine = self._processes[effect.engine]
                 lease.variant = self._variant_of(effect.engine)
+                if lease.variant.context < lease.minimum.context:
+                    wanted, got = lease.minimum.label, lease.variant.label
+                    _log.warning("%s runs out of memory: %s serves instead", wanted, got)
+                    lease.minimum = lease.variant
                 _settle(granted, lambda: granted.set_result(None))
             case fx.Refuse():
                 _, granted = self._leases[effect.request]
@@ -309,6 +331,7 @@ class EngineManager:
             self._report,
             self._clock,
             self._registry,
+            self._memory.engine(variant),
             heard=lambda line: self._observer.said(variant, line),
             loading=lambda percent: self._observer.loading(variant, percent),
         )

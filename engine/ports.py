@@ -4,32 +4,43 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import random
 import socket
 import sys
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
+
+
+# Below what systems give to outgoing connections (Linux from 32768 on, others from 49152): one of
+# those could take an engine's port in the moment before the engine listens, and fail its start.
+_QUIET = range(16384, 32768)
+_TRIES = 100
 
 
 def free_port(within: tuple[int, int] | None = None, taken: Collection[int] = frozenset()) -> int:
     """A loopback port that nobody listens on at this moment, and none of ``taken``.
 
-    ``within``: from the first to the last of these; OSError when none of them is free.
+    The first that is free of ``within``, from the first to the last of these; left out, any that
+    no system gives away by itself. OSError when none is free.
     """
-    first, last = within or (0, 0)
-    for wanted in range(first, last + 1):
-        if wanted in taken:
+    if within is not None:
+        wanted: Iterable[int] = range(within[0], within[1] + 1)
+        none = f"every port from {within[0]} to {within[1]} is in use"
+    else:
+        wanted = random.sample(_QUIET, min(_TRIES, len(_QUIET)))
+        none = "no free port was found"
+    for port in wanted:
+        if port in taken:
             continue
         with socket.socket() as probe, contextlib.suppress(OSError):
-            if within is not None and sys.platform != "win32":
+            if sys.platform != "win32":
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", wanted))
-            port: int = probe.getsockname()[1]
-            # The system may offer again what it gave to an engine that does not listen yet.
-            return port if port not in taken else free_port(within, taken)
-    raise OSError(errno.EADDRINUSE, f"every port from {first} to {last} is in use")
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(errno.EADDRINUSE, none)
 
 
 def port_holder(url: str) -> str | None:

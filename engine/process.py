@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.client import EngineClient
+    from engine.memory import EngineMemory
+    from engine.oom import Shortage
     from engine.orphans import OrphanRegistry
     from models.spec import Timeouts
     from utils.clock import Clock
@@ -57,6 +59,7 @@ class EngineProcess:
         report: Callable[[fx.Event], None],
         clock: Clock,
         registry: OrphanRegistry,
+        memory: EngineMemory,
         *,
         heard: Callable[[str], None] | None = None,
         loading: Callable[[float], None] | None = None,
@@ -74,6 +77,8 @@ class EngineProcess:
         self._report = report
         self._clock = clock
         self._registry = registry
+        self._memory = memory
+        self._shortage: Shortage | None = None
         self._heard = heard
         self._loading = loading
         self._child: Child | None = None
@@ -106,9 +111,13 @@ class EngineProcess:
                 await self.client.close()
             finally:
                 self._gone.set()
-                self._report(fx.EngineExited(self.ticket, reason, self._clock.now()))
+                lacked = self._shortage.resource if self._shortage is not None else ""
+                now = self._clock.now()
+                self._report(fx.EngineExited(self.ticket, reason, now, out_of_memory=lacked))
 
     async def _run(self) -> str:
+        if self._memory.owed() and not await self._memory_is_back():
+            return "it was stopped"
         if (holder := port_holder(self._launch.url)) is not None:
             return holder
         try:
@@ -131,11 +140,18 @@ class EngineProcess:
             child.close()
             await tasks.cancel()
             self._registry.remove(child.pid)
+            self._memory.ended()
         if self._stop.is_set():
             _log.info("%s stopped, %s", self.label, _describe(status))
             return _describe(status)
+        if self.ready_at is None:
+            # What it had said by then is the least that it needs.
+            self._memory.learn(self._measured)
+            self._shortage = self._memory.shortage(status)
         # A signal comes from outside: the log only matters where it complains.
         said = last_meaningful(self.tail, complaints_only=status < 0)
+        if self._shortage is not None:
+            said = self._shortage.said
         reason = f"{_describe(status)}{': ' + said if said else ''}"
         _log.warning("%s ended by itself, %s", self.label, reason)
         return reason
@@ -156,11 +172,28 @@ class EngineProcess:
             self.ready_at = self._clock.now()
             _log.info("%s ready after %.2f s", self.label, self.ready_at - self.started_at)
             self._report(fx.EngineReady(self.ticket, self.ready_at))
+            if self.pid is not None:
+                tasks.spawn(self._memory.watch(self.pid, self._measured), "memory")
         ready.cancel()
         await first_of(exited, stop)
         if not exited.done():
             # llama-server lives on for as long as someone listens to an answer of its.
             await self.client.close()
+            await self._memory.leaving()
+
+    async def _memory_is_back(self) -> bool:
+        """Whether it came back, or was waited for long enough, before a stop."""
+        tasks = TaskOwner(self.label)
+        stop = tasks.spawn(self._stop.wait(), "stop")
+        try:
+            await first_of(stop, tasks.spawn(self._memory.back(), "memory"))
+        finally:
+            await tasks.cancel()
+        self.started_at = self._clock.now()
+        return not self._stop.is_set()
+
+    def _measured(self, amounts: dict[str, int]) -> None:
+        self._report(fx.EngineMeasured(self.ticket, amounts, self._clock.now()))
 
     async def _become_ready(self) -> None:
         while not await self.client.healthy():
@@ -179,6 +212,8 @@ class EngineProcess:
                     self._loading(percent)
                 continue
             self.tail.append(line)
+            if self.ready_at is None:
+                self._memory.read(line)
             self._stirred.set()
             if self._heard is not None:
                 self._heard(line)

@@ -42,6 +42,7 @@ class Waiting:
     client: str = ""
     priority: Priority = Priority.NORMAL
     returned: bool = False
+    fallbacks: tuple[VariantSpec, ...] = ()
 
 
 class Queue:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from engine.lifecycle import State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from models.spec import VariantSpec
 
 HALF_LIFE = 600.0
@@ -17,7 +19,12 @@ HALF_LIFE = 600.0
 
 @dataclass(slots=True)
 class EngineRecord:
-    """What the scheduler knows of one variant's engine."""
+    """What the scheduler knows of one variant's engine.
+
+    ``memory`` is what the living engine holds, ``takes`` what it counts for among
+    ``server.resources``; both in bytes. ``shortages`` counts the loads in a row that ran out of
+    memory, the last time of ``lacked``.
+    """
 
     variant: VariantSpec
     state: State = State.STOPPED
@@ -33,7 +40,10 @@ class EngineRecord:
     ready_at: float = 0.0
     load_seconds: float = 0.0
     uses: float = 0.0
-    memory: dict[str, int] = field(default_factory=dict)
+    memory: Mapping[str, int] = field(default_factory=dict)
+    takes: Mapping[str, int] = field(default_factory=dict)
+    shortages: int = 0
+    lacked: str = ""
 
     def use(self, now: float) -> None:
         """Another request is served; older uses count half as much after each ``HALF_LIFE``."""

@@ -19,7 +19,9 @@ Rules, in the order in which they are applied:
     start, it goes on and serves that one before; only a request that returned
     from another try does not wait for it.
 5.  A failed start is told to all who waited for it. Until its back-off is over
-    the same answer is given at once; no failure is final.
+    the same answer is given at once; no failure is final. An engine that ran out of
+    memory is tried once more, alone; then whoever waits for it moves to a smaller
+    variant that would do: see ``engine/fallback.py``.
 6.  An idle engine is unloaded after its idle time. Before that it is replaced
     by a smaller variant when the last ``shrink_requests`` requests would all
     have fit one and ``shrink_after`` seconds have passed without any.
@@ -38,6 +40,7 @@ from typing import TYPE_CHECKING
 
 from engine import effects as fx
 from engine.eviction import Limits
+from engine.fallback import out_of_memory, pause_after, steps_down, tried_again
 from engine.idle import end_of, smaller_than
 from engine.lifecycle import Event, State, advance
 from engine.observer import Changed
@@ -46,7 +49,7 @@ from engine.queue import Queue, Waiting
 from engine.records import EngineRecord
 from engine.restart import delay_after, gives_up
 from engine.turn import Deny, Serve, Start, Unload, Walk, fits_now
-from utils.errors import EngineStartFailed, GatewayError, QueueFull, ShuttingDown
+from utils.errors import EngineOutOfMemory, EngineStartFailed, GatewayError, QueueFull, ShuttingDown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,7 +78,9 @@ class Scheduler:
     ) -> None:
         self._policy = policy
         self._limits = limits or Limits()
-        self._records = {(v.model, v.context): EngineRecord(v) for v in variants}
+        self._records = {
+            (v.model, v.context): EngineRecord(v, takes=self._limits.takes(v)) for v in variants
+        }
         self._alive: dict[str, EngineRecord] = {}
         self._by_ticket: dict[int, EngineRecord] = {}
         self._queue = Queue(policy.max_switch_wait)
@@ -137,6 +142,8 @@ class Scheduler:
                 self._ready(event)
             case fx.EngineUnhealthy():
                 self._unhealthy(event, out)
+            case fx.EngineMeasured():
+                self._measured(event)
             case fx.EngineExited():
                 self._exited(event, out)
             case fx.Unload():
@@ -153,8 +160,15 @@ class Scheduler:
         if self._draining:
             out.append(fx.Refuse(event.request, ShuttingDown(_CLOSING)))
             return
-        request, minimum = event.request, event.minimum
-        self._queue.add(Waiting(request, minimum, event.now, event.client, event.priority))
+        waiting = Waiting(event.request, event.minimum, event.now, event.client, event.priority)
+        waiting.fallbacks = event.fallbacks
+        while self._lacks_memory(waiting, event.now) and steps_down(waiting):
+            pass
+        self._queue.add(waiting)
+
+    def _lacks_memory(self, waiting: Waiting, now: float) -> bool:
+        record = self._records[waiting.minimum.model, waiting.minimum.context]
+        return record.shortages > 0 and now < record.retry_at
 
     def _limit_queue(self, request: int, out: list[fx.Effect]) -> None:
         # Counted after dispatch: a request that is served at once never waited.
@@ -171,7 +185,10 @@ class Scheduler:
             self._release(event.request, held, event.now, out)
         if isinstance(event, fx.Returned):
             waiting = held.waiting if held else Waiting(event.request, event.minimum, event.now)
-            self._queue.add(replace(waiting, minimum=event.minimum, returned=True))
+            # Whoever asks for another engine than it had has learnt that less would not do.
+            fallbacks = waiting.fallbacks if event.minimum is waiting.minimum else ()
+            waiting = replace(waiting, minimum=event.minimum, returned=True, fallbacks=fallbacks)
+            self._queue.add(waiting)
             if self._draining:
                 self._refuse(event.request, ShuttingDown(_CLOSING), out)
 
@@ -196,16 +213,30 @@ class Scheduler:
         record.reason = ""
         record.idle_since = record.ready_at = event.now
         record.load_seconds = event.now - record.started_at
+        self._starved(record, "")
 
     def _unhealthy(self, event: fx.EngineUnhealthy, out: list[fx.Effect]) -> None:
         record = self._by_ticket.get(event.engine)
         if record is None or record.state not in (State.STARTING, State.READY, State.DRAINING):
             return
         if record.state is State.STARTING:
+            self._starved(record, "")
             self._refuse_waiting_for(record, event.error, out)
         self._move(record, Event.UNHEALTHY)
         record.reason = event.error.message
         out.append(fx.StopEngine(record.ticket))
+
+    def _measured(self, event: fx.EngineMeasured) -> None:
+        record = self._by_ticket.get(event.engine)
+        if record is not None:
+            record.memory = event.amounts
+            self._limits = self._limits.learning(record.variant, event.amounts)
+            record.takes = self._limits.takes(record.variant)
+
+    def _starved(self, record: EngineRecord, lacked: str) -> None:
+        record.shortages = record.shortages + 1 if lacked else 0
+        record.lacked = lacked
+        self._limits = self._limits.leaving_alone(record.variant, starved=bool(lacked))
 
     def _exited(self, event: fx.EngineExited, out: list[fx.Effect]) -> None:
         record = self._by_ticket.pop(event.engine, None)
@@ -215,12 +246,19 @@ class Scheduler:
         self._move(record, Event.EXITED)
         record.active.clear()
         record.needs.clear()
+        record.memory = {}
         if record.state is not State.BACKOFF:
             return
         if before is not State.ABORTING:
             record.reason = event.reason
+        if before is State.STARTING:
+            self._starved(record, event.out_of_memory)
+            if tried_again(record):
+                record.retry_at = event.now
+                return
         record.failures += before in (State.STARTING, State.ABORTING)
-        record.retry_at = event.now + delay_after(record.failures)
+        pause = pause_after(event.now - record.started_at) if record.shortages else 0.0
+        record.retry_at = event.now + max(pause, delay_after(record.failures))
         if before is State.STARTING:
             self._refuse_waiting_for(record, self._start_failed(record, event.now), out)
         if gives_up(record.failures):
@@ -347,10 +385,14 @@ class Scheduler:
         # A request that asked for less may still be served by its own, smaller variant.
         for waiting in self._queue:
             if waiting.minimum == record.variant:
-                self._refuse(waiting.request, error, out)
+                smaller = isinstance(error, EngineOutOfMemory) and steps_down(waiting)
+                if not smaller:
+                    self._refuse(waiting.request, error, out)
 
     def _start_failed(self, record: EngineRecord, now: float) -> EngineStartFailed:
         left = max(0.0, record.retry_at - now)
+        if record.shortages:
+            return out_of_memory(record, left)
         message = f"The engine {record.variant.label} did not start: {record.reason}"
         return EngineStartFailed(message, left)
 

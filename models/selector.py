@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The smallest variant that suffices, and the size it was chosen for."""
+    """The smallest variant that suffices, and the size it was chosen for.
+
+    ``fallbacks`` are smaller ones that would still do, the largest first: see ``smaller``.
+    """
 
     model: ModelSpec
     minimum: VariantSpec
     size: PromptSize
     output: int
+    fallbacks: tuple[VariantSpec, ...] = ()
 
 
 class RunningVariants(Protocol):
@@ -33,6 +37,16 @@ class RunningVariants(Protocol):
 def choose(model: ModelSpec, prompt: int, output: int) -> VariantSpec:
     """The smallest variant that holds prompt and output, else the largest."""
     return model.smallest_holding(prompt + output) or model.largest
+
+
+def smaller(model: ModelSpec, minimum: VariantSpec, least: int) -> tuple[VariantSpec, ...]:
+    """Those below ``minimum`` that hold ``least`` tokens, the largest first.
+
+    What a request cannot do without is its prompt, and its answer if the client named a length
+    that ``minimum`` has room for. A default reserve is a guess and may be given up. So may be a
+    prompt's size that is only a bound, where the engine tells before it answers.
+    """
+    return tuple(v for v in reversed(model.variants) if least <= v.context < minimum.context)
 
 
 def choose_larger(
@@ -71,7 +85,15 @@ class ModelSelector:
         size = await self._sizer.size(model, facts, clear)
         if size.at_least + least > model.largest.context and not facts.kind.cut_to_fit:
             raise ContextLengthExceeded(model.name, size.at_least, model.largest.context)
-        return Selection(model, choose(model, size.tokens, output), size, output)
+        minimum = choose(model, size.tokens, output)
+        if facts.max_output is not None and size.at_least + output <= minimum.context:
+            needed = size.tokens + output
+        elif facts.kind.generates and not facts.kind.cut_to_fit:
+            # Where the prompt is too long after all, the engine refuses it.
+            needed = size.at_least + least
+        else:
+            needed = size.tokens + least
+        return Selection(model, minimum, size, output, smaller(model, minimum, needed))
 
     def learn(self, model: ModelSpec, facts: RequestFacts, tokens: int) -> None:
         """An engine reported the request's exact prompt size; the next turn starts from it."""

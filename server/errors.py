@@ -41,6 +41,7 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.QueueFull, Shape(429, "rate_limit_error", "queue_full")),
     (errors.ShuttingDown, Shape(503, _BUSY, "shutting_down")),
     (errors.EngineStartTimeout, Shape(504, _UPSTREAM, "engine_start_timeout")),
+    (errors.EngineOutOfMemory, Shape(503, _UPSTREAM, "engine_out_of_memory")),
     (errors.EngineStartFailed, Shape(503, _UPSTREAM, "engine_start_failed")),
     (errors.EngineUnreachable, Shape(502, _UPSTREAM, "engine_unreachable")),
     (errors.EngineBroke, Shape(502, _UPSTREAM, "engine_broke")),

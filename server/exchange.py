@@ -40,7 +40,11 @@ class Exchange:
 
     def decision(self) -> dict[str, str]:
         """The headers that tell which engine answers."""
-        return decision(self._lease.variant, self._selection.size)
+        told = decision(self._lease.variant, self._selection.size)
+        wanted = self._selection.minimum
+        if self._lease.variant.context < wanted.context:
+            told["X-Gateway-Fallback"] = f"{wanted.label}; reason=out-of-memory"
+        return told
 
     async def open(self, path: str, headers: Mapping[str, str]) -> UpstreamResponse:
         """The engine's answer has begun; whatever happened before it, the client saw nothing.

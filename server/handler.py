@@ -88,9 +88,9 @@ class RequestHandler:
         record.prompt = selection.size.tokens
         down.decided = decision(selection.minimum, selection.size)
         record.client = client_of(request.headers, request.remote)
-        lease = self._manager.lease(selection.minimum, record.client)
-        record.ticket = lease.request
-        async with lease:
+        asked = self._manager.lease(selection.minimum, record.client, fallbacks=selection.fallbacks)
+        record.ticket = asked.request
+        async with asked as lease:
             exchange = Exchange(self._manager, lease, selection, facts)
             try:
                 upstream = await exchange.open(path or str(request.rel_url), request.headers)

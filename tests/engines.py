@@ -13,6 +13,7 @@ from gateway import nothing_left, until
 from engine import effects as fx
 from engine.llamacpp import LlamaCppEngine, build_launch, engine_url
 from engine.manager import EngineManager
+from engine.memory import Memory
 from engine.orphans import OrphanRegistry
 from engine.ports import free_port
 from engine.process import EngineProcess
@@ -97,7 +98,7 @@ class Run:
 
 @asynccontextmanager
 async def running_engine(
-    journal: Journal, variant: VariantSpec, port: int | None = None
+    journal: Journal, variant: VariantSpec, port: int | None = None, memory: Memory | None = None
 ) -> AsyncIterator[Run]:
     """Inside the block the variant's engine has been told to start; at its end it is gone."""
     async with nothing_left(journal):
@@ -111,6 +112,7 @@ async def running_engine(
             reports.append,
             LoopClock(),
             OrphanRegistry(journal.path.parent / "state"),
+            (memory or Memory(LoopClock())).engine(variant),
         )
         run = Run(process, asyncio.create_task(process.run()), reports)
         try:
@@ -129,6 +131,7 @@ async def running_manager(
     max_queue: int = 64,
     policy: Policy | None = None,
     limits: Limits | None = None,
+    memory: Memory | None = None,
     port_range: tuple[int, int] | None = None,
 ) -> AsyncIterator[EngineManager]:
     """Inside the block a manager serves leases on the models' engines."""
@@ -139,6 +142,7 @@ async def running_manager(
             clock or LoopClock(),
             OrphanRegistry(journal.path.parent / "state"),
             limits=limits,
+            memory=memory,
             port_range=port_range,
         )
         try:

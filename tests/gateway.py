@@ -18,7 +18,10 @@ from fake_engine import LLAMA_SERVER, LLAMA_TOKENIZE, Journal, faults
 from gateway_client import GatewayClient, client_session
 from raw_client import PATIENCE
 
+from engine.learnt import LearntNeeds
+from engine.limits import limits_of
 from engine.manager import EngineManager
+from engine.memory import Memory
 from engine.orphans import OrphanRegistry
 from engine.policy import policy_of
 from engine.tokenizer import LlamaTokenize
@@ -128,8 +131,13 @@ async def running_gateway(
         given = ServerSettings(listen=(Endpoint("127.0.0.1", 0),), **settings)
         catalog = Catalog(models, default_model)
         clock = clock or LoopClock()
-        registry = OrphanRegistry(journal.path.parent / "state")
-        manager = EngineManager(catalog, policy_of(given), clock, registry)
+        folder = journal.path.parent / "state"
+        registry = OrphanRegistry(folder)
+        memory = Memory(clock, LearntNeeds(folder, os.environ), wait=given.memory_wait)
+        limits = limits_of(catalog, given)
+        manager = EngineManager(
+            catalog, policy_of(given), clock, registry, limits=limits, memory=memory
+        )
         sizer = Sizer(manager, LlamaTokenize(tokenizer_timeout))
         current = CurrentConfiguration(Configuration.of(given, catalog))
         handler = RequestHandler(current, ModelSelector(sizer, manager), manager, clock)

@@ -7,7 +7,7 @@
 ``play`` performs the events and compares what came of them with the script itself, so a
 failure shows as a difference of two scripts. Requests are numbers, engines ``e`` and
 their ticket, variants have names that the test gives them; the first word is the time.
-``asks for 4k by ann at high`` names the client and the priority.
+``asks for 8k by ann at high else 4k,2k`` names the client, the priority and the fallbacks.
 """
 
 from __future__ import annotations
@@ -72,13 +72,6 @@ class Script:
                 event = fx.Returned(int(request), self._variants[name], now)
             case (request, "leaves"):
                 event = fx.Left(int(request), now)
-            case (engine, "ready"):
-                event = fx.EngineReady(_ticket(engine), now)
-            case (engine, "too", "slow"):
-                error = EngineStartTimeout(f"{engine} was not ready in time")
-                event = fx.EngineUnhealthy(_ticket(engine), error, now)
-            case (engine, "exits"):
-                event = fx.EngineExited(_ticket(engine), f"{engine} fell over", now)
             case ("tick",):
                 event = fx.Tick(now)
             case ("unload", *which):
@@ -86,6 +79,8 @@ class Script:
                 event = fx.Unload(model, now, force="now" in which)
             case ("drain" | "halt" as how,):
                 event = fx.Drain(now) if how == "drain" else fx.Halt(now)
+            case (engine, *what):
+                event = _of_engine(engine, what, now)
             case _:
                 raise ValueError(words)
         return event
@@ -94,8 +89,15 @@ class Script:
         said = dict(zip(manner[::2], manner[1::2], strict=True))
         priority = Priority[said.get("at", "normal").upper()]
         client = said.get("by", "")
-        minimum = self._variants[name]
-        return fx.Arrived(request, minimum, client=client, priority=priority, now=now)
+        smaller = tuple(self._variants[each] for each in said.get("else", "").split(",") if each)
+        return fx.Arrived(
+            request,
+            self._variants[name],
+            fallbacks=smaller,
+            client=client,
+            priority=priority,
+            now=now,
+        )
 
     def _say(self, effect: fx.Effect) -> str:
         match effect:
@@ -111,6 +113,25 @@ class Script:
                 return f"refuse {effect.request} {type(effect.error).__name__}"
             case fx.WakeAt():
                 return f"wake {effect.when:g}"
+
+
+def _of_engine(engine: str, what: list[str], now: float) -> fx.Event:
+    match what:
+        case ["ready"]:
+            return fx.EngineReady(_ticket(engine), now)
+        case ["too", "slow"]:
+            error = EngineStartTimeout(f"{engine} was not ready in time")
+            return fx.EngineUnhealthy(_ticket(engine), error, now)
+        case ["exits"]:
+            return fx.EngineExited(_ticket(engine), f"{engine} fell over", now)
+        case ["lacks", resource]:
+            reason = f"no room in {resource}"
+            return fx.EngineExited(_ticket(engine), reason, now, out_of_memory=resource)
+        case ["holds", *amounts]:
+            held = dict(zip(amounts[::2], map(int, amounts[1::2]), strict=True))
+            return fx.EngineMeasured(_ticket(engine), held, now)
+        case _:
+            raise ValueError(what)
 
 
 def _ticket(engine: str) -> int:

@@ -35,6 +35,15 @@ class Job:
     client: str = ""
     priority: Priority = Priority.NORMAL
     patience: float = float("inf")
+    fallbacks: tuple[VariantSpec, ...] = ()
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How much memory there really is, and what each variant, by its label, really takes."""
+
+    memory: int
+    takes: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ class Report:
     refused: dict[int, GatewayError] = field(default_factory=dict)
     left: set[int] = field(default_factory=set)
     starts: int = 0
+    shortages: int = 0
     most_engines: int = 0
     end: float = 0.0
 
@@ -79,12 +89,15 @@ class Simulation:
         load: float = 4.0,
         stop: float = 1.0,
         faults: random.Random | None = None,
+        machine: Machine | None = None,
     ) -> None:
         self.scheduler = Scheduler(variants, policy, limits)
         self.report = Report()
         self._policy, self._limits = policy, limits
         self._load, self._stop = load, stop
         self._faults = faults
+        self._machine = machine
+        self._short: dict[str, int] = {}
         self._now = 0.0
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
@@ -93,6 +106,7 @@ class Simulation:
         self._waiting: dict[int, float] = {}
         self._held: dict[int, int] = {}
         self._forced = False
+        self._minimum: dict[int, VariantSpec] = {}
 
     def run(self, jobs: Iterable[Job], orders: Iterable[Order] = ()) -> Report:
         """Everything happens, until nobody waits and every engine has ended."""
@@ -121,7 +135,14 @@ class Simulation:
         job = self._jobs[number]
         self._waiting[number] = self._now
         self._tell(
-            fx.Arrived(number, job.minimum, client=job.client, priority=job.priority, now=self._now)
+            fx.Arrived(
+                number,
+                job.minimum,
+                fallbacks=job.fallbacks,
+                client=job.client,
+                priority=job.priority,
+                now=self._now,
+            )
         )
         if number in self._waiting:
             assert len(self._waiting) <= self._policy.max_queue
@@ -148,20 +169,40 @@ class Simulation:
 
     def _become_ready(self, ticket: int) -> None:
         process = self._processes.get(ticket)
-        if process is not None and not process.stopping:
-            process.ready = True
-            self._tell(fx.EngineReady(ticket, self._now))
+        if process is None or process.stopping:
+            return
+        label = process.variant.label
+        if self._overfull():
+            self.report.shortages += 1
+            self._short[label] = self._short.get(label, 0) + 1
+            self._exit(ticket, out_of_memory="gpu")
+            return
+        self._short[label] = 0
+        process.ready = True
+        self._tell(fx.EngineReady(ticket, self._now))
+        if self._machine is not None:
+            held = {"gpu": self._machine.takes[label]}
+            self._tell(fx.EngineMeasured(ticket, held, self._now))
 
-    def _exit(self, ticket: int) -> None:
+    def _overfull(self) -> bool:
+        machine = self._machine
+        if machine is None:
+            return False
+        living = self._processes.values()
+        return sum(machine.takes[each.variant.label] for each in living) > machine.memory
+
+    def _exit(self, ticket: int, out_of_memory: str = "") -> None:
         process = self._processes.pop(ticket, None)
         if process is None:
             return
-        self._tell(fx.EngineExited(ticket, "gone", self._now))
+        if not (process.ready or process.stopping or out_of_memory):
+            self._short[process.variant.label] = 0
+        self._tell(fx.EngineExited(ticket, "gone", out_of_memory=out_of_memory, now=self._now))
         for number in sorted(process.holders):
             # Whoever was being served tries once more, as exchanges do.
             del self._held[number]
             self._waiting[number] = self._now
-            self._tell(fx.Returned(number, self._jobs[number].minimum, self._now))
+            self._tell(fx.Returned(number, self._minimum[number], self._now))
 
     def _tell(self, event: fx.Event) -> None:
         for effect in self.scheduler.handle(event):
@@ -201,6 +242,9 @@ class Simulation:
     def _check_limits(self) -> None:
         limits = self._limits
         living = [process.variant for process in self._processes.values()]
+        *others, newest = living
+        if self._short.get(newest.label):
+            assert all(limits.keeps(each, newest) for each in others), "no second try alone"
         models = [variant.model for variant in living]
         assert len({*models}) == len(models), "two engines of one model"
         assert len(living) <= limits.max_loaded
@@ -226,7 +270,12 @@ class Simulation:
         assert process.ready
         assert not process.stopping
         assert process.variant.model == job.minimum.model
-        assert process.variant.context >= job.minimum.context
+        least = min([job.minimum, *job.fallbacks], key=lambda each: each.context)
+        assert process.variant.context >= least.context
+        asked = self._minimum.get(effect.request, job.minimum)
+        if process.variant.context < asked.context:
+            asked = process.variant
+        self._minimum[effect.request] = asked
         since = self._waiting.pop(effect.request)
         waited = self.report.waited.get(effect.request, 0.0)
         self.report.waited[effect.request] = waited + self._now - since

@@ -7,11 +7,28 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.main import FIGURES, percentile, ratio
+import pytest
+
+from bench import alternation, core, replay, trace
+from bench.core import FIGURES, ratio
+from bench.report import merged, percentile
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def tables(text: str) -> dict[str, list[list[str]]]:
+    """The rows below each heading, without those that draw the table."""
+    found: dict[str, list[list[str]]] = {}
+    for line in text.splitlines():
+        if line.startswith("## "):
+            found[line.removeprefix("## ")] = []
+        elif line.startswith("|") and not line.startswith("| ---"):
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            found[list(found)[-1]].append(cells)
+    return found
+
+
+@pytest.mark.timeout(300)
 def test_every_figure_is_produced(tmp_path: Path) -> None:
     written = tmp_path / "results.md"
     done = subprocess.run(
@@ -19,24 +36,36 @@ def test_every_figure_is_produced(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    rows = [
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in written.read_text(encoding="utf-8").splitlines()
-        if line.startswith("|")
-    ]
-    heading, _, *lines = rows
+    found = tables(written.read_text(encoding="utf-8"))
+    assert list(found) == [core.HEADING, alternation.HEADING, replay.HEADING]
+    heading, *lines = found[core.HEADING]
     gateway = heading.index("gateway")
     assert [line[0].partition(", ")[0] for line in lines] == [
         figure.name.partition(", ")[0] for figure in FIGURES
     ]
-    for line in lines:
-        assert re.fullmatch(r"[\d,]+(\.\d+)?", line[gateway]), line
-        assert line[0] in done.stdout
-    assert "Python" in written.read_text(encoding="utf-8")
+    assert all(re.fullmatch(r"[\d,]+(\.\d+)?", line[gateway]) for line in lines), lines
+    for part in (alternation, replay):
+        _, *lines = found[part.HEADING]
+        assert len(lines) >= 5
+        for name, *figures in lines:
+            assert name in done.stdout
+            assert all(re.fullmatch(r"[\d,]+(\.\d+)?|-", figure) for figure in figures), figures
+    assert written.read_text(encoding="utf-8").count("CPython") == 3
+
+
+def test_parts_that_were_not_measured_stay_as_they_are() -> None:
+    before = merged("", {"a": "old\n", "b": "old\n"})
+    after = merged(before, {"b": "new\n", "c": "new\n"})
+    assert after == merged("", {"a": "old", "b": "new", "c": "new"})
+    assert "## a\n\nold\n\n## b\n\nnew\n\n## c\n\nnew\n" in after
+
+
+def test_the_trace_is_what_its_seed_makes() -> None:
+    assert trace.recorded() == trace.made(trace.SEED)
 
 
 def test_percentile() -> None:

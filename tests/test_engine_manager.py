@@ -30,9 +30,9 @@ async def use(manager: EngineManager, variant: VariantSpec) -> None:
 
 
 async def test_a_failed_start_is_told_and_tried_again(journal: Journal) -> None:
-    variant = fake_variant(journal, exit_code=1, exit_line="error: out of memory", times=1)
+    variant = fake_variant(journal, exit_code=1, exit_line="error: no such file", times=1)
     async with running_manager(journal, fake_model(variant)) as manager:
-        with pytest.raises(EngineStartFailed, match="exit status 1: error: out of memory"):
+        with pytest.raises(EngineStartFailed, match="exit status 1: error: no such file"):
             await use(manager, variant)
         await use(manager, variant)
         assert len(journal.events("start")) == 2

@@ -36,6 +36,7 @@ SHAPES = {
     errors.ShuttingDown: Shape(503, "service_unavailable_error", "shutting_down"),
     errors.EngineError: Shape(500, "server_error", "internal_error"),
     errors.EngineStartFailed: Shape(503, "upstream_error", "engine_start_failed"),
+    errors.EngineOutOfMemory: Shape(503, "upstream_error", "engine_out_of_memory"),
     errors.EngineStartTimeout: Shape(504, "upstream_error", "engine_start_timeout"),
     errors.EngineUnreachable: Shape(502, "upstream_error", "engine_unreachable"),
     errors.EngineBroke: Shape(502, "upstream_error", "engine_broke"),

@@ -93,6 +93,41 @@ def test_among_many_engines_those_that_can_be_spared_are_spared() -> None:
     assert gone(Limits(99, resources={"gpu": 20}), many, gpu=3) == "bcd"
 
 
+def test_what_was_learnt_counts_where_nothing_is_declared() -> None:
+    records = [engine("a"), engine("b", uses=9)]
+    learnt = TEN.learning(records[0].variant, {"gpu": 6, "disk": 99})
+    learnt = learnt.learning(records[0].variant, {"gpu": 2, "ram": 1})
+    assert learnt.takes(records[0].variant) == {"gpu": 6, "ram": 1}
+    assert gone(learnt, records, gpu=4) == ""
+    assert gone(learnt, records, gpu=5) == "a"
+    assert gone(TEN, records, gpu=10) == ""
+
+
+def test_what_was_learnt_to_be_too_much_may_live_alone() -> None:
+    wanted = variant(4096, "w")
+    limits = TEN.learning(wanted, {"gpu": 500})
+    assert room(wanted, [], [], limits) == []
+    assert room(wanted, [], [engine("a", gpu=1)], limits) is not None
+    # Whoever needs nothing of what is overdrawn is not concerned.
+    assert gone(limits, [engine("w"), engine("a", gpu=9)], ram=3) == ""
+    assert gone(limits, [engine("w", uses=0), engine("a", gpu=9, uses=9)], gpu=1) == "w"
+
+
+def test_after_running_out_of_memory_all_go_who_may() -> None:
+    wanted = variant(4096, "w")
+    limits = Limits(99, pinned=frozenset("p")).leaving_alone(wanted, starved=True)
+    living = [engine("a"), engine("p"), engine("b", busy=True)]
+    victims = room(wanted, [], living, limits)
+    assert victims is not None
+    assert [each.variant.model for each in victims] == ["a", "b"]
+    # And while it loads, nobody else starts but who would not make room for it.
+    assert limits.conflict(living[0].variant, wanted)
+    assert not limits.conflict(wanted, living[1].variant)
+    assert room(variant(4096, "p"), [wanted], [], limits) is None
+    again = limits.leaving_alone(wanted, starved=False)
+    assert room(wanted, [], living, again) == []
+
+
 sizes = st.integers(0, 6)
 worths = st.integers(0, 5)
 
@@ -110,7 +145,8 @@ def test_no_other_set_would_cost_less(
     def fits(going: tuple[EngineRecord, ...]) -> bool:
         stay = [r for r in records if not any(r is g for g in going)]
         needs = wanted + sum(r.variant.needs["gpu"] for r in stay)
-        return len(stay) < most and needs <= 10
+        # More than there is can only have been learnt while they lived.
+        return len(stay) < most and (needs <= 10 or not wanted)
 
     def cost(going: tuple[EngineRecord, ...] | list[EngineRecord]) -> tuple[int, float]:
         return sum(bool(r.active) for r in going), sum(r.worth(0.0) for r in going)
@@ -119,5 +155,5 @@ def test_no_other_set_would_cost_less(
     victims = room(variant(4096, "wanted", needs={"gpu": wanted}), [], records, limits)
     assert victims is not None
     assert fits(tuple(victims))
-    if wanted + sum(r.variant.needs["gpu"] for r in records) > 10:
+    if wanted and wanted + sum(r.variant.needs["gpu"] for r in records) > 10:
         assert cost(victims) == min(cost(going) for going in every if fits(going))

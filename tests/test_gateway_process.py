@@ -64,7 +64,7 @@ async def test_a_signal_lets_streams_finish_and_takes_no_new_requests(
         assert not psutil.pid_exists(pid)
         [exited] = journal.events("exit")
         assert exited["code"] == 0, "the engine was asked to end, not killed"
-        assert not list((journal.path.parent / "state").iterdir())
+        assert not list((journal.path.parent / "state").glob("engines-*"))
 
 
 @pytest.mark.parametrize("path", ["/events", "/logs/stream"])

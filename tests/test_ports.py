@@ -29,13 +29,24 @@ def test_a_port_given_away_is_not_given_again() -> None:
         free_port((first, first), {first})
 
 
-def test_what_the_system_offers_again_is_asked_for_once_more(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    first, second = free_port(), free_port()
-    offers = iter((first, second))
-    bind = socket.socket.bind
-    monkeypatch.setattr(
-        socket.socket, "bind", lambda probe, place: bind(probe, (place[0], next(offers)))
-    )
-    assert free_port(taken={first}) == second
+def test_no_outgoing_connection_is_given_an_engine_s_port() -> None:
+    """It would hold the port before the engine listens."""
+    ports = {free_port() for _ in range(50)}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        theirs = set()
+        for _ in range(50):
+            with socket.create_connection(server.getsockname()) as connection:
+                theirs.add(connection.getsockname()[1])
+    assert max(ports) < min(theirs)
+    assert len(ports) > 1
+
+
+def test_ports_in_use_and_given_away_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = free_port()
+    given = free_port(taken={held})
+    free = free_port(taken={held, given})
+    monkeypatch.setattr("engine.ports._QUIET", [held, given, free])
+    with socket.create_server(("127.0.0.1", held)):
+        assert free_port(taken={given}) == free
+        with pytest.raises(OSError, match="no free port was found"):
+            free_port(taken={given, free})

@@ -9,7 +9,7 @@ import pytest
 from builders import TIMEOUTS, variant
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulation import Job, Order, Simulation, loads_in_order_of_arrival, longest_wait
+from simulation import Job, Machine, Order, Simulation, loads_in_order_of_arrival, longest_wait
 
 from engine.queue import Priority
 from engine.scheduler import Limits, Policy
@@ -169,3 +169,75 @@ def test_whatever_happens_no_request_is_lost_and_no_limit_is_broken(
     assert report.most_engines <= limits.max_loaded
     if queue == ROOMY and not faults and not limits.pinned and not limits.persistent:
         assert not report.refused
+
+
+SIZES = (
+    variant(2048, "a", parallel=2),
+    variant(4096, "a", parallel=2),
+    variant(8192, "a"),
+    variant(2048, "b"),
+    variant(4096, "b"),
+    variant(4096, "c", parallel=3),
+    variant(4096, "d"),
+)
+
+
+@settings(max_examples=150)
+@given(
+    seed=st.integers(0, 2**32),
+    takes=st.lists(st.integers(0, 14), min_size=len(SIZES), max_size=len(SIZES)),
+    limits=st.sampled_from(
+        (
+            Limits(1),
+            Limits(3),
+            Limits(9, resources={"gpu": 10}),
+            Limits(9, resources={"gpu": 20}),
+            Limits(9, pinned=frozenset("d"), resources={"gpu": 10}),
+            Limits(3, groups={"a": "g", "b": "g"}, persistent=frozenset("g")),
+        )
+    ),
+    max_wait=st.sampled_from((0.0, 5.0)),
+    pause=st.sampled_from((0.5, 2.0, 10.0)),
+    faults=st.booleans(),
+)
+def test_when_memory_runs_out_nobody_is_lost_and_no_load_is_repeated_for_ever(
+    seed: int, takes: list[int], limits: Limits, max_wait: float, pause: float, faults: bool
+) -> None:
+    dice = random.Random(seed)
+    now, jobs = 0.0, []
+    for _ in range(100):
+        now += dice.expovariate(1 / pause)
+        minimum = dice.choice(SIZES)
+        smaller = [v for v in SIZES if v.model == minimum.model and v.context < minimum.context]
+        fallbacks = tuple(reversed(smaller))[: dice.randrange(3)]
+        patience = dice.choice((3.0, float("inf")))
+        seconds = dice.uniform(0.0, 8.0)
+        jobs.append(
+            Job(now, minimum, seconds, dice.choice("xyz"), patience=patience, fallbacks=fallbacks)
+        )
+    machine = Machine(10, {v.label: size for v, size in zip(SIZES, takes, strict=True)})
+    policy = Policy(ROOMY, 60.0, 2, max_wait, 0.0)
+    simulation = Simulation(SIZES, policy, limits, faults=dice if faults else None, machine=machine)
+    report = simulation.run(jobs)
+    # Each request causes two loads at most of each variant that it would take.
+    tries = sum(2 * (1 + len(job.fallbacks)) for job in jobs)
+    assert report.shortages <= tries
+    fits = all(size <= machine.memory for size in takes)
+    if fits and not faults and not limits.pinned and not limits.persistent:
+        assert not report.refused
+        # What was learnt is not learnt again.
+        if limits.resources == {"gpu": machine.memory}:
+            assert report.shortages <= 2 * len(SIZES)
+
+
+def test_a_day_of_models_that_do_not_fit_together() -> None:
+    machine = Machine(10, {v.label: 6 for v in MODELS})
+    jobs = arrivals(3, 400, pause=4.0, models=3)
+    blind = Simulation(MODELS, PATIENT, Limits(9), machine=machine).run(jobs)
+    assert not blind.refused
+    # A start for each of the three may find out, beside the first that lives.
+    sees = Limits(9, resources={"gpu": 10})
+    knowing = Simulation(MODELS, PATIENT, sees, machine=machine).run(jobs)
+    assert not knowing.refused
+    assert knowing.shortages <= len(MODELS)
+    assert knowing.shortages < blind.shortages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ from builders import BARE, chat, model, result_of, variant
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.request import Kind, parse
 from models.selector import ModelSelector, Selection, choose, choose_larger
 from models.sizing import PromptSize, Sizer, Source
 from models.spec import ModelSpec, TokenizationSpec, VariantSpec
@@ -172,6 +174,45 @@ def test_a_prompt_that_leaves_room_for_one_token_is_taken() -> None:
 
 def test_a_prompt_that_fits_with_an_answer_that_does_not_gets_the_largest() -> None:
     assert World(engine=300).select(prompt(1000, 1000)).minimum is LARGE
+
+
+@pytest.mark.parametrize(
+    ("size", "asked", "minimum", "fallbacks"),
+    [
+        (60, None, LARGE, (MIDDLE, SMALL)),  # the default reserve can be given up
+        (150, None, LARGE, (MIDDLE, SMALL)),  # nobody had to count, so it may be less
+        (60, 300, LARGE, ()),  # what the client named cannot
+        (60, 100, MIDDLE, ()),
+        (150, 1000, LARGE, (MIDDLE, SMALL)),  # no variant has room for it, so none is promised
+        (20, 30, SMALL, ()),
+    ],
+)
+def test_smaller_variants_that_would_do_are_named(
+    size: int, asked: int | None, minimum: VariantSpec, fallbacks: tuple[VariantSpec, ...]
+) -> None:
+    tokenization = TokenizationSpec(
+        extra_tokens_per_message=0, extra_tokens_per_request=0, default_max_tokens=300
+    )
+    spec = ModelSpec("m", MODEL.variants, tokenization=tokenization)
+    selection = World(engine=size).select(prompt(1000, asked), spec)
+    assert (selection.minimum, selection.fallbacks) == (minimum, fallbacks)
+
+
+def test_a_counted_prompt_needs_a_variant_that_holds_it() -> None:
+    tokenization = TokenizationSpec(
+        extra_tokens_per_message=0, extra_tokens_per_request=0, default_max_tokens=150
+    )
+    spec = ModelSpec("m", MODEL.variants, tokenization=tokenization)
+    selection = World(engine=120).select(prompt(1000, None), spec)
+    assert (selection.minimum, selection.fallbacks) == (LARGE, (MIDDLE,))
+    assert World(engine=220).select(prompt(1000, None), spec).fallbacks == ()
+
+
+def test_an_input_that_would_be_cut_keeps_what_it_may_need() -> None:
+    body = {"input_prefix": "x" * 100, "input_suffix": "y" * 50, "prompt": ""}
+    infill = parse(Kind.INFILL, json.dumps(body).encode())
+    selection = World(engine=150).select(infill)
+    assert (selection.minimum, selection.fallbacks) == (LARGE, (MIDDLE,))
 
 
 def test_a_prompt_that_may_fit_is_left_to_the_engine_s_judgement() -> None:

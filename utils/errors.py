@@ -114,6 +114,10 @@ class EngineStartFailed(EngineError):
         self.retry_after = retry_after
 
 
+class EngineOutOfMemory(EngineStartFailed):
+    """The machine's memory was not enough for the engine, nor for a smaller one that would do."""
+
+
 class EngineStartTimeout(EngineStartFailed):
     """The engine was not ready within ``engine_startup_timeout``."""
 

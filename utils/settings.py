@@ -44,6 +44,7 @@ class ServerSettings:
     min_residency: float = 0.0
     port_range: tuple[int, int] | None = None
     resources: Mapping[str, int] = field(default_factory=dict)
+    memory_wait: float = 5.0
     shrink_after: float = 300.0
     shrink_requests: int = 4
     default_model: str | None = None

@@ -42,6 +42,7 @@ class ServerTable(TimeoutsTable, total=False):
     min_residency: float
     port_range: PortRangeTable
     resources: dict[str, int]
+    memory_wait: float
     shrink_after: float
     shrink_requests: int
     default_model: str

@@ -133,6 +133,7 @@ SERVER_KNOBS: dict[str, Value] = COMMON_KNOBS | {
     "LOAD_SECONDS": 0.0,  # every endpoint answers 503 "Loading model" this long
     "EXIT_CODE": -1,  # fault "exit": at the end of loading, exit with this code
     "EXIT_LINE": "",  # printed on stderr before that exit
+    "LOAD_TEXT": "",  # printed on stderr while loading
     "LOG_LINES": 0,  # lines of noise on stderr while loading
     "LOG_LINE_BYTES": 100,  # length of each noise line
     "LOG_JUNK": False,  # noise holds invalid UTF-8, NUL, and ends without a newline

@@ -108,6 +108,8 @@ class FakeProcess:
 
     def _load(self) -> None:
         self._log("I", f"loading model '{self.flags.model}'")
+        sys.stderr.write(self.knobs.text("LOAD_TEXT"))
+        sys.stderr.flush()
         self.noise(self.knobs.count("LOG_LINES"))
         time.sleep(self.knobs.number("LOAD_SECONDS"))
         code = self.knobs.count("EXIT_CODE")

@@ -255,6 +255,7 @@ class FakeService:
             # happens to this request, not to the next.
             if self._at(str(index + 1), connection):
                 return
+        self._journal.write("ending", id=number)
         if answer.stream:
             connection.chunk(answer.last_events())
             if answer.done:

@@ -20,6 +20,7 @@ schema.server = {
   { "min_residency", "delay" },
   { "port_range", "port_range" },
   { "resources", "resources" },
+  { "memory_wait", "delay" },
   { "shrink_after", "delay" },
   { "shrink_requests", "positive" },
   { "default_model", "name" },

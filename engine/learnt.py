@@ -1,0 +1,107 @@
+"""What was learnt of variants' memory, kept in one file of ``state_dir``.
+
+A changed definition has another key, and nothing is known of it. The file holds the keys used
+last, up to ``MOST``; what cannot be read is ignored with a line in the log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from engine.llamacpp import argument
+from engine.needs import fingerprint, peak
+from utils.logger import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from models.spec import VariantSpec
+
+_log = get_logger("memory")
+FILE = "needs.json"
+MOST = 256
+_LARGEST_FILE = 1 << 20
+# Less is not worth a write.
+_NEWS = 0.01
+
+
+class LearntNeeds:
+    """Peaks of memory by the variant's definition; without a ``folder``, of this run only."""
+
+    def __init__(self, folder: Path | None, environ: Mapping[str, str]) -> None:
+        self._file = None if folder is None else folder / FILE
+        self._environ = environ
+        self._known = self._read()
+
+    def key(self, variant: VariantSpec) -> str:
+        """What the variant is found by: its command line, environment and model file."""
+        env = dict(self._environ) | dict(variant.env)
+        model = argument(variant.args, "-m", "--model") or env.get("LLAMA_ARG_MODEL")
+        files = [_state_of(variant.binary), _state_of(model) if model else None]
+        return fingerprint(variant, self._environ, tuple(files))
+
+    def of(self, key: str) -> dict[str, int]:
+        """The peaks so far; empty when nothing is known."""
+        return dict(self._known.get(key, {}))
+
+    def learn(self, key: str, amounts: Mapping[str, int]) -> None:
+        """A measurement is remembered; a disk that fails is logged, not fatal."""
+        before = self._known.pop(key, {})
+        after = self._known[key] = peak(before, amounts)
+        if any(amount > before.get(name, 0) * (1 + _NEWS) for name, amount in after.items()):
+            self._save()
+
+    def _read(self) -> dict[str, dict[str, int]]:
+        if self._file is None:
+            return {}
+        try:
+            with self._file.open("rb") as file:
+                data = file.read(_LARGEST_FILE)
+            entries = orjson.loads(data)["variants"]
+            return {str(key): _amounts(entry) for key, entry in entries.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            _log.warning("ignored the unreadable file %s: %s", self._file, error)
+            return {}
+
+    def _save(self) -> None:
+        # Another gateway may keep its knowledge in the same folder.
+        others = {key: each for key, each in self._read().items() if key not in self._known}
+        newest = list((others | self._known).items())[-MOST:]
+        self._known = dict(newest)
+        if self._file is None:
+            return
+        part = self._file.with_suffix(f".{os.getpid()}.part")
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            part.unlink(missing_ok=True)
+            opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(opened, "wb") as file:
+                file.write(orjson.dumps({"variants": self._known}))
+            part.replace(self._file)
+        except OSError as error:
+            _log.warning("%s cannot be written: %s", self._file, error)
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
+def _state_of(path: str) -> tuple[str, int, int] | None:
+    with contextlib.suppress(OSError, ValueError):
+        state = Path(path).stat()
+        return path, state.st_size, state.st_mtime_ns
+    return None
+
+
+def _amounts(entry: dict[str, object]) -> dict[str, int]:
+    amounts = {}
+    for name, amount in entry.items():
+        if not isinstance(amount, int) or isinstance(amount, bool) or amount < 0:
+            raise TypeError("an amount is no whole number")
+        amounts[name] = amount
+    return amounts

@@ -1,0 +1,132 @@
+// OpenAI's own library for JavaScript, against the gateway whose address is in GATEWAY.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import OpenAI from "openai";
+
+const gateway = process.env.GATEWAY;
+const api = new OpenAI({ baseURL: `${gateway}/v1`, apiKey: "none", maxRetries: 0 });
+const messages = [{ role: "user", content: "Hello" }];
+// More than the time that a test takes to look; whoever asked leaves before the end.
+const endless = { model: "smol", messages, max_tokens: 1900, stream: true, ignore_eos: true };
+const tool = {
+  type: "function",
+  function: {
+    name: "weather",
+    description: "Tells the weather of a city.",
+    parameters: {
+      type: "object",
+      properties: { city: { type: "string", enum: ["Paris", "Rome"] } },
+      required: ["city"],
+    },
+  },
+};
+
+const health = async () => (await fetch(`${gateway}/health`)).json();
+
+// Resolves once `happened` is true of the gateway's health.
+async function until(happened) {
+  for (let tries = 0; !happened(await health()); tries++) {
+    assert(tries < 1500, "it did not happen in time");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+const idle = ({ waiting, engines }) => waiting === 0 && engines.every(({ active }) => active === 0);
+
+test("chat", async () => {
+  const answer = await api.chat.completions.create({ model: "tiny", messages, max_tokens: 8 });
+  assert(answer.choices[0].message.content);
+  assert.equal(answer.model, "smol");
+  assert(answer.usage.completion_tokens > 0);
+});
+
+test("stream", async () => {
+  const stream = await api.chat.completions.create({
+    ...endless,
+    max_tokens: 8,
+    stream_options: { include_usage: true },
+  });
+  const chunks = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  assert(chunks.map((chunk) => chunk.choices[0]?.delta?.content ?? "").join("").length > 0);
+  assert.equal(chunks.at(-1).usage.completion_tokens, 8);
+});
+
+test("a stream that is aborted frees the engine", async () => {
+  const stream = await api.chat.completions.create(endless);
+  let seen = 0;
+  for await (const chunk of stream) {
+    seen += chunk.choices[0]?.delta?.content ? 1 : 0;
+    if (seen === 2) stream.controller.abort();
+  }
+  await until(idle);
+});
+
+test("a tool is called", async () => {
+  const answer = await api.chat.completions.create({
+    model: "caller",
+    messages: [{ role: "user", content: "What is the weather in Paris?" }],
+    tools: [tool],
+    tool_choice: "required",
+    max_tokens: 96,
+  });
+  const [call, ...more] = answer.choices[0].message.tool_calls;
+  assert.deepEqual(more, []);
+  assert.equal(call.function.name, "weather");
+  assert(["Paris", "Rome"].includes(JSON.parse(call.function.arguments).city));
+});
+
+test("responses", async () => {
+  const request = { model: "smol", input: "Say hello.", max_output_tokens: 16 };
+  assert((await api.responses.create(request)).output_text);
+  const events = [];
+  for await (const event of await api.responses.create({ ...request, stream: true })) {
+    events.push(event.type);
+  }
+  assert.equal(events[0], "response.created");
+  assert.equal(events.at(-1), "response.completed");
+});
+
+test("embeddings", async () => {
+  const { data } = await api.embeddings.create({ model: "embed", input: ["Hello", "world"] });
+  assert.equal(data.length, 2);
+  assert(data[0].embedding.length > 100);
+  assert(data[0].embedding.every((number) => Number.isFinite(number)));
+});
+
+test("models", async () => {
+  const names = [];
+  for await (const model of api.models.list()) names.push(model.id);
+  assert.deepEqual(names, ["smol", "embed"]);
+  assert.equal((await api.models.retrieve("tiny")).id, "smol");
+});
+
+test("errors have their classes", async () => {
+  const ask = (more) => api.chat.completions.create({ model: "smol", messages, ...more });
+  await assert.rejects(ask({ model: "gpt-9" }), (error) => {
+    assert(error instanceof OpenAI.NotFoundError);
+    return error.code === "model_not_found";
+  });
+  const content = "the quick brown fox ".repeat(1000);
+  for (const stream of [false, true]) {
+    await assert.rejects(ask({ messages: [{ role: "user", content }], stream }), (error) => {
+      assert(error instanceof OpenAI.BadRequestError);
+      return error.code === "context_length_exceeded";
+    });
+  }
+});
+
+test("a full queue is a rate limit", async () => {
+  const ask = () => api.chat.completions.create({ model: "smol", messages, max_tokens: 4 });
+  const first = await api.chat.completions.create(endless);
+  const second = ask();
+  await until(({ waiting }) => waiting === 1);
+  await assert.rejects(ask(), (error) => {
+    assert(error instanceof OpenAI.RateLimitError);
+    return error.code === "queue_full" && Number(error.headers.get("retry-after")) > 0;
+  });
+  first.controller.abort();
+  assert((await second).choices[0].message);
+  await until(idle);
+});

