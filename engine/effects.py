@@ -126,25 +126,26 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class Unload:
+    """Somebody wants the model's engine gone, or every engine (None).
+
+    Requests in flight end first, unless ``force``; whoever waits goes on waiting.
+    """
+
+    model: str | None
+    force: bool = field(default=False, kw_only=True)
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class Halt:
     """Stop every engine now, whatever it is doing."""
 
     now: float
 
 
-Event = (
-    Arrived
-    | Left
-    | Returned
-    | EngineReady
-    | EngineUnhealthy
-    | EngineMeasured
-    | EngineExited
-    | Tick
-    | Reconfigure
-    | Drain
-    | Halt
-)
+Report = EngineReady | EngineUnhealthy | EngineMeasured | EngineExited
+Event = Arrived | Left | Returned | Report | Tick | Reconfigure | Unload | Drain | Halt
 
 
 @dataclass(frozen=True, slots=True)

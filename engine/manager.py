@@ -21,6 +21,7 @@ from engine.eviction import Limits
 from engine.lifecycle import State
 from engine.llamacpp import LlamaCppEngine, build_launch, engine_url
 from engine.memory import Memory
+from engine.observer import Observer
 from engine.orphans import OWNER_VARIABLE, OrphanRegistry
 from engine.ports import free_port
 from engine.process import EngineProcess
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from engine.client import EngineClient
     from engine.health import HealthChecks
+    from engine.queue import Waiting
     from models.catalog import Catalog
     from models.request import RequestFacts
     from models.spec import ModelSpec, VariantSpec
@@ -128,6 +130,8 @@ class EngineManager:
         self._requests = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
+        self._observer = Observer()
+        self._waited = 0
 
     # -- leases ----------------------------------------------------------------------
 
@@ -228,7 +232,39 @@ class EngineManager:
         self._feed(event)
         return granted
 
+    async def unload(self, model: str | None, *, force: bool = False) -> list[VariantSpec]:
+        """The model's engine is gone, or every engine (None); which ones ended for it.
+
+        Requests in flight have ended before, or with ``force`` lost their engine. Whoever
+        waits goes on waiting, and may have started an engine again.
+        """
+        leaving = [
+            (record.variant, self._processes[record.ticket])
+            for record in self.records()
+            if record.ticket in self._processes and model in (None, record.variant.model)
+        ]
+        self._feed(fx.Unload(model, force=force, now=self._clock.now()))
+        for _, process in leaving:
+            await process.gone(None)
+        return [variant for variant, _ in leaving]
+
     # -- what others may see ---------------------------------------------------------
+
+    def observe(self, observer: Observer) -> None:
+        """``observer`` is told of what happens from now on, instead of the one before."""
+        self._observer = observer
+
+    def now(self) -> float:
+        """The present moment on the clock by which engines and requests are timed."""
+        return self._clock.now()
+
+    def line(self) -> list[Waiting]:
+        """Those who wait for an engine, in the order in which they have their turn."""
+        return self._scheduler.line(self._clock.now())
+
+    def process(self, ticket: int) -> EngineProcess | None:
+        """The process of that run, or None when it is gone."""
+        return self._processes.get(ticket)
 
     def records(self) -> tuple[EngineRecord, ...]:
         """The scheduler's view of every variant."""
@@ -325,8 +361,17 @@ class EngineManager:
             while self._inbox:
                 for effect in self._scheduler.handle(self._inbox.popleft()):
                     self._perform(effect)
+                self._tell()
         finally:
             self._feeding = False
+
+    def _tell(self) -> None:
+        """The observer knows what has just changed."""
+        for change in self._scheduler.changes():
+            self._observer.changed(change)
+        if (waiting := self._scheduler.queued) != self._waited:
+            self._waited = waiting
+            self._observer.waiting(waiting)
 
     def _perform(self, effect: fx.Effect) -> None:
         match effect:
@@ -372,6 +417,8 @@ class EngineManager:
             self._registry,
             self._memory.engine(variant),
             self._checks,
+            heard=lambda line: self._observer.said(variant, line),
+            loading=lambda percent: self._observer.loading(variant, percent),
         )
         self._processes[effect.engine] = process
         self._quiet.clear()

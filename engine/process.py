@@ -17,6 +17,7 @@ from engine import effects as fx
 from engine.health import HealthChecks, Pulse
 from engine.logtail import LogTail, last_meaningful
 from engine.ports import port_holder
+from engine.progress import is_protocol, percent_in
 from engine.spawner import Child, Launch, spawn
 from utils.errors import EngineStartTimeout, EngineUnresponsive
 from utils.logger import get_logger
@@ -62,6 +63,9 @@ class EngineProcess:
         registry: OrphanRegistry,
         memory: EngineMemory,
         checks: HealthChecks | None = None,
+        *,
+        heard: Callable[[str], None] | None = None,
+        loading: Callable[[float], None] | None = None,
     ) -> None:
         self.ticket = ticket
         self.client = client
@@ -79,6 +83,8 @@ class EngineProcess:
         self._memory = memory
         self._shortage: Shortage | None = None
         self._checks = checks or HealthChecks()
+        self._heard = heard
+        self._loading = loading
         self._child: Child | None = None
         self._stop = asyncio.Event()
         self._gone = asyncio.Event()
@@ -231,10 +237,17 @@ class EngineProcess:
     async def _read_output(self, child: Child) -> None:
         log = get_logger(f"engine.{self.label}")
         async for line in child.lines():
+            if is_protocol(line):
+                percent = percent_in(line)
+                if percent is not None and self._loading is not None:
+                    self._loading(percent)
+                continue
             self.tail.append(line)
             if self.ready_at is None:
                 self._memory.read(line)
             self._stirred.set()
+            if self._heard is not None:
+                self._heard(line)
             # Loading is worth following; what an engine says of each request is for the curious.
             log.log(logging.INFO if self.ready_at is None else logging.DEBUG, "%s", line)
 

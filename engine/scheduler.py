@@ -29,7 +29,9 @@ Rules, in the order in which they are applied:
     is loaded, in whatever variant, or until another sets it.
 7.  With another configuration, engines that are defined as before go on; others
     end as soon as their requests have, and so does who exceeds the limits. Who
-    waits gets an engine of the new definition: see ``engine/renewal.py``.
+    waits gets an engine of the new definition: see ``engine/renewal.py``. An
+    unload takes the engines that live: what starts or is idle stops, a busy one
+    drains first. Who waits goes on waiting, and may start one afresh.
 8.  While draining, whoever waits is refused, and engines stop as soon as their
     requests have ended.
 
@@ -47,6 +49,7 @@ from engine.eviction import Limits
 from engine.fallback import out_of_memory, pause_after, steps_down, tried_again
 from engine.idle import end_of, smaller_than
 from engine.lifecycle import Event, State, advance
+from engine.observer import Changed
 from engine.policy import Policy
 from engine.queue import Queue, Waiting
 from engine.records import EngineRecord
@@ -94,6 +97,7 @@ class Scheduler:
         self._holds: dict[int, _Hold] = {}
         self._successors: dict[str, EngineRecord] = {}
         self._keep_alive: dict[str, float] = {}
+        self._moves: list[tuple[EngineRecord, State, State]] = []
         self._draining = False
         self._tickets = 0
         self._pace = 1.0
@@ -109,6 +113,25 @@ class Scheduler:
     def waiting(self) -> tuple[int, ...]:
         """The requests in the queue, in the order of their arrival."""
         return tuple(waiting.request for waiting in self._queue)
+
+    def line(self, now: float) -> list[Waiting]:
+        """Those who wait, in the order in which they have their turn."""
+        return self._queue.in_turn(now)
+
+    @property
+    def queued(self) -> int:
+        """How many requests wait."""
+        return len(self._queue)
+
+    def changes(self) -> list[Changed]:
+        """The engines that changed since the last call, in order."""
+        if not self._moves:
+            return []
+        moves, self._moves = self._moves, []
+        return [
+            Changed(r.ticket, r.variant, old, new, r.reason, r.load_seconds)
+            for r, old, new in moves
+        ]
 
     def live(self, model: str | None = None) -> EngineRecord | None:
         """The record of the model, or of any, whose process may exist, or None."""
@@ -131,6 +154,22 @@ class Scheduler:
                 self._arrived(event, out)
             case fx.Returned() | fx.Left():
                 self._given_back(event, out)
+            case fx.EngineReady() | fx.EngineUnhealthy() | fx.EngineMeasured() | fx.EngineExited():
+                self._reported(event, out)
+            case fx.Reconfigure():
+                self._reconfigure(event, out)
+            case fx.Unload():
+                self._unload(event, out)
+            case fx.Drain() | fx.Halt():
+                self._drain(out, now=isinstance(event, fx.Halt))
+        # All that a Tick is for; and whatever happened, it may be somebody's turn.
+        self._dispatch(event.now, out)
+        if isinstance(event, fx.Arrived):
+            self._limit_queue(event.request, event.now, out)
+        return out
+
+    def _reported(self, event: fx.Report, out: list[fx.Effect]) -> None:
+        match event:
             case fx.EngineReady():
                 self._ready(event)
             case fx.EngineUnhealthy():
@@ -139,15 +178,6 @@ class Scheduler:
                 self._measured(event)
             case fx.EngineExited():
                 self._exited(event, out)
-            case fx.Reconfigure():
-                self._reconfigure(event, out)
-            case fx.Drain() | fx.Halt():
-                self._drain(out, now=isinstance(event, fx.Halt))
-        # All that a Tick is for; and whatever happened, it may be somebody's turn.
-        self._dispatch(event.now, out)
-        if isinstance(event, fx.Arrived):
-            self._limit_queue(event.request, event.now, out)
-        return out
 
     def _arrived(self, event: fx.Arrived, out: list[fx.Effect]) -> None:
         if self._draining:
@@ -280,6 +310,16 @@ class Scheduler:
             self._refuse_waiting_for(record, self._start_failed(record, event.now), out)
         if gives_up(record.failures):
             self._move(record, Event.GIVE_UP)
+
+    def _unload(self, event: fx.Unload, out: list[fx.Effect]) -> None:
+        for record in self._alive.values():
+            if event.model not in (None, record.variant.model):
+                continue
+            self._successors.pop(record.variant.model, None)
+            if record.state is State.READY and record.active and not event.force:
+                self._move(record, Event.DRAIN)
+            elif event.force or record.useful:
+                self._stop(record, out)
 
     def _drain(self, out: list[fx.Effect], *, now: bool) -> None:
         self._draining = True
@@ -468,7 +508,9 @@ class Scheduler:
         return EngineStartFailed(message, left)
 
     def _move(self, record: EngineRecord, event: Event) -> None:
-        record.state = advance(record.variant.label, record.state, event)
+        before = record.state
+        record.state = advance(record.variant.label, before, event)
+        self._moves.append((record, before, record.state))
         model = record.variant.model
         if record.state.live:
             self._alive[model] = record

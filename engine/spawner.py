@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from engine.logtail import LineSplitter
+from engine.progress import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -63,7 +64,8 @@ class Child:
         return await self._process.wait()
 
     def terminate(self) -> None:
-        """SIGTERM to the whole group; nothing when it is gone."""
+        """SIGTERM to the whole group, and the end of its input; nothing when it is gone."""
+        self._end_input()
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -90,8 +92,14 @@ class Child:
                 yield line
 
     def close(self) -> None:
-        """The pipe is closed, even when a grandchild still holds its other end."""
+        """The pipes are closed, even when a grandchild still holds their other ends."""
         self._close()
+        self._end_input()
+
+    def _end_input(self) -> None:
+        # llama-server that reads commands there does not end before it.
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -131,7 +139,7 @@ async def spawn(launch: Launch) -> Child:
     try:
         process = await asyncio.create_subprocess_exec(
             *argv,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=_input(launch),
             stdout=writing,
             stderr=writing,
             env=dict(launch.env),
@@ -157,11 +165,16 @@ def _dies_with_parent() -> tuple[str, ...]:
     return front if tried.returncode == 0 else ()
 
 
+def _input(launch: Launch) -> int:
+    # An engine that tells of its progress ends with its input: that stays open as long as it lives.
+    return asyncio.subprocess.PIPE if VARIABLE in launch.env else asyncio.subprocess.DEVNULL
+
+
 async def _spawn_on_windows(launch: Launch) -> Child:
     # Proactor pipes must be made by asyncio itself.
     process = await asyncio.create_subprocess_exec(
         *launch.argv,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=_input(launch),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env=dict(launch.env),

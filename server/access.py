@@ -17,6 +17,7 @@ class AccessRecord:
     method: str
     path: str
     started: float
+    id: str = "-"
     status: int = CLIENT_LEFT
     model: str | None = None
     variant: str | None = None
@@ -26,6 +27,11 @@ class AccessRecord:
     loading: float | None = None
     first: float | None = None
     note: str = ""
+    # Of the failure that it was told, which a stream that had begun cannot show as its status.
+    failed: int | None = None
+    client: str = ""
+    # By which the scheduler knows it, once it asked for an engine.
+    ticket: int | None = None
 
     def line(self, now: float) -> str:
         """The record as ``key=value`` words; nothing of the request's contents."""
@@ -35,7 +41,7 @@ class AccessRecord:
             f" model={self.model or '-'} variant={self.variant or '-'}"
             f" prompt={_number(self.prompt)} completion={_number(self.completion)}"
             f" queue={_seconds(self.queued)} load={_seconds(self.loading)}"
-            f" first={_seconds(self.first)} total={_seconds(now - self.started)}{note}"
+            f" first={_seconds(self.first)} total={_seconds(now - self.started)} id={self.id}{note}"
         )
 
     def write(self, now: float) -> None:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from server.access import AccessRecord
-from server.downstream import Downstream
+from server.downstream import CARRIED, REQUEST_ID, Downstream
+from server.errors import shape_of
+from server.requests import Ongoing
+from server.watch import WATCH
 from utils.errors import BadRequest, GatewayError, RequestTooLarge
 from utils.logger import get_logger
 
@@ -30,34 +33,46 @@ async def answered(
 ) -> web.StreamResponse:
     """The client has what ``serve`` wrote, or the error that it raised, and one line is logged.
 
-    ``path`` is the engine's, where the request's own is another.
+    Meanwhile the request is among those in flight, and can be cancelled. ``path`` is the
+    engine's, where the request's own is another.
     """
-    record = AccessRecord(request.method, request.rel_url.raw_path, clock.now())
+    watch = request[WATCH]
+    record = AccessRecord(
+        request.method, request.rel_url.raw_path, clock.now(), request[CARRIED][REQUEST_ID]
+    )
     down = Downstream(request, clock, patience, path)
+    ongoing = Ongoing(record, down)
+    watch.began(ongoing)
     try:
         async with down:
-            await _told(down, record, serve)
+            await _told(down, record, serve, ongoing)
             await down.end()
         record.status = down.response.status
     except ConnectionError:
         record.note = "client left"
     finally:
-        record.write(clock.now())
+        now = clock.now()
+        record.write(now)
+        watch.ended(ongoing, now)
     return down.response
 
 
-async def _told(down: Downstream, record: AccessRecord, serve: Serve) -> None:
+async def _told(down: Downstream, record: AccessRecord, serve: Serve, ongoing: Ongoing) -> None:
     try:
-        await serve(down, record)
+        with ongoing:
+            await serve(down, record)
     except GatewayError as error:
         record.note = type(error).__name__
+        record.failed = shape_of(error).status
         await down.fail(error)
     except ConnectionError:
         raise
     except Exception:  # noqa: BLE001 - the outermost boundary: a fault of ours, told as one
         _log.exception("a request failed in the gateway itself")
         record.note = "internal error"
-        await down.fail(GatewayError("The gateway failed; its log says why."))
+        failure = GatewayError("The gateway failed; its log says why.")
+        record.failed = shape_of(failure).status
+        await down.fail(failure)
 
 
 async def read_body(request: web.BaseRequest, limit: int, patience: float) -> bytes:

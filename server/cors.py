@@ -21,7 +21,9 @@ _LOOPBACK = re.compile(
 )
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _READING = ("GET", "HEAD", "OPTIONS")
-_EXPOSED = "X-Gateway-Variant, X-Gateway-Prompt-Tokens, X-Gateway-Fallback, Retry-After"
+_EXPOSED = (
+    "X-Request-Id, X-Gateway-Variant, X-Gateway-Prompt-Tokens, X-Gateway-Fallback, Retry-After"
+)
 # How long, in seconds, a browser need not ask again.
 _MAX_AGE = "600"
 

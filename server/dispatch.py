@@ -10,12 +10,15 @@ from aiohttp import web
 
 from models.request import Kind
 from server.access import AccessRecord
+from server.admin import require_admin
 from server.cors import add, is_preflight
+from server.desk import AdminDesk
 from server.door import EngineDoor
-from server.downstream import CORS, Downstream
-from server.routes import ROUTES, Page, model_in, page_of_model, upstream_of
+from server.downstream import CARRIED, REQUEST_ID, Downstream
+from server.routes import ROUTES, Page, is_admin, model_in, page_of_model, upstream_of
 from server.streams import CONTROL, StreamDoor
 from server.views import health_view, model_view, models_view
+from server.watch import WATCH, Watch
 from server.websocket import WebSockets, is_upgrade
 from utils.clock import LoopClock
 from utils.errors import GatewayError, ShuttingDown, UnknownPath, WrongMethod
@@ -38,9 +41,12 @@ class Dispatcher:
         current: CurrentConfiguration,
         handler: RequestHandler,
         manager: EngineManager,
+        watch: Watch,
         reloader: Reloader,
     ) -> None:
         self.closing = False
+        self._watch = watch
+        self._desk = AdminDesk(manager, watch, LoopClock(), reloader)
         self._current = current
         self._handler = handler
         self._manager = manager
@@ -55,23 +61,33 @@ class Dispatcher:
         self._sockets = WebSockets(manager, LoopClock())
         self._created = int(time.time())
 
-    def close(self) -> None:
-        """No work is begun any more, and none goes on that nobody waits for."""
+    async def close(self) -> None:
+        """No work is begun any more, and what goes on that nobody waits for has ended."""
         self.closing = True
         self._handler.conversations.close()
         self._sockets.close()
+        await self._desk.close()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """The response, whatever was asked."""
         # Read once: whatever becomes of it, this request keeps to it.
         configuration = self._current.now
         cors = configuration.cors
-        carried = request[CORS] = cors.headers(request.headers)
+        carried = request[CARRIED] = cors.headers(request.headers)
+        carried[REQUEST_ID] = self._watch.requests.new_id()
+        request[WATCH] = self._watch
+        admin = is_admin(request.path)
         try:
+            if admin:
+                token = configuration.settings.admin_token is not None
+                cors.refuse_admin(request.headers, token=token)
             if is_preflight(request.method, request.headers):
                 response: web.StreamResponse = web.Response(
                     status=204, headers=cors.preflight(request.headers)
                 )
+            elif admin:
+                require_admin(request, configuration.settings)
+                response = await self._desk.answer(request, configuration)
             else:
                 cors.refuse_work(request.method, request.headers)
                 response = await self._dispatch(request, configuration)
@@ -162,10 +178,16 @@ async def _refuse(
     clock = LoopClock()
     # The path as it was sent: decoded, it could hold a line break and forge a line of the log.
     record = AccessRecord(
-        request.method, request.rel_url.raw_path, clock.now(), note=type(error).__name__
+        request.method,
+        request.rel_url.raw_path,
+        clock.now(),
+        request[CARRIED][REQUEST_ID],
+        note=type(error).__name__,
     )
     down = Downstream(request, clock, path=path)
     await down.fail(error)
     record.status = down.response.status
-    record.write(clock.now())
+    now = clock.now()
+    record.write(now)
+    request[WATCH].metrics.ended(record, now)
     return down.response

@@ -107,8 +107,9 @@ class EngineDoor:
         # Whatever it is: the engine may answer with a stream, after which it hangs up.
         facts = RequestFacts(Kind.ASIDE, body, model.name, stream=True, max_output=0)
         selection = Selection(model, model.variants[0], _UNSIZED, 0)
-        client = client_of(request.headers, request.remote)
-        lease = self._manager.lease(selection.minimum, client, priority)
+        record.client = client_of(request.headers, request.remote)
+        lease = self._manager.lease(selection.minimum, record.client, priority)
+        record.ticket = lease.request
         try:
             async with lease:
                 exchange = Exchange(self._manager, lease, selection, facts)

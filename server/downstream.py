@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
     from utils.clock import Clock, Timer
 
-# Where a request keeps what its answer will carry for its browser.
-CORS = web.RequestKey("cors", dict[str, str])
-_STREAM_HEADERS = {
+# Where a request keeps the headers that its answer will carry, whatever it is.
+CARRIED = web.RequestKey("carried", dict[str, str])
+REQUEST_ID = "X-Request-Id"
+STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",
@@ -54,6 +55,8 @@ class Downstream:
         self.decided: dict[str, str] = {}
         self.begun = False
         self.progress: Callable[[], str] | None = None
+        # Of the engine's answer, so far. To look into each for its events would be felt.
+        self.chunks = 0
         self._told: dict[str, str] = {}
         self._request = request
         self._clock = clock
@@ -96,7 +99,7 @@ class Downstream:
             self.response.set_status(status)
             self.response.headers.update(headers)
             self.response.headers.update(self.decided)
-            add(self.response.headers, self._request.get(CORS, {}))
+            add(self.response.headers, self._request.get(CARRIED, {}))
             if self._is_stream:
                 self.response.headers["X-Accel-Buffering"] = "no"
             self.begun = True
@@ -203,7 +206,7 @@ class Downstream:
     async def _comment(self) -> None:
         self._written_at = self._clock.now()
         try:
-            await self.begin(_OK, _STREAM_HEADERS)
+            await self.begin(_OK, STREAM_HEADERS)
             if self._between_events and self._is_stream:
                 said = self.progress() if self.progress else ""
                 await self.response.write(f": keep-alive{said and ', '}{said}\n\n".encode())

@@ -49,6 +49,7 @@ async def relay(upstream: UpstreamResponse, down: Downstream) -> Usage:
     chunk = upstream.first
     while chunk:
         last.append(chunk)
+        down.chunks += 1
         await down.write(chunk)
         chunk = await upstream.read()
     return usage_of(b"".join(last)[-TAIL:])

@@ -11,8 +11,9 @@ from aiohttp import web
 
 from server.dispatch import Dispatcher
 from server.protocol import HttpServer
+from server.watch import Watch
 from utils.errors import ConfigError
-from utils.logger import get_logger
+from utils.logger import also_logged_to, get_logger
 from utils.settings import Endpoint
 from utils.signals import on_hangup, on_stop_signals
 from utils.tasks import TaskOwner, first_of
@@ -43,7 +44,9 @@ class GatewayServer:
         self._current = current
         self._manager = manager
         self._reloader = reloader
-        self._dispatcher = Dispatcher(current, handler, manager, reloader)
+        self._watch = Watch()
+        manager.observe(self._watch)
+        self._dispatcher = Dispatcher(current, handler, manager, self._watch, reloader)
         self._stop_signals = 0
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -69,6 +72,13 @@ class GatewayServer:
         At its end every engine has ended and every connection is closed. ConfigError when
         an address cannot be listened on; nothing was started then.
         """
+        with also_logged_to(self._watch.log):
+            self._watch.log.attach(asyncio.get_running_loop())
+            async with self._listening() as endpoints:
+                yield endpoints
+
+    @asynccontextmanager
+    async def _listening(self) -> AsyncIterator[list[Endpoint]]:
         runner = web.ServerRunner(HttpServer(self._dispatcher.answer), shutdown_timeout=_FLUSH)
         await runner.setup()
         try:
@@ -79,7 +89,7 @@ class GatewayServer:
                 _log.info("listening on http://%s", endpoint)
             yield endpoints
         finally:
-            self._dispatcher.close()
+            await self._dispatcher.close()
             await self._manager.halt()
             await runner.cleanup()
 
@@ -93,8 +103,8 @@ class GatewayServer:
                 raise ConfigError(f"server.{key}: cannot listen on {endpoint}: {reason}") from error
 
     async def _shut_down(self) -> int:
-        self._dispatcher.close()
         _log.info("shutting down; a second signal ends at once")
+        await self._dispatcher.close()
         tasks = TaskOwner("shutdown")
         hurry = tasks.spawn(self._hurry.wait(), "hurry")
         patience = self._current.now.settings.shutdown_timeout

@@ -96,10 +96,11 @@ class RequestHandler:
         selection = await self._selector.select(model, facts)
         record.prompt = selection.size.tokens if facts.kind.sized else None
         down.decided = decision(selection.minimum, selection.size, facts)
-        client = client_of(request.headers, request.remote)
+        record.client = client_of(request.headers, request.remote)
         lease = self._manager.lease(
-            selection.minimum, client, priority, facts.keep_alive, selection.fallbacks
+            selection.minimum, record.client, priority, facts.keep_alive, selection.fallbacks
         )
+        record.ticket = lease.request
         down.progress = lease.waits_for
         conversation = conversation_of(request.headers, facts)
         try:

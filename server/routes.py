@@ -77,6 +77,45 @@ ROUTES: dict[str, dict[str, Kind | Page]] = {
 }
 
 
+class Admin(Enum):
+    """What operators see and do; see server/desk.py."""
+
+    RUNNING = "running"
+    LOAD = "load"
+    UNLOAD = "unload"
+    RELOAD = "reload"
+    CONFIG = "config"
+    LOGS = "logs"
+    LOG_STREAM = "log stream"
+    EVENTS = "events"
+    METRICS = "metrics"
+
+
+ADMIN: dict[str, dict[str, Admin]] = {
+    "/running": {"GET": Admin.RUNNING, "HEAD": Admin.RUNNING},
+    "/admin/load": {"POST": Admin.LOAD},
+    "/admin/unload": {"POST": Admin.UNLOAD},
+    "/admin/reload": {"POST": Admin.RELOAD},
+    "/admin/config/reload": {"POST": Admin.CONFIG},
+    "/logs": {"GET": Admin.LOGS, "HEAD": Admin.LOGS},
+    "/logs/stream": {"GET": Admin.LOG_STREAM},
+    "/events": {"GET": Admin.EVENTS},
+    "/metrics": {"GET": Admin.METRICS, "HEAD": Admin.METRICS},
+}
+_REQUESTS = "/admin/requests/"
+
+
+def is_admin(path: str) -> bool:
+    """Whether the path is for operators alone, even where nothing is served."""
+    return path in ADMIN or path.startswith(("/admin/", "/logs/"))
+
+
+def request_in(path: str) -> str | None:
+    """The id that ``/admin/requests/{id}`` names, or None for other paths."""
+    name = path.removeprefix(_REQUESTS)
+    return name if name and name != path else None
+
+
 def model_in(path: str) -> str | None:
     """The model that ``/v1/models/{id}`` names, or None for other paths; ids may hold slashes."""
     for prefix in ("/v1/models/", "/models/"):

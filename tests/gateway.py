@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from engine.lifecycle import State
+    from utils.errors import ConfigError
 
 PATIENT = Timeouts(health_check=5.0, startup=PATIENCE, idle=900.0, stop=PATIENCE)
 
@@ -91,6 +92,7 @@ class Following:
 
     settings: ServerSettings
     catalog: Catalog
+    fault: ConfigError | None = None
 
 
 @dataclass
@@ -167,6 +169,8 @@ async def running_gateway(
         handler = RequestHandler(current, selector, manager, clock)
 
         async def load() -> tuple[ServerSettings, Catalog]:
+            if following.fault is not None:
+                raise following.fault
             return following.settings, following.catalog
 
         following = Following(given, catalog)

@@ -104,6 +104,9 @@ class Script:
                 event = fx.Tick(now)
             case ("configured", "as", name):
                 event = fx.Reconfigure(**self.configurations[name], now=now)
+            case ("unload", *which):
+                model = next((word for word in which if word != "now"), None)
+                event = fx.Unload(model, now, force="now" in which)
             case ("drain" | "halt" as end,):
                 event = fx.Drain(now) if end == "drain" else fx.Halt(now)
             case (engine, *what):

@@ -57,6 +57,15 @@ class Change:
     limits: Limits
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Somebody will want engines gone."""
+
+    at: float
+    model: str | None
+    force: bool
+
+
 @dataclass
 class Process:
     variant: VariantSpec
@@ -109,10 +118,18 @@ class Simulation:
         self._jobs: dict[int, Job] = {}
         self._waiting: dict[int, float] = {}
         self._held: dict[int, int] = {}
+        self._forced = False
         self._minimum: dict[int, VariantSpec] = {}
 
-    def run(self, jobs: Iterable[Job], changes: Iterable[Change] = ()) -> Report:
+    def run(
+        self,
+        jobs: Iterable[Job],
+        changes: Iterable[Change] = (),
+        orders: Iterable[Order] = (),
+    ) -> Report:
         """Everything happens, until nobody waits and every engine has ended."""
+        for order in orders:
+            self._at(order.at, partial(self._unload, order))
         for number, job in enumerate(sorted(jobs, key=lambda each: each.at)):
             self._jobs[number] = job
             self._at(job.at, partial(self._arrive, number))
@@ -179,6 +196,11 @@ class Simulation:
         self._processes[ticket].holders.discard(number)
         self.report.served[number] = self._now
         self._tell(fx.Left(number, self._now))
+
+    def _unload(self, order: Order) -> None:
+        self._forced = order.force
+        self._tell(fx.Unload(order.model, force=order.force, now=self._now))
+        self._forced = False
 
     def _become_ready(self, ticket: int) -> None:
         process = self._processes.get(ticket)
@@ -281,7 +303,7 @@ class Simulation:
 
     def _stop_engine(self, ticket: int) -> None:
         process = self._processes[ticket]
-        assert not process.holders, "a busy engine is ended"
+        assert not process.holders or self._forced, "a busy engine is ended"
         assert not process.stopping
         process.stopping = True
         self._at(self._now + self._stop, lambda: self._exit(ticket))

@@ -16,7 +16,7 @@ PATH = "/v1/chat/completions"
 def test_a_request_that_got_nowhere() -> None:
     assert AccessRecord("POST", PATH, 10.0).line(10.25) == (
         f"POST {PATH} 499 model=- variant=- prompt=- completion=-"
-        " queue=- load=- first=- total=0.250s"
+        " queue=- load=- first=- total=0.250s id=-"
     )
     assert CLIENT_LEFT == 499
 
@@ -26,6 +26,7 @@ def test_a_request_that_was_answered() -> None:
         "POST",
         PATH,
         started=10.0,
+        id="3fa2c1-7",
         status=200,
         model="qwen",
         variant="qwen@8192",
@@ -37,7 +38,7 @@ def test_a_request_that_was_answered() -> None:
     )
     assert record.line(12.0) == (
         f"POST {PATH} 200 model=qwen variant=qwen@8192 prompt=37 completion=0"
-        " queue=0.000s load=1.500s first=1.625s total=2.000s"
+        " queue=0.000s load=1.500s first=1.625s total=2.000s id=3fa2c1-7"
     )
 
 
@@ -48,5 +49,5 @@ def test_a_note_ends_the_line(caplog: pytest.LogCaptureFixture) -> None:
     [logged] = caplog.messages
     assert logged == record.line(1.0)
     assert logged.startswith(f"POST {PATH} 429 ")
-    assert logged.endswith("total=1.000s (QueueFull)")
+    assert logged.endswith("total=1.000s id=- (QueueFull)")
     assert "\n" not in logged

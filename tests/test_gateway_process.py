@@ -67,6 +67,24 @@ async def test_a_signal_lets_streams_finish_and_takes_no_new_requests(
         assert not list((journal.path.parent / "state").glob("engines-*"))
 
 
+@pytest.mark.parametrize("path", ["/events", "/logs/stream"])
+async def test_a_signal_sends_onlookers_home_while_streams_go_on(
+    journal: Journal, path: str
+) -> None:
+    async with started(journal, stall_at=2) as gateway:
+        client = await streaming(gateway)
+        onlooker = await gateway.connect()
+        await onlooker.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert (await onlooker.head()).status == 200
+        gateway.signal()
+        while await onlooker.chunk():
+            pass
+        assert not onlooker.cut
+        assert (await gateway.health())["status"] == "shutting down"
+        client.leave()
+        assert await gateway.exit_status() == 0
+
+
 async def test_a_signal_when_idle(journal: Journal) -> None:
     async with started(journal) as gateway:
         assert (await gateway.chat()).status == 200

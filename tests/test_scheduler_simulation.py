@@ -13,6 +13,7 @@ from simulation import (
     Change,
     Job,
     Machine,
+    Order,
     Simulation,
     loads_in_order_of_arrival,
     longest_wait,
@@ -140,6 +141,7 @@ PLACES = (
     queue=st.sampled_from((4, ROOMY)),
     pause=st.sampled_from((0.5, 2.0, 10.0)),
     faults=st.booleans(),
+    unloads=st.sampled_from((0, 20)),
 )
 def test_whatever_happens_no_request_is_lost_and_no_limit_is_broken(
     seed: int,
@@ -149,11 +151,18 @@ def test_whatever_happens_no_request_is_lost_and_no_limit_is_broken(
     queue: int,
     pause: float,
     faults: bool,
+    unloads: int,
 ) -> None:
     dice = random.Random(seed)
     jobs = chaos(dice, pause)
     policy = Policy(queue, 60.0, 2, max_wait, residency)
-    report = Simulation(CHAOS, policy, limits, faults=dice if faults else None).run(jobs)
+    end = jobs[-1].at
+    orders = [
+        Order(dice.uniform(0.0, end), dice.choice((None, *"abcde")), dice.random() < 0.3)
+        for _ in range(unloads)
+    ]
+    simulation = Simulation(CHAOS, policy, limits, faults=dice if faults else None)
+    report = simulation.run(jobs, orders=orders)
     assert report.most_engines <= limits.max_loaded
     if queue == ROOMY and not faults and not limits.pinned and not limits.persistent:
         assert not report.refused

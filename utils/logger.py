@@ -5,6 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -15,7 +20,7 @@ def setup_logging(level: str) -> None:
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001 - documented there for this use
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_LineFormatter("%(asctime)s %(levelname).1s %(name)s  %(message)s"))
+    handler.setFormatter(LineFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     set_level(level)
@@ -31,26 +36,61 @@ def set_level(level: str) -> None:
     logging.getLogger().setLevel(level.upper())
 
 
+# What engines print is logged under this name and their label.
+ENGINES = "gateway.engine."
+
+
 def get_logger(name: str) -> logging.Logger:
     """The logger of one room of the gateway."""
     return logging.getLogger(f"gateway.{name}")
 
 
-class _LineFormatter(logging.Formatter):
-    """Writes the time to the millisecond, and works out its seconds once a second."""
+class LineFormatter(logging.Formatter):
+    """A line as it stands in the log; one that several handlers write is made once."""
 
-    def __init__(self, form: str) -> None:
-        super().__init__(form)
-        self._second = 0
-        self._text = ""
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname).1s %(name)s  %(message)s")
+        self._stamp = Stamp()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as a line."""
+        line: str | None = record.__dict__.get("line")
+        if line is None:
+            line = record.__dict__["line"] = super().format(record)
+        return line
 
     def formatTime(  # noqa: N802 - logging's name
         self,
         record: logging.LogRecord,
         datefmt: str | None = None,  # noqa: ARG002 - logging's signature
     ) -> str:
-        second = int(record.created)
+        """The time to the millisecond."""
+        return self._stamp(record.created)
+
+
+class Stamp:
+    """Writes a time to the millisecond, and works out its seconds once a second."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._text = ""
+
+    def __call__(self, when: float) -> str:
+        """``when``, in seconds since 1970, as local time."""
+        second = int(when)
         if second != self._second:
             self._second = second
             self._text = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
-        return f"{self._text}.{int(record.msecs):03d}"
+        return f"{self._text}.{int((when - second) * 1000):03d}"
+
+
+@contextmanager
+def also_logged_to(handler: logging.Handler) -> Iterator[None]:
+    """Inside the block ``handler`` gets what is logged too, in the same form."""
+    handler.setFormatter(LineFormatter())
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)

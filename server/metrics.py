@@ -1,0 +1,179 @@
+"""What the gateway has counted, as Prometheus reads it.
+
+Counting is adding to plain numbers; only when somebody asks are they made into metrics.
+Labels come from the configuration alone: what a client asks for makes none.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from engine.lifecycle import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from prometheus_client import Metric
+
+    from engine.observer import Changed
+    from engine.records import EngineRecord
+    from server.access import AccessRecord
+
+_LABELS = ("model", "variant")
+# Seconds: from a cached prompt's first token to a large model that is read from a slow disk.
+_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+_OUTCOMES = {State.READY: "ready", State.BACKOFF: "failed", State.ABORTING: "failed"}
+_ADMIN = "/admin/"
+
+Key = tuple[str, str]
+
+
+class _Histogram:
+    """Observations by bucket; the last bucket has no bound."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(_BOUNDS) + 1)
+        self.total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(_BOUNDS, seconds)] += 1
+        self.total += seconds
+
+    def buckets(self) -> list[tuple[str, float]]:
+        below, buckets = 0, []
+        for bound, number in zip((*_BOUNDS, float("inf")), self.counts, strict=True):
+            below += number
+            buckets.append(("+Inf" if bound == float("inf") else str(float(bound)), float(below)))
+        return buckets
+
+
+class Present(NamedTuple):
+    """What is so at this moment, not counted."""
+
+    records: Collection[EngineRecord]
+    waiting: int
+    in_flight: int
+
+
+class Metrics(Collector):
+    """Counts requests and loads; shows them beside what is so now."""
+
+    def __init__(self) -> None:
+        # Its own registry: two gateways in one process do not share their counts.
+        self._registry = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self._registry)
+        self._registry.register(self)
+        self._present: Callable[[], Present] = lambda: Present((), 0, 0)
+        self._requests: Counter[tuple[str, str, str]] = Counter()
+        self._prompt: Counter[Key] = Counter()
+        self._completion: Counter[Key] = Counter()
+        self._loads: Counter[tuple[str, str, str]] = Counter()
+        self._first: defaultdict[Key, _Histogram] = defaultdict(_Histogram)
+        self._total: defaultdict[Key, _Histogram] = defaultdict(_Histogram)
+        self._queue: defaultdict[Key, _Histogram] = defaultdict(_Histogram)
+        self._load: defaultdict[Key, _Histogram] = defaultdict(_Histogram)
+
+    def show(self, present: Callable[[], Present]) -> None:
+        """``present`` tells what is so now, whenever somebody asks."""
+        self._present = present
+
+    def changed(self, change: Changed) -> None:
+        """An engine is in another state: a load has ended, if it was starting."""
+        if change.before is not State.STARTING:
+            return
+        variant = change.variant
+        outcome = _OUTCOMES.get(change.after, "stopped")
+        self._loads[variant.model, variant.label, outcome] += 1
+        if change.after is State.READY:
+            self._load[variant.model, variant.label].observe(change.load_seconds)
+
+    def ended(self, record: AccessRecord, now: float) -> None:
+        """A request has ended."""
+        if record.path.startswith(_ADMIN):
+            return
+        key = model, variant = record.model or "", record.variant or ""
+        self._requests[model, variant, str(record.failed or record.status)] += 1
+        if record.queued is not None:
+            self._queue[key].observe(record.queued)
+        if record.first is None:
+            return
+        self._first[key].observe(record.first)
+        self._total[key].observe(now - record.started)
+        if record.completion is not None:
+            self._completion[key] += record.completion
+            self._prompt[key] += record.prompt or 0
+
+    def page(self, accept: str) -> tuple[bytes, str]:
+        """All of it, and its content type, in the form that ``accept`` asks for."""
+        encode, kind = choose_encoder(accept)
+        return encode(self._registry), kind
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics, as prometheus-client asks for them."""
+        yield _counter("requests", "Requests that have ended.", self._requests, "status")
+        yield _counter("prompt_tokens", "Tokens of prompts.", self._prompt)
+        yield _counter("completion_tokens", "Tokens of answers.", self._completion)
+        yield _counter("engine_loads", "Engine starts, by how they went.", self._loads, "outcome")
+        yield _histogram("first_token_seconds", "Until the answer began.", self._first)
+        yield _histogram("request_duration_seconds", "Until the answer ended.", self._total)
+        yield _histogram("queue_seconds", "Spent waiting for a turn.", self._queue)
+        yield _histogram("engine_load_seconds", "From an engine's start to ready.", self._load)
+        yield from self._gauges()
+
+    def _gauges(self) -> Iterator[Metric]:
+        records, waiting, in_flight = self._present()
+        yield GaugeMetricFamily(_name("queue_length"), "Requests that wait now.", waiting)
+        yield GaugeMetricFamily(_name("requests_in_flight"), "Requests of now.", in_flight)
+        states = GaugeMetricFamily(
+            _name("engine_state"), "1 for the state that it is in.", labels=(*_LABELS, "state")
+        )
+        active = GaugeMetricFamily(
+            _name("engine_requests"), "Requests that it answers now.", labels=_LABELS
+        )
+        memory = GaugeMetricFamily(
+            _name("engine_memory_bytes"), "As measured.", labels=(*_LABELS, "resource")
+        )
+        # Two may have one name, while an engine of an older configuration ends.
+        by_label = {record.variant.label: record for record in records}
+        by_label |= {record.variant.label: record for record in records if record.state.live}
+        for record in by_label.values():
+            labels = [record.variant.model, record.variant.label]
+            for state in State:
+                states.add_metric([*labels, state.value], float(record.state is state))
+            active.add_metric(labels, len(record.active))
+            for resource, amount in record.memory.items() if record.state.live else ():
+                memory.add_metric([*labels, resource], amount)
+        yield from (states, active, memory)
+
+
+def _name(name: str) -> str:
+    return f"llm_gateway_{name}"
+
+
+def _counter(
+    name: str, text: str, values: Counter[tuple[str, str, str]] | Counter[Key], *more: str
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(_name(name), text, labels=(*_LABELS, *more))
+    for labels, value in values.items():
+        family.add_metric(labels, value)
+    return family
+
+
+def _histogram(name: str, text: str, values: dict[Key, _Histogram]) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(_name(name), text, labels=_LABELS)
+    for labels, histogram in values.items():
+        family.add_metric(labels, histogram.buckets(), histogram.total)
+    return family
