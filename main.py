@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from engine.carry.carrier import StateCarrier
+from engine.carry.store import StateStore
 from engine.health import checks_of
 from engine.learnt import LearntNeeds
 from engine.limits import limits_of
@@ -41,7 +43,7 @@ from utils.clock import LoopClock
 from utils.config import ConfigLoader
 from utils.errors import ConfigError
 from utils.loading import load_apart
-from utils.logger import setup_logging
+from utils.logger import get_logger, setup_logging
 from utils.settings import ServerSettings, server_settings
 from utils.watching import changed, fingerprint
 
@@ -124,6 +126,7 @@ async def _serve(
         limits=limits_of(catalog, settings),
         memory=Memory(clock, learnt, wait=settings.memory_wait),
         port_range=settings.port_range,
+        carrier=_carrier(settings, Path(folder)),
         checks=checks_of(settings),
     )
     selector = ModelSelector(Sizer(manager, LlamaTokenize()), manager)
@@ -144,6 +147,17 @@ async def _serve(
 def _understood(tables: Tables) -> tuple[ServerSettings, Catalog]:
     settings = server_settings(tables.server)
     return settings, Catalog.from_tables(tables.models, settings, tables.groups)
+
+
+def _carrier(settings: ServerSettings, folder: Path) -> StateCarrier | None:
+    """What carries engine state from run to run; None where no state can be kept."""
+    store = StateStore(folder / "slots", settings.state_budget)
+    try:
+        store.open()
+    except OSError as error:
+        get_logger("carry").warning("no state is carried: %s: %s", folder, error.strerror)
+        return None
+    return StateCarrier(store, settings.state_timeout)
 
 
 def _summary(catalog: Catalog) -> str:

@@ -29,6 +29,7 @@ _LARGEST_ERROR = 64 * 1024
 _FIRST_ERROR = 400
 _IN_ONE_PIECE = 1024 * 1024
 _ENDED = "the engine has ended"
+_ENDLESS = aiohttp.ClientTimeout(total=None, sock_connect=10)
 
 
 class UpstreamResponse:
@@ -221,13 +222,22 @@ class EngineClient:
                 await session.close()
 
     async def _ask(
-        self, path: str, payload: bytes | None = None, method: str = "POST"
+        self,
+        path: str,
+        payload: bytes | None = None,
+        method: str = "POST",
+        *,
+        patient: bool = False,
     ) -> tuple[int, Any]:
-        """Status and decoded JSON of a small exchange of our own; CountUnavailable on failure."""
+        """Status and decoded JSON of a small exchange of our own; CountUnavailable on failure.
+
+        ``patient`` leaves the time to the caller.
+        """
+        timeout = _ENDLESS if patient else self._probe_timeout
         headers = self._headers | {"Content-Type": "application/json"}
         try:
             async with self._open().request(
-                method, self.url + path, data=payload, headers=headers, timeout=self._probe_timeout
+                method, self.url + path, data=payload, headers=headers, timeout=timeout
             ) as response:
                 raw = await response.read()
                 return response.status, orjson.loads(raw or b"null")

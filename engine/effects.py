@@ -158,9 +158,13 @@ class StartEngine:
 
 @dataclass(frozen=True, slots=True)
 class StopEngine:
-    """Take the engine through its stop ladder and report EngineExited."""
+    """Take the engine through its stop ladder and report EngineExited.
+
+    One that is well saves its slots first, if ``planned``.
+    """
 
     engine: int
+    planned: bool = True
 
 
 @dataclass(frozen=True, slots=True)

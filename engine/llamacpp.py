@@ -15,7 +15,7 @@ from engine.client import EngineClient
 from engine.spawner import Launch
 from models.counts import longest
 from models.request import Kind, RequestFacts
-from utils.errors import CountUnavailable
+from utils.errors import CountUnavailable, StateUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -131,6 +131,34 @@ class LlamaCppEngine(EngineClient):
             raise CountUnavailable(f"apply-template answered {status}")
         return await self._tokenize(answer["prompt"])
 
+    async def total_slots(self) -> int:
+        """How many requests the engine answers at once; StateUnavailable when it does not say."""
+        try:
+            status, answer = await self._ask("/props", method="GET")
+            return _integer(answer, "total_slots") if status == _OK else 1
+        except CountUnavailable as error:
+            raise StateUnavailable(str(error)) from error
+
+    async def save_slot(self, slot: int, filename: str) -> int:
+        """The slot's content is in the file, in the folder the engine was given; its tokens."""
+        return await self._act_on(slot, "save", filename, "n_saved")
+
+    async def restore_slot(self, slot: int, filename: str) -> int:
+        """The slot holds what the file holds, and how many tokens; after a failure, nothing."""
+        return await self._act_on(slot, "restore", filename, "n_restored")
+
+    async def _act_on(self, slot: int, action: str, filename: str, count: str) -> int:
+        payload = orjson.dumps({"filename": filename})
+        try:
+            status, answer = await self._ask(
+                f"/slots/{slot}?action={action}", payload, patient=True
+            )
+            if status == _OK:
+                return _integer(answer, count)
+        except CountUnavailable as error:
+            raise StateUnavailable(f"{action}: {error}") from error
+        raise StateUnavailable(f"{action} answered {status}: {_message(answer)}")
+
     async def streams(self, names: bytes) -> list[Any]:
         """The entries of ``/v1/streams/lookup``, which exists since mid-2026."""
         try:
@@ -160,3 +188,10 @@ def _integer(answer: Any, name: str) -> int:  # noqa: ANN401 - decoded JSON
     if not isinstance(value, int):
         raise CountUnavailable(f"the engine's answer has no {name}")
     return value
+
+
+def _message(answer: Any) -> str:  # noqa: ANN401 - decoded JSON
+    try:
+        return str(answer["error"]["message"])
+    except (KeyError, TypeError):
+        return "no reason"

@@ -34,6 +34,7 @@ from utils.tasks import TaskOwner
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from engine.carry.carrier import StateCarrier
     from engine.client import EngineClient
     from engine.health import HealthChecks
     from engine.queue import Waiting
@@ -109,6 +110,7 @@ class EngineManager:
         limits: Limits | None = None,
         memory: Memory | None = None,
         port_range: tuple[int, int] | None = None,
+        carrier: StateCarrier | None = None,
         checks: HealthChecks | None = None,
     ) -> None:
         self._models = {model.name: model for model in catalog.models}
@@ -117,6 +119,7 @@ class EngineManager:
         limits = self._with_known(variants, limits or Limits())
         self._scheduler = Scheduler(variants, policy, limits)
         self._port_range = port_range
+        self._carrier = carrier
         self._checks = checks
         self._clock = clock
         self._registry = registry
@@ -379,7 +382,7 @@ class EngineManager:
                 self._start(effect)
             case fx.StopEngine():
                 if (process := self._processes.get(effect.engine)) is not None:
-                    process.stop()
+                    process.stop(save=effect.planned)
             case fx.Grant():
                 lease, granted = self._leases[effect.request]
                 lease.engine = self._processes[effect.engine]
@@ -407,16 +410,19 @@ class EngineManager:
         launch = build_launch(variant, url, os.environ)
         ours = {OWNER_VARIABLE: self._registry.owner, "LLM_GATEWAY_PYTHON": sys.executable}
         launch = replace(launch, env={**launch.env, **ours})
+        client = LlamaCppEngine(variant, url)
+        carries = self._carrier is not None and variant.state_carry
         process = EngineProcess(
             effect.engine,
             launch,
-            LlamaCppEngine(variant, url),
+            client,
             variant.timeouts,
             self._report,
             self._clock,
             self._registry,
             self._memory.engine(variant),
             self._checks,
+            carried=self._carrier.of(variant, client) if self._carrier and carries else None,
             heard=lambda line: self._observer.said(variant, line),
             loading=lambda percent: self._observer.loading(variant, percent),
         )

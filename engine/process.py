@@ -26,6 +26,7 @@ from utils.tasks import TaskOwner, first_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from engine.carry.carrier import CarriedEngine
     from engine.client import EngineClient
     from engine.memory import EngineMemory
     from engine.oom import Shortage
@@ -64,11 +65,13 @@ class EngineProcess:
         memory: EngineMemory,
         checks: HealthChecks | None = None,
         *,
+        carried: CarriedEngine | None = None,
         heard: Callable[[str], None] | None = None,
         loading: Callable[[float], None] | None = None,
     ) -> None:
         self.ticket = ticket
         self.client = client
+        self.carried = carried
         self.label = launch.label
         self.tail = LogTail()
         self.pid: int | None = None
@@ -87,11 +90,16 @@ class EngineProcess:
         self._loading = loading
         self._child: Child | None = None
         self._stop = asyncio.Event()
+        self._saves = False
         self._gone = asyncio.Event()
         self._stirred = asyncio.Event()
 
-    def stop(self) -> None:
-        """The stop ladder begins; EngineExited follows. Harmless when called again."""
+    def stop(self, *, save: bool = False) -> None:
+        """The stop ladder begins; EngineExited follows. Harmless when called again.
+
+        With ``save`` a ready engine keeps its slots' contents first.
+        """
+        self._saves = save and not self._stop.is_set()
         self._stop.set()
 
     async def gone(self, within: float | None) -> bool:
@@ -100,6 +108,7 @@ class EngineProcess:
 
     def kill(self) -> None:
         """The process group gets SIGKILL now; EngineExited follows once it is reaped."""
+        self._saves = False
         self._stop.set()
         if self._child is not None:
             self._child.kill()
@@ -125,7 +134,10 @@ class EngineProcess:
         if (holder := port_holder(self._launch.url)) is not None:
             return holder
         try:
-            child = await spawn(self._launch)
+            launch = self._launch
+            if self.carried is not None:
+                launch = await self.carried.prepared(launch)
+            child = await spawn(launch)
         except OSError as error:
             return f"{self._launch.argv[0]} could not be run: {error.strerror or error}"
         self.pid = child.pid
@@ -188,6 +200,8 @@ class EngineProcess:
         ready.cancel()
         await first_of(exited, stop)
         if not exited.done():
+            if self._saves and self.ready_at is not None and self.carried is not None:
+                await first_of(exited, tasks.spawn(self.carried.save(), "save"))
             # llama-server lives on for as long as someone listens to an answer of its.
             await self.client.close()
             await self._memory.leaving()

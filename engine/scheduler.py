@@ -268,7 +268,7 @@ class Scheduler:
             self._refuse_waiting_for(record, event.error, out)
         self._move(record, Event.UNHEALTHY)
         record.reason = event.error.message
-        out.append(fx.StopEngine(record.ticket))
+        out.append(fx.StopEngine(record.ticket, planned=False))
 
     def _measured(self, event: fx.EngineMeasured) -> None:
         record = self._by_ticket.get(event.engine)

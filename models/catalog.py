@@ -54,7 +54,11 @@ class Catalog:
             stop=settings.engine_stop_timeout,
         )
         known = (GroupSpec(group["name"], group.get("persistent", False)) for group in groups)
-        return cls((_model(table, base) for table in tables), settings.default_model, known)
+        specs = (
+            _model(table, base, carry=settings.state_carry, grow=settings.grow_answers)
+            for table in tables
+        )
+        return cls(specs, settings.default_model, known)
 
     def __contains__(self, name: object) -> bool:
         """Whether a model has this name or alias."""
@@ -79,10 +83,13 @@ class Catalog:
         )
 
 
-def _model(table: ModelTable, base: Timeouts) -> ModelSpec:
+def _model(table: ModelTable, base: Timeouts, *, carry: bool, grow: bool) -> ModelSpec:
     timeouts = _timeouts(table, base)
     aliases = table.get("aliases", ())
-    variants = (_variant(variant, table["name"], timeouts) for variant in table["variants"])
+    carry = table.get("state_carry", carry)
+    variants = (
+        _variant(variant, table["name"], timeouts, carry=carry) for variant in table["variants"]
+    )
     return ModelSpec(
         name=table["name"],
         variants=tuple(sorted(variants, key=lambda variant: variant.context)),
@@ -91,6 +98,7 @@ def _model(table: ModelTable, base: Timeouts) -> ModelSpec:
         connect=table.get("connect"),
         group=table.get("group"),
         pinned=table.get("pinned", False),
+        grow_answers=table.get("grow_answers", grow),
         tokenization=_tokenization(table.get("tokenization", {})),
         capabilities=frozenset(table["capabilities"]) if "capabilities" in table else None,
         set_params=MappingProxyType(dict(table.get("set_params", {}))),
@@ -102,7 +110,7 @@ def _model(table: ModelTable, base: Timeouts) -> ModelSpec:
     )
 
 
-def _variant(table: VariantTable, model: str, base: Timeouts) -> VariantSpec:
+def _variant(table: VariantTable, model: str, base: Timeouts, *, carry: bool) -> VariantSpec:
     return VariantSpec(
         model=model,
         context=table["context"],
@@ -112,6 +120,7 @@ def _variant(table: VariantTable, model: str, base: Timeouts) -> VariantSpec:
         env=MappingProxyType({entry["name"]: entry["value"] for entry in table.get("env", ())}),
         parallel=table.get("parallel", 1),
         needs=MappingProxyType(table.get("needs", {})),
+        state_carry=table.get("state_carry", carry),
     )
 
 

@@ -49,6 +49,7 @@ class VariantSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     parallel: int = 1
     needs: Mapping[str, int] = field(default_factory=dict)
+    state_carry: bool = False
 
     @property
     def label(self) -> str:
@@ -75,6 +76,7 @@ class ModelSpec:
     connect: str | None = None
     group: str | None = None
     pinned: bool = False
+    grow_answers: bool = False
     tokenization: TokenizationSpec = TokenizationSpec()
     capabilities: frozenset[str] | None = None
     set_params: Mapping[str, Any] = field(default_factory=dict)

@@ -7,21 +7,27 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from models.request import parse
 from models.selector import Selection, choose_larger
 from models.sizing import PromptSize, Source
 from server.headers import to_engine, to_engine_unread
-from utils.errors import ContextLengthExceeded, EngineBroke, EngineUnreachable
+from server.usage import Usage
+from utils.errors import ContextLengthExceeded, EngineBroke, EngineUnreachable, GatewayError
+from utils.logger import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from multidict import CIMultiDict
 
+    from engine.carry.carrier import CarriedEngine, Seat
     from engine.client import UpstreamResponse
     from engine.manager import EngineManager, Lease
     from models.request import RequestFacts
     from models.spec import VariantSpec
+    from server.growth import Growth
 
+_log = get_logger("exchange")
 _BAD_REQUEST = 400
 # A connection that breaks because the engine died is seen before its exit is.
 _EXIT_NOTICE = 0.5
@@ -37,6 +43,10 @@ class Exchange:
         self._lease = lease
         self._selection = selection
         self._facts = facts
+        self._seat: Seat | None = None
+        self._carried: CarriedEngine | None = None
+        self._begun = False
+        self._asked: tuple[str, CIMultiDict[str], str]
 
     def decision(self) -> dict[str, str]:
         """The headers that tell which engine answers."""
@@ -66,6 +76,7 @@ class Exchange:
         return await self._open(path, to_engine_unread(headers), method)
 
     async def _open(self, path: str, headers: CIMultiDict[str], method: str) -> UpstreamResponse:
+        self._asked = path, headers, method
         if self._facts.stream:
             # llama-server closes the connection after a stream, whatever its headers promise;
             # the next request in the queue would be sent into that.
@@ -74,11 +85,11 @@ class Exchange:
             # An engine would go on with an answer that nobody can read again.
             headers.popall("X-Conversation-Id", None)
         tried = False
-        body = self._facts.upload or self._facts.body
         while True:
             try:
-                upstream = await self._lease.client.forward(path, headers, body, method)
+                upstream = await self._forward(path, headers, method)
             except (EngineUnreachable, EngineBroke) as error:
+                self.left()
                 if tried:
                     why = await self._reason(error)
                     label = self._lease.variant.label
@@ -88,9 +99,71 @@ class Exchange:
                 continue
             refused = overflow(upstream)
             if refused is None:
+                self._begun = not upstream.failed
                 return upstream
             upstream.close()
             await self._manager.again(self._lease, self._larger(*refused))
+
+    async def _forward(self, path: str, headers: CIMultiDict[str], method: str) -> UpstreamResponse:
+        body = self._facts.upload or self._facts.body
+        self._carried = self._lease.engine.carried
+        if self._carried is not None:
+            self._seat = await self._carried.sit(self._facts)
+            if self._seat is not None and isinstance(body, bytes):
+                body = self._seat.body(body)
+        upstream = await self._lease.client.forward(path, headers, body, method)
+        if upstream.failed:
+            self.left(refused=True)
+        return upstream
+
+    @property
+    def context(self) -> int:
+        """Tokens that the answering engine's context holds."""
+        return self._lease.variant.context
+
+    async def grow(self, growth: Growth, body: bytes) -> UpstreamResponse | None:
+        """The answer is continued by a larger variant; None where that cannot be.
+
+        ``body`` is the request that continues it.
+        """
+        tokens, left = growth.needs
+        model, variant = self._selection.model, self._lease.variant
+        larger = choose_larger(model, variant, tokens, left or self._selection.output)
+        if larger is None:
+            return None
+        facts = parse(self._facts.kind, body)
+        self.answered(Usage(tokens, 0))
+        try:
+            await self._manager.again(self._lease, larger)
+            self._facts = facts
+            upstream = await self._open(*self._asked)
+        except GatewayError as error:
+            _log.warning("an answer of %s cannot grow: %s", variant.label, error.message)
+            return None
+        if upstream.failed:
+            _log.info("an answer of %s cannot grow: %.200r", variant.label, upstream.first)
+            upstream.close()
+            return None
+        growth.goes_on()
+        return upstream
+
+    def answered(self, usage: Usage) -> None:
+        """The answer has come to an end, which may not be the last."""
+        if self._seat is not None and self._carried is not None:
+            self._carried.answered(self._seat, usage.total, usage.cached)
+            self._seat = None
+
+    def left(self, *, refused: bool = False) -> None:
+        """The request holds no slot any more, whatever became of it; harmless when repeated."""
+        if self._seat is None or self._carried is None:
+            return
+        if refused:
+            self._carried.refused(self._seat)
+        elif self._begun:
+            self._carried.answered(self._seat)
+        else:
+            self._carried.broken_off(self._seat)
+        self._seat = None
 
     def _larger(self, prompt: int, context: int) -> VariantSpec:
         model, variant = self._selection.model, self._lease.variant

@@ -16,7 +16,8 @@ from models.shaping import shape
 from server.answering import answered, read_body
 from server.client_key import client_of, priority_of
 from server.exchange import Exchange, decision
-from server.forward import relay
+from server.forward import relay, relay_growing
+from server.growth import Growth, grows
 from server.multipart import read_form
 from server.resume import Conversations, conversation_of
 from utils.errors import EngineBroke
@@ -106,15 +107,23 @@ class RequestHandler:
         try:
             async with self.conversations.hold(lease, conversation) as hold:
                 exchange = Exchange(self._manager, lease, selection, facts)
+                hold.at_end(exchange.left)
                 target = path or str(request.rel_url)
                 upstream = await hold.open(lambda: exchange.open(target, request.headers))
                 record.variant = lease.variant.label
                 record.first = self._clock.now() - record.started
                 down.decided = exchange.decision()
+                # Whoever may read a stream again must find all of it on one engine.
+                growing = model.grow_answers and conversation is None and grows(facts)
                 try:
-                    usage = await relay(upstream, down)
+                    if growing and lease.variant.context < model.largest.context:
+                        usage = await relay_growing(upstream, down, Growth(facts), exchange)
+                    else:
+                        usage = await relay(upstream, down)
                 except EngineBroke as error:
                     raise await exchange.broken(error) from error
+                exchange.answered(usage)
+                record.variant = lease.variant.label
         finally:
             record.queued, record.loading = lease.queued, lease.loading
         if usage.prompt is not None:

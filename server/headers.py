@@ -73,6 +73,11 @@ def to_look(headers: Mapping[str, str]) -> CIMultiDict[str]:
     return kept
 
 
+def is_stream(headers: Mapping[str, str]) -> bool:
+    """Whether a body with these headers is a stream of events."""
+    return headers.get("Content-Type", "").startswith("text/event-stream")
+
+
 def to_websocket(headers: Mapping[str, str]) -> CIMultiDict[str]:
     """The same for an upgrade; the handshake itself is made anew."""
     kept = _without(headers, _NOT_UPSTREAM)

@@ -133,6 +133,11 @@ class Hold:
         self._rest: asyncio.Task[None] | None = None
         self._upstream: UpstreamResponse | None = None
         self._error: GatewayError | None = None
+        self._at_end: Callable[[], None] | None = None
+
+    def at_end(self, act: Callable[[], None]) -> None:
+        """``act`` is done when the engine writes no more for the request."""
+        self._at_end = act
 
     async def __aenter__(self) -> Self:
         if self._conversation is not None:
@@ -197,4 +202,6 @@ class Hold:
             self._conversations.ended(self._conversation, self)
         if self._upstream is not None:
             self._upstream.close()
+        if self._at_end is not None:
+            self._at_end()
         self.lease.leave()

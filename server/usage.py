@@ -20,16 +20,28 @@ _INPUT = re.compile(rb'"input_tokens"\s*:\s*(\d{1,18})')
 _OUTPUT = re.compile(rb'"output_tokens"\s*:\s*(\d{1,18})')
 _CACHE_READ = re.compile(rb'"cache_read_input_tokens"\s*:\s*(\d{1,18})')
 _CACHED = re.compile(rb'"cache_n"\s*:\s*(\d{1,18})')
+_CACHED_DETAIL = re.compile(rb'"cached_tokens"\s*:\s*(\d{1,18})')
 _PROCESSED = re.compile(rb'"prompt_n"\s*:\s*(\d{1,18})')
 _PREDICTED = re.compile(rb'"predicted_n"\s*:\s*(\d{1,18})')
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the engine counted them; None where its answer did not say."""
+    """Tokens as the engine counted them; None where its answer did not say.
+
+    ``cached`` is the part of ``prompt`` that the engine did not have to read.
+    """
 
     prompt: int | None = None
     completion: int | None = None
+    cached: int | None = None
+
+    @property
+    def total(self) -> int | None:
+        """Tokens of prompt and answer."""
+        if self.prompt is None or self.completion is None:
+            return None
+        return self.prompt + self.completion
 
 
 def usage_of(tail: bytes) -> Usage:
@@ -46,7 +58,10 @@ def usage_of(tail: bytes) -> Usage:
         prompt = processed + (_last(_CACHED, tail) or 0)
     if completion is None:
         completion = _last(_PREDICTED, tail)
-    return Usage(prompt, completion)
+    cached = _last(_CACHED, tail)
+    if cached is None:
+        cached = _last(_CACHED_DETAIL, tail)
+    return Usage(prompt, completion, cached)
 
 
 def _last(pattern: re.Pattern[bytes], tail: bytes) -> int | None:

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from engine.ports import free_port
 from utils.bundled import bundled_model, bundled_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -101,3 +102,11 @@ def lua_config(folder: Path, models: str, server: str = "") -> str:
         f'state_dir = "{folder}/state", {server} }}\n'
         f"models = {{ {models} }}\n"
     )
+
+
+def until(happened: Callable[[], bool], patience: float = 30.0) -> None:
+    """``happened()`` has become true."""
+    deadline = time.monotonic() + patience
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)

@@ -38,7 +38,9 @@ def test_a_model_with_nothing_but_the_necessary() -> None:
     times = Timeouts(health_check=1.0, startup=2.0, idle=3.0, stop=4.0)
     assert model == ModelSpec(
         name="a",
-        variants=(VariantSpec(model="a", context=512, binary="/bin/sh", timeouts=times),),
+        variants=(
+            VariantSpec("a", context=512, binary="/bin/sh", timeouts=times, state_carry=True),
+        ),
     )
 
 

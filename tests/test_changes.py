@@ -22,6 +22,7 @@ DIFFERENT_VARIANT: dict[str, Any] = {
     "timeouts": replace(TIMEOUTS, idle=1.0),
     "parallel": 2,
     "needs": {"gpu": 1},
+    "state_carry": True,
 }
 DIFFERENT_MODEL: dict[str, Any] = {
     "aliases": ("other",),
@@ -29,6 +30,7 @@ DIFFERENT_MODEL: dict[str, Any] = {
     "connect": "http://127.0.0.1:9",
     "group": "g",
     "pinned": True,
+    "grow_answers": True,
     "tokenization": TokenizationSpec(extra_tokens_per_message=1),
     "capabilities": frozenset({"text"}),
     "set_params": {"a": 1},
@@ -83,7 +85,7 @@ def test_every_field_of_a_variant_has_its_rule() -> None:
 def test_a_variant_that_differs(name: str) -> None:
     after = ModelSpec("m", (variant(4096, **{name: DIFFERENT_VARIANT[name]}), variant(8192)))
     found = of_models([M], [after])
-    goes_on = name in {"timeouts", "parallel", "needs"}
+    goes_on = name in {"timeouts", "parallel", "needs", "state_carry"}
     assert found.adjusted == ({"m@4096": (name,)} if goes_on else {})
     assert found.redefined == ({} if goes_on else {"m@4096": (name,)})
     assert found.kept == ({"m@4096", "m@8192"} if goes_on else {"m@8192"})

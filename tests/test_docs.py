@@ -112,7 +112,7 @@ def test_the_defaults_of_tokenization() -> None:
 
 def test_the_defaults_of_model() -> None:
     rows = {key: cells[2] for key, cells in documented("model").items()}
-    assert {rows.pop(key) for key in TIMES} == {"from `server`"}
+    assert {rows.pop(key) for key in (*TIMES, "state_carry", "grow_answers")} == {"from `server`"}
     by_name = {field.name: field.default for field in fields(ModelSpec)}
     assert by_name["engine"] == "llamacpp"
     assert rows == {
@@ -139,7 +139,7 @@ def test_the_defaults_of_group() -> None:
 
 def test_the_defaults_of_variant() -> None:
     rows = {key: cells[2] for key, cells in documented("variant").items()}
-    assert {rows.pop(key) for key in TIMES} == {"from the model"}
+    assert {rows.pop(key) for key in (*TIMES, "state_carry")} == {"from the model"}
     by_name = {field.name: field.default for field in fields(VariantSpec)}
     assert rows == {
         "context": NOTHING,

@@ -25,10 +25,10 @@ def written(answer: dict[str, Any], *, spaced: bool) -> bytes:
     [
         ({}, Usage()),
         ({"usage": USAGE}, Usage(37, 7)),
-        ({"timings": TIMINGS}, Usage(37, 9)),
+        ({"timings": TIMINGS}, Usage(37, 9, 30)),
         ({"timings": {"prompt_n": 7}}, Usage(7, None)),
-        ({"timings": {"cache_n": 7}}, Usage()),
-        ({"usage": USAGE, "timings": TIMINGS}, Usage(37, 7)),
+        ({"timings": {"cache_n": 7}}, Usage(cached=7)),
+        ({"usage": USAGE, "timings": TIMINGS}, Usage(37, 7, 30)),
         ({"usage": {"input_tokens": 5, "output_tokens": 6}}, Usage(5, 6)),
         (
             {"usage": {"input_tokens": 5, "output_tokens": 6, "cache_read_input_tokens": 30}},
@@ -36,15 +36,15 @@ def written(answer: dict[str, Any], *, spaced: bool) -> bytes:
         ),
         (
             {"usage": {"input_tokens": 5, "input_tokens_details": {"cached_tokens": 3}}},
-            Usage(5, None),
+            Usage(5, None, 3),
         ),
         ({"input_tokens": 37}, Usage(37, None)),
-        ({"usage": {"prompt_tokens": 5}, "timings": TIMINGS}, Usage(5, 9)),
+        ({"usage": {"prompt_tokens": 5}, "timings": TIMINGS}, Usage(5, 9, 30)),
         ({"usage": {"prompt_tokens": 0, "completion_tokens": 0}}, Usage(0, 0)),
         ({"usage": {"prompt_tokens": None}}, Usage()),
         (
             {"usage": USAGE | {"prompt_tokens_details": {"cached_tokens": 3}}},
-            Usage(37, 7),
+            Usage(37, 7, 3),
         ),
     ],
 )

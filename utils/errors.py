@@ -158,3 +158,7 @@ class EngineRefused(EngineError):
 
 class CountUnavailable(EngineError):
     """A token counter could not count; the next one is asked."""
+
+
+class StateUnavailable(EngineError):
+    """An engine did not save or restore a slot; the prompt is read anew."""

@@ -51,6 +51,10 @@ class ServerSettings:
     shrink_after: float = 300.0
     shrink_requests: int = 4
     default_model: str | None = None
+    state_carry: bool = True
+    state_budget: int = 16 * 1024**3
+    state_timeout: float = 10.0
+    grow_answers: bool = True
     cors_origins: tuple[str, ...] = ()
     admin_token: str | None = field(default=None, repr=False)
     log_level: str = "info"

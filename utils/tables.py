@@ -49,6 +49,10 @@ class ServerTable(TimeoutsTable, total=False):
     shrink_after: float
     shrink_requests: int
     default_model: str
+    state_carry: bool
+    state_budget: int
+    state_timeout: float
+    grow_answers: bool
     cors_origins: list[str]
     admin_token: str
     log_level: str
@@ -86,6 +90,7 @@ class VariantTable(_VariantRequired, TimeoutsTable, total=False):
     env: list[EnvTable]
     parallel: int
     needs: dict[str, int]
+    state_carry: bool
 
 
 class AliasTable(TypedDict):
@@ -108,6 +113,8 @@ class ModelTable(_ModelRequired, TimeoutsTable, total=False):
     connect: str
     group: str
     pinned: bool
+    grow_answers: bool
+    state_carry: bool
     tokenization: TokenizationTable
     capabilities: list[str]
     set_params: dict[str, Any]

@@ -380,6 +380,8 @@ return function(folder)
     return tonumber(("%d"):format(math.floor(bytes)))
   end
 
+  checks.bytes = size
+
   function checks.resources(value, place)
     if type(value) ~= "table" then
       return expected(place, 'a table such as { gpu0 = "24GiB" }', value)

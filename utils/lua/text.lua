@@ -105,6 +105,10 @@ function text.nearest(word, known, whole)
     local far = distance(word, other)
     local limit = #other < 4 and 1 or math.max(2, math.floor(#other / 3))
     local part = not whole and #word >= 4 and (other:find(word, 1, true) or word:find(other, 1, true))
+    if part then
+      -- More likely than a slip; of several, the one that adds least.
+      far = math.min(far, 1 + math.abs(#other - #word) / 100)
+    end
     if far < least and (part or far <= limit and far < #other) then
       best, least = candidate, far
     end

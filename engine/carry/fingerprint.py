@@ -1,0 +1,96 @@
+"""What a saved state belongs to: change any of it, and the state is for nobody.
+
+A state holds keys and values as one model computed them in one layout. Whatever an argument
+decides, it is taken to matter, but for those known not to: they place the work (threads,
+layers on the GPU), bound it (context, batch) or name things.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from models.spec import VariantSpec
+
+# llama-server's arguments with a value that leave a state's content as it is.
+_WITH_VALUE = frozenset(
+    """
+    -c --ctx-size -n --predict --n-predict -b --batch-size -ub --ubatch-size -t
+    --threads -tb --threads-batch -C --cpu-mask -Cr --cpu-range --prio --poll -ngl --gpu-layers
+    --n-gpu-layers -ncmoe --n-cpu-moe -ot --override-tensor -sm --split-mode -ts --tensor-split
+    -mg --main-gpu -dev --device -fit --fit -fitt --fit-target -fitc --fit-ctx --host --port -a
+    --alias --api-key --api-key-file --timeout -to --threads-http --slot-save-path -sps
+    --slot-prompt-similarity -cram --cache-ram --cache-reuse --log-file -lv --log-verbosity
+    --temp --top-k --top-p --min-p -s --seed --repeat-penalty --presence-penalty
+    --frequency-penalty --reasoning-format --reasoning-budget --numa
+    """.split()  # noqa: SIM905 - eighty lines of one word each read worse
+)
+# The same without a value.
+_ALONE = frozenset(
+    """
+    --mlock --no-mmap --mmap --jinja --no-jinja --metrics --slots --no-slots --no-webui -cb
+    --cont-batching -nocb --no-cont-batching --cpu-moe -cmoe --no-warmup --warmup -v --verbose
+    --log-prefix --log-timestamps --log-disable --no-perf --perf --props
+    """.split()  # noqa: SIM905 - eighty lines of one word each read worse
+)
+# Arguments that name files; the file decides, not its name.
+_FILES = frozenset(
+    ("-m", "--model", "-mm", "--mmproj", "--lora", "--lora-scaled", "--control-vector", "-md")
+)
+
+
+def deciding(args: Sequence[str]) -> list[str]:
+    """The arguments, in their order, without those that leave a state as it is."""
+    kept = []
+    left = iter(args)
+    for arg in left:
+        if arg in _WITH_VALUE:
+            next(left, None)
+        elif arg not in _ALONE:
+            kept.append(arg)
+    return kept
+
+
+def files_of(args: Sequence[str]) -> list[str]:
+    """The paths of model, projector, adapters and draft model, as they are written."""
+    return [path for name, value in pairwise(args) if name in _FILES for path in value.split(",")]
+
+
+def fingerprint(variant: VariantSpec, env: Mapping[str, str]) -> str:
+    """The hash of all that a state of this variant depends on; reads the files' times and sizes.
+
+    ``env`` is what the variant sets of its own. A file that is not there counts as absent.
+    """
+    said = [deciding(variant.args), sorted(env.items())]
+    files = [*_with_shards(files_of(variant.args)), variant.binary]
+    seen = [(path, *_state_of(path)) for path in files]
+    return hashlib.blake2b(orjson.dumps([said, seen]), digest_size=16).hexdigest()
+
+
+def _with_shards(paths: Iterable[str]) -> list[str]:
+    """The paths, and beside a file named …-00001-of-000NN.gguf all others of its set."""
+    found = []
+    for path in paths:
+        first = Path(path)
+        stem, mark, total = first.stem.rpartition("-00001-of-")
+        found += (
+            sorted(str(shard) for shard in first.parent.glob(f"{stem}-*-of-{total}{first.suffix}"))
+            if mark
+            else [path]
+        )
+    return found
+
+
+def _state_of(path: str) -> tuple[int, int]:
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,80 @@
+"""engine/carry/fingerprint.py: what makes a saved state worthless, and what does not."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from builders import variant
+
+from engine.carry.fingerprint import deciding, files_of, fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def of(*args: str, context: int = 4096, **env: str) -> str:
+    return fingerprint(variant(context, args=args), env)
+
+
+def test_where_and_how_large_an_engine_runs_does_not_matter() -> None:
+    small = of("-m", "x.gguf", "-c", "4096", "-ngl", "24", "-t", "4", "--port", "9000", "--mlock")
+    large = of("-m", "x.gguf", "-c", "8192", "-ngl", "12", "--n-cpu-moe", "40", context=8192)
+    assert small == large
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("-ctk", "q8_0"),
+        ("--cache-type-v", "q4_0"),
+        ("-fa", "on"),
+        ("--rope-scaling", "yarn"),
+        ("--swa-full",),
+        ("--lora", "adapter.gguf"),
+        ("--something-new", "1"),
+    ],
+)
+def test_what_decides_the_layout_or_the_values_does(args: tuple[str, ...]) -> None:
+    assert of("-m", "x.gguf", *args) != of("-m", "x.gguf")
+
+
+def test_the_environment_of_the_variant_counts() -> None:
+    assert of(LLAMA_ARG_CACHE_TYPE_K="q8_0") != of()
+
+
+def test_another_model_file_counts_and_so_does_the_same_one_changed(tmp_path: Path) -> None:
+    model = tmp_path / "model.gguf"
+    model.write_bytes(b"one")
+    before = of("-m", str(model))
+    assert of("-m", str(model)) == before
+    os.utime(model, ns=(1, 1))
+    touched = of("-m", str(model))
+    model.write_bytes(b"longer")
+    os.utime(model, ns=(1, 1))
+    grown = of("-m", str(model))
+    assert len({before, touched, grown, of("-m", str(tmp_path / "other.gguf"))}) == 4
+
+
+def test_every_shard_counts(tmp_path: Path) -> None:
+    shards = [tmp_path / f"model-0000{n}-of-00002.gguf" for n in (1, 2)]
+    for shard in shards:
+        shard.write_bytes(b"x")
+    before = of("-m", str(shards[0]))
+    shards[1].write_bytes(b"yy")
+    assert of("-m", str(shards[0])) != before
+
+
+def test_another_engine_counts(tmp_path: Path) -> None:
+    binary = tmp_path / "llama-server"
+    binary.write_bytes(b"v1")
+    spec = variant(binary=str(binary))
+    before = fingerprint(spec, {})
+    binary.write_bytes(b"v1.1")
+    assert fingerprint(spec, {}) != before
+
+
+def test_arguments_are_read_in_order() -> None:
+    assert deciding(["-c", "512", "-fa", "on", "--mlock", "-c"]) == ["-fa", "on"]
+    assert files_of(["-m", "a.gguf", "--lora", "b.gguf,c.gguf"]) == ["a.gguf", "b.gguf", "c.gguf"]

@@ -1,0 +1,59 @@
+"""engine/carry/slots.py: which slot a prompt is answered in, and what is worth saving."""
+
+from __future__ import annotations
+
+from test_carry_index import marks
+
+from engine.carry.slots import Slot, SlotBook
+
+
+def taken(book: SlotBook, said: str) -> tuple[Slot, int]:
+    found = book.take(marks(said))
+    assert found is not None
+    return found
+
+
+def test_the_slot_that_holds_most_of_the_prompt_is_taken() -> None:
+    book = SlotBook.of(2)
+    first, held = taken(book, "ab")
+    assert (first.number, held) == (0, 0)
+    second, _ = taken(book, "xy")
+    assert second.number == 1
+    assert book.take(marks("q")) is None
+    first.holds(marks("ab"))
+    second.holds(marks("xy"))
+    assert taken(book, "xyz") == (second, 500)
+
+
+def test_else_the_one_not_used_for_the_longest_time() -> None:
+    book = SlotBook.of(2)
+    for said in ("ab", "cd"):
+        slot, _ = taken(book, said)
+        slot.holds(marks(said))
+    assert taken(book, "q")[0].number == 0
+
+
+def test_what_was_answered_is_unsaved_until_it_is_restored_or_lost() -> None:
+    book = SlotBook.of(1)
+    slot, _ = taken(book, "ab")
+    assert book.unsaved(1) == ()
+    slot.holds(marks("ab"))
+    assert book.unsaved(500) == (slot,)
+    assert book.unsaved(501) == ()
+    slot.restored(marks("xy"), 70)
+    assert book.unsaved(1) == ()
+    slot, held = taken(book, "xyz")
+    assert held == 70
+    slot.left()
+    assert taken(book, "xyz") == (slot, 70)
+    slot.restored((), 0)
+    slot.left()
+    assert book.unsaved(0) == ()
+    assert taken(book, "xyz") == (slot, 0)
+
+
+def test_a_prompt_without_marks_leaves_nothing_to_save() -> None:
+    book = SlotBook.of(1)
+    slot, _ = taken(book, "ab")
+    slot.holds(())
+    assert book.unsaved(0) == ()

@@ -1,0 +1,77 @@
+"""models/prefix.py: how far two prompts are known to be the same."""
+
+from __future__ import annotations
+
+from builders import chat, completion, message
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.prefix import STEP, Mark, common, marks_of, shared, spared
+from models.request import Kind, parse
+
+
+def test_a_conversation_that_goes_on_shares_all_that_was_said() -> None:
+    before = marks_of(chat("hello"))
+    after = marks_of(chat("hello", message("hi", "assistant"), "and now?"))
+    assert shared(after, before) == len("hello") == before[-1].size
+
+
+def test_another_conversation_shares_nothing() -> None:
+    assert shared(marks_of(chat("hello")), marks_of(chat("good day"))) == 0
+
+
+def test_the_same_words_under_other_tools_share_nothing() -> None:
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {}}}]
+    assert shared(marks_of(chat("hello", tools=tools)), marks_of(chat("hello"))) == 0
+
+
+def test_a_long_text_is_compared_in_steps() -> None:
+    document = "x" * (10 * STEP)
+    one = marks_of(chat(f"{document} Who wrote it?"))
+    other = marks_of(chat(f"{document} When was it written?"))
+    assert shared(one, other) == 10 * STEP
+
+
+def test_a_completion_is_compared_in_steps_too() -> None:
+    text = "word " * STEP
+    assert shared(marks_of(completion(f"{text} one")), marks_of(completion(f"{text} two"))) == (
+        5 * STEP
+    )
+    assert shared(marks_of(completion("short")), marks_of(completion("short"))) == 5
+
+
+def test_what_is_not_one_text_has_no_marks() -> None:
+    assert marks_of(completion(["one", "two"])) == ()
+    assert marks_of(completion([1, 2, 3])) == ()
+    assert marks_of(parse(Kind.EMBEDDINGS, b'{"input": "text"}')) == ()
+    assert shared((), (Mark(b"a", 1),)) == 0
+
+
+@given(st.text(max_size=3 * STEP), st.text(max_size=3 * STEP), st.text(max_size=3 * STEP))
+def test_never_more_is_shared_than_is_the_same(start: str, one: str, other: str) -> None:
+    first, second = (start + one).encode(), (start + other).encode()
+    same = next(
+        (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
+        min(len(first), len(second)),
+    )
+    found = shared(marks_of(completion(start + one)), marks_of(completion(start + other)))
+    assert found <= same
+    # No more than a step is lost where the texts part; all is found where one is the other.
+    assert found > same - 2 * STEP or first == second
+    if first == second:
+        assert found == len(first)
+
+
+def test_the_common_beginning_of_two_prompts() -> None:
+    one, other = marks_of(chat("a", "b", "c")), marks_of(chat("a", "b", "d"))
+    assert common(one, other) == one[:-1]
+    assert common(one, ()) == ()
+    assert common(one, one) == one
+
+
+def test_what_is_spared_is_estimated_where_two_prompts_part() -> None:
+    one, other = marks_of(chat("aaaa", "bbbb", "cccc")), marks_of(chat("aaaa", "bbbb", "dddd"))
+    assert spared(one, one[:-1], 900) == 900
+    assert spared(one, other, 900) == 600
+    assert spared(one, marks_of(chat("x")), 900) == 0
+    assert spared(one, (), 0) == 0
