@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from multidict import CIMultiDict
 
-    from engine.client import UpstreamResponse
     from engine.manager import EngineManager, Lease
+    from engine.upstream import UpstreamResponse
     from models.request import RequestFacts
     from models.spec import VariantSpec
 
