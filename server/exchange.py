@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from multidict import CIMultiDict
 
-    from engine.manager import EngineManager, Lease
+    from engine.lease import Lease
+    from engine.manager import EngineManager
     from engine.upstream import UpstreamResponse
     from models.request import RequestFacts
     from models.spec import VariantSpec
