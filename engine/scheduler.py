@@ -26,7 +26,7 @@ Rules, in the order in which they are applied:
     by a smaller variant when the last ``shrink_requests`` requests would all
     have fit one and ``shrink_after`` seconds have passed without any. A request
     may set the idle time of its model (``keep_alive``): for as long as the model
-    is loaded, in whatever variant, or until another sets it.
+    is loaded, in whatever variant, or until another sets it: see ``engine/idle.py``.
 7.  With another configuration, engines that are defined as before go on; others
     end as soon as their requests have, and so does who exceeds the limits. Who
     waits gets an engine of the new definition: see ``engine/renewal.py``. An
@@ -35,7 +35,8 @@ Rules, in the order in which they are applied:
 8.  While draining, whoever waits is refused, and engines stop as soon as their
     requests have ended.
 
-Time comes inside the events; nothing here reads a clock, awaits or logs.
+Engine states are owned by ``engine/fleet.py``, who waits and who holds an engine by
+``engine/admission.py``. Time comes inside the events; nothing here reads a clock, awaits or logs.
 """
 
 from __future__ import annotations
