@@ -78,10 +78,9 @@ class Sizer:
     ) -> PromptSize:
         """The prompt's size, from the first source whose answer is ``clear``, else the best."""
         known = self._cache.known(model.name, facts)
-        bound = byte_bound(facts, model.tokenization, known)
         if known.segments and known.segments == len(facts.segments):
             return PromptSize(known.tokens, known.tokens, Source.CACHE)
-        guess = PromptSize(bound, 1, Source.BOUND)
+        guess = PromptSize(byte_bound(facts, model.tokenization, known), 1, Source.BOUND)
         if clear(guess):
             return guess
         forgotten = self._forgotten

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,11 +41,11 @@ class Kind(Enum):
         return self is Kind.INFILL
 
 
-_NOT_WRITTEN = frozenset({Kind.EMBEDDINGS, Kind.RERANK, Kind.ASIDE})
+# A tuple is searched by identity; a set would ask each time for a hash, which is Python code.
+_NOT_WRITTEN = (Kind.EMBEDDINGS, Kind.RERANK, Kind.ASIDE)
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A piece of the prompt.
 
     ``size`` is the text's length in UTF-8 bytes, ``media`` the number of images and the like,
