@@ -7,9 +7,8 @@ tokenizer, and the bound again when all are silent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from models.counts import CountCache, Known, allowance, byte_bound, longest
 from utils.errors import CountUnavailable
@@ -33,8 +32,7 @@ class Source(Enum):
     TOKENIZER = "tokenizer"
 
 
-@dataclass(frozen=True, slots=True)
-class PromptSize:
+class PromptSize(NamedTuple):
     """A prompt's tokens. ``at_least`` is certain; ``tokens`` is enough, and equal when exact."""
 
     tokens: int

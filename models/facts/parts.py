@@ -100,7 +100,7 @@ class Conversation:
         self._needs: set[str] = {"tools"} if preamble.get("tools") else set()
         text = printed(preamble) if preamble else ""
         # The same words may be printed differently for another kind of request.
-        self._digest = _digest(origin.encode(), text.encode()) if text else _nothing(origin)
+        self._digest = _beginning(origin, text) if text else _nothing(origin)
         self._append(Content(text), verbatim=not text)
 
     def say(self, source: bytes, content: Content, *, verbatim: bool) -> None:
@@ -125,8 +125,16 @@ class Conversation:
 
 @cache
 def _nothing(origin: str) -> bytes:
-    return _digest(origin.encode(), b"")
+    return _beginning(origin, "")
+
+
+def _beginning(origin: str, text: str) -> bytes:
+    # Marked, so that no message after another digest comes to the same.
+    digest = hashlib.blake2b(
+        text.encode(), key=origin.encode(), person=b"beginning", digest_size=16
+    )
+    return digest.digest()
 
 
 def _digest(before: bytes, text: bytes) -> bytes:
-    return hashlib.blake2b(text, key=before, digest_size=16).digest()
+    return hashlib.blake2b(before + text, digest_size=16).digest()

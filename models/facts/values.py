@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -80,8 +79,7 @@ class Upload(Protocol):
         """What it took is free. Harmless when called again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(NamedTuple):
     """What a reader found in a request.
 
     ``segments`` holds the preamble (tools and the like) and then each message; ``prompts``
@@ -98,8 +96,7 @@ class Prompt:
     needs: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFacts:
+class RequestFacts(NamedTuple):
     """A request as the gateway sees it; ``max_output`` is None where the client set no limit.
 
     ``body`` is what the engine gets. ``keep_alive`` is how many seconds without a request the
