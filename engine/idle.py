@@ -43,6 +43,10 @@ class IdleEngines:
         """The model ends, and no variant of it follows: what requests wanted holds no more."""
         self._keep_alive.pop(model, None)
 
+    def time_of(self, record: EngineRecord) -> float:
+        """After so many seconds without a request the engine ends; infinite: never."""
+        return self._keep_alive.get(record.variant.model, record.variant.timeouts.idle)
+
     def forget(self, model: str) -> None:
         """No variant of the model is to follow."""
         self._successors.pop(model, None)
@@ -75,7 +79,7 @@ class IdleEngines:
         model, after = record.variant.model, policy.shrink_after
         records, requests = self._fleet.records, policy.shrink_requests
         smaller = smaller_than(record, records, after=after, requests=requests)
-        idle = self._keep_alive.get(model, record.variant.timeouts.idle)
+        idle = self.time_of(record)
         end, successor = end_of(record, smaller, idle=idle, after=after, now=now)
         if now < end:
             return end if end < inf else None

@@ -156,6 +156,10 @@ class EngineManager:
         """Those who wait for an engine, in the order in which they have their turn."""
         return self._scheduler.line(self._clock.now())
 
+    def idle_time(self, record: EngineRecord) -> float:
+        """After so many seconds without a request the engine ends; infinite: never."""
+        return self._scheduler.idle_time(record)
+
     def process(self, ticket: int) -> EngineProcess | None:
         """The process of that run, or None when it is gone."""
         return self._processes.get(ticket)

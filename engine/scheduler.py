@@ -111,6 +111,10 @@ class Scheduler:
         """The record of the engine that was started last of those that serve ``minimum``."""
         return self._fleet.latest(minimum)
 
+    def idle_time(self, record: EngineRecord) -> float:
+        """After so many seconds without a request the engine ends; infinite: never."""
+        return self._idle.time_of(record)
+
     # -- events ----------------------------------------------------------------------
 
     def handle(self, event: fx.Event) -> list[fx.Effect]:

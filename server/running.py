@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.lifecycle import State
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
 
 
 class Sight(NamedTuple):
-    """An engine's record, and its process where there is one."""
+    """An engine's record, its process where there is one, and how long it may be idle."""
 
     record: EngineRecord
     pid: int | None
     url: str | None
+    idle: float
 
 
 def running_view(
@@ -73,8 +75,8 @@ def _engine(sight: Sight, now: float) -> dict[str, Any]:
         view["load_seconds"] = round(record.load_seconds, 3)
     if record.state is State.READY and not record.active:
         view["idle_seconds"] = _age(record.idle_since, now)
-        due = record.idle_since + variant.timeouts.idle - now
-        view["unload_in_seconds"] = round(max(0.0, due), 3)
+        due = record.idle_since + sight.idle - now
+        view["unload_in_seconds"] = round(max(0.0, due), 3) if isfinite(due) else None
     if record.reason:
         view["reason"] = record.reason
     if record.retry_at > now:

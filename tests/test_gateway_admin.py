@@ -153,6 +153,17 @@ async def test_engines_requests_and_the_queue_are_shown(journal: Journal) -> Non
         assert 0 < idle["unload_in_seconds"] <= 900
 
 
+@pytest.mark.parametrize(("keep_alive", "at_most"), [("1h", 3600.0), (20, 20.0), (-1, None)])
+async def test_an_idle_engine_stays_as_long_as_a_request_wished(
+    journal: Journal, keep_alive: str | int, at_most: float | None
+) -> None:
+    async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
+        await gateway.chat(keep_alive=keep_alive)
+        (engine,) = (await running(gateway))["engines"]
+        left = engine["unload_in_seconds"]
+        assert left == at_most if at_most is None else at_most / 2 < left <= at_most
+
+
 async def test_a_request_that_waits_for_a_load_says_so(journal: Journal) -> None:
     async with running_gateway(
         journal, fake_model(fake_variant(journal, load_seconds=30))

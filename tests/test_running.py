@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,10 +27,10 @@ def ongoing(ticket: int | None = None, chunks: int = 0, **facts: Any) -> Ongoing
     return Ongoing(record, down)
 
 
-def sight(engine: EngineRecord) -> Sight:
-    return (
-        Sight(engine, 77, "http://127.0.0.1:1") if engine.state.live else Sight(engine, None, None)
-    )
+def sight(engine: EngineRecord, idle: float = 300.0) -> Sight:
+    if engine.state.live:
+        return Sight(engine, 77, "http://127.0.0.1:1", idle)
+    return Sight(engine, None, None, idle)
 
 
 def test_engines_that_rest_are_left_out_unless_they_failed() -> None:
@@ -60,7 +61,9 @@ def test_an_idle_engine_tells_when_it_ends() -> None:
     assert (shown["pid"], shown["url"], shown["memory"]) == (77, "http://127.0.0.1:1", {"gpu0": 5})
     assert (shown["started_seconds_ago"], shown["ready_seconds_ago"]) == (900.0, 897.5)
     assert (shown["load_seconds"], shown["idle_seconds"]) == (2.5, 100.0)
-    assert shown["unload_in_seconds"] == SMALL.timeouts.idle - 100
+    assert shown["unload_in_seconds"] == 200.0
+    (never,) = running_view([sight(idle, inf)], [], [], NOW)["engines"]
+    assert never["unload_in_seconds"] is None
     idle.idle_since = 0.0
     assert running_view([sight(idle)], [], [], NOW)["engines"][0]["unload_in_seconds"] == 0.0
 
