@@ -30,6 +30,10 @@ class AccessRecord:
     note: str = ""
     # Of the failure that it was told, which a stream that had begun cannot show as its status.
     failed: int | None = None
+    # By an operator: its answer is wanted by nobody, unlike that of a client that left.
+    cancelled: bool = False
+    # Its client has left, and its answer goes on.
+    detached: bool = False
     client: str = ""
     # By which the scheduler knows it, once it asked for an engine.
     ticket: int | None = None

@@ -101,8 +101,8 @@ class AdminDesk:
         sights = []
         for record in self._manager.records():
             process = self._manager.process(record.ticket)
-            at = (process.pid, process.client.url) if process is not None else (None, None)
-            sights.append(Sight(record, *at, self._manager.idle_time(record)))
+            pid, url = (process.pid, process.client.url) if process is not None else (None, None)
+            sights.append(Sight(record, pid, url, self._manager.idle_time(record)))
         line = self._manager.line()
         return running_view(sights, line, self._watch.requests, self._manager.now())
 

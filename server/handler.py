@@ -20,6 +20,7 @@ from server.forward import relay, relay_growing
 from server.growth import Growth, grows
 from server.multipart import read_form
 from server.resume import Conversations, conversation_of
+from server.watch import WATCH
 from utils.errors import EngineBroke
 
 if TYPE_CHECKING:
@@ -105,7 +106,9 @@ class RequestHandler:
         down.progress = lease.waits_for
         conversation = conversation_of(request.headers, facts)
         try:
-            async with self.conversations.hold(lease, conversation) as hold:
+            async with self.conversations.hold(
+                lease, conversation, record, down, request[WATCH].requests
+            ) as hold:
                 exchange = Exchange(self._manager, lease, selection, facts)
                 hold.at_end(exchange.left)
                 target = path or str(request.rel_url)

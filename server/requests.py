@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from itertools import count
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from utils.errors import RequestCancelled, UnknownRequest
 
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from server.access import AccessRecord
-    from server.downstream import Downstream
+
+
+class Pieces(Protocol):
+    """What counts the pieces of an answer that the client got so far."""
+
+    chunks: int
 
 
 class Ongoing:
@@ -25,7 +30,7 @@ class Ongoing:
 
     __slots__ = ("_cancelled", "_pending", "_task", "down", "record")
 
-    def __init__(self, record: AccessRecord, down: Downstream) -> None:
+    def __init__(self, record: AccessRecord, down: Pieces) -> None:
         self.record = record
         self.down = down
         self._cancelled = False
@@ -60,7 +65,7 @@ class Ongoing:
         """Whether the request ends for it; False when it has ended, or is ending, already."""
         if self._task is None or self._cancelled:
             return False
-        self._cancelled = True
+        self._cancelled = self.record.cancelled = True
         self._task.cancel()
         return True
 
@@ -89,7 +94,9 @@ class RequestRegistry:
 
     def remove(self, ongoing: Ongoing) -> None:
         """The request has ended."""
-        self._ongoing.pop(ongoing.record.id, None)
+        # Its answer may go on without it, under the same id.
+        if self._ongoing.get(ongoing.record.id) is ongoing:
+            del self._ongoing[ongoing.record.id]
 
     def cancel(self, request_id: str) -> None:
         """The request ends, wherever it is, and its client is told; UnknownRequest for others."""

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
-from utils.errors import BadRequest, GatewayError, StreamNotFound
+from server.requests import Ongoing
+from utils.errors import BadRequest, GatewayError, RequestCancelled, StreamNotFound
 from utils.logger import get_logger
 from utils.tasks import TaskOwner
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from engine.upstream import UpstreamResponse
     from models.request import RequestFacts
     from models.spec import VariantSpec
+    from server.access import AccessRecord
+    from server.downstream import Downstream
+    from server.requests import RequestRegistry
 
 _log = get_logger("resume")
 _HEADER = "X-Conversation-Id"
@@ -57,9 +61,19 @@ class Conversations:
         self._listeners: set[Hold] = set()
         self._closing = False
 
-    def hold(self, lease: Lease, conversation: str | None) -> Hold:
-        """``lease``, to be entered, for a request of this conversation or of none."""
-        return Hold(self, lease, conversation)
+    def hold(
+        self,
+        lease: Lease,
+        conversation: str | None,
+        record: AccessRecord,
+        down: Downstream,
+        requests: RequestRegistry,
+    ) -> Hold:
+        """``lease``, to be entered, for a request of this conversation or of none.
+
+        Among ``requests`` it is found again while its answer goes on without its client.
+        """
+        return Hold(self, lease, conversation, Ongoing(record, down), requests)
 
     def holder(self, conversation: str) -> tuple[VariantSpec, EngineClient]:
         """The running engine that holds the conversation; StreamNotFound when none does."""
@@ -126,11 +140,18 @@ class Hold:
     """A lease that outlives its request while an engine writes for a conversation."""
 
     def __init__(
-        self, conversations: Conversations, lease: Lease, conversation: str | None
+        self,
+        conversations: Conversations,
+        lease: Lease,
+        conversation: str | None,
+        ongoing: Ongoing,
+        requests: RequestRegistry,
     ) -> None:
         self.lease = lease
         self._conversations = conversations
         self._conversation = conversation
+        self._ongoing = ongoing
+        self._requests = requests
         self._opening: asyncio.Task[None] | None = None
         self._rest: asyncio.Task[None] | None = None
         self._upstream: UpstreamResponse | None = None
@@ -152,7 +173,8 @@ class Hold:
         if left and self._opening is not None and not self._conversations.closing:
             # Nothing is awaited here: a second cancellation would lose the lease.
             self._conversations.listening(self)
-            self._rest = self._conversations.spawn(self._listen(), "rest")
+            rest = self._cut() if self._ongoing.record.cancelled else self._go_on()
+            self._rest = self._conversations.spawn(rest, "rest")
             # Also when it is cancelled before its first step.
             self._rest.add_done_callback(lambda _rest: self._release())
             return
@@ -183,16 +205,33 @@ class Hold:
         except GatewayError as error:
             self._error = error
 
-    async def _listen(self) -> None:
+    async def _go_on(self) -> None:
+        self._requests.add(self._ongoing)
         try:
-            if self._opening is not None:
-                await self._opening
-            if self._upstream is not None and await self._is_kept():
-                _log.info("%s goes on for a client that left", self.lease.variant.label)
-                while await self._upstream.read():
-                    pass
+            with self._ongoing:
+                await self._listen()
+        except RequestCancelled:
+            await self._cut()
         except GatewayError as error:
             _log.info("the rest of a conversation is lost: %s", error.message)
+        finally:
+            self._requests.remove(self._ongoing)
+
+    async def _listen(self) -> None:
+        if self._opening is not None:
+            await self._opening
+        if self._upstream is not None and await self._is_kept():
+            _log.info("%s goes on for a client that left", self.lease.variant.label)
+            self._ongoing.record.detached = True
+            while await self._upstream.read():
+                self._ongoing.down.chunks += 1
+
+    async def _cut(self) -> None:
+        # To hang up is not enough: the engine would go on, as for a client that left.
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._conversation is not None:
+            await self.lease.client.stop_stream(self._conversation)
 
     async def _is_kept(self) -> bool:
         """Whether the engine keeps the conversation; older ones end with their client."""

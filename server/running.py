@@ -108,6 +108,8 @@ def _request(
 
 def _state(ongoing: Ongoing, why: Mapping[int, str]) -> str:
     record = ongoing.record
+    if record.detached:
+        return "detached"
     if record.ticket is None:
         # A look at a running engine has a variant without a turn in the queue.
         return "reading" if record.variant is None else "streaming"

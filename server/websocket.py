@@ -9,6 +9,7 @@ engine is not unloaded under it.
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import aiohttp
@@ -16,12 +17,16 @@ from aiohttp import WSMsgType, web
 
 from server.access import AccessRecord
 from server.client_key import client_of
+from server.downstream import CARRIED, REQUEST_ID
+from server.errors import shape_of
 from server.headers import to_websocket
-from utils.errors import BadRequest
+from server.requests import Ongoing
+from server.watch import WATCH
+from utils.errors import BadRequest, RequestCancelled
 from utils.tasks import TaskOwner, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from engine.lease import Lease
     from engine.manager import EngineManager
@@ -36,6 +41,12 @@ _NORMAL, _AWAY, _BROKEN = 1000, 1001, 1011
 _NO_CODE, _LOST, _TLS = 1005, 1006, 1015
 
 _Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
+
+
+class _Pieces:
+    """Messages are no tokens, and none are counted."""
+
+    chunks = 0
 
 
 class _End(NamedTuple):
@@ -79,8 +90,15 @@ class WebSockets:
             raise BadRequest("The request is no valid websocket handshake (RFC 6455, 4.2.1).")
         model = configuration.catalog.find(name)
         settings = configuration.settings
-        record = AccessRecord(request.method, request.rel_url.raw_path, self._clock.now())
-        lease = self._manager.visit(model, client_of(request.headers, request.remote))
+        record = AccessRecord(
+            request.method,
+            request.rel_url.raw_path,
+            self._clock.now(),
+            request[CARRIED][REQUEST_ID],
+            client=client_of(request.headers, request.remote),
+        )
+        lease = self._manager.visit(model, record.client)
+        record.model, record.variant = model.name, lease.variant.label
         try:
             upstream = await lease.client.websocket(
                 path,
@@ -100,13 +118,11 @@ class WebSockets:
                     # The other side is told first.
                     autoclose=False,
                 )
-                await down.prepare(request)
-                record.status, record.model = down.status, model.name
-                record.variant = lease.variant.label
-                try:
-                    await self._relay(down, upstream, lease)
-                finally:
-                    record.write(self._clock.now())
+                with _seen(request, record, self._clock) as ongoing:
+                    await down.prepare(request)
+                    record.status = down.status
+                    with ongoing:
+                        await self._relay(down, upstream, lease)
         finally:
             lease.leave()
         return down
@@ -134,6 +150,23 @@ class WebSockets:
             await tasks.cancel()
             await upstream.close(code=end.code, message=end.reason)
             await down.close(code=end.code, message=end.reason)
+
+
+@contextmanager
+def _seen(request: web.BaseRequest, record: AccessRecord, clock: Clock) -> Iterator[Ongoing]:
+    """Inside the block the socket is among the requests in flight; then one line is logged."""
+    watch = request[WATCH]
+    ongoing = Ongoing(record, _Pieces())
+    watch.began(ongoing)
+    try:
+        yield ongoing
+    except RequestCancelled as error:
+        # The socket has been closed for it: that is all that its client can be told.
+        record.note, record.failed = type(error).__name__, shape_of(error).status
+    finally:
+        now = clock.now()
+        record.write(now)
+        watch.ended(ongoing, now)
 
 
 async def _pump(source: _Socket, sink: _Socket, lost: int) -> _End:

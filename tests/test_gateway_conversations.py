@@ -115,6 +115,59 @@ async def test_delete_stops_what_goes_on(journal: Journal) -> None:
         await idle(gw)
 
 
+async def in_flight(gw: Gateway, state: str) -> str:
+    """The id of the one request in flight, once it is in that state."""
+    while True:
+        requests = (await gw.request("GET", "/running")).json["requests"]
+        if [each["state"] for each in requests] == [state]:
+            return str(requests[0]["id"])
+        await asyncio.sleep(0.002)
+
+
+@pytest.mark.parametrize("state", ["streaming", "detached"])
+async def test_what_an_operator_cancels_goes_on_for_nobody(journal: Journal, state: str) -> None:
+    async with running_gateway(journal, keeping(journal)) as gw:
+        client = await begun(gw, max_tokens=2000)
+        if state == "detached":
+            client.leave()
+        request = await in_flight(gw, state)
+        answer = await gw.request("DELETE", f"/admin/requests/{request}")
+        assert answer.json == {"cancelled": request}
+        if state == "streaming":
+            assert (await client.rest())[-1]["error"]["code"] == "request_cancelled"
+        await idle(gw)
+        await until(lambda: stopped(journal))
+        assert not journal.events("finished")
+        assert (await gw.request("GET", "/running")).json["requests"] == []
+        (await gw.request("DELETE", f"/admin/requests/{request}")).error(404, "unknown_request")
+
+
+async def test_what_is_cancelled_before_its_first_token_goes_on_for_nobody(
+    journal: Journal,
+) -> None:
+    async with running_gateway(journal, keeping(journal, prefill_seconds=30)) as gw:
+        headers = {"X-Conversation-Id": "c 1"}
+        asked = asyncio.create_task(gw.post(chat_body(stream=True), headers=headers))
+        await until(gw.engine_requests)
+        await gw.request("DELETE", f"/admin/requests/{await in_flight(gw, 'prefill')}")
+        (await asked).error(503, "request_cancelled")
+        await idle(gw)
+        await until(lambda: stopped(journal))
+
+
+async def test_what_goes_on_without_its_client_is_seen(journal: Journal) -> None:
+    async with running_gateway(journal, keeping(journal)) as gw:
+        client = await begun(gw, max_tokens=40)
+        (one,) = (await gw.request("GET", "/running")).json["requests"]
+        client.leave()
+        request = await in_flight(gw, "detached")
+        (seen,) = (await gw.request("GET", "/running")).json["requests"]
+        assert (seen["id"], seen["variant"]) == (one["id"], "m@256") == (request, "m@256")
+        assert seen["tokens"] >= one["tokens"]
+        await idle(gw)
+        assert (await gw.request("GET", "/running")).json["requests"] == []
+
+
 async def test_a_new_request_of_the_conversation_ends_the_old(journal: Journal) -> None:
     async with running_gateway(journal, keeping(journal)) as gw:
         (await begun(gw, max_tokens=200)).leave()

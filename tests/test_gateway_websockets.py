@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -159,6 +160,29 @@ async def test_an_open_socket_keeps_its_engine(journal: Journal) -> None:
             assert not journal.events("sigterm")
         assert (await other).status == 200
         await gw.until_state(State.STOPPED)
+
+
+async def test_an_open_socket_is_a_request_in_flight(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "gateway.access")
+    async with running_gateway(journal, fake_model(fake_variant(journal))) as gw:
+        async with await opened(gw) as socket:
+            (seen,) = (await gw.request("GET", "/running")).json["requests"]
+            assert (seen["path"], seen["variant"], seen["state"]) == (PATH, "m@256", "streaming")
+            answer = await gw.request("DELETE", f"/admin/requests/{seen['id']}")
+            assert answer.json == {"cancelled": seen["id"]}
+            message = await received(socket)
+            assert (message.type, message.data) == (WSMsgType.CLOSE, 1001)
+        await free(gw)
+        assert (await gw.request("GET", "/running")).json["requests"] == []
+        lines = [line for line in caplog.messages if PATH in line]
+        assert len(lines) == 1
+        assert f"GET {PATH} 101 model=m variant=m@256" in lines[0]
+        assert lines[0].endswith(f"id={seen['id']} (RequestCancelled)")
+        metrics = (await gw.request("GET", "/metrics")).body.decode()
+        counted = 'llm_gateway_requests_total{model="m",status="503",variant="m@256"} 1.0'
+        assert counted in metrics
 
 
 async def test_an_upgrade_starts_nothing(journal: Journal) -> None:
