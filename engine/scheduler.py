@@ -242,10 +242,10 @@ class Scheduler:
 
     def _dismiss(self, record: EngineRecord, out: list[fx.Effect], *, force: bool = False) -> None:
         """It serves nobody any more, and ends when its requests have; with ``force`` now."""
+        self._idle.release(record.variant.model)
         if record.state is State.READY and record.active and not force:
             self._fleet.move(record, Event.DRAIN)
         elif record.useful or force:
-            self._idle.release(record.variant.model)
             self._fleet.stop(record, out)
 
     def _grant(

@@ -51,6 +51,19 @@ def test_requests_in_flight_end_first(script: Script) -> None:
     assert script.state("4k") is State.STOPPED
 
 
+def test_a_keep_alive_ends_with_the_unload(script: Script) -> None:
+    script.play("""
+        0   1 asks for 4k keeping 5 → start e1 4k
+        1   e1 ready          → grant 1 e1
+        2   unload m          → nothing
+        3   1 leaves          → stop e1
+        4   e1 exits          → nothing
+        10  2 asks for 4k     → start e2 4k
+        11  e2 ready          → grant 2 e2
+        12  2 leaves          → wake 912
+    """)
+
+
 def test_force_does_not_wait_for_them(script: Script) -> None:
     script.play("""
         0   1 asks for 4k     → start e1 4k
