@@ -123,7 +123,10 @@ class OrphanRegistry:
                 "engines": [asdict(engine) for engine in self._engines.values()],
             }
             part = self._file.with_suffix(".part")
-            part.write_bytes(orjson.dumps(record))
+            # Command lines may hold keys, and outlive their engine here.
+            opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(opened, "wb") as file:
+                file.write(orjson.dumps(record))
             part.replace(self._file)
         except OSError as error:
             _log.warning("state_dir %s cannot be written: %s", self._folder, error)

@@ -23,6 +23,8 @@ class AccessRecord:
     model: str | None = None
     variant: str | None = None
     prompt: int | None = None
+    # Whether ``prompt`` is the engine's count, not an estimate.
+    counted: bool = False
     completion: int | None = None
     queued: float | None = None
     loading: float | None = None

@@ -130,7 +130,7 @@ class RequestHandler:
         finally:
             record.queued, record.loading = lease.queued, lease.loading
         if usage.prompt is not None:
-            record.prompt = usage.prompt
+            record.prompt, record.counted = usage.prompt, True
             if self._current.still_has(model):
                 self._selector.learn(model, facts, usage.prompt)
         record.completion = usage.completion

@@ -114,6 +114,7 @@ class Metrics(Collector):
         self._total[key].observe(now - record.started)
         if record.completion is not None:
             self._completion[key] += record.completion
+        if record.counted:
             self._prompt[key] += record.prompt or 0
 
     def page(self, accept: str) -> tuple[bytes, str]:

@@ -53,6 +53,9 @@ async def test_a_signal_lets_streams_finish_and_takes_no_new_requests(
     async with started(journal, token_delay=0.05) as gateway:
         client = await streaming(gateway, max_tokens=20)
         pid = await gateway.engine_pid()
+        # It holds command lines, in which there may be keys.
+        [file] = (journal.path.parent / "state").glob("engines-*.json")
+        assert file.stat().st_mode & 0o077 == 0
         gateway.signal(number)
         await gateway.until_closing()
         (await gateway.chat()).error(503, "shutting_down")

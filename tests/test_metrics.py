@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from builders import variant
@@ -49,6 +49,7 @@ def whole(metrics: Metrics) -> None:
         model=V.model,
         variant=V.label,
         prompt=30,
+        counted=True,
         completion=7,
         queued=0.2,
         loading=1.0,
@@ -99,6 +100,15 @@ def test_a_stream_that_failed_after_it_began_counts_as_its_failure() -> None:
     metrics = Metrics()
     ended(metrics, status=200, failed=502, model=V.model, variant=V.label, first=1.0)
     assert value(metrics, "llm_gateway_requests_total", **BOTH, status="502") == 1
+
+
+def test_prompts_without_an_answer_in_tokens_are_counted_too() -> None:
+    metrics = Metrics()
+    facts: dict[str, Any] = {"model": V.model, "variant": V.label, "first": 1.0}
+    ended(metrics, status=200, prompt=30, counted=True, **facts)
+    ended(metrics, status=200, prompt=1000, completion=2, **facts)
+    assert value(metrics, "llm_gateway_prompt_tokens_total", **BOTH) == 30
+    assert value(metrics, "llm_gateway_completion_tokens_total", **BOTH) == 2
 
 
 def test_an_answer_that_told_no_counts_adds_none() -> None:
