@@ -148,7 +148,11 @@ class Dispatcher:
             return await self._sockets.tunnel(request, configuration, name, path)
         if path == CONTROL and request.method == "POST":
             return await self._streams.control(request, configuration, name)
-        if request.method in _SAFE:
+        called = request.method, path.partition("?")[0]
+        if called == ("POST", "/v1/streams/lookup"):
+            return await self._streams.lookup(request, configuration)
+        # Who ends a stream must not wait until it has ended.
+        if request.method in _SAFE or called == ("DELETE", "/v1/stream"):
             return await self._door.look(request, configuration, name, path)
         self._refuse_when_closing()
         return await self._door.through(request, configuration, name, path)

