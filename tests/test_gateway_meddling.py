@@ -18,7 +18,7 @@ from gateway_client import CHAT, chat_body
 from models.catalog import Catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
     from fake_engine import Journal
 
@@ -42,12 +42,11 @@ class Crowd:
         self._other = other
         self.seen: set[int] = set()
 
-    def step(self) -> Callable[[], Awaitable[None]]:
+    def step(self) -> Callable[[], Coroutine[Any, Any, None]]:
         """Something that somebody does."""
-        return self._chance.choice(
-            [self.talk, self.talk, self.leave, self.leave, self.replay, self.stop, self.socket]
-            + [self.cancel, self.cancel, self.unload, self.reload, self.kill, self.listen]
-        )
+        often = [self.talk, self.leave, self.cancel]
+        seldom = [self.replay, self.stop, self.socket, self.unload, self.reload, self.kill]
+        return self._chance.choice([*often, *often, *seldom, self.listen])
 
     async def talk(self) -> None:
         await self._ask("POST", CHAT, json=self._body(), headers=self._header())
