@@ -110,8 +110,6 @@ class FakeService:
             connection.respond_json(200, slot_list(self._flags.slots, self.n_ctx, self.busy))
         elif request.path in STREAMS and self._knobs.on("RESUMABLE"):
             self._stream(connection, request)
-        elif key[0] == "POST" and key[1].startswith("/slots/") and self._states is not None:
-            self._states.act(connection, request)
         elif key[0] == "POST":
             conversation = request.headers.get("x-conversation-id", "")
             if conversation and self._knobs.on("RESUMABLE"):
@@ -158,6 +156,9 @@ class FakeService:
 
     def _post(self, connection: Connection, request: Request, number: int) -> None:
         path = request.path
+        if path.startswith("/slots/") and self._states is not None:
+            self._states.act(connection, request)
+            return
         old = self._knobs.on("OLD")
         if path not in POST_PATHS or (old and path in COUNTING):
             self._not_found(connection)
