@@ -111,10 +111,7 @@ class FakeService:
         elif request.path in STREAMS and self._knobs.on("RESUMABLE"):
             self._stream(connection, request)
         elif key[0] == "POST":
-            conversation = request.headers.get("x-conversation-id", "")
-            if conversation and self._knobs.on("RESUMABLE"):
-                connection.session = self._streams.begin(conversation)
-            self._post(connection, request, number)
+            self._posted(connection, request, number)
         else:
             self._not_found(connection)
 
@@ -154,11 +151,17 @@ class FakeService:
             body = {"message": "flapping", "type": "unavailable_error", "code": int(step)}
             connection.respond_json(int(step), {"error": body})
 
+    def _posted(self, connection: Connection, request: Request, number: int) -> None:
+        conversation = request.headers.get("x-conversation-id", "")
+        if conversation and self._knobs.on("RESUMABLE"):
+            connection.session = self._streams.begin(conversation)
+        if self._states is not None and request.path.startswith("/slots/"):
+            self._states.act(connection, request)
+        else:
+            self._post(connection, request, number)
+
     def _post(self, connection: Connection, request: Request, number: int) -> None:
         path = request.path
-        if path.startswith("/slots/") and self._states is not None:
-            self._states.act(connection, request)
-            return
         old = self._knobs.on("OLD")
         if path not in POST_PATHS or (old and path in COUNTING):
             self._not_found(connection)
