@@ -82,7 +82,8 @@ async def test_a_save_that_fails_leaves_no_litter_and_the_prompt_is_read_anew(
 ) -> None:
     """It may have been half written, by an engine that hangs or dies."""
     model = carrying(journal, save=fault, times=1)
-    async with running_gateway(journal, model, store=store, state_timeout=0.3) as gw:
+    limit = 2.0 if fault == "hang" else 60.0
+    async with running_gateway(journal, model, store=store, state_timeout=limit) as gw:
         await said(gw)
         await gw.manager.unload("m")
         assert files(store) == []
@@ -196,7 +197,8 @@ async def test_a_restore_that_fails_costs_the_state_and_no_answer(
     journal: Journal, store: StateStore, fault: str
 ) -> None:
     model = carrying(journal, restore=fault, times=1)
-    async with running_gateway(journal, model, store=store, state_timeout=0.3) as gw:
+    limit = 2.0 if fault == "hang" else 60.0
+    async with running_gateway(journal, model, store=store, state_timeout=limit) as gw:
         await said(gw)
         await gw.manager.unload("m")
         assert await said(gw) == 0
@@ -234,6 +236,35 @@ async def test_a_client_that_leaves_while_another_conversation_is_saved_for_it(
         assert await said(gw) >= 100
         assert len(store.index) == 2
     assert not list(store.folder.glob("*.part"))
+
+
+async def test_what_an_engine_refuses_leaves_its_slot_as_it_was(
+    journal: Journal, store: StateStore
+) -> None:
+    small, large = (fake_variant(journal, context) for context in (256, 512))
+    small = replace(small, env={**small.env, "FAKE_REAL_CTX": "110"})
+    model = fake_model(*(replace(each, state_carry=True) for each in (small, large)))
+    async with running_gateway(journal, model, store=store) as gw:
+        await said(gw, "a " * 80)
+        # It does not fit, as the engine alone knows.
+        assert (await gw.chat("b " * 110)).status == 200
+        assert gw.starts() == [256, 512]
+        assert [event["tokens"] for event in journal.events("saved")] == [84]
+
+
+@pytest.mark.parametrize("wish", [{}, {"id_slot": 7}])
+async def test_what_a_client_did_not_wait_for_is_not_saved(
+    journal: Journal, store: StateStore, wish: dict[str, int]
+) -> None:
+    model = carrying(journal, parallel=2, late_headers=1, prefill_seconds=60)
+    async with running_gateway(journal, model, store=store) as gw:
+        client = await gw.stream(TALE, **wish)
+        await journal.wait("seated")
+        client.leave()
+        await journal.wait("aborted")
+        await until(lambda: not any(record.active for record in gw.manager.records()))
+        await gw.manager.unload("m")
+        assert not journal.events("save")
 
 
 # -- who takes part ---------------------------------------------------------------------------

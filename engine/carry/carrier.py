@@ -89,7 +89,8 @@ class CarriedEngine:
         self._variant = variant
         self._client = client
         self._fingerprint = ""
-        self._book: SlotBook | None = None
+        # Empty until the first request asks how many slots there are.
+        self._book = SlotBook.of(0)
         self._able = False
         self._opening = asyncio.Lock()
         self._litter: set[str] = set()
@@ -140,7 +141,7 @@ class CarriedEngine:
         had already, if it said so.
         """
         if seat.slot is None:
-            self._stray()
+            self._book.forget()
             return
         seat.slot.holds(seat.marks, tokens)
         if seat.spared and cached is not None:
@@ -155,13 +156,13 @@ class CarriedEngine:
     def broken_off(self, seat: Seat) -> None:
         """The request has left while its prompt was read; what is new in it may be missing."""
         if seat.slot is None:
-            self._stray()
+            self._book.forget()
             return
         seat.slot.holds(common(seat.marks, seat.slot.marks))
 
     async def save(self) -> int:
         """What the slots hold is on disk, as far as it is worth it; how many were saved."""
-        if self._book is None or self._useless:
+        if self._useless:
             return 0
         return await self._keep_all(self._book.unsaved(LEAST))
 
@@ -174,13 +175,9 @@ class CarriedEngine:
     def _useless(self) -> bool:
         return self._carrier.useless(self._fingerprint)
 
-    def _stray(self) -> None:
-        if self._book is not None:
-            self._book.forget()
-
     async def _open(self) -> SlotBook:
         async with self._opening:
-            if self._book is None:
+            if not self._book.slots:
                 self._book = SlotBook.of(await self._client.total_slots())
             return self._book
 
