@@ -81,5 +81,5 @@ def test_where_an_image_stands_in_a_text_is_not_compared_in_steps() -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     text = {"type": "text", "text": "x" * (3 * STEP)}
     marks = marks_of(chat(message([picture, text])))
-    assert [mark.size for mark in marks] == [3 * STEP]
+    assert [mark.size for mark in marks] == [0, 3 * STEP]
     assert shared(marks, marks_of(chat("x" * (3 * STEP)))) == 0
