@@ -6,7 +6,7 @@ import http.client
 import json
 import time
 from dataclasses import dataclass
-from statistics import mean, median
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from bench import targets
@@ -36,7 +36,7 @@ class Scale:
 
 
 FULL = Scale(12, 10, (1024, 2048, 4096))
-QUICK = Scale(4, 4, (256, 512, 1024))
+QUICK = Scale(4, 3, (192, 320, 1024))
 
 
 @dataclass(frozen=True)
@@ -150,17 +150,16 @@ def rows_of(name: str, found: Sequence[Sequence[Turn]]) -> list[list[str]]:
     def row(what: str, values: Sequence[float]) -> list[str]:
         return [f"{name}: {what}", *map(number, values)]
 
+    def typical(what: str, places: Sequence[int]) -> list[str]:
+        if not places:
+            return [f"{name}: {what}", *("-" for _ in found)]
+        return row(what, [median(turns[i].waited for i in places) for turns in found])
+
     rows = [
         row("the whole conversation, s", [sum(each.whole for each in turns) for turns in found]),
         row("prompt tokens read", [sum(each.read for each in turns) for turns in found]),
-        row(
-            "first token after a change of variant, mean, s",
-            [mean(turns[i].waited for i in crossed) for turns in found],
-        ),
-        row(
-            "first token of other turns but the first, p50, s",
-            [median(turns[i].waited for i in calm) for turns in found],
-        ),
+        typical("first token after a change of variant, p50, s", crossed),
+        typical("first token of other turns but the first, p50, s", calm),
     ]
     for i in range(len(found[0])):
         rows.append(row(f"turn {i + 1}: first token, s", [turns[i].waited for turns in found]))
