@@ -116,6 +116,22 @@ async def test_an_engine_that_writes_too_late_leaves_no_litter(
     assert files(store) == []
 
 
+async def test_an_engine_that_has_lost_what_it_held_replaces_no_state(
+    journal: Journal, store: StateStore
+) -> None:
+    async with running_gateway(journal, carrying(journal), store=store) as gw:
+        await said(gw)
+        await gw.manager.unload("m")
+        await said(gw, f"{TALE} more")
+        # Whatever the usage says: one word is held from now on.
+        port = gw.manager.process(2).client.url  # type: ignore[union-attr]  # it runs
+        async with gw.session.post(f"{port}/completion", json={"prompt": "x"}) as answer:
+            assert answer.status == 200
+        await gw.manager.unload("m")
+        assert len(journal.events("save")) == 2
+        assert await said(gw) >= 100
+
+
 async def test_a_disk_without_space_is_not_written_to(
     journal: Journal, store: StateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

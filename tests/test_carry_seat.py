@@ -66,6 +66,11 @@ def test_an_adapter_of_its_own_leaves_what_no_other_request_can_use() -> None:
     assert seated(SlotBook.of(1), lora=[])[0].slot is not None
 
 
+def test_who_wants_nothing_remembered_gets_nothing_restored() -> None:
+    assert seated(SlotBook.of(1), cache_prompt=False)[0].slot is None
+    assert seated(SlotBook.of(1), cache_prompt=True)[0].slot is not None
+
+
 def test_a_body_that_is_translated_cannot_name_its_slot() -> None:
     assert seated(SlotBook.of(2), Kind.MESSAGES)[0].slot is None
     assert seated(SlotBook.of(1), Kind.MESSAGES)[0].slot is not None

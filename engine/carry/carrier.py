@@ -246,6 +246,9 @@ class CarriedEngine:
         if not await asyncio.to_thread(self._store.has_room, self._fingerprint):
             raise StateUnavailable("there is no room on the disk")
         tokens = await self._client.save_slot(slot.number, part)
+        if tokens < LEAST:
+            # An engine that slept has lost what it held.
+            raise StateUnavailable(f"the engine holds {tokens} tokens of it")
         known = (self._variant.model, self._fingerprint, slot.marks, tokens)
         await asyncio.to_thread(self._store.keep, part, *known)
         return tokens

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Whose body reaches the engine's tasks as it is; others lose unknown fields in translation.
 _SLOT_NAMED = frozenset({Kind.CHAT, Kind.COMPLETION, Kind.INFILL, Kind.RESPONSES})
 # Fields with which an engine uses slots, or what is in them, in its own way.
-_OWN_WAYS = (b'"id_slot"', b'"lora"', b'"n"', b'"n_cmpl"')
+_OWN_WAYS = (b'"id_slot"', b'"lora"', b'"cache_prompt"', b'"n"', b'"n_cmpl"')
 
 
 @dataclass(slots=True)
@@ -56,11 +56,12 @@ def seat_in(book: SlotBook, facts: RequestFacts, marks: tuple[Mark, ...]) -> tup
 
 
 def _wishes(body: bytes) -> tuple[int | None, bool]:
-    """The slot that the client names, and whether its request takes one slot and leaves it so."""
+    """The slot that the client names, and whether it uses one slot, in the usual way."""
     if not any(field in body for field in _OWN_WAYS):
         return None, True
     request: dict[str, Any] = orjson.loads(body)
     wanted = request.get("id_slot")
     one = all(request.get(name) in {None, 1} for name in ("n", "n_cmpl"))
     number = wanted if isinstance(wanted, int) else None
-    return number, one and not request.get("lora")
+    own = request.get("lora") or request.get("cache_prompt") is False
+    return number, one and not own
