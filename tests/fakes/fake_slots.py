@@ -61,11 +61,17 @@ class Slots:
             detail = {"code": 500, "message": "Unable to save slot", "type": "server_error"}
             connection.respond_json(500, {"error": detail})
             return
-        if action == "save":
-            count, what = self._save(self._folder / name, slot, fault), "n_saved"
-        else:
-            self._fall(fault)
-            count, what = self._restore(self._folder / name, slot), "n_restored"
+        try:
+            if action == "save":
+                count, what = self._save(self._folder / name, slot, fault), "n_saved"
+            else:
+                self._fall(fault)
+                count, what = self._restore(self._folder / name, slot), "n_restored"
+        except (OSError, ValueError) as error:
+            message = f"Unable to {action} slot: {error}"
+            detail = {"code": 400, "message": message, "type": "invalid_request_error"}
+            connection.respond_json(400, {"error": detail})
+            return
         self._process.journal.write(f"{action}d", slot=slot, file=name, tokens=count)
         connection.respond_json(200, {"id_slot": slot, "filename": name, what: count})
 
@@ -80,6 +86,7 @@ class Slots:
         return len(self._held[slot])
 
     def _restore(self, path: Path, slot: int) -> int:
+        self._held[slot] = []
         self._held[slot] = json.loads(path.read_text(encoding="ascii"))
         return len(self._held[slot])
 
