@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import time
@@ -106,20 +107,40 @@ def running(port: int) -> str:
     return str(engine["context"])
 
 
-def conversation(folder: Path, binary: str, scale: Scale, way: str) -> list[Turn]:
-    """Nothing → the whole conversation, from a cold start."""
-    folder.mkdir()
-    port = targets.free_port()
-    messages: list[dict[str, str]] = []
-    turns = []
-    with targets.configured(folder, port, configuration(folder, port, binary, scale.contexts, way)):
+class Talk:
+    """One conversation through a gateway of its own, from a cold start."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.turns: list[Turn] = []
+        self._messages: list[dict[str, str]] = []
+
+    def go_on(self, lines: int) -> None:
+        """One more turn of so many lines has been answered."""
+        turn = len(self.turns) + 1
+        text = "".join(LINE.format(turn=turn, line=line) for line in range(1, lines + 1))
+        self._messages.append({"role": "user", "content": text})
+        done, said = one(self.port, self._messages)
+        self._messages.append({"role": "assistant", "content": said})
+        self.turns.append(done)
+
+
+def conversations(folder: Path, binary: str, scale: Scale) -> list[list[Turn]]:
+    """Nothing → the conversation in every way, a turn in each before the next."""
+    with contextlib.ExitStack() as running:
+        talks = []
+        for way in WAYS:
+            own = folder / way.replace(" ", "-")
+            own.mkdir(parents=True)
+            port = targets.free_port()
+            text = configuration(own, port, binary, scale.contexts, way)
+            running.enter_context(targets.configured(own, port, text))
+            talks.append(Talk(port))
         for turn in range(1, scale.turns + 1):
-            text = "".join(LINE.format(turn=turn, line=line) for line in range(1, scale.lines + 1))
-            messages.append({"role": "user", "content": text})
-            done, said = one(port, messages)
-            messages.append({"role": "assistant", "content": said})
-            turns.append(done)
-    return turns
+            say(f"  turn {turn} of {scale.turns}")
+            for talk in talks:
+                talk.go_on(scale.lines)
+    return [talk.turns for talk in talks]
 
 
 def changes(turns: Sequence[Turn]) -> list[int]:
@@ -173,10 +194,8 @@ def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
     rows = [["", *WAYS]]
     chosen = list(engines().items())
     for name, binary in chosen[-1:] if quick else chosen:
-        found: list[list[Turn]] = []
-        for way in WAYS:
-            say(f"{name}, {way}")
-            found.append(conversation(folder / f"{name}-{len(found)}", binary, scale, way))
+        say(f"{name}, a conversation in {len(WAYS)} ways")
+        found = conversations(folder / name, binary, scale)
         rows += rows_of(name, found)
         (folder / PICTURE).write_text(picture(name, found), encoding="utf-8")
     contexts = ", ".join(map(str, scale.contexts))
@@ -187,7 +206,8 @@ NOTES = """
 ![Time to the first token, turn by turn]({picture})
 
 - SmolLM2-135M, one thread, a conversation of {turns} turns in variants with contexts of
-  {contexts}; 16 tokens an answer. Each way begins with a cold gateway.
+  {contexts}; 16 tokens an answer. Each way has a gateway of its own, which begins cold; they
+  take turns.
 - *with carried state*: the defaults. *without*: `state_carry = false`. *always the largest*: a
   model that has the largest variant alone, which keeps its memory from the first turn on.
 - First token: from the request to the first text of its answer, the change of the engine

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from builders import variant
 from fake_engine import LLAMA_SERVER
 
-from engine.carry import support
+from engine.carry import carrier, support
 from engine.carry.carrier import StateCarrier
+from engine.carry.seat import Seat
 from engine.carry.store import StateStore
 from engine.carry.support import SAVE_PATH, SlotSupport
 from engine.llamacpp import LlamaCppEngine
@@ -72,5 +73,22 @@ async def test_an_engine_that_does_not_tell_its_slots_is_left_alone(tmp_path: Pa
     assert carried.standing.value == "on"
     facts = parse(Kind.CHAT, b'{"messages": [{"role": "user", "content": "hi"}]}')
     assert await carried.sit(facts) is None
+    # Nor is there anything to give back for who had no slot.
+    carried.refused(Seat(None, (), named=False))
     assert await carried.save() == 0
+    await client.close()
+
+
+async def test_files_that_cannot_be_looked_at_carry_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_of: object) -> str:
+        raise OSError("input/output error")
+
+    monkeypatch.setattr(carrier, "fingerprint", broken)
+    spec = variant(binary=LLAMA_SERVER)
+    client = LlamaCppEngine(spec, "http://127.0.0.1:9")
+    carried = StateCarrier(StateStore(tmp_path, 1), 1.0).of(spec, client)
+    assert SAVE_PATH not in (await carried.prepared(launch(LLAMA_SERVER))).argv
+    assert carried.standing.value == "off"
     await client.close()

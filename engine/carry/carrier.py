@@ -104,8 +104,12 @@ class CarriedEngine:
         if own or not await self._carrier.support.of(launch):
             return launch
         env = dict(self._variant.env)
-        # Of the files as they are loaded, whatever becomes of them while the engine runs.
-        self._fingerprint = await asyncio.to_thread(fingerprint, self._variant, env)
+        try:
+            # Of the files as they are loaded, whatever becomes of them while the engine runs.
+            self._fingerprint = await asyncio.to_thread(fingerprint, self._variant, env)
+        except OSError as error:
+            _log.warning("%s carries nothing: %s", self._variant.label, error)
+            return launch
         self._able = True
         return replace(launch, argv=(*launch.argv, SAVE_PATH, str(self._store.folder)))
 
