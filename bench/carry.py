@@ -159,7 +159,7 @@ def picture(name: str, found: Sequence[Sequence[Turn]]) -> str:
         series={
             way: [each.waited for each in turns] for way, turns in zip(WAYS, found, strict=True)
         },
-        events={i: f"→ {found[0][i].variant}" for i in crossed},
+        events={i: f"context {found[0][i].variant} →" for i in crossed},
     ).svg()
 
 

@@ -77,7 +77,7 @@ class Chart:
                 f'<path d="M{x:.1f} {_TOP}V{HEIGHT - _BOTTOM}" stroke="{_INK}" '
                 'stroke-dasharray="2 3" fill="none"/>'
             )
-            parts.append(_text(x + 5, _TOP + 14, what, "start"))
+            parts.append(_text(x - 5, _TOP + 14, what, "end"))
         return parts
 
     def _line(self, place: int, values: Sequence[float], top: float) -> list[str]:
