@@ -101,8 +101,12 @@ class AdminDesk:
         sights = []
         for record in self._manager.records():
             process = self._manager.process(record.ticket)
-            pid, url = (process.pid, process.client.url) if process is not None else (None, None)
-            sights.append(Sight(record, pid, url, self._manager.idle_time(record)))
+            idle = self._manager.idle_time(record)
+            if process is None:
+                sights.append(Sight(record, None, None, idle))
+                continue
+            carried = process.carried.standing.value if process.carried is not None else "off"
+            sights.append(Sight(record, process.pid, process.client.url, idle, carried))
         line = self._manager.line()
         return running_view(sights, line, self._watch.requests, self._manager.now())
 

@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 
 class Sight(NamedTuple):
-    """An engine's record, its process where there is one, and how long it may be idle."""
+    """An engine's record, its process where there is one, and how long it may be idle.
+
+    ``state_carry`` says whether what it has read is saved when it stops.
+    """
 
     record: EngineRecord
     pid: int | None
     url: str | None
     idle: float
+    state_carry: str = "off"
 
 
 def running_view(
@@ -67,6 +71,7 @@ def _engine(sight: Sight, now: float) -> dict[str, Any]:
         "memory": dict(record.memory),
         "active": len(record.active),
         "parallel": variant.parallel,
+        "state_carry": sight.state_carry,
     }
     if record.state.live:
         view["started_seconds_ago"] = _age(record.started_at, now)
