@@ -15,9 +15,10 @@ from models.request import Kind, RequestFacts, parse
 from models.shaping import shape
 from server.answering import answered, read_body
 from server.client_key import client_of, priority_of
+from server.continuation import grows
 from server.exchange import Exchange, decision
-from server.forward import relay, relay_growing
-from server.growth import Growth, grows
+from server.forward import relay
+from server.growing import relay_growing
 from server.multipart import read_form
 from server.resume import Conversations, conversation_of
 from utils.errors import EngineBroke
@@ -117,13 +118,13 @@ class RequestHandler:
                 growing = model.grow_answers and conversation is None and grows(facts)
                 try:
                     if growing and lease.variant.context < model.largest.context:
-                        usage = await relay_growing(upstream, down, Growth(facts), exchange)
+                        usage = await relay_growing(upstream, down, facts, exchange)
                     else:
                         usage = await relay(upstream, down)
                 except EngineBroke as error:
                     raise await exchange.broken(error) from error
+                record.variant = exchange.label
                 exchange.answered(usage)
-                record.variant = lease.variant.label
         finally:
             record.queued, record.loading = lease.queued, lease.loading
         if usage.prompt is not None:

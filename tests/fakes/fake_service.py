@@ -221,7 +221,12 @@ class FakeService:
         if path == "/v1/responses":
             return ResponsesAnswer(chat_of_responses(body), alias, chat=True)
         body = infill_text(body) if path == "/infill" else body
-        return Answer(body, alias, chat="/chat/" in path)
+        anew = self._knobs.text("PREFILL") == "anew"
+        answer = Answer(body, alias, chat="/chat/" in path, anew=anew)
+        if answer.begun and self._knobs.text("PREFILL") == "refuse":
+            message = "Assistant response prefill is incompatible with enable_thinking."
+            raise BadBodyError(message)
+        return answer
 
     @staticmethod
     def _object(data: bytes) -> dict[str, object]:
