@@ -35,6 +35,8 @@ _INEXACT = (
     "return_tokens",
     "continue_final_message",
 )
+# So many characters are more than one token: a repetition can be told from something new.
+LEAST = 24
 # The end of a character that did not fit any more.
 _BROKEN = "\ufffd"
 
@@ -43,11 +45,12 @@ _BROKEN = "\ufffd"
 class Continuation:
     """A request, and what it begins with.
 
-    ``counts`` are those of the engine that wrote last, ``left`` how many tokens may still be
-    written, None without a limit.
+    ``text`` is the answer so far, ``counts`` are those of the engine that wrote last, ``left`` how
+    many tokens may still be written, None without a limit.
     """
 
     body: bytes
+    text: str
     counts: Counts
     left: int | None
 
@@ -65,14 +68,14 @@ def continuation(
     left = _left(request, written)
     if left is not None and left <= 0:
         return None
-    if not text.strip() or text.endswith(_BROKEN):
+    if len(text.strip()) < LEAST or text.endswith(_BROKEN):
         return None
     if not _exact(request) or _may_stop(request, text) or not _put(request, facts.kind, text):
         return None
     for name in _LIMITS:
         if (limit := _limit(request, name)) is not None:
             request[name] = limit - written
-    return Continuation(orjson.dumps(request), counts, left)
+    return Continuation(orjson.dumps(request), text, counts, left)
 
 
 def _limit(request: Json, name: str) -> int | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from models.request import parse
+from models.request import Kind, parse
 from models.selector import Selection, choose_larger
 from models.sizing import PromptSize, Source
 from server.headers import to_engine, to_engine_unread
@@ -148,6 +148,10 @@ class Exchange:
         left = selection.output if continuation.left is None else continuation.left
         larger = choose_larger(selection.model, variant, counts.total, left)
         if larger is None:
+            return None
+        chat = self._facts.kind is Kind.CHAT
+        if chat and not await self._lease.client.continues(continuation.body, continuation.text):
+            _log.info("an answer of %s cannot grow: its template forbids it", variant.label)
             return None
         self.answered(Usage(counts.prompt, counts.written, counts.cached))
         self._outgrown = variant

@@ -2,10 +2,10 @@
 
 ``GrowingStream`` and ``GrowingAnswer`` sit between engines and a client: what may be the end of
 the answer is held back until it is known whether the answer goes on. It goes on as the
-assistant's own words. An engine that continues them repeats them first, and that is the proof
-that it does: what it says after them follows exactly what the client has. One that begins in
-any other way is not listened to, and the answer ends as the engine before ended it. So text is
-never sent twice, and none is lost. A text completion has no such proof and needs none.
+assistant's own words, once the engine's template has shown that it takes them so. Some engines
+repeat these words before they go on, in one piece; then that piece is taken away. One that
+says nearly the same, but not the same, is not listened to, and the answer ends as the engine
+before ended it. So text is never sent twice, and none is lost.
 
 To the client it is one answer: one id, one role, one end, one ``usage``.
 """
@@ -170,15 +170,19 @@ class GrowingStream(_Growing):
         delta = choice.get("delta") or {}
         said = repeated + (delta.get("content") or "")
         over = choice.get("finish_reason") is not None
-        if not said.startswith(self._text):
-            self.refused = over or _is_more(delta) or not self._text.startswith(said)
+        added = _added(self._text, said)
+        if added is None:
+            # It may repeat in pieces.
+            self.refused = over or not self._text.startswith(said)
             self._repeated = said
+            return b""
+        if not said and not over and not _is_more(delta):
             return b""
         self._repeated = None
         self._end = b""
         # The role was told already.
         choice["delta"] = {name: delta[name] for name in delta.keys() - {"role", "content"}}
-        if added := said[len(self._text) :]:
+        if added:
             choice["delta"]["content"] = added
         return Event.of(data).raw if choice["delta"] or over else b""
 
@@ -223,15 +227,30 @@ class GrowingAnswer(_Growing):
         choice = _only_choice(answer)
         if choice is None:
             return False
-        if not self._chat:
-            choice["text"] = self._text + (choice.get("text") or "")
-        elif not ((choice.get("message") or {}).get("content") or "").startswith(self._text):
+        place = choice.setdefault("message", {}) if self._chat else choice
+        name = "content" if self._chat else "text"
+        said = place.get(name) or ""
+        added = _added(self._text, said) if self._chat else said
+        if added is None:
             return False
+        place[name] = self._text + added
         if "id" in self._answer:
             answer["id"] = self._answer["id"]
         self._recount(answer)
         self._answer, self.body = answer, orjson.dumps(answer)
         return True
+
+
+def _added(text: str, said: str) -> str | None:
+    """What ``said`` adds to ``text``, which it may repeat; None where it is almost a repetition.
+
+    No new token is half as long as a text that is continued.
+    """
+    if said.startswith(text):
+        return said[len(text) :]
+    most = min(len(said), len(text))
+    shared = next((at for at in range(most) if said[at] != text[at]), most)
+    return None if 2 * shared >= len(text) else said
 
 
 def _object(body: bytes) -> Json:

@@ -13,6 +13,8 @@ from raw_client import RawClient, post, text_of
 from engine.lifecycle import State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fake_engine import Journal
 
     from models.spec import ModelSpec
@@ -26,11 +28,16 @@ FIRST = " ".join(f"hello.{i}" for i in range(128 - PROMPT))
 
 
 def growing(
-    journal: Journal, *contexts: int, large: dict[str, object] | None = None, **fields: Any
+    journal: Journal,
+    *contexts: int,
+    large: Mapping[str, Any] | None = None,
+    prefill: str = "",
+    **fields: Any,
 ) -> ModelSpec:
     """Variants whose engines write ``LENGTH`` tokens if there is room; the largest has faults."""
     fields.setdefault("grow_answers", True)
-    small, last = {"default_tokens": LENGTH}, {"default_tokens": LENGTH, **(large or {})}
+    small: dict[str, Any] = {"default_tokens": LENGTH, "prefill": prefill}
+    last = {**small, **(large or {})}
     variants = [fake_variant(journal, context, **small) for context in contexts[:-1]]
     return fake_model(*variants, fake_variant(journal, contexts[-1], **last), **fields)
 
@@ -70,9 +77,10 @@ def ended_by_the_engine(answer: Answer) -> None:
 # -- one answer --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("prefill", ["", "silent"])
 @pytest.mark.parametrize("contexts", [(128, 512), (128, 192, 256, 512)])
-async def test_a_stream_is_one(journal: Journal, contexts: tuple[int, ...]) -> None:
-    async with running_gateway(journal, growing(journal, *contexts)) as gw:
+async def test_a_stream_is_one(journal: Journal, contexts: tuple[int, ...], prefill: str) -> None:
+    async with running_gateway(journal, growing(journal, *contexts, prefill=prefill)) as gw:
         client = await (await streamed(gw, **USAGE)).head()
         *events, done = await client.rest()
         assert done == "[DONE]"
@@ -99,8 +107,10 @@ async def test_a_stream_without_usage_tells_its_timings(journal: Journal) -> Non
         assert (timings["prompt_n"], timings["predicted_n"]) == (PROMPT, LENGTH)
 
 
-async def test_an_answer_in_one_piece_is_one(journal: Journal) -> None:
-    async with running_gateway(journal, growing(journal, 128, 256, 512)) as gw:
+@pytest.mark.parametrize("prefill", ["", "silent"])
+async def test_an_answer_in_one_piece_is_one(journal: Journal, prefill: str) -> None:
+    model = growing(journal, 128, 256, 512, prefill=prefill)
+    async with running_gateway(journal, model) as gw:
         answer = await gw.post(chat())
         assert answer.text == WHOLE
         assert answer.json["choices"][0]["finish_reason"] == "stop"
@@ -208,6 +218,15 @@ async def test_other_apis_end_as_the_engine_ended_them(journal: Journal, path: s
         assert len(gw.starts()) == 1
 
 
+@pytest.mark.parametrize("prefill", ["refuse", "anew"])
+async def test_a_template_that_takes_no_beginning_starts_nothing(
+    journal: Journal, prefill: str
+) -> None:
+    async with running_gateway(journal, growing(journal, 128, 512, prefill=prefill)) as gw:
+        ended_by_the_engine(await gw.post(chat()))
+        assert gw.starts() == [128]
+
+
 # -- the larger one fails ------------------------------------------------------------------------
 
 
@@ -216,14 +235,14 @@ async def test_other_apis_end_as_the_engine_ended_them(journal: Journal, path: s
     [
         {"exit_code": 3},
         {"prefill": "refuse"},
-        {"prefill": "anew"},
+        {"prefill": "similar"},
         {"status": 500},
         {"die_at": "request"},
         {"die_at": "headers"},
     ],
     ids=lambda faults: "-".join(map(str, *faults.items())),
 )
-async def test_the_engines_own_end_stands(journal: Journal, faults: dict[str, object]) -> None:
+async def test_the_engines_own_end_stands(journal: Journal, faults: Mapping[str, Any]) -> None:
     async with running_gateway(journal, growing(journal, 128, 512, large=faults)) as gw:
         client = await (await streamed(gw, **USAGE)).head()
         *events, done = await client.rest()
@@ -237,9 +256,9 @@ async def test_the_engines_own_end_stands(journal: Journal, faults: dict[str, ob
 
 
 @pytest.mark.parametrize(
-    "faults", [{"exit_code": 3}, {"prefill": "refuse"}, {"prefill": "anew"}, {"close_at": "0"}]
+    "faults", [{"exit_code": 3}, {"prefill": "refuse"}, {"prefill": "similar"}, {"status": 500}]
 )
-async def test_also_of_an_answer_in_one_piece(journal: Journal, faults: dict[str, object]) -> None:
+async def test_also_of_an_answer_in_one_piece(journal: Journal, faults: Mapping[str, Any]) -> None:
     async with running_gateway(journal, growing(journal, 128, 512, large=faults)) as gw:
         ended_by_the_engine(await gw.post(chat()))
 
@@ -318,5 +337,3 @@ async def test_without_the_larger_variant_any_more_it_ends(journal: Journal) -> 
         assert done == "[DONE]"
         assert text_of(events) == FIRST
         assert ends_of(events) == ["length"]
-
-

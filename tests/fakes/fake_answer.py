@@ -25,7 +25,7 @@ class Answer:
     done = "data: [DONE]\n\n"
 
     def __init__(
-        self, body: dict[str, object], model: str, *, chat: bool, anew: bool = False
+        self, body: dict[str, object], model: str, *, chat: bool, prefill: str = ""
     ) -> None:
         prompt = render(body) if chat else completion_prompt(body)
         options = body.get("stream_options")
@@ -40,10 +40,11 @@ class Answer:
         self._id = "chatcmpl-" + os.urandom(16).hex()
         self._model = model
         # What was said before, which the engine says again, and how many tokens that were.
-        self.begun = begun_answer(body) or "" if chat else ""
-        if anew and self.begun:
-            self.begun, self._echo = "", "anew"
-        self._said = len(self.begun.split()) if chat else tokens_in(prompt, self._echo)
+        begun = begun_answer(body) or "" if chat else ""
+        self._said = len(begun.split()) if chat else tokens_in(prompt, self._echo)
+        if prefill == "anew" and begun:
+            begun, self._echo = "", "anew"
+        self._begun = {"silent": "", "similar": begun[:-1] + "#"}.get(prefill, begun)
 
     def plan(self, n_ctx: int, default_tokens: int) -> None:
         """Read → the length of the answer is settled: what was asked for, or the room left."""
@@ -62,7 +63,7 @@ class Answer:
 
     def token(self, index: int) -> str:
         """Planned → one token of the answer."""
-        begun = self.begun if index == 0 else ""
+        begun = self._begun if index == 0 else ""
         return begun + answer_token(self._echo, self._said + index)
 
     def text(self) -> str:
