@@ -108,13 +108,15 @@ class Tick:
 class Reconfigure:
     """Another configuration holds from now on.
 
-    ``kept`` are the labels of variants whose engine is defined as before: it goes on.
+    ``kept`` are the labels of variants whose engine is defined as before: it goes on. ``loads``
+    are the seconds that engines took to load before, by their labels, where that is known.
     """
 
     variants: tuple[VariantSpec, ...]
     kept: frozenset[str]
     policy: Policy
     limits: Limits
+    loads: Mapping[str, float] = field(default_factory=dict, kw_only=True)
     now: float
 
 

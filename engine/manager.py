@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from engine import effects as fx
 from engine.eviction import Limits
+from engine.learnt import LoadTimes
 from engine.lifecycle import State
 from engine.llamacpp import LlamaCppEngine, build_launch, engine_url
 from engine.memory import Memory
@@ -25,8 +26,10 @@ from engine.observer import Observer
 from engine.orphans import OWNER_VARIABLE, OrphanRegistry
 from engine.ports import free_port
 from engine.process import EngineProcess
+from engine.progress import expected
 from engine.queue import Priority
 from engine.scheduler import EngineRecord, Policy, Scheduler
+from engine.warm import Warmer
 from utils.errors import CountUnavailable, EngineBusy, GatewayError, ModelNotLoaded
 from utils.logger import get_logger
 from utils.tasks import TaskOwner
@@ -112,12 +115,14 @@ class EngineManager:
         port_range: tuple[int, int] | None = None,
         carrier: StateCarrier | None = None,
         checks: HealthChecks | None = None,
+        warmer: Warmer | None = None,
     ) -> None:
         self._models = {model.name: model for model in catalog.models}
+        self._warmer = warmer or Warmer(LoadTimes(None, os.environ), enabled=False)
         variants = [variant for model in catalog.models for variant in model.variants]
         self._memory = memory or Memory(clock)
         limits = self._with_known(variants, limits or Limits())
-        self._scheduler = Scheduler(variants, policy, limits)
+        self._scheduler = Scheduler(variants, policy, limits, self._loads_of(variants))
         self._port_range = port_range
         self._carrier = carrier
         self._checks = checks
@@ -227,7 +232,10 @@ class EngineManager:
         record = self._scheduler.live(lease.minimum.model)
         if record is None or record.state is not State.STARTING:
             return "queued"
-        return f"loading {record.variant.label}" if record.serves(lease.minimum) else "queued"
+        if not record.serves(lease.minimum):
+            return "queued"
+        progress = expected(record.load_seconds, self._clock.now() - record.started_at)
+        return f"loading {record.variant.label}{progress}"
 
     def _ask(self, lease: Lease, event: fx.Arrived | fx.Returned) -> asyncio.Future[None]:
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -321,7 +329,12 @@ class EngineManager:
         self._port_range = port_range
         variants = tuple(variant for model in catalog.models for variant in model.variants)
         limits = self._with_known(variants, limits)
-        self._feed(fx.Reconfigure(variants, kept, policy, limits, self._clock.now()))
+        loads = self._loads_of(variants)
+        now = self._clock.now()
+        self._feed(fx.Reconfigure(variants, kept, policy, limits, loads=loads, now=now))
+
+    def _loads_of(self, variants: Iterable[VariantSpec]) -> dict[str, float]:
+        return {variant.label: self._warmer.loads.seconds(variant) for variant in variants}
 
     def _with_known(self, variants: Iterable[VariantSpec], limits: Limits) -> Limits:
         for variant in variants:
@@ -350,6 +363,7 @@ class EngineManager:
         for process in self._processes.values():
             process.kill()
         await self._quiet.wait()
+        await self._warmer.close()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -365,6 +379,7 @@ class EngineManager:
                 for effect in self._scheduler.handle(self._inbox.popleft()):
                     self._perform(effect)
                 self._tell()
+            self._warmer.want(self._scheduler.upcoming(self._clock.now()))
         finally:
             self._feeding = False
 
@@ -427,6 +442,7 @@ class EngineManager:
             loading=lambda percent: self._observer.loading(variant, percent),
         )
         self._processes[effect.engine] = process
+        self._warmer.started(variant)
         self._quiet.clear()
         self._tasks.spawn(process.run(), variant.label)
 
@@ -440,6 +456,8 @@ class EngineManager:
             self._processes.pop(event.engine, None)
             if not self._processes:
                 self._quiet.set()
+        if isinstance(event, fx.EngineReady) and (process := self._processes.get(event.engine)):
+            self._warmer.ready(self._variant_of(event.engine), event.now - process.started_at)
         self._feed(event)
 
     def _wake_at(self, when: float) -> None:

@@ -59,7 +59,7 @@ from engine.turn import Deny, Serve, Start, Unload, Walk, fits_now
 from utils.errors import EngineOutOfMemory, EngineStartFailed, GatewayError, QueueFull, ShuttingDown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from models.spec import VariantSpec
 
@@ -81,7 +81,11 @@ class Scheduler:
     """Turns each event into effects. The only owner of engine states."""
 
     def __init__(
-        self, variants: Iterable[VariantSpec], policy: Policy, limits: Limits | None = None
+        self,
+        variants: Iterable[VariantSpec],
+        policy: Policy,
+        limits: Limits | None = None,
+        loads: Mapping[str, float] | None = None,
     ) -> None:
         self._policy = policy
         self._limits = limits or Limits()
@@ -89,6 +93,7 @@ class Scheduler:
         self._records = {
             (v.model, v.context): EngineRecord(v, takes=self._limits.takes(v)) for v in variants
         }
+        self._loaded_before(loads or {})
         self._alive: dict[str, EngineRecord] = {}
         self._by_ticket: dict[int, EngineRecord] = {}
         # Engines that live, but are not configured any more, and where they listen.
@@ -138,6 +143,19 @@ class Scheduler:
         if model is not None:
             return self._alive.get(model)
         return next(iter(self._alive.values()), None)
+
+    def upcoming(self, now: float) -> VariantSpec | None:
+        """The variant that a request waits for and that has no room yet.
+
+        None while another engine loads, which wants the disk for itself.
+        """
+        if any(record.state is State.STARTING for record in self._alive.values()):
+            return None
+        for waiting in self._queue.in_turn(now):
+            live = self._alive.get(waiting.minimum.model)
+            if live is None or not (live.useful and live.serves(waiting.minimum)):
+                return waiting.minimum
+        return None
 
     def latest(self, minimum: VariantSpec) -> EngineRecord | None:
         """The record of the engine that was started last of those that serve ``minimum``."""
@@ -338,6 +356,7 @@ class Scheduler:
         self._policy, self._given = event.policy, event.limits
         self._queue.max_wait = event.policy.max_switch_wait
         self._records = renewed(self._records, event.variants, event.kept)
+        self._loaded_before(event.loads)
         for record in self._alive.values():
             if not self._configured(record) and record.ticket not in self._retired:
                 address = self._limits.addresses.get(record.variant.label)
@@ -365,6 +384,10 @@ class Scheduler:
                 self._dismiss(record, out)
         for waiting in self._queue:
             self._renew(waiting, out)
+
+    def _loaded_before(self, loads: Mapping[str, float]) -> None:
+        for record in self._records.values():
+            record.load_seconds = record.load_seconds or loads.get(record.variant.label, 0.0)
 
     def _forget_retired(self, record: EngineRecord) -> None:
         """Where it listened, and what it took, says nothing of what has its label now."""

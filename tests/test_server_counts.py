@@ -51,7 +51,9 @@ def test_later_parts_add_what_they_wrote() -> None:
 
 
 def test_what_is_missing_stays_missing() -> None:
-    for answer in ({}, {"usage": {}}, {"timings": {}}, {"usage": None, "timings": [1]}):
+    bad: dict[str, Any] = {"usage": None, "timings": [1]}
+    nothing: list[dict[str, Any]] = [{}, {"usage": {}}, {"timings": {}}, bad]
+    for answer in nothing:
         before = dict(answer)
         recount(answer, FIRST)
         assert answer == before

@@ -53,6 +53,7 @@ class ServerTable(TimeoutsTable, total=False):
     state_budget: int
     state_timeout: float
     grow_answers: bool
+    warm_loads: bool
     cors_origins: list[str]
     admin_token: str
     log_level: str

@@ -31,6 +31,7 @@ schema.server = {
   { "state_budget", "bytes" },
   { "state_timeout", "seconds" },
   { "grow_answers", "flag" },
+  { "warm_loads", "flag" },
   { "cors_origins", "origins" },
   { "admin_token", "secret" },
   { "log_level", "log_level" },
