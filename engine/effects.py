@@ -43,10 +43,15 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A request has ended, failed or lost its client: it holds nothing and waits for nothing."""
+    """A request has ended, failed or lost its client: it holds nothing and waits for nothing.
+
+    ``ahead`` is the larger variant that its conversation will need next, if it is to be loaded
+    before that.
+    """
 
     request: int
     now: float
+    ahead: VariantSpec | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,10 @@
 2. Before that a smaller variant replaces it, when the last ``requests`` requests
    would all have fit that one and ``after`` seconds have passed without any; not
    before the smaller one may be started, and never with ``after`` 0.
+3. A larger variant replaces it at once, when the conversation that it answered last will need
+   that one (``grow_ahead``), nobody waits, and there is room: one engine of a model lives at a
+   time, so the larger one cannot be loaded beside it, but the state is carried over, and the
+   next turn finds it ready.
 """
 
 from __future__ import annotations
@@ -31,6 +35,14 @@ def smaller_than(
     if wanted >= record.variant.context:
         return None
     return records[record.variant.model, wanted]
+
+
+def larger_ahead(
+    record: EngineRecord, records: Mapping[tuple[str, int], EngineRecord], now: float
+) -> EngineRecord | None:
+    """The larger variant that rule 3 speaks of, if it may be started now, or None."""
+    larger = records.get((record.variant.model, record.ahead))
+    return larger if larger is not None and now >= larger.retry_at else None
 
 
 def end_of(

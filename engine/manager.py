@@ -72,6 +72,8 @@ class Lease:
         self.arrived = asked.now
         self.queued = 0.0
         self.loading = 0.0
+        # The larger variant that its conversation will need next, if that is to be loaded early.
+        self.ahead: VariantSpec | None = None
         self._manager = manager
         self.asked = asked
 
@@ -191,7 +193,7 @@ class EngineManager:
     def leave(self, lease: Lease) -> None:
         """The request holds nothing and waits for nothing any more."""
         self._leases.pop(lease.request, None)
-        self._feed(fx.Left(lease.request, self._clock.now()))
+        self._feed(fx.Left(lease.request, self._clock.now(), ahead=lease.ahead))
 
     async def again(self, lease: Lease, minimum: VariantSpec) -> None:
         """The lease holds an engine for ``minimum`` instead, without losing its turn.

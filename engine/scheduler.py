@@ -26,7 +26,8 @@ Rules, in the order in which they are applied:
     by a smaller variant when the last ``shrink_requests`` requests would all
     have fit one and ``shrink_after`` seconds have passed without any. A request
     may set the idle time of its model (``keep_alive``): for as long as the model
-    is loaded, in whatever variant, or until another sets it.
+    is loaded, in whatever variant, or until another sets it. Where asked for, a larger
+    variant replaces it for a conversation that will need one: see ``engine/idle.py``.
 7.  With another configuration, engines that are defined as before go on; others
     end as soon as their requests have, and so does who exceeds the limits. Who
     waits gets an engine of the new definition: see ``engine/renewal.py``. An
@@ -47,7 +48,7 @@ from typing import TYPE_CHECKING
 from engine import effects as fx
 from engine.eviction import Limits
 from engine.fallback import out_of_memory, pause_after, steps_down, tried_again
-from engine.idle import end_of, smaller_than
+from engine.idle import end_of, larger_ahead, smaller_than
 from engine.lifecycle import Event, State, advance
 from engine.observer import Changed
 from engine.policy import Policy
@@ -242,7 +243,11 @@ class Scheduler:
         held = self._holds.pop(event.request, None)
         if held is not None:
             self._release(event.request, held, event.now, out)
-        if isinstance(event, fx.Returned):
+        if isinstance(event, fx.Left):
+            if held is not None and event.ahead is not None:
+                # Harmless where the engine has ended since: a start forgets it.
+                held.record.ahead = event.ahead.context
+        else:
             waiting = held.waiting if held else Waiting(event.request, event.minimum, event.now)
             # Whoever asks for another engine than it had has learnt that less would not do.
             same = event.minimum.context == waiting.minimum.context
@@ -458,11 +463,20 @@ class Scheduler:
         idle = self._keep_alive.get(record.variant.model, record.variant.timeouts.idle)
         end, successor = end_of(record, smaller, idle=idle, after=after, now=now)
         if now < end:
-            return end if end < inf else None
+            successor = self._ahead_of(record, now)
+            if successor is None:
+                return end if end < inf else None
         self._stop(record, out, followed=successor is not None)
         if successor is not None:
             self._successors[record.variant.model] = successor
         return None
+
+    def _ahead_of(self, record: EngineRecord, now: float) -> EngineRecord | None:
+        larger = larger_ahead(record, self._records, now)
+        if larger is None or self._queue:
+            return None
+        others = {model: each for model, each in self._alive.items() if each is not record}
+        return larger if fits_now(larger.variant, others, self._limits) else None
 
     # -- acts ------------------------------------------------------------------------
 
@@ -472,6 +486,7 @@ class Scheduler:
         self._tickets += 1
         record.ticket = self._tickets
         record.used_at = record.started_at = now
+        record.ahead = 0
         self._by_ticket[record.ticket] = record
         out.append(fx.StartEngine(record.ticket, record.variant))
 
@@ -500,6 +515,7 @@ class Scheduler:
     ) -> None:
         self._queue.served(waiting, now)
         record.active.add(waiting.request)
+        record.ahead = 0
         record.needs.append(waiting.minimum.context)
         if len(record.needs) > self._policy.shrink_requests:
             record.needs.popleft()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.capabilities import require
 from models.request import Kind, RequestFacts, parse
+from models.selector import choose_ahead
 from models.shaping import shape
 from server.answering import answered, read_body
 from server.client_key import client_of, priority_of
@@ -125,6 +126,8 @@ class RequestHandler:
                     raise await exchange.broken(error) from error
                 record.variant = exchange.label
                 exchange.answered(usage)
+                if model.grow_ahead and facts.kind.generates:
+                    lease.ahead = choose_ahead(model, lease.variant, usage.total)
         finally:
             record.queued, record.loading = lease.queued, lease.loading
         if usage.prompt is not None:

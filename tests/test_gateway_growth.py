@@ -337,3 +337,22 @@ async def test_without_the_larger_variant_any_more_it_ends(journal: Journal) -> 
         assert done == "[DONE]"
         assert text_of(events) == FIRST
         assert ends_of(events) == ["length"]
+
+
+# -- ahead of the need -----------------------------------------------------------------------------
+
+
+async def test_the_next_turn_finds_the_larger_variant_loaded(journal: Journal) -> None:
+    model = growing(journal, 128, 512, grow_ahead=True)
+    async with running_gateway(journal, model) as gw:
+        # 85 % of 128 are 109.
+        assert (await gw.post(chat(max_tokens=50))).status == 200
+        said = {"role": "user", "content": " ".join(["w"] * 96)}
+        answer = await gw.post(chat(messages=[said], max_tokens=8))
+        assert answer.json["usage"]["total_tokens"] == 108
+        assert gw.starts() == [128]
+        said["content"] += " w"
+        answer = await gw.post(chat(messages=[said], max_tokens=8))
+        assert answer.headers["X-Gateway-Variant"] == "m@128"
+        await gw.until_state(State.READY, 512)
+        assert gw.starts() == [128, 512]

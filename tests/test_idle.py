@@ -7,7 +7,7 @@ from collections import deque
 import pytest
 from builders import variant
 
-from engine.idle import end_of, smaller_than
+from engine.idle import end_of, larger_ahead, smaller_than
 from engine.records import EngineRecord
 
 SMALL, LARGE = EngineRecord(variant(4096)), EngineRecord(variant(8192))
@@ -55,3 +55,13 @@ def test_the_smaller_one_comes_before_the_idle_time_is_over(
 def test_without_a_smaller_one_only_the_idle_time_counts() -> None:
     record = EngineRecord(variant(8192), idle_since=100.0)
     assert end_of(record, None, idle=900.0, after=300.0, now=0.0) == (1000.0, None)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "retry_at", "larger"), [(0, 0.0, False), (8192, 0.0, True), (8192, 9.0, False)]
+)
+def test_the_larger_one_that_will_be_needed(ahead: int, retry_at: float, larger: bool) -> None:
+    record = EngineRecord(variant(4096), ahead=ahead)
+    large = EngineRecord(variant(8192), retry_at=retry_at)
+    records = {("m", 4096): record, ("m", 8192): large}
+    assert larger_ahead(record, records, 5.0) is (large if larger else None)
