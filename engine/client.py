@@ -4,100 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import io
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import orjson
 from yarl import URL
 
+from engine.upstream import ENDED, UpstreamResponse, said_by
 from utils.errors import (
     CountUnavailable,
-    EngineBroke,
     EngineRefused,
     EngineUnreachable,
     EngineUnresponsive,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from models.request import RequestFacts, Upload
 
 # llama-server closes an idle connection after 5 s; ours must not be the one that is surprised.
 _KEEPALIVE = 3.0
-_LARGEST_ERROR = 64 * 1024
-_FIRST_ERROR = 400
 _IN_ONE_PIECE = 1024 * 1024
-_ENDED = "the engine has ended"
 _ENDLESS = aiohttp.ClientTimeout(total=None, sock_connect=10)
-
-
-class UpstreamResponse:
-    """An engine's answer that has begun: its status, headers and first bytes are here.
-
-    ``first`` is the first chunk of the body; of an error answer, all of it up to 64 KiB.
-    """
-
-    def __init__(
-        self,
-        response: aiohttp.ClientResponse,
-        forget: Callable[[UpstreamResponse], None],
-        heard: Callable[[], None],
-    ) -> None:
-        self._response = response
-        self._forget = forget
-        self._heard = heard
-        self.status = response.status
-        self.headers = response.headers
-        self.first = b""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        self.close()
-
-    @property
-    def failed(self) -> bool:
-        """Whether the engine answered with an error status."""
-        return self.status >= _FIRST_ERROR
-
-    @property
-    def whole(self) -> bool:
-        """Whether ``first`` is the entire body already."""
-        return self.headers.get("Content-Length") == str(len(self.first))
-
-    def close(self) -> None:
-        """A body that is not read to its end is aborted, so that the engine stops generating."""
-        self._forget(self)
-        self._response.close()
-
-    def break_off(self) -> None:
-        """Whoever reads gets EngineBroke: closing a session alone would let them wait for ever."""
-        content = self._response.content
-        if not content.is_eof():
-            content.set_exception(aiohttp.ClientConnectionError(_ENDED))
-
-    async def begin(self) -> None:
-        """``first`` is filled; EngineBroke when the engine ended before it.
-
-        An engine's own keep-alive comments are no beginning yet: a crash after them can
-        still be retried, and the gateway sends comments of its own.
-        """
-        self.first = await self.read()
-        while self.first.startswith(b":"):
-            self.first = self.first.partition(b"\n\n")[2] or await self.read()
-        while self.failed and len(self.first) < _LARGEST_ERROR and (more := await self.read()):
-            self.first += more
-
-    async def read(self) -> bytes:
-        """The next bytes as they come, b"" at the end; EngineBroke when it ends before that."""
-        try:
-            chunk = await self._response.content.readany()
-        except (aiohttp.ClientError, OSError) as error:
-            raise EngineBroke(f"The engine broke off its response: {_say(error)}") from error
-        self._heard()
-        return chunk
 
 
 class EngineClient:
@@ -152,7 +81,7 @@ class EngineClient:
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, OSError) as error:
-            raise EngineUnreachable(f"The engine gave no answer: {_say(error)}") from error
+            raise EngineUnreachable(f"The engine gave no answer: {said_by(error)}") from error
 
     async def _begin(self, response: aiohttp.ClientResponse) -> UpstreamResponse:
         self._hear()
@@ -194,7 +123,7 @@ class EngineClient:
                 f"The engine opens no websocket here: it answered {error.status}."
             ) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise EngineUnreachable(f"The engine gave no answer: {_say(error)}") from error
+            raise EngineUnreachable(f"The engine gave no answer: {said_by(error)}") from error
 
     async def healthy(self) -> bool:
         """Whether the engine says it is ready; False for anything else, a time-out too."""
@@ -246,7 +175,7 @@ class EngineClient:
                 raw = await response.read()
                 return response.status, orjson.loads(raw or b"null")
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            raise CountUnavailable(_say(error)) from error
+            raise CountUnavailable(said_by(error)) from error
 
     async def _probe(self, path: str) -> int | None:
         """The status of ``path`` over a connection of its own; None without an answer in time.
@@ -273,7 +202,7 @@ class EngineClient:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:
-            raise aiohttp.ClientConnectionError(_ENDED)
+            raise aiohttp.ClientConnectionError(ENDED)
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
@@ -291,7 +220,3 @@ def _data(body: bytes | Upload) -> bytes | io.BytesIO | AsyncIterator[bytes]:
         return body.chunks()
     # A large body is written piece by piece, so that streams of others go on meanwhile.
     return body if len(body) <= _IN_ONE_PIECE else io.BytesIO(body)
-
-
-def _say(error: BaseException) -> str:
-    return str(error) or type(error).__name__

@@ -13,12 +13,13 @@ import os
 import sys
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from engine import effects as fx
 from engine.eviction import Limits
 from engine.learnt import LoadTimes
+from engine.lease import Lease, Leases
 from engine.lifecycle import State
 from engine.llamacpp import LlamaCppEngine, build_launch, engine_url
 from engine.memory import Memory
@@ -26,16 +27,15 @@ from engine.observer import Observer
 from engine.orphans import OWNER_VARIABLE, OrphanRegistry
 from engine.ports import free_port
 from engine.process import EngineProcess
-from engine.progress import expected
 from engine.queue import Priority
 from engine.scheduler import EngineRecord, Policy, Scheduler
 from engine.warm import Warmer
-from utils.errors import CountUnavailable, EngineBusy, GatewayError, ModelNotLoaded
+from utils.errors import CountUnavailable, EngineBusy, ModelNotLoaded
 from utils.logger import get_logger
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from engine.carry.carrier import StateCarrier
     from engine.client import EngineClient
@@ -47,59 +47,6 @@ if TYPE_CHECKING:
     from utils.clock import Clock, Timer
 
 _log = get_logger("manager")
-# A connection that breaks because the engine died is seen before its exit is.
-_EXIT_NOTICE = 1.0
-
-
-class Lease:
-    """A request's hold on an engine, and what it cost to get it, in seconds.
-
-    ``queued`` is the time for its turn and a free place, ``loading`` the time while its engine
-    started; both are known however the waiting ended.
-
-    Inside its block the request holds an engine that serves ``minimum``; entering waits in
-    the queue and for the engine's start, and raises QueueFull, ShuttingDown,
-    EngineStartFailed or EngineStartTimeout. The place is given up on every way out,
-    synchronously, so that no cancellation can lose it.
-    """
-
-    engine: EngineProcess
-    variant: VariantSpec
-
-    def __init__(self, manager: EngineManager, asked: fx.Arrived) -> None:
-        self.request = asked.request
-        self.minimum = asked.minimum
-        self.arrived = asked.now
-        self.queued = 0.0
-        self.loading = 0.0
-        # The larger variant that its conversation will need next, if that is to be loaded early.
-        self.ahead: VariantSpec | None = None
-        self._manager = manager
-        self.asked = asked
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._manager.wait(self, self.asked)
-        except BaseException:
-            self._manager.leave(self)
-            raise
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        self.leave()
-
-    def leave(self) -> None:
-        """The place is given up. Harmless when called again."""
-        self._manager.leave(self)
-
-    def waits_for(self) -> str:
-        """What it waits for, in a word or two: a turn or a load; "" when it does not wait."""
-        return self._manager.waits_for(self)
-
-    @property
-    def client(self) -> EngineClient:
-        """The way to the engine."""
-        return self.engine.client
 
 
 class EngineManager:
@@ -119,8 +66,8 @@ class EngineManager:
         checks: HealthChecks | None = None,
         warmer: Warmer | None = None,
     ) -> None:
-        self._models = {model.name: model for model in catalog.models}
         self._warmer = warmer or Warmer(LoadTimes(None, os.environ), enabled=False)
+        self._models = {model.name: model for model in catalog.models}
         variants = [variant for model in catalog.models for variant in model.variants]
         self._memory = memory or Memory(clock)
         limits = self._with_known(variants, limits or Limits())
@@ -132,12 +79,11 @@ class EngineManager:
         self._registry = registry
         self._tasks = TaskOwner("engines")
         self._processes: dict[int, EngineProcess] = {}
-        self._leases: dict[int, tuple[Lease, asyncio.Future[None]]] = {}
+        self._leases = Leases(self._scheduler, clock, self._feed)
         self._inbox: deque[fx.Event] = deque()
         self._feeding = False
         self._timer: Timer | None = None
         self._wakes_at = 0.0
-        self._requests = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._observer = Observer()
@@ -160,17 +106,7 @@ class EngineManager:
         is not enough for ``minimum``, the lease holds the first of ``fallbacks`` that can be
         loaded.
         """
-        self._requests += 1
-        asked = fx.Arrived(
-            self._requests,
-            minimum,
-            fallbacks=fallbacks,
-            client=client,
-            priority=priority,
-            keep_alive=keep_alive,
-            now=self._clock.now(),
-        )
-        return Lease(self, asked)
+        return self._leases.new(minimum, client, priority, keep_alive, fallbacks)
 
     def visit(self, model: ModelSpec, client: str = "") -> Lease:
         """A lease on the model's engine, held already, which starts nothing and never waits.
@@ -182,18 +118,9 @@ class EngineManager:
         if record is None or record.state is not State.READY:
             raise ModelNotLoaded(f"The model '{model.name}' is not loaded.")
         lease = self.lease(record.variant, client)
-        granted = self._ask(lease, lease.asked)
-        if granted.done() and granted.exception() is None:
+        if self._leases.granted_at_once(lease):
             return lease
-        lease.leave()
-        if granted.done():
-            granted.result()
         raise EngineBusy(f"Every place of the engine {record.variant.label} is taken.")
-
-    def leave(self, lease: Lease) -> None:
-        """The request holds nothing and waits for nothing any more."""
-        self._leases.pop(lease.request, None)
-        self._feed(fx.Left(lease.request, self._clock.now(), ahead=lease.ahead))
 
     async def again(self, lease: Lease, minimum: VariantSpec) -> None:
         """The lease holds an engine for ``minimum`` instead, without losing its turn.
@@ -201,49 +128,7 @@ class EngineManager:
         For the move to a larger variant, and for another try after the engine failed:
         unless it says that it lives, its exit is awaited, lest the dead one be granted again.
         """
-        if minimum is lease.minimum and not await lease.client.healthy():
-            await lease.engine.gone(_EXIT_NOTICE)
-        lease.minimum = minimum
-        now = self._clock.now()
-        lease.arrived = now
-        await self.wait(lease, fx.Returned(lease.request, minimum, now))
-
-    async def wait(self, lease: Lease, event: fx.Arrived | fx.Returned) -> None:
-        """The lease has an engine; what the waiting cost is added to it."""
-        granted = self._ask(lease, event)
-        try:
-            await granted
-        except (GatewayError, asyncio.CancelledError):
-            # Refused or gone: what it waited for may have failed, or go on without it.
-            record = self._scheduler.latest(lease.minimum)
-            loaded = record.loaded_until(self._clock.now()) if record else 0.0
-            self._account(lease, record.started_at if record else 0.0, loaded)
-            raise
-        self._account(lease, lease.engine.started_at, lease.engine.ready_at or 0.0)
-
-    def _account(self, lease: Lease, started_at: float, loaded_at: float) -> None:
-        waited = self._clock.now() - lease.arrived
-        load = max(0.0, min(waited, loaded_at - max(started_at, lease.arrived)))
-        lease.loading += load
-        lease.queued += waited - load
-
-    def waits_for(self, lease: Lease) -> str:
-        """What the request waits for, in a word or two; "" when it does not wait."""
-        if lease.request not in self._scheduler.waiting:
-            return ""
-        record = self._scheduler.live(lease.minimum.model)
-        if record is None or record.state is not State.STARTING:
-            return "queued"
-        if not record.serves(lease.minimum):
-            return "queued"
-        progress = expected(record.load_seconds, self._clock.now() - record.started_at)
-        return f"loading {record.variant.label}{progress}"
-
-    def _ask(self, lease: Lease, event: fx.Arrived | fx.Returned) -> asyncio.Future[None]:
-        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._leases[lease.request] = (lease, granted)
-        self._feed(event)
-        return granted
+        await self._leases.again(lease, minimum)
 
     async def unload(self, model: str | None, *, force: bool = False) -> list[VariantSpec]:
         """The model's engine is gone, or every engine (None); which ones ended for it.
@@ -331,8 +216,7 @@ class EngineManager:
         self._port_range = port_range
         variants = tuple(variant for model in catalog.models for variant in model.variants)
         limits = self._with_known(variants, limits)
-        loads = self._loads_of(variants)
-        now = self._clock.now()
+        loads, now = self._loads_of(variants), self._clock.now()
         self._feed(fx.Reconfigure(variants, kept, policy, limits, loads=loads, now=now))
 
     def _loads_of(self, variants: Iterable[VariantSpec]) -> dict[str, float]:
@@ -381,7 +265,8 @@ class EngineManager:
                 for effect in self._scheduler.handle(self._inbox.popleft()):
                     self._perform(effect)
                 self._tell()
-            self._warmer.want(self._scheduler.upcoming(self._clock.now()))
+            queued = self._scheduler.queued
+            self._warmer.want(self._scheduler.upcoming(self._clock.now()) if queued else None)
         finally:
             self._feeding = False
 
@@ -401,17 +286,10 @@ class EngineManager:
                 if (process := self._processes.get(effect.engine)) is not None:
                     process.stop(save=effect.planned)
             case fx.Grant():
-                lease, granted = self._leases[effect.request]
-                lease.engine = self._processes[effect.engine]
-                lease.variant = self._variant_of(effect.engine)
-                if lease.variant.context < lease.minimum.context:
-                    wanted, got = lease.minimum.label, lease.variant.label
-                    _log.warning("%s runs out of memory: %s serves instead", wanted, got)
-                    lease.minimum = lease.variant
-                _settle(granted, lambda: granted.set_result(None))
+                process = self._processes[effect.engine]
+                self._leases.grant(effect.request, process, self._variant_of(effect.engine))
             case fx.Refuse():
-                _, granted = self._leases[effect.request]
-                _settle(granted, lambda: granted.set_exception(effect.error))
+                self._leases.refuse(effect.request, effect.error)
             case fx.WakeAt():
                 self._wake_at(effect.when)
 
@@ -477,9 +355,3 @@ class EngineManager:
 
     def _variant_of(self, ticket: int) -> VariantSpec:
         return next(r.variant for r in self._scheduler.records if r.ticket == ticket)
-
-
-def _settle(granted: asyncio.Future[None], settle: Callable[[], None]) -> None:
-    # Already done means its client has just left; Left follows and gives the place back.
-    if not granted.done():
-        settle()

@@ -98,6 +98,39 @@ def surplus(living: Iterable[EngineRecord], limits: Limits) -> list[EngineRecord
     return going
 
 
+def renewed_limits(
+    before: Limits,
+    given: Limits,
+    kept: Collection[str],
+    retired: Collection[tuple[EngineRecord, str | None]],
+) -> Limits:
+    """``given``, with what was learnt ``before`` of engines that are ``kept`` or end still."""
+    labels = {*kept, *(record.variant.label for record, _ in retired)}
+    learnt = {label: amounts for label, amounts in before.learnt.items() if label in labels}
+    return replace(
+        given,
+        addresses=beside(retired, given.addresses),
+        learnt={**given.learnt, **learnt},
+        alone=before.alone.intersection(kept),
+    )
+
+
+def without(
+    label: str,
+    limits: Limits,
+    given: Limits,
+    retired: Iterable[tuple[EngineRecord, str | None]],
+) -> Limits:
+    """``limits`` when the retired engine of that label has ended, and these end still.
+
+    Where it listened, and what it took, says nothing of what has its label now.
+    """
+    learnt = {key: amounts for key, amounts in limits.learnt.items() if key != label}
+    if label in given.learnt:
+        learnt[label] = given.learnt[label]
+    return replace(limits, addresses=beside(retired, given.addresses), learnt=learnt)
+
+
 def beside(
     retired: Iterable[tuple[EngineRecord, str | None]], addresses: Mapping[str, str]
 ) -> Mapping[str, str]:

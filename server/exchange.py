@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from multidict import CIMultiDict
 
     from engine.carry.carrier import CarriedEngine, Seat
-    from engine.client import UpstreamResponse
-    from engine.manager import EngineManager, Lease
+    from engine.lease import Lease
+    from engine.manager import EngineManager
+    from engine.upstream import UpstreamResponse
     from models.request import RequestFacts
     from models.spec import VariantSpec
     from server.continuation import Continuation

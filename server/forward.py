@@ -12,7 +12,7 @@ from server.usage import TAIL, Usage, usage_of
 from utils.errors import EngineRefused
 
 if TYPE_CHECKING:
-    from engine.client import UpstreamResponse
+    from engine.upstream import UpstreamResponse
     from server.downstream import Downstream
 
 # The counts stand in the last chunks; four hold them even when the end comes in pieces.

@@ -14,7 +14,7 @@ from utils.errors import EngineBroke
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
-    from engine.client import UpstreamResponse
+    from engine.upstream import UpstreamResponse
     from models.request import RequestFacts
     from server.downstream import Downstream
     from server.exchange import Exchange

@@ -23,8 +23,10 @@ from utils.tasks import TaskOwner
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
-    from engine.client import EngineClient, UpstreamResponse
-    from engine.manager import EngineManager, Lease
+    from engine.client import EngineClient
+    from engine.lease import Lease
+    from engine.manager import EngineManager
+    from engine.upstream import UpstreamResponse
     from models.request import RequestFacts
     from models.spec import VariantSpec
 

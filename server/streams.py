@@ -18,8 +18,8 @@ from server.headers import to_engine
 from utils.errors import BadRequest, ModelNotLoaded, StreamNotFound
 
 if TYPE_CHECKING:
-    from engine.client import UpstreamResponse
     from engine.manager import EngineManager
+    from engine.upstream import UpstreamResponse
     from server.access import AccessRecord
     from server.configuration import Configuration
     from server.downstream import Downstream

@@ -23,7 +23,8 @@ from utils.tasks import TaskOwner, first_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.manager import EngineManager, Lease
+    from engine.lease import Lease
+    from engine.manager import EngineManager
     from server.configuration import Configuration
     from utils.clock import Clock
 

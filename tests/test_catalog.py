@@ -41,6 +41,7 @@ def test_a_model_with_nothing_but_the_necessary() -> None:
         variants=(
             VariantSpec("a", context=512, binary="/bin/sh", timeouts=times, state_carry=True),
         ),
+        grow_answers=True,
     )
 
 

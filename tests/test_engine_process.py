@@ -156,14 +156,14 @@ async def test_huge_logs_do_not_block_the_engine(journal: Journal) -> None:
     variant = fake_variant(journal, log_lines=20_000, log_line_bytes=120, log_junk=1)
     async with running_engine(journal, variant) as run:
         await run.reported(fx.EngineReady)
-        assert len(run.process.tail) == KEPT_LINES
+        assert len(run.process.output.tail) == KEPT_LINES
 
 
 async def test_one_endless_line_does_not_block_the_engine(journal: Journal) -> None:
     variant = fake_variant(journal, log_lines=1, log_line_bytes=3_000_000)
     async with running_engine(journal, variant) as run:
         await run.reported(fx.EngineReady)
-        assert max(map(len, run.process.tail)) <= 4096
+        assert max(map(len, run.process.output.tail)) <= 4096
 
 
 async def test_the_last_lines_are_kept_and_all_are_logged(
@@ -173,8 +173,8 @@ async def test_the_last_lines_are_kept_and_all_are_logged(
     variant = fake_variant(journal, log_lines=200, exit_code=1, exit_line="the last line")
     async with running_engine(journal, variant) as run:
         await run.ended()
-        assert len(run.process.tail) == KEPT_LINES
-        assert run.process.tail[-1] == "the last line"
+        assert len(run.process.output.tail) == KEPT_LINES
+        assert run.process.output.tail[-1] == "the last line"
         logged = [record for record in caplog.records if record.name == "gateway.engine.m@256"]
         assert len(logged) == 202
 

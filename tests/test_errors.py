@@ -47,6 +47,7 @@ SHAPES = {
     errors.EngineBroke: Shape(502, "upstream_error", "engine_broke"),
     errors.EngineRefused: Shape(502, "upstream_error", "engine_error"),
     errors.CountUnavailable: Shape(500, "server_error", "internal_error"),
+    errors.StateUnavailable: Shape(500, "server_error", "internal_error"),
 }
 MADE: dict[type[errors.GatewayError], errors.GatewayError] = {
     errors.ConfigError: errors.ConfigError("no", ("no",)),

@@ -9,8 +9,8 @@ from gateway import fake_model, fake_variant, running_gateway
 from gateway_client import checked_error
 from raw_client import RawClient, text_of
 
-from engine.client import UpstreamResponse
 from engine.lifecycle import State
+from engine.upstream import UpstreamResponse
 
 if TYPE_CHECKING:
     from fake_engine import Journal

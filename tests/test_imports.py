@@ -16,9 +16,11 @@ STREET = ("utils", "models", "engine", "server", "main")
 IMPURE = {"asyncio", "aiohttp", "time"}
 # Decides without waiting, without a clock and without HTTP; tested in a file of its own.
 PURE = (
+    "engine/admission.py",
     "engine/effects.py",
     "engine/eviction.py",
     "engine/fallback.py",
+    "engine/fleet.py",
     "engine/health.py",
     "engine/idle.py",
     "engine/lifecycle.py",
@@ -31,6 +33,7 @@ PURE = (
     "engine/projection.py",
     "engine/queue.py",
     "engine/records.py",
+    "engine/refusals.py",
     "engine/renewal.py",
     "engine/restart.py",
     "engine/scheduler.py",

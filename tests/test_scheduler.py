@@ -1119,3 +1119,15 @@ def test_what_is_refused_carries_an_error_for_a_client() -> None:
     ]
     assert [type(effect) for effect in effects] == [fx.StartEngine, fx.Refuse, fx.Refuse]
     assert all(isinstance(e.error, GatewayError) for e in effects if isinstance(e, fx.Refuse))
+
+
+def test_what_others_may_see_of_those_who_wait_and_of_what_changed() -> None:
+    world = Script({"4k": variant(4096)})
+    world.play("0 1 asks for 4k → start e1 4k")
+    world.play("0 2 asks for 4k → nothing")
+    seen = world.scheduler
+    assert seen.queued == 2
+    assert seen.waiting == tuple(each.request for each in seen.line(1.0)) == (1, 2)
+    (change,) = seen.changes()
+    assert (change.engine, change.before, change.after) == (1, State.STOPPED, State.STARTING)
+    assert not seen.changes()

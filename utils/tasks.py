@@ -51,3 +51,12 @@ async def first_of(*tasks: asyncio.Future[Any], timeout: float | None = None) ->
     """
     done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     return bool(done)
+
+
+async def happens(event: asyncio.Event, within: float | None) -> bool:
+    """Whether the event is set, waiting ``within`` seconds for it; None: until it is."""
+    try:
+        async with asyncio.timeout(within):
+            return await event.wait()
+    except TimeoutError:
+        return False

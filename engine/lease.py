@@ -1,0 +1,201 @@
+"""Requests' holds on engines: how they are asked for, granted, refused and given back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Self
+
+from engine import effects as fx
+from engine.lifecycle import State
+from engine.progress import expected
+from utils.errors import GatewayError
+from utils.logger import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.client import EngineClient
+    from engine.process import EngineProcess
+    from engine.queue import Priority
+    from engine.scheduler import Scheduler
+    from models.spec import VariantSpec
+    from utils.clock import Clock
+
+_log = get_logger("manager")
+# A connection that breaks because the engine died is seen before its exit is.
+_EXIT_NOTICE = 1.0
+
+
+class Lease:
+    """A request's hold on an engine, and what it cost to get it, in seconds.
+
+    ``queued`` is the time for its turn and a free place, ``loading`` the time while its engine
+    started; both are known however the waiting ended.
+
+    Inside its block the request holds an engine that serves ``minimum``; entering waits in
+    the queue and for the engine's start, and raises QueueFull, ShuttingDown,
+    EngineStartFailed or EngineStartTimeout. The place is given up on every way out,
+    synchronously, so that no cancellation can lose it.
+    """
+
+    engine: EngineProcess
+    variant: VariantSpec
+
+    def __init__(self, desk: Leases, asked: fx.Arrived) -> None:
+        self.request = asked.request
+        self.minimum = asked.minimum
+        self.arrived = asked.now
+        self.queued = 0.0
+        self.loading = 0.0
+        # The larger variant that its conversation will need next, if that is to be loaded early.
+        self.ahead: VariantSpec | None = None
+        self._desk = desk
+        self.asked = asked
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._desk.wait(self, self.asked)
+        except BaseException:
+            self._desk.leave(self)
+            raise
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """The place is given up. Harmless when called again."""
+        self._desk.leave(self)
+
+    def waits_for(self) -> str:
+        """What it waits for, in a word or two: a turn or a load; "" when it does not wait."""
+        return self._desk.waits_for(self)
+
+    @property
+    def client(self) -> EngineClient:
+        """The way to the engine."""
+        return self.engine.client
+
+
+class Leases:
+    """Every lease that waits or holds an engine.
+
+    ``feed`` takes what they ask for; ``grant`` and ``refuse`` answer it.
+    """
+
+    def __init__(
+        self, scheduler: Scheduler, clock: Clock, feed: Callable[[fx.Event], None]
+    ) -> None:
+        self._scheduler = scheduler
+        self._clock = clock
+        self._feed = feed
+        self._open: dict[int, tuple[Lease, asyncio.Future[None]]] = {}
+        self._requests = 0
+
+    def new(
+        self,
+        minimum: VariantSpec,
+        client: str,
+        priority: Priority,
+        keep_alive: float | None,
+        fallbacks: tuple[VariantSpec, ...],
+    ) -> Lease:
+        """A lease that has not asked for anything yet."""
+        self._requests += 1
+        asked = fx.Arrived(
+            self._requests,
+            minimum,
+            fallbacks=fallbacks,
+            client=client,
+            priority=priority,
+            keep_alive=keep_alive,
+            now=self._clock.now(),
+        )
+        return Lease(self, asked)
+
+    def granted_at_once(self, lease: Lease) -> bool:
+        """Whether the lease is held without any waiting; else it is given up.
+
+        Raises what it was refused with.
+        """
+        granted = self._ask(lease, lease.asked)
+        if granted.done() and granted.exception() is None:
+            return True
+        lease.leave()
+        if granted.done():
+            granted.result()
+        return False
+
+    def leave(self, lease: Lease) -> None:
+        """The request holds nothing and waits for nothing any more."""
+        self._open.pop(lease.request, None)
+        self._feed(fx.Left(lease.request, self._clock.now(), ahead=lease.ahead))
+
+    async def again(self, lease: Lease, minimum: VariantSpec) -> None:
+        """The lease holds an engine for ``minimum`` instead, without losing its turn.
+
+        For the move to a larger variant, and for another try after the engine failed:
+        unless it says that it lives, its exit is awaited, lest the dead one be granted again.
+        """
+        if minimum is lease.minimum and not await lease.client.healthy():
+            await lease.engine.gone(_EXIT_NOTICE)
+        lease.minimum = minimum
+        now = self._clock.now()
+        lease.arrived = now
+        await self.wait(lease, fx.Returned(lease.request, minimum, now))
+
+    async def wait(self, lease: Lease, event: fx.Arrived | fx.Returned) -> None:
+        """The lease has an engine; what the waiting cost is added to it."""
+        granted = self._ask(lease, event)
+        try:
+            await granted
+        except (GatewayError, asyncio.CancelledError):
+            # Refused or gone: what it waited for may have failed, or go on without it.
+            record = self._scheduler.latest(lease.minimum)
+            loaded = record.loaded_until(self._clock.now()) if record else 0.0
+            self._account(lease, record.started_at if record else 0.0, loaded)
+            raise
+        self._account(lease, lease.engine.started_at, lease.engine.ready_at or 0.0)
+
+    def _account(self, lease: Lease, started_at: float, loaded_at: float) -> None:
+        waited = self._clock.now() - lease.arrived
+        load = max(0.0, min(waited, loaded_at - max(started_at, lease.arrived)))
+        lease.loading += load
+        lease.queued += waited - load
+
+    def waits_for(self, lease: Lease) -> str:
+        """What the request waits for, in a word or two; "" when it does not wait."""
+        if lease.request not in self._scheduler.waiting:
+            return ""
+        record = self._scheduler.live(lease.minimum.model)
+        if record is None or record.state is not State.STARTING:
+            return "queued"
+        if not record.serves(lease.minimum):
+            return "queued"
+        progress = expected(record.load_seconds, self._clock.now() - record.started_at)
+        return f"loading {record.variant.label}{progress}"
+
+    def _ask(self, lease: Lease, event: fx.Arrived | fx.Returned) -> asyncio.Future[None]:
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._open[lease.request] = (lease, granted)
+        self._feed(event)
+        return granted
+
+    def grant(self, request: int, engine: EngineProcess, variant: VariantSpec) -> None:
+        """The lease holds the engine from now on."""
+        lease, granted = self._open[request]
+        lease.engine = engine
+        lease.variant = variant
+        if lease.variant.context < lease.minimum.context:
+            wanted, got = lease.minimum.label, lease.variant.label
+            _log.warning("%s runs out of memory: %s serves instead", wanted, got)
+            lease.minimum = lease.variant
+        # Done means its client has just left; Left follows and gives the place back.
+        if not granted.done():
+            granted.set_result(None)
+
+    def refuse(self, request: int, error: GatewayError) -> None:
+        """Whoever waits for the lease is told the error."""
+        _, granted = self._open[request]
+        if not granted.done():
+            granted.set_exception(error)
