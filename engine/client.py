@@ -77,7 +77,7 @@ class EngineClient:
                 method,
                 URL(self.url + path, encoded=True),
                 data=_data(body) if body else None,
-                headers={**headers, **self._headers},
+                headers={**headers, **self._headers} if self._headers else headers,
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, OSError) as error:

@@ -80,7 +80,7 @@ class Queue:
     def in_turn(self, now: float) -> list[Waiting]:
         """Everyone in the order of rule 1."""
         waiting = list(self._waiting.values())
-        if self.max_wait:
+        if self.max_wait and len(waiting) > 1:
             waiting.sort(key=lambda each: (-self._level(each, now), each.request))
         return waiting
 
@@ -91,7 +91,7 @@ class Queue:
     def fairest(self, rivals: Sequence[Waiting], now: float) -> Waiting:
         """Whom of those in turn, whom the same engine could serve, it serves next."""
         first = rivals[0]
-        if not self.max_wait:
+        if len(rivals) == 1 or not self.max_wait:
             return first
         levels = [self._level(each, now, self._served_at.get(_flow(each))) for each in rivals]
         highest = max(levels)
@@ -103,14 +103,20 @@ class Queue:
         self.drop(waiting.request)
         model = waiting.minimum.model
         floor = self._turns_of(waiting)
-        turns = self._turns.get(model, {}) | {waiting.client: floor + 1}
-        # A client that is not ahead need not be remembered.
-        self._turns[model] = {client: number for client, number in turns.items() if number > floor}
-        self._floors[model] = floor
-        self._served_at[_flow(waiting)] = now
-        # After two rises there is nothing left to remember.
+        turns = self._turns.setdefault(model, {})
+        turns[waiting.client] = floor + 1
+        if floor > self._floors.get(model, 0):
+            # A client that is not ahead need not be remembered.
+            for client in [client for client, number in turns.items() if number <= floor]:
+                del turns[client]
+            self._floors[model] = floor
+        flow = _flow(waiting)
+        # Kept in the order of time. After two rises there is nothing left to remember.
+        self._served_at.pop(flow, None)
+        self._served_at[flow] = now
         oldest = now - 2 * self.max_wait
-        self._served_at = {flow: at for flow, at in self._served_at.items() if at > oldest}
+        while self._served_at and self._served_at[first := next(iter(self._served_at))] <= oldest:
+            del self._served_at[first]
 
     def _turns_of(self, waiting: Waiting) -> int:
         model = waiting.minimum.model

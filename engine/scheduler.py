@@ -53,7 +53,7 @@ from engine.lifecycle import Event, State
 from engine.policy import Policy
 from engine.records import EngineRecord
 from engine.refusals import no_room, start_failed
-from engine.turn import Deny, Serve, Start, Unload, Walk
+from engine.turn import Act, Deny, Serve, Start, Unload, Walk, at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -217,7 +217,7 @@ class Scheduler:
 
     def _dispatch(self, now: float, out: list[fx.Effect]) -> None:
         # An act may change what those before it can have: each walk starts at the head.
-        while self._queue and (act := self._walk(now).act()) is not None:
+        while self._queue and (act := self._next(now)) is not None:
             match act:
                 case Serve():
                     self._grant(act.waiting, act.record, now, out)
@@ -230,9 +230,13 @@ class Scheduler:
                     self._deny(act, now, out)
         self._idle.rest(self._policy, now, out, waited=bool(self._queue))
 
-    def _walk(self, now: float) -> Walk:
+    def _next(self, now: float) -> Act | None:
         fleet, residency = self._fleet, self._policy.min_residency
-        return Walk(self._queue, fleet.records, fleet.alive, fleet.limits, residency, now)
+        act = at_once(self._queue, fleet.alive)
+        if act is not None:
+            return act
+        walk = Walk(self._queue, fleet.records, fleet.alive, fleet.limits, residency, now)
+        return walk.act()
 
     def _deny(self, act: Deny, now: float, out: list[fx.Effect]) -> None:
         if act.kept is None:

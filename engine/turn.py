@@ -75,6 +75,17 @@ def fits_now(wanted: VariantSpec, alive: Mapping[str, EngineRecord], limits: Lim
     return room(wanted, [record.variant for record in alive.values()], (), limits) is not None
 
 
+def at_once(queue: Queue, alive: Mapping[str, EngineRecord]) -> Serve | None:
+    """What a walk along a queue of one comes to where its engine is free; None otherwise."""
+    if len(queue) != 1:
+        return None
+    (waiting,) = queue
+    record = alive.get(waiting.minimum.model)
+    if record is None or record.state is not State.READY or not record.serves(waiting.minimum):
+        return None
+    return Serve(waiting, record) if len(record.active) < record.variant.parallel else None
+
+
 @dataclass(slots=True)
 class Walk:
     """One walk along the queue, from its head until something can be done."""

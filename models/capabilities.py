@@ -72,8 +72,9 @@ def require(model: ModelSpec, able: Capabilities, facts: RequestFacts) -> None:
     needed = _NEEDED.get(facts.kind)
     if needed is None:
         return
-    missing = [name for name in NAMES if name in {*facts.needs, needed} - able.possible]
-    if missing:
+    lacking = {*facts.needs, needed} - able.possible
+    if lacking:
+        missing = [name for name in NAMES if name in lacking]
         raise NotCapable(
             f"The model '{model.name}' is not configured for {_listed(missing)}."
             f" It serves {_listed(able.shown()) or 'nothing'}.",

@@ -8,8 +8,7 @@ bounded dictionary whose oldest unused entry goes first.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,8 +22,7 @@ _TOOL_PROSE = 256
 _COUNTED = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """The longest known beginning of a prompt: its tokens, and how many segments it covers."""
 
     tokens: int = 0

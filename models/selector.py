@@ -51,6 +51,8 @@ def smaller(model: ModelSpec, minimum: VariantSpec, least: int) -> tuple[Variant
     that ``minimum`` has room for. A default reserve is a guess and may be given up. So may be a
     prompt's size that is only a bound, where the engine tells before it answers.
     """
+    if minimum is model.variants[0]:
+        return ()
     return tuple(v for v in reversed(model.variants) if least <= v.context < minimum.context)
 
 

@@ -7,9 +7,8 @@ tokenizer, and the bound again when all are silent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from models.counts import CountCache, Known, allowance, byte_bound, longest
 from utils.errors import CountUnavailable
@@ -33,8 +32,7 @@ class Source(Enum):
     TOKENIZER = "tokenizer"
 
 
-@dataclass(frozen=True, slots=True)
-class PromptSize:
+class PromptSize(NamedTuple):
     """A prompt's tokens. ``at_least`` is certain; ``tokens`` is enough, and equal when exact."""
 
     tokens: int
@@ -78,10 +76,9 @@ class Sizer:
     ) -> PromptSize:
         """The prompt's size, from the first source whose answer is ``clear``, else the best."""
         known = self._cache.known(model.name, facts)
-        bound = byte_bound(facts, model.tokenization, known)
         if known.segments and known.segments == len(facts.segments):
             return PromptSize(known.tokens, known.tokens, Source.CACHE)
-        guess = PromptSize(bound, 1, Source.BOUND)
+        guess = PromptSize(byte_bound(facts, model.tokenization, known), 1, Source.BOUND)
         if clear(guess):
             return guess
         forgotten = self._forgotten

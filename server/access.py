@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from utils.logger import get_logger
@@ -46,7 +47,10 @@ class AccessRecord:
 
     def write(self, now: float) -> None:
         """The line is in the log."""
-        _log.info("%s", self.line(now))
+        if _log.isEnabledFor(logging.INFO):
+            # Made here: of what ``Logger.info`` finds out, the line needs nothing.
+            said = self.line(now)
+            _log.handle(logging.LogRecord(_log.name, logging.INFO, "", 0, said, None, None))
 
 
 def _number(value: int | None) -> str:

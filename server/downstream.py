@@ -50,7 +50,7 @@ class Downstream:
         patience: float = 60.0,
         path: str | None = None,
     ) -> None:
-        self.response: web.StreamResponse = web.StreamResponse()
+        self._response: web.StreamResponse | None = None
         self.dialect = dialect_of(path or request.path)
         self.decided: dict[str, str] = {}
         self.begun = False
@@ -61,15 +61,24 @@ class Downstream:
         self._request = request
         self._clock = clock
         self._tasks = TaskOwner("keepalive")
-        self._lock = asyncio.Lock()
+        # Comments come from a task of their own; where there are none, nobody comes between.
+        self._lock: asyncio.Lock | None = None
         self._timer: Timer | None = None
         self._interval = 0.0
         self._written_at = 0.0
-        self._between_events = True
+        # Of what was written.
+        self._last = b""
         self._cut = False
         self._patience = patience
         self._blocked_since: float | None = None
         self._watch: Timer | None = None
+
+    @property
+    def response(self) -> web.StreamResponse:
+        """What was written, or will be: a stream, unless ``answer`` makes a whole one of it."""
+        if self._response is None:
+            self._response = web.StreamResponse()
+        return self._response
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,24 +96,33 @@ class Downstream:
         That is a comment, with what ``progress`` says of the waiting.
         """
         self._interval = interval
+        self._lock = asyncio.Lock()
         self._written_at = self._clock.now()
         self._timer = self._clock.call_at(self._written_at + interval, self._beat)
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Status and headers are on their way; nothing happens when a stream has begun already."""
-        async with self._lock:
-            if self.begun:
-                await self._correct()
-                return
-            self.response.set_status(status)
-            self.response.headers.update(headers)
-            self.response.headers.update(self.decided)
-            add(self.response.headers, self._request.get(CARRIED, {}))
-            if self._is_stream:
-                self.response.headers["X-Accel-Buffering"] = "no"
-            self.begun = True
-            self._told = self.decided
-            await self.response.prepare(self._request)
+        if self._lock is None:
+            await self._begin(status, headers)
+        else:
+            async with self._lock:
+                await self._begin(status, headers)
+
+    async def _begin(self, status: int, headers: Mapping[str, str]) -> None:
+        if self.begun:
+            await self._correct()
+            return
+        response = self.response
+        response.set_status(status)
+        told = response.headers
+        told.update(headers)
+        told.update(self.decided)
+        add(told, self._request.get(CARRIED, {}))
+        if self._is_stream:
+            told["X-Accel-Buffering"] = "no"
+        self.begun = True
+        self._told = self.decided
+        await response.prepare(self._request)
 
     async def _correct(self) -> None:
         """What was decided since the headers left is told in comments, which readers skip."""
@@ -117,7 +135,7 @@ class Downstream:
     async def write(self, chunk: bytes) -> None:
         """The chunk is on its way, unchanged and unbuffered."""
         self._written_at = self._watch_out()
-        self._between_events = chunk.endswith(b"\n\n")
+        self._last = chunk
         await self.response.write(chunk)
         self._blocked_since = None
 
@@ -157,7 +175,7 @@ class Downstream:
         """A whole response; in a stream that has begun, an event that holds its body."""
         if not self.begun:
             # A response with a known body keeps the connection usable for the next request.
-            self.response = web.Response(status=status, body=body)
+            self._response = web.Response(status=status, body=body)
             await self.begin(status, headers)
         elif self._is_stream:
             separator = b"" if self._between_events else b"\n\n"
@@ -176,6 +194,10 @@ class Downstream:
             self._watch_out()
         await self.response.write_eof()
         self._blocked_since = None
+
+    @property
+    def _between_events(self) -> bool:
+        return not self._last or self._last.endswith(b"\n\n")
 
     @property
     def _is_stream(self) -> bool:

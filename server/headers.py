@@ -92,7 +92,7 @@ def to_client(headers: Mapping[str, str]) -> CIMultiDict[str]:
 
 
 def _without(headers: Mapping[str, str], dropped: frozenset[str]) -> CIMultiDict[str]:
-    kept = CIMultiDict(pair for pair in headers.items() if pair[0].lower() not in dropped)
+    kept = CIMultiDict([pair for pair in headers.items() if pair[0].lower() not in dropped])
     if "Connection" in headers:
         # What it names belongs to this connection too; the field may come more than once.
         for name, value in headers.items():

@@ -7,26 +7,26 @@ Every form ends with them: ``usage`` in OpenAI's shapes or Anthropic's, and llam
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # Enough for the last chunk of a stream or the end of a JSON answer.
 TAIL = 8192
 
 # Eighteen digits at most: Python refuses to read numbers of thousands of them.
-_PROMPT = re.compile(rb'"prompt_tokens"\s*:\s*(\d{1,18})')
-_COMPLETION = re.compile(rb'"completion_tokens"\s*:\s*(\d{1,18})')
+_NUMBER = re.compile(rb"\s*:\s*(\d{1,18})")
+_PROMPT = b'"prompt_tokens"'
+_COMPLETION = b'"completion_tokens"'
 # The Responses API's and Anthropic's names; only the latter leaves the cached tokens out.
-_INPUT = re.compile(rb'"input_tokens"\s*:\s*(\d{1,18})')
-_OUTPUT = re.compile(rb'"output_tokens"\s*:\s*(\d{1,18})')
-_CACHE_READ = re.compile(rb'"cache_read_input_tokens"\s*:\s*(\d{1,18})')
-_CACHED = re.compile(rb'"cache_n"\s*:\s*(\d{1,18})')
-_CACHED_DETAIL = re.compile(rb'"cached_tokens"\s*:\s*(\d{1,18})')
-_PROCESSED = re.compile(rb'"prompt_n"\s*:\s*(\d{1,18})')
-_PREDICTED = re.compile(rb'"predicted_n"\s*:\s*(\d{1,18})')
+_INPUT = b'"input_tokens"'
+_OUTPUT = b'"output_tokens"'
+_CACHE_READ = b'"cache_read_input_tokens"'
+_CACHED = b'"cache_n"'
+_CACHED_DETAIL = b'"cached_tokens"'
+_PROCESSED = b'"prompt_n"'
+_PREDICTED = b'"predicted_n"'
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens as the engine counted them; None where its answer did not say.
 
     ``cached`` is the part of ``prompt`` that the engine did not have to read.
@@ -64,6 +64,11 @@ def usage_of(tail: bytes) -> Usage:
     return Usage(prompt, completion, cached)
 
 
-def _last(pattern: re.Pattern[bytes], tail: bytes) -> int | None:
-    found = pattern.findall(tail)
-    return int(found[-1]) if found else None
+def _last(field: bytes, tail: bytes) -> int | None:
+    # From the end: a pattern would look at every byte before.
+    at = tail.rfind(field)
+    while at >= 0:
+        if (found := _NUMBER.match(tail, at + len(field))) is not None:
+            return int(found[1])
+        at = tail.rfind(field, 0, at)
+    return None

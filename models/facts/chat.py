@@ -22,13 +22,16 @@ def chat(request: Json) -> Prompt:
     tools_of(request)
     talk = Conversation("", {name: request[name] for name in _PREAMBLE if request.get(name)})
     for index, message in enumerate(messages):
-        role = role_of(message, f"messages[{index}]")
-        said = content_of(message.get("content"), f"messages[{index}].content")
-        extras = extras_of(message, "content")
-        text = said.text + (printed(extras) if extras else "")
-        talk.say(
-            orjson.dumps(message),
-            Content(text, said.media),
-            verbatim=not extras and role != "assistant",
+        role = role_of(message, index)
+        content = message.get("content")
+        # Mostly a text, for which no place need be named.
+        said = (
+            Content(content)
+            if isinstance(content, str)
+            else content_of(content, f"messages[{index}].content")
         )
+        extras = extras_of(message, "content")
+        if extras:
+            said = Content(said.text + printed(extras), said.media)
+        talk.say(orjson.dumps(message), said, verbatim=not extras and role != "assistant")
     return talk.prompt(prefilled=messages[-1].get("role") == "assistant")

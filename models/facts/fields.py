@@ -97,13 +97,12 @@ def objects(request: Json, field: str) -> list[Json]:
     return items
 
 
-def role_of(message: Json, where: str) -> str:
-    """Who speaks; templates print any text here."""
+def role_of(message: Json, index: int) -> str:
+    """Who speaks in the message of this number; templates print any text here."""
     role = message.get("role")
     if not isinstance(role, str):
-        raise BadRequest(
-            f"'{where}.role' must be a string, not {named(role)}.", param=f"{where}.role"
-        )
+        where = f"messages[{index}].role"
+        raise BadRequest(f"'{where}' must be a string, not {named(role)}.", param=where)
     return role
 
 

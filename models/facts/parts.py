@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models.facts.fields import Json, named
@@ -84,7 +85,8 @@ def joined(parts: Iterable[Content]) -> Content:
 
 def extras_of(message: Json, *known: str) -> Json:
     """What templates may print of a message beside ``known`` fields and its usual role."""
-    extras = {k: v for k, v in message.items() if k not in ("role", *known) and v}
+    usual = ("role", *known)
+    extras = {k: v for k, v in message.items() if k not in usual and v}
     if (role := message.get("role")) and role not in _ROLES:
         extras["role"] = role
     return extras
@@ -98,7 +100,7 @@ class Conversation:
         self._needs: set[str] = {"tools"} if preamble.get("tools") else set()
         text = printed(preamble) if preamble else ""
         # The same words may be printed differently for another kind of request.
-        self._digest = _digest(origin.encode(), text.encode())
+        self._digest = _beginning(origin, text) if text else _nothing(origin)
         self._append(Content(text), verbatim=not text)
 
     def say(self, source: bytes, content: Content, *, verbatim: bool) -> None:
@@ -113,19 +115,26 @@ class Conversation:
         )
 
     def _append(self, content: Content, *, verbatim: bool) -> None:
-        self._needs.update(content.media)
-        size = len(content.text.encode())
-        self._segments.append(
-            Segment(
-                content.text,
-                size,
-                len(content.media),
-                self._digest,
-                verbatim,
-                content.media.count("audio"),
-            )
-        )
+        text, media = content
+        if media:
+            self._needs.update(media)
+        size = len(text) if text.isascii() else len(text.encode())
+        sounds = media.count("audio")
+        self._segments.append(Segment(text, size, len(media), self._digest, verbatim, sounds))
+
+
+@cache
+def _nothing(origin: str) -> bytes:
+    return _beginning(origin, "")
+
+
+def _beginning(origin: str, text: str) -> bytes:
+    # Marked, so that no message after another digest comes to the same.
+    digest = hashlib.blake2b(
+        text.encode(), key=origin.encode(), person=b"beginning", digest_size=16
+    )
+    return digest.digest()
 
 
 def _digest(before: bytes, text: bytes) -> bytes:
-    return hashlib.blake2b(text, key=before, digest_size=16).digest()
+    return hashlib.blake2b(before + text, digest_size=16).digest()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,11 +40,11 @@ class Kind(Enum):
         return self is Kind.INFILL
 
 
-_NOT_WRITTEN = frozenset({Kind.EMBEDDINGS, Kind.RERANK, Kind.ASIDE})
+# A tuple is searched by identity; a set would ask each time for a hash, which is Python code.
+_NOT_WRITTEN = (Kind.EMBEDDINGS, Kind.RERANK, Kind.ASIDE)
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A piece of the prompt.
 
     ``size`` is the text's length in UTF-8 bytes, ``media`` the number of images and the like,
@@ -80,8 +79,7 @@ class Upload(Protocol):
         """What it took is free. Harmless when called again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(NamedTuple):
     """What a reader found in a request.
 
     ``segments`` holds the preamble (tools and the like) and then each message; ``prompts``
@@ -98,8 +96,7 @@ class Prompt:
     needs: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFacts:
+class RequestFacts(NamedTuple):
     """A request as the gateway sees it; ``max_output`` is None where the client set no limit.
 
     ``body`` is what the engine gets. ``keep_alive`` is how many seconds without a request the
