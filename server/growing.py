@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from server.forward import relay
@@ -66,7 +65,7 @@ class _Stream:
         if end := growing.end():
             await self._write(end)
         usage = usage_of(b"".join(self._last)[-TAIL:])
-        return replace(usage, cached=growing.cached) if exchange.grew else usage
+        return usage._replace(cached=growing.cached) if exchange.grew else usage
 
     async def _pass_on(self, upstream: UpstreamResponse) -> None:
         growing, exchange = self._growing, self._exchange
@@ -114,7 +113,7 @@ async def _whole(
     await down.answer(upstream.status, headers, growing.body)
     await down.end()
     usage = usage_of(growing.body[-TAIL:])
-    return replace(usage, cached=growing.cached) if exchange.grew else usage
+    return usage._replace(cached=growing.cached) if exchange.grew else usage
 
 
 async def _body(upstream: UpstreamResponse) -> bytes:
