@@ -50,8 +50,8 @@ class Left:
     """
 
     request: int
-    now: float
     ahead: VariantSpec | None = field(default=None, kw_only=True)
+    now: float
 
 
 @dataclass(frozen=True, slots=True)
