@@ -54,15 +54,23 @@ if TYPE_CHECKING:
     from utils.tables import Tables
 
 VERSION = "0.1.0"
+FAILED = 1
 BAD_CONFIG = 2
+# Where in the state folder the states of engines lie.
+SLOTS = "slots"
 # New containers until the youngest are searched for cycles; requests leave few behind.
 _COLLECT_EVERY = 20_000
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the gateway, or only check its configuration; the exit status."""
-    args = _parser().parse_args(argv)
+    """Run the gateway, or only do what an option asks for; the exit status."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.config is None and not args.forget:
+        parser.error("the following arguments are required: -c/--config")
     try:
+        if args.forget:
+            return _forget(args.config)
         # Taken before it is read: what changes while it is read is noticed.
         seen = fingerprint(args.config.absolute())
         settings, catalog = _understood(ConfigLoader(args.config).load())
@@ -85,7 +93,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-c",
         "--config",
-        required=True,
         metavar="FILE",
         type=Path,
         help="the Lua configuration, e.g. example.cfg.lua",
@@ -95,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
         "--watch",
         action="store_true",
         help="load the configuration again whenever it, or a Lua file beside it, is changed",
+    )
+    parser.add_argument(
+        "--forget",
+        action="store_true",
+        help="remove all saved engine state, which holds conversations, and exit",
     )
     parser.add_argument("--version", action="version", version=f"llm-gateway {VERSION}")
     return parser
@@ -114,11 +126,11 @@ def _run(
 async def _serve(
     settings: ServerSettings, catalog: Catalog, config: Path, watch: AsyncIterator[None] | None
 ) -> int:
-    folder = settings.state_dir or platformdirs.user_state_dir("llm-gateway", appauthor=False)
-    registry = OrphanRegistry(Path(folder))
+    folder = _state_folder(settings)
+    registry = OrphanRegistry(folder)
     registry.sweep()
     clock = LoopClock()
-    learnt = LearntNeeds(Path(folder), os.environ)
+    learnt = LearntNeeds(folder, os.environ)
     manager = EngineManager(
         catalog,
         policy_of(settings),
@@ -127,7 +139,7 @@ async def _serve(
         limits=limits_of(catalog, settings),
         memory=Memory(clock, learnt, wait=settings.memory_wait),
         port_range=settings.port_range,
-        carrier=_carrier(settings, Path(folder)),
+        carrier=_carrier(settings, folder),
         checks=checks_of(settings),
         warmer=Warmer(LoadTimes(Path(folder), os.environ), enabled=settings.warm_loads),
     )
@@ -151,9 +163,28 @@ def _understood(tables: Tables) -> tuple[ServerSettings, Catalog]:
     return settings, Catalog.from_tables(tables.models, settings, tables.groups)
 
 
+def _state_folder(settings: ServerSettings) -> Path:
+    return Path(settings.state_dir or platformdirs.user_state_dir("llm-gateway", appauthor=False))
+
+
+def _forget(config: Path | None) -> int:
+    """No state is saved any more where this configuration keeps it; the exit status."""
+    settings = ServerSettings()
+    if config is not None:
+        settings, _ = _understood(ConfigLoader(config).load())
+    folder = _state_folder(settings) / SLOTS
+    try:
+        states, size = StateStore(folder, 0).forget()
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)  # noqa: T201 - no logging here
+        return FAILED
+    print(f"{folder}: {states} saved state(s) removed, {size / 2**20:.1f} MiB")  # noqa: T201 - the answer asked for
+    return 0
+
+
 def _carrier(settings: ServerSettings, folder: Path) -> StateCarrier | None:
     """What carries engine state from run to run; None where no state can be kept."""
-    store = StateStore(folder / "slots", settings.state_budget)
+    store = StateStore(folder / SLOTS, settings.state_budget)
     try:
         store.open()
     except OSError as error:

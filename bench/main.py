@@ -1,7 +1,7 @@
 """Measure the gateway and print tables: what its way through costs, what its queue saves.
 
     ./bench/run.sh                              every part, in some eight minutes
-    ./bench/run.sh --parts core                 one part: core, real or trace
+    ./bench/run.sh --parts core                 one part: core, real, carry or trace
     ./bench/run.sh --quick                      a smoke test, its figures mean nothing
     ./bench/run.sh --write bench/RESULTS.md     and write them down; parts that were not
                                                 measured keep what stands there
@@ -12,14 +12,15 @@ With LLAMA_SERVER=/path/to/llama-server the real engines include that one.
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from bench import alternation, core, replay
+from bench import alternation, carry, core, replay
 from bench.report import as_markdown, as_text, machine, merged
 
-PARTS = {"core": core, "real": alternation, "trace": replay}
+PARTS = {"core": core, "real": alternation, "carry": carry, "trace": replay}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -42,6 +43,9 @@ def main(argv: list[str] | None = None) -> int:
                 found = core.run(Path(folder), quick=args.quick, rounds=args.rounds, only=args.only)
             else:
                 found = PARTS[name].run(Path(folder), quick=args.quick)
+            if args.write is not None:
+                for picture in Path(folder).glob("*.svg"):
+                    shutil.copy(picture, args.write.parent)
         rows, notes = found
         print(f"{PARTS[name].HEADING}\n\n{as_text(rows)}\n", flush=True)
         sections[PARTS[name].HEADING] = f"Machine: {machine()}\n\n{as_markdown(rows)}\n{notes}"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Measure the gateway: ./bench/run.sh [--quick] [--parts core real trace] [--write FILE], see
+# Measure the gateway: ./bench/run.sh [--quick] [--parts core real carry trace] [--write FILE], see
 # bench/main.py.
 set -eu
 

@@ -84,7 +84,8 @@ class EngineProcess:
 
         With ``save`` a ready engine keeps its slots' contents first.
         """
-        self._saves = save and not self._stop.is_set()
+        if not self._stop.is_set():
+            self._saves = save
         self._stop.set()
 
     async def gone(self, within: float | None) -> bool:
@@ -118,10 +119,9 @@ class EngineProcess:
             return "it was stopped"
         if (holder := port_holder(self._launch.url)) is not None:
             return holder
+        if (launch := await self._prepared()) is None:
+            return "it was stopped"
         try:
-            launch = self._launch
-            if self.carried is not None:
-                launch = await self.carried.prepared(launch)
             child = await spawn(launch)
         except OSError as error:
             return f"{self._launch.argv[0]} could not be run: {error.strerror or error}"
@@ -140,6 +140,8 @@ class EngineProcess:
             await first_of(output, timeout=_OUTPUT_GRACE)
             child.close()
             await tasks.cancel()
+            if self.carried is not None:
+                self.carried.ended()
             self._registry.remove(child.pid)
             self._memory.ended()
         if self._stop.is_set():
@@ -190,6 +192,19 @@ class EngineProcess:
             # llama-server lives on for as long as someone listens to an answer of its.
             await self.client.close()
             await self._memory.leaving()
+
+    async def _prepared(self) -> Launch | None:
+        """How it is launched; None when it was stopped before that was known."""
+        if self.carried is None:
+            return self._launch
+        tasks = TaskOwner(self.label)
+        stop = tasks.spawn(self._stop.wait(), "stop")
+        prepared = tasks.spawn(self.carried.prepared(self._launch), "prepared")
+        try:
+            await first_of(stop, prepared)
+            return None if stop.done() else prepared.result()
+        finally:
+            await tasks.cancel()
 
     async def _memory_is_back(self) -> bool:
         """Whether it came back, or was waited for long enough, before a stop."""

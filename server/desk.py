@@ -101,8 +101,11 @@ class AdminDesk:
         sights = []
         for record in self._manager.records():
             process = self._manager.process(record.ticket)
-            at = (process.pid, process.client.url) if process is not None else (None, None)
-            sights.append(Sight(record, *at))
+            if process is None:
+                sights.append(Sight(record, None, None))
+                continue
+            carried = process.carried.standing.value if process.carried is not None else "off"
+            sights.append(Sight(record, process.pid, process.client.url, carried))
         line = self._manager.line()
         return running_view(sights, line, self._watch.requests, self._manager.now())
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from multidict import CIMultiDict
 
-    from engine.carry.carrier import CarriedEngine, Seat
+    from engine.carry.carrier import CarriedEngine
+    from engine.carry.seat import Seat
     from engine.lease import Lease
     from engine.manager import EngineManager
     from engine.upstream import UpstreamResponse

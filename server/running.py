@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 
 class Sight(NamedTuple):
-    """An engine's record, and its process where there is one."""
+    """An engine's record, its process where there is one, and whether states are carried."""
 
     record: EngineRecord
     pid: int | None
     url: str | None
+    state_carry: str = "off"
 
 
 def running_view(
@@ -65,6 +66,7 @@ def _engine(sight: Sight, now: float) -> dict[str, Any]:
         "memory": dict(record.memory),
         "active": len(record.active),
         "parallel": variant.parallel,
+        "state_carry": sight.state_carry,
     }
     if record.state.live:
         view["started_seconds_ago"] = _age(record.started_at, now)

@@ -19,6 +19,7 @@ from fake_engine import LLAMA_SERVER, LLAMA_TOKENIZE, Journal, faults
 from gateway_client import GatewayClient, client_session
 from raw_client import PATIENCE
 
+from engine.carry.carrier import StateCarrier
 from engine.health import checks_of
 from engine.learnt import LearntNeeds, LoadTimes
 from engine.limits import limits_of
@@ -42,6 +43,7 @@ from utils.settings import Endpoint, ServerSettings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from engine.carry.store import StateStore
     from engine.lifecycle import State
     from utils.errors import ConfigError
 
@@ -145,9 +147,13 @@ async def running_gateway(
     clock: Clock | None = None,
     default_model: str | None = None,
     tokenizer_timeout: float = PATIENCE,
+    store: StateStore | None = None,
     **settings: Any,
 ) -> AsyncIterator[Gateway]:
-    """Inside the block a gateway serves ``models``; the settings are those of ``server``."""
+    """Inside the block a gateway serves ``models``; the settings are those of ``server``.
+
+    Engine state is carried where there is a ``store``.
+    """
     async with nothing_left(journal):
         given = ServerSettings(listen=(Endpoint("127.0.0.1", 0),), **settings)
         catalog = Catalog(models, default_model)
@@ -162,6 +168,7 @@ async def running_gateway(
             registry,
             limits=limits_of(catalog, given),
             memory=memory,
+            carrier=StateCarrier(store, given.state_timeout) if store is not None else None,
             checks=checks_of(given),
             warmer=Warmer(LoadTimes(folder, os.environ), enabled=given.warm_loads),
         )

@@ -6,10 +6,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import alternation, core, replay, trace
+from bench import alternation, carry, core, replay, trace
 from bench.core import FIGURES, ratio
 from bench.report import merged, percentile
 
@@ -41,20 +42,27 @@ def test_every_figure_is_produced(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     found = tables(written.read_text(encoding="utf-8"))
-    assert list(found) == [core.HEADING, alternation.HEADING, replay.HEADING]
+    assert list(found) == [
+        core.HEADING,
+        alternation.HEADING,
+        carry.HEADING,
+        replay.HEADING,
+    ]
     heading, *lines = found[core.HEADING]
     gateway = heading.index("gateway")
     assert [line[0].partition(", ")[0] for line in lines] == [
         figure.name.partition(", ")[0] for figure in FIGURES
     ]
     assert all(re.fullmatch(r"[\d,]+(\.\d+)?", line[gateway]) for line in lines), lines
-    for part in (alternation, replay):
+    for part in (alternation, carry, replay):
         _, *lines = found[part.HEADING]
         assert len(lines) >= 5
         for name, *figures in lines:
             assert name in done.stdout
             assert all(re.fullmatch(r"[\d,]+(\.\d+)?|-", figure) for figure in figures), figures
-    assert written.read_text(encoding="utf-8").count("CPython") == 3
+    assert written.read_text(encoding="utf-8").count("CPython") == 4
+    drawn = ET.parse(tmp_path / carry.PICTURE)
+    assert "turn" in {element.text for element in drawn.iter()}
 
 
 def test_parts_that_were_not_measured_stay_as_they_are() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import signal
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -14,7 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-TALE = "A fox walks through the snow and meets a bear who is looking for honey. " * 4
+LINE = "A fox walks through the snow and meets a bear who is looking for honey. "
+# Enough to be worth saving, and the size of a turn.
+TALE = LINE * 3
+# A thousand tokens, so that a turn is little beside it; each digit is one.
+LONG = LINE + "3141592653" * 100
 
 
 @pytest.fixture(params=list(ENGINES))
@@ -31,7 +38,7 @@ class Talk:
         self.read: list[tuple[int, int]] = []
         self.served = served
 
-    def say(self, text: str, most: int = 8) -> str:
+    def say(self, text: str, most: int = 4, **fields: Any) -> str:
         self.messages.append({"role": "user", "content": text})
         url = f"{self.served.url}/v1"
         with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as api:
@@ -41,90 +48,103 @@ class Talk:
                 temperature=0,
                 max_tokens=most,
                 extra_body={"ignore_eos": True},
+                **fields,
             )
         said = answer.choices[0].message.content or ""
         self.messages.append({"role": "assistant", "content": said})
-        timings = answer.model_extra["timings"]  # type: ignore[index]  # llama-server's own field
+        timings = answer.model_extra["timings"]
         self.read.append((timings["prompt_n"], timings["cache_n"]))
         return said
 
 
-def config(folder: Path, engine: str, server: str = "") -> str:
-    models = [
-        lua_model("smol", engine, (512, 640, 1536)),
-        lua_model("other", engine, (512,)),
-        lua_model("large", engine, (1536,), "state_carry = false,"),
-    ]
-    return lua_config(folder, ", ".join(models), server)
+def config(folder: Path, *models: str) -> str:
+    return lua_config(folder, ", ".join(models))
 
 
-def carried(talk: Talk) -> bool:
-    """Whether the last turn read no more than what was new in it."""
+def unload(served: Gateway, model: str) -> None:
+    """The model's engine has ended, its state saved."""
+    body = json.dumps({"model": model}).encode()
+    with urllib.request.urlopen(f"{served.url}/admin/unload", body, timeout=30) as answer:
+        assert answer.status == 200
+
+
+def little(talk: Talk) -> bool:
+    """Whether of the last turn's long prompt not more than a twentieth was read."""
     read, cached = talk.read[-1]
-    return read <= talk.read[0][0] and cached > read
+    return read <= (read + cached) / 20
 
 
 def test_a_conversation_crosses_its_variants_and_reads_nothing_twice(
     tmp_path: Path, engine: str
 ) -> None:
-    with gateway(tmp_path, config(tmp_path, engine)) as served:
+    text = config(
+        tmp_path,
+        lua_model("smol", engine, (320, 512, 1024)),
+        lua_model("large", engine, (1024,), "state_carry = false,"),
+    )
+    with gateway(tmp_path, text) as served:
         talk, whole = Talk(served), Talk(served, "large")
         for _ in range(12):
             talk.say(TALE)
         for _ in range(12):
             whole.say(TALE)
         log = "".join(served.log)
-    for variant in ("smol@512", "smol@640", "smol@1536"):
+    for variant in ("smol@320", "smol@512", "smol@1024"):
         assert f"{variant} ready" in log
     assert talk.messages == whole.messages
     # Not one token more than by an engine that was large from the beginning.
     assert talk.read == whole.read
 
 
-def test_it_returns_after_another_model_ran(tmp_path: Path, engine: str) -> None:
-    with gateway(tmp_path, config(tmp_path, engine)) as served:
-        talk, other = Talk(served), Talk(served, "other")
-        for _ in range(3):
-            talk.say(TALE)
-            other.say("Hello.")
-        assert all(read <= talk.read[0][0] < cached for read, cached in talk.read[1:])
-
-
-def test_it_returns_after_the_engine_was_idle(tmp_path: Path, engine: str) -> None:
-    with gateway(tmp_path, config(tmp_path, engine, "engine_idle_timeout = 0.3,")) as served:
+def test_a_long_prompt_is_read_once_whatever_happens(tmp_path: Path, engine: str) -> None:
+    """Another model, an unload, a larger variant, a restart, a kill in the middle of a save."""
+    text = config(
+        tmp_path, lua_model("smol", engine, (1536, 2048)), lua_model("other", engine, (512,))
+    )
+    slots = tmp_path / "state" / "slots"
+    with gateway(tmp_path, text) as served:
         talk = Talk(served)
-        talk.say(TALE)
-        until(lambda: "smol@512 stopped" in "".join(served.log))
-        talk.say(TALE)
-        assert carried(talk)
-
-
-def test_it_returns_after_the_gateway_was_restarted(tmp_path: Path, engine: str) -> None:
-    with gateway(tmp_path, config(tmp_path, engine)) as served:
-        talk = Talk(served)
-        talk.say(TALE)
+        talk.say(LONG)
+        Talk(served, "other").say(TALE)
+        talk.say("What then?")
+        assert little(talk)
+        unload(served, "smol")
+        talk.say("And then?")
+        assert little(talk)
+        assert "smol@2048" not in "".join(served.log)
+        # Room for a long answer is asked for, and the answer is one word.
+        talk.say("Who met the fox?", 800, stop=[" "])
+        assert "smol@2048 ready" in "".join(served.log)
+        assert little(talk)
+        known = "".join(path.read_text() for path in slots.glob("*.json"))
+        assert not [word for word in ("fox", "snow", "honey", "user") if word in known]
         assert served.stop() == 0
-    with gateway(tmp_path, config(tmp_path, engine)) as talk.served:
-        talk.say(TALE)
-        assert carried(talk)
+    with gateway(tmp_path, text) as served:
+        talk.served = served
+        talk.say("Why?")
+        assert little(talk)
+        served.process.send_signal(signal.SIGTERM)
+        until(lambda: bool(list(slots.glob("*.part"))) or served.process.poll() is not None)
+        served.process.kill()
+    with gateway(tmp_path, text) as served:
+        assert not list(slots.glob("*.part"))
+        talk.served = served
+        # What was saved before is still of use.
+        talk.say("Why?")
+        assert little(talk)
 
 
 def test_of_several_conversations_each_finds_its_own(tmp_path: Path, engine: str) -> None:
-    with gateway(tmp_path, config(tmp_path, engine)) as served:
-        talks = [Talk(served) for _ in range(3)]
+    with gateway(tmp_path, config(tmp_path, lua_model("smol", engine, (512,)))) as served:
+        talks = [Talk(served) for _ in range(2)]
         for number, talk in enumerate(talks):
             talk.say(f"{number}: {TALE}")
-            Talk(served, "other").say("Hello.")
+            unload(served, "smol")
+        # The second of them without a stop between: one state goes out as another comes in.
         for talk in reversed(talks):
             talk.say(TALE)
-            assert carried(talk)
-
-
-def test_what_is_switched_off_leaves_nothing(tmp_path: Path, engine: str) -> None:
-    with gateway(tmp_path, config(tmp_path, engine, "state_carry = false,")) as served:
-        Talk(served).say(TALE)
-        assert served.stop() == 0
-    assert list((tmp_path / "state" / "slots").iterdir()) == []
+            read, cached = talk.read[-1]
+            assert read <= talk.read[0][0] <= cached
 
 
 def truncate(state: Path, _other: Path) -> None:
@@ -145,23 +165,46 @@ def lose(state: Path, _other: Path) -> None:
     state.unlink()
 
 
-@pytest.mark.parametrize("harm", [truncate, alter, swap, lose])
+HARMS: tuple[Callable[[Path, Path], None], ...] = (truncate, alter, swap, lose)
+
+
+def full_disk(folder: Path, engine: str) -> str:
+    """An engine that can write no file as large as a state."""
+    script = folder / "engine-on-a-full-disk"
+    # 512 bytes a block.
+    script.write_text(f'#!/bin/sh\ntrap "" XFSZ\nulimit -f 200\nexec "{engine}" "$@"\n')
+    script.chmod(0o755)
+    return str(script)
+
+
 def test_a_state_that_was_harmed_is_dropped_and_the_prompt_read_anew(
-    tmp_path: Path, engine: str, harm: Callable[[Path, Path], None]
+    tmp_path: Path, engine: str
 ) -> None:
-    with gateway(tmp_path, config(tmp_path, engine)) as served:
-        talk, other = Talk(served), Talk(served, "other")
+    models = lua_model("smol", engine, (768,)), lua_model("other", engine, (512,))
+    slots = tmp_path / "state" / "slots"
+    with gateway(tmp_path, config(tmp_path, *models)) as served:
+        Talk(served, "other").say(TALE)
+        unload(served, "other")
+        (foreign,) = slots.glob("*.state")
+        talk = Talk(served)
         talk.say(TALE)
-        other.say(f"Hello. {TALE}")
-        slots = tmp_path / "state" / "slots"
-        (state,) = slots.glob("*.state")
-        Talk(served, "large").say("Hello.")
-        (foreign,) = set(slots.glob("*.state")) - {state}
-        harm(state, foreign)
+        for number, harm in enumerate(HARMS, start=1):
+            unload(served, "smol")
+            (state,) = set(slots.glob("*.state")) - {foreign}
+            harm(state, foreign)
+            talk.say("What then?")
+            assert talk.read[-1][1] == 0
+            assert "".join(served.log).count("is dropped: its file is damaged") == number
+        assert "ended by itself" not in "".join(served.log)
+
+
+def test_on_a_full_disk_prompts_are_read_anew(tmp_path: Path, engine: str) -> None:
+    small = full_disk(tmp_path, engine)
+    with gateway(tmp_path, config(tmp_path, lua_model("smol", small, (512,)))) as served:
+        talk = Talk(served)
         talk.say(TALE)
-        log = "".join(served.log)
-    read, cached = talk.read[-1]
-    assert cached == 0
-    assert read > talk.read[0][0]
-    assert "dropped" in log
-    assert "smol@512 ended by itself" not in log
+        unload(served, "smol")
+        assert "a slot was not saved" in "".join(served.log)
+        assert list((tmp_path / "state" / "slots").iterdir()) == []
+        talk.say("What then?")
+        assert talk.read[-1][1] == 0

@@ -57,3 +57,23 @@ def test_a_prompt_without_marks_leaves_nothing_to_save() -> None:
     slot, _ = taken(book, "ab")
     slot.holds(())
     assert book.unsaved(0) == ()
+
+
+def test_a_slot_that_is_named_is_the_one_or_none() -> None:
+    book = SlotBook.of(2)
+    found = book.take(marks("ab"), 1)
+    assert found is not None
+    assert found[0].number == 1
+    assert book.take(marks("ab"), 1) is None
+
+
+def test_what_free_slots_hold_can_become_unknown() -> None:
+    book = SlotBook.of(2)
+    first, _ = taken(book, "ab")
+    first.holds(marks("ab"))
+    second, _ = taken(book, "xy")
+    book.forget()
+    assert book.unsaved(1) == ()
+    second.holds(marks("xy"))
+    assert book.unsaved(1) == (second,)
+    assert taken(book, "ab") == (first, 0)

@@ -86,7 +86,7 @@ def test_foreign_files_are_left_alone(store: StateStore) -> None:
     (store.folder / "notes.txt").write_text("mine")
     reopened(store)
     assert names(store) == ["notes.txt"]
-    assert store.forget() == 0
+    assert store.forget() == (0, 0)
 
 
 def test_the_budget_holds_and_the_least_recently_used_go(store: StateStore) -> None:
@@ -136,6 +136,58 @@ def test_what_is_dropped_or_forgotten_is_gone(store: StateStore) -> None:
     (store.folder / "7-x.part").write_bytes(b"")
     store.discard("7-x.part")
     store.discard("7-x.part")
-    assert store.forget() == 2
+    assert store.forget()[0] == 1
     assert names(store) == []
     assert len(store.index) == 0
+
+
+def test_a_state_larger_than_the_budget_is_not_kept_and_takes_nobodys_place(
+    store: StateStore,
+) -> None:
+    good = kept(store, "a")
+    with pytest.raises(OSError, match="larger than state_budget"):
+        kept(store, "b", BUDGET + 1)
+    assert store.index.states == (good,)
+
+
+def test_a_state_that_cannot_be_noted_is_not_left_behind(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_state: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(store, "_note", full)
+    with pytest.raises(OSError, match="no space left"):
+        kept(store, "a")
+    assert [name for name in names(store) if not name.endswith(".part")] == []
+    assert len(store.index) == 0
+
+
+def test_a_state_that_somebody_removed_is_not_noted_again(store: StateStore) -> None:
+    state = kept(store, "a")
+    assert store.forget()[0] == 1
+    store.used(state)
+    assert names(store) == []
+    assert len(store.index) == 0
+
+
+def test_use_makes_nothing_else_superfluous(store: StateStore) -> None:
+    long, short = kept(store, "abcd"), kept(store, "ab")
+    store.used(long)
+    assert {state.name for state in store.index.states} == {long.name, short.name}
+    assert store.index.states[-1].name == long.name
+
+
+def test_a_disk_short_of_space_loses_its_oldest_states_first(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept(store, "a")
+    kept(store, "b")
+    frees = iter([0, 2**40, 2**40])
+    monkeypatch.setattr(store, "_free", lambda: next(frees))
+    assert store.has_room("f")
+    assert len(store.index) == 1
+
+
+def test_a_store_that_never_was_has_nothing_to_forget(tmp_path: Path) -> None:
+    assert StateStore(tmp_path / "absent", 1).forget() == (0, 0)

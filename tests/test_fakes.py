@@ -136,6 +136,26 @@ TIMINGS = {
 }
 
 
+@pytest.mark.parametrize("name", ["fake", *ENGINES])
+def test_what_a_slot_holds_is_saved_and_restored_by_another_run(
+    start: Start, tmp_path: Path, name: str
+) -> None:
+    real = ENGINES.get(name)
+    command = [real, "-m", MODEL, "-t", "1", "--no-warmup"] if real else None
+    arguments = ("-c", "512", "--slot-save-path", f"{tmp_path}/")
+    first, second = (start(*arguments, command=command) for _ in range(2))
+    assert first.wait_ready().call("GET", "/props")[1]["total_slots"] == 1
+    assert first.call("POST", CHAT, HI)[1]["timings"]["cache_n"] == 0
+    status, saved = first.call("POST", "/slots/0?action=save", {"filename": "x.part"})
+    assert (status, saved["id_slot"], saved["filename"]) == (200, 0, "x.part")
+    second.wait_ready()
+    status, refused = second.call("POST", "/slots/0?action=restore", {"filename": "absent"})
+    assert (status, refused["error"]["code"]) == (400, 400)
+    status, restored = second.call("POST", "/slots/0?action=restore", {"filename": "x.part"})
+    assert (status, restored["n_restored"]) == (200, saved["n_saved"])
+    assert second.call("POST", CHAT, HI)[1]["timings"]["cache_n"] > 0
+
+
 def test_chat(server: Server) -> None:
     status, body = server.call("POST", CHAT, HI)
     assert status == 200

@@ -75,3 +75,11 @@ def test_what_is_spared_is_estimated_where_two_prompts_part() -> None:
     assert spared(one, other, 900) == 600
     assert spared(one, marks_of(chat("x")), 900) == 0
     assert spared(one, (), 0) == 0
+
+
+def test_where_an_image_stands_in_a_text_is_not_compared_in_steps() -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    text = {"type": "text", "text": "x" * (3 * STEP)}
+    marks = marks_of(chat(message([picture, text])))
+    assert [mark.size for mark in marks] == [0, 3 * STEP]
+    assert shared(marks, marks_of(chat("x" * (3 * STEP)))) == 0

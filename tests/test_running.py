@@ -46,6 +46,7 @@ def test_engines_that_rest_are_left_out_unless_they_failed() -> None:
         "memory": {},
         "active": 0,
         "parallel": 1,
+        "state_carry": "off",
         "reason": "no memory",
         "retry_in_seconds": 5.0,
     }

@@ -1,9 +1,9 @@
 """Carries what an engine has read of its prompts over its end, to the next engine of the model.
 
-``StateCarrier`` decides for which models, and owns the store; a ``CarriedEngine`` belongs to
-one run of one engine. Around each request: ``sit`` gives it a slot, restoring the saved state
-that spares most of its prompt; ``rise`` says what became of it. Before a planned stop ``save``
-keeps what the slots hold.
+``StateCarrier`` owns the store, and knows for whom it is of no use; a ``CarriedEngine``
+belongs to one run of one engine. Around each request: ``sit`` gives it a slot, restoring the
+saved state that spares most of its prompt; ``answered``, ``refused`` or ``broken_off`` says
+what became of it. Before a planned stop ``save`` keeps what the slots hold.
 
 Nothing here may fail a request: where a state cannot be saved or restored, the engine reads
 the prompt as it always could. Every exchange with the engine and the disk ends with
@@ -13,56 +13,44 @@ the prompt as it always could. Every exchange with the engine and the disk ends 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+import contextlib
+from dataclasses import replace
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from engine.carry.fingerprint import fingerprint
 from engine.carry.index import LEAST
+from engine.carry.seat import seat_in
 from engine.carry.slots import SlotBook
 from engine.carry.support import SAVE_PATH, SlotSupport
-from models.prefix import common, marks_of
-from models.request import Kind
+from models.prefix import common, marks_of, spared
 from utils.errors import StateUnavailable
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Iterable
 
     from engine.carry.index import SavedState
+    from engine.carry.seat import Seat
     from engine.carry.slots import Slot
     from engine.carry.store import StateStore
     from engine.llamacpp import LlamaCppEngine
     from engine.spawner import Launch
-    from models.prefix import Mark
     from models.request import RequestFacts
     from models.spec import VariantSpec
 
 _log = get_logger("carry")
-# Whose body reaches the engine's tasks as it is; others lose unknown fields in translation.
-_SLOT_NAMED = frozenset({Kind.CHAT, Kind.COMPLETION, Kind.INFILL, Kind.RESPONSES})
-# Restores in a row that spared nothing: the model cannot use them.
+# Restores in a row that spared next to nothing: the model cannot use them.
 _GIVES_UP = 2
-_USELESS = 10
+_LITTLE = 10
 
 
-@dataclass(slots=True)
-class Seat:
-    """A request's place in an engine: the slot it is answered in, and what it begins with.
+class Standing(Enum):
+    """Whether states are carried for an engine."""
 
-    ``spared`` is how many tokens a restored state should save it from reading, 0 without one.
-    """
-
-    slot: Slot
-    marks: tuple[Mark, ...]
-    kind: Kind
-    named: bool
-    spared: int = 0
-
-    def body(self, body: bytes) -> bytes:
-        """The request, naming its slot where the engine has several; a client's own choice wins."""
-        if not self.named or self.kind not in _SLOT_NAMED:
-            return body
-        return b'{"id_slot":%d,%b' % (self.slot.number, body.lstrip()[1:])
+    ON = "on"
+    OFF = "off"
+    USELESS = "useless"
 
 
 class StateCarrier:
@@ -73,25 +61,19 @@ class StateCarrier:
         self.timeout = timeout
         self.support = SlotSupport()
         self._misses: dict[str, int] = {}
-        self._turn = asyncio.Lock()
 
-    def useless(self, model: str) -> bool:
-        """Whether the model was seen to gain nothing, as those with sliding windows do."""
-        return self._misses.get(model, 0) >= _GIVES_UP
+    def useless(self, kind: str) -> bool:
+        """Whether engines of this fingerprint gain nothing, as those with sliding windows do."""
+        return self._misses.get(kind, 0) >= _GIVES_UP
 
-    def helped(self, state_tokens: int, cached: int, model: str) -> None:
-        """A request after a restore of ``state_tokens`` found ``cached`` of them in the engine."""
-        if cached * _USELESS >= state_tokens:
-            self._misses.pop(model, None)
+    def helped(self, kind: str, expected: int, cached: int, label: str) -> None:
+        """A restore should have spared ``expected`` tokens, and the engine had ``cached``."""
+        if cached * _LITTLE >= expected:
+            self._misses.pop(kind, None)
             return
-        self._misses[model] = self._misses.get(model, 0) + 1
-        if self.useless(model):
-            _log.warning("%s cannot use saved states; they are left off", model)
-
-    async def on_disk(self, act: Awaitable[object]) -> None:
-        """One change of the store at a time."""
-        async with self._turn:
-            await act
+        self._misses[kind] = self._misses.get(kind, 0) + 1
+        if self.useless(kind):
+            _log.warning("%s cannot use saved states; they are left off", label)
 
     def of(self, variant: VariantSpec, client: LlamaCppEngine) -> CarriedEngine:
         """What is carried to and from an engine that starts now."""
@@ -107,19 +89,36 @@ class CarriedEngine:
         self._variant = variant
         self._client = client
         self._fingerprint = ""
-        self._book: SlotBook | None = None
+        # Empty until the first request asks how many slots there are.
+        self._book = SlotBook.of(0)
         self._able = False
         self._opening = asyncio.Lock()
+        self._litter: set[str] = set()
 
     async def prepared(self, launch: Launch) -> Launch:
         """The command line with the folder for states, where the engine takes one.
 
         Who sets a folder of their own saves slots themselves; the gateway keeps out of it.
         """
-        self._able = SAVE_PATH not in launch.argv and await self._carrier.support.of(launch)
-        if not self._able:
+        own = any(arg.partition("=")[0] == SAVE_PATH for arg in launch.argv)
+        if own or not await self._carrier.support.of(launch):
             return launch
+        env = dict(self._variant.env)
+        try:
+            # Of the files as they are loaded, whatever becomes of them while the engine runs.
+            self._fingerprint = await asyncio.to_thread(fingerprint, self._variant, env)
+        except OSError as error:
+            _log.warning("%s carries nothing: %s", self._variant.label, error)
+            return launch
+        self._able = True
         return replace(launch, argv=(*launch.argv, SAVE_PATH, str(self._store.folder)))
+
+    @property
+    def standing(self) -> Standing:
+        """Whether its states are carried; known once the engine starts."""
+        if not self._able:
+            return Standing.OFF
+        return Standing.USELESS if self._useless else Standing.ON
 
     async def sit(self, facts: RequestFacts) -> Seat | None:
         """The request's seat, with the best saved state restored; None where there is no say."""
@@ -130,17 +129,13 @@ class CarriedEngine:
         except StateUnavailable as error:
             _log.debug("%s carries nothing: %s", self._variant.label, error)
             return None
-        marks = marks_of(facts)
-        taken = book.take(marks)
-        if taken is None:
-            return None
-        slot, held = taken
-        seat = Seat(slot, marks, facts.kind, named=len(book.slots) > 1)
-        try:
-            await self._bring(seat, held)
-        except BaseException:
-            slot.left()
-            raise
+        seat, held = seat_in(book, facts, marks_of(facts))
+        if seat.slot is not None and not self._useless:
+            try:
+                await self._bring(seat, seat.slot, held)
+            except BaseException:
+                seat.slot.left()
+                raise
         return seat
 
     def answered(self, seat: Seat, tokens: int | None = None, cached: int | None = None) -> None:
@@ -149,76 +144,104 @@ class CarriedEngine:
         ``tokens`` are those of prompt and answer, ``cached`` those of the prompt that the engine
         had already, if it said so.
         """
+        if seat.slot is None:
+            self._book.forget()
+            return
         seat.slot.holds(seat.marks, tokens)
         if seat.spared and cached is not None:
-            self._carrier.helped(seat.spared, cached, self._variant.model)
+            label = self._variant.label
+            self._carrier.helped(self._fingerprint, seat.spared, cached, label)
 
     def refused(self, seat: Seat) -> None:
         """The request has left, and the engine had not begun with it: the slot is as it was."""
-        seat.slot.left()
+        if seat.slot is not None:
+            seat.slot.left()
 
     def broken_off(self, seat: Seat) -> None:
         """The request has left while its prompt was read; what is new in it may be missing."""
+        if seat.slot is None:
+            self._book.forget()
+            return
         seat.slot.holds(common(seat.marks, seat.slot.marks))
 
     async def save(self) -> int:
         """What the slots hold is on disk, as far as it is worth it; how many were saved."""
-        if self._book is None or self._carrier.useless(self._variant.model):
+        if self._useless:
             return 0
-        saved = 0
-        for slot in self._book.unsaved(LEAST):
-            saved += await self._keep(slot)
-        return saved
+        return await self._keep_all(self._book.unsaved(LEAST))
+
+    def ended(self) -> None:
+        """The engine is gone, and with it what it was still writing for nobody."""
+        while self._litter:
+            self._store.discard(self._litter.pop())
+
+    @property
+    def _useless(self) -> bool:
+        return self._carrier.useless(self._fingerprint)
 
     async def _open(self) -> SlotBook:
         async with self._opening:
-            if self._book is None:
-                slots = await self._client.total_slots()
-                own = dict(self._variant.env)
-                self._fingerprint = await asyncio.to_thread(fingerprint, self._variant, own)
-                self._book = SlotBook.of(slots)
+            if not self._book.slots:
+                self._book = SlotBook.of(await self._client.total_slots())
             return self._book
 
-    async def _bring(self, seat: Seat, held: int) -> None:
-        model = self._variant.model
-        if self._carrier.useless(model):
-            return
-        context = self._variant.context
+    async def _bring(self, seat: Seat, slot: Slot, held: int) -> None:
+        """The state that helps most is in the slot, if one helps; what was there is on disk."""
         state = self._store.index.best(
-            model, self._fingerprint, seat.marks, held=held, context=context
+            self._variant.model,
+            self._fingerprint,
+            seat.marks,
+            held=held,
+            context=self._variant.context,
         )
         if state is None:
             return
-        if seat.slot.worth_saving(LEAST):
-            await self._keep(seat.slot)
+        if slot.worth_saving(LEAST):
+            await self._keep_all((slot,))
+        limit = self._carrier.timeout
         try:
-            async with asyncio.timeout(self._carrier.timeout):
-                await self._restore(seat, state)
-        except (StateUnavailable, TimeoutError) as error:
+            async with asyncio.timeout(limit):
+                await self._restore(seat, slot, state)
+        except (StateUnavailable, OSError) as error:
             _log.warning("%s: a saved state is dropped: %s", self._variant.label, _say(error))
-            seat.slot.restored((), 0)
-            await self._drop(state)
+            with contextlib.suppress(OSError):
+                async with asyncio.timeout(limit):
+                    await asyncio.to_thread(self._store.drop, state)
 
-    async def _restore(self, seat: Seat, state: SavedState) -> None:
+    async def _restore(self, seat: Seat, slot: Slot, state: SavedState) -> None:
         if not await asyncio.to_thread(self._store.is_whole, state):
             raise StateUnavailable("its file is damaged")
-        path = self._store.path(state)
-        tokens = await self._client.restore_slot(seat.slot.number, path.name)
-        seat.slot.restored(state.marks, tokens)
-        seat.spared = tokens
+        # Until the engine has answered, nobody knows what it holds.
+        slot.restored((), 0)
+        tokens = await self._client.restore_slot(slot.number, self._store.path(state).name)
+        slot.restored(state.marks, tokens)
+        seat.spared = spared(seat.marks, state.marks, tokens)
         _log.info("%s: %d tokens restored", self._variant.label, tokens)
-        await self._carrier.on_disk(asyncio.to_thread(self._store.used, state))
+        await asyncio.to_thread(self._store.used, state)
+
+    async def _keep_all(self, slots: Iterable[Slot]) -> int:
+        saved = 0
+        try:
+            async with asyncio.timeout(self._carrier.timeout):
+                for slot in slots:
+                    saved += await self._keep(slot)
+        except TimeoutError:
+            _log.warning("%s: saving took longer than state_timeout", self._variant.label)
+        return saved
 
     async def _keep(self, slot: Slot) -> bool:
         """Whether the slot's content is on disk now."""
         part = self._store.part()
+        # Wherever this ends, the engine may have begun to write, or do so later.
+        self._litter.add(part)
         try:
-            async with asyncio.timeout(self._carrier.timeout):
-                tokens = await self._write(slot, part)
-        except (StateUnavailable, TimeoutError, OSError) as error:
-            _log.warning("%s: a slot was not saved: %s", self._variant.label, _say(error))
-            await asyncio.to_thread(self._store.discard, part)
+            tokens = await self._write(slot, part)
+        except (StateUnavailable, OSError) as error:
+            _log.warning("%s: a slot was not saved: %s", self._variant.label, error)
             return False
+        finally:
+            self._store.discard(part)
+        self._litter.discard(part)
         slot.saved = True
         _log.info("%s: %d tokens saved", self._variant.label, tokens)
         return True
@@ -227,13 +250,13 @@ class CarriedEngine:
         if not await asyncio.to_thread(self._store.has_room, self._fingerprint):
             raise StateUnavailable("there is no room on the disk")
         tokens = await self._client.save_slot(slot.number, part)
+        if tokens < LEAST:
+            # An engine that slept has lost what it held.
+            raise StateUnavailable(f"the engine holds {tokens} tokens of it")
         known = (self._variant.model, self._fingerprint, slot.marks, tokens)
-        await self._carrier.on_disk(asyncio.to_thread(self._store.keep, part, *known))
+        await asyncio.to_thread(self._store.keep, part, *known)
         return tokens
-
-    async def _drop(self, state: SavedState) -> None:
-        await self._carrier.on_disk(asyncio.to_thread(self._store.drop, state))
 
 
 def _say(error: BaseException) -> str:
-    return str(error) or "state_timeout"
+    return str(error) or "it took longer than state_timeout"

@@ -83,9 +83,16 @@ class StateIndex:
         self._states = kept | {state.name: state}
         return gone
 
+    def renew(self, state: SavedState) -> None:
+        """A known state goes last; nothing else changes."""
+        self._states = {**self._without(state.name), state.name: state}
+
     def drop(self, name: str) -> None:
         """The state is not known any more, if it was."""
-        self._states = {each: state for each, state in self._states.items() if each != name}
+        self._states = self._without(name)
+
+    def _without(self, name: str) -> dict[str, SavedState]:
+        return {each: state for each, state in self._states.items() if each != name}
 
     def best(
         self, model: str, fingerprint: str, marks: Sequence[Mark], *, held: int, context: int

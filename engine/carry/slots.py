@@ -67,12 +67,13 @@ class SlotBook:
         """The book of an engine that has just started."""
         return cls(tuple(Slot(number) for number in range(parallel)))
 
-    def take(self, marks: Sequence[Mark]) -> tuple[Slot, int] | None:
+    def take(self, marks: Sequence[Mark], number: int | None = None) -> tuple[Slot, int] | None:
         """The free slot for a prompt, now busy, and how many tokens of it it holds already.
 
-        None where all are busy, which an engine with more slots than it was said to have can be.
+        It is the slot ``number``, if one is named. None where all that may be are busy, as in
+        an engine with fewer slots than it was said to have.
         """
-        free = [slot for slot in self.slots if not slot.busy]
+        free = [slot for slot in self.slots if not slot.busy and number in {None, slot.number}]
         if not free:
             return None
         held = {slot.number: spared(marks, slot.marks, slot.tokens) for slot in free}
@@ -80,6 +81,12 @@ class SlotBook:
         self._turn += 1
         best.busy, best.used = True, self._turn
         return best, held[best.number]
+
+    def forget(self) -> None:
+        """What the free slots hold is not known any more."""
+        for slot in self.slots:
+            if not slot.busy:
+                slot.restored((), 0)
 
     def unsaved(self, least: int) -> tuple[Slot, ...]:
         """The free slots whose contents are worth saving: ``least`` tokens or more."""

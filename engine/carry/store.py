@@ -9,9 +9,11 @@ they hold conversations, as the engine sees them.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -37,12 +39,18 @@ _LEFT_FREE = 1024 * 1024 * 1024
 
 
 class StateStore:
-    """The folder of saved states and the index over it. Its methods touch the disk."""
+    """The folder of saved states and the index over it.
+
+    Its methods touch the disk, and may be called by several threads at once. Other gateways
+    may use the folder too: each knows the states that were there when it started, and its own.
+    """
 
     def __init__(self, folder: Path, budget: int) -> None:
         self.folder = folder
         self._budget = budget
         self.index = StateIndex()
+        # A thread goes on when whoever waits for it gives up.
+        self._changing = threading.RLock()
 
     def open(self) -> None:
         """The index holds what is whole; what is not is removed. OSError: no folder can be had."""
@@ -52,10 +60,8 @@ class StateStore:
         states = [state for state in told if state is not None]
         self.index = StateIndex(states)
         whole = {state.name for state in states}
-        for path in self.folder.iterdir():
-            if path.suffix == _PART and _owner_lives(path.name):
-                continue
-            if path.suffix in (_STATE, _KNOWN, _PART) and path.stem not in whole:
+        for path in self._files():
+            if path.stem not in whole and not _owner_lives(path.name):
                 _log.info("the incomplete state %s is removed", path.name)
                 path.unlink(missing_ok=True)
         self._shrink(self._budget)
@@ -69,18 +75,24 @@ class StateStore:
 
         Their largest is the guess: what a state takes is known once it is written.
         """
-        alike = [s.size for s in self.index.states if s.fingerprint == fingerprint]
-        size = max(alike, default=0)
-        self._shrink(self._budget - size)
-        while self._free() < size + _LEFT_FREE and len(self.index):
-            self.drop(self.index.states[0])
-        return self._free() >= size + _LEFT_FREE
+        with self._changing:
+            alike = [s.size for s in self.index.states if s.fingerprint == fingerprint]
+            size = max(alike, default=0)
+            self._shrink(self._budget - size)
+            while self._free() < size + _LEFT_FREE and len(self.index):
+                self.drop(self.index.states[0])
+            return self._free() >= size + _LEFT_FREE
 
     def keep(
         self, part: str, model: str, fingerprint: str, marks: Sequence[Mark], tokens: int
     ) -> SavedState:
-        """What an engine wrote as ``part`` is a state from now on; OSError when it cannot be."""
+        """What an engine wrote as ``part`` is a state from now on.
+
+        OSError when it cannot be, as when it is larger than the budget; nothing of it is left.
+        """
         written = self.folder / part
+        if written.stat().st_size > self._budget:
+            raise OSError(errno.EFBIG, "it is larger than state_budget")
         written.chmod(0o600)
         state = SavedState(
             name=part.removesuffix(_PART),
@@ -92,11 +104,16 @@ class StateStore:
             used_at=time.time(),
             checksum=_checksum(written),
         )
-        written.rename(self.path(state))
-        self._note(state)
-        for gone in self.index.add(state):
-            self._remove(gone.name)
-        self._shrink(self._budget)
+        with self._changing:
+            try:
+                written.rename(self.path(state))
+                self._note(state)
+            except OSError:
+                self._remove(state.name)
+                raise
+            for gone in self.index.add(state):
+                self._remove(gone.name)
+            self._shrink(self._budget)
         return state
 
     def path(self, state: SavedState) -> Path:
@@ -113,28 +130,44 @@ class StateStore:
 
     def used(self, state: SavedState) -> None:
         """The state has just helped: it goes last."""
-        self.index.drop(state.name)
         renewed = replace(state, used_at=time.time())
-        self.index.add(renewed)
-        with contextlib.suppress(OSError):
-            self._note(renewed)
+        with self._changing, contextlib.suppress(OSError):
+            if self.path(state).exists():
+                self.index.renew(renewed)
+                self._note(renewed)
+            else:
+                # Somebody else has removed it.
+                self.index.drop(state.name)
 
     def drop(self, state: SavedState) -> None:
-        """The state is gone."""
-        self.index.drop(state.name)
-        self._remove(state.name)
+        """The state is gone; OSError when its files stay, which no engine is given any more."""
+        with self._changing:
+            self.index.drop(state.name)
+            self._remove(state.name)
 
     def discard(self, part: str) -> None:
-        """What an engine may have begun to write is gone."""
-        (self.folder / part).unlink(missing_ok=True)
+        """What an engine may have begun to write is gone, if it can be."""
+        with contextlib.suppress(OSError):
+            (self.folder / part).unlink(missing_ok=True)
 
-    def forget(self) -> int:
-        """Every state is gone, those of other gateways too; how many files there were."""
-        files = [p for p in self.folder.glob("*") if p.suffix in (_STATE, _KNOWN, _PART)]
-        for path in files:
-            path.unlink(missing_ok=True)
+    def forget(self) -> tuple[int, int]:
+        """Every state is gone, those of gateways that run too; how many, and their bytes.
+
+        What engines are just writing goes with them. OSError when something stays.
+        """
+        files = self._files() if self.folder.exists() else []
+        states, size = 0, 0
+        # What is known of them first: without that they are litter.
+        for path in sorted(files, key=lambda path: path.suffix != _KNOWN):
+            with contextlib.suppress(FileNotFoundError):
+                size += path.stat().st_size
+                path.unlink()
+                states += path.suffix == _STATE
         self.index = StateIndex()
-        return len(files)
+        return states, size
+
+    def _files(self) -> list[Path]:
+        return [p for p in self.folder.iterdir() if p.suffix in (_STATE, _KNOWN, _PART)]
 
     def _shrink(self, budget: int) -> None:
         for state in self.index.over(max(0, budget)):

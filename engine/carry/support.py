@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from engine.spawner import Child, Launch
 
 SAVE_PATH = "--slot-save-path"
-_PATIENCE = 5.0
+_PATIENCE = 10.0
 
 
 class SlotSupport:

@@ -29,7 +29,10 @@ class Answer:
     ) -> None:
         prompt = render(body) if chat else completion_prompt(body)
         options = body.get("stream_options")
-        self.prompt_tokens = len(token_ids(prompt))
+        self.prompt_ids = token_ids(prompt)
+        self.prompt_tokens = len(self.prompt_ids)
+        self.slot = body.get("id_slot")
+        self.cached = 0
         self.stream = body.get("stream") is True
         self.tokens = 0
         self._chat = chat
@@ -130,13 +133,13 @@ class Answer:
             "completion_tokens": self.tokens,
             "prompt_tokens": self.prompt_tokens,
             "total_tokens": self.prompt_tokens + self.tokens,
-            "prompt_tokens_details": {"cached_tokens": 0},
+            "prompt_tokens_details": {"cached_tokens": self.cached},
         }
 
     def _timings(self) -> dict[str, float]:
         return {
-            "cache_n": 0,
-            "prompt_n": self.prompt_tokens,
+            "cache_n": self.cached,
+            "prompt_n": self.prompt_tokens - self.cached,
             "prompt_ms": 1.0,
             "prompt_per_token_ms": 1.0 / max(self.prompt_tokens, 1),
             "prompt_per_second": self.prompt_tokens * 1000.0,

@@ -159,6 +159,13 @@ SERVER_KNOBS: dict[str, Value] = COMMON_KNOBS | {
     # message like others, "similar" repeated with a change
     "PREFILL": "",
     "OLD": False,  # no …/input_tokens endpoints; /apply-template and /tokenize only
+    # -- slots, of a fake that was given --slot-save-path
+    "NO_SLOTS": False,  # --help does not name that flag
+    "SAVE_SECONDS": 0.0,  # time a save takes, before it writes anything
+    "SAVE": "",  # fault "save": "fail"; "hang" or "die" when half is written
+    "RESTORE_SECONDS": 0.0,  # time a restore takes
+    "RESTORE": "",  # fault "restore": "fail", "hang" or "die"
+    "FORGETFUL": False,  # reads every prompt from its beginning, whatever a slot holds
     # -- faults of inference requests; AT = "request" (before any byte), "headers" (after
     #    the response headers), or a number of tokens already sent
     "DIE_AT": "",  # fault "die": the process ends there

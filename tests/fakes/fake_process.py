@@ -26,6 +26,7 @@ FLAG_NAMES = {
     "--port": "port",
     "-a": "alias",
     "--alias": "alias",
+    "--slot-save-path": "save_path",
 }
 
 
@@ -34,7 +35,7 @@ class Flags:
 
     def __init__(self, argv: list[str]) -> None:
         values = {"model": "", "ctx_size": "0", "n_parallel": "1", "host": "127.0.0.1"}
-        values |= {"port": "8080", "alias": ""}
+        values |= {"port": "8080", "alias": "", "save_path": ""}
         for name in values:
             values[name] = os.environ.get(f"LLAMA_ARG_{name.upper()}", values[name])
         self.embeddings = bool({"--embedding", "--embeddings"} & set(argv))
@@ -49,6 +50,7 @@ class Flags:
         self.host = values["host"]
         self.port = int(values["port"])
         self.alias = values["alias"] or self.model
+        self.save_path = values["save_path"]
 
 
 class FakeProcess:

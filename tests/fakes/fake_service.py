@@ -18,6 +18,7 @@ from fake_shapes import (
     infill_text,
     rerank,
 )
+from fake_slots import Slots
 from fake_streams import Streams
 from fake_text import BadBodyError, begun_answer, render, token_ids
 from fake_views import model_list, props, slot_list
@@ -74,6 +75,7 @@ class FakeService:
         self._slots = threading.Semaphore(self._flags.slots)
         self._lock = threading.Lock()
         self._streams = Streams()
+        self._states = Slots(process) if process.flags.save_path else None
         self._ids = 0
         self._health_calls = 0
 
@@ -109,10 +111,7 @@ class FakeService:
         elif request.path in STREAMS and self._knobs.on("RESUMABLE"):
             self._stream(connection, request)
         elif key[0] == "POST":
-            conversation = request.headers.get("x-conversation-id", "")
-            if conversation and self._knobs.on("RESUMABLE"):
-                connection.session = self._streams.begin(conversation)
-            self._post(connection, request, number)
+            self._posted(connection, request, number)
         else:
             self._not_found(connection)
 
@@ -151,6 +150,15 @@ class FakeService:
         else:
             body = {"message": "flapping", "type": "unavailable_error", "code": int(step)}
             connection.respond_json(int(step), {"error": body})
+
+    def _posted(self, connection: Connection, request: Request, number: int) -> None:
+        conversation = request.headers.get("x-conversation-id", "")
+        if conversation and self._knobs.on("RESUMABLE"):
+            connection.session = self._streams.begin(conversation)
+        if self._states is not None and request.path.startswith("/slots/"):
+            self._states.act(connection, request)
+        else:
+            self._post(connection, request, number)
 
     def _post(self, connection: Connection, request: Request, number: int) -> None:
         path = request.path
@@ -275,6 +283,8 @@ class FakeService:
                     self._journal.write("finished", id=number, status=400)
                     return
                 answer.plan(self.n_ctx, self._knobs.count("DEFAULT_TOKENS"))
+                if self._states is not None:
+                    answer.cached = self._states.read(number, answer.slot, answer.prompt_ids)
                 for sent in self._tokens(connection, answer, number):  # noqa: B007
                     pass
         except ClientGoneError:

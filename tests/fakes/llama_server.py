@@ -5,8 +5,9 @@ variables; others are ignored) and faults as knobs, see SERVER_KNOBS in
 fake_knobs.py. Counting and answering rules: fake_text.py.
 
 Journal events: start, grandchild, listening, ready, request, first_byte, ending (before
-the last bytes are sent), finished, aborted, fault, sigterm, exit. A request keeps its
-``id`` through its events.
+the last bytes are sent), finished, aborted, fault, sigterm, exit; with slots to save also
+seated, save, half (written), saved, restore, restored. A request keeps its ``id`` through
+its events.
 
 Modelled on b11434, down to what surprises there: a stream's headers are sent as soon
 as the prompt has a slot, before any prefill; SIGTERM while loading kills by signal;

@@ -1,0 +1,102 @@
+"""What the fake llama-server's slots hold, and how that is saved and restored.
+
+Only a fake that was given ``--slot-save-path`` looks at its slots; to others each prompt is
+new. A saved slot is a file of token ids as text, written in two halves.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # without the cost of importing typing
+    from fake_http import Connection, Request
+    from fake_process import FakeProcess
+
+FLAG = "--slot-save-path"
+FOREVER = 86400.0
+
+
+class Slots:
+    """The contents of all slots, as token ids."""
+
+    def __init__(self, process: FakeProcess) -> None:
+        self._process = process
+        self._held: list[list[int]] = [[] for _ in range(process.flags.slots)]
+        self._folder = Path(process.flags.save_path)
+        self._lock = threading.Lock()
+
+    def read(self, number: int, asked: object, prompt: list[int]) -> int:
+        """A prompt is read in the slot asked for, or the one that holds most of it.
+
+        How many of its tokens were there; the last is always read again.
+        """
+        with self._lock:
+            shared = [_shared(held, prompt) for held in self._held]
+            slot = asked if isinstance(asked, int) and 0 <= asked < len(shared) else -1
+            if slot < 0:
+                slot = max(range(len(shared)), key=lambda each: shared[each])
+            self._held[slot] = prompt
+        cached = min(shared[slot], len(prompt) - 1)
+        if self._process.knobs.on("FORGETFUL"):
+            cached = 0
+        self._process.journal.write("seated", id=number, slot=slot, asked=asked, cached=cached)
+        return cached
+
+    def act(self, connection: Connection, request: Request) -> None:
+        """``POST /slots/N?action=…`` → done, refused, or the fault that was asked for."""
+        slot = int(request.path.rpartition("/")[2])
+        action = request.query.removeprefix("action=")
+        name = json.loads(request.body)["filename"]
+        knobs = self._process.knobs
+        self._process.journal.write(action, slot=slot, file=name)
+        connection.wait(knobs.number(f"{action.upper()}_SECONDS"))
+        fault = knobs.text(action.upper())
+        if fault and not self._process.fault(action):
+            fault = ""
+        if fault == "fail":
+            detail = {"code": 500, "message": "Unable to save slot", "type": "server_error"}
+            connection.respond_json(500, {"error": detail})
+            return
+        try:
+            if action == "save":
+                count, what = self._save(self._folder / name, slot, fault), "n_saved"
+            else:
+                self._fall(fault)
+                count, what = self._restore(self._folder / name, slot), "n_restored"
+        except (OSError, ValueError) as error:
+            message = f"Unable to {action} slot: {error}"
+            detail = {"code": 400, "message": message, "type": "invalid_request_error"}
+            connection.respond_json(400, {"error": detail})
+            return
+        self._process.journal.write(f"{action}d", slot=slot, file=name, tokens=count)
+        connection.respond_json(200, {"id_slot": slot, "filename": name, what: count})
+
+    def _save(self, path: Path, slot: int, fault: str) -> int:
+        content = json.dumps(self._held[slot])
+        with path.open("w", encoding="ascii") as file:
+            file.write(content[: len(content) // 2])
+            file.flush()
+            self._process.journal.write("half", slot=slot)
+            self._fall(fault)
+            file.write(content[len(content) // 2 :])
+        return len(self._held[slot])
+
+    def _restore(self, path: Path, slot: int) -> int:
+        self._held[slot] = []
+        self._held[slot] = json.loads(path.read_text(encoding="ascii"))
+        return len(self._held[slot])
+
+    def _fall(self, fault: str) -> None:
+        if fault == "die":
+            self._process.die()
+        if fault == "hang":
+            time.sleep(FOREVER)
+
+
+def _shared(held: list[int], prompt: list[int]) -> int:
+    pairs = zip(held, prompt, strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(held), len(prompt)))

@@ -1,0 +1,94 @@
+"""engine/carry/support.py: which binaries can save slots; engine/carry/carrier.py without one."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from builders import variant
+from fake_engine import LLAMA_SERVER
+
+from engine.carry import carrier, support
+from engine.carry.carrier import StateCarrier
+from engine.carry.seat import Seat
+from engine.carry.store import StateStore
+from engine.carry.support import SAVE_PATH, SlotSupport
+from engine.llamacpp import LlamaCppEngine
+from engine.spawner import Launch
+from models.request import Kind, parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def launch(binary: str) -> Launch:
+    return Launch("m@1", (binary, "-m", "m.gguf"), dict(os.environ), "http://127.0.0.1:9")
+
+
+def script(folder: Path, text: str) -> str:
+    path = folder / "engine"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+async def test_a_binary_says_so_in_its_help_and_is_asked_once(tmp_path: Path) -> None:
+    binary = script(tmp_path, f'echo "$@" >> {tmp_path}/asked; echo " {SAVE_PATH} PATH  where"')
+    known = SlotSupport()
+    assert await known.of(launch(binary))
+    assert await known.of(launch(binary))
+    assert (tmp_path / "asked").read_text() == "--help\n"
+    # Another build is asked again.
+    script(tmp_path, "echo nothing of that")
+    assert not await known.of(launch(binary))
+
+
+async def test_what_cannot_be_asked_does_not_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not await SlotSupport().of(launch(str(tmp_path / "absent")))
+    (tmp_path / "folder").mkdir()
+    assert not await SlotSupport().of(launch(str(tmp_path / "folder")))
+    monkeypatch.setattr(support, "_PATIENCE", 0.1)
+    assert not await SlotSupport().of(launch(script(tmp_path, "sleep 600")))
+
+
+async def test_no_process_could_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(_launch: Launch) -> None:
+        raise OSError("no more processes")
+
+    monkeypatch.setattr(support, "spawn", refused)
+    assert not await SlotSupport().of(launch(script(tmp_path, "exit")))
+
+
+async def test_an_engine_that_does_not_tell_its_slots_is_left_alone(tmp_path: Path) -> None:
+    spec = variant(binary=LLAMA_SERVER)
+    client = LlamaCppEngine(spec, "http://127.0.0.1:9")
+    carried = StateCarrier(StateStore(tmp_path, 1), 1.0).of(spec, client)
+    assert carried.standing.value == "off"
+    prepared = await carried.prepared(launch(LLAMA_SERVER))
+    assert prepared.argv[-2:] == (SAVE_PATH, str(tmp_path))
+    assert carried.standing.value == "on"
+    facts = parse(Kind.CHAT, b'{"messages": [{"role": "user", "content": "hi"}]}')
+    assert await carried.sit(facts) is None
+    # Nor is there anything to give back for who had no slot.
+    carried.refused(Seat(None, (), named=False))
+    assert await carried.save() == 0
+    await client.close()
+
+
+async def test_files_that_cannot_be_looked_at_carry_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_of: object) -> str:
+        raise OSError("input/output error")
+
+    monkeypatch.setattr(carrier, "fingerprint", broken)
+    spec = variant(binary=LLAMA_SERVER)
+    client = LlamaCppEngine(spec, "http://127.0.0.1:9")
+    carried = StateCarrier(StateStore(tmp_path, 1), 1.0).of(spec, client)
+    assert SAVE_PATH not in (await carried.prepared(launch(LLAMA_SERVER))).argv
+    assert carried.standing.value == "off"
+    await client.close()
