@@ -25,13 +25,14 @@ import platformdirs
 from engine.carry.carrier import StateCarrier
 from engine.carry.store import StateStore
 from engine.health import checks_of
-from engine.learnt import LearntNeeds
+from engine.learnt import LearntNeeds, LoadTimes
 from engine.limits import limits_of
 from engine.manager import EngineManager
 from engine.memory import Memory
 from engine.orphans import OrphanRegistry
 from engine.policy import policy_of
 from engine.tokenizer import LlamaTokenize
+from engine.warm import Warmer
 from models.catalog import Catalog
 from models.selector import ModelSelector
 from models.sizing import Sizer
@@ -140,6 +141,7 @@ async def _serve(
         port_range=settings.port_range,
         carrier=_carrier(settings, folder),
         checks=checks_of(settings),
+        warmer=Warmer(LoadTimes(Path(folder), os.environ), enabled=settings.warm_loads),
     )
     selector = ModelSelector(Sizer(manager, LlamaTokenize()), manager)
     current = CurrentConfiguration(Configuration.of(settings, catalog))

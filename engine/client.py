@@ -133,6 +133,10 @@ class EngineClient:
         """The exact number of prompt tokens; CountUnavailable when the engine cannot tell."""
         raise NotImplementedError
 
+    async def continues(self, request: bytes, text: str) -> bool:
+        """Whether the engine takes ``text``, the chat's last message, for its own beginning."""
+        raise NotImplementedError
+
     async def streams(self, names: bytes) -> list[Any]:
         """What the engine keeps of the conversations in ``names``; empty when it keeps none."""
         raise NotImplementedError

@@ -43,9 +43,14 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A request has ended, failed or lost its client: it holds nothing and waits for nothing."""
+    """A request has ended, failed or lost its client: it holds nothing and waits for nothing.
+
+    ``ahead`` is the larger variant that its conversation will need next, if it is to be loaded
+    before that.
+    """
 
     request: int
+    ahead: VariantSpec | None = field(default=None, kw_only=True)
     now: float
 
 
@@ -108,13 +113,15 @@ class Tick:
 class Reconfigure:
     """Another configuration holds from now on.
 
-    ``kept`` are the labels of variants whose engine is defined as before: it goes on.
+    ``kept`` are the labels of variants whose engine is defined as before: it goes on. ``loads``
+    are the seconds that engines took to load before, by their labels, where that is known.
     """
 
     variants: tuple[VariantSpec, ...]
     kept: frozenset[str]
     policy: Policy
     limits: Limits
+    loads: Mapping[str, float] = field(default_factory=dict, kw_only=True)
     now: float
 
 

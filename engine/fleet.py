@@ -32,14 +32,21 @@ class Fleet:
     """Every engine's record. The only owner of engine states.
 
     ``records`` are those of the configured variants, by model and context; ``alive`` are those
-    whose process may exist, by model; ``limits`` hold now, with all that was learnt.
+    whose process may exist, by model; ``limits`` hold now, with all that was learnt. ``loads`` are
+    the seconds that engines took to load before, by their labels, where that is known.
     """
 
-    def __init__(self, variants: Iterable[VariantSpec], limits: Limits) -> None:
+    def __init__(
+        self,
+        variants: Iterable[VariantSpec],
+        limits: Limits,
+        loads: Mapping[str, float] | None = None,
+    ) -> None:
         self.limits = limits
         self.records = {
             (v.model, v.context): EngineRecord(v, takes=limits.takes(v)) for v in variants
         }
+        self._loaded_before(loads or {})
         self.alive: dict[str, EngineRecord] = {}
         self._given = limits
         self._runs: dict[int, EngineRecord] = {}
@@ -97,6 +104,7 @@ class Fleet:
         self._tickets += 1
         record.ticket = self._tickets
         record.used_at = record.started_at = now
+        record.ahead = 0
         self._runs[record.ticket] = record
         out.append(fx.StartEngine(record.ticket, record.variant))
 
@@ -170,10 +178,15 @@ class Fleet:
 
     # -- what becomes of all ---------------------------------------------------------
 
+    def _loaded_before(self, loads: Mapping[str, float]) -> None:
+        for record in self.records.values():
+            record.load_seconds = record.load_seconds or loads.get(record.variant.label, 0.0)
+
     def renew(self, event: fx.Reconfigure) -> list[EngineRecord]:
         """Other variants and limits hold; which engines must end for that."""
         self._given = event.limits
         self.records = renewed(self.records, event.variants, event.kept)
+        self._loaded_before(event.loads)
         for record in self.alive.values():
             if not self.configured(record) and record.ticket not in self._retired:
                 address = self.limits.addresses.get(record.variant.label)

@@ -6,7 +6,11 @@
    would all have fit that one and ``after`` seconds have passed without any; not
    before the smaller one may be started, and never with ``after`` 0.
 3. What a request asked for holds while the model is loaded, in whatever variant.
-4. The smaller variant starts once the other has ended; not if requests wait then, or want
+4. A larger variant replaces it at once, when the conversation that it answered last will need
+   that one (``grow_ahead``), nobody waits, and there is room: one engine of a model lives at a
+   time, so the larger one cannot be loaded beside it, but the state is carried over, and the
+   next turn finds it ready.
+5. The variant that follows starts once the other has ended; not if requests wait then, or want
    another, nor if there is no room for it.
 """
 
@@ -66,12 +70,21 @@ class IdleEngines:
             fits = not waited and fits_now(successor.variant, alive, self._fleet.limits)
             if fits and now >= successor.retry_at:
                 self._fleet.start(successor, now, out)
-        ends = (self._unload_or_shrink(each, policy, now, out) for each in alive.values())
+        ends = (
+            self._unload_or_replace(each, policy, now, out, waited=waited)
+            for each in alive.values()
+        )
         if wakes := [end for end in ends if end is not None]:
             out.append(fx.WakeAt(min(wakes)))
 
-    def _unload_or_shrink(
-        self, record: EngineRecord, policy: Policy, now: float, out: list[fx.Effect]
+    def _unload_or_replace(
+        self,
+        record: EngineRecord,
+        policy: Policy,
+        now: float,
+        out: list[fx.Effect],
+        *,
+        waited: bool,
     ) -> float | None:
         """When to look at the engine again, if only time can bring its end."""
         if record.state is not State.READY or record.active:
@@ -82,13 +95,22 @@ class IdleEngines:
         idle = self.time_of(record)
         end, successor = end_of(record, smaller, idle=idle, after=after, now=now)
         if now < end:
-            return end if end < inf else None
+            successor = None if waited else self._larger(record, now)
+            if successor is None:
+                return end if end < inf else None
         self._fleet.stop(record, out)
         if successor is None:
             self.release(model)
         else:
             self._successors[model] = successor
         return None
+
+    def _larger(self, record: EngineRecord, now: float) -> EngineRecord | None:
+        larger = larger_ahead(record, self._fleet.records, now)
+        if larger is None:
+            return None
+        others = {m: each for m, each in self._fleet.alive.items() if each is not record}
+        return larger if fits_now(larger.variant, others, self._fleet.limits) else None
 
 
 def smaller_than(
@@ -105,6 +127,14 @@ def smaller_than(
     if wanted >= record.variant.context:
         return None
     return records[record.variant.model, wanted]
+
+
+def larger_ahead(
+    record: EngineRecord, records: Mapping[tuple[str, int], EngineRecord], now: float
+) -> EngineRecord | None:
+    """The larger variant that rule 4 speaks of, if it may be started now, or None."""
+    larger = records.get((record.variant.model, record.ahead))
+    return larger if larger is not None and now >= larger.retry_at else None
 
 
 def end_of(

@@ -1,4 +1,4 @@
-"""What was learnt of variants' memory, kept in one file of ``state_dir``.
+"""What was learnt of variants, kept in a file of ``state_dir`` each: memory, and load times.
 
 A changed definition has another key, and nothing is known of it. The file holds the keys used
 last, up to ``MOST``; what cannot be read is ignored with a line in the log.
@@ -24,17 +24,19 @@ if TYPE_CHECKING:
 
 _log = get_logger("memory")
 FILE = "needs.json"
+LOADS = "loads.json"
 MOST = 256
 _LARGEST_FILE = 1 << 20
 # Less is not worth a write.
 _NEWS = 0.01
+_LOAD_NEWS = 0.1
 
 
-class LearntNeeds:
-    """Peaks of memory by the variant's definition; without a ``folder``, of this run only."""
+class _Learnt:
+    """Whole numbers by the variant's definition; without a ``folder``, of this run only."""
 
-    def __init__(self, folder: Path | None, environ: Mapping[str, str]) -> None:
-        self._file = None if folder is None else folder / FILE
+    def __init__(self, folder: Path | None, environ: Mapping[str, str], name: str) -> None:
+        self._file = None if folder is None else folder / name
         self._environ = environ
         self._known = self._read()
 
@@ -49,11 +51,10 @@ class LearntNeeds:
         """The peaks so far; empty when nothing is known."""
         return dict(self._known.get(key, {}))
 
-    def learn(self, key: str, amounts: Mapping[str, int]) -> None:
-        """A measurement is remembered; a disk that fails is logged, not fatal."""
-        before = self._known.pop(key, {})
-        after = self._known[key] = peak(before, amounts)
-        if any(amount > before.get(name, 0) * (1 + _NEWS) for name, amount in after.items()):
+    def _know(self, key: str, after: dict[str, int], *, news: bool) -> None:
+        self._known.pop(key, None)
+        self._known[key] = after
+        if news:
             self._save()
 
     def _read(self) -> dict[str, dict[str, int]]:
@@ -89,6 +90,38 @@ class LearntNeeds:
             _log.warning("%s cannot be written: %s", self._file, error)
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
+
+
+class LearntNeeds(_Learnt):
+    """Peaks of memory, in bytes."""
+
+    def __init__(self, folder: Path | None, environ: Mapping[str, str]) -> None:
+        super().__init__(folder, environ, FILE)
+
+    def learn(self, key: str, amounts: Mapping[str, int]) -> None:
+        """A measurement is remembered; a disk that fails is logged, not fatal."""
+        before = self.of(key)
+        after = peak(before, amounts)
+        news = any(amount > before.get(name, 0) * (1 + _NEWS) for name, amount in after.items())
+        self._know(key, after, news=news)
+
+
+class LoadTimes(_Learnt):
+    """How long variants took to load, the last time of each ``kind``; "" is of any kind."""
+
+    def __init__(self, folder: Path | None, environ: Mapping[str, str]) -> None:
+        super().__init__(folder, environ, LOADS)
+
+    def seconds(self, variant: VariantSpec, kind: str = "") -> float:
+        """The last load; 0.0 when none is known."""
+        return self.of(self.key(variant)).get(kind, 0) / 1000
+
+    def learn(self, variant: VariantSpec, seconds: float, kind: str = "") -> None:
+        """The variant was loaded in ``seconds``; a disk that fails is logged, not fatal."""
+        key, taken = self.key(variant), max(1, round(1000 * seconds))
+        before = self.of(key)
+        news = any(abs(taken - before.get(name, 0)) > _LOAD_NEWS * taken for name in {"", kind})
+        self._know(key, before | {"": taken, kind: taken}, news=news)
 
 
 def _state_of(path: str) -> tuple[str, int, int] | None:

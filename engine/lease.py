@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from engine import effects as fx
 from engine.lifecycle import State
+from engine.progress import expected
 from utils.errors import GatewayError
 from utils.logger import get_logger
 
@@ -46,6 +47,8 @@ class Lease:
         self.arrived = asked.now
         self.queued = 0.0
         self.loading = 0.0
+        # The larger variant that its conversation will need next, if that is to be loaded early.
+        self.ahead: VariantSpec | None = None
         self._desk = desk
         self.asked = asked
 
@@ -126,7 +129,7 @@ class Leases:
     def leave(self, lease: Lease) -> None:
         """The request holds nothing and waits for nothing any more."""
         self._open.pop(lease.request, None)
-        self._feed(fx.Left(lease.request, self._clock.now()))
+        self._feed(fx.Left(lease.request, self._clock.now(), ahead=lease.ahead))
 
     async def again(self, lease: Lease, minimum: VariantSpec) -> None:
         """The lease holds an engine for ``minimum`` instead, without losing its turn.
@@ -167,7 +170,10 @@ class Leases:
         record = self._scheduler.live(lease.minimum.model)
         if record is None or record.state is not State.STARTING:
             return "queued"
-        return f"loading {record.variant.label}" if record.serves(lease.minimum) else "queued"
+        if not record.serves(lease.minimum):
+            return "queued"
+        progress = expected(record.load_seconds, self._clock.now() - record.started_at)
+        return f"loading {record.variant.label}{progress}"
 
     def _ask(self, lease: Lease, event: fx.Arrived | fx.Returned) -> asyncio.Future[None]:
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()

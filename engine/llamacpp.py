@@ -124,12 +124,24 @@ class LlamaCppEngine(EngineClient):
             self._missing.add(path)
         if facts.kind is not Kind.CHAT:
             raise CountUnavailable(f"this llama-server has no {path}")
-        request = orjson.loads(facts.body)
+        return await self._tokenize(await self._rendered(facts.body))
+
+    async def continues(self, request: bytes, text: str) -> bool:
+        """Whether the rendered chat ends in ``text``, and no template says that it is over."""
+        try:
+            return (await self._rendered(request)).endswith(text)
+        except CountUnavailable:
+            return False
+
+    async def _rendered(self, body: bytes) -> str:
+        request = orjson.loads(body)
         wanted = {name: request[name] for name in _TEMPLATE_FIELDS if name in request}
         status, answer = await self._ask("/apply-template", orjson.dumps(wanted))
-        if status != _OK or not isinstance(answer, dict) or "prompt" not in answer:
+        if status != _OK or not isinstance(answer, dict):
             raise CountUnavailable(f"apply-template answered {status}")
-        return await self._tokenize(answer["prompt"])
+        if not isinstance(prompt := answer.get("prompt"), str):
+            raise CountUnavailable("apply-template answered without a prompt")
+        return prompt
 
     async def total_slots(self) -> int:
         """How many requests the engine answers at once; StateUnavailable when it does not say."""

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from engine import effects as fx
 from engine.eviction import Limits
+from engine.learnt import LoadTimes
 from engine.lease import Lease, Leases
 from engine.lifecycle import State
 from engine.llamacpp import LlamaCppEngine, build_launch, engine_url
@@ -28,6 +29,7 @@ from engine.ports import free_port
 from engine.process import EngineProcess
 from engine.queue import Priority
 from engine.scheduler import EngineRecord, Policy, Scheduler
+from engine.warm import Warmer
 from utils.errors import CountUnavailable, EngineBusy, ModelNotLoaded
 from utils.logger import get_logger
 from utils.tasks import TaskOwner
@@ -62,12 +64,14 @@ class EngineManager:
         port_range: tuple[int, int] | None = None,
         carrier: StateCarrier | None = None,
         checks: HealthChecks | None = None,
+        warmer: Warmer | None = None,
     ) -> None:
+        self._warmer = warmer or Warmer(LoadTimes(None, os.environ), enabled=False)
         self._models = {model.name: model for model in catalog.models}
         variants = [variant for model in catalog.models for variant in model.variants]
         self._memory = memory or Memory(clock)
         limits = self._with_known(variants, limits or Limits())
-        self._scheduler = Scheduler(variants, policy, limits)
+        self._scheduler = Scheduler(variants, policy, limits, self._loads_of(variants))
         self._port_range = port_range
         self._carrier = carrier
         self._checks = checks
@@ -216,7 +220,11 @@ class EngineManager:
         self._port_range = port_range
         variants = tuple(variant for model in catalog.models for variant in model.variants)
         limits = self._with_known(variants, limits)
-        self._feed(fx.Reconfigure(variants, kept, policy, limits, self._clock.now()))
+        loads, now = self._loads_of(variants), self._clock.now()
+        self._feed(fx.Reconfigure(variants, kept, policy, limits, loads=loads, now=now))
+
+    def _loads_of(self, variants: Iterable[VariantSpec]) -> dict[str, float]:
+        return {variant.label: self._warmer.loads.seconds(variant) for variant in variants}
 
     def _with_known(self, variants: Iterable[VariantSpec], limits: Limits) -> Limits:
         for variant in variants:
@@ -245,6 +253,7 @@ class EngineManager:
         for process in self._processes.values():
             process.kill()
         await self._quiet.wait()
+        await self._warmer.close()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -260,6 +269,8 @@ class EngineManager:
                 for effect in self._scheduler.handle(self._inbox.popleft()):
                     self._perform(effect)
                 self._tell()
+            queued = self._scheduler.queued
+            self._warmer.want(self._scheduler.upcoming(self._clock.now()) if queued else None)
         finally:
             self._feeding = False
 
@@ -315,6 +326,7 @@ class EngineManager:
             loading=lambda percent: self._observer.loading(variant, percent),
         )
         self._processes[effect.engine] = process
+        self._warmer.started(variant)
         self._quiet.clear()
         self._tasks.spawn(process.run(), variant.label)
 
@@ -328,6 +340,8 @@ class EngineManager:
             self._processes.pop(event.engine, None)
             if not self._processes:
                 self._quiet.set()
+        if isinstance(event, fx.EngineReady) and (process := self._processes.get(event.engine)):
+            self._warmer.ready(self._variant_of(event.engine), event.now - process.started_at)
         self._feed(event)
 
     def _wake_at(self, when: float) -> None:

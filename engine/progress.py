@@ -1,4 +1,4 @@
-"""How much of its model an engine has loaded, where it tells. Pure.
+"""How much of its model an engine has loaded, where it tells or was seen before. Pure.
 
 llama-server tells its own router mode, in lines on its standard output, when it finds
 ``LLAMA_SERVER_ROUTER_PORT`` in its environment; it then ends as soon as its standard input
@@ -8,6 +8,7 @@ for it, and nothing depends on it.
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 import orjson
@@ -15,6 +16,13 @@ import orjson
 VARIABLE = "LLAMA_SERVER_ROUTER_PORT"
 _PREFIX = "cmd_child_to_router:"
 _STATE = _PREFIX + "state:"
+
+
+def expected(load: float, elapsed: float) -> str:
+    """How far a load is by the time that the last one took, for a person; "" if it took longer."""
+    if elapsed >= load:
+        return ""
+    return f", {100 * elapsed / load:.0f} %, {ceil(load - elapsed)} s left"
 
 
 def is_protocol(line: str) -> bool:

@@ -24,7 +24,8 @@ class EngineRecord:
 
     ``memory`` is what the living engine holds, ``takes`` what it counts for among
     ``server.resources``; both in bytes. ``shortages`` counts the loads in a row that ran out of
-    memory, the last time of ``lacked``.
+    memory, the last time of ``lacked``. ``ahead`` is the context that the conversation answered
+    last will need next, 0 if this one does.
     """
 
     variant: VariantSpec
@@ -46,6 +47,7 @@ class EngineRecord:
     takes: Mapping[str, int] = field(default_factory=dict)
     shortages: int = 0
     lacked: str = ""
+    ahead: int = 0
 
     def use(self, now: float) -> None:
         """Another request is served; older uses count half as much after each ``HALF_LIFE``."""

@@ -26,7 +26,8 @@ Rules, in the order in which they are applied:
     by a smaller variant when the last ``shrink_requests`` requests would all
     have fit one and ``shrink_after`` seconds have passed without any. A request
     may set the idle time of its model (``keep_alive``): for as long as the model
-    is loaded, in whatever variant, or until another sets it: see ``engine/idle.py``.
+    is loaded, in whatever variant, or until another sets it. Where asked for, a larger
+    variant replaces it for a conversation that will need one: see ``engine/idle.py``.
 7.  With another configuration, engines that are defined as before go on; others
     end as soon as their requests have, and so does who exceeds the limits. Who
     waits gets an engine of the new definition: see ``engine/renewal.py``. An
@@ -55,7 +56,7 @@ from engine.refusals import no_room, start_failed
 from engine.turn import Act, Deny, Serve, Start, Unload, Walk, at_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from engine.observer import Changed
     from engine.queue import Waiting
@@ -68,10 +69,14 @@ class Scheduler:
     """Turns each event into effects, of which engines and requests each have their side."""
 
     def __init__(
-        self, variants: Iterable[VariantSpec], policy: Policy, limits: Limits | None = None
+        self,
+        variants: Iterable[VariantSpec],
+        policy: Policy,
+        limits: Limits | None = None,
+        loads: Mapping[str, float] | None = None,
     ) -> None:
         self._policy = policy
-        self._fleet = Fleet(variants, limits or Limits())
+        self._fleet = Fleet(variants, limits or Limits(), loads)
         self._admission = Admission(self._fleet, policy.max_switch_wait)
         self._queue = self._admission.queue
         self._idle = IdleEngines(self._fleet)
@@ -106,6 +111,20 @@ class Scheduler:
         if model is not None:
             return self._fleet.alive.get(model)
         return next(iter(self._fleet.alive.values()), None)
+
+    def upcoming(self, now: float) -> VariantSpec | None:
+        """The variant that a request waits for and that has no room yet.
+
+        None while another engine loads, which wants the disk for itself.
+        """
+        alive = self._fleet.alive
+        if any(record.state is State.STARTING for record in alive.values()):
+            return None
+        for waiting in self._queue.in_turn(now):
+            live = alive.get(waiting.minimum.model)
+            if live is None or not (live.useful and live.serves(waiting.minimum)):
+                return waiting.minimum
+        return None
 
     def latest(self, minimum: VariantSpec) -> EngineRecord | None:
         """The record of the engine that was started last of those that serve ``minimum``."""
@@ -148,6 +167,9 @@ class Scheduler:
                 out.append(fx.StopEngine(record.ticket))
         if isinstance(event, fx.Returned):
             self._admission.readmit(event, held, out)
+        elif held is not None and event.ahead is not None:
+            # Harmless where the engine has ended since: a start forgets it.
+            held.record.ahead = event.ahead.context
 
     def _reported(self, event: fx.Report, out: list[fx.Effect]) -> None:
         match event:
@@ -255,6 +277,7 @@ class Scheduler:
         if len(record.needs) > self._policy.shrink_requests:
             record.needs.popleft()
         record.use(now)
+        record.ahead = 0
         if waiting.keep_alive is not None:
             self._idle.keep(record.variant.model, waiting.keep_alive)
         out.append(self._admission.grant(waiting, record, now))

@@ -55,7 +55,13 @@ class Catalog:
         )
         known = (GroupSpec(group["name"], group.get("persistent", False)) for group in groups)
         specs = (
-            _model(table, base, carry=settings.state_carry, grow=settings.grow_answers)
+            _model(
+                table,
+                base,
+                carry=settings.state_carry,
+                grow=settings.grow_answers,
+                ahead=settings.grow_ahead,
+            )
             for table in tables
         )
         return cls(specs, settings.default_model, known)
@@ -83,7 +89,7 @@ class Catalog:
         )
 
 
-def _model(table: ModelTable, base: Timeouts, *, carry: bool, grow: bool) -> ModelSpec:
+def _model(table: ModelTable, base: Timeouts, *, carry: bool, grow: bool, ahead: bool) -> ModelSpec:
     timeouts = _timeouts(table, base)
     aliases = table.get("aliases", ())
     carry = table.get("state_carry", carry)
@@ -99,6 +105,7 @@ def _model(table: ModelTable, base: Timeouts, *, carry: bool, grow: bool) -> Mod
         group=table.get("group"),
         pinned=table.get("pinned", False),
         grow_answers=table.get("grow_answers", grow),
+        grow_ahead=table.get("grow_ahead", ahead),
         tokenization=_tokenization(table.get("tokenization", {})),
         capabilities=frozenset(table["capabilities"]) if "capabilities" in table else None,
         set_params=MappingProxyType(dict(table.get("set_params", {}))),

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from utils.settings import ServerSettings
 
 # The settings that only the start of the gateway reads.
-NEEDS_RESTART = ("listen", "state_dir", "memory_wait", "state_budget", "state_timeout")
+NEEDS_RESTART = (
+    "listen",
+    "state_dir",
+    "memory_wait",
+    "state_budget",
+    "state_timeout",
+    "warm_loads",
+)
 # What an engine is not started with.
 _ADJUSTABLE = ("timeouts", "parallel", "needs", "state_carry")
 # What of a model all its engines depend on.

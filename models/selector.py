@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from models.spec import ModelSpec, VariantSpec
 
 
+AHEAD = 0.85
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The smallest variant that suffices, and the size it was chosen for.
@@ -62,6 +65,19 @@ def choose_larger(
     """
     larger = [v for v in model.variants if v.context > refused.context and v.context > prompt]
     return next((v for v in larger if v.context >= prompt + output), larger[-1] if larger else None)
+
+
+def choose_ahead(model: ModelSpec, answered: VariantSpec, tokens: int | None) -> VariantSpec | None:
+    """The variant for the next turn of a conversation of ``tokens``, if it will need a larger one.
+
+    That is taken to be so from ``AHEAD`` of the context on. None if it will not, or nothing is
+    known of its size.
+    """
+    if tokens is None or tokens < AHEAD * answered.context:
+        return None
+    larger = [variant for variant in model.variants if variant.context > answered.context]
+    enough = (variant for variant in larger if tokens < AHEAD * variant.context)
+    return next(enough, larger[-1] if larger else None)
 
 
 class ModelSelector:

@@ -77,6 +77,7 @@ class ModelSpec:
     group: str | None = None
     pinned: bool = False
     grow_answers: bool = False
+    grow_ahead: bool = False
     tokenization: TokenizationSpec = TokenizationSpec()
     capabilities: frozenset[str] | None = None
     set_params: Mapping[str, Any] = field(default_factory=dict)

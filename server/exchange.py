@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from models.request import parse
+from models.request import Kind, parse
 from models.selector import Selection, choose_larger
 from models.sizing import PromptSize, Source
 from server.headers import to_engine, to_engine_unread
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from engine.upstream import UpstreamResponse
     from models.request import RequestFacts
     from models.spec import VariantSpec
-    from server.growth import Growth
+    from server.continuation import Continuation
 
 _log = get_logger("exchange")
 _BAD_REQUEST = 400
@@ -48,13 +48,16 @@ class Exchange:
         self._seat: Seat | None = None
         self._carried: CarriedEngine | None = None
         self._begun = False
+        # The engine whose answer the client has while a larger one has not joined.
+        self._outgrown: VariantSpec | None = None
+        self._grew = False
         self._asked: tuple[str, CIMultiDict[str], str]
 
     def decision(self) -> dict[str, str]:
         """The headers that tell which engine answers."""
-        told = decision(self._lease.variant, self._selection.size, self._facts)
+        told = decision(self._variant, self._selection.size, self._facts)
         wanted = self._selection.minimum
-        if self._lease.variant.context < wanted.context:
+        if self._variant.context < wanted.context:
             told["X-Gateway-Fallback"] = f"{wanted.label}; reason=out-of-memory"
         return told
 
@@ -123,37 +126,69 @@ class Exchange:
 
     @property
     def context(self) -> int:
-        """Tokens that the answering engine's context holds."""
+        """Tokens that the context of the engine holds that the request was sent to last."""
         return self._lease.variant.context
 
-    async def grow(self, growth: Growth, body: bytes) -> UpstreamResponse | None:
-        """The answer is continued by a larger variant; None where that cannot be.
+    @property
+    def label(self) -> str:
+        """The variant whose answer the client has, or will have."""
+        return self._variant.label
 
-        ``body`` is the request that continues it.
+    @property
+    def grew(self) -> bool:
+        """Whether a larger variant continued the answer."""
+        return self._grew
+
+    @property
+    def _variant(self) -> VariantSpec:
+        return self._outgrown or self._lease.variant
+
+    async def grow(self, continuation: Continuation) -> UpstreamResponse | None:
+        """A larger variant begins to continue the answer; None where that cannot be.
+
+        What it says is a part of the answer once ``joined`` was called.
         """
-        tokens, left = growth.needs
-        model, variant = self._selection.model, self._lease.variant
-        larger = choose_larger(model, variant, tokens, left or self._selection.output)
+        counts = continuation.counts
+        selection, variant = self._selection, self._lease.variant
+        left = selection.output if continuation.left is None else continuation.left
+        larger = choose_larger(selection.model, variant, counts.total, left)
         if larger is None:
             return None
-        facts = parse(self._facts.kind, body)
-        self.answered(Usage(tokens, 0))
+        chat = self._facts.kind is Kind.CHAT
+        if chat and not await self._lease.client.continues(continuation.body, continuation.text):
+            _log.info("an answer of %s cannot grow: its template forbids it", variant.label)
+            return None
+        self.answered(Usage(counts.prompt, counts.written, counts.cached))
+        self._outgrown = variant
         try:
+            self._facts = parse(self._facts.kind, continuation.body)
             await self._manager.again(self._lease, larger)
-            self._facts = facts
             upstream = await self._open(*self._asked)
         except GatewayError as error:
             _log.warning("an answer of %s cannot grow: %s", variant.label, error.message)
             return None
+        finally:
+            # What the client sent is as large as it was.
+            self._selection = replace(self._selection, size=selection.size)
         if upstream.failed:
             _log.info("an answer of %s cannot grow: %.200r", variant.label, upstream.first)
             upstream.close()
             return None
-        growth.goes_on()
         return upstream
+
+    def joined(self) -> bool:
+        """What comes is the answering engine's; whether that is another than before."""
+        if self._outgrown is None:
+            return False
+        self._outgrown = None
+        self._grew = True
+        return True
 
     def answered(self, usage: Usage) -> None:
         """The answer has come to an end, which may not be the last."""
+        if self._outgrown is not None:
+            # Of what the larger engine did in vain nothing is known.
+            self.left()
         if self._seat is not None and self._carried is not None:
             self._carried.answered(self._seat, usage.total, usage.cached)
             self._seat = None

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from server.headers import is_stream, to_client
+from server.headers import to_client
 from server.usage import TAIL, Usage, usage_of
 from utils.errors import EngineRefused
 
 if TYPE_CHECKING:
     from engine.upstream import UpstreamResponse
     from server.downstream import Downstream
-    from server.exchange import Exchange
-    from server.growth import Growth
 
 # The counts stand in the last chunks; four hold them even when the end comes in pieces.
 _LAST_CHUNKS = 4
@@ -55,55 +53,6 @@ async def relay(upstream: UpstreamResponse, down: Downstream) -> Usage:
         await down.write(chunk)
         chunk = await upstream.read()
     return usage_of(b"".join(last)[-TAIL:])
-
-
-async def relay_growing(
-    upstream: UpstreamResponse, down: Downstream, growth: Growth, exchange: Exchange
-) -> Usage:
-    """The same, but an answer that its context cuts short goes on in a larger variant."""
-    if upstream.failed:
-        return await relay(upstream, down)
-    if not is_stream(upstream.headers):
-        return await _whole(upstream, down, growth, exchange)
-    last: deque[bytes] = deque(maxlen=_LAST_CHUNKS)
-    following: UpstreamResponse | None = upstream
-    while following is not None:
-        down.decided = exchange.decision()
-        await down.begin(following.status, to_client(following.headers))
-        async with following:
-            chunk = following.first
-            while chunk:
-                if passed := growth.feed(chunk):
-                    last.append(passed)
-                    await down.write(passed)
-                chunk = await following.read()
-        request = growth.stream_so_far(exchange.context)
-        following = None if request is None else await exchange.grow(growth, request)
-    if end := growth.held():
-        last.append(end)
-        await down.write(end)
-    return usage_of(b"".join(last)[-TAIL:])
-
-
-async def _whole(
-    upstream: UpstreamResponse, down: Downstream, growth: Growth, exchange: Exchange
-) -> Usage:
-    following: UpstreamResponse | None = upstream
-    while following is not None:
-        upstream = following
-        async with upstream:
-            body = upstream.first
-            while more := await upstream.read():
-                body += more
-        request = growth.whole_so_far(body, exchange.context)
-        following = None if request is None else await exchange.grow(growth, request)
-    headers = to_client(upstream.headers)
-    headers.popall("Content-Length", None)
-    down.decided = exchange.decision()
-    body = growth.whole(body)
-    await down.answer(upstream.status, headers, body)
-    await down.end()
-    return usage_of(body[-TAIL:])
 
 
 def _is_error(body: bytes) -> bool:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from models.capabilities import require
 from models.request import Kind, RequestFacts, parse
+from models.selector import choose_ahead
 from models.shaping import shape
 from server.answering import answered, read_body
 from server.client_key import client_of, priority_of
+from server.continuation import grows
 from server.exchange import Exchange, decision
-from server.forward import relay, relay_growing
-from server.growth import Growth, grows
+from server.forward import relay
+from server.growing import relay_growing
 from server.multipart import read_form
 from server.resume import Conversations, conversation_of
 from server.watch import WATCH
@@ -120,13 +122,15 @@ class RequestHandler:
                 growing = model.grow_answers and conversation is None and grows(facts)
                 try:
                     if growing and lease.variant.context < model.largest.context:
-                        usage = await relay_growing(upstream, down, Growth(facts), exchange)
+                        usage = await relay_growing(upstream, down, facts, exchange)
                     else:
                         usage = await relay(upstream, down)
                 except EngineBroke as error:
                     raise await exchange.broken(error) from error
+                record.variant = exchange.label
                 exchange.answered(usage)
-                record.variant = lease.variant.label
+                if model.grow_ahead and facts.kind.generates:
+                    lease.ahead = choose_ahead(model, lease.variant, usage.total)
         finally:
             record.queued, record.loading = lease.queued, lease.loading
         if usage.prompt is not None:

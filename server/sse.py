@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DATA = b"data: "
+_END = b"\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,11 @@ class Event:
     """One event or comment with the blank line that ends it."""
 
     raw: bytes
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Event:
+        """The event that says ``data``."""
+        return cls(_DATA + orjson.dumps(data) + _END)
 
     def json(self) -> dict[str, Any] | None:
         """The object in its ``data:`` line; None for comments, ``[DONE]`` and the like."""
@@ -34,7 +40,26 @@ def events_of(stream: bytes) -> Iterator[Event]:
     """Each event in turn; what follows the last blank line is one too."""
     start = 0
     while start < len(stream):
-        end = stream.find(b"\n\n", start)
-        end = len(stream) if end < 0 else end + 2
+        end = stream.find(_END, start)
+        end = len(stream) if end < 0 else end + len(_END)
         yield Event(stream[start:end])
         start = end
+
+
+class EventBuffer:
+    """Makes whole events of a stream that comes in pieces."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The events that ``chunk`` completes, as they are; mostly the chunk itself."""
+        if not self._rest and chunk.endswith(_END):
+            return chunk
+        whole, end, self._rest = (self._rest + chunk).rpartition(_END)
+        return whole + end
+
+    def take_rest(self) -> bytes:
+        """What was left of an event that nothing completed; the buffer is empty."""
+        rest, self._rest = self._rest, b""
+        return rest

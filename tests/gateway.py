@@ -21,13 +21,14 @@ from raw_client import PATIENCE
 
 from engine.carry.carrier import StateCarrier
 from engine.health import checks_of
-from engine.learnt import LearntNeeds
+from engine.learnt import LearntNeeds, LoadTimes
 from engine.limits import limits_of
 from engine.manager import EngineManager
 from engine.memory import Memory
 from engine.orphans import OrphanRegistry
 from engine.policy import policy_of
 from engine.tokenizer import LlamaTokenize
+from engine.warm import Warmer
 from models.catalog import Catalog
 from models.selector import ModelSelector
 from models.sizing import Sizer
@@ -169,6 +170,7 @@ async def running_gateway(
             memory=memory,
             carrier=StateCarrier(store, given.state_timeout) if store is not None else None,
             checks=checks_of(given),
+            warmer=Warmer(LoadTimes(folder, os.environ), enabled=given.warm_loads),
         )
         sizer = Sizer(manager, LlamaTokenize(tokenizer_timeout))
         current = CurrentConfiguration(Configuration.of(given, catalog))

@@ -30,13 +30,14 @@ if TYPE_CHECKING:
 NOTHING = "nothing"
 
 
-class Configured(TypedDict):
+class Configured(TypedDict, total=False):
     """An event of Reconfigure without its time."""
 
     variants: tuple[VariantSpec, ...]
     kept: frozenset[str]
     policy: Policy
     limits: Limits
+    loads: dict[str, float]
 
 
 class Script:
@@ -100,6 +101,8 @@ class Script:
                 event = fx.Returned(int(request), self._variants[name], now)
             case (request, "leaves"):
                 event = fx.Left(int(request), now)
+            case (request, "leaves", "outgrown", "by", name):
+                event = fx.Left(int(request), now, ahead=self._variants[name])
             case ("tick",):
                 event = fx.Tick(now)
             case ("configured", "as", name):

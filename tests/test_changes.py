@@ -31,6 +31,7 @@ DIFFERENT_MODEL: dict[str, Any] = {
     "group": "g",
     "pinned": True,
     "grow_answers": True,
+    "grow_ahead": True,
     "tokenization": TokenizationSpec(extra_tokens_per_message=1),
     "capabilities": frozenset({"text"}),
     "set_params": {"a": 1},

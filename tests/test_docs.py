@@ -112,7 +112,9 @@ def test_the_defaults_of_tokenization() -> None:
 
 def test_the_defaults_of_model() -> None:
     rows = {key: cells[2] for key, cells in documented("model").items()}
-    assert {rows.pop(key) for key in (*TIMES, "state_carry", "grow_answers")} == {"from `server`"}
+    assert {rows.pop(key) for key in (*TIMES, "state_carry", "grow_answers", "grow_ahead")} == {
+        "from `server`"
+    }
     by_name = {field.name: field.default for field in fields(ModelSpec)}
     assert by_name["engine"] == "llamacpp"
     assert rows == {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,6 +66,22 @@ async def test_chunks_are_passed_on_unchanged_and_one_by_one(
 
 
 # -- keepalive -------------------------------------------------------------------------------
+
+
+async def test_comments_tell_how_long_a_load_takes(journal: Journal) -> None:
+    model = fake_model(fake_variant(journal, load_seconds=0.4))
+    async with running_gateway(journal, model) as gw:
+        (shown,) = (await gw.request("GET", "/v1/models")).json["data"]
+        assert shown["load_seconds"] == {"256": None}
+        await gw.chat("alpha")
+    # Another gateway knows what this one saw.
+    async with running_gateway(journal, model, keepalive_interval=SOON) as gw:
+        (shown,) = (await gw.request("GET", "/v1/models")).json["data"]
+        assert shown["load_seconds"]["256"] >= 0.4
+        client = await (await gw.stream("alpha")).head()
+        comment = await client.event()
+        assert comment is not None
+        assert re.fullmatch(r": keep-alive, loading m@256, \d+ %, 1 s left", comment)
 
 
 async def test_comments_while_the_engine_loads(journal: Journal) -> None:

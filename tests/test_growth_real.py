@@ -28,7 +28,6 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Ga
     models = [
         lua_model("small", engine, (256, 768), RESERVE),
         lua_model("large", engine, (768,)),
-        lua_model("fixed", engine, (256, 768), f"grow_answers = false, {RESERVE}"),
     ]
     with gateway(
         folder, lua_config(folder, ", ".join(models), "max_loaded_models = 2,")

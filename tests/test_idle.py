@@ -10,7 +10,7 @@ from builders import variant
 from engine import effects as fx
 from engine.eviction import Limits
 from engine.fleet import Fleet
-from engine.idle import IdleEngines, end_of, smaller_than
+from engine.idle import IdleEngines, end_of, larger_ahead, smaller_than
 from engine.lifecycle import State
 from engine.policy import Policy
 from engine.records import EngineRecord
@@ -157,3 +157,13 @@ class TestIdleEngines:
         self.idle.retain(lambda record: wanted and record is self.small)
         self.exited()
         assert bool(self.rest(305.0)) is wanted
+
+
+@pytest.mark.parametrize(
+    ("ahead", "retry_at", "larger"), [(0, 0.0, False), (8192, 0.0, True), (8192, 9.0, False)]
+)
+def test_the_larger_one_that_will_be_needed(ahead: int, retry_at: float, larger: bool) -> None:
+    record = EngineRecord(variant(4096), ahead=ahead)
+    large = EngineRecord(variant(8192), retry_at=retry_at)
+    records = {("m", 4096): record, ("m", 8192): large}
+    assert larger_ahead(record, records, 5.0) is (large if larger else None)

@@ -11,7 +11,7 @@ import pytest
 from builders import variant
 
 from engine import learnt
-from engine.learnt import FILE, LearntNeeds
+from engine.learnt import FILE, LOADS, LearntNeeds, LoadTimes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,3 +128,24 @@ def test_a_folder_that_cannot_be_written_is_said(
     known.learn("k", {"ram": 8})
     assert known.of("k") == {"ram": 8}
     assert "cannot be written" in caplog.text
+
+
+def test_load_times_outlive_the_gateway(tmp_path: Path) -> None:
+    loads = LoadTimes(tmp_path, {})
+    assert loads.seconds(ONE) == 0.0
+    loads.learn(ONE, 2.5)
+    loads.learn(ONE, 8.0, "cold")
+    loads.learn(OTHER, 0.0)
+    again = LoadTimes(tmp_path, {})
+    assert (again.seconds(ONE), again.seconds(ONE, "cold")) == (8.0, 8.0)
+    assert again.seconds(ONE, "warm") == 0.0
+    assert again.seconds(OTHER) == 0.001
+
+
+def test_a_load_that_took_as_long_is_not_worth_a_write(tmp_path: Path) -> None:
+    loads = LoadTimes(tmp_path, {})
+    loads.learn(ONE, 10.0)
+    (tmp_path / LOADS).unlink()
+    loads.learn(ONE, 10.5)
+    assert not (tmp_path / LOADS).exists()
+    assert loads.seconds(ONE) == 10.5

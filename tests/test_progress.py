@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.progress import is_protocol, percent_in
+from engine.progress import expected, is_protocol, percent_in
 
 STATE = "cmd_child_to_router:state:"
 
@@ -57,3 +57,10 @@ def test_what_it_does_not_tell_is_not_made_up(said: str) -> None:
 
 def test_other_lines_are_for_people() -> None:
     assert not is_protocol("srv  load_model: loading model")
+
+
+def test_the_last_load_tells_of_this_one() -> None:
+    assert expected(10.0, 4.0) == ", 40 %, 6 s left"
+    assert expected(10.0, 9.1) == ", 91 %, 1 s left"
+    assert expected(10.0, 10.0) == ""
+    assert expected(0.0, 1.0) == ""

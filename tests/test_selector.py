@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.request import Kind, parse
-from models.selector import ModelSelector, Selection, choose, choose_larger
+from models.selector import ModelSelector, Selection, choose, choose_ahead, choose_larger
 from models.sizing import PromptSize, Sizer, Source
 from models.spec import ModelSpec, TokenizationSpec, VariantSpec
 from utils.errors import ContextLengthExceeded, CountUnavailable
@@ -250,3 +250,22 @@ def test_the_choice_holds_the_prompt_or_is_the_largest(
 
 def test_a_variant_of_another_model_is_none_of_its_business() -> None:
     assert variant(100, "other") not in MODEL.variants
+
+
+@pytest.mark.parametrize(
+    ("tokens", "context", "ahead"),
+    [
+        (None, 1000, None),
+        (849, 1000, None),
+        (850, 1000, 2000),
+        (1699, 1000, 2000),
+        (1700, 1000, 4000),
+        (4000, 2000, 4000),
+        (4000, 4000, None),
+    ],
+)
+def test_the_variant_for_the_next_turn(tokens: int | None, context: int, ahead: int | None) -> None:
+    of_three = model(1000, 2000, 4000)
+    answered = next(v for v in of_three.variants if v.context == context)
+    found = choose_ahead(of_three, answered, tokens)
+    assert (None if found is None else found.context) == ahead

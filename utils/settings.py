@@ -55,6 +55,8 @@ class ServerSettings:
     state_budget: int = 16 * 1024**3
     state_timeout: float = 10.0
     grow_answers: bool = True
+    grow_ahead: bool = False
+    warm_loads: bool = True
     cors_origins: tuple[str, ...] = ()
     admin_token: str | None = field(default=None, repr=False)
     log_level: str = "info"

@@ -53,6 +53,8 @@ class ServerTable(TimeoutsTable, total=False):
     state_budget: int
     state_timeout: float
     grow_answers: bool
+    grow_ahead: bool
+    warm_loads: bool
     cors_origins: list[str]
     admin_token: str
     log_level: str
@@ -114,6 +116,7 @@ class ModelTable(_ModelRequired, TimeoutsTable, total=False):
     group: str
     pinned: bool
     grow_answers: bool
+    grow_ahead: bool
     state_carry: bool
     tokenization: TokenizationTable
     capabilities: list[str]

@@ -69,12 +69,12 @@ def fingerprint(variant: VariantSpec, env: Mapping[str, str]) -> str:
     ``env`` is what the variant sets of its own. A file that is not there counts as absent.
     """
     said = [deciding(variant.args), sorted(env.items())]
-    files = [*_with_shards(files_of(variant.args)), variant.binary]
+    files = [*with_shards(files_of(variant.args)), variant.binary]
     seen = [(path, *_state_of(path)) for path in files]
     return hashlib.blake2b(orjson.dumps([said, seen]), digest_size=16).hexdigest()
 
 
-def _with_shards(paths: Iterable[str]) -> list[str]:
+def with_shards(paths: Iterable[str]) -> list[str]:
     """The paths, and beside a file named …-00001-of-000NN.gguf all others of its set."""
     found = []
     for path in paths:

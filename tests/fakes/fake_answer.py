@@ -8,11 +8,13 @@ import time
 
 from fake_text import (
     answer_token,
+    begun_answer,
     completion_prompt,
     echo_word,
     render,
     requested_tokens,
     token_ids,
+    tokens_in,
 )
 
 
@@ -22,7 +24,9 @@ class Answer:
     # What ends a stream, after its last event.
     done = "data: [DONE]\n\n"
 
-    def __init__(self, body: dict[str, object], model: str, *, chat: bool) -> None:
+    def __init__(
+        self, body: dict[str, object], model: str, *, chat: bool, prefill: str = ""
+    ) -> None:
         prompt = render(body) if chat else completion_prompt(body)
         options = body.get("stream_options")
         self.prompt_ids = token_ids(prompt)
@@ -38,10 +42,17 @@ class Answer:
         self._finish = "length"
         self._id = "chatcmpl-" + os.urandom(16).hex()
         self._model = model
+        # What was said before, which the engine says again, and how many tokens that were.
+        begun = begun_answer(body) or "" if chat else ""
+        self._said = len(begun.split()) if chat else tokens_in(prompt, self._echo)
+        if prefill == "anew" and begun:
+            begun, self._echo = "", "anew"
+        self._begun = {"silent": "", "similar": begun[:-1] + "#"}.get(prefill, begun)
 
     def plan(self, n_ctx: int, default_tokens: int) -> None:
         """Read → the length of the answer is settled: what was asked for, or the room left."""
-        wanted = default_tokens if self._requested is None else self._requested
+        left = max(default_tokens - self._said, 1)
+        wanted = left if self._requested is None else self._requested
         room = n_ctx - self.prompt_tokens
         self.tokens = min(wanted, room)
         self._finish = "stop" if self._requested is None and wanted <= room else "length"
@@ -55,7 +66,8 @@ class Answer:
 
     def token(self, index: int) -> str:
         """Planned → one token of the answer."""
-        return answer_token(self._echo, index)
+        begun = self._begun if index == 0 else ""
+        return begun + answer_token(self._echo, self._said + index)
 
     def text(self) -> str:
         """Planned → the whole answer."""

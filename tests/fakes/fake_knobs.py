@@ -155,6 +155,9 @@ SERVER_KNOBS: dict[str, Value] = COMMON_KNOBS | {
     "COUNT_SECONDS": 0.0,  # time taken by the token counting endpoints
     "COUNT_OFFSET": 0,  # what they answer is wrong by this much
     "RESUMABLE": False,  # keeps streams with an X-Conversation-Id for /v1/stream
+    # a begun answer: "" it is repeated and goes on, "silent" goes on, "refuse" with 400, "anew" a
+    # message like others, "similar" repeated with a change
+    "PREFILL": "",
     "OLD": False,  # no …/input_tokens endpoints; /apply-template and /tokenize only
     # -- slots, of a fake that was given --slot-save-path
     "NO_SLOTS": False,  # --help does not name that flag

@@ -20,7 +20,7 @@ from fake_shapes import (
 )
 from fake_slots import Slots
 from fake_streams import Streams
-from fake_text import BadBodyError, render, token_ids
+from fake_text import BadBodyError, begun_answer, render, token_ids
 from fake_views import model_list, props, slot_list
 
 TYPE_CHECKING = False
@@ -184,7 +184,9 @@ class FakeService:
             elif path == "/detokenize":
                 connection.respond_json(200, {"content": str(body.get("tokens"))})
             elif path == "/apply-template":
-                connection.respond_json(200, {"prompt": render(body)})
+                self._refuse_begun(body)
+                closed = " <|im_end|>\n" if self._knobs.text("PREFILL") == "anew" else ""
+                connection.respond_json(200, {"prompt": render(body) + closed})
             else:
                 self._count(connection, path, body)
         except (BadBodyError, ValueError, RecursionError) as error:
@@ -229,7 +231,13 @@ class FakeService:
         if path == "/v1/responses":
             return ResponsesAnswer(chat_of_responses(body), alias, chat=True)
         body = infill_text(body) if path == "/infill" else body
-        return Answer(body, alias, chat="/chat/" in path)
+        if chat := "/chat/" in path:
+            self._refuse_begun(body)
+        return Answer(body, alias, chat=chat, prefill=self._knobs.text("PREFILL"))
+
+    def _refuse_begun(self, body: dict[str, object]) -> None:
+        if self._knobs.text("PREFILL") == "refuse" and begun_answer(body):
+            raise BadBodyError("Assistant response prefill is incompatible with enable_thinking.")
 
     @staticmethod
     def _object(data: bytes) -> dict[str, object]:

@@ -8,6 +8,10 @@ all contents + 4 a message + the words of its tools. An image counts 64 tokens.
 The answer to a request is ``echo.0 echo.1 echo.2 …``, one token each, where *echo*
 is the first word of the last user message (or of the prompt): an answer that went
 to the wrong client can be told from its every token.
+
+A last message of the assistant's is the beginning of the answer: it counts its words alone,
+and the answer goes on where it ends. So does a text completion whose prompt holds tokens of
+its answer already.
 """
 
 from __future__ import annotations
@@ -42,7 +46,24 @@ def render(body: dict[str, object]) -> str:
         raise BadBodyError("Expected 'messages' to be an array")
     tools = body.get("tools")
     head = json.dumps(tools, ensure_ascii=False) + "\n" if tools else ""
-    return head + "".join(_render_message(message) for message in messages)
+    begun = begun_answer(body)
+    said = messages if begun is None else messages[:-1]
+    return head + "".join(_render_message(message) for message in said) + (begun or "")
+
+
+def begun_answer(body: dict[str, object]) -> str | None:
+    """Chat request → the beginning of the answer that it sends, if any."""
+    messages = body.get("messages")
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    if not isinstance(last, dict) or last.get("role") != "assistant" or last.get("tool_calls"):
+        return None
+    return content_text(last.get("content"))
+
+
+def tokens_in(prompt: str, echo: str) -> int:
+    """Text completion prompt → how many tokens of the answer it holds already."""
+    words = [word.rpartition(".") for word in prompt.split()]
+    return sum(name == echo and number.isdigit() for name, _, number in words)
 
 
 def _render_message(message: object) -> str:

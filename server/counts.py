@@ -1,0 +1,87 @@
+"""What an engine counted of an answer, and what that is for an answer in several parts. Pure.
+
+To the client the parts are one answer: the prompt is what it sent, the answer what all
+engines wrote. What later engines read again is no part of either; the time that it took is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Tokens of prompt and answer; ``cached`` of the prompt were read before. Times in ms."""
+
+    prompt: int
+    written: int
+    cached: int = 0
+    reading: float = 0.0
+    writing: float = 0.0
+
+    @property
+    def total(self) -> int:
+        """Tokens in the context at the answer's end."""
+        return self.prompt + self.written
+
+    def then(self, later: Counts) -> Counts:
+        """The counts of an answer that went on after this part."""
+        return Counts(
+            self.prompt,
+            self.written + later.written,
+            self.cached,
+            self.reading + later.reading,
+            self.writing + later.writing,
+        )
+
+
+def counts_of(answer: Json) -> Counts | None:
+    """By ``timings``, which every answer's last event has, or ``usage``; None without either."""
+    timings, usage = answer.get("timings"), answer.get("usage")
+    if isinstance(timings, dict) and "predicted_n" in timings:
+        cached = timings.get("cache_n", 0)
+        return Counts(
+            timings.get("prompt_n", 0) + cached,
+            timings["predicted_n"],
+            cached,
+            timings.get("prompt_ms", 0.0),
+            timings.get("predicted_ms", 0.0),
+        )
+    if isinstance(usage, dict) and "completion_tokens" in usage:
+        return Counts(usage.get("prompt_tokens", 0), usage["completion_tokens"])
+    return None
+
+
+def recount(answer: Json, before: Counts) -> None:
+    """``answer``, what an engine said of its part, tells of the parts ``before`` it too."""
+    usage, timings = answer.get("usage"), answer.get("timings")
+    if isinstance(usage, dict) and "completion_tokens" in usage:
+        written = before.written + usage["completion_tokens"]
+        usage |= {
+            "prompt_tokens": before.prompt,
+            "completion_tokens": written,
+            "total_tokens": before.prompt + written,
+        }
+        if isinstance(usage.get("prompt_tokens_details"), dict):
+            usage["prompt_tokens_details"]["cached_tokens"] = before.cached
+    if isinstance(timings, dict) and (part := counts_of({"timings": timings})) is not None:
+        whole = before.then(part)
+        read = whole.prompt - whole.cached
+        timings |= {
+            "cache_n": whole.cached,
+            "prompt_n": read,
+            "prompt_ms": whole.reading,
+            "prompt_per_token_ms": _share(whole.reading, read),
+            "prompt_per_second": 1000 * _share(read, whole.reading),
+            "predicted_n": whole.written,
+            "predicted_ms": whole.writing,
+            "predicted_per_token_ms": _share(whole.writing, whole.written),
+            "predicted_per_second": 1000 * _share(whole.written, whole.writing),
+        }
+
+
+def _share(amount: float, of: float) -> float:
+    return amount / of if of else 0.0

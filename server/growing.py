@@ -1,0 +1,123 @@
+"""An answer on its way to the client, which may go on in a larger variant."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from server.forward import relay
+from server.growth import GrowingAnswer, GrowingStream
+from server.headers import is_stream, to_client
+from server.usage import TAIL, Usage, usage_of
+from utils.errors import EngineBroke
+from utils.logger import get_logger
+
+if TYPE_CHECKING:
+    from engine.upstream import UpstreamResponse
+    from models.request import RequestFacts
+    from server.downstream import Downstream
+    from server.exchange import Exchange
+
+_log = get_logger("growing")
+# The counts stand in the last of what was passed on.
+_LAST = 4
+
+
+async def relay_growing(
+    upstream: UpstreamResponse, down: Downstream, facts: RequestFacts, exchange: Exchange
+) -> Usage:
+    """As ``relay``, but an answer that its context cuts short goes on in a larger variant.
+
+    Where it cannot, the client gets the end that the engine gave it. EngineBroke when the
+    engine breaks off what the client has begun to read.
+    """
+    if upstream.failed:
+        return await relay(upstream, down)
+    if is_stream(upstream.headers):
+        return await _Stream(down, facts, exchange).relay(upstream)
+    return await _whole(upstream, down, facts, exchange)
+
+
+class _Stream:
+    def __init__(self, down: Downstream, facts: RequestFacts, exchange: Exchange) -> None:
+        self._down = down
+        self._exchange = exchange
+        self._growing = GrowingStream(facts)
+        self._last: deque[bytes] = deque(maxlen=_LAST)
+
+    async def relay(self, upstream: UpstreamResponse) -> Usage:
+        growing, exchange = self._growing, self._exchange
+        await self._down.begin(upstream.status, to_client(upstream.headers))
+        await self._pass_on(upstream)
+        while (continuation := growing.ended(exchange.context)) is not None:
+            following = await exchange.grow(continuation)
+            if following is None:
+                break
+            growing.resume()
+            async with following:
+                try:
+                    await self._pass_on(following)
+                except EngineBroke as error:
+                    if growing.joined:
+                        raise
+                    _log.info("an answer cannot grow: %s", error.message)
+                    break
+        if end := growing.end():
+            await self._write(end)
+        usage = usage_of(b"".join(self._last)[-TAIL:])
+        return usage._replace(cached=growing.cached) if exchange.grew else usage
+
+    async def _pass_on(self, upstream: UpstreamResponse) -> None:
+        growing, exchange = self._growing, self._exchange
+        chunk = upstream.first
+        while chunk:
+            passed = growing.feed(chunk)
+            if growing.refused:
+                _log.info("an answer cannot grow: %s answers anew", exchange.label)
+                return
+            if passed:
+                if exchange.joined():
+                    self._down.decided = exchange.decision()
+                    await self._down.begin(upstream.status, {})
+                await self._write(passed)
+            chunk = await upstream.read()
+
+    async def _write(self, passed: bytes) -> None:
+        self._last.append(passed)
+        self._down.chunks += 1
+        await self._down.write(passed)
+
+
+async def _whole(
+    upstream: UpstreamResponse, down: Downstream, facts: RequestFacts, exchange: Exchange
+) -> Usage:
+    headers = to_client(upstream.headers)
+    growing = GrowingAnswer(facts, await _body(upstream))
+    while (continuation := growing.ended(exchange.context)) is not None:
+        following = await exchange.grow(continuation)
+        if following is None:
+            break
+        async with following:
+            try:
+                joins = growing.joins(await _body(following))
+            except EngineBroke as error:
+                _log.info("an answer cannot grow: %s", error.message)
+                break
+        if not joins:
+            _log.info("an answer cannot grow: %s answers anew", exchange.label)
+            break
+        exchange.joined()
+    down.decided = exchange.decision()
+    if exchange.grew:
+        headers.popall("Content-Length", None)
+    await down.answer(upstream.status, headers, growing.body)
+    await down.end()
+    usage = usage_of(growing.body[-TAIL:])
+    return usage._replace(cached=growing.cached) if exchange.grew else usage
+
+
+async def _body(upstream: UpstreamResponse) -> bytes:
+    parts = [upstream.first]
+    while more := await upstream.read():
+        parts.append(more)
+    return b"".join(parts)
