@@ -26,7 +26,7 @@ from utils.tasks import TaskOwner, first_of, happens
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.carry.carrier import CarriedEngine
+    from engine.carry.carried import CarriedEngine
     from engine.client import EngineClient
     from engine.memory import EngineMemory
     from engine.oom import Shortage

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from multidict import CIMultiDict
 
-    from engine.carry.carrier import CarriedEngine
+    from engine.carry.carried import CarriedEngine
     from engine.carry.seat import Seat
     from engine.lease import Lease
     from engine.manager import EngineManager

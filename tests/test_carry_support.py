@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from builders import variant
 from fake_engine import LLAMA_SERVER
 
-from engine.carry import carrier, support
+from engine.carry import carried as carried_engine
+from engine.carry import support
 from engine.carry.carrier import StateCarrier
 from engine.carry.seat import Seat
 from engine.carry.store import StateStore
@@ -85,7 +86,7 @@ async def test_files_that_cannot_be_looked_at_carry_nothing(
     def broken(*_of: object) -> str:
         raise OSError("input/output error")
 
-    monkeypatch.setattr(carrier, "fingerprint", broken)
+    monkeypatch.setattr(carried_engine, "fingerprint", broken)
     spec = variant(binary=LLAMA_SERVER)
     client = LlamaCppEngine(spec, "http://127.0.0.1:9")
     carried = StateCarrier(StateStore(tmp_path, 1), 1.0).of(spec, client)
