@@ -42,11 +42,15 @@ QUICK = Scale(4, 3, (192, 320, 1024))
 
 @dataclass(frozen=True)
 class Turn:
-    """Seconds until the first token and the last, prompt tokens read, and the variant's context."""
+    """Seconds until the first token and the last, prompt tokens read, and the variant's context.
+
+    ``reading`` is how long the engine read them, in milliseconds.
+    """
 
     waited: float
     whole: float
     read: int
+    reading: float
     variant: str
 
 
@@ -95,7 +99,8 @@ def one(port: int, messages: list[dict[str, str]]) -> tuple[Turn, str]:
                 said += content
     whole = time.perf_counter() - begin
     connection.close()
-    return Turn(waited, whole, timings["prompt_n"], running(port)), said
+    turn = Turn(waited, whole, timings["prompt_n"], timings["prompt_ms"], running(port))
+    return turn, said
 
 
 def running(port: int) -> str:
@@ -118,7 +123,18 @@ class Talk:
     def go_on(self, lines: int) -> None:
         """One more turn of so many lines has been answered."""
         turn = len(self.turns) + 1
-        text = "".join(LINE.format(turn=turn, line=line) for line in range(1, lines + 1))
+        self.say("".join(LINE.format(turn=turn, line=line) for line in range(1, lines + 1)))
+
+    def return_after_unload(self) -> None:
+        """A short turn has been answered by an engine that was started for it."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection.request("POST", "/admin/unload", json.dumps({"model": "talk"}))
+        connection.getresponse().read()
+        connection.close()
+        self.say("Thank you.")
+
+    def say(self, text: str) -> None:
+        """One more turn has been answered."""
         self._messages.append({"role": "user", "content": text})
         done, said = one(self.port, self._messages)
         self._messages.append({"role": "assistant", "content": said})
@@ -140,6 +156,9 @@ def conversations(folder: Path, binary: str, scale: Scale) -> list[list[Turn]]:
             say(f"  turn {turn} of {scale.turns}")
             for talk in talks:
                 talk.go_on(scale.lines)
+        say("  a short turn after an unload")
+        for talk in talks:
+            talk.return_after_unload()
     return [talk.turns for talk in talks]
 
 
@@ -164,7 +183,9 @@ def picture(name: str, found: Sequence[Sequence[Turn]]) -> str:
 
 
 def rows_of(name: str, found: Sequence[Sequence[Turn]]) -> list[list[str]]:
-    """The figures of one engine."""
+    """The figures of one engine; the last turn is the one after an unload."""
+    returns = [turns[-1] for turns in found]
+    found = [turns[:-1] for turns in found]
     crossed = changes(found[0])
     calm = [i for i in range(1, len(found[0])) if i not in crossed]
 
@@ -181,6 +202,9 @@ def rows_of(name: str, found: Sequence[Sequence[Turn]]) -> list[list[str]]:
         row("prompt tokens read", [sum(each.read for each in turns) for turns in found]),
         typical("first token after a change of variant, p50, s", crossed),
         typical("first token of other turns but the first, p50, s", calm),
+        row("a short turn after an unload: prompt tokens read", [each.read for each in returns]),
+        row("a short turn after an unload: reading them, ms", [each.reading for each in returns]),
+        row("a short turn after an unload: first token, s", [each.waited for each in returns]),
     ]
     for i in range(len(found[0])):
         rows.append(row(f"turn {i + 1}: first token, s", [turns[i].waited for turns in found]))
@@ -197,7 +221,8 @@ def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
         say(f"{name}, a conversation in {len(WAYS)} ways")
         found = conversations(folder / name, binary, scale)
         rows += rows_of(name, found)
-        (folder / PICTURE).write_text(picture(name, found), encoding="utf-8")
+        shown = [turns[:-1] for turns in found]
+        (folder / PICTURE).write_text(picture(name, shown), encoding="utf-8")
     contexts = ", ".join(map(str, scale.contexts))
     return rows, NOTES.format(turns=scale.turns, contexts=contexts, picture=PICTURE)
 
@@ -211,5 +236,6 @@ NOTES = """
 - *with carried state*: the defaults. *without*: `state_carry = false`. *always the largest*: a
   model that has the largest variant alone, which keeps its memory from the first turn on.
 - First token: from the request to the first text of its answer, the change of the engine
-  included.
+  included. After the last turn each engine is unloaded, and "Thank you." is said; the largest
+  variant carries nothing, so it reads everything again then.
 """

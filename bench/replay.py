@@ -129,7 +129,7 @@ NOTES = """
   wrote), with room for {most} engines, replayed {faster:g} times as fast on fakes that load and
   answer as much faster; figures are in the trace's own seconds. What a process takes to start
   is not faster, and so counts {faster:g}-fold, on both sides.
-- *first come, first served*: `max_switch_wait = 0`, `min_residency = 0`, the defaults.
+- *first come, first served*: `max_switch_wait = 0`, `min_residency = 0`.
   *collecting*: `max_switch_wait = {wait:g}`, `min_residency = {residency:g}`.
 - Waiting: from the request to the first token of its answer, loading included.
 """
