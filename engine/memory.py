@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 _log = get_logger("memory")
 POLL = 0.05
-# Between two looks at a running engine: its first requests make it grow, later ones seldom.
+# From an engine's readiness to the first look at it.
+SETTLED = 1.0
+# Between two looks: its first requests make it grow, later ones seldom.
 SOON = 2.0
 EVERY = 30.0
 # Others take a little meanwhile; the rest of it may well be theirs.
@@ -114,6 +116,8 @@ class EngineMemory:
     async def watch(self, pid: int, report: Callable[[dict[str, int]], None]) -> None:
         """Whatever is measured is reported and learnt, until cancelled."""
         pause = SOON
+        # The first moments belong to whoever waited for the engine: looking costs them 30 ms.
+        await self._shared.clock.sleep(SETTLED)
         while True:
             self._used = await asyncio.to_thread(self._shared.meter.used_by, pid)
             self.learn(report)

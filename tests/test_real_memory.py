@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from engines import running_engine
 from gateway import PATIENT
-from real_engines import ENGINES, MODEL, Gateway, gateway, lua_config, lua_model
+from real_engines import ENGINES, MODEL, Gateway, gateway, lua_config, lua_model, until
 
 from engine import effects as fx
 from models.spec import VariantSpec
@@ -73,5 +73,6 @@ def test_a_context_too_large_for_the_machine_gives_way_to_a_smaller_one(
         assert "smol@8000000 ran out of memory (ram)" in answer["error"]["message"]
         log = "".join(served.log)
         assert "smol@512 serves instead" in log
+        until((tmp_path / "state" / "needs.json").exists)
     entries = json.loads((tmp_path / "state" / "needs.json").read_bytes())["variants"]
     assert any(entry["ram"] > 80 * MIB for entry in entries.values())
