@@ -2,7 +2,9 @@
 
 A child that outlives its parent would hold the GPU's memory with nobody to ask for it
 back. On Linux ``setpriv`` makes the kernel end it with the gateway, between fork and exec
-and so without Python code in a forked process; ``engine/orphans.py`` covers the rest.
+and so without Python code in a forked process. A gateway that died before that promise was
+made would never keep it, so the shell looks for its parent once more before it becomes the
+engine. ``engine/orphans.py`` covers the rest.
 The kernel ties that promise to the thread that spawned, so spawning is done on the loop's
 own thread, which must be the main one.
 """
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
 _WINDOWS = sys.platform == "win32"
+_IF_PARENT_LIVES = '[ "$PPID" = "$0" ] && exec "$@"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,8 @@ def _dies_with_parent() -> tuple[str, ...]:
     setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
     if setpriv is None:
         return ()
-    front = (setpriv, "--pdeathsig", "KILL", "--")
+    tie = (setpriv, "--pdeathsig", "KILL", "--")
+    front = (*tie, "/bin/sh", "-c", _IF_PARENT_LIVES, str(os.getpid()))
     # Those of busybox and of old util-linux do not know the flag.
     tried = subprocess.run((*front, "true"), capture_output=True, check=False)  # noqa: S603 - our own words
     return front if tried.returncode == 0 else ()

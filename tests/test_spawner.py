@@ -1,14 +1,21 @@
-"""engine/spawner.py: the input of an engine that tells of its progress."""
+"""engine/spawner.py: an engine's input, and what ties it to the gateway."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from raw_client import PATIENCE
 
 from engine.progress import VARIABLE
-from engine.spawner import Launch, spawn
+from engine.spawner import Launch, _dies_with_parent, spawn
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Deaf to the signal, it ends with its input and says so.
 DEAF = "trap '' TERM; echo started; cat > /dev/null; echo over"
@@ -39,3 +46,17 @@ async def test_other_engines_have_none() -> None:
     finally:
         child.kill()
         child.close()
+
+
+def test_an_engine_whose_gateway_died_before_it_was_tied_to_it_never_runs(tmp_path: Path) -> None:
+    front, ran = _dies_with_parent(), tmp_path / "ran"
+    if not front:  # the orphans' registry alone covers this system
+        assert sys.platform != "linux" or shutil.which("setpriv") is None
+        return
+    engine = (*front, "touch", str(ran))
+    # Somebody else stands where the gateway stood: that is what an orphan sees.
+    other = [sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])", *engine]
+    subprocess.run(other, check=True)
+    assert not ran.exists()
+    subprocess.run(engine, check=True)
+    assert ran.exists()
