@@ -66,6 +66,10 @@ class Fleet:
         """The record whose run has this ticket, or None when the run is over."""
         return self._runs.get(ticket)
 
+    def variant(self, ticket: int) -> VariantSpec:
+        """What runs under this ticket, as it is defined now; KeyError when the run is over."""
+        return self._runs[ticket].variant
+
     def configured(self, record: EngineRecord) -> bool:
         """Whether it is the record of a configured variant."""
         return self.records.get((record.variant.model, record.variant.context)) is record

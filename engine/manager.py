@@ -10,29 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from engine import effects as fx
 from engine.eviction import Limits
 from engine.learnt import LoadTimes
 from engine.lease import Lease, Leases
 from engine.lifecycle import State
-from engine.llamacpp import LlamaCppEngine, build_launch, engine_url
 from engine.memory import Memory
 from engine.observer import Observer
-from engine.orphans import OWNER_VARIABLE, OrphanRegistry
-from engine.ports import free_port
-from engine.process import EngineProcess
 from engine.queue import Priority
+from engine.runs import EngineRuns, Launching
 from engine.scheduler import EngineRecord, Policy, Scheduler
 from engine.warm import Warmer
 from utils.errors import CountUnavailable, EngineBusy, ModelNotLoaded
 from utils.logger import get_logger
-from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +33,8 @@ if TYPE_CHECKING:
     from engine.carry.carrier import StateCarrier
     from engine.client import EngineClient
     from engine.health import HealthChecks
+    from engine.orphans import OrphanRegistry
+    from engine.process import EngineProcess
     from engine.queue import Waiting
     from models.catalog import Catalog
     from models.request import RequestFacts
@@ -72,20 +67,14 @@ class EngineManager:
         self._memory = memory or Memory(clock)
         limits = self._with_known(variants, limits or Limits())
         self._scheduler = Scheduler(variants, policy, limits, self._loads_of(variants))
-        self._port_range = port_range
-        self._carrier = carrier
-        self._checks = checks
         self._clock = clock
-        self._registry = registry
-        self._tasks = TaskOwner("engines")
-        self._processes: dict[int, EngineProcess] = {}
+        self._runs = EngineRuns(clock, registry, self._memory, self._report, carrier)
+        self._runs.launching = Launching(port_range, checks)
         self._leases = Leases(self._scheduler, clock, self._feed)
         self._inbox: deque[fx.Event] = deque()
         self._feeding = False
         self._timer: Timer | None = None
         self._wakes_at = 0.0
-        self._quiet = asyncio.Event()
-        self._quiet.set()
         self._observer = Observer()
         self._waited = 0
 
@@ -137,9 +126,10 @@ class EngineManager:
         waits goes on waiting, and may have started an engine again.
         """
         leaving = [
-            (record.variant, self._processes[record.ticket])
+            (record.variant, process)
             for record in self.records()
-            if record.ticket in self._processes and model in (None, record.variant.model)
+            if model in (None, record.variant.model)
+            and (process := self._runs.get(record.ticket)) is not None
         ]
         self._feed(fx.Unload(model, force=force, now=self._clock.now()))
         for _, process in leaving:
@@ -166,7 +156,7 @@ class EngineManager:
 
     def process(self, ticket: int) -> EngineProcess | None:
         """The process of that run, or None when it is gone."""
-        return self._processes.get(ticket)
+        return self._runs.get(ticket)
 
     def records(self) -> tuple[EngineRecord, ...]:
         """The scheduler's view of every variant."""
@@ -185,7 +175,7 @@ class EngineManager:
         """The engines that answer now, in the order of their starts."""
         ready = [record for record in self.records() if record.state is State.READY]
         ready.sort(key=lambda record: record.ticket)
-        return tuple((r.variant, self._processes[r.ticket].client) for r in ready)
+        return tuple((r.variant, self._runs[r.ticket].client) for r in ready)
 
     async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
         """The prompt's exact size by the model's ready engine; None when there is none."""
@@ -193,7 +183,7 @@ class EngineManager:
         if record is None or record.state is not State.READY:
             return None
         try:
-            return await self._processes[record.ticket].client.count(facts)
+            return await self._runs[record.ticket].client.count(facts)
         except CountUnavailable as error:
             _log.debug("%s did not count: %s", record.variant.label, error)
             return None
@@ -215,9 +205,8 @@ class EngineManager:
         ``kept`` are the labels of variants whose engine is defined as before, and goes on.
         Engines that start from now on are looked at as ``checks`` say.
         """
-        self._checks = checks
         self._models = {model.name: model for model in catalog.models}
-        self._port_range = port_range
+        self._runs.launching = Launching(port_range, checks)
         variants = tuple(variant for model in catalog.models for variant in model.variants)
         limits = self._with_known(variants, limits)
         loads, now = self._loads_of(variants), self._clock.now()
@@ -241,18 +230,17 @@ class EngineManager:
         self._feed(fx.Drain(self._clock.now()))
         try:
             async with asyncio.timeout(seconds):
-                await self._quiet.wait()
+                await self._runs.over()
         except TimeoutError:
             _log.warning("requests still run after shutdown_timeout (%g s)", seconds)
             self._feed(fx.Halt(self._clock.now()))
-            await self._quiet.wait()
+            await self._runs.over()
 
     async def halt(self) -> None:
         """Every engine is killed and reaped, at once."""
         self._feed(fx.Halt(self._clock.now()))
-        for process in self._processes.values():
-            process.kill()
-        await self._quiet.wait()
+        self._runs.kill()
+        await self._runs.over()
         await self._warmer.close()
         if self._timer is not None:
             self._timer.cancel()
@@ -287,11 +275,11 @@ class EngineManager:
             case fx.StartEngine():
                 self._start(effect)
             case fx.StopEngine():
-                if (process := self._processes.get(effect.engine)) is not None:
+                if (process := self._runs.get(effect.engine)) is not None:
                     process.stop(save=effect.planned)
             case fx.Grant():
-                process = self._processes[effect.engine]
-                self._leases.grant(effect.request, process, self._variant_of(effect.engine))
+                process = self._runs[effect.engine]
+                self._leases.grant(effect.request, process, self._scheduler.variant(effect.engine))
             case fx.Refuse():
                 self._leases.refuse(effect.request, effect.error)
             case fx.WakeAt():
@@ -299,49 +287,25 @@ class EngineManager:
 
     def _start(self, effect: fx.StartEngine) -> None:
         variant = effect.variant
-        model = self._models[variant.model]
         try:
-            url = engine_url(variant, model.connect) or f"http://127.0.0.1:{self._free_port()}"
+            self._runs.start(
+                effect.engine,
+                variant,
+                self._models[variant.model],
+                heard=lambda line: self._observer.said(variant, line),
+                loading=lambda percent: self._observer.loading(variant, percent),
+            )
         except OSError as error:
             reason = f"there is no port for it: {error.strerror or error}"
             self._feed(fx.EngineExited(effect.engine, reason, self._clock.now()))
             return
-        launch = build_launch(variant, url, os.environ)
-        ours = {OWNER_VARIABLE: self._registry.owner, "LLM_GATEWAY_PYTHON": sys.executable}
-        launch = replace(launch, env={**launch.env, **ours})
-        client = LlamaCppEngine(variant, url)
-        carries = self._carrier is not None and variant.state_carry
-        process = EngineProcess(
-            effect.engine,
-            launch,
-            client,
-            variant.timeouts,
-            self._report,
-            self._clock,
-            self._registry,
-            self._memory.engine(variant),
-            self._checks,
-            carried=self._carrier.of(variant, client) if self._carrier and carries else None,
-            heard=lambda line: self._observer.said(variant, line),
-            loading=lambda percent: self._observer.loading(variant, percent),
-        )
-        self._processes[effect.engine] = process
         self._warmer.started(variant)
-        self._quiet.clear()
-        self._tasks.spawn(process.run(), variant.label)
-
-    def _free_port(self) -> int:
-        # An engine that has just been started may not listen yet.
-        taken = {urlsplit(process.client.url).port or 0 for process in self._processes.values()}
-        return free_port(self._port_range, taken)
 
     def _report(self, event: fx.Event) -> None:
-        if isinstance(event, fx.EngineExited):
-            self._processes.pop(event.engine, None)
-            if not self._processes:
-                self._quiet.set()
-        if isinstance(event, fx.EngineReady) and (process := self._processes.get(event.engine)):
-            self._warmer.ready(self._variant_of(event.engine), event.now - process.started_at)
+        if isinstance(event, fx.EngineReady) and (process := self._runs.get(event.engine)):
+            self._warmer.ready(
+                self._scheduler.variant(event.engine), event.now - process.started_at
+            )
         self._feed(event)
 
     def _wake_at(self, when: float) -> None:
@@ -356,6 +320,3 @@ class EngineManager:
     def _tick(self) -> None:
         self._timer = None
         self._feed(fx.Tick(self._clock.now()))
-
-    def _variant_of(self, ticket: int) -> VariantSpec:
-        return next(r.variant for r in self._scheduler.records if r.ticket == ticket)

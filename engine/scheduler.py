@@ -112,6 +112,10 @@ class Scheduler:
             return self._fleet.alive.get(model)
         return next(iter(self._fleet.alive.values()), None)
 
+    def variant(self, ticket: int) -> VariantSpec:
+        """What runs under this ticket, as it is defined now; KeyError when the run is over."""
+        return self._fleet.variant(ticket)
+
     def upcoming(self, now: float) -> VariantSpec | None:
         """The variant that a request waits for and that has no room yet.
 
