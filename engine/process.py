@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _log = get_logger("engine")
 _OUTPUT_GRACE = 0.2
+# Windows has no name for it.
+_SIGKILL = 9
 
 
 class EngineProcess:
@@ -151,8 +153,10 @@ class EngineProcess:
             # What it had said by then is the least that it needs.
             self._memory.learn(self._measured)
             self._shortage = self._memory.shortage(status)
-        # A signal comes from outside: the log only matters where it complains.
+        # After a signal the log only matters where it complains; of SIGKILL it cannot know.
         said = last_meaningful(self.output.tail, complaints_only=status < 0)
+        if status == -_SIGKILL:
+            said = ""
         if self._shortage is not None:
             said = self._shortage.said
         reason = f"{_describe(status)}{': ' + said if said else ''}"

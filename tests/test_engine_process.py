@@ -253,6 +253,17 @@ async def test_a_crash_while_idle_is_noticed_at_once(journal: Journal) -> None:
         assert exited.reason.startswith("signal 9")
 
 
+async def test_of_a_kill_from_outside_no_older_complaint_is_the_reason(
+    journal: Journal,
+) -> None:
+    """It may be about another client's request."""
+    variant = fake_variant(journal, load_text="error: an invalid request")
+    async with running_engine(journal, variant) as run:
+        await run.reported(fx.EngineReady)
+        os.kill(pid_of(run.process), signal.SIGKILL)
+        assert (await run.ended()).reason == "signal 9"
+
+
 async def test_a_wrapper_script_is_stopped_with_its_engine(
     journal: Journal, tmp_path: Path
 ) -> None:
