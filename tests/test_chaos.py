@@ -92,6 +92,7 @@ async def test_500_clients_get_their_own_answers(journal: Journal) -> None:
             before = len(journal.events())
             ends = await served(gateway, crowd(seed, CLIENTS, MODELS))
             assert ends == {"answered": CLIENTS}
+            await journal.wait("finished", count=CLIENTS * seed)
             events = journal.events()[before:]
             asked = [each for each in events if each.get("path") == CHAT]
             assert len({each["sha256"] for each in asked}) == len(asked) == CLIENTS
