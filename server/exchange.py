@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from models.request import Kind, parse
+from models.request import parse
 from models.selector import Selection, choose_larger
 from models.sizing import PromptSize, Source
 from server.headers import to_engine, to_engine_unread
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from engine.upstream import UpstreamResponse
     from models.request import RequestFacts
     from models.spec import VariantSpec
-    from server.continuation import Continuation
+    from server.growth.continuation import Continuation
 
 _log = get_logger("exchange")
 _BAD_REQUEST = 400
@@ -154,8 +154,8 @@ class Exchange:
         larger = choose_larger(selection.model, variant, counts.total, left)
         if larger is None:
             return None
-        chat = self._facts.kind is Kind.CHAT
-        if chat and not await self._lease.client.continues(continuation.body, continuation.text):
+        trial = continuation.trial
+        if trial and not await self._lease.client.continues(trial, continuation.text):
             _log.info("an answer of %s cannot grow: its template forbids it", variant.label)
             return None
         self.answered(Usage(counts.prompt, counts.written, counts.cached))

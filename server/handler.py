@@ -16,10 +16,10 @@ from models.selector import choose_ahead
 from models.shaping import shape
 from server.answering import answered, read_body
 from server.client_key import client_of, priority_of
-from server.continuation import grows
 from server.exchange import Exchange, decision
 from server.forward import relay
 from server.growing import relay_growing
+from server.growth.tongues import tongue_of
 from server.multipart import read_form
 from server.resume import Conversations, conversation_of
 from server.watch import WATCH
@@ -119,10 +119,11 @@ class RequestHandler:
                 record.first = self._clock.now() - record.started
                 down.decided = exchange.decision()
                 # Whoever may read a stream again must find all of it on one engine.
-                growing = model.grow_answers and conversation is None and grows(facts)
+                growing = model.grow_answers and conversation is None
+                tongue = tongue_of(facts.kind) if growing else None
                 try:
-                    if growing and lease.variant.context < model.largest.context:
-                        usage = await relay_growing(upstream, down, facts, exchange)
+                    if tongue is not None and lease.variant.context < model.largest.context:
+                        usage = await relay_growing(upstream, down, tongue, facts, exchange)
                     else:
                         usage = await relay(upstream, down)
                 except EngineBroke as error:

@@ -1,4 +1,4 @@
-"""server/continuation.py: the request that continues an answer, or none."""
+"""server/growth/continuation.py: the request that continues an answer, or none."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from builders import chat, completion, message
 
-from models.request import Kind, parse
-from server.continuation import LEAST, continuation, grows
-from server.counts import Counts
+from models.request import Kind
+from server.growth.chat import CHAT, COMPLETION
+from server.growth.continuation import LEAST, continuation
+from server.growth.counts import Counts
+from server.growth.tongues import tongue_of
 
 TEXT = "Once upon a time, there was a fox."
 COUNTS = Counts(20, 80)
@@ -19,12 +21,12 @@ COUNTS = Counts(20, 80)
 def asked(*messages: object, **fields: object) -> Any:
     """The request that continues 80 tokens, of ``text``, decoded; None where there is none."""
     text = str(fields.pop("text", TEXT))
-    found = continuation(chat(*messages, **fields), text, 80, COUNTS)
+    found = continuation(CHAT, chat(*messages, **fields), text, 80, COUNTS)
     return None if found is None else json.loads(found.body)
 
 
 def test_the_words_become_the_assistants_last() -> None:
-    found = continuation(chat("hi", temperature=0), TEXT, 80, COUNTS)
+    found = continuation(CHAT, chat("hi", temperature=0), TEXT, 80, COUNTS)
     assert found is not None
     assert (found.text, found.counts, found.left) == (TEXT, COUNTS, None)
     request = json.loads(found.body)
@@ -44,12 +46,12 @@ def test_a_beginning_of_the_clients_own_is_part_of_the_words() -> None:
 
 
 def test_text_completions_go_on_after_their_prompt() -> None:
-    found = continuation(completion("A tale: ", max_tokens=100), TEXT, 80, COUNTS)
+    found = continuation(COMPLETION, completion("A tale: ", max_tokens=100), TEXT, 80, COUNTS)
     assert found is not None
     assert json.loads(found.body) == {"prompt": f"A tale: {TEXT}", "max_tokens": 20}
     assert found.left == 20
     for prompt in (["A tale: "], [1, 2]):
-        assert continuation(completion(prompt), TEXT, 80, COUNTS) is None
+        assert continuation(COMPLETION, completion(prompt), TEXT, 80, COUNTS) is None
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "n_predict"])
@@ -107,6 +109,6 @@ def test_words_that_cannot_be_told_apart_end_it() -> None:
 
 
 def test_other_endpoints_do_not_grow() -> None:
-    assert grows(chat("hi"))
-    assert grows(completion("hi"))
-    assert not grows(parse(Kind.RESPONSES, b'{"input": "hi"}'))
+    assert tongue_of(Kind.CHAT) is CHAT
+    assert tongue_of(Kind.COMPLETION) is COMPLETION
+    assert tongue_of(Kind.EMBEDDINGS) is None

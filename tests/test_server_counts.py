@@ -1,10 +1,10 @@
-"""server/counts.py: what engines counted of parts, told as of one answer."""
+"""server/growth/counts.py: what engines counted of parts, told as of one answer."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from server.counts import Counts, counts_of, recount
+from server.growth.counts import Counts, counts_of, recount
 
 FIRST = Counts(prompt=10, written=30, cached=4, reading=6.0, writing=60.0)
 TIMINGS = {"cache_n": 38, "prompt_n": 2, "prompt_ms": 6.0, "predicted_n": 10, "predicted_ms": 20.0}

@@ -22,6 +22,16 @@ class Counts:
     reading: float = 0.0
     writing: float = 0.0
 
+    def completed(self, more: Counts) -> Counts:
+        """The counts of one answer that were told in several events; the last word counts."""
+        return Counts(
+            more.prompt or self.prompt,
+            more.written or self.written,
+            more.cached or self.cached,
+            more.reading or self.reading,
+            more.writing or self.writing,
+        )
+
     @property
     def total(self) -> int:
         """Tokens in the context at the answer's end."""
