@@ -150,7 +150,9 @@ class Exchange:
         """
         counts = continuation.counts
         selection, variant = self._selection, self._lease.variant
-        left = selection.output if continuation.left is None else continuation.left
+        left = selection.output
+        if continuation.left is not None:
+            left = min(left, continuation.left)
         larger = choose_larger(selection.model, variant, counts.total, left)
         if larger is None:
             return None

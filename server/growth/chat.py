@@ -3,29 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
+from server.growth.asking import is_text, plain, replaced
 from server.growth.counts import Counts, counts_of, recount
 from server.growth.tongue import Json, Step
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-# With these the words so far do not tell all that led to them, or more than words was asked for.
-_INEXACT = (
-    "logprobs",
-    "top_logprobs",
-    "n_probs",
-    "json_schema",
-    "grammar",
-    "echo",
-    "suffix",
-    "best_of",
-    "t_max_predict_ms",
-    "n_indent",
-    "return_tokens",
-    "continue_final_message",
-)
 
 
 class _OpenAI:
@@ -34,6 +15,8 @@ class _OpenAI:
     limits: tuple[str, ...] = ("max_tokens", "max_completion_tokens", "n_predict")
     usual_limit: int | None = None
     stops = "stop"
+    wordless = True
+    tells_why = True
     named = False
     end = re.compile(rb'"finish_reason"\s*:\s*"length"')
     special = re.compile(rb'"(?:usage|timings)"\s*:\s*\{')
@@ -84,8 +67,9 @@ class Chat(_OpenAI):
             return True
         return replaced(messages[-1], "content", text, ("role",))
 
-    def trial(self, request: Json) -> Json | None:
+    def trial(self, request: Json, text: str) -> Json | None:
         """The request itself."""
+        del text
         return request
 
     def words(self, answer: Json) -> str | None:
@@ -134,9 +118,9 @@ class Completion(_OpenAI):
         request["prompt"] += text
         return True
 
-    def trial(self, request: Json) -> Json | None:
+    def trial(self, request: Json, text: str) -> Json | None:
         """Nothing has to be shown."""
-        del request
+        del request, text
         return None
 
     def words(self, answer: Json) -> str | None:
@@ -169,30 +153,6 @@ class Completion(_OpenAI):
 
 CHAT = Chat()
 COMPLETION = Completion()
-
-
-def plain(request: Json) -> bool:
-    """Whether nothing but words is asked for, once."""
-    return not any(request.get(name) for name in _INEXACT) and request.get("n") in (None, 1)
-
-
-def is_text(form: object) -> bool:
-    """Whether a ``response_format``, under whichever name, asks for nothing but text."""
-    return not isinstance(form, dict) or form.get("type") in (None, "text")
-
-
-def replaced(
-    last: Json, field: str, text: str, known: Mapping[str, object] | tuple[str, ...]
-) -> bool:
-    """A client's own beginning becomes ``text``, which engines begin with it; False where not.
-
-    It must have no fields beside ``known``.
-    """
-    begun = last.get(field)
-    if not isinstance(begun, str) or not text.startswith(begun) or last.keys() - {field, *known}:
-        return False
-    last[field] = text
-    return True
 
 
 def _is_more(message: Json) -> bool:

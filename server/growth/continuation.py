@@ -42,6 +42,8 @@ def continuation(
 ) -> Continuation | None:
     """The request for what follows ``text``, of ``written`` tokens; None where it is not exact."""
     request = orjson.loads(facts.body)
+    if tongue.usual_limit is not None:
+        request.setdefault(tongue.limits[0], tongue.usual_limit)
     left = _left(tongue, request, written)
     if left is not None and left <= 0:
         return None
@@ -54,7 +56,7 @@ def continuation(
     for name in tongue.limits:
         if (limit := _limit(request, name)) is not None:
             request[name] = limit - written
-    trial = tongue.trial(request)
+    trial = tongue.trial(request, text)
     body = orjson.dumps(request)
     return Continuation(body, text, counts, left, None if trial is None else orjson.dumps(trial))
 

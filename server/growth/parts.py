@@ -39,8 +39,8 @@ class Parts:
         return None if self._before is None or self._own is None else self._own.cached
 
     def _filled(self, context: int) -> bool:
-        own = self._own
-        return own is not None and own.total + _SLACK >= context
+        own, slack = self._own, _SLACK if self._tongue.tells_why else 0
+        return own is not None and own.total + slack >= context
 
     def _next(self, text: str) -> Continuation | None:
         own = self._own

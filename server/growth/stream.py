@@ -136,6 +136,9 @@ class GrowingStream(Parts):
             return b""
         if not said and not step.over and not step.more:
             return b""
+        if not said and not self._tongue.wordless:
+            self.refused = self.anew = True
+            return b""
         joint = self._tongue.joint(data, new)
         self._repeated = None
         self._end = b""

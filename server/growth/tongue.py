@@ -40,15 +40,20 @@ class Tongue(Protocol):
     def put(self, request: Json, text: str) -> bool:
         """The request asks for what follows ``text``; False where it cannot."""
 
-    def trial(self, request: Json) -> Json | None:
+    def trial(self, request: Json, text: str) -> Json | None:
         """The chat whose rendering shows whether a template takes a begun answer.
 
-        None where no template comes between the words and the model.
+        ``request`` already asks for what follows ``text``. None where no template comes between
+        the words and the model.
         """
 
     # -- answers
     # Whether an engine may repeat what it continues, or answer it.
     repeats: bool
+    # Whether it may go on with something else than words at once.
+    wordless: bool
+    # Whether an answer tells why it ended.
+    tells_why: bool
 
     def full(self, answer: Json) -> bool:
         """Whether an answer, or an event of its end, may tell of a full context."""
