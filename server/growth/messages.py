@@ -100,7 +100,7 @@ class Messages:
             return _NOTHING
         if kind == "content_block_stop" and index == 0:
             return Step(over=True)
-        return None if kind in ("error", "message_delta", "message_stop") else Step(more=True)
+        return Step(more=True) if str(kind).startswith("content_block") else None
 
     def late(self, end: list[Json], text: str) -> bool:
         """Words in the end would follow the block that it closed."""

@@ -25,8 +25,12 @@ _BEGINNING = (
     "response.in_progress",
     "response.content_part.added",
 )
-_AFTER = ("response.content_part.done", "response.completed", "response.incomplete")
-_FAILED = (None, "error", "response.failed")
+_AFTER = (
+    "response.content_part.done",
+    "response.completed",
+    "response.incomplete",
+    "response.failed",
+)
 _SPOKEN_TO = ("user", "system", "developer")
 
 
@@ -121,7 +125,7 @@ class Responses:
             return Step(over=True)
         if kind in _BEGINNING:
             return _NOTHING
-        if kind in _FAILED or kind in _AFTER:
+        if kind in _AFTER or not str(kind).startswith("response."):
             return None
         if (event.get("item") or {}).get("type") == "message":
             return _NOTHING if kind == "response.output_item.added" else None
