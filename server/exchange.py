@@ -51,6 +51,7 @@ class Exchange:
         # The engine whose answer the client has while a larger one has not joined.
         self._outgrown: VariantSpec | None = None
         self._grew = False
+        self._anew = False
         self._asked: tuple[str, CIMultiDict[str], str]
 
     def decision(self) -> dict[str, str]:
@@ -140,6 +141,11 @@ class Exchange:
         return self._grew
 
     @property
+    def answered_anew(self) -> bool:
+        """Whether a larger variant answered instead of continuing."""
+        return self._anew
+
+    @property
     def _variant(self) -> VariantSpec:
         return self._outgrown or self._lease.variant
 
@@ -177,6 +183,11 @@ class Exchange:
             upstream.close()
             return None
         return upstream
+
+    def refused(self, *, anew: bool) -> None:
+        """What the larger variant says is no part of the answer; ``anew`` if it is another one."""
+        _log.info("an answer of %s cannot grow: it is not continued", self.label)
+        self._anew = anew
 
     def joined(self) -> bool:
         """What comes is the answering engine's; whether that is another than before."""

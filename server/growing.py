@@ -81,7 +81,7 @@ class _Stream:
         while chunk:
             passed = growing.feed(chunk)
             if growing.refused:
-                _log.info("an answer cannot grow: %s answers anew", exchange.label)
+                exchange.refused(anew=growing.anew)
                 return
             if passed:
                 if exchange.joined():
@@ -111,7 +111,7 @@ async def _whole(
                 _log.info("an answer cannot grow: %s", error.message)
                 break
         if not joins:
-            _log.info("an answer cannot grow: %s answers anew", exchange.label)
+            exchange.refused(anew=growing.anew)
             break
         exchange.joined()
     down.decided = exchange.decision()

@@ -19,7 +19,7 @@ from server.client_key import client_of, priority_of
 from server.exchange import Exchange, decision
 from server.forward import relay
 from server.growing import relay_growing
-from server.growth.tongues import tongue_of
+from server.growth.experience import Experience
 from server.multipart import read_form
 from server.resume import Conversations, conversation_of
 from server.watch import WATCH
@@ -50,6 +50,7 @@ class RequestHandler:
         clock: Clock,
     ) -> None:
         self.conversations = Conversations(manager)
+        self._experience = Experience()
         self._current = current
         self._selector = selector
         self._manager = manager
@@ -119,15 +120,17 @@ class RequestHandler:
                 record.first = self._clock.now() - record.started
                 down.decided = exchange.decision()
                 # Whoever may read a stream again must find all of it on one engine.
-                growing = model.grow_answers and conversation is None
-                tongue = tongue_of(facts.kind) if growing else None
+                tongue = self._experience.tongue(model, facts.kind)
+                may_grow = lease.variant.context < model.largest.context
                 try:
-                    if tongue is not None and lease.variant.context < model.largest.context:
+                    if tongue is not None and may_grow and conversation is None:
                         usage = await relay_growing(upstream, down, tongue, facts, exchange)
                     else:
                         usage = await relay(upstream, down)
                 except EngineBroke as error:
                     raise await exchange.broken(error) from error
+                if exchange.answered_anew:
+                    self._experience.answered_anew(model)
                 record.variant = exchange.label
                 exchange.answered(usage)
                 if model.grow_ahead and facts.kind.generates:
