@@ -240,6 +240,7 @@ def test_a_stream_that_does_not_grow_keeps_its_bytes(api: Api, cuts: list[int]) 
         stream(api, 1, *words(WHOLE), full=False),
         stream(api, 1, *words(WHOLE)) + b": cut",
         api.begun(1) + b'event: error\ndata: {"error":{}}\n\ndata: {"cut',
+        api.begun(1) + event("error", message="no") + api.ended(1, "x"),
         b'data: {"error":{}}\n\n',
     ):
         growing = GrowingStream(api.tongue, api.facts)

@@ -66,7 +66,9 @@ class Messages:
 
     def counts(self, answer: Json) -> Counts | None:
         """Of the prompt in the first event, of the answer in the end."""
-        return counts_of(answer.get("message") or answer)
+        message = answer.get("message")
+        # An error's is a text.
+        return counts_of(message if isinstance(message, dict) else answer)
 
     def words(self, answer: Json) -> str | None:
         """None unless the content is one block of text."""
