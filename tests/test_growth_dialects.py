@@ -350,6 +350,7 @@ def test_a_beginning_that_is_told_again_is_not_passed_on() -> None:
     growing, passed = filled(APIS[1])
     response = {"id": "resp-1", "status": "in_progress"}
     again = event("response.created", response=response)
+    again += event("response.output_item.added", item={"id": "msg-1", "type": "message"})
     passed += fed(growing, APIS[1].begun(1) + APIS[1].said(1, "🦊"))
     passed += fed(growing, again + APIS[1].said(1, "!"))
     passed += fed(growing, APIS[1].ended(1, "🦊!", counts=(100, 2)))

@@ -115,9 +115,7 @@ class Messages:
         return {}
 
     def joint(self, event: Json, added: str) -> Json | None:
-        """The end of the block, or what is new in it."""
-        if event.get("type") == "content_block_stop":
-            return event
+        """What is new in the block."""
         event["delta"]["text"] = added
         return event if added else None
 

@@ -145,9 +145,7 @@ class Responses:
         return {}
 
     def joint(self, event: Json, added: str) -> Json | None:
-        """The end of the words, or what is new in them."""
-        if event.get("type") == "response.output_text.done":
-            return event
+        """What is new in the words."""
         event["delta"] = added
         return event if added else None
 

@@ -89,7 +89,10 @@ class Tongue(Protocol):
         """The ids that the event makes known, by what they name."""
 
     def joint(self, event: Json, added: str) -> Json | None:
-        """The event, now adding ``added`` to what was said; None where that is nothing."""
+        """The event, now adding ``added`` to what was said; None where that is nothing.
+
+        Of an API that does not go on without words it is one that said some.
+        """
 
     def later(self, event: Json, before: Counts, said: str) -> Json | None:
         """A later engine's event, as the first would have written it; None: it would not have.
