@@ -155,4 +155,5 @@ def _tokenization(table: TokenizationTable) -> TokenizationSpec:
         extra_tokens_per_image=table.get("extra_tokens_per_image", given.extra_tokens_per_image),
         extra_tokens_per_audio=table.get("extra_tokens_per_audio", given.extra_tokens_per_audio),
         default_max_tokens=table.get("default_max_tokens", given.default_max_tokens),
+        max_reserved_tokens=table.get("max_reserved_tokens"),
     )

@@ -92,6 +92,9 @@ class ModelSelector:
         output = facts.max_output
         if output is None:
             output = model.tokenization.default_max_tokens
+        limit = model.tokenization.max_reserved_tokens
+        if limit is not None and model.grow_answers and facts.kind.grows:
+            output = min(output, limit)
         # A prompt must leave room for one token at least, or the engine refuses it.
         least = 1 if facts.kind.generates else 0
         output = max(least, output)

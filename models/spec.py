@@ -26,7 +26,10 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class TokenizationSpec:
-    """How prompt tokens of a model are estimated while its engine is not running."""
+    """How much room a model's requests need: their prompts, estimated, and their answers.
+
+    ``max_reserved_tokens`` bounds the room for an answer that may grow; None: as it asks.
+    """
 
     binary: str | None = None
     extra_args: tuple[str, ...] = ()
@@ -35,6 +38,7 @@ class TokenizationSpec:
     extra_tokens_per_image: int = 1024
     extra_tokens_per_audio: int = 1024
     default_max_tokens: int = 1024
+    max_reserved_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from models.request import Kind, parse
+from models.request import parse
 from models.selector import Selection, choose_larger
 from models.sizing import PromptSize, Source
 from server.headers import to_engine, to_engine_unread
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from engine.upstream import UpstreamResponse
     from models.request import RequestFacts
     from models.spec import VariantSpec
-    from server.continuation import Continuation
+    from server.growth.continuation import Continuation
 
 _log = get_logger("exchange")
 _BAD_REQUEST = 400
@@ -51,6 +51,7 @@ class Exchange:
         # The engine whose answer the client has while a larger one has not joined.
         self._outgrown: VariantSpec | None = None
         self._grew = False
+        self._anew = False
         self._asked: tuple[str, CIMultiDict[str], str]
 
     def decision(self) -> dict[str, str]:
@@ -140,6 +141,11 @@ class Exchange:
         return self._grew
 
     @property
+    def answered_anew(self) -> bool:
+        """Whether a larger variant answered instead of continuing."""
+        return self._anew
+
+    @property
     def _variant(self) -> VariantSpec:
         return self._outgrown or self._lease.variant
 
@@ -150,12 +156,14 @@ class Exchange:
         """
         counts = continuation.counts
         selection, variant = self._selection, self._lease.variant
-        left = selection.output if continuation.left is None else continuation.left
+        left = selection.output
+        if continuation.left is not None:
+            left = min(left, continuation.left)
         larger = choose_larger(selection.model, variant, counts.total, left)
         if larger is None:
             return None
-        chat = self._facts.kind is Kind.CHAT
-        if chat and not await self._lease.client.continues(continuation.body, continuation.text):
+        trial = continuation.trial
+        if trial and not await self._lease.client.continues(trial, continuation.text):
             _log.info("an answer of %s cannot grow: its template forbids it", variant.label)
             return None
         self.answered(Usage(counts.prompt, counts.written, counts.cached))
@@ -175,6 +183,11 @@ class Exchange:
             upstream.close()
             return None
         return upstream
+
+    def refused(self, *, anew: bool) -> None:
+        """What the larger variant says is no part of the answer; ``anew`` if it is another one."""
+        _log.info("an answer of %s cannot grow: it is not continued", self.label)
+        self._anew = anew
 
     def joined(self) -> bool:
         """What comes is the answering engine's; whether that is another than before."""

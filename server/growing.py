@@ -6,7 +6,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from server.forward import relay
-from server.growth import GrowingAnswer, GrowingStream
+from server.growth.answer import GrowingAnswer
+from server.growth.stream import GrowingStream
 from server.headers import is_stream, to_client
 from server.usage import TAIL, Usage, usage_of
 from utils.errors import EngineBroke
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from models.request import RequestFacts
     from server.downstream import Downstream
     from server.exchange import Exchange
+    from server.growth.tongue import Tongue
 
 _log = get_logger("growing")
 # The counts stand in the last of what was passed on.
@@ -24,7 +26,11 @@ _LAST = 4
 
 
 async def relay_growing(
-    upstream: UpstreamResponse, down: Downstream, facts: RequestFacts, exchange: Exchange
+    upstream: UpstreamResponse,
+    down: Downstream,
+    tongue: Tongue,
+    facts: RequestFacts,
+    exchange: Exchange,
 ) -> Usage:
     """As ``relay``, but an answer that its context cuts short goes on in a larger variant.
 
@@ -34,15 +40,17 @@ async def relay_growing(
     if upstream.failed:
         return await relay(upstream, down)
     if is_stream(upstream.headers):
-        return await _Stream(down, facts, exchange).relay(upstream)
-    return await _whole(upstream, down, facts, exchange)
+        growing = GrowingStream(tongue, facts)
+        return await _Stream(down, growing, exchange).relay(upstream)
+    growing_answer = GrowingAnswer(tongue, facts, await _body(upstream))
+    return await _whole(upstream, down, growing_answer, exchange)
 
 
 class _Stream:
-    def __init__(self, down: Downstream, facts: RequestFacts, exchange: Exchange) -> None:
+    def __init__(self, down: Downstream, growing: GrowingStream, exchange: Exchange) -> None:
         self._down = down
         self._exchange = exchange
-        self._growing = GrowingStream(facts)
+        self._growing = growing
         self._last: deque[bytes] = deque(maxlen=_LAST)
 
     async def relay(self, upstream: UpstreamResponse) -> Usage:
@@ -73,7 +81,7 @@ class _Stream:
         while chunk:
             passed = growing.feed(chunk)
             if growing.refused:
-                _log.info("an answer cannot grow: %s answers anew", exchange.label)
+                exchange.refused(anew=growing.anew)
                 return
             if passed:
                 if exchange.joined():
@@ -89,10 +97,9 @@ class _Stream:
 
 
 async def _whole(
-    upstream: UpstreamResponse, down: Downstream, facts: RequestFacts, exchange: Exchange
+    upstream: UpstreamResponse, down: Downstream, growing: GrowingAnswer, exchange: Exchange
 ) -> Usage:
     headers = to_client(upstream.headers)
-    growing = GrowingAnswer(facts, await _body(upstream))
     while (continuation := growing.ended(exchange.context)) is not None:
         following = await exchange.grow(continuation)
         if following is None:
@@ -104,7 +111,7 @@ async def _whole(
                 _log.info("an answer cannot grow: %s", error.message)
                 break
         if not joins:
-            _log.info("an answer cannot grow: %s answers anew", exchange.label)
+            exchange.refused(anew=growing.anew)
             break
         exchange.joined()
     down.decided = exchange.decision()

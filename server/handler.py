@@ -16,10 +16,10 @@ from models.selector import choose_ahead
 from models.shaping import shape
 from server.answering import answered, read_body
 from server.client_key import client_of, priority_of
-from server.continuation import grows
 from server.exchange import Exchange, decision
 from server.forward import relay
 from server.growing import relay_growing
+from server.growth.experience import Experience
 from server.multipart import read_form
 from server.resume import Conversations, conversation_of
 from server.watch import WATCH
@@ -50,6 +50,7 @@ class RequestHandler:
         clock: Clock,
     ) -> None:
         self.conversations = Conversations(manager)
+        self._experience = Experience()
         self._current = current
         self._selector = selector
         self._manager = manager
@@ -119,14 +120,17 @@ class RequestHandler:
                 record.first = self._clock.now() - record.started
                 down.decided = exchange.decision()
                 # Whoever may read a stream again must find all of it on one engine.
-                growing = model.grow_answers and conversation is None and grows(facts)
+                tongue = self._experience.tongue(model, facts.kind)
+                may_grow = lease.variant.context < model.largest.context
                 try:
-                    if growing and lease.variant.context < model.largest.context:
-                        usage = await relay_growing(upstream, down, facts, exchange)
+                    if tongue is not None and may_grow and conversation is None:
+                        usage = await relay_growing(upstream, down, tongue, facts, exchange)
                     else:
                         usage = await relay(upstream, down)
                 except EngineBroke as error:
                     raise await exchange.broken(error) from error
+                if exchange.answered_anew:
+                    self._experience.answered_anew(model)
                 record.variant = exchange.label
                 exchange.answered(usage)
                 if model.grow_ahead and facts.kind.generates:

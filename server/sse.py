@@ -1,4 +1,7 @@
-"""Server-sent events in bytes, as llama-server writes them: one ``data:`` line each. Pure."""
+"""Server-sent events in bytes, as llama-server writes them. Pure.
+
+Each has one ``data:`` line, and before it an ``event:`` line with its name in some APIs.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_NAME = b"event: "
 _DATA = b"data: "
 _END = b"\n\n"
 
@@ -21,16 +25,18 @@ class Event:
     raw: bytes
 
     @classmethod
-    def of(cls, data: dict[str, Any]) -> Event:
-        """The event that says ``data``."""
-        return cls(_DATA + orjson.dumps(data) + _END)
+    def of(cls, data: dict[str, Any], *, named: bool = False) -> Event:
+        """The event that says ``data``; its name, if it has one, is the data's ``type``."""
+        name = b"%b%b\n" % (_NAME, str(data["type"]).encode()) if named else b""
+        return cls(name + _DATA + orjson.dumps(data) + _END)
 
     def json(self) -> dict[str, Any] | None:
         """The object in its ``data:`` line; None for comments, ``[DONE]`` and the like."""
-        if not self.raw.startswith(_DATA):
+        start = self.raw.find(b"\n") + 1 if self.raw.startswith(_NAME) else 0
+        if not self.raw.startswith(_DATA, start):
             return None
         try:
-            value = orjson.loads(self.raw[len(_DATA) :])
+            value = orjson.loads(self.raw[start + len(_DATA) :])
         except orjson.JSONDecodeError:
             return None
         return value if isinstance(value, dict) else None

@@ -61,6 +61,7 @@ def test_a_model_with_everything() -> None:
             "extra_tokens_per_image": 3,
             "extra_tokens_per_audio": 5,
             "default_max_tokens": 4,
+            "max_reserved_tokens": 6,
         },
         "variants": [
             {
@@ -84,6 +85,7 @@ def test_a_model_with_everything() -> None:
         extra_tokens_per_image=3,
         extra_tokens_per_audio=5,
         default_max_tokens=4,
+        max_reserved_tokens=6,
     )
     (variant,) = model.variants
     assert variant.args == ("-c", "512")

@@ -169,6 +169,7 @@ def test_everything_at_once_is_accepted(check: Callable[[str], Result]) -> None:
             binary = "/bin/sh", extra_args = { "-m", unpack({ "x" }) },
             extra_tokens_per_message = 0, extra_tokens_per_request = 0,
             extra_tokens_per_image = 0, extra_tokens_per_audio = 0, default_max_tokens = 1,
+            max_reserved_tokens = 1,
           },
           variants = { {
             needs = { gpu0 = "18.5GB" },

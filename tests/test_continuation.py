@@ -1,4 +1,4 @@
-"""server/continuation.py: the request that continues an answer, or none."""
+"""server/growth/continuation.py: the request that continues an answer, or none."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import pytest
 from builders import chat, completion, message
 
 from models.request import Kind, parse
-from server.continuation import LEAST, continuation, grows
-from server.counts import Counts
+from server.growth.chat import CHAT, COMPLETION
+from server.growth.continuation import LEAST, continuation
+from server.growth.counts import Counts
+from server.growth.messages import MESSAGES
+from server.growth.responses import RESPONSES
+from server.growth.tongues import tongue_of
 
 TEXT = "Once upon a time, there was a fox."
 COUNTS = Counts(20, 80)
@@ -19,12 +23,12 @@ COUNTS = Counts(20, 80)
 def asked(*messages: object, **fields: object) -> Any:
     """The request that continues 80 tokens, of ``text``, decoded; None where there is none."""
     text = str(fields.pop("text", TEXT))
-    found = continuation(chat(*messages, **fields), text, 80, COUNTS)
+    found = continuation(CHAT, chat(*messages, **fields), text, 80, COUNTS)
     return None if found is None else json.loads(found.body)
 
 
 def test_the_words_become_the_assistants_last() -> None:
-    found = continuation(chat("hi", temperature=0), TEXT, 80, COUNTS)
+    found = continuation(CHAT, chat("hi", temperature=0), TEXT, 80, COUNTS)
     assert found is not None
     assert (found.text, found.counts, found.left) == (TEXT, COUNTS, None)
     request = json.loads(found.body)
@@ -44,12 +48,12 @@ def test_a_beginning_of_the_clients_own_is_part_of_the_words() -> None:
 
 
 def test_text_completions_go_on_after_their_prompt() -> None:
-    found = continuation(completion("A tale: ", max_tokens=100), TEXT, 80, COUNTS)
+    found = continuation(COMPLETION, completion("A tale: ", max_tokens=100), TEXT, 80, COUNTS)
     assert found is not None
     assert json.loads(found.body) == {"prompt": f"A tale: {TEXT}", "max_tokens": 20}
     assert found.left == 20
     for prompt in (["A tale: "], [1, 2]):
-        assert continuation(completion(prompt), TEXT, 80, COUNTS) is None
+        assert continuation(COMPLETION, completion(prompt), TEXT, 80, COUNTS) is None
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "n_predict"])
@@ -79,6 +83,8 @@ def test_the_least_limit_counts() -> None:
         {"response_format": {"type": "json_object"}},
         {"response_format": {"type": "json_schema", "json_schema": {}}},
         {"continue_final_message": True},
+        {"tool_choice": "required"},
+        {"tool_choice": {"type": "function", "function": {"name": "f"}}},
     ],
 )
 def test_more_than_words_is_not_continued(fields: dict[str, object]) -> None:
@@ -87,7 +93,13 @@ def test_more_than_words_is_not_continued(fields: dict[str, object]) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"n": 1}, {"logprobs": False}, {"response_format": {"type": "text"}}, {"stop": None}],
+    [
+        {"n": 1},
+        {"logprobs": False},
+        {"response_format": {"type": "text"}},
+        {"stop": None},
+        {"tool_choice": "auto"},
+    ],
 )
 def test_what_says_nothing_of_it_is_no_hindrance(fields: dict[str, object]) -> None:
     assert asked("hi", **fields) is not None
@@ -107,6 +119,139 @@ def test_words_that_cannot_be_told_apart_end_it() -> None:
 
 
 def test_other_endpoints_do_not_grow() -> None:
-    assert grows(chat("hi"))
-    assert grows(completion("hi"))
-    assert not grows(parse(Kind.RESPONSES, b'{"input": "hi"}'))
+    assert tongue_of(Kind.EMBEDDINGS) is None
+    for kind in Kind:
+        assert (tongue_of(kind) is not None) == kind.grows
+
+
+# -- /v1/messages --------------------------------------------------------------------------------
+
+
+def message_after(*messages: object, **fields: object) -> Any:
+    """The request to /v1/messages that continues 80 tokens; None where there is none."""
+    said = [message(m) if isinstance(m, str) else m for m in messages]
+    facts = parse(Kind.MESSAGES, json.dumps({"messages": said, **fields}).encode())
+    found = continuation(MESSAGES, facts, TEXT, 80, COUNTS)
+    return None if found is None else json.loads(found.body)
+
+
+def test_messages_go_on_as_chats_do() -> None:
+    request = message_after("hi", max_tokens=100, system="Be brief.")
+    assert request["messages"] == [message("hi"), message(TEXT, "assistant")]
+    assert (request["max_tokens"], request["system"]) == (20, "Be brief.")
+    assert message_after("hi", max_tokens=80) is None
+    # llama-server sets a limit where a request has none.
+    assert message_after("hi")["max_tokens"] == 4096 - 80
+    assert message_after("hi", max_tokens=-1)["max_tokens"] == -1
+
+
+def test_a_beginning_of_an_anthropic_client_is_a_text_or_one_block() -> None:
+    block = {"type": "text", "text": "Once "}
+    assert message_after("hi", message("Once ", "assistant"))["messages"][1]["content"] == TEXT
+    request = message_after("hi", message([dict(block)], "assistant"))
+    assert request["messages"][1]["content"] == [{"type": "text", "text": TEXT}]
+    for content in ([block, block], [{"type": "thinking", "thinking": "Once "}], [], None):
+        assert message_after("hi", message(content, "assistant")) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "exact"),
+    [
+        ({"thinking": {"type": "enabled"}}, False),
+        ({"thinking": {"type": "adaptive"}}, False),
+        ({"thinking": {"type": "disabled"}}, True),
+        ({"thinking": None}, True),
+        ({"tool_choice": {"type": "any"}}, False),
+        ({"tool_choice": {"type": "tool", "name": "f"}}, False),
+        ({"tool_choice": {"type": "auto"}}, True),
+        ({"output_format": {"type": "json_schema"}}, False),
+        ({"output_config": {"format": {}}}, False),
+        ({"stop_sequences": ["fox. The end"]}, False),
+        ({"stop_sequences": ["The end"]}, True),
+    ],
+    ids=str,
+)
+def test_which_messages_are_exact(fields: dict[str, object], *, exact: bool) -> None:
+    assert (message_after("hi", **fields) is not None) == exact
+
+
+# -- /v1/responses -------------------------------------------------------------------------------
+
+
+def response_after(value: object, **fields: object) -> Any:
+    """The request to /v1/responses that continues 80 tokens; None where there is none."""
+    facts = parse(Kind.RESPONSES, json.dumps({"input": value, **fields}).encode())
+    found = continuation(RESPONSES, facts, TEXT, 80, COUNTS)
+    return None if found is None else json.loads(found.body)
+
+
+CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+RESULT = {"type": "function_call_output", "call_id": "c", "output": "sunny"}
+OWN = {
+    "type": "message",
+    "role": "assistant",
+    "content": [{"type": "output_text", "text": TEXT}],
+}
+
+
+def begun(content: object, **more: object) -> dict[str, object]:
+    return {"type": "message", "role": "assistant", "content": content, **more}
+
+
+def test_responses_go_on_as_an_item() -> None:
+    assert response_after("hi")["input"] == [message("hi"), OWN]
+    assert response_after([message("hi")])["input"] == [message("hi"), OWN]
+    assert response_after([message("hi"), CALL, RESULT])["input"][3] == OWN
+    assert response_after([message("hi"), CALL]) is None
+    assert response_after("hi", max_output_tokens=100)["max_output_tokens"] == 20
+    assert response_after("hi", max_output_tokens=80) is None
+    assert response_after("hi", max_tokens=60) is None
+
+
+def test_a_beginning_in_a_response_is_a_text_or_one_part() -> None:
+    request = response_after([message("hi"), begun("Once ", id="x", status="completed")])
+    assert request["input"][1]["content"] == TEXT
+    part = {"type": "output_text", "text": "Once ", "annotations": []}
+    request = response_after([message("hi"), begun([dict(part)])])
+    assert request["input"][1]["content"][0]["text"] == TEXT
+    for content in ([part, part], [{"type": "refusal", "refusal": "Once "}], "Twice ", []):
+        assert response_after([message("hi"), begun(content)]) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "exact"),
+    [
+        ({"text": {"format": {"type": "json_object"}}}, False),
+        ({"text": {"format": {"type": "text"}, "verbosity": "low"}}, True),
+        ({"response_format": {"type": "json_object"}}, False),
+        ({"previous_response_id": "resp_1"}, False),
+        ({"previous_response_id": None}, True),
+        ({"tool_choice": "required"}, False),
+        ({"top_logprobs": 2}, False),
+        ({"stop": ["fox. The end"]}, False),
+        ({"reasoning": {"effort": "low"}}, True),
+    ],
+    ids=str,
+)
+def test_which_responses_are_exact(fields: dict[str, object], *, exact: bool) -> None:
+    assert (response_after("hi", **fields) is not None) == exact
+
+
+def test_what_is_no_chat_is_tried_as_one() -> None:
+    kwargs = {"enable_thinking": False}
+    facts = parse(
+        Kind.RESPONSES, json.dumps({"input": "hi", "chat_template_kwargs": kwargs}).encode()
+    )
+    found = continuation(RESPONSES, facts, TEXT, 80, COUNTS)
+    assert found is not None
+    assert found.trial is not None
+    trial = json.loads(found.trial)
+    assert trial["messages"][-1] == message(TEXT, "assistant")
+    assert trial["chat_template_kwargs"] == kwargs
+    assert asked("hi") is not None
+    own = continuation(CHAT, chat("hi"), TEXT, 80, COUNTS)
+    assert own is not None
+    assert own.trial == own.body
+    plain = continuation(COMPLETION, completion("hi"), TEXT, 80, COUNTS)
+    assert plain is not None
+    assert plain.trial is None

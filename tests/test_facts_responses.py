@@ -28,6 +28,12 @@ def test_a_text_with_instructions() -> None:
     assert not found.needs
 
 
+def test_a_text_is_what_a_user_says() -> None:
+    text, items = facts("hi"), facts([{"role": "user", "content": "hi"}])
+    assert text.segments == items.segments
+    assert facts("hi", instructions="Be brief.").segments != items.segments
+
+
 def test_items() -> None:
     found = facts(
         [

@@ -61,6 +61,14 @@ class Server:
         assert end == "data: [DONE]"
         return [json.loads(event.removeprefix("data: ")) for event in events]
 
+    def named_events(self, path: str, body: dict[str, object]) -> list[Any]:
+        status, text = self.call("POST", path, body | {"stream": True})
+        assert status == 200
+        events = [part.split("\n") for part in text.split("\n\n") if part]
+        told = [json.loads(data.removeprefix("data: ")) for _, data in events]
+        assert [name for name, _ in events] == [f"event: {each['type']}" for each in told]
+        return told
+
     def wait_ready(self) -> Server:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
@@ -199,6 +207,83 @@ def test_completion(server: Server) -> None:
     assert [set(event) for event in tokens] == [CHUNK] * 3
     assert set(last) == CHUNK | {"usage", "timings"}
     assert last["choices"][0]["text"] == ""
+
+
+MESSAGE = {"id", "type", "role", "content", "model", "stop_reason", "stop_sequence", "usage"}
+READ = {"cache_read_input_tokens", "input_tokens", "output_tokens"}
+
+
+def test_messages(server: Server) -> None:
+    status, whole = server.call("POST", "/v1/messages", HI)
+    assert (status, set(whole), set(whole["usage"])) == (200, MESSAGE, READ)
+    [block] = whole["content"]
+    assert (set(block), block["type"]) == ({"type", "text"}, "text")
+    assert (whole["type"], whole["stop_reason"]) == ("message", "max_tokens")
+    events = server.named_events("/v1/messages", HI)
+    assert [event["type"] for event in events] == [
+        "message_start",
+        "content_block_start",
+        *["content_block_delta"] * 3,
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]
+    first, opened, *said, closed, last, _ = events
+    assert set(first["message"]) == MESSAGE
+    assert set(first["message"]["usage"]) == READ
+    assert opened["content_block"] == {"type": "text", "text": ""}
+    assert {each["index"] for each in (opened, *said, closed)} == {0}
+    assert {each["delta"]["type"] for each in said} == {"text_delta"}
+    assert last["delta"] == {"stop_reason": "max_tokens", "stop_sequence": None}
+    assert last["usage"] == {"output_tokens": 3}
+
+
+def test_responses(server: Server) -> None:
+    body = {"input": "alpha beta", "max_output_tokens": 3}
+    status, whole = server.call("POST", "/v1/responses", body)
+    own = {"id", "object", "created_at", "status", "model", "output", "usage"}
+    assert (status, set(whole)) == (200, own | {"completed_at"})
+    # Whatever ended it.
+    assert whole["status"] == "completed"
+    events = server.named_events("/v1/responses", body)
+    assert [event["type"].removeprefix("response.") for event in events] == [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "content_part.added",
+        *["output_text.delta"] * 3,
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+        "completed",
+    ]
+    created, begun, opened, part, *said, text, part_done, item_done, completed = events
+    assert created["response"] == begun["response"]
+    assert set(created["response"]) == {"id", "object", "status"}
+    assert set(completed) == {"type", "response", "timings"}
+    assert set(completed["response"]) == own
+    assert completed["response"]["id"] == created["response"]["id"]
+    [item] = completed["response"]["output"]
+    assert item == item_done["item"]
+    assert item["id"] == opened["item"]["id"]
+    assert {each["item_id"] for each in (part, *said, text, part_done)} == {item["id"]}
+    assert item["content"] == [part_done["part"]]
+    assert item["content"][0]["text"] == text["text"] == "".join(each["delta"] for each in said)
+    assert set(completed["response"]["usage"]) == set(whole["usage"])
+    assert set(whole["output"][0]) == set(item)
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages", "/v1/responses"])
+def test_a_begun_answer_is_repeated_in_one_piece(server: Server, path: str) -> None:
+    begun = "alpha.0 alpha.1 alpha.2"
+    said = [{"role": "user", "content": "alpha"}, {"role": "assistant", "content": begun}]
+    items = [said[0], said[1] | {"type": "message"}]
+    body = {"input": items, "max_output_tokens": 3} if "resp" in path else {"messages": said}
+    _, whole = server.call("POST", path, body | {"max_tokens": 3})
+    parts = whole.get("choices") or whole.get("content") or whole["output"][0]["content"]
+    text = parts[0]["message"]["content"] if path == CHAT else parts[0]["text"]
+    assert text.startswith(begun)
+    assert text != begun
 
 
 def test_self_description(server: Server) -> None:

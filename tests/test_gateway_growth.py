@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from gateway import Gateway, fake_model, fake_variant, running_gateway, until
 from gateway_client import CHAT, COMPLETIONS, Answer, checked_error
+from growth_models import FIRST, LENGTH, PROMPT, WHOLE, growing
 from raw_client import RawClient, post, text_of
 
 from engine.lifecycle import State
@@ -16,30 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fake_engine import Journal
-
-    from models.spec import ModelSpec
-
-LENGTH = 300
-PROMPT = 5
 USAGE = {"stream_options": {"include_usage": True}}
-# What the engines write in all, and what the smallest has room for.
-WHOLE = " ".join(f"hello.{i}" for i in range(LENGTH))
-FIRST = " ".join(f"hello.{i}" for i in range(128 - PROMPT))
-
-
-def growing(
-    journal: Journal,
-    *contexts: int,
-    large: Mapping[str, Any] | None = None,
-    prefill: str = "",
-    **fields: Any,
-) -> ModelSpec:
-    """Variants whose engines write ``LENGTH`` tokens if there is room; the largest has faults."""
-    fields.setdefault("grow_answers", True)
-    small: dict[str, Any] = {"default_tokens": LENGTH, "prefill": prefill}
-    last = {**small, **(large or {})}
-    variants = [fake_variant(journal, context, **small) for context in contexts[:-1]]
-    return fake_model(*variants, fake_variant(journal, contexts[-1], **last), **fields)
 
 
 def chat(**fields: Any) -> dict[str, Any]:
@@ -58,6 +36,11 @@ async def filled(gw: Gateway) -> RawClient:
     client = await (await streamed(gw)).head()
     await gw.journal.wait("start", 2, who="llama-server")
     return client
+
+
+async def unload(gw: Gateway) -> None:
+    answer = await gw.post({"model": "m", "force": True}, "/admin/unload")
+    assert answer.status == 200, answer.body
 
 
 def ends_of(events: list[Any]) -> list[str]:
@@ -210,14 +193,6 @@ async def test_conversations_that_can_be_read_again_do_not_grow(journal: Journal
         assert gw.starts() == [128]
 
 
-@pytest.mark.parametrize("path", ["/v1/messages", "/v1/responses"])
-async def test_other_apis_end_as_the_engine_ended_them(journal: Journal, path: str) -> None:
-    async with running_gateway(journal, growing(journal, 128, 512)) as gw:
-        answer = await gw.post({**chat(), "input": "hello"}, path)
-        assert answer.status == 200
-        assert len(gw.starts()) == 1
-
-
 @pytest.mark.parametrize("prefill", ["refuse", "anew"])
 async def test_a_template_that_takes_no_beginning_starts_nothing(
     journal: Journal, prefill: str
@@ -252,7 +227,37 @@ async def test_the_engines_own_end_stands(journal: Journal, faults: Mapping[str,
         (usage,) = [event["usage"] for event in events if "usage" in event]
         assert usage["total_tokens"] == 128
         assert b"m@512" not in b"".join(client.chunks)
-        await gw.request("POST", "/admin/unload")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_engine_that_answers_anew_is_not_tried_again(
+    journal: Journal, caplog: pytest.LogCaptureFixture, *, stream: bool
+) -> None:
+    def said(answer: Answer) -> str:
+        return answer.body.decode().replace('\\"', "") if stream else answer.text
+
+    model = growing(journal, 128, 512, large={"prefill": "similar"})
+    async with running_gateway(journal, model) as gw:
+        for starts in ([128, 512], [128, 512, 128], [128, 512, 128]):
+            assert said(await gw.post(chat(stream=stream))).count("hello.122") == 1
+            assert gw.starts() == starts
+            # Or the larger one would answer the next.
+            if len(starts) == 2:
+                await unload(gw)
+        told = [each for each in caplog.messages if "answers anew" in each]
+        assert len(told) == 1
+        # What puts no template between the words and the model grows as before.
+        answer = await gw.post({"prompt": "hello "}, COMPLETIONS)
+        assert answer.json["choices"][0]["text"] == WHOLE
+        await unload(gw)
+        # Defined otherwise, it is tried once more.
+        other = growing(journal, 128, 640, large={"prefill": "similar"})
+        gw.following.catalog = type(gw.following.catalog)((other,))
+        await gw.request("POST", "/admin/config/reload")
+        await gw.post(chat(stream=stream))
+        assert gw.starts()[-2:] == [128, 640]
+        told = [each for each in caplog.messages if "answers anew" in each]
+        assert len(told) == 2
 
 
 @pytest.mark.parametrize(

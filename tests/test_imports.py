@@ -14,6 +14,19 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 STREET = ("utils", "models", "engine", "server", "main")
 IMPURE = {"asyncio", "aiohttp", "time"}
+GROWTH = (
+    "answer",
+    "asking",
+    "chat",
+    "continuation",
+    "counts",
+    "messages",
+    "parts",
+    "responses",
+    "stream",
+    "tongue",
+    "tongues",
+)
 # Decides without waiting, without a clock and without HTTP; tested in a file of its own.
 PURE = (
     "engine/admission.py",
@@ -60,6 +73,7 @@ PURE = (
     "server/cors.py",
     "server/dialects.py",
     "server/errors.py",
+    *(f"server/growth/{room}.py" for room in GROWTH),
     "server/headers.py",
     "server/orders.py",
     "server/routes.py",
@@ -70,8 +84,10 @@ PURE = (
     "utils/settings.py",
     "utils/tables.py",
 )
-# Read by the tests of the room's door.
-SHARED = {f"models/facts/{room}.py" for room in ("chat", "fields", "parts", "values")}
+# Read by the tests of the room's door, or, of growth, by those of streams and answers.
+SHARED = {f"models/facts/{room}.py" for room in ("chat", "fields", "parts", "values")} | {
+    f"server/growth/{room}.py" for room in GROWTH
+}
 # Without a test file of their own: nothing but types, and errors that test_errors.py walks.
 TRIVIAL = {"utils/errors.py", "utils/tables.py"}
 

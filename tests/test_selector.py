@@ -162,6 +162,22 @@ def test_room_for_the_answer_is_what_was_asked_or_the_default(
     assert selection.minimum.context == (200 if output + 60 > 100 else 100)
 
 
+@pytest.mark.parametrize(("asked", "output"), [(300, 40), (20, 20), (None, 40), (0, 1)], ids=str)
+@pytest.mark.parametrize("grows", [False, True])
+def test_what_grows_need_not_have_all_its_room_at_once(
+    asked: int | None, output: int, *, grows: bool
+) -> None:
+    tokenization = TokenizationSpec(
+        extra_tokens_per_message=0, extra_tokens_per_request=0, max_reserved_tokens=40
+    )
+    spec = model(100, 200, 400, tokenization=tokenization, grow_answers=grows)
+    selection = World(engine=60).select(prompt(60, asked), spec)
+    if grows:
+        assert (selection.output, selection.minimum.context) == (output, 100)
+    else:
+        assert selection.output == {None: 1024, 0: 1}.get(asked, asked)
+
+
 def test_a_prompt_that_fits_no_variant_is_refused_with_the_numbers() -> None:
     with pytest.raises(ContextLengthExceeded) as caught:
         World(engine=400).select(prompt(1000))

@@ -1,10 +1,10 @@
-"""server/counts.py: what engines counted of parts, told as of one answer."""
+"""server/growth/counts.py: what engines counted of parts, told as of one answer."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from server.counts import Counts, counts_of, recount
+from server.growth.counts import Counts, counts_of, recount
 
 FIRST = Counts(prompt=10, written=30, cached=4, reading=6.0, writing=60.0)
 TIMINGS = {"cache_n": 38, "prompt_n": 2, "prompt_ms": 6.0, "predicted_n": 10, "predicted_ms": 20.0}
@@ -48,6 +48,45 @@ def test_later_parts_add_what_they_wrote() -> None:
         "predicted_per_token_ms": 2.0,
         "predicted_per_second": 500.0,
     }
+
+
+def test_other_apis_count_by_other_names() -> None:
+    read = {"cache_read_input_tokens": 38, "input_tokens": 2}
+    message: dict[str, Any] = {"usage": {**read, "output_tokens": 10}}
+    assert counts_of(message) == Counts(40, 10, 38)
+    recount(message, FIRST)
+    assert message["usage"] == {
+        "cache_read_input_tokens": 4,
+        "input_tokens": 6,
+        "output_tokens": 40,
+    }
+    # In a stream the prompt was told before.
+    end: dict[str, Any] = {"usage": {"output_tokens": 10}}
+    assert counts_of(end) == Counts(0, 10)
+    recount(end, FIRST)
+    assert end["usage"] == {"output_tokens": 40}
+    response: dict[str, Any] = {
+        "usage": {
+            "input_tokens": 40,
+            "output_tokens": 10,
+            "total_tokens": 50,
+            "input_tokens_details": {"cached_tokens": 38},
+        }
+    }
+    assert counts_of(response) == Counts(40, 10, 38)
+    recount(response, FIRST)
+    assert response["usage"] == {
+        "input_tokens": 10,
+        "output_tokens": 40,
+        "total_tokens": 50,
+        "input_tokens_details": {"cached_tokens": 4},
+    }
+
+
+def test_the_last_word_on_each_count_counts() -> None:
+    begun, ended = Counts(40, 0, 38), Counts(0, 10)
+    assert begun.completed(ended) == Counts(40, 10, 38)
+    assert begun.completed(Counts(41, 5, 39)) == Counts(41, 5, 39)
 
 
 def test_what_is_missing_stays_missing() -> None:

@@ -19,6 +19,14 @@ def test_events_keep_their_bytes() -> None:
     assert Event.of({"a": 1}).raw == b'data: {"a":1}\n\n'
 
 
+def test_events_may_have_names() -> None:
+    named = b'event: a\ndata: {"type":"a"}\n\n'
+    assert Event(named).json() == {"type": "a"}
+    assert Event.of({"type": "a"}, named=True).raw == named
+    assert Event(b"event: a\n\n").json() is None
+    assert Event(b"event: a").json() is None
+
+
 def test_whole_events_are_passed_as_they_are() -> None:
     buffer = EventBuffer()
     assert buffer.feed(STREAM) is STREAM

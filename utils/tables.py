@@ -71,6 +71,7 @@ class TokenizationTable(TypedDict, total=False):
     extra_tokens_per_image: int
     extra_tokens_per_audio: int
     default_max_tokens: int
+    max_reserved_tokens: int
 
 
 class EnvTable(TypedDict):

@@ -30,15 +30,15 @@ def responses(request: Json) -> Prompt:
         raise BadRequest(
             f"'input' must be a string or an array, not {named(value)}.", param="input"
         )
-    items = [] if isinstance(value, str) else objects(request, "input")
+    # As engines read it, so that a conversation which began with a text can go on in items.
+    text = [{"role": "user", "content": value}]
+    items = text if isinstance(value, str) else objects(request, "input")
     talk = Conversation("responses", _preamble(request))
     if instructions is not None:
         talk.say(b"instructions" + instructions.encode(), Content(instructions), verbatim=True)
-    if isinstance(value, str):
-        talk.say(orjson.dumps(value), Content(value), verbatim=True)
     for index, item in enumerate(items):
         _say(talk, item, f"input[{index}]")
-    return talk.prompt(prefilled=bool(items) and items[-1].get("role") == "assistant")
+    return talk.prompt(prefilled=items[-1].get("role") == "assistant")
 
 
 def _say(talk: Conversation, item: Json, where: str) -> None:

@@ -30,6 +30,11 @@ class Kind(Enum):
         return self not in _NOT_WRITTEN
 
     @property
+    def grows(self) -> bool:
+        """Whether an answer that fills its context can go on in a larger one."""
+        return self in _GROWING
+
+    @property
     def sized(self) -> bool:
         """Whether the request takes room in the context at all."""
         return self is not Kind.ASIDE
@@ -42,6 +47,7 @@ class Kind(Enum):
 
 # A tuple is searched by identity; a set would ask each time for a hash, which is Python code.
 _NOT_WRITTEN = (Kind.EMBEDDINGS, Kind.RERANK, Kind.ASIDE)
+_GROWING = (Kind.CHAT, Kind.COMPLETION, Kind.MESSAGES, Kind.RESPONSES)
 
 
 class Segment(NamedTuple):

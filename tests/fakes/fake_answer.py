@@ -47,7 +47,8 @@ class Answer:
         self._said = len(begun.split()) if chat else tokens_in(prompt, self._echo)
         if prefill == "anew" and begun:
             begun, self._echo = "", "anew"
-        self._begun = {"silent": "", "similar": begun[:-1] + "#"}.get(prefill, begun)
+        self._begun_by_client = begun
+        self._begun = {"silent": "", "similar": begun and begun[:-1] + "#"}.get(prefill, begun)
 
     def plan(self, n_ctx: int, default_tokens: int) -> None:
         """Read → the length of the answer is settled: what was asked for, or the room left."""

@@ -225,15 +225,16 @@ class FakeService:
         self._journal.write("finished", id=number)
 
     def _answer_to(self, path: str, body: dict[str, object]) -> Answer:
-        alias = self._flags.alias
+        shape, chat = Answer, "/chat/" in path
         if path == "/v1/messages":
-            return MessagesAnswer(chat_of_messages(body), alias, chat=True)
-        if path == "/v1/responses":
-            return ResponsesAnswer(chat_of_responses(body), alias, chat=True)
-        body = infill_text(body) if path == "/infill" else body
-        if chat := "/chat/" in path:
+            shape, chat, body = MessagesAnswer, True, chat_of_messages(body)
+        elif path == "/v1/responses":
+            shape, chat, body = ResponsesAnswer, True, chat_of_responses(body)
+        elif path == "/infill":
+            body = infill_text(body)
+        if chat:
             self._refuse_begun(body)
-        return Answer(body, alias, chat=chat, prefill=self._knobs.text("PREFILL"))
+        return shape(body, self._flags.alias, chat=chat, prefill=self._knobs.text("PREFILL"))
 
     def _refuse_begun(self, body: dict[str, object]) -> None:
         if self._knobs.text("PREFILL") == "refuse" and begun_answer(body):

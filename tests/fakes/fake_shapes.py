@@ -6,6 +6,7 @@ What they say is what a chat says: the same rules of counting and answering hold
 from __future__ import annotations
 
 import json
+import time
 
 from fake_answer import Answer
 from fake_text import BadBodyError, token_ids
@@ -55,52 +56,124 @@ class MessagesAnswer(Answer):
 
     def whole(self) -> dict[str, object]:
         """Planned → the message."""
-        return {
-            "id": "msg_fake",
-            "type": "message",
-            "role": "assistant",
-            "content": [{"type": "text", "text": self.text()}],
-            "stop_reason": "max_tokens",
-            "usage": self._counts() | {"output_tokens": self.tokens},
+        text = self.text()
+        return self._message([{"type": "text", "text": text}] if text else []) | {
+            "stop_reason": self._stop_reason(),
+            "usage": self._read() | {"output_tokens": self.tokens},
         }
 
     def event(self, index: int) -> str:
         """Planned → what the stream carries for one token; the first also opens the message."""
         opening = ""
         if index == 0:
-            message = {"id": "msg_fake", "role": "assistant", "usage": self._counts()}
+            message = self._message([]) | {"usage": self._read() | {"output_tokens": 0}}
             opening = _event("message_start", message=message)
+            block = {"type": "text", "text": ""}
+            opening += _event("content_block_start", index=0, content_block=block)
         delta = {"type": "text_delta", "text": self.token(index)}
         return opening + _event("content_block_delta", index=0, delta=delta)
 
     def last_events(self) -> str:
         """All tokens sent → the events that end the stream."""
-        end = _event("message_delta", usage={"output_tokens": self.tokens})
-        return end + _event("message_stop")
+        delta = {"stop_reason": self._stop_reason(), "stop_sequence": None}
+        end = _event("message_delta", delta=delta, usage={"output_tokens": self.tokens})
+        return _event("content_block_stop", index=0) + end + _event("message_stop")
 
-    def _counts(self) -> dict[str, int]:
-        return {"cache_read_input_tokens": 1, "input_tokens": self.prompt_tokens - 1}
+    def _message(self, content: list[object]) -> dict[str, object]:
+        return {
+            "id": self._id,
+            "type": "message",
+            "role": "assistant",
+            "content": content,
+            "model": self._model,
+            "stop_reason": None,
+            "stop_sequence": None,
+        }
+
+    def _stop_reason(self) -> str:
+        return "max_tokens" if self._finish == "length" else "end_turn"
+
+    def _read(self) -> dict[str, int]:
+        fresh = self.prompt_tokens - self.cached
+        return {"cache_read_input_tokens": self.cached, "input_tokens": fresh}
 
 
 class ResponsesAnswer(Answer):
-    """An answer in the shape of the Responses API."""
+    """An answer in the shape of the Responses API, which calls all of them completed."""
 
     done = ""
 
     def whole(self) -> dict[str, object]:
         """Planned → the response."""
-        counts = {"input_tokens": self.prompt_tokens, "output_tokens": self.tokens}
-        text = {"type": "output_text", "text": self.text()}
-        output = [{"type": "message", "role": "assistant", "content": [text]}]
-        return {"id": "resp_fake", "object": "response", "output": output, "usage": counts}
+        return {"completed_at": int(time.time())} | self._response(self.text())
 
     def event(self, index: int) -> str:
-        """Planned → what the stream carries for one token."""
-        return _event("response.output_text.delta", delta=self.token(index))
+        """Planned → what the stream carries for one token; the first also opens all else."""
+        opening = ""
+        if index == 0:
+            begun = {"id": self._resp, "object": "response", "status": "in_progress"}
+            item = self._item([]) | {"status": "in_progress"}
+            part = {"type": "output_text", "text": ""}
+            opening = (
+                _event("response.created", response=begun)
+                + _event("response.in_progress", response=begun)
+                + _event("response.output_item.added", item=item)
+                + _event("response.content_part.added", item_id=self._msg, part=part)
+            )
+        token = self.token(index)
+        return opening + _event("response.output_text.delta", item_id=self._msg, delta=token)
 
     def last_events(self) -> str:
-        """All tokens sent → the event that ends the stream."""
-        return _event("response.completed", response=self.whole())
+        """All tokens sent → the events that end the stream.
+
+        They hold what was said before too, also where no token repeated it.
+        """
+        text = self.text()
+        if not text.startswith(self._begun_by_client):
+            text = self._begun_by_client + text
+        part = self._part(text)
+        completed = _event(
+            "response.completed", response=self._response(text), timings=self._timings()
+        )
+        return (
+            _event("response.output_text.done", item_id=self._msg, text=text)
+            + _event("response.content_part.done", item_id=self._msg, part=part)
+            + _event("response.output_item.done", item=self._item([part]))
+            + completed
+        )
+
+    @property
+    def _resp(self) -> str:
+        return self._id.replace("chatcmpl", "resp")
+
+    @property
+    def _msg(self) -> str:
+        return self._id.replace("chatcmpl", "msg")
+
+    def _response(self, text: str) -> dict[str, object]:
+        usage = {
+            "input_tokens": self.prompt_tokens,
+            "output_tokens": self.tokens,
+            "total_tokens": self.prompt_tokens + self.tokens,
+            "input_tokens_details": {"cached_tokens": self.cached},
+        }
+        return {
+            "id": self._resp,
+            "object": "response",
+            "created_at": int(time.time()),
+            "status": "completed",
+            "model": self._model,
+            "output": [self._item([self._part(text)])],
+            "usage": usage,
+        }
+
+    def _item(self, content: list[object]) -> dict[str, object]:
+        said = {"role": "assistant", "content": content}
+        return {"type": "message", "status": "completed", "id": self._msg, **said}
+
+    @staticmethod
+    def _part(text: str) -> dict[str, object]:
+        return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
 
 
 def _event(name: str, **fields: object) -> str:

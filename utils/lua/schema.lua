@@ -78,6 +78,7 @@ schema.tokenization = {
   { "extra_tokens_per_image", "amount" },
   { "extra_tokens_per_audio", "amount" },
   { "default_max_tokens", "positive" },
+  { "max_reserved_tokens", "positive" },
 }
 
 schema.variant = {

@@ -11,6 +11,9 @@ from typing import Any
 
 Json = dict[str, Any]
 
+# Anthropic's; what it counts is no part of ``input_tokens``.
+_CACHE_READ = "cache_read_input_tokens"
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -21,6 +24,16 @@ class Counts:
     cached: int = 0
     reading: float = 0.0
     writing: float = 0.0
+
+    def completed(self, more: Counts) -> Counts:
+        """The counts of one answer that were told in several events; the last word counts."""
+        return Counts(
+            more.prompt or self.prompt,
+            more.written or self.written,
+            more.cached or self.cached,
+            more.reading or self.reading,
+            more.writing or self.writing,
+        )
 
     @property
     def total(self) -> int:
@@ -39,7 +52,7 @@ class Counts:
 
 
 def counts_of(answer: Json) -> Counts | None:
-    """By ``timings``, which every answer's last event has, or ``usage``; None without either."""
+    """By ``timings`` or ``usage``, OpenAI's or Anthropic's; None without either."""
     timings, usage = answer.get("timings"), answer.get("usage")
     if isinstance(timings, dict) and "predicted_n" in timings:
         cached = timings.get("cache_n", 0)
@@ -50,23 +63,23 @@ def counts_of(answer: Json) -> Counts | None:
             timings.get("prompt_ms", 0.0),
             timings.get("predicted_ms", 0.0),
         )
-    if isinstance(usage, dict) and "completion_tokens" in usage:
+    if not isinstance(usage, dict):
+        return None
+    if "completion_tokens" in usage:
         return Counts(usage.get("prompt_tokens", 0), usage["completion_tokens"])
+    if "output_tokens" in usage:
+        cached = usage.get(_CACHE_READ, 0)
+        details = usage.get("input_tokens_details")
+        inner = details.get("cached_tokens", 0) if isinstance(details, dict) else 0
+        return Counts(usage.get("input_tokens", 0) + cached, usage["output_tokens"], cached + inner)
     return None
 
 
 def recount(answer: Json, before: Counts) -> None:
     """``answer``, what an engine said of its part, tells of the parts ``before`` it too."""
     usage, timings = answer.get("usage"), answer.get("timings")
-    if isinstance(usage, dict) and "completion_tokens" in usage:
-        written = before.written + usage["completion_tokens"]
-        usage |= {
-            "prompt_tokens": before.prompt,
-            "completion_tokens": written,
-            "total_tokens": before.prompt + written,
-        }
-        if isinstance(usage.get("prompt_tokens_details"), dict):
-            usage["prompt_tokens_details"]["cached_tokens"] = before.cached
+    if isinstance(usage, dict):
+        _recount_usage(usage, before)
     if isinstance(timings, dict) and (part := counts_of({"timings": timings})) is not None:
         whole = before.then(part)
         read = whole.prompt - whole.cached
@@ -81,6 +94,27 @@ def recount(answer: Json, before: Counts) -> None:
             "predicted_per_token_ms": _share(whole.writing, whole.written),
             "predicted_per_second": 1000 * _share(whole.written, whole.writing),
         }
+
+
+def _recount_usage(usage: Json, before: Counts) -> None:
+    if "completion_tokens" in usage:
+        written = before.written + usage["completion_tokens"]
+        told = {"prompt_tokens": before.prompt, "completion_tokens": written, "total_tokens": 0}
+    elif "output_tokens" in usage:
+        written = before.written + usage["output_tokens"]
+        # Only Anthropic's usage counts what was cached apart; its streams count no prompt here.
+        read = before.prompt - (before.cached if _CACHE_READ in usage else 0)
+        whole = {"input_tokens": read, _CACHE_READ: before.cached, "total_tokens": 0}
+        told = {name: count for name, count in whole.items() if name in usage}
+        told["output_tokens"] = written
+    else:
+        return
+    usage |= told
+    if "total_tokens" in told:
+        usage["total_tokens"] = before.prompt + written
+    for name in ("prompt_tokens_details", "input_tokens_details"):
+        if isinstance(usage.get(name), dict):
+            usage[name]["cached_tokens"] = before.cached
 
 
 def _share(amount: float, of: float) -> float:
