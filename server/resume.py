@@ -10,8 +10,10 @@ that engine runs.
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 from server.hold import Hold
 from server.requests import Ongoing
@@ -46,13 +48,26 @@ def conversation_of(headers: Mapping[str, str], facts: RequestFacts) -> str | No
     return conversation
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the answer to a conversation is kept; nothing is kept of an engine that has ended."""
+
+    variant: VariantSpec
+    client: weakref.ref[EngineClient]
+
+    @classmethod
+    def of(cls, lease: Lease) -> Self:
+        return cls(lease.variant, weakref.ref(lease.client))
+
+
 class Conversations:
     """Knows which engine holds which conversation, and listens for clients that have left."""
 
     def __init__(self, manager: EngineManager) -> None:
         self._manager = manager
         self._tasks = TaskOwner("conversations")
-        self._holders: OrderedDict[str, Lease] = OrderedDict()
+        # A lease while the engine is at work, which may become another one's before it answers.
+        self._holders: OrderedDict[str, Lease | _Place] = OrderedDict()
         self._at_work: dict[str, Hold] = {}
         self._listeners: set[Hold] = set()
         self._closing = False
@@ -73,10 +88,12 @@ class Conversations:
 
     def holder(self, conversation: str) -> tuple[VariantSpec, EngineClient]:
         """The running engine that holds the conversation; StreamNotFound when none does."""
-        lease = self._holders.get(conversation)
-        if lease is not None:
-            if any(client is lease.client for _, client in self._manager.ready()):
-                return lease.variant, lease.client
+        holder = self._holders.get(conversation)
+        if holder is not None:
+            place = holder if isinstance(holder, _Place) else _Place.of(holder)
+            kept = place.client()
+            if kept is not None and any(client is kept for _, client in self._manager.ready()):
+                return place.variant, kept
             del self._holders[conversation]
         raise StreamNotFound(
             "No running engine holds a stream of this conversation: it was never begun, or its"
@@ -121,6 +138,8 @@ class Conversations:
         self._listeners.discard(hold)
         if self._at_work.get(conversation) is hold:
             del self._at_work[conversation]
+        if self._holders.get(conversation) is hold.lease:
+            self._holders[conversation] = _Place.of(hold.lease)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """The coroutine runs on, whoever leaves."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -224,6 +226,23 @@ async def test_an_engine_that_dies_takes_its_streams_along(journal: Journal) -> 
         # A later run of the same engine does not hold it either.
         answer = await gw.request("GET", "/v1/stream?conv_id=c%201")
         answer.error(404, "stream_not_found")
+
+
+async def test_nothing_is_kept_of_an_engine_that_has_ended(journal: Journal) -> None:
+    async with running_gateway(journal, keeping(journal, token_delay=0)) as gw:
+        await (await begun(gw, max_tokens=1)).rest()
+        await idle(gw)
+        [(_, client)] = gw.manager.ready()
+        kept = weakref.ref(client)
+        del client
+        await gw.manager.unload(None)
+
+        def forgotten() -> bool:
+            gc.collect()
+            return kept() is None
+
+        await until(forgotten)
+        assert (await gw.request("GET", "/v1/stream?conv_id=c%201")).status == 404
 
 
 async def test_a_gateway_that_ends_does_not_wait_for_nobody(journal: Journal) -> None:
