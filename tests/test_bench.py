@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench import alternation, carry, core, replay, trace
+from bench import alternation, carry, core, replay, trace, warm
 from bench.core import FIGURES, ratio
 from bench.report import merged, percentile
 
@@ -46,6 +46,7 @@ def test_every_figure_is_produced(tmp_path: Path) -> None:
         core.HEADING,
         alternation.HEADING,
         carry.HEADING,
+        warm.HEADING,
         replay.HEADING,
     ]
     heading, *lines = found[core.HEADING]
@@ -54,13 +55,13 @@ def test_every_figure_is_produced(tmp_path: Path) -> None:
         figure.name.partition(", ")[0] for figure in FIGURES
     ]
     assert all(re.fullmatch(r"[\d,]+(\.\d+)?", line[gateway]) for line in lines), lines
-    for part in (alternation, carry, replay):
+    for part in (alternation, carry, warm, replay):
         _, *lines = found[part.HEADING]
-        assert len(lines) >= 5
+        assert len(lines) >= 4
         for name, *figures in lines:
             assert name in done.stdout
             assert all(re.fullmatch(r"[\d,]+(\.\d+)?|-", figure) for figure in figures), figures
-    assert written.read_text(encoding="utf-8").count("CPython") == 4
+    assert written.read_text(encoding="utf-8").count("CPython") == 5
     drawn = ET.parse(tmp_path / carry.PICTURE)
     assert "turn" in {element.text for element in drawn.iter()}
 
