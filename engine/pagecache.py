@@ -48,7 +48,9 @@ class Reading:
                     taken += BLOCK
                     if self.stopped or taken > spare():
                         return
+                    # In two places: at one somebody may have looked before.
                     cached = is_cached(descriptor, (block.start + block.stop) // 2)
+                    cached = cached and is_cached(descriptor, block.start)
                     if not cached:
                         read = os.preadv(descriptor, [buffer], block.start)
                         # Where nobody tells, it may have come from memory.

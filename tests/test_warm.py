@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from builders import variant
+from disk import evict
 
 from engine.learnt import COLD, WARM, LoadTimes
-from engine.pagecache import BLOCK
+from engine.pagecache import BLOCK, cached_share
 from engine.warm import _RETRY, Warmer, paths_of
 
 if TYPE_CHECKING:
@@ -57,11 +58,30 @@ async def load(warmer: Warmer, spec: VariantSpec, seconds: float, *, waits: bool
     warmer.ready(spec, seconds)
 
 
-def test_all_shards_are_read(tmp_path: Path) -> None:
+def test_all_shards_are_read_in_their_order(tmp_path: Path) -> None:
+    for number in (2, 1, 3):
+        sized(tmp_path, f"m-{number:05}-of-00003.gguf")
+    shards = [str(tmp_path / f"m-{number:05}-of-00003.gguf") for number in (1, 2, 3)]
+    assert paths_of(variant(args=("-m", shards[0], "--mmproj", "p.gguf"))) == [*shards, "p.gguf"]
+    env = {"LLAMA_ARG_MODEL": shards[0]}
+    assert paths_of(variant(args=("--mmproj", "p.gguf"), env=env)) == [*shards, "p.gguf"]
+    assert paths_of(variant(args=("--model", "m.gguf"), env=env)) == ["m.gguf"]
+    assert paths_of(variant(args=("-hf", "some/model"))) == []
+
+
+async def test_shards_are_one_load(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for number in (1, 2):
         sized(tmp_path, f"m-{number:05}-of-00002.gguf")
-    first = str(tmp_path / "m-00001-of-00002.gguf")
-    assert len(paths_of(variant(args=("-m", first, "--mmproj", "p.gguf")))) == 3
+    spec = variant(args=("-m", str(tmp_path / "m-00001-of-00002.gguf")))
+    caplog.set_level("INFO")
+    for path in paths_of(spec):
+        evict(path)
+    forgets = cached_share(paths_of(spec)) == 0.0
+    async with warmer_of() as warmer:
+        await load(warmer, spec, 2.0, waits=True)
+        assert cached_share(paths_of(spec)) in ((1.0,) if forgets else (1.0, None))
+        assert ("m@4096: 27 of 27 MiB read ahead" in caplog.text) == forgets
+        assert warmer.loads.times(spec, WARM) == ([2.0] if forgets else [])
 
 
 async def test_who_is_next_is_read_and_measured(
