@@ -1,7 +1,8 @@
 """Measure the gateway and print tables: what its way through costs, what its queue saves.
 
-    ./bench/run.sh                              every part, in some eight minutes
-    ./bench/run.sh --parts core                 one part: core, real, carry or trace
+    ./bench/run.sh                              every part, in some ten minutes
+    ./bench/run.sh --parts core                 one part: core, real, carry,
+                                                warm or trace
     ./bench/run.sh --quick                      a smoke test, its figures mean nothing
     ./bench/run.sh --write bench/RESULTS.md     and write them down; parts that were not
                                                 measured keep what stands there
@@ -17,10 +18,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import alternation, carry, core, replay
+from bench import alternation, carry, core, replay, warm
 from bench.report import as_markdown, as_text, machine, merged
 
-PARTS = {"core": core, "real": alternation, "carry": carry, "trace": replay}
+PARTS = {"core": core, "real": alternation, "carry": carry, "warm": warm, "trace": replay}
 
 
 def main(argv: list[str] | None = None) -> int:

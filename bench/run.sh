@@ -1,6 +1,6 @@
 #!/bin/sh
-# Measure the gateway: ./bench/run.sh [--quick] [--parts core real carry trace] [--write FILE], see
-# bench/main.py.
+# Measure the gateway: ./bench/run.sh [--quick] [--parts core real carry warm trace] [--write FILE],
+# see bench/main.py.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)

@@ -71,7 +71,8 @@ class Admission:
         if request in self.queue and others >= most:
             living = self._fleet.alive.values()
             loading = [each for each in living if each.state is State.STARTING]
-            self.refuse(request, queue_full(others, loading, self._pace, now), out)
+            coming = self._coming(request)
+            self.refuse(request, queue_full(others, loading, coming, self._pace, now), out)
 
     def grant(self, waiting: Waiting, record: EngineRecord, now: float) -> fx.Grant:
         """The request holds the engine and waits no more."""
@@ -129,6 +130,19 @@ class Admission:
         self.closing = True
         for waiting in self.queue:
             self.refuse(waiting.request, ShuttingDown(_CLOSING), out)
+
+    def _coming(self, request: int) -> list[EngineRecord]:
+        """What must be loaded for those who wait beside ``request``: a model's largest engine."""
+        coming: dict[str, EngineRecord] = {}
+        for waiting in self.queue:
+            wanted = waiting.minimum
+            live = self._fleet.alive.get(wanted.model)
+            served = live is not None and live.useful and live.serves(wanted)
+            other = coming.get(wanted.model)
+            if waiting.request == request or served or (other and other.serves(wanted)):
+                continue
+            coming[wanted.model] = self._fleet.records[wanted.model, wanted.context]
+        return list(coming.values())
 
     def _renew(self, waiting: Waiting, out: list[fx.Effect]) -> bool:
         records = self._fleet.records

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import orjson
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from models.spec import VariantSpec
 
+_Known = TypeVar("_Known")
 _log = get_logger("memory")
 FILE = "needs.json"
 LOADS = "loads.json"
@@ -30,10 +32,14 @@ _LARGEST_FILE = 1 << 20
 # Less is not worth a write.
 _NEWS = 0.01
 _LOAD_NEWS = 0.1
+# Of so many loads of a kind one or two may have been out of the ordinary.
+_TIMES = 5
+# Kinds of loads: from the disk, and after the files were read ahead.
+COLD, WARM = "cold", "warm"
 
 
-class _Learnt:
-    """Whole numbers by the variant's definition; without a ``folder``, of this run only."""
+class _Learnt(ABC, Generic[_Known]):
+    """By the variant's definition, something by name; without a ``folder``, of this run only."""
 
     def __init__(self, folder: Path | None, environ: Mapping[str, str], name: str) -> None:
         self._file = None if folder is None else folder / name
@@ -47,24 +53,31 @@ class _Learnt:
         files = [_state_of(variant.binary), _state_of(model) if model else None]
         return fingerprint(variant, self._environ, tuple(files))
 
-    def of(self, key: str) -> dict[str, int]:
-        """The peaks so far; empty when nothing is known."""
+    def of(self, key: str) -> dict[str, _Known]:
+        """What is known so far; empty when nothing is."""
         return dict(self._known.get(key, {}))
 
-    def _know(self, key: str, after: dict[str, int], *, news: bool) -> None:
+    @abstractmethod
+    def _value(self, raw: object) -> _Known:
+        """What stands in the file, if it is of the right kind; else TypeError."""
+
+    def _know(self, key: str, after: dict[str, _Known], *, news: bool) -> None:
         self._known.pop(key, None)
         self._known[key] = after
         if news:
             self._save()
 
-    def _read(self) -> dict[str, dict[str, int]]:
+    def _read(self) -> dict[str, dict[str, _Known]]:
         if self._file is None:
             return {}
         try:
             with self._file.open("rb") as file:
                 data = file.read(_LARGEST_FILE)
             entries = orjson.loads(data)["variants"]
-            return {str(key): _amounts(entry) for key, entry in entries.items()}
+            return {
+                str(key): {name: self._value(raw) for name, raw in entry.items()}
+                for key, entry in entries.items()
+            }
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -92,7 +105,7 @@ class _Learnt:
                 part.unlink(missing_ok=True)
 
 
-class LearntNeeds(_Learnt):
+class LearntNeeds(_Learnt[int]):
     """Peaks of memory, in bytes."""
 
     def __init__(self, folder: Path | None, environ: Mapping[str, str]) -> None:
@@ -105,23 +118,38 @@ class LearntNeeds(_Learnt):
         news = any(amount > before.get(name, 0) * (1 + _NEWS) for name, amount in after.items())
         self._know(key, after, news=news)
 
+    def _value(self, raw: object) -> int:
+        return _amount(raw)
 
-class LoadTimes(_Learnt):
-    """How long variants took to load, the last time of each ``kind``; "" is of any kind."""
+
+class LoadTimes(_Learnt[list[int]]):
+    """How long variants took to load: the last times of each ``kind``; "" is of any kind."""
 
     def __init__(self, folder: Path | None, environ: Mapping[str, str]) -> None:
         super().__init__(folder, environ, LOADS)
 
-    def seconds(self, variant: VariantSpec, kind: str = "") -> float:
+    def seconds(self, variant: VariantSpec) -> float:
         """The last load; 0.0 when none is known."""
-        return self.of(self.key(variant)).get(kind, 0) / 1000
+        return self.times(variant)[-1] if self.times(variant) else 0.0
+
+    def times(self, variant: VariantSpec, kind: str = "") -> list[float]:
+        """The last loads of that kind, the latest at the end, in seconds."""
+        return [each / 1000 for each in self.of(self.key(variant)).get(kind, [])]
 
     def learn(self, variant: VariantSpec, seconds: float, kind: str = "") -> None:
         """The variant was loaded in ``seconds``; a disk that fails is logged, not fatal."""
         key, taken = self.key(variant), max(1, round(1000 * seconds))
         before = self.of(key)
-        news = any(abs(taken - before.get(name, 0)) > _LOAD_NEWS * taken for name in {"", kind})
-        self._know(key, before | {"": taken, kind: taken}, news=news)
+        last = before.get("", [0])[-1]
+        after = before | {"": [taken]}
+        if kind:
+            after[kind] = [*before.get(kind, []), taken][-_TIMES:]
+        self._know(key, after, news=bool(kind) or abs(taken - last) > _LOAD_NEWS * taken)
+
+    def _value(self, raw: object) -> list[int]:
+        if not isinstance(raw, list) or not raw:
+            raise TypeError("the times are no list")
+        return [_amount(each) for each in raw][-_TIMES:]
 
 
 def _state_of(path: str) -> tuple[str, int, int] | None:
@@ -131,10 +159,7 @@ def _state_of(path: str) -> tuple[str, int, int] | None:
     return None
 
 
-def _amounts(entry: dict[str, object]) -> dict[str, int]:
-    amounts = {}
-    for name, amount in entry.items():
-        if not isinstance(amount, int) or isinstance(amount, bool) or amount < 0:
-            raise TypeError("an amount is no whole number")
-        amounts[name] = amount
-    return amounts
+def _amount(raw: object) -> int:
+    if not isinstance(raw, int) or isinstance(raw, bool) or raw < 0:
+        raise TypeError("an amount is no whole number")
+    return raw

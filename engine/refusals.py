@@ -33,11 +33,19 @@ def no_room(wanted: VariantSpec, kept: Iterable[VariantSpec]) -> EngineStartFail
 
 
 def queue_full(
-    others: int, loading: Collection[EngineRecord], pace: float, now: float
+    others: int,
+    loading: Collection[EngineRecord],
+    coming: Iterable[EngineRecord],
+    pace: float,
+    now: float,
 ) -> QueueFull:
-    """``others`` wait already; each holds an engine for ``pace`` seconds, about."""
-    # Known from its last start, if there was one.
+    """``others`` wait already; each holds an engine for ``pace`` seconds, about.
+
+    For some of them ``coming`` engines must be loaded, after those that are ``loading``.
+    """
+    # Known from their last loads, if there were any.
     load = max([0.0, *(r.started_at + r.load_seconds - now for r in loading)])
+    load += sum(record.load_seconds for record in coming)
     wait = min(_LONGEST_WAIT, max(1.0, load + pace * others))
     names = " and ".join(each.variant.label for each in loading)
     loads = f" while {names} {'loads' if len(loading) == 1 else 'load'}" if loading else ""

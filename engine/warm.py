@@ -2,8 +2,11 @@
 
 A read costs memory that nobody else wants at the moment, and disk time that the engine would
 spend itself a little later. It ends when the engine starts, or another is to be next. What lies
-in the cache already is not read again. Where a load after a read took no less time than one
-from the disk, that variant is left alone.
+in the cache already is not read again.
+
+Whether it helps is measured: loads from the disk, and loads after a read. Where the latter are no
+faster, by the medians of several, that variant is left alone; but once in a while it is tried
+again, for disks, machines and luck change.
 
 Only where the system tells what is cached (Linux); elsewhere nothing is read.
 """
@@ -11,166 +14,139 @@ Only where the system tells what is cached (Linux); elsewhere nothing is read.
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import psutil
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
+from typing import TYPE_CHECKING, TypeVar
 
 from engine.carry.fingerprint import files_of, with_shards
+from engine.learnt import COLD, WARM
+from engine.llamacpp import argument
+from engine.pagecache import TELLS, Reading, cached_share, size_of, spare_memory
 from utils.logger import get_logger
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from engine.learnt import LoadTimes
     from models.spec import VariantSpec
 
+_T = TypeVar("_T")
 _log = get_logger("warm")
-BLOCK = 4 << 20
-# For whatever else the machine does meanwhile.
-RESERVE = 1 << 30
+# llama-server's, for who names no file among the arguments.
+_MODEL = "LLAMA_ARG_MODEL"
 # So much of the files, when it came from the disk, makes a difference that can be measured.
 _SHARE = 0.5
-# Warmed loads that take longer than this share of cold ones are not worth the reading.
+# A load with no more of them in the cache comes from the disk.
+_LITTLE = 0.1
+# Loads after a read that take longer than this share of others are not worth the reading.
 _HELPS = 0.9
-COLD, WARM = "cold", "warm"
+# So many of each kind, before anything is said of them.
+_ENOUGH = 3
+# After so many loads that were left alone, another is read for.
+_RETRY = 8
 
 
-def _spare() -> int:
-    return int(psutil.virtual_memory().available) - RESERVE
+class _Load:
+    """One load: what kind it is, as far as it is known."""
+
+    def __init__(self) -> None:
+        self.kind = ""
 
 
 class Warmer:
     """Reads ahead for one engine at a time, and remembers the load times of all."""
 
     def __init__(
-        self, loads: LoadTimes, *, enabled: bool = True, spare: Callable[[], int] = _spare
+        self,
+        loads: LoadTimes,
+        *,
+        enabled: bool = True,
+        spare: Callable[[], int] = spare_memory,
     ) -> None:
         self.loads = loads
-        self._enabled = enabled and hasattr(os, "preadv") and hasattr(os, "RWF_NOWAIT")
+        self._enabled = enabled and TELLS
         self._spare = spare
         self._tasks = TaskOwner("warm")
+        # One thread: a read ends before the next begins, and before anybody looks what is cached.
+        self._thread = ThreadPoolExecutor(1, "warm")
         self._next: VariantSpec | None = None
-        self._stop = threading.Event()
-        self._kinds: dict[str, str] = {}
+        # By label: what was read for the load to come, the load under way, and how many there
+        # were since the last that was read for.
+        self._readings: dict[str, Reading] = {}
+        self._loads: dict[str, _Load] = {}
+        self._alone: dict[str, int] = {}
 
     def want(self, variant: VariantSpec | None) -> None:
         """``variant`` starts as soon as there is room for it; None: nobody waits for a start."""
         if variant is self._next:
             return
+        if self._next is not None and (reading := self._readings.get(self._next.label)):
+            reading.stopped = True
         self._next = variant
-        self._stop.set()
         if variant is not None and self._enabled and self._helps(variant):
-            self._stop = threading.Event()
-            self._tasks.spawn(self._warm(variant, self._stop), variant.label)
+            reading = self._readings.setdefault(variant.label, Reading())
+            reading.stopped = False
+            self._tasks.spawn(self._read(variant, reading), variant.label)
 
     def started(self, variant: VariantSpec) -> None:
         """Its engine reads for itself from now on."""
         if variant is self._next:
             self.want(None)
-        elif self._enabled:
-            self._kinds.pop(variant.label, None)
-        if self._enabled and variant.label not in self._kinds:
-            self._tasks.spawn(self._look(variant), variant.label)
+        if self._enabled:
+            load = self._loads[variant.label] = _Load()
+            reading = self._readings.pop(variant.label, None)
+            self._tasks.spawn(self._look(variant, reading or Reading(), load), variant.label)
 
     def ready(self, variant: VariantSpec, seconds: float) -> None:
         """Its engine took so long."""
-        self.loads.learn(variant, seconds, self._kinds.pop(variant.label, ""))
+        label = variant.label
+        # An engine that is ready before its kind is known has not read much: it has none.
+        kind = self._loads.pop(label, _Load()).kind
+        self._alone[label] = 0 if kind == WARM else self._alone.get(label, 0) + 1
+        self.loads.learn(variant, seconds, kind)
 
     async def close(self) -> None:
-        """Nothing is read any more."""
-        self._stop.set()
+        """Nothing is read any more, from now on."""
+        self._enabled = False
+        self.want(None)
         await self._tasks.cancel()
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _helps(self, variant: VariantSpec) -> bool:
-        cold, warm = self.loads.seconds(variant, COLD), self.loads.seconds(variant, WARM)
-        return not (cold and warm) or warm < _HELPS * cold
+        cold, warm = (self.loads.times(variant, kind) for kind in (COLD, WARM))
+        if min(len(cold), len(warm)) < _ENOUGH or median(warm) < _HELPS * median(cold):
+            return True
+        return self._alone.get(variant.label, 0) >= _RETRY
 
-    async def _warm(self, variant: VariantSpec, stop: threading.Event) -> None:
-        read, size = await asyncio.to_thread(warm, paths_of(variant), self._spare(), stop)
-        if read:
-            _log.info("%s: %d of %d MiB read ahead", variant.label, read >> 20, size >> 20)
-        if read > _SHARE * size:
-            self._kinds[variant.label] = WARM
+    async def _read(self, variant: VariantSpec, reading: Reading) -> None:
+        def read() -> tuple[int, int]:
+            before, paths = reading.done, paths_of(variant)
+            reading.run(paths, self._spare)
+            return reading.done - before, sum(map(size_of, paths))
 
-    async def _look(self, variant: VariantSpec) -> None:
-        cached, size = await asyncio.to_thread(cached_share, paths_of(variant))
-        if size and cached < 1 - _SHARE:
-            self._kinds[variant.label] = COLD
+        done, size = await self._in_thread(read)
+        if done:
+            _log.info("%s: %d of %d MiB read ahead", variant.label, done >> 20, size >> 20)
+
+    async def _look(self, variant: VariantSpec, reading: Reading, load: _Load) -> None:
+        def look() -> str:
+            paths = paths_of(variant)
+            size = sum(map(size_of, paths))
+            if reading.done > _SHARE * size:
+                return WARM
+            share = cached_share(paths)
+            return COLD if share is not None and share <= _LITTLE else ""
+
+        load.kind = await self._in_thread(look)
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
 def paths_of(variant: VariantSpec) -> list[str]:
     """The files that an engine of the variant reads when it loads."""
-    return with_shards(files_of(variant.args))
-
-
-def warm(paths: list[str], budget: int, stop: threading.Event) -> tuple[int, int]:
-    """Files are in the page cache, as far as ``budget`` bytes go; bytes read from disk, and all.
-
-    Returns at once after ``stop``; a file that cannot be read is passed over.
-    """
-    size = sum(map(_size, paths))
-    buffer = bytearray(BLOCK)
-    read = taken = 0
-    for descriptor, offset in _blocks(paths):
-        if stop.is_set() or taken + BLOCK > budget:
-            break
-        taken += BLOCK
-        if not is_cached(descriptor, offset):
-            read += os.preadv(descriptor, [buffer], offset)
-    return read, size
-
-
-def cached_share(paths: list[str], step: int = 16) -> tuple[float, int]:
-    """How much of the files is in the page cache, by every ``step``-th block; and their size.
-
-    Not where ``warm`` looks: it would take what was looked at for what was read.
-    """
-    seen = [
-        is_cached(descriptor, at, BLOCK // 4)
-        for n, (descriptor, at) in enumerate(_blocks(paths))
-        if n % step == 0
-    ]
-    return sum(seen) / max(1, len(seen)), sum(map(_size, paths))
-
-
-def is_cached(descriptor: int, offset: int, within: int = BLOCK // 2) -> bool:
-    """Whether a byte of the block can be read without waiting for the disk; False if unknown.
-
-    To look may bring the pages around that byte into the cache.
-    """
-    byte = bytearray(1)
-    for at in (offset + within, offset):
-        try:
-            if os.preadv(descriptor, [byte], at, os.RWF_NOWAIT):
-                return True
-        except OSError:
-            return False
-    return True
-
-
-def _blocks(paths: list[str]) -> Iterator[tuple[int, int]]:
-    for path in paths:
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-        except OSError:
-            continue
-        try:
-            # The system reads nothing on its own account: what is cached was read by somebody.
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
-            for offset in range(0, _size(path), BLOCK):
-                yield descriptor, offset
-        except OSError as error:
-            _log.debug("%s: %s", path, error)
-        finally:
-            os.close(descriptor)
-
-
-def _size(path: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except OSError:
-        return 0
+    files = files_of(variant.args)
+    if argument(variant.args, "-m", "--model") is None and (model := variant.env.get(_MODEL)):
+        files.insert(0, model)
+    return with_shards(files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from fake_engine import Journal
 from hypothesis import HealthCheck, settings
+
+from engine.pagecache import BLOCK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,3 +40,24 @@ def pytest_asyncio_loop_factories() -> dict[str, LoopFactory]:
 def journal(tmp_path: Path) -> Journal:
     """What the test's fakes do is written here."""
     return Journal(tmp_path / "journal")
+
+
+@pytest.fixture
+def cold(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """The blocks that are in the cache, by their place: none at first; a read adds its own.
+
+    A machine with memory to spare does not forget what a test has just written.
+    """
+    cached: set[int] = set()
+    read = os.preadv
+
+    def reading(descriptor: int, buffers: list[bytearray], at: int, flags: int = 0) -> int:
+        if flags:
+            if at // BLOCK not in cached:
+                raise BlockingIOError
+        else:
+            cached.add(at // BLOCK)
+        return read(descriptor, buffers, at)
+
+    monkeypatch.setattr(os, "preadv", reading)
+    return cached

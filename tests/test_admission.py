@@ -164,6 +164,46 @@ class TestHolds:
         assert isinstance(refusal.error, QueueFull)
         assert round(refusal.error.retry_after or 0.0) == 40
 
+    def advised(self, world: World, request: int = 9) -> float:
+        """When to come back, for one who finds the others waiting; a second for each of them."""
+        world.out.clear()
+        world.admission.limit(request, 1, 10.0, world.out)
+        (refusal,) = world.out
+        assert isinstance(refusal, fx.Refuse)
+        assert isinstance(refusal.error, QueueFull)
+        return refusal.error.retry_after
+
+    def test_engines_that_others_wait_for_are_to_be_loaded_first(self) -> None:
+        world = World()
+        other = world.fleet.records["other", 4096]
+        world.small.load_seconds, world.large.load_seconds, other.load_seconds = 3.0, 5.0, 20.0
+        for request, minimum in [(1, SMALL), (2, SMALL), (9, OTHER)]:
+            world.arrive(request, minimum)
+        assert self.advised(world) == 2 + 3.0, "the refused one's own is nobody's to wait for"
+        for request, minimum in [(3, LARGE), (4, SMALL), (9, OTHER)]:
+            world.arrive(request, minimum)
+        assert self.advised(world) == 4 + 5.0, "the larger serves all of its model"
+        for request, minimum in [(5, OTHER), (9, OTHER)]:
+            world.arrive(request, minimum)
+        assert self.advised(world) == 5 + 5.0 + 20.0
+
+    def test_engines_that_run_are_not_to_be_loaded(self) -> None:
+        world = World()
+        world.small.load_seconds, world.large.load_seconds = 3.0, 5.0
+        world.fleet.start(world.small, 9.0, [])
+        world.fleet.ready(fx.EngineReady(1, 10.0))
+        for request in (1, 2, 9):
+            world.arrive(request, SMALL)
+        assert self.advised(world) == 2.0
+        for request, minimum in [(3, LARGE), (9, SMALL)]:
+            world.arrive(request, minimum)
+        assert self.advised(world) == 3 + 5.0, "it is too small for one of them"
+        world.fleet.stop(world.small, [])
+        world.admission.queue.drop(3)
+        world.arrive(9, SMALL)
+        # Its load has taken a second meanwhile.
+        assert self.advised(world) == 2 + 1.0, "it ends"
+
 
 class TestReturn:
     def returned(self, world: World, minimum: VariantSpec, *, held: bool = True) -> Waiting | None:

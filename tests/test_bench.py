@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import openai
 import pytest
+from real_engines import ENGINES, MODEL, gateway, lua_config, lua_model
 
-from bench import alternation, carry, core, replay, trace
+from bench import alternation, carry, core, replay, trace, warm
 from bench.core import FIGURES, ratio
+from bench.experts import with_experts
 from bench.report import merged, percentile
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,6 +49,7 @@ def test_every_figure_is_produced(tmp_path: Path) -> None:
         core.HEADING,
         alternation.HEADING,
         carry.HEADING,
+        warm.HEADING,
         replay.HEADING,
     ]
     heading, *lines = found[core.HEADING]
@@ -54,13 +58,13 @@ def test_every_figure_is_produced(tmp_path: Path) -> None:
         figure.name.partition(", ")[0] for figure in FIGURES
     ]
     assert all(re.fullmatch(r"[\d,]+(\.\d+)?", line[gateway]) for line in lines), lines
-    for part in (alternation, carry, replay):
+    for part in (alternation, carry, warm, replay):
         _, *lines = found[part.HEADING]
-        assert len(lines) >= 5
+        assert len(lines) >= 4
         for name, *figures in lines:
             assert name in done.stdout
             assert all(re.fullmatch(r"[\d,]+(\.\d+)?|-", figure) for figure in figures), figures
-    assert written.read_text(encoding="utf-8").count("CPython") == 4
+    assert written.read_text(encoding="utf-8").count("CPython") == 5
     drawn = ET.parse(tmp_path / carry.PICTURE)
     assert "turn" in {element.text for element in drawn.iter()}
 
@@ -85,3 +89,32 @@ def test_ratio_is_the_median_within_rounds() -> None:
     samples = {"direct": [1.0, 10.0, 1.0], "gateway": [2.0, 30.0, 4.0]}
     assert ratio(samples, "gateway", "direct") == "3.00"
     assert ratio(samples, "direct", "direct") == ratio(samples, "gateway", "none") == "-"
+
+
+def test_a_model_with_experts_says_what_it_was_made_of(tmp_path: Path) -> None:
+    large = tmp_path / "large.gguf"
+    with_experts(Path(MODEL), large, 2)
+    assert large.stat().st_size > 1.4 * Path(MODEL).stat().st_size
+    engine = list(ENGINES.values())[-1]
+    models = lua_model("dense", engine, (512,)), lua_model("experts", engine, (512,))
+    config = lua_config(tmp_path, ", ".join((models[0], models[1].replace(MODEL, str(large)))))
+    with (
+        gateway(tmp_path, config) as served,
+        openai.OpenAI(base_url=f"{served.url}/v1", api_key="none") as api,
+    ):
+        said = [
+            api.chat.completions.create(
+                model=model,
+                messages=[{"role": "user", "content": "Say hi."}],
+                max_tokens=8,
+                temperature=0,
+            )
+            for model in ("dense", "experts")
+        ]
+    assert said[0].choices[0].message.content == said[1].choices[0].message.content != ""
+
+
+def test_what_is_no_model_gets_no_experts(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(b"nothing of the kind")
+    with pytest.raises(ValueError, match="no GGUF file"):
+        with_experts(tmp_path / "m.gguf", tmp_path / "large.gguf", 2)

@@ -137,9 +137,31 @@ def test_load_times_outlive_the_gateway(tmp_path: Path) -> None:
     loads.learn(ONE, 8.0, "cold")
     loads.learn(OTHER, 0.0)
     again = LoadTimes(tmp_path, {})
-    assert (again.seconds(ONE), again.seconds(ONE, "cold")) == (8.0, 8.0)
-    assert again.seconds(ONE, "warm") == 0.0
+    assert (again.seconds(ONE), again.times(ONE, "cold")) == (8.0, [8.0])
+    assert again.times(ONE, "warm") == []
     assert again.seconds(OTHER) == 0.001
+
+
+def test_the_last_times_of_a_kind_are_kept(tmp_path: Path) -> None:
+    loads = LoadTimes(tmp_path, {})
+    for seconds in range(1, 9):
+        loads.learn(ONE, seconds, "cold")
+        loads.learn(ONE, 10 * seconds, "warm")
+    for each in (loads, LoadTimes(tmp_path, {})):
+        assert each.times(ONE, "cold") == [4, 5, 6, 7, 8]
+        assert each.times(ONE, "warm") == [40, 50, 60, 70, 80]
+        assert each.seconds(ONE) == 80
+
+
+@pytest.mark.parametrize("damage", ["[]", "7", '["7"]', "[-7]", "[true]", "null"])
+def test_damaged_load_times_are_ignored_and_written_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    (tmp_path / LOADS).write_text(f'{{"variants": {{"k": {{"": {damage}}}}}}}')
+    loads = LoadTimes(tmp_path, {})
+    assert "ignored the unreadable file" in caplog.text
+    loads.learn(ONE, 2.0, "cold")
+    assert LoadTimes(tmp_path, {}).times(ONE, "cold") == [2.0]
 
 
 def test_a_load_that_took_as_long_is_not_worth_a_write(tmp_path: Path) -> None:

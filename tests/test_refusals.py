@@ -38,7 +38,7 @@ def test_no_room_names_those_that_are_kept() -> None:
     ("others", "pace", "wait"), [(0, 1.0, 1.0), (4, 0.1, 1.0), (4, 2.0, 8.0), (100, 2.0, 60.0)]
 )
 def test_a_full_queue_says_when_to_come_back(others: int, pace: float, wait: float) -> None:
-    error = queue_full(others, [], pace, now=0.0)
+    error = queue_full(others, [], [], pace, now=0.0)
     assert error.retry_after == wait
     assert error.message == f"{others} requests are waiting already. Try again later."
 
@@ -46,10 +46,18 @@ def test_a_full_queue_says_when_to_come_back(others: int, pace: float, wait: flo
 def test_a_full_queue_counts_what_loads_by_its_last_load() -> None:
     known = EngineRecord(A, started_at=10.0, load_seconds=20.0)
     new = EngineRecord(B, started_at=10.0)
-    error = queue_full(3, [known, new], 1.0, now=15.0)
+    error = queue_full(3, [known, new], [], 1.0, now=15.0)
     assert error.retry_after == 18.0
     while_loading = f"while {A.label} and {B.label} load."
     assert error.message == f"3 requests are waiting already {while_loading} Try again later."
-    error = queue_full(3, [new], 1.0, now=15.0)
+    error = queue_full(3, [new], [], 1.0, now=15.0)
     assert error.retry_after == 3.0
     assert f" while {B.label} loads." in error.message
+
+
+def test_a_full_queue_counts_what_must_be_loaded_too() -> None:
+    loading = EngineRecord(A, started_at=10.0, load_seconds=20.0)
+    coming = [EngineRecord(B, load_seconds=7.0), EngineRecord(variant(4096, "c"))]
+    error = queue_full(3, [loading], coming, 1.0, now=15.0)
+    assert error.retry_after == 15.0 + 7.0 + 3.0
+    assert error.message.startswith(f"3 requests are waiting already while {A.label} loads.")

@@ -1,105 +1,46 @@
-"""engine/warm.py: what an engine will read lies in memory before it starts."""
+"""engine/warm.py: what an engine will read lies in memory before it starts, where that helps."""
 
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from builders import variant
+from disk import evict
 
-from engine import warm as warming
-from engine.learnt import LoadTimes
-from engine.warm import BLOCK, Warmer, cached_share, paths_of, warm
+from engine.learnt import COLD, WARM, LoadTimes
+from engine.pagecache import BLOCK, cached_share
+from engine.warm import _RETRY, Warmer, paths_of
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from models.spec import VariantSpec
 
-PLENTY = 1 << 40
+SIZE = 4 * BLOCK - BLOCK // 2 - 7
+ALL = {0, 1, 2, 3}
 
 
-@pytest.fixture
-def cold(monkeypatch: pytest.MonkeyPatch) -> set[int]:
-    """The blocks that are in the cache, by their place: none at first; a read adds its own.
-
-    A machine with memory to spare does not forget what a test has just written.
-    """
-    cached: set[int] = set()
-    read = os.preadv
-
-    def reading(descriptor: int, buffers: list[bytearray], at: int, flags: int = 0) -> int:
-        if flags:
-            if at // BLOCK not in cached:
-                raise BlockingIOError
-        else:
-            cached.add(at // BLOCK)
-        return read(descriptor, buffers, at)
-
-    monkeypatch.setattr(os, "preadv", reading)
-    return cached
-
-
-def sized(folder: Path, blocks: int, name: str = "m.gguf") -> VariantSpec:
+def sized(folder: Path, name: str = "m.gguf", context: int = 4096) -> VariantSpec:
+    """A variant of a file of four blocks."""
     with (folder / name).open("wb") as file:
-        file.truncate(blocks * BLOCK - BLOCK // 2 - 7)
-    return variant(args=("-m", str(folder / name)))
+        file.truncate(SIZE)
+    return variant(context, args=("-m", str(folder / name)))
 
 
-def test_what_is_cached_is_not_read(tmp_path: Path, cold: set[int]) -> None:
-    paths = paths_of(sized(tmp_path, 4))
-    cold |= {0, 2}
-    assert cached_share(paths, 1) == (0.5, 4 * BLOCK - BLOCK // 2 - 7)
-    read, size = warm(paths, PLENTY, threading.Event())
-    assert size == 4 * BLOCK - BLOCK // 2 - 7
-    assert read == size - 2 * BLOCK
-    assert warm(paths, PLENTY, threading.Event())[0] == 0
-    assert cached_share(paths, 1)[0] == 1.0
+def plenty() -> int:
+    return 1 << 40
 
 
-def test_what_a_real_disk_holds_is_read_once(tmp_path: Path) -> None:
-    paths = paths_of(sized(tmp_path, 3))
-    descriptor = os.open(paths[0], os.O_RDWR)
-    os.fsync(descriptor)
-    # Where the system forgets on demand; a file system in memory never does.
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.close(descriptor)
-    cached, size = cached_share(paths, 1)
-    assert cached in (0.0, 1.0)
-    assert warm(paths, PLENTY, threading.Event())[0] == (0 if cached else size)
-    assert warm(paths, PLENTY, threading.Event())[0] == 0
-
-
-def test_only_as_far_as_memory_allows(tmp_path: Path, cold: set[int]) -> None:
-    paths = paths_of(sized(tmp_path, 4))
-    assert warm(paths, 2 * BLOCK + 5, threading.Event())[0] == 2 * BLOCK
-    assert cold == {0, 1}
-    assert warm(paths, -1, threading.Event())[0] == 0
-
-
-def test_it_ends_when_it_is_told(tmp_path: Path, cold: set[int]) -> None:
-    stop = threading.Event()
-    stop.set()
-    assert warm(paths_of(sized(tmp_path, 4)), PLENTY, stop)[0] == 0
-    assert not cold
-
-
-def test_files_that_are_not_there(tmp_path: Path, cold: set[int]) -> None:
-    there = str(tmp_path / "m.gguf")
-    sized(tmp_path, 1)
-    assert warm([str(tmp_path / "no"), there], PLENTY, threading.Event())[0] > 0
-    assert cold == {0}
-    assert cached_share([str(tmp_path / "no")]) == (0.0, 0)
-
-
-def test_all_shards_are_read(tmp_path: Path) -> None:
-    for number in (1, 2):
-        sized(tmp_path, 1, f"m-{number:05}-of-00002.gguf")
-    first = str(tmp_path / "m-00001-of-00002.gguf")
-    assert len(paths_of(variant(args=("-m", first, "--mmproj", "p.gguf")))) == 3
+@contextlib.asynccontextmanager
+async def warmer_of(loads: LoadTimes | None = None, **fields: bool) -> AsyncIterator[Warmer]:
+    warmer = Warmer(loads or LoadTimes(None, {}), spare=plenty, **fields)
+    yield warmer
+    await warmer.close()
 
 
 async def settled(warmer: Warmer) -> None:
@@ -107,88 +48,248 @@ async def settled(warmer: Warmer) -> None:
         await asyncio.sleep(0.001)
 
 
-def warmer_of(**fields: bool) -> Warmer:
-    return Warmer(LoadTimes(None, {}), spare=lambda: PLENTY, **fields)
-
-
-async def test_who_is_next_is_read_and_measured(tmp_path: Path, cold: set[int]) -> None:
-    warmer, spec = Warmer(LoadTimes(None, {})), sized(tmp_path, 4)
-    warmer.want(spec)
-    warmer.want(spec)
-    await settled(warmer)
-    assert cold == {0, 1, 2, 3}
+async def load(warmer: Warmer, spec: VariantSpec, seconds: float, *, waits: bool) -> None:
+    """An engine was started, after somebody waited for it or at once, and is ready."""
+    if waits:
+        warmer.want(spec)
+        await settled(warmer)
     warmer.started(spec)
-    warmer.ready(spec, 2.0)
     await settled(warmer)
-    assert warmer.loads.seconds(spec) == warmer.loads.seconds(spec, warming.WARM) == 2.0
-    assert warmer.loads.seconds(spec, warming.COLD) == 0.0
+    warmer.ready(spec, seconds)
+
+
+def test_all_shards_are_read_in_their_order(tmp_path: Path) -> None:
+    for number in (2, 1, 3):
+        sized(tmp_path, f"m-{number:05}-of-00003.gguf")
+    shards = [str(tmp_path / f"m-{number:05}-of-00003.gguf") for number in (1, 2, 3)]
+    assert paths_of(variant(args=("-m", shards[0], "--mmproj", "p.gguf"))) == [*shards, "p.gguf"]
+    env = {"LLAMA_ARG_MODEL": shards[0]}
+    assert paths_of(variant(args=("--mmproj", "p.gguf"), env=env)) == [*shards, "p.gguf"]
+    assert paths_of(variant(args=("--model", "m.gguf"), env=env)) == ["m.gguf"]
+    assert paths_of(variant(args=("-hf", "some/model"))) == []
+
+
+async def test_shards_are_one_load(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number in (1, 2):
+        sized(tmp_path, f"m-{number:05}-of-00002.gguf")
+    spec = variant(args=("-m", str(tmp_path / "m-00001-of-00002.gguf")))
+    caplog.set_level("INFO")
+    for path in paths_of(spec):
+        evict(path)
+    forgets = cached_share(paths_of(spec)) == 0.0
+    async with warmer_of() as warmer:
+        await load(warmer, spec, 2.0, waits=True)
+        assert cached_share(paths_of(spec)) in ((1.0,) if forgets else (1.0, None))
+        assert ("m@4096: 27 of 27 MiB read ahead" in caplog.text) == forgets
+        assert warmer.loads.times(spec, WARM) == ([2.0] if forgets else [])
+
+
+async def test_who_is_next_is_read_and_measured(
+    tmp_path: Path, cold: set[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    spec = sized(tmp_path)
+    async with warmer_of() as warmer:
+        warmer.want(spec)
+        warmer.want(spec)
+        await settled(warmer)
+        assert cold == ALL
+        assert "m@4096: 13 of 13 MiB read ahead" in caplog.text
+        await load(warmer, spec, 2.0, waits=True)
+        assert warmer.loads.seconds(spec) == 2.0
+        assert warmer.loads.times(spec, WARM) == [2.0]
+        assert warmer.loads.times(spec, COLD) == []
 
 
 async def test_a_start_from_the_disk_is_measured_too(tmp_path: Path, cold: set[int]) -> None:
-    warmer, spec = warmer_of(), sized(tmp_path, 4)
-    warmer.started(spec)
-    await settled(warmer)
-    warmer.ready(spec, 9.0)
-    assert warmer.loads.seconds(spec, warming.COLD) == 9.0
-    cold |= {0, 1, 2, 3}
-    warmer.started(spec)
-    await settled(warmer)
-    warmer.ready(spec, 1.0)
-    assert warmer.loads.seconds(spec) == 1.0
-    assert warmer.loads.seconds(spec, warming.COLD) == 9.0
-
-
-@pytest.mark.parametrize(("warmed", "reads"), [(5.0, True), (9.5, False)])
-async def test_off_where_it_does_not_help(
-    tmp_path: Path, cold: set[int], warmed: float, reads: bool
-) -> None:
-    warmer, spec = warmer_of(), sized(tmp_path, 4)
-    warmer.loads.learn(spec, 10.0, warming.COLD)
-    warmer.loads.learn(spec, warmed, warming.WARM)
-    warmer.want(spec)
-    await settled(warmer)
-    assert bool(cold) == reads
-
-
-async def test_turned_off_it_only_remembers(tmp_path: Path, cold: set[int]) -> None:
-    warmer, spec = warmer_of(enabled=False), sized(tmp_path, 4)
-    warmer.want(spec)
-    warmer.started(spec)
-    warmer.ready(spec, 3.0)
-    assert not len(warmer._tasks)
-    assert not cold
-    assert warmer.loads.seconds(spec) == 3.0
-
-
-async def test_another_that_is_next_ends_the_reading(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stops: list[threading.Event] = []
-
-    def reading(_paths: list[str], _budget: int, stop: threading.Event) -> tuple[int, int]:
-        stops.append(stop)
-        stop.wait(10)
-        return 0, 0
-
-    monkeypatch.setattr(warming, "warm", reading)
-    warmer, spec = warmer_of(), sized(tmp_path, 4)
-    for following in (variant(8192), None):
-        warmer.want(spec)
-        while not stops:
-            await asyncio.sleep(0.001)
-        warmer.want(following)
-        assert stops.pop(0).is_set()
-        await warmer.close()
-        stops.clear()
+    spec = sized(tmp_path)
+    async with warmer_of() as warmer:
+        await load(warmer, spec, 9.0, waits=False)
+        assert warmer.loads.times(spec, COLD) == [9.0]
+        cold |= ALL
+        await load(warmer, spec, 1.0, waits=False)
+        assert warmer.loads.seconds(spec) == 1.0
+        assert warmer.loads.times(spec, COLD) == [9.0]
 
 
 async def test_little_that_came_from_the_disk_says_nothing(tmp_path: Path, cold: set[int]) -> None:
-    cold |= {0, 1, 2}
-    warmer, spec = warmer_of(), sized(tmp_path, 4)
+    cold |= {0, 1}
+    spec = sized(tmp_path)
+    async with warmer_of() as warmer:
+        await load(warmer, spec, 2.0, waits=True)
+        cold -= {2, 3}
+        await load(warmer, spec, 2.5, waits=False)
+        assert warmer.loads.seconds(spec) == 2.5
+        assert warmer.loads.times(spec, WARM) == warmer.loads.times(spec, COLD) == []
+
+
+async def test_a_model_without_a_file_is_timed_alone(cold: set[int]) -> None:
+    spec = variant(args=("-hf", "some/model"))
+    async with warmer_of() as warmer:
+        await load(warmer, spec, 2.0, waits=True)
+        assert warmer.loads.times(spec) == [2.0]
+        assert warmer.loads.times(spec, COLD) == warmer.loads.times(spec, WARM) == []
+        assert not cold
+
+
+async def test_what_was_read_in_several_goes_counts_together(
+    tmp_path: Path, cold: set[int]
+) -> None:
+    spec = sized(tmp_path)
+    async with warmer_of() as warmer:
+        for missing in (0, 1):
+            cold |= ALL
+            cold.remove(missing)
+            warmer.want(spec)
+            await settled(warmer)
+            warmer.want(None)
+        await load(warmer, spec, 2.0, waits=False)
+        assert warmer.loads.times(spec, WARM) == [2.0]
+
+
+@pytest.mark.parametrize("following", ["another", "nobody", "its own start", "the end"])
+async def test_another_that_is_next_ends_the_reading(
+    tmp_path: Path, cold: set[int], following: str
+) -> None:
+    """One block is read to its end, whoever comes next; what comes next waits for that."""
+    asked, go_on = threading.Event(), threading.Event()
+    spec, other = sized(tmp_path), sized(tmp_path, "other.gguf", 8192)
+
+    def spare() -> int:
+        asked.set()
+        go_on.wait(10)
+        return plenty()
+
+    warmer = Warmer(LoadTimes(None, {}), spare=spare)
     warmer.want(spec)
+    while not asked.is_set():
+        await asyncio.sleep(0.001)
+    match following:
+        case "another":
+            warmer.want(other)
+        case "nobody":
+            warmer.want(None)
+        case "its own start":
+            warmer.started(spec)
+        case _:
+            await warmer.close()
+    go_on.set()
     await settled(warmer)
-    warmer.started(spec)
-    await settled(warmer)
-    warmer.ready(spec, 2.0)
-    assert warmer.loads.seconds(spec) == 2.0
-    assert warmer.loads.seconds(spec, warming.WARM) == warmer.loads.seconds(spec, warming.COLD) == 0
+    await asyncio.to_thread(warmer._thread.shutdown)
+    # The block at hand of the first, and all of the other.
+    assert cold == (ALL if following == "another" else {0})
+    await warmer.close()
+
+
+async def test_wanted_again_before_it_ended_it_goes_on(tmp_path: Path, cold: set[int]) -> None:
+    spec = sized(tmp_path)
+    async with warmer_of() as warmer:
+        for _ in range(20):
+            warmer.want(spec)
+            warmer.want(None)
+        warmer.want(spec)
+        await settled(warmer)
+        assert cold == ALL
+        await load(warmer, spec, 2.0, waits=True)
+        assert warmer.loads.times(spec, WARM) == [2.0]
+
+
+@pytest.mark.usefixtures("cold")
+async def test_a_start_that_failed_leaves_nothing_to_the_next(tmp_path: Path) -> None:
+    spec = sized(tmp_path)
+    async with warmer_of() as warmer:
+        warmer.want(spec)
+        await settled(warmer)
+        warmer.started(spec)
+        await settled(warmer)
+        # It never became ready. The next start finds everything in memory.
+        await load(warmer, spec, 1.0, waits=True)
+        assert warmer.loads.times(spec, WARM) == warmer.loads.times(spec, COLD) == []
+
+
+async def test_an_engine_that_was_ready_before_anybody_looked(
+    tmp_path: Path, cold: set[int]
+) -> None:
+    spec = sized(tmp_path)
+    async with warmer_of() as warmer:
+        warmer.started(spec)
+        warmer.ready(spec, 0.1)
+        await settled(warmer)
+        cold |= ALL
+        await load(warmer, spec, 0.2, waits=False)
+        assert warmer.loads.times(spec, COLD) == []
+        assert warmer.loads.seconds(spec) == 0.2
+
+
+async def test_after_the_end_nothing_is_read(tmp_path: Path, cold: set[int]) -> None:
+    warmer, spec = Warmer(LoadTimes(None, {}), spare=plenty), sized(tmp_path)
+    await warmer.close()
+    await load(warmer, spec, 1.0, waits=True)
+    await warmer.close()
+    assert not cold
+
+
+async def test_turned_off_it_only_remembers(tmp_path: Path, cold: set[int]) -> None:
+    spec = sized(tmp_path)
+    async with warmer_of(enabled=False) as warmer:
+        await load(warmer, spec, 3.0, waits=True)
+        assert not cold
+        assert warmer.loads.seconds(spec) == 3.0
+        assert warmer.loads.times(spec, COLD) == []
+
+
+# -- whether it helps --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cold_times", "warm_times", "reads"),
+    [
+        ([10, 10, 10], [5, 5, 5], True),
+        ([10, 10, 10], [9.5, 9.5, 9.5], False),
+        ([10, 10, 10], [12, 12, 12], False),
+        # One that was out of the ordinary says nothing.
+        ([10, 10, 10], [5, 60, 5], True),
+        ([10, 1, 10], [5, 5, 5], True),
+        # Nor do few.
+        ([10, 10, 10], [60, 60], True),
+        ([1, 1], [60, 60, 60], True),
+        # Of many, the last count.
+        ([10, 10, 10], [60, 60, 60, 5, 5, 5], True),
+    ],
+)
+async def test_off_where_it_does_not_help(
+    tmp_path: Path,
+    cold: set[int],
+    cold_times: list[float],
+    warm_times: list[float],
+    reads: bool,
+) -> None:
+    spec, loads = sized(tmp_path), LoadTimes(tmp_path / "state", {})
+    for kind, times in ((COLD, cold_times), (WARM, warm_times)):
+        for seconds in times:
+            loads.learn(spec, seconds, kind)
+    # As the next gateway finds it.
+    async with warmer_of(LoadTimes(tmp_path / "state", {})) as warmer:
+        warmer.want(spec)
+        await settled(warmer)
+        assert bool(cold) == reads
+
+
+async def test_what_did_not_help_is_tried_again_and_may_help(
+    tmp_path: Path, cold: set[int]
+) -> None:
+    spec = sized(tmp_path)
+    async with warmer_of() as warmer:
+        for _ in range(3):
+            warmer.loads.learn(spec, 10.0, COLD)
+            warmer.loads.learn(spec, 10.0, WARM)
+        read = []
+        for _ in range(4 * (_RETRY + 1)):
+            cold.clear()
+            warmer.want(spec)
+            await settled(warmer)
+            read.append(bool(cold))
+            await load(warmer, spec, 5.0 if cold else 10.0, waits=False)
+        rare = [False] * _RETRY + [True]
+        assert read[: 3 * (_RETRY + 1)] == rare * 3
+        assert read[3 * (_RETRY + 1) :] == [True] * (_RETRY + 1)
