@@ -158,45 +158,37 @@ def test_of_several_conversations_each_finds_its_own(tmp_path: Path, engine: str
             assert read <= talk.read[0][0] <= cached
 
 
-def alternate(served: Gateway, model: str, first: str, then: str) -> tuple[Talk, Talk]:
-    """Two conversations that take each other's place, two turns each; ``then`` is the second's."""
+def alternate(served: Gateway, model: str) -> tuple[Talk, Talk]:
+    """Two conversations that take each other's place, three turns each; they grow by little."""
     talks = Talk(served, model), Talk(served, model)
-    for texts in ((first, then), ("What then?", "Why?")):
-        for talk, text in zip(talks, texts, strict=True):
-            talk.say(text)
+    for text in (LINE * 7, "What then?", "Why?"):
+        for number, talk in enumerate(talks):
+            talk.say(f"{number}: {text}")
     return talks
 
 
-@pytest.mark.parametrize("args", ["-np 1", "-np 2 -kvu"])
-def test_two_by_turns_read_no_more_than_without_carried_state(
-    tmp_path: Path, engine: str, args: str
-) -> None:
+def test_two_by_turns_read_no_more_than_without_carried_state(tmp_path: Path, engine: str) -> None:
     """Nothing is restored that the engine has nearer, and no slot is named that it has emptied."""
-    given = tuple(args.split())
+    sharing, bare = ("-np", "2", "-kvu"), ("--cache-ram", "0")
     text = config(
         tmp_path,
-        lua_model("plain", engine, (1024,), "state_carry = false,", given),
-        lua_model("smol", engine, (1024,), "", given),
+        lua_model("plain", engine, (1024,), "state_carry = false,"),
+        lua_model("smol", engine, (1024,)),
+        lua_model("sharing", engine, (1024,), args=sharing),
+        lua_model("bare", engine, (1024,), args=bare),
     )
     with gateway(tmp_path, text) as served:
-        plain, talks = (alternate(served, name, TALE, f"1: {TALE}") for name in ("plain", "smol"))
-        assert "".join(served.log).count("ready after") == 2
-    for talk, other in zip(talks, plain, strict=True):
-        for (read, _), (unaided, _) in zip(talk.read, other.read, strict=True):
-            assert read <= unaided
-        assert talk.messages == other.messages
-
-
-def test_an_engine_that_keeps_nothing_itself_gets_it_back_while_it_runs(
-    tmp_path: Path, engine: str
-) -> None:
-    bare = lua_model("smol", engine, (1024,), "", ("--cache-ram", "0"))
-    with gateway(tmp_path, config(tmp_path, bare)) as served:
-        for talk in alternate(served, "smol", f"0: {TALE}", f"1: {TALE}"):
-            (first, _), (read, cached) = talk.read
-            assert cached >= first
-            assert read < 30
-        assert "".join(served.log).count("ready after") == 1
+        plain = alternate(served, "plain")
+        for name in ("smol", "sharing"):
+            for talk, other in zip(alternate(served, name), plain, strict=True):
+                for (read, _), (unaided, _) in zip(talk.read, other.read, strict=True):
+                    assert read <= unaided
+                assert talk.messages == other.messages
+        # An engine that keeps nothing by itself gets it from disk while it runs.
+        for talk in alternate(served, "bare"):
+            (first, _), *later = talk.read
+            assert all(cached >= first > 3 * read for read, cached in later)
+        assert "".join(served.log).count("ready after") == 4
 
 
 def truncate(state: Path, _other: Path) -> None:
