@@ -60,6 +60,11 @@ def spared(marks: Sequence[Mark], held: Sequence[Mark], tokens: int) -> int:
     return tokens * same // held[-1].size
 
 
+def goes_on(marks: Sequence[Mark], held: Sequence[Mark]) -> bool:
+    """Whether a prompt begins with all of another, which is not empty."""
+    return bool(held) and any(mark.digest == held[-1].digest for mark in marks)
+
+
 def common(one: Sequence[Mark], other: Sequence[Mark]) -> tuple[Mark, ...]:
     """The marks at the beginning of ``one`` that ``other`` has too."""
     known = {mark.digest for mark in other}

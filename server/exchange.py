@@ -203,7 +203,7 @@ class Exchange:
             # Of what the larger engine did in vain nothing is known.
             self.left()
         if self._seat is not None and self._carried is not None:
-            self._carried.answered(self._seat, usage.total, usage.cached)
+            self._carried.answered(self._seat, usage.total, usage.cached, usage.read)
             self._seat = None
 
     def left(self, *, refused: bool = False) -> None:

@@ -73,7 +73,7 @@ class _Stream:
         if end := growing.end():
             await self._write(end)
         usage = usage_of(b"".join(self._last)[-TAIL:])
-        return usage._replace(cached=growing.cached) if exchange.grew else usage
+        return usage._replace(cached=growing.cached, read=None) if exchange.grew else usage
 
     async def _pass_on(self, upstream: UpstreamResponse) -> None:
         growing, exchange = self._growing, self._exchange
@@ -120,7 +120,7 @@ async def _whole(
     await down.answer(upstream.status, headers, growing.body)
     await down.end()
     usage = usage_of(growing.body[-TAIL:])
-    return usage._replace(cached=growing.cached) if exchange.grew else usage
+    return usage._replace(cached=growing.cached, read=None) if exchange.grew else usage
 
 
 async def _body(upstream: UpstreamResponse) -> bytes:

@@ -14,6 +14,7 @@ TAIL = 8192
 
 # Eighteen digits at most: Python refuses to read numbers of thousands of them.
 _NUMBER = re.compile(rb"\s*:\s*(\d{1,18})")
+_DECIMAL = re.compile(rb"\s*:\s*(\d{1,18}(?:\.\d{1,18})?(?:[eE][-+]?\d{1,2})?)")
 _PROMPT = b'"prompt_tokens"'
 _COMPLETION = b'"completion_tokens"'
 # The Responses API's and Anthropic's names; only the latter leaves the cached tokens out.
@@ -23,18 +24,21 @@ _CACHE_READ = b'"cache_read_input_tokens"'
 _CACHED = b'"cache_n"'
 _CACHED_DETAIL = b'"cached_tokens"'
 _PROCESSED = b'"prompt_n"'
+_PROCESSING = b'"prompt_ms"'
 _PREDICTED = b'"predicted_n"'
 
 
 class Usage(NamedTuple):
     """Tokens as the engine counted them; None where its answer did not say.
 
-    ``cached`` is the part of ``prompt`` that the engine did not have to read.
+    ``cached`` is the part of ``prompt`` that the engine did not have to read, ``read`` the rest
+    and how many seconds it took.
     """
 
     prompt: int | None = None
     completion: int | None = None
     cached: int | None = None
+    read: tuple[int, float] | None = None
 
     @property
     def total(self) -> int | None:
@@ -59,16 +63,27 @@ def usage_of(tail: bytes) -> Usage:
     if completion is None:
         completion = _last(_PREDICTED, tail)
     cached = _last(_CACHED, tail)
-    if cached is None:
-        cached = _last(_CACHED_DETAIL, tail)
-    return Usage(prompt, completion, cached)
+    for field in (_CACHED_DETAIL, _CACHE_READ):
+        cached = _last(field, tail) if cached is None else cached
+    return Usage(prompt, completion, cached, _read(tail))
+
+
+def _read(tail: bytes) -> tuple[int, float] | None:
+    milliseconds = _found(_PROCESSING, _DECIMAL, tail)
+    tokens = None if milliseconds is None else _last(_PROCESSED, tail)
+    return None if milliseconds is None or tokens is None else (tokens, float(milliseconds) / 1000)
 
 
 def _last(field: bytes, tail: bytes) -> int | None:
+    number = _found(field, _NUMBER, tail)
+    return None if number is None else int(number)
+
+
+def _found(field: bytes, value: re.Pattern[bytes], tail: bytes) -> bytes | None:
     # From the end: a pattern would look at every byte before.
     at = tail.rfind(field)
     while at >= 0:
-        if (found := _NUMBER.match(tail, at + len(field))) is not None:
-            return int(found[1])
+        if (found := value.match(tail, at + len(field))) is not None:
+            return found[1]
         at = tail.rfind(field, 0, at)
     return None

@@ -85,11 +85,14 @@ def gateway(folder: Path, config: str) -> Iterator[Gateway]:
         process.stderr.close()
 
 
-def lua_model(name: str, binary: str, contexts: tuple[int, ...], more: str = "") -> str:
-    """A model table of one binary in variants of these contexts."""
+def lua_model(
+    name: str, binary: str, contexts: tuple[int, ...], more: str = "", args: tuple[str, ...] = ()
+) -> str:
+    """A model table of one binary in variants of these contexts, with further arguments."""
+    own = "".join(f', "{arg}"' for arg in args)
     variants = ",\n".join(
         f'{{ binary = "{binary}", context = {context}, args = {{ "-m", "{MODEL}", "-c", {context},'
-        f' "-np", 1, "-t", 1, "--no-warmup" }} }}'
+        f' "-np", 1, "-t", 1, "--no-warmup"{own} }} }}'
         for context in contexts
     )
     return f'{{ name = "{name}", {more} variants = {{ {variants} }} }}'

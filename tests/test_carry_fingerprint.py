@@ -22,6 +22,7 @@ def test_where_and_how_large_an_engine_runs_does_not_matter() -> None:
     small = of("-m", "x.gguf", "-c", "4096", "-ngl", "24", "-t", "4", "--port", "9000", "--mlock")
     large = of("-m", "x.gguf", "-c", "8192", "-ngl", "12", "--n-cpu-moe", "40", context=8192)
     assert small == large
+    assert of("-m", "x.gguf", "-cram", "0", "--no-cache-idle-slots") == large
 
 
 @pytest.mark.parametrize(

@@ -99,3 +99,11 @@ def test_the_least_recently_used_go_first() -> None:
     index.drop("old")
     index.drop("old")
     assert [each.name for each in index.states] == ["mid", "new"]
+
+
+def test_what_is_on_disk_already() -> None:
+    index = StateIndex([state("s", "ab", tokens=200), state("l", "abcd", tokens=400)])
+    assert index.kept("m", "f", marks("abcx")) == 300
+    assert index.kept("m", "f", marks("abcde")) == 400
+    assert index.kept("m", "f", marks("x")) == 0
+    assert index.kept("m", "g", marks("ab")) == 0

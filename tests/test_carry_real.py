@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import urllib.request
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 LINE = "A fox walks through the snow and meets a bear who is looking for honey. "
 # Enough to be worth saving, and the size of a turn.
 TALE = LINE * 3
-# A thousand tokens, so that a turn is little beside it; each digit is one.
-LONG = LINE + "3141592653" * 100
+# So many tokens that a turn is little beside it; each digit is one.
+LONG = LINE + "3141592653" * 150
 
 
 @pytest.fixture(params=list(ENGINES))
@@ -79,17 +80,17 @@ def test_a_conversation_crosses_its_variants_and_reads_nothing_twice(
 ) -> None:
     text = config(
         tmp_path,
-        lua_model("smol", engine, (320, 512, 1024)),
-        lua_model("large", engine, (1024,), "state_carry = false,"),
+        lua_model("smol", engine, (256, 384, 768)),
+        lua_model("large", engine, (768,), "state_carry = false,"),
     )
     with gateway(tmp_path, text) as served:
         talk, whole = Talk(served), Talk(served, "large")
         for _ in range(12):
-            talk.say(TALE)
+            talk.say(LINE * 2)
         for _ in range(12):
-            whole.say(TALE)
+            whole.say(LINE * 2)
         log = "".join(served.log)
-    for variant in ("smol@320", "smol@512", "smol@1024"):
+    for variant in ("smol@256", "smol@384", "smol@768"):
         assert f"{variant} ready" in log
     assert talk.messages == whole.messages
     # Not one token more than by an engine that was large from the beginning.
@@ -97,24 +98,34 @@ def test_a_conversation_crosses_its_variants_and_reads_nothing_twice(
 
 
 def test_a_long_prompt_is_read_once_whatever_happens(tmp_path: Path, engine: str) -> None:
-    """Another model, an unload, a larger variant, a restart, a kill in the middle of a save."""
+    """Another model, an unload, a larger variant, a restart, a kill in the middle of a save.
+
+    Before the first two another conversation took its slot.
+    """
     text = config(
-        tmp_path, lua_model("smol", engine, (1536, 2048)), lua_model("other", engine, (512,))
+        tmp_path, lua_model("smol", engine, (2048, 2560)), lua_model("other", engine, (512,))
     )
     slots = tmp_path / "state" / "slots"
     with gateway(tmp_path, text) as served:
         talk = Talk(served)
         talk.say(LONG)
+        assert sum(talk.read[0]) >= 1500
+        answer = talk.say("What then?")
+        Talk(served).say("Give this a title.")
         Talk(served, "other").say(TALE)
-        talk.say("What then?")
+        talk.messages[-2:] = []
+        assert talk.say("What then?") == answer
         assert little(talk)
+        Talk(served).say("Give this a better title.")
         unload(served, "smol")
         talk.say("And then?")
         assert little(talk)
-        assert "smol@2048" not in "".join(served.log)
+        # What it had grown by was little, and is not written before every other prompt.
+        assert len(re.findall(r"1\d\d\d tokens saved", "".join(served.log))) == 1
+        assert "smol@2560" not in "".join(served.log)
         # Room for a long answer is asked for, and the answer is one word.
         talk.say("Who met the fox?", 800, stop=[" "])
-        assert "smol@2048 ready" in "".join(served.log)
+        assert "smol@2560 ready" in "".join(served.log)
         assert little(talk)
         known = "".join(path.read_text() for path in slots.glob("*.json"))
         assert not [word for word in ("fox", "snow", "honey", "user") if word in known]
@@ -145,6 +156,39 @@ def test_of_several_conversations_each_finds_its_own(tmp_path: Path, engine: str
             talk.say(TALE)
             read, cached = talk.read[-1]
             assert read <= talk.read[0][0] <= cached
+
+
+def alternate(served: Gateway, model: str) -> tuple[Talk, Talk]:
+    """Two conversations that take each other's place, three turns each; they grow by little."""
+    talks = Talk(served, model), Talk(served, model)
+    for text in (LINE * 7, "What then?", "Why?"):
+        for number, talk in enumerate(talks):
+            talk.say(f"{number}: {text}")
+    return talks
+
+
+def test_two_by_turns_read_no_more_than_without_carried_state(tmp_path: Path, engine: str) -> None:
+    """Nothing is restored that the engine has nearer, and no slot is named that it has emptied."""
+    sharing, bare = ("-np", "2", "-kvu"), ("--cache-ram", "0")
+    text = config(
+        tmp_path,
+        lua_model("plain", engine, (1024,), "state_carry = false,"),
+        lua_model("smol", engine, (1024,)),
+        lua_model("sharing", engine, (1024,), args=sharing),
+        lua_model("bare", engine, (1024,), args=bare),
+    )
+    with gateway(tmp_path, text) as served:
+        plain = alternate(served, "plain")
+        for name in ("smol", "sharing"):
+            for talk, other in zip(alternate(served, name), plain, strict=True):
+                for (read, _), (unaided, _) in zip(talk.read, other.read, strict=True):
+                    assert read <= unaided
+                assert talk.messages == other.messages
+        # An engine that keeps nothing by itself gets it from disk while it runs.
+        for talk in alternate(served, "bare"):
+            (first, _), *later = talk.read
+            assert all(cached >= first > 3 * read for read, cached in later)
+        assert "".join(served.log).count("ready after") == 4
 
 
 def truncate(state: Path, _other: Path) -> None:

@@ -77,3 +77,31 @@ def test_what_free_slots_hold_can_become_unknown() -> None:
     second.holds(marks("xy"))
     assert book.unsaved(1) == (second,)
     assert taken(book, "ab") == (first, 0)
+
+
+def test_slots_that_share_a_context_are_filled_one_after_the_other() -> None:
+    book = SlotBook.of(3, packed=True)
+    for said in ("ab", "cd"):
+        slot, _ = taken(book, said)
+        assert slot.number == 0
+        slot.holds(marks(said))
+    first, _ = taken(book, "q")
+    # Those at once take another.
+    second, _ = taken(book, "xy")
+    assert (first.number, second.number) == (0, 1)
+    first.holds(marks("q"))
+    second.holds(marks("xy"))
+    assert taken(book, "xyz")[0] is second
+
+
+def test_what_has_come_back_is_known() -> None:
+    slot, _ = taken(SlotBook.of(1), "ab")
+    slot.holds(marks("ab"))
+    assert not slot.returning
+    slot.holds(marks("abc"), returning=True)
+    assert slot.returning
+    slot.restored((), 0)
+    assert not slot.returning
+    slot.restored(marks("xy"), 70)
+    assert slot.returning
+    assert slot.spares(marks("xyz")) == 70

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
 from builders import variant
 from fake_engine import LLAMA_SERVER
 
@@ -13,15 +15,13 @@ from engine.carry import support
 from engine.carry.carrier import StateCarrier
 from engine.carry.seat import Seat
 from engine.carry.store import StateStore
-from engine.carry.support import SAVE_PATH, SlotSupport
+from engine.carry.support import CACHE_RAM, NO_CACHE_IDLE, SAVE_PATH, SlotSupport
 from engine.llamacpp import LlamaCppEngine
 from engine.spawner import Launch
 from models.request import Kind, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def launch(binary: str) -> Launch:
@@ -36,10 +36,11 @@ def script(folder: Path, text: str) -> str:
 
 
 async def test_a_binary_says_so_in_its_help_and_is_asked_once(tmp_path: Path) -> None:
-    binary = script(tmp_path, f'echo "$@" >> {tmp_path}/asked; echo " {SAVE_PATH} PATH  where"')
+    said = f'echo "$@" >> {tmp_path}/asked; echo " {SAVE_PATH} PATH  where"'
+    binary = script(tmp_path, f'{said}; echo "-cram, {CACHE_RAM} N"')
     known = SlotSupport()
-    assert await known.of(launch(binary))
-    assert await known.of(launch(binary))
+    assert await known.of(launch(binary)) == {SAVE_PATH, CACHE_RAM}
+    assert await known.of(launch(binary)) == {SAVE_PATH, CACHE_RAM}
     assert (tmp_path / "asked").read_text() == "--help\n"
     # Another build is asked again.
     script(tmp_path, "echo nothing of that")
@@ -54,6 +55,11 @@ async def test_what_cannot_be_asked_does_not_know(
     assert not await SlotSupport().of(launch(str(tmp_path / "folder")))
     monkeypatch.setattr(support, "_PATIENCE", 0.1)
     assert not await SlotSupport().of(launch(script(tmp_path, "sleep 600")))
+
+
+async def test_who_has_said_all_is_not_waited_for(tmp_path: Path) -> None:
+    talker = script(tmp_path, f"echo {SAVE_PATH}, {CACHE_RAM}, {NO_CACHE_IDLE}; exec sleep 600")
+    assert len(await SlotSupport().of(launch(talker))) == 3
 
 
 async def test_no_process_could_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +82,22 @@ async def test_an_engine_that_does_not_tell_its_slots_is_left_alone(tmp_path: Pa
     assert await carried.sit(facts) is None
     # Nor is there anything to give back for who had no slot.
     carried.refused(Seat(None, (), named=False))
-    assert await carried.save() == 0
+    await carried.save()
+    await client.close()
+
+
+@pytest.mark.parametrize(
+    ("args", "added"), [((), True), (("--cache-idle-slots",), False), (("-np", "2"), True)]
+)
+async def test_slots_stay_as_they_are_while_others_are_at_work(
+    tmp_path: Path, args: tuple[str, ...], *, added: bool
+) -> None:
+    spec = variant(binary=script(tmp_path, f"echo {SAVE_PATH}, {CACHE_RAM}, {NO_CACHE_IDLE}"))
+    client = LlamaCppEngine(spec, "http://127.0.0.1:9")
+    carried = StateCarrier(StateStore(tmp_path, 1), 1.0).of(spec, client)
+    asked = launch(spec.binary)
+    prepared = await carried.prepared(replace(asked, argv=(*asked.argv, *args)))
+    assert (NO_CACHE_IDLE in prepared.argv) is added
     await client.close()
 
 

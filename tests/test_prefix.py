@@ -6,7 +6,7 @@ from builders import chat, completion, message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.prefix import STEP, Mark, common, marks_of, shared, spared
+from models.prefix import STEP, Mark, common, goes_on, marks_of, shared, spared
 from models.request import Kind, parse
 
 
@@ -14,6 +14,14 @@ def test_a_conversation_that_goes_on_shares_all_that_was_said() -> None:
     before = marks_of(chat("hello"))
     after = marks_of(chat("hello", message("hi", "assistant"), "and now?"))
     assert shared(after, before) == len("hello") == before[-1].size
+
+
+def test_a_conversation_goes_on_with_all_of_another_or_not() -> None:
+    before, after = marks_of(chat("hello")), marks_of(chat("hello", message("hi", "assistant")))
+    assert goes_on(after, before)
+    assert goes_on(before, before)
+    assert not goes_on(before, after)
+    assert not goes_on(before, ())
 
 
 def test_another_conversation_shares_nothing() -> None:

@@ -25,21 +25,24 @@ def written(answer: dict[str, Any], *, spaced: bool) -> bytes:
     [
         ({}, Usage()),
         ({"usage": USAGE}, Usage(37, 7)),
-        ({"timings": TIMINGS}, Usage(37, 9, 30)),
+        ({"timings": TIMINGS}, Usage(37, 9, 30, (7, 0.0015))),
+        ({"timings": {"prompt_n": 7, "prompt_ms": 1.2e-05}}, Usage(7, read=(7, 1.2e-08))),
+        ({"timings": {"prompt_n": 7, "prompt_ms": None}}, Usage(7)),
+        ({"timings": {"prompt_ms": 3}}, Usage()),
         ({"timings": {"prompt_n": 7}}, Usage(7, None)),
         ({"timings": {"cache_n": 7}}, Usage(cached=7)),
-        ({"usage": USAGE, "timings": TIMINGS}, Usage(37, 7, 30)),
+        ({"usage": USAGE, "timings": TIMINGS}, Usage(37, 7, 30, (7, 0.0015))),
         ({"usage": {"input_tokens": 5, "output_tokens": 6}}, Usage(5, 6)),
         (
             {"usage": {"input_tokens": 5, "output_tokens": 6, "cache_read_input_tokens": 30}},
-            Usage(35, 6),
+            Usage(35, 6, 30),
         ),
         (
             {"usage": {"input_tokens": 5, "input_tokens_details": {"cached_tokens": 3}}},
             Usage(5, None, 3),
         ),
         ({"input_tokens": 37}, Usage(37, None)),
-        ({"usage": {"prompt_tokens": 5}, "timings": TIMINGS}, Usage(5, 9, 30)),
+        ({"usage": {"prompt_tokens": 5}, "timings": TIMINGS}, Usage(5, 9, 30, (7, 0.0015))),
         ({"usage": {"prompt_tokens": 0, "completion_tokens": 0}}, Usage(0, 0)),
         ({"usage": {"prompt_tokens": None}}, Usage()),
         (

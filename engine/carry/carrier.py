@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from engine.carry.carried import CarriedEngine
 from engine.carry.support import SlotSupport
+from engine.carry.worth import Worth
+from utils.clock import LoopClock
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
     from engine.carry.store import StateStore
     from engine.llamacpp import LlamaCppEngine
     from models.spec import VariantSpec
+    from utils.clock import Clock
 
 _log = get_logger("carry")
 # Restores in a row that spared next to nothing: the model cannot use them.
@@ -22,11 +26,17 @@ _LITTLE = 10
 class StateCarrier:
     """Saved states of all models."""
 
-    def __init__(self, store: StateStore, timeout: float) -> None:
+    def __init__(self, store: StateStore, timeout: float, clock: Clock | None = None) -> None:
         self.store = store
         self.timeout = timeout
+        self.clock = clock or LoopClock()
         self.support = SlotSupport()
         self._misses: dict[str, int] = {}
+        self._worth: defaultdict[str, Worth] = defaultdict(Worth)
+
+    def worth(self, kind: str) -> Worth:
+        """What was learnt of saving states of this fingerprint."""
+        return self._worth[kind]
 
     def useless(self, kind: str) -> bool:
         """Whether engines of this fingerprint gain nothing, as those with sliding windows do."""

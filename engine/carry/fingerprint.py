@@ -36,7 +36,8 @@ _WITH_VALUE = frozenset(
 _ALONE = frozenset(
     """
     --mlock --no-mmap --mmap --jinja --no-jinja --metrics --slots --no-slots --no-webui -cb
-    --cont-batching -nocb --no-cont-batching --cpu-moe -cmoe --no-warmup --warmup -v --verbose
+    --cont-batching -nocb --no-cont-batching --cpu-moe -cmoe --cache-idle-slots
+    --no-cache-idle-slots --no-warmup --warmup -v --verbose
     --log-prefix --log-timestamps --log-disable --no-perf --perf --props
     """.split()  # noqa: SIM905 - eighty lines of one word each read worse
 )

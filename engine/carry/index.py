@@ -113,6 +113,11 @@ class StateIndex:
                 found, most = state, (gain, -state.tokens)
         return found
 
+    def kept(self, model: str, fingerprint: str, marks: Sequence[Mark]) -> int:
+        """How many tokens at the beginning of a slot's content are on disk, in any state."""
+        alike = [s for s in self.states if (s.model, s.fingerprint) == (model, fingerprint)]
+        return max((spared(marks, state.marks, state.tokens) for state in alike), default=0)
+
     def over(self, budget: int) -> tuple[SavedState, ...]:
         """The least recently used states without which the others fit into ``budget`` bytes."""
         surplus = self.size - budget

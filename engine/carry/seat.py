@@ -25,13 +25,17 @@ class Seat:
     """A request's place: the slot it is answered in, and what its prompt begins with.
 
     Without a ``slot`` the request goes astray: into whichever slot the engine chooses.
-    ``spared`` is how many tokens a restored state should save it from reading, 0 without one.
+    ``spared`` is how many tokens a restored state should save it from reading, ``near`` how many
+    what the engine keeps by itself should; 0 without. ``returning`` says that it goes on with
+    what another prompt had displaced.
     """
 
     slot: Slot | None
     marks: tuple[Mark, ...]
     named: bool
     spared: int = 0
+    near: int = 0
+    returning: bool = False
 
     def body(self, body: bytes) -> bytes:
         """The request, naming its slot where the engine has several; a client's own choice wins."""

@@ -23,17 +23,21 @@ _BYTES_PER_TOKEN = 4
 class Slot:
     """One slot: ``marks`` of the prompt it answered last, ``tokens`` of that and its answer.
 
-    ``saved`` says that they are on disk.
+    ``saved`` says that they are on disk, ``returning`` that a prompt went on with what was
+    read before.
     """
 
     number: int
     marks: tuple[Mark, ...] = ()
     tokens: int = 0
     saved: bool = True
+    returning: bool = False
     busy: bool = False
     used: int = 0
 
-    def holds(self, marks: tuple[Mark, ...], tokens: int | None = None) -> None:
+    def holds(
+        self, marks: tuple[Mark, ...], tokens: int | None = None, *, returning: bool = False
+    ) -> None:
         """The slot holds the prompt, and an answer, that are not on disk; it is free.
 
         Where nobody counted ``tokens``, they are estimated.
@@ -41,10 +45,16 @@ class Slot:
         size = marks[-1].size if marks else 0
         self.tokens = size // _BYTES_PER_TOKEN if tokens is None else tokens
         self.marks, self.saved, self.busy = marks, not marks, False
+        self.returning = returning
 
     def restored(self, marks: tuple[Mark, ...], tokens: int) -> None:
         """The slot holds what was saved; nothing, if ``marks`` is empty."""
         self.marks, self.tokens, self.saved = marks, tokens, True
+        self.returning = bool(marks)
+
+    def spares(self, marks: Sequence[Mark]) -> int:
+        """How many tokens of a prompt are in the slot."""
+        return spared(marks, self.marks, self.tokens)
 
     def left(self) -> None:
         """The slot is free and holds what it held."""
@@ -57,15 +67,20 @@ class Slot:
 
 @dataclass(slots=True)
 class SlotBook:
-    """The slots of one run of an engine."""
+    """The slots of one run of an engine; ``packed`` says that they share one context.
+
+    Where they do, a slot more in use leaves less room to the others, so an empty one is the
+    last choice.
+    """
 
     slots: tuple[Slot, ...]
+    packed: bool = False
     _turn: int = field(default=0, init=False)
 
     @classmethod
-    def of(cls, parallel: int) -> SlotBook:
+    def of(cls, parallel: int, *, packed: bool = False) -> SlotBook:
         """The book of an engine that has just started."""
-        return cls(tuple(Slot(number) for number in range(parallel)))
+        return cls(tuple(Slot(number) for number in range(parallel)), packed)
 
     def take(self, marks: Sequence[Mark], number: int | None = None) -> tuple[Slot, int] | None:
         """The free slot for a prompt, now busy, and how many tokens of it it holds already.
@@ -76,8 +91,13 @@ class SlotBook:
         free = [slot for slot in self.slots if not slot.busy and number in {None, slot.number}]
         if not free:
             return None
-        held = {slot.number: spared(marks, slot.marks, slot.tokens) for slot in free}
-        best = max(free, key=lambda slot: (held[slot.number], -slot.used, -slot.number))
+        held = {slot.number: slot.spares(marks) for slot in free}
+
+        def rank(slot: Slot) -> tuple[int, bool, int, int]:
+            filled = self.packed and slot.tokens > 0
+            return held[slot.number], filled, -slot.used, -slot.number
+
+        best = max(free, key=rank)
         self._turn += 1
         best.busy, best.used = True, self._turn
         return best, held[best.number]

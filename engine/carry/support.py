@@ -1,4 +1,4 @@
-"""Whether an engine can save its slots: it says so in its own help."""
+"""What an engine can do with its slots: it says so in its own help."""
 
 from __future__ import annotations
 
@@ -13,48 +13,53 @@ if TYPE_CHECKING:
     from engine.spawner import Child, Launch
 
 SAVE_PATH = "--slot-save-path"
+CACHE_RAM = "--cache-ram"
+NO_CACHE_IDLE = "--no-cache-idle-slots"
+_ASKED_FOR = frozenset({SAVE_PATH, CACHE_RAM, NO_CACHE_IDLE})
 _PATIENCE = 10.0
 
 
 class SlotSupport:
-    """Knows which binaries take ``--slot-save-path``; each is asked once, until it changes."""
+    """Knows which binaries take which flags for slots; each is asked once, until it changes."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int, int], bool] = {}
+        self._known: dict[tuple[str, int, int], frozenset[str]] = {}
 
-    async def of(self, launch: Launch) -> bool:
-        """Whether the engine of ``launch`` can save slots; False where it does not say."""
+    async def of(self, launch: Launch) -> frozenset[str]:
+        """The flags that the engine of ``launch`` takes; none where it does not say."""
         try:
             status = await asyncio.to_thread(Path(launch.argv[0]).stat)
         except OSError:
-            return False
+            return frozenset()
         key = (launch.argv[0], status.st_size, status.st_mtime_ns)
         if key not in self._known:
             self._known[key] = await _asked(replace(launch, argv=(launch.argv[0], "--help")))
         return self._known[key]
 
 
-async def _asked(launch: Launch) -> bool:
+async def _asked(launch: Launch) -> frozenset[str]:
     try:
         child = await spawn(launch)
     except OSError:
-        return False
+        return frozenset()
+    found: set[str] = set()
     try:
         async with asyncio.timeout(_PATIENCE):
-            return await _mentions(child)
+            await _mentioned(child, found)
     except TimeoutError:
-        return False
+        pass
     finally:
         child.kill()
         await _reaped(child)
         child.close()
+    return frozenset(found)
 
 
-async def _mentions(child: Child) -> bool:
+async def _mentioned(child: Child, found: set[str]) -> None:
     async for line in child.lines():
-        if SAVE_PATH in line.split():
-            return True
-    return False
+        found |= _ASKED_FOR.intersection(line.replace(",", " ").split())
+        if found == _ASKED_FOR:
+            return
 
 
 async def _reaped(child: Child) -> None:

@@ -33,6 +33,7 @@ class Answer:
         self.prompt_tokens = len(self.prompt_ids)
         self.slot = body.get("id_slot")
         self.cached = 0
+        self.prompt_ms = 1.0
         self.stream = body.get("stream") is True
         self.tokens = 0
         self._chat = chat
@@ -141,7 +142,7 @@ class Answer:
         return {
             "cache_n": self.cached,
             "prompt_n": self.prompt_tokens - self.cached,
-            "prompt_ms": 1.0,
+            "prompt_ms": self.prompt_ms,
             "prompt_per_token_ms": 1.0 / max(self.prompt_tokens, 1),
             "prompt_per_second": self.prompt_tokens * 1000.0,
             "predicted_n": self.tokens,

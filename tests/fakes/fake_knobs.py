@@ -165,6 +165,10 @@ SERVER_KNOBS: dict[str, Value] = COMMON_KNOBS | {
     "SAVE": "",  # fault "save": "fail"; "hang" or "die" when half is written
     "RESTORE_SECONDS": 0.0,  # time a restore takes
     "RESTORE": "",  # fault "restore": "fail", "hang" or "die"
+    # "works": --help names --cache-ram, and a prompt that lost its slot is found again;
+    # "forgets": it only says so
+    "CACHE_RAM": "",
+    "PROMPT_MS": 1.0,  # what an answer says that reading its prompt took
     "FORGETFUL": False,  # reads every prompt from its beginning, whatever a slot holds
     # -- faults of inference requests; AT = "request" (before any byte), "headers" (after
     #    the response headers), or a number of tokens already sent

@@ -284,6 +284,7 @@ class FakeService:
                     self._journal.write("finished", id=number, status=400)
                     return
                 answer.plan(self.n_ctx, self._knobs.count("DEFAULT_TOKENS"))
+                answer.prompt_ms = self._knobs.number("PROMPT_MS")
                 if self._states is not None:
                     answer.cached = self._states.read(number, answer.slot, answer.prompt_ids)
                 for sent in self._tokens(connection, answer, number):  # noqa: B007

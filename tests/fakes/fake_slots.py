@@ -26,6 +26,8 @@ class Slots:
     def __init__(self, process: FakeProcess) -> None:
         self._process = process
         self._held: list[list[int]] = [[] for _ in range(process.flags.slots)]
+        # What lost its slot, of a fake that keeps it.
+        self._kept: list[list[int]] = []
         self._folder = Path(process.flags.save_path)
         self._lock = threading.Lock()
 
@@ -39,12 +41,24 @@ class Slots:
             slot = asked if isinstance(asked, int) and 0 <= asked < len(shared) else -1
             if slot < 0:
                 slot = max(range(len(shared)), key=lambda each: shared[each])
+            most = max(shared[slot], self._remembered(slot, prompt, shared[slot]))
             self._held[slot] = prompt
-        cached = min(shared[slot], len(prompt) - 1)
+        cached = min(most, len(prompt) - 1)
         if self._process.knobs.on("FORGETFUL"):
             cached = 0
         self._process.journal.write("seated", id=number, slot=slot, asked=asked, cached=cached)
         return cached
+
+    def _remembered(self, slot: int, prompt: list[int], shared: int) -> int:
+        """What the slot loses is kept, and of what was kept the best is taken: its tokens."""
+        if self._process.knobs.text("CACHE_RAM") != "works" or shared * 2 >= len(self._held[slot]):
+            return 0
+        self._kept.append(self._held[slot])
+        best = max(self._kept, key=lambda kept: _shared(kept, prompt))
+        if _shared(best, prompt) * 4 < len(best):
+            return 0
+        self._kept.remove(best)
+        return _shared(best, prompt)
 
     def act(self, connection: Connection, request: Request) -> None:
         """``POST /slots/N?action=…`` → done, refused, or the fault that was asked for."""

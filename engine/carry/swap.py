@@ -1,0 +1,122 @@
+"""What goes into a slot before a request, and what comes out of it first."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from engine.carry.index import LEAST
+from engine.carry.keeper import SlotKeeper
+from models.prefix import spared
+from utils.errors import StateUnavailable
+from utils.logger import get_logger
+
+if TYPE_CHECKING:
+    from engine.carry.carrier import StateCarrier
+    from engine.carry.engine_cache import EngineCache
+    from engine.carry.index import SavedState
+    from engine.carry.seat import Seat
+    from engine.carry.slots import Slot
+    from engine.llamacpp import LlamaCppEngine
+    from models.spec import VariantSpec
+
+_log = get_logger("carry")
+
+
+class SlotSwap:
+    """Exchanges the contents of one running engine's slots with the disk.
+
+    States are those of ``fingerprint``; ``cache`` is what the engine keeps by itself.
+    """
+
+    def __init__(
+        self,
+        carrier: StateCarrier,
+        variant: VariantSpec,
+        client: LlamaCppEngine,
+        fingerprint: str,
+        cache: EngineCache,
+    ) -> None:
+        self.cache = cache
+        self.fingerprint = fingerprint
+        self.keeper = SlotKeeper(carrier, variant, client, fingerprint)
+        self._carrier = carrier
+        self._store = carrier.store
+        self._variant = variant
+        self._client = client
+
+    async def prepare(self, seat: Seat, slot: Slot, held: int) -> None:
+        """The slot is as good for the prompt as it can be, and what it loses is on disk.
+
+        It holds ``held`` tokens of the prompt. Of what the engine keeps by itself no older state
+        is restored. Whatever fails or hangs, this ends after ``state_timeout``, or twice that
+        where one state goes and another comes.
+        """
+        seat.returning = self._carrier.worth(self.fingerprint).returns(seat.marks)
+        near = self.cache.spares(seat.marks, slot.tokens, held)
+        state = self._best(seat, max(held, near))
+        if self._at_stake(slot, held if state is None else 0):
+            in_time = await self.keeper.keep((slot,))
+            # To make room for it, others may have gone; and what hangs restores nothing either.
+            state = self._best(seat, max(held, near)) if in_time else None
+        if state is None:
+            seat.near = near
+        else:
+            await self._bring(seat, slot, state)
+
+    def answered(self, seat: Seat, cached: int | None, read: tuple[int, float] | None) -> None:
+        """The engine had ``cached`` tokens of the prompt, and has ``read`` the rest; None: unsaid.
+
+        The seat's slot, if it has one, is still known by what was in it before.
+        """
+        if read is not None:
+            self._carrier.worth(self.fingerprint).read(*read)
+        if cached is not None and seat.spared:
+            label = self._variant.label
+            self._carrier.helped(self.fingerprint, seat.spared, cached, label)
+        if cached is not None and seat.near:
+            self.cache.shown(seat.marks, cached)
+        if (slot := seat.slot) is not None:
+            self.cache.displaced(slot.marks, slot.tokens, slot.spares(seat.marks))
+
+    def _best(self, seat: Seat, held: int) -> SavedState | None:
+        model, context = self._variant.model, self._variant.context
+        index = self._store.index
+        return index.best(model, self.fingerprint, seat.marks, held=held, context=context)
+
+    def _at_stake(self, slot: Slot, held: int) -> bool:
+        """Whether the slot, which will lose all but ``held`` tokens, is worth saving first."""
+        if not slot.marks or slot.tokens - held < LEAST:
+            return False
+        kept = self._store.index.kept(self._variant.model, self.fingerprint, slot.marks)
+        fresh = 0 if slot.saved else slot.tokens - max(held, kept)
+        worth = self._carrier.worth(self.fingerprint)
+        return worth.displaces(slot.marks, slot.tokens, fresh, returning=slot.returning)
+
+    async def _bring(self, seat: Seat, slot: Slot, state: SavedState) -> None:
+        """The state is in the slot, or dropped."""
+        limit = self._carrier.timeout
+        try:
+            async with asyncio.timeout(limit):
+                await self._restore(seat, slot, state)
+        except (StateUnavailable, OSError) as error:
+            _log.warning("%s: a saved state is dropped: %s", self._variant.label, _say(error))
+            with contextlib.suppress(OSError):
+                async with asyncio.timeout(limit):
+                    await asyncio.to_thread(self._store.drop, state)
+
+    async def _restore(self, seat: Seat, slot: Slot, state: SavedState) -> None:
+        if not await asyncio.to_thread(self._store.is_whole, state):
+            raise StateUnavailable("its file is damaged")
+        # Until the engine has answered, nobody knows what it holds.
+        slot.restored((), 0)
+        tokens = await self._client.restore_slot(slot.number, self._store.path(state).name)
+        slot.restored(state.marks, tokens)
+        seat.spared = spared(seat.marks, state.marks, tokens)
+        _log.info("%s: %d tokens restored", self._variant.label, tokens)
+        await asyncio.to_thread(self._store.used, state)
+
+
+def _say(error: BaseException) -> str:
+    return str(error) or "it took longer than state_timeout"
