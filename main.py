@@ -25,7 +25,7 @@ import platformdirs
 from engine.carry.carrier import StateCarrier
 from engine.carry.store import StateStore
 from engine.health import checks_of
-from engine.learnt import LearntNeeds, LoadTimes
+from engine.learnt import CarryMisses, LearntNeeds, LoadTimes
 from engine.limits import limits_of
 from engine.manager import EngineManager
 from engine.memory import Memory
@@ -190,7 +190,7 @@ def _carrier(settings: ServerSettings, folder: Path) -> StateCarrier | None:
     except OSError as error:
         get_logger("carry").warning("no state is carried: %s: %s", folder, error.strerror)
         return None
-    return StateCarrier(store, settings.state_timeout)
+    return StateCarrier(store, settings.state_timeout, misses=CarryMisses(folder))
 
 
 def _summary(catalog: Catalog) -> str:

@@ -1,4 +1,4 @@
-"""What was learnt of variants, kept in a file of ``state_dir`` each: memory, and load times.
+"""What was learnt, kept in a file of ``state_dir`` each: memory, load times, use of states.
 
 A changed definition has another key, and nothing is known of it. The file holds the keys used
 last, up to ``MOST``; what cannot be read is ignored with a line in the log.
@@ -27,6 +27,7 @@ _Known = TypeVar("_Known")
 _log = get_logger("memory")
 FILE = "needs.json"
 LOADS = "loads.json"
+MISSES = "misses.json"
 MOST = 256
 _LARGEST_FILE = 1 << 20
 # Less is not worth a write.
@@ -150,6 +151,26 @@ class LoadTimes(_Learnt[list[int]]):
         if not isinstance(raw, list) or not raw:
             raise TypeError("the times are no list")
         return [_amount(each) for each in raw][-_TIMES:]
+
+
+class CarryMisses(_Learnt[int]):
+    """How many restores in a row spared nothing, by the fingerprint of states, and when."""
+
+    def __init__(self, folder: Path | None) -> None:
+        super().__init__(folder, {}, MISSES)
+
+    def since(self, fingerprint: str) -> tuple[int, int]:
+        """The misses since a restore helped, and the time of the last one."""
+        known = self.of(fingerprint)
+        return known.get("misses", 0), known.get("at", 0)
+
+    def learn(self, fingerprint: str, misses: int, at: float) -> None:
+        """So many by now; a disk that fails is logged, not fatal."""
+        if misses != self.since(fingerprint)[0]:
+            self._know(fingerprint, {"misses": misses, "at": round(at)}, news=True)
+
+    def _value(self, raw: object) -> int:
+        return _amount(raw)
 
 
 def _state_of(path: str) -> tuple[str, int, int] | None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 import orjson
@@ -32,6 +32,17 @@ _COUNTING = {
 }
 _LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _TEMPLATE_FIELDS = ("messages", "tools", "tool_choice", "chat_template_kwargs", "response_format")
+
+
+class Properties(NamedTuple):
+    """What an engine says of itself: its slots, the tokens of one, and its model's file.
+
+    0 and "" where it does not say.
+    """
+
+    slots: int
+    context: int = 0
+    model: str = ""
 
 
 def argument(args: Sequence[str], *names: str) -> str | None:
@@ -143,11 +154,11 @@ class LlamaCppEngine(EngineClient):
             raise CountUnavailable("apply-template answered without a prompt")
         return prompt
 
-    async def total_slots(self) -> int:
-        """How many requests the engine answers at once; StateUnavailable when it does not say."""
+    async def properties(self) -> Properties:
+        """What the engine says of itself; StateUnavailable when it does not."""
         try:
             status, answer = await self._ask("/props", method="GET")
-            return _integer(answer, "total_slots") if status == _OK else 1
+            return _properties(answer) if status == _OK else Properties(1)
         except CountUnavailable as error:
             raise StateUnavailable(str(error)) from error
 
@@ -200,6 +211,15 @@ def _integer(answer: Any, name: str) -> int:  # noqa: ANN401 - decoded JSON
     if not isinstance(value, int):
         raise CountUnavailable(f"the engine's answer has no {name}")
     return value
+
+
+def _properties(answer: Any) -> Properties:  # noqa: ANN401 - decoded JSON
+    slots = _integer(answer, "total_slots")
+    try:
+        context = _integer(answer.get("default_generation_settings"), "n_ctx")
+    except CountUnavailable:
+        context = 0
+    return Properties(slots, context, str(answer.get("model_path", "")))
 
 
 def _message(answer: Any) -> str:  # noqa: ANN401 - decoded JSON

@@ -52,7 +52,8 @@ async def relay(upstream: UpstreamResponse, down: Downstream) -> Usage:
         down.chunks += 1
         await down.write(chunk)
         chunk = await upstream.read()
-    return usage_of(b"".join(last)[-TAIL:])
+    # What Anthropic's streams tell of the prompt stands at their beginning.
+    return usage_of(upstream.first[:TAIL] + b"".join(last)[-TAIL:])
 
 
 def _is_error(body: bytes) -> bool:

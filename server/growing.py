@@ -51,6 +51,7 @@ class _Stream:
         self._down = down
         self._exchange = exchange
         self._growing = growing
+        self._first = b""
         self._last: deque[bytes] = deque(maxlen=_LAST)
 
     async def relay(self, upstream: UpstreamResponse) -> Usage:
@@ -72,7 +73,8 @@ class _Stream:
                     break
         if end := growing.end():
             await self._write(end)
-        usage = usage_of(b"".join(self._last)[-TAIL:])
+        # As in ``relay``, Anthropic's prompt is counted at the beginning.
+        usage = usage_of(self._first + b"".join(self._last)[-TAIL:])
         return usage._replace(cached=growing.cached, read=None) if exchange.grew else usage
 
     async def _pass_on(self, upstream: UpstreamResponse) -> None:
@@ -91,6 +93,7 @@ class _Stream:
             chunk = await upstream.read()
 
     async def _write(self, passed: bytes) -> None:
+        self._first = self._first or passed[:TAIL]
         self._last.append(passed)
         self._down.chunks += 1
         await self._down.write(passed)

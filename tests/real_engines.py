@@ -86,12 +86,18 @@ def gateway(folder: Path, config: str) -> Iterator[Gateway]:
 
 
 def lua_model(
-    name: str, binary: str, contexts: tuple[int, ...], more: str = "", args: tuple[str, ...] = ()
+    name: str,
+    binary: str,
+    contexts: tuple[int, ...],
+    more: str = "",
+    args: tuple[str, ...] = (),
+    *,
+    file: Path | str = MODEL,
 ) -> str:
     """A model table of one binary in variants of these contexts, with further arguments."""
     own = "".join(f', "{arg}"' for arg in args)
     variants = ",\n".join(
-        f'{{ binary = "{binary}", context = {context}, args = {{ "-m", "{MODEL}", "-c", {context},'
+        f'{{ binary = "{binary}", context = {context}, args = {{ "-m", "{file}", "-c", {context},'
         f' "-np", 1, "-t", 1, "--no-warmup"{own} }} }}'
         for context in contexts
     )

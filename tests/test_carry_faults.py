@@ -338,6 +338,34 @@ async def test_who_gains_nothing_is_left_alone_and_it_is_said(
         await gw.manager.unload("m")
         assert len(journal.events("save")) == saved
         assert len(journal.events("restore")) == restored
+    # They would take the place of others' states.
+    assert files(store) == []
+
+
+SAID = [{"role": "user", "content": TALE}]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": SAID, "max_tokens": 40}),
+        ("/v1/completions", {"prompt": TALE, "max_tokens": 40}),
+        ("/v1/messages", {"messages": SAID, "max_tokens": 40}),
+        ("/v1/responses", {"input": TALE, "max_output_tokens": 40}),
+    ],
+)
+async def test_every_form_of_answer_tells_whether_a_state_helped(
+    journal: Journal, store: StateStore, path: str, body: dict[str, Any], *, stream: bool
+) -> None:
+    model = carrying(journal, forgetful=1)
+    asked = {"model": "m", "stream": stream} | body
+    async with running_gateway(journal, model, store=store) as gw:
+        for _ in range(2):
+            assert (await gw.request("POST", path, json=asked)).status == 200
+            await gw.manager.unload("m")
+        assert (await gw.request("POST", path, json=asked)).status == 200
+        assert await carry_of(gw) == "useless"
 
 
 # -- several slots ----------------------------------------------------------------------------

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import variant
 
+from engine.carry import fingerprint as fingerprints
 from engine.carry.fingerprint import deciding, files_of, fingerprint
+from utils.bundled import bundled_server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +45,24 @@ def test_what_decides_the_layout_or_the_values_does(args: tuple[str, ...]) -> No
 
 def test_the_environment_of_the_variant_counts() -> None:
     assert of(LLAMA_ARG_CACHE_TYPE_K="q8_0") != of()
+
+
+def test_what_an_engine_inherits_for_an_argument_counts_and_nothing_else_of_it() -> None:
+    spec = variant(env={"GGML_ANY": "1"})
+    before = fingerprint(spec, {"GGML_ANY": "1", "PATH": "/bin", "GGML_OTHER": "1"})
+    assert fingerprint(spec, {"GGML_ANY": "1", "PATH": "/usr/bin"}) == before
+    assert fingerprint(spec, {"GGML_ANY": "2"}) != before
+    assert fingerprint(spec, {"GGML_ANY": "1", "LLAMA_ARG_ROPE_SCALE": "2"}) != before
+
+
+def test_the_engine_behind_the_launcher_that_comes_along_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = variant(binary=bundled_server())
+    before = fingerprint(spec, {})
+    assert fingerprint(spec, {}) == before
+    monkeypatch.setattr(fingerprints, "bundled_version", lambda: "next")
+    assert fingerprint(spec, {}) != before
 
 
 def test_another_model_file_counts_and_so_does_the_same_one_changed(tmp_path: Path) -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import signal
-import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import openai
 import pytest
-from real_engines import ENGINES, Gateway, gateway, lua_config, lua_model, until
+from real_engines import ENGINES, gateway, lua_config, lua_model, until
+from talk import Talk, unload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from real_engines import Gateway
 
 LINE = "A fox walks through the snow and meets a bear who is looking for honey. "
 # Enough to be worth saving, and the size of a turn.
@@ -30,43 +30,8 @@ def engine(request: pytest.FixtureRequest) -> str:
     return ENGINES[request.param]
 
 
-class Talk:
-    """A conversation at temperature 0; each turn's prompt tokens, read and carried."""
-
-    def __init__(self, served: Gateway, model: str = "smol") -> None:
-        self.model = model
-        self.messages: list[Any] = []
-        self.read: list[tuple[int, int]] = []
-        self.served = served
-
-    def say(self, text: str, most: int = 4, **fields: Any) -> str:
-        self.messages.append({"role": "user", "content": text})
-        url = f"{self.served.url}/v1"
-        with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as api:
-            answer = api.chat.completions.create(
-                model=self.model,
-                messages=self.messages,
-                temperature=0,
-                max_tokens=most,
-                extra_body={"ignore_eos": True},
-                **fields,
-            )
-        said = answer.choices[0].message.content or ""
-        self.messages.append({"role": "assistant", "content": said})
-        timings = answer.model_extra["timings"]
-        self.read.append((timings["prompt_n"], timings["cache_n"]))
-        return said
-
-
 def config(folder: Path, *models: str) -> str:
     return lua_config(folder, ", ".join(models))
-
-
-def unload(served: Gateway, model: str) -> None:
-    """The model's engine has ended, its state saved."""
-    body = json.dumps({"model": model}).encode()
-    with urllib.request.urlopen(f"{served.url}/admin/unload", body, timeout=30) as answer:
-        assert answer.status == 200
 
 
 def little(talk: Talk) -> bool:

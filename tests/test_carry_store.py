@@ -141,6 +141,16 @@ def test_what_is_dropped_or_forgotten_is_gone(store: StateStore) -> None:
     assert len(store.index) == 0
 
 
+def test_all_states_of_a_kind_go_and_no_others(store: StateStore) -> None:
+    for said, kind in (("a", "f"), ("b", "g"), ("c", "f")):
+        part = store.part()
+        (store.folder / part).write_bytes(bytes(10))
+        store.keep(part, "m", kind, marks(said), 100)
+    store.drop_kind("f")
+    assert [state.fingerprint for state in store.index.states] == ["g"]
+    assert len(names(store)) == 2
+
+
 def test_a_state_larger_than_the_budget_is_not_kept_and_takes_nobodys_place(
     store: StateStore,
 ) -> None:

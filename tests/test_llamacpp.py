@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from engine.llamacpp import (
     LlamaCppEngine,
+    Properties,
     _integer,
+    _properties,
     api_key,
     argument,
     build_launch,
@@ -169,3 +171,27 @@ def test_a_number_in_an_answer() -> None:
 def test_an_answer_without_that_number_is_no_count(answer: Any) -> None:
     with pytest.raises(CountUnavailable, match="has no n"):
         _integer(answer, "n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "properties"),
+    [
+        ({"total_slots": 2}, Properties(2)),
+        ({"total_slots": 2, "default_generation_settings": None}, Properties(2)),
+        (
+            {
+                "total_slots": 1,
+                "default_generation_settings": {"n_ctx": 512},
+                "model_path": "/models/x.gguf",
+            },
+            Properties(1, 512, "/models/x.gguf"),
+        ),
+    ],
+)
+def test_what_an_engine_says_of_itself(answer: Any, properties: Properties) -> None:
+    assert _properties(answer) == properties
+
+
+def test_an_engine_that_does_not_tell_its_slots_says_nothing() -> None:
+    with pytest.raises(CountUnavailable, match="total_slots"):
+        _properties({"model_path": "/models/x.gguf"})

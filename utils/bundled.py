@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +15,14 @@ def bundled_server() -> str:
     """The launcher that stands in for llama-server where none is configured."""
     # On Windows this finds llama-server.bat.
     return shutil.which("llama-server", path=_LAUNCHERS) or str(_LAUNCHERS / "llama-server")
+
+
+def bundled_version() -> str:
+    """The version of the engine behind that launcher; "" when its package is not installed."""
+    try:
+        return version("xllamacpp")
+    except PackageNotFoundError:
+        return ""
 
 
 def bundled_model() -> str:

@@ -18,6 +18,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from engine.carry.engine_cache import EngineCache
+from engine.carry.fidelity import incomplete, rope_factors
 from engine.carry.fingerprint import fingerprint
 from engine.carry.index import LEAST
 from engine.carry.layout import caches, settles_idle, unified
@@ -74,10 +75,13 @@ class CarriedEngine:
         known = await self._carrier.support.of(launch)
         if SAVE_PATH not in known:
             return launch
-        env = dict(self._variant.env)
+        if incomplete(args, launch.env):
+            label = self._variant.label
+            _log.info("%s carries nothing: with --swa-full its states would lack tokens", label)
+            return launch
         try:
             # Of the files as they are loaded, whatever becomes of them while the engine runs.
-            kind = await asyncio.to_thread(fingerprint, self._variant, env)
+            kind = await asyncio.to_thread(fingerprint, self._variant, launch.env)
         except OSError as error:
             _log.warning("%s carries nothing: %s", self._variant.label, error)
             return launch
@@ -150,9 +154,13 @@ class CarriedEngine:
         seat.slot.holds(left, returning=seat.slot.returning)
 
     async def save(self) -> None:
-        """What the slots hold is on disk, as far as it is worth it."""
-        if self._swap is not None and self.standing is Standing.ON:
+        """What the slots hold is on disk, as far as it is worth it; nothing that is of no use."""
+        if self._swap is None:
+            return
+        if self.standing is Standing.ON:
             await self._swap.keeper.keep(self._book.unsaved(LEAST))
+        else:
+            await self._swap.drop_all()
 
     def ended(self) -> None:
         """The engine is gone, and with it what it was still writing for nobody."""
@@ -162,5 +170,12 @@ class CarriedEngine:
     async def _open(self) -> SlotBook:
         async with self._opening:
             if not self._book.slots:
-                self._book = SlotBook.of(await self._client.total_slots(), packed=self._packed)
+                self._book = await self._asked()
             return self._book
+
+    async def _asked(self) -> SlotBook:
+        engine = await self._client.properties()
+        if self._swap is not None:
+            context = engine.context or self._variant.context
+            self._swap.specify(await asyncio.to_thread(rope_factors, engine.model, context))
+        return SlotBook.of(engine.slots, packed=self._packed)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from utils.bundled import bundled_server, bundled_version
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -45,6 +47,7 @@ _ALONE = frozenset(
 _FILES = frozenset(
     ("-m", "--model", "-mm", "--mmproj", "--lora", "--lora-scaled", "--control-vector", "-md")
 )
+_ARGUMENTS = "LLAMA_ARG_"
 
 
 def deciding(args: Sequence[str]) -> list[str]:
@@ -67,9 +70,14 @@ def files_of(args: Sequence[str]) -> list[str]:
 def fingerprint(variant: VariantSpec, env: Mapping[str, str]) -> str:
     """The hash of all that a state of this variant depends on; reads the files' times and sizes.
 
-    ``env`` is what the variant sets of its own. A file that is not there counts as absent.
+    ``env`` is the engine's whole environment: of it counts what the variant sets, and what
+    llama-server takes for arguments. A file that is not there counts as absent.
     """
-    said = [deciding(variant.args), sorted(env.items())]
+    chosen = {k: v for k, v in env.items() if k in variant.env or k.startswith(_ARGUMENTS)}
+    said: list[object] = [deciding(variant.args), sorted(chosen.items())]
+    if variant.binary == bundled_server():
+        # The script stays the same whatever engine it runs.
+        said.append(bundled_version())
     files = [*with_shards(files_of(variant.args)), variant.binary]
     seen = [(path, *_state_of(path)) for path in files]
     return hashlib.blake2b(orjson.dumps([said, seen]), digest_size=16).hexdigest()

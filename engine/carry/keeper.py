@@ -37,7 +37,7 @@ class SlotKeeper:
         self._store = carrier.store
         self._variant = variant
         self._client = client
-        self._fingerprint = fingerprint
+        self.fingerprint = fingerprint
         self._litter: set[str] = set()
 
     async def keep(self, slots: Iterable[Slot]) -> bool:
@@ -50,7 +50,7 @@ class SlotKeeper:
                 for slot in slots:
                     await self._keep(slot)
         except TimeoutError:
-            self._carrier.worth(self._fingerprint).failed()
+            self._carrier.worth(self.fingerprint).failed()
             _log.warning("%s: saving took longer than state_timeout", self._variant.label)
             return False
         return True
@@ -61,7 +61,7 @@ class SlotKeeper:
             self._store.discard(self._litter.pop())
 
     async def _keep(self, slot: Slot) -> None:
-        clock, worth = self._carrier.clock, self._carrier.worth(self._fingerprint)
+        clock, worth = self._carrier.clock, self._carrier.worth(self.fingerprint)
         part = self._store.part()
         # Wherever this ends, the engine may have begun to write, or do so later.
         self._litter.add(part)
@@ -86,10 +86,10 @@ class SlotKeeper:
 
     async def _write(self, slot: Slot, part: str) -> int:
         """How many tokens the engine wrote; fewer than ``LEAST`` are not a state."""
-        if not await asyncio.to_thread(self._store.has_room, self._fingerprint):
+        if not await asyncio.to_thread(self._store.has_room, self.fingerprint):
             raise StateUnavailable("there is no room on the disk")
         tokens = await self._client.save_slot(slot.number, part)
         if tokens >= LEAST:
-            known = (self._variant.model, self._fingerprint, slot.marks, tokens)
+            known = (self._variant.model, self.fingerprint, slot.marks, tokens)
             await asyncio.to_thread(self._store.keep, part, *known)
         return tokens

@@ -145,6 +145,12 @@ class StateStore:
             self.index.drop(state.name)
             self._remove(state.name)
 
+    def drop_kind(self, fingerprint: str) -> None:
+        """All states of this kind are gone; OSError when files stay, as with ``drop``."""
+        for state in self.index.states:
+            if state.fingerprint == fingerprint:
+                self.drop(state)
+
     def discard(self, part: str) -> None:
         """What an engine may have begun to write is gone, if it can be."""
         with contextlib.suppress(OSError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from engine.carry.index import LEAST
 from engine.carry.keeper import SlotKeeper
@@ -13,6 +13,8 @@ from utils.errors import StateUnavailable
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.carry.carrier import StateCarrier
     from engine.carry.engine_cache import EngineCache
     from engine.carry.index import SavedState
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from engine.llamacpp import LlamaCppEngine
     from models.spec import VariantSpec
 
+_What = TypeVar("_What")
 _log = get_logger("carry")
 
 
@@ -45,6 +48,15 @@ class SlotSwap:
         self._store = carrier.store
         self._variant = variant
         self._client = client
+
+    def specify(self, factors: str) -> None:
+        """Its states are those of these RoPE factors alone; the same again changes nothing."""
+        self.fingerprint = self.fingerprint.removesuffix(factors) + factors
+        self.keeper.fingerprint = self.fingerprint
+
+    async def drop_all(self) -> None:
+        """No state of this kind takes up room any more, as far as that can be."""
+        await self._drop(self._store.drop_kind, self.fingerprint)
 
     async def prepare(self, seat: Seat, slot: Slot, held: int) -> None:
         """The slot is as good for the prompt as it can be, and what it loses is on disk.
@@ -96,15 +108,17 @@ class SlotSwap:
 
     async def _bring(self, seat: Seat, slot: Slot, state: SavedState) -> None:
         """The state is in the slot, or dropped."""
-        limit = self._carrier.timeout
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(self._carrier.timeout):
                 await self._restore(seat, slot, state)
         except (StateUnavailable, OSError) as error:
             _log.warning("%s: a saved state is dropped: %s", self._variant.label, _say(error))
-            with contextlib.suppress(OSError):
-                async with asyncio.timeout(limit):
-                    await asyncio.to_thread(self._store.drop, state)
+            await self._drop(self._store.drop, state)
+
+    async def _drop(self, drop: Callable[[_What], None], what: _What) -> None:
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(self._carrier.timeout):
+                await asyncio.to_thread(drop, what)
 
     async def _restore(self, seat: Seat, slot: Slot, state: SavedState) -> None:
         if not await asyncio.to_thread(self._store.is_whole, state):

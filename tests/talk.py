@@ -1,0 +1,47 @@
+"""Conversations with a gateway of real engines."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import openai
+
+if TYPE_CHECKING:
+    from real_engines import Gateway
+
+
+class Talk:
+    """A conversation at temperature 0; each turn's prompt tokens, read and carried."""
+
+    def __init__(self, served: Gateway, model: str = "smol") -> None:
+        self.model = model
+        self.messages: list[Any] = []
+        self.read: list[tuple[int, int]] = []
+        self.served = served
+
+    def say(self, text: str, most: int = 4, **fields: Any) -> str:
+        self.messages.append({"role": "user", "content": text})
+        url = f"{self.served.url}/v1"
+        with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as api:
+            answer = api.chat.completions.create(
+                model=self.model,
+                messages=self.messages,
+                temperature=0,
+                max_tokens=most,
+                extra_body={"ignore_eos": True},
+                **fields,
+            )
+        said = answer.choices[0].message.content or ""
+        self.messages.append({"role": "assistant", "content": said})
+        timings = answer.model_extra["timings"]
+        self.read.append((timings["prompt_n"], timings["cache_n"]))
+        return said
+
+
+def unload(served: Gateway, model: str) -> None:
+    """The model's engine has ended, its state saved."""
+    body = json.dumps({"model": model}).encode()
+    with urllib.request.urlopen(f"{served.url}/admin/unload", body, timeout=30) as answer:
+        assert answer.status == 200

@@ -1,0 +1,283 @@
+"""Tiny models of the architectures that keep what they have read in other ways.
+
+Their weights are noise of a fixed seed, their tokenizer and chat template SmolLM2's. What they
+say is nonsense in whole words, which an engine reads again as the tokens that it wrote, and
+depends on all that they can see of the prompt.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import struct
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from real_engines import MODEL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Amount = int | float | bool | str | list[int] | list[bool]
+
+EMBEDDING, HIDDEN, WINDOW, ORIGINAL_CONTEXT = 48, 96, 64, 512
+_HEADS, _HEAD, _ALIGNMENT = 3, 16, 32
+_U32, _F32, _BOOL, _STRING, _ARRAY = 4, 6, 7, 8, 9
+_WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+# Enough of SmolLM2's file.
+_HEAD_OF_FILE = 8 << 20
+# Of tensors.
+_FLOAT, _HALF = 0, 1
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Noise of a size between ``scale`` and its double, or just ``scale`` where not noisy."""
+
+    shape: tuple[int, ...]
+    scale: float = 2**-4
+    noisy: bool = True
+    kind: int = _FLOAT
+    sign: int = 1
+
+
+def _ones(size: int, scale: float = 1.0) -> Tensor:
+    return Tensor((size,), scale, noisy=False)
+
+
+def _feed_forward() -> dict[str, Tensor]:
+    return {
+        "ffn_norm.weight": _ones(EMBEDDING),
+        "ffn_gate.weight": Tensor((EMBEDDING, HIDDEN)),
+        "ffn_up.weight": Tensor((EMBEDDING, HIDDEN)),
+        "ffn_down.weight": Tensor((HIDDEN, EMBEDDING)),
+    }
+
+
+def _attention(scale: float = 2**-4) -> dict[str, Tensor]:
+    """Peaks where queries and keys are large; else all words would count the same."""
+    return {
+        "attn_norm.weight": _ones(EMBEDDING),
+        "attn_q.weight": Tensor((EMBEDDING, EMBEDDING), scale),
+        "attn_k.weight": Tensor((EMBEDDING, EMBEDDING), scale),
+        "attn_v.weight": Tensor((EMBEDDING, EMBEDDING)),
+        "attn_output.weight": Tensor((EMBEDDING, EMBEDDING)),
+    }
+
+
+_SHARP = {"attn_q_norm.weight": _ones(_HEAD, 2.0), "attn_k_norm.weight": _ones(_HEAD, 2.0)}
+_POSTED = {
+    "post_attention_norm.weight": _ones(EMBEDDING, 2.0),
+    "post_ffw_norm.weight": _ones(EMBEDDING),
+}
+_CONVOLUTION = {
+    "attn_norm.weight": _ones(EMBEDDING),
+    "shortconv.conv.weight": Tensor((3, EMBEDDING), 0.5),
+    "shortconv.in_proj.weight": Tensor((EMBEDDING, 3 * EMBEDDING)),
+    "shortconv.out_proj.weight": Tensor((EMBEDDING, EMBEDDING)),
+}
+_INNER, _STATES, _RANK = 2 * EMBEDDING, 16, 4
+_MAMBA = {
+    "attn_norm.weight": _ones(EMBEDDING),
+    "ssm_in.weight": Tensor((EMBEDDING, 2 * _INNER)),
+    "ssm_conv1d.weight": Tensor((4, _INNER), 0.25),
+    "ssm_conv1d.bias": Tensor((_INNER,)),
+    "ssm_x.weight": Tensor((_INNER, _RANK + 2 * _STATES)),
+    "ssm_dt.weight": Tensor((_RANK, _INNER), 0.25),
+    "ssm_dt.bias": Tensor((_INNER,)),
+    # It forgets slowly.
+    "ssm_a": Tensor((_STATES, _INNER), 2**-8, sign=-1),
+    "ssm_d": Tensor((_INNER,), 0.5),
+    "ssm_out.weight": Tensor((_INNER, EMBEDDING)),
+}
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """One architecture: its layers, and what it says of itself beside what all do."""
+
+    architecture: str
+    layers: tuple[dict[str, Tensor], ...]
+    says: dict[str, Amount] = field(default_factory=dict)
+    more: dict[str, Tensor] = field(default_factory=dict)
+    last_norm: str = "output_norm.weight"
+
+
+# One layer that sees all, one that sees the last WINDOW tokens.
+SLIDING = Tiny(
+    "gemma3",
+    (_attention() | _SHARP | _POSTED | _feed_forward(),) * 4,
+    {
+        "attention.sliding_window": WINDOW,
+        "attention.sliding_window_pattern": [True, False, True, False],
+        "attention.key_length": _HEAD,
+        "attention.value_length": _HEAD,
+    },
+)
+# Attention, and convolutions whose state cannot go back.
+HYBRID = Tiny(
+    "lfm2",
+    (_CONVOLUTION | _feed_forward(), _attention() | _SHARP | _feed_forward()) * 2,
+    {"shortconv.l_cache": 3, "attention.head_count_kv": [0, _HEADS, 0, _HEADS]},
+    last_norm="token_embd_norm.weight",
+)
+RECURRENT = Tiny(
+    "mamba",
+    (_MAMBA,) * 3,
+    {
+        "ssm.conv_kernel": 4,
+        "ssm.inner_size": _INNER,
+        "ssm.state_size": _STATES,
+        "ssm.time_step_rank": _RANK,
+        "attention.head_count": 0,
+        "feed_forward_length": 0,
+    },
+)
+# Tells places apart in another way where the context is larger than that of its training.
+LONG_ROPE = Tiny(
+    "phi3",
+    (
+        _attention(2**-3)
+        | {
+            "ffn_norm.weight": _ones(EMBEDDING),
+            "ffn_up.weight": Tensor((EMBEDDING, 2 * HIDDEN)),
+            "ffn_down.weight": Tensor((HIDDEN, EMBEDDING)),
+        },
+    )
+    * 3,
+    {"rope.scaling.original_context_length": ORIGINAL_CONTEXT, "rope.dimension_count": _HEAD},
+    {
+        "rope_factors_long.weight": _ones(_HEAD // 2, 8.0),
+        "rope_factors_short.weight": _ones(_HEAD // 2),
+    },
+)
+
+
+def write(tiny: Tiny, path: Path) -> Path:
+    """The model lies in ``path``."""
+    noise = random.Random(tiny.architecture)
+    tokenizer, words = _tokenizer()
+    said: dict[str, Amount] = {
+        "context_length": 8192,
+        "embedding_length": EMBEDDING,
+        "block_count": len(tiny.layers),
+        "feed_forward_length": HIDDEN,
+        "attention.head_count": _HEADS,
+        "attention.head_count_kv": _HEADS,
+        "attention.layer_norm_rms_epsilon": 1e-5,
+    } | tiny.says
+    known = b"".join(_pair(f"{tiny.architecture}.{key}", value) for key, value in said.items())
+    known = _pair("general.architecture", tiny.architecture) + known + b"".join(tokenizer)
+    vocabulary = Tensor((EMBEDDING, len(words)), kind=_HALF)
+    tensors = {"token_embd.weight": vocabulary, "output.weight": vocabulary}
+    tensors |= {tiny.last_norm: _ones(EMBEDDING)} | tiny.more
+    for number, layer in enumerate(tiny.layers):
+        tensors |= {f"blk.{number}.{name}": tensor for name, tensor in layer.items()}
+    infos, data = b"", b""
+    for name, tensor in tensors.items():
+        infos += _text(name) + struct.pack("<I", len(tensor.shape))
+        infos += struct.pack(f"<{len(tensor.shape)}QIQ", *tensor.shape, tensor.kind, len(data))
+        content = _content(tensor, noise)
+        data += _aligned(_only(words, content) if name == "output.weight" else content)
+    count = 1 + len(said) + len(tokenizer)
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), count) + known + infos
+    path.write_bytes(_aligned(head) + data)
+    return path
+
+
+def _content(tensor: Tensor, noise: random.Random) -> bytes:
+    """Numbers of one exponent, with a fraction and a sign by chance."""
+    size, form, fraction = (4, "<f", 0x807FFFFF) if tensor.kind == _FLOAT else (2, "<e", 0x83FF)
+    amount = prod(tensor.shape)
+    one = struct.pack(form, tensor.scale)
+    if not tensor.noisy:
+        return one * amount
+    # One long number, for speed: each bit is drawn, kept or set in all at once.
+    every = int.from_bytes(b"\1".ljust(size, b"\0") * amount, "little")
+    drawn = int.from_bytes(noise.randbytes(size * amount), "little") & every * fraction
+    numbers = drawn | every * int.from_bytes(one, "little")
+    if tensor.sign < 0:
+        numbers |= every << (8 * size - 1)
+    return numbers.to_bytes(size * amount, "little")
+
+
+def _only(words: list[bool], rows: bytes) -> bytes:
+    """Rows of zeros for all tokens but words."""
+    width = len(rows) // len(words)
+    return b"".join(
+        rows[number * width : (number + 1) * width] if word else bytes(width)
+        for number, word in enumerate(words)
+    )
+
+
+def _tokenizer() -> tuple[list[bytes], list[bool]]:
+    """What SmolLM2's file says of its tokenizer, and which tokens are words."""
+    with Path(MODEL).open("rb") as file:
+        content = memoryview(file.read(_HEAD_OF_FILE))
+    pairs, words = [], []
+    at = 24
+    (count,) = struct.unpack_from("<Q", content, 16)
+    for _ in range(count):
+        start = at
+        key, at = _string(content, at)
+        (kind,) = struct.unpack_from("<I", content, at)
+        at = _after(content, at + 4, kind)
+        if key.startswith(b"tokenizer."):
+            pairs.append(bytes(content[start:at]))
+        if key == b"tokenizer.ggml.tokens":
+            tokens = _strings(content, start + 8 + len(key) + 4)
+            words = [bool(re.fullmatch("\u0120[a-z]{3,}".encode(), token)) for token in tokens]
+    return pairs, words
+
+
+def _string(content: memoryview, at: int) -> tuple[bytes, int]:
+    (size,) = struct.unpack_from("<Q", content, at)
+    return bytes(content[at + 8 : at + 8 + size]), at + 8 + size
+
+
+def _strings(content: memoryview, at: int) -> Iterator[bytes]:
+    _, count = struct.unpack_from("<IQ", content, at)
+    at += 12
+    for _ in range(count):
+        text, at = _string(content, at)
+        yield text
+
+
+def _after(content: memoryview, at: int, kind: int) -> int:
+    if kind == _STRING:
+        return _string(content, at)[1]
+    if kind != _ARRAY:
+        return at + _WIDTHS[kind]
+    kind, count = struct.unpack_from("<IQ", content, at)
+    at += 12
+    for _ in range(count):
+        at = _after(content, at, kind)
+    return at
+
+
+def _pair(key: str, value: Amount) -> bytes:
+    kind, packed = _packed(value)
+    return _text(key) + struct.pack("<I", kind) + packed
+
+
+def _packed(value: Amount) -> tuple[int, bytes]:
+    if isinstance(value, list):
+        kinds, parts = zip(*map(_packed, value), strict=True)
+        return _ARRAY, struct.pack("<IQ", kinds[0], len(value)) + b"".join(parts)
+    if isinstance(value, str):
+        return _STRING, _text(value)
+    if isinstance(value, bool):
+        return _BOOL, bytes([value])
+    if isinstance(value, float):
+        return _F32, struct.pack("<f", value)
+    return _U32, struct.pack("<I", value)
+
+
+def _text(text: str) -> bytes:
+    return struct.pack("<Q", len(text.encode())) + text.encode()
+
+
+def _aligned(content: bytes) -> bytes:
+    return content + bytes(-len(content) % _ALIGNMENT)
