@@ -96,6 +96,36 @@ def test_another_engine_counts(tmp_path: Path) -> None:
     assert fingerprint(spec, {}) != before
 
 
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("libllama.so", True),
+        ("libggml-cpu-haswell.so", True),
+        ("libggml-base.so.0.9.4", True),
+        ("libmtmd.dylib", True),
+        ("ggml-cuda.dll", True),
+        ("llama-bench", False),
+        ("libggml.a", False),
+        ("notes.txt", False),
+    ],
+)
+def test_the_libraries_beside_an_engine_count(tmp_path: Path, name: str, counts: bool) -> None:
+    engine = tmp_path / "build" / "llama-server"
+    engine.parent.mkdir()
+    engine.touch()
+    link = tmp_path / "llama-server"
+    link.symlink_to(engine)
+    spec = variant(binary=str(link))
+    before = fingerprint(spec, {})
+    (engine.parent / name).write_bytes(b"new")
+    assert (fingerprint(spec, {}) != before) is counts
+
+
+def test_an_engine_that_is_not_there_has_no_libraries(tmp_path: Path) -> None:
+    spec = variant(binary=str(tmp_path / "none" / "llama-server"))
+    assert fingerprint(spec, {}) == fingerprint(spec, {})
+
+
 def test_arguments_are_read_in_order() -> None:
     assert deciding(["-c", "512", "-fa", "on", "--mlock", "-c"]) == ["-fa", "on"]
     assert files_of(["-m", "a.gguf", "--lora", "b.gguf,c.gguf"]) == ["a.gguf", "b.gguf", "c.gguf"]

@@ -8,6 +8,7 @@ layers on the GPU), bound it (context, batch) or name things.
 from __future__ import annotations
 
 import hashlib
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ _WITH_VALUE = frozenset(
     --alias --api-key --api-key-file --timeout -to --threads-http --slot-save-path -sps
     --slot-prompt-similarity -cram --cache-ram --cache-reuse --log-file -lv --log-verbosity
     --temp --top-k --top-p --min-p -s --seed --repeat-penalty --presence-penalty
-    --frequency-penalty --reasoning-format --reasoning-budget --numa
+    --frequency-penalty --reasoning-format --reasoning-budget --numa -lm --load-mode
     """.split()  # noqa: SIM905 - eighty lines of one word each read worse
 )
 # The same without a value.
@@ -48,6 +49,8 @@ _FILES = frozenset(
     ("-m", "--model", "-mm", "--mmproj", "--lora", "--lora-scaled", "--control-vector", "-md")
 )
 _ARGUMENTS = "LLAMA_ARG_"
+# What an engine consists of beside its executable, which may stay as it is in a new build.
+_LIBRARY = re.compile(r"(?:lib)?(?:llama|ggml|mtmd)[^/]*\.(?:so|dylib|dll)(?:\.[\d.]+)?")
 
 
 def deciding(args: Sequence[str]) -> list[str]:
@@ -78,7 +81,7 @@ def fingerprint(variant: VariantSpec, env: Mapping[str, str]) -> str:
     if variant.binary == bundled_server():
         # The script stays the same whatever engine it runs.
         said.append(bundled_version())
-    files = [*with_shards(files_of(variant.args)), variant.binary]
+    files = [*with_shards(files_of(variant.args)), variant.binary, *_libraries(variant.binary)]
     seen = [(path, *_state_of(path)) for path in files]
     return hashlib.blake2b(orjson.dumps([said, seen]), digest_size=16).hexdigest()
 
@@ -95,6 +98,15 @@ def with_shards(paths: Iterable[str]) -> list[str]:
             else [path]
         )
     return found
+
+
+def _libraries(binary: str) -> list[str]:
+    """Those that lie beside the executable, as in the releases of llama.cpp."""
+    try:
+        beside = [str(path) for path in Path(binary).resolve().parent.iterdir()]
+    except (OSError, RuntimeError):
+        return []
+    return sorted(path for path in beside if _LIBRARY.fullmatch(Path(path).name))
 
 
 def _state_of(path: str) -> tuple[int, int]:
