@@ -206,3 +206,14 @@ def test_what_follows_a_stream(
     growing.ended(200)
     assert not growing.refused or (not passed and growing.end() == own_end)
     assert growing.cached is None or isinstance(growing.cached, int)
+
+
+def test_an_id_that_is_missing_is_no_word() -> None:
+    """Of a later engine; what it says is as it says it."""
+    growing = GrowingStream(RESPONSES, parse(Kind.RESPONSES, b'{"input": "hi"}'))
+    growing.feed(written(responses_events(TEXT), named=True))
+    assert growing.ended(100) is not None
+    growing.resume()
+    following = responses_events(f"{TEXT} None came.")
+    del following[0]["response"]["id"], following[1]["item"]["id"]
+    assert b" None came." in growing.feed(written(following, named=True))
