@@ -91,7 +91,8 @@ class Warmer:
 
     def started(self, variant: VariantSpec) -> None:
         """Its engine reads for itself from now on."""
-        if variant is self._next:
+        # It may have been read again from the configuration since it was wanted.
+        if self._next is not None and self._next.label == variant.label:
             self.want(None)
         if self._enabled:
             load = self._loads[variant.label] = _Load()

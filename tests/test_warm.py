@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -147,7 +148,9 @@ async def test_what_was_read_in_several_goes_counts_together(
         assert warmer.loads.times(spec, WARM) == [2.0]
 
 
-@pytest.mark.parametrize("following", ["another", "nobody", "its own start", "the end"])
+@pytest.mark.parametrize(
+    "following", ["another", "nobody", "its own start", "its start after a reload", "the end"]
+)
 async def test_another_that_is_next_ends_the_reading(
     tmp_path: Path, cold: set[int], following: str
 ) -> None:
@@ -171,6 +174,9 @@ async def test_another_that_is_next_ends_the_reading(
             warmer.want(None)
         case "its own start":
             warmer.started(spec)
+        case "its start after a reload":
+            warmer.started(replace(spec))
+            warmer.want(None)
         case _:
             await warmer.close()
     go_on.set()
