@@ -187,6 +187,28 @@ async def test_another_that_is_next_ends_the_reading(
     await warmer.close()
 
 
+async def test_defined_anew_it_is_another(tmp_path: Path, cold: set[int]) -> None:
+    """A reload has given the variant a smaller file while the first was read."""
+    asked, go_on = threading.Event(), threading.Event()
+    spec, small = sized(tmp_path), tmp_path / "small.gguf"
+    small.write_bytes(bytes(10))
+
+    def spare() -> int:
+        asked.set()
+        go_on.wait(10)
+        return plenty()
+
+    warmer = Warmer(LoadTimes(None, {}), spare=spare)
+    warmer.want(spec)
+    while not asked.is_set():
+        await asyncio.sleep(0.001)
+    warmer.want(replace(spec, args=("-m", str(small))))
+    go_on.set()
+    await settled(warmer)
+    await warmer.close()
+    assert cold == {0}
+
+
 async def test_wanted_again_before_it_ended_it_goes_on(tmp_path: Path, cold: set[int]) -> None:
     spec = sized(tmp_path)
     async with warmer_of() as warmer:
