@@ -73,7 +73,7 @@ class Warmer:
         self._next: VariantSpec | None = None
         # By label: what was read for the load to come, the load under way, and how many there
         # were since the last that was read for.
-        self._readings: dict[str, Reading] = {}
+        self._readings: dict[str, tuple[VariantSpec, Reading]] = {}
         self._loads: dict[str, _Load] = {}
         self._alone: dict[str, int] = {}
 
@@ -81,22 +81,25 @@ class Warmer:
         """``variant`` starts as soon as there is room for it; None: nobody waits for a start."""
         if variant is self._next:
             return
-        if self._next is not None and (reading := self._readings.get(self._next.label)):
-            reading.stopped = True
+        if self._next is not None and self._next.label in self._readings:
+            self._readings[self._next.label][1].stopped = True
         self._next = variant
         if variant is not None and self._enabled and self._helps(variant):
-            reading = self._readings.setdefault(variant.label, Reading())
+            reading = self._reading(variant)
             reading.stopped = False
+            self._readings[variant.label] = variant, reading
             self._tasks.spawn(self._read(variant, reading), variant.label)
 
     def started(self, variant: VariantSpec) -> None:
         """Its engine reads for itself from now on."""
-        if variant is self._next:
+        # It may have been read again from the configuration since it was wanted.
+        if self._next is not None and self._next.label == variant.label:
             self.want(None)
         if self._enabled:
             load = self._loads[variant.label] = _Load()
-            reading = self._readings.pop(variant.label, None)
-            self._tasks.spawn(self._look(variant, reading or Reading(), load), variant.label)
+            reading = self._reading(variant)
+            self._readings.pop(variant.label, None)
+            self._tasks.spawn(self._look(variant, reading, load), variant.label)
 
     def ready(self, variant: VariantSpec, seconds: float) -> None:
         """Its engine took so long."""
@@ -112,6 +115,11 @@ class Warmer:
         self.want(None)
         await self._tasks.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _reading(self, variant: VariantSpec) -> Reading:
+        """What was read for it; nothing yet of one that was defined otherwise."""
+        before, reading = self._readings.get(variant.label, (variant, Reading()))
+        return reading if before == variant else Reading()
 
     def _helps(self, variant: VariantSpec) -> bool:
         cold, warm = (self.loads.times(variant, kind) for kind in (COLD, WARM))

@@ -115,6 +115,8 @@ class Exchange:
 
     async def _forward(self, path: str, headers: CIMultiDict[str], method: str) -> UpstreamResponse:
         body = self._facts.upload or self._facts.body
+        # Another engine may have begun an answer that this one is to continue.
+        self._begun = False
         self._carried = self._lease.engine.carried
         if self._carried is not None:
             self._seat = await self._carried.sit(self._facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from gateway import running_gateway
+from gateway import running_gateway, until
 from test_carry_faults import TALE, carrying, files, said
 
 from engine.carry import carried
@@ -202,6 +202,23 @@ async def test_a_client_that_leaves_during_the_save_leaves_the_slot_as_it_was(
         assert await said(gw) >= 100
         assert len(journal.events("seated")) == 2
     assert not list(store.folder.glob("*.part"))
+
+
+async def test_what_an_engine_wrote_for_a_client_that_left_lies_about_no_longer_than_the_next_save(
+    journal: Journal, store: StateStore
+) -> None:
+    model = carrying(journal, save_seconds=0.3)
+    async with running_gateway(journal, model, store=store) as gw:
+        await said(gw)
+        client = await gw.stream(OTHER)
+        [event] = await journal.wait("save")
+        client.leave()
+        await until(lambda: not any(record.active for record in gw.manager.records()))
+        # As an engine does that was busy with other slots before.
+        (store.folder / event["file"]).write_text("late")
+        await said(gw)
+        await said(gw, OTHER)
+        assert files(store) == [".json", ".state"]
 
 
 async def test_a_full_disk_holds_nobody_up(

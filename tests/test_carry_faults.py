@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from gateway import PATIENT, Gateway, fake_model, fake_variant, hang, running_gateway, until
+from growth_models import LENGTH, growing
 from raw_client import PATIENCE
 
 from engine.carry.store import StateStore
@@ -282,6 +283,22 @@ async def test_what_a_client_did_not_wait_for_is_not_saved(
         await until(lambda: not any(record.active for record in gw.manager.records()))
         await gw.manager.unload("m")
         assert not journal.events("save")
+
+
+async def test_nor_what_it_did_not_wait_for_of_an_answer_that_grows(
+    journal: Journal, store: StateStore
+) -> None:
+    model = growing(journal, 128, 512, large={"late_headers": 1, "prefill_seconds": 60})
+    carried = [replace(variant, state_carry=True) for variant in model.variants]
+    async with running_gateway(journal, replace(model, variants=tuple(carried)), store=store) as gw:
+        client = await gw.stream("hello", max_tokens=LENGTH)
+        await journal.wait("seated", 2)
+        client.leave()
+        await journal.wait("aborted")
+        await until(lambda: not any(record.active for record in gw.manager.records()))
+        await gw.manager.unload("m")
+        # What the smaller engine held alone.
+        assert len(journal.events("save")) == 1
 
 
 # -- who takes part ---------------------------------------------------------------------------

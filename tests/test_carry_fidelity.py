@@ -47,7 +47,7 @@ def test_the_context_decides_the_factors_of_a_model_that_has_two_sets(tmp_path: 
 def test_other_models_have_none(tmp_path: Path) -> None:
     assert rope_factors(str(write(RECURRENT, tmp_path / "model.gguf")), 1 << 20) == ""
     assert rope_factors(str(tmp_path / "absent.gguf"), 4096) == ""
-    assert rope_factors("", 4096) == ""
+    assert rope_factors("", 4096) == rope_factors("\0", 4096) == ""
 
 
 def test_without_an_original_context_it_is_that_of_the_training(tmp_path: Path) -> None:
@@ -67,6 +67,16 @@ def test_the_name_may_lie_anywhere_in_the_head(tmp_path: Path) -> None:
     for at in (256 * 1024 - 1, 256 * 1024 - len(LONG), 600_000):
         model.write_bytes(trained.ljust(at, b".") + LONG)
         assert rope_factors(str(model), 8192) == "long"
+
+
+def test_the_factors_may_lie_in_another_shard_than_what_is_told_of_them(tmp_path: Path) -> None:
+    first, second = (tmp_path / f"model-0000{n}-of-00002.gguf" for n in (1, 2))
+    first.write_bytes(b"phi3.context_length" + struct.pack("<II", 4, 4096))
+    second.write_bytes(LONG)
+    assert rope_factors(str(first), 8192) == "long"
+    second.unlink()
+    os.utime(first, ns=(1, 1))
+    assert rope_factors(str(first), 8192) == ""
 
 
 @pytest.mark.parametrize("rest", [b"", b"phi3.context_length\x04"])

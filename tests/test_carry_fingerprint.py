@@ -9,7 +9,7 @@ import pytest
 from builders import variant
 
 from engine.carry import fingerprint as fingerprints
-from engine.carry.fingerprint import deciding, files_of, fingerprint
+from engine.carry.fingerprint import deciding, files_of, fingerprint, with_shards
 from utils.bundled import bundled_server
 
 if TYPE_CHECKING:
@@ -76,6 +76,36 @@ def test_another_model_file_counts_and_so_does_the_same_one_changed(tmp_path: Pa
     os.utime(model, ns=(1, 1))
     grown = of("-m", str(model))
     assert len({before, touched, grown, of("-m", str(tmp_path / "other.gguf"))}) == 4
+
+
+@pytest.mark.parametrize("name", ["LLAMA_ARG_MODEL", "LLAMA_ARG_MMPROJ"])
+def test_a_file_named_by_the_environment_counts(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "x.gguf"
+    file.write_bytes(b"x")
+    env = {name: str(file)}
+    before = fingerprint(variant(), env)
+    file.write_bytes(b"yy")
+    assert fingerprint(variant(), env) != before
+
+
+@pytest.mark.parametrize("argument", ["--lora-scaled", "--control-vector-scaled"])
+def test_a_scaled_adapter_counts(tmp_path: Path, argument: str) -> None:
+    file = tmp_path / "x.gguf"
+    file.write_bytes(b"x")
+    before = of(argument, f"other.gguf:1,{file}:0.5")
+    file.write_bytes(b"yy")
+    assert of(argument, f"other.gguf:1,{file}:0.5") != before
+
+
+def test_a_name_that_is_no_utf_8_is_one_all_the_same() -> None:
+    assert of(LLAMA_ARG_MODEL=os.fsdecode(b"\xff")) != of(LLAMA_ARG_MODEL=os.fsdecode(b"\xfe"))
+
+
+def test_a_name_with_brackets_is_no_pattern(tmp_path: Path) -> None:
+    shards = [tmp_path / f"model[q4]-0000{n}-of-00002.gguf" for n in (1, 2)]
+    for shard in shards:
+        shard.write_bytes(b"x")
+    assert with_shards([str(shards[0])]) == list(map(str, shards))
 
 
 def test_every_shard_counts(tmp_path: Path) -> None:

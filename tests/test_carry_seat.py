@@ -61,6 +61,13 @@ def test_several_answers_take_several_slots(field: str) -> None:
     assert seated(SlotBook.of(2), **two)[0].slot is None
 
 
+@pytest.mark.parametrize("field", ["n", "n_cmpl", "id_slot", "lora", "cache_prompt"])
+@pytest.mark.parametrize("value", [[], {}, [1], {"a": 1}, "1", 1.5, True, None])
+def test_whatever_stands_in_a_field_the_engine_is_to_judge_it(field: str, value: Any) -> None:
+    _, body = seated(SlotBook.of(2), **dict[str, Any]({field: value}))
+    assert orjson.loads(body)[field] == value
+
+
 def test_an_adapter_of_its_own_leaves_what_no_other_request_can_use() -> None:
     assert seated(SlotBook.of(1), lora=[{"id": 0, "scale": 0.5}])[0].slot is None
     assert seated(SlotBook.of(1), lora=[])[0].slot is not None

@@ -87,6 +87,9 @@ def test_after_a_failure_nobody_waits_until_a_save_has_succeeded() -> None:
     unmeasured = Worth()
     unmeasured.failed()
     assert not displaces(unmeasured, 1000)
+    # It tells little of the time that one takes, but that they succeed again.
+    unmeasured.saved(LEAST, 0.01)
+    assert displaces(unmeasured, 1000)
 
 
 def test_a_row_of_prompts_that_do_not_come_back_is_left_alone_soon() -> None:

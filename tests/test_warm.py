@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -147,7 +148,9 @@ async def test_what_was_read_in_several_goes_counts_together(
         assert warmer.loads.times(spec, WARM) == [2.0]
 
 
-@pytest.mark.parametrize("following", ["another", "nobody", "its own start", "the end"])
+@pytest.mark.parametrize(
+    "following", ["another", "nobody", "its own start", "its start after a reload", "the end"]
+)
 async def test_another_that_is_next_ends_the_reading(
     tmp_path: Path, cold: set[int], following: str
 ) -> None:
@@ -171,6 +174,9 @@ async def test_another_that_is_next_ends_the_reading(
             warmer.want(None)
         case "its own start":
             warmer.started(spec)
+        case "its start after a reload":
+            warmer.started(replace(spec))
+            warmer.want(None)
         case _:
             await warmer.close()
     go_on.set()
@@ -179,6 +185,28 @@ async def test_another_that_is_next_ends_the_reading(
     # The block at hand of the first, and all of the other.
     assert cold == (ALL if following == "another" else {0})
     await warmer.close()
+
+
+async def test_defined_anew_it_is_another(tmp_path: Path, cold: set[int]) -> None:
+    """A reload has given the variant a smaller file while the first was read."""
+    asked, go_on = threading.Event(), threading.Event()
+    spec, small = sized(tmp_path), tmp_path / "small.gguf"
+    small.write_bytes(bytes(10))
+
+    def spare() -> int:
+        asked.set()
+        go_on.wait(10)
+        return plenty()
+
+    warmer = Warmer(LoadTimes(None, {}), spare=spare)
+    warmer.want(spec)
+    while not asked.is_set():
+        await asyncio.sleep(0.001)
+    warmer.want(replace(spec, args=("-m", str(small))))
+    go_on.set()
+    await settled(warmer)
+    await warmer.close()
+    assert cold == {0}
 
 
 async def test_wanted_again_before_it_ended_it_goes_on(tmp_path: Path, cold: set[int]) -> None:

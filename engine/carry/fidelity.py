@@ -18,15 +18,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.carry.fingerprint import with_shards
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from io import FileIO
 
 _SWA_FULL, _SWA_FULL_VARIABLE = "--swa-full", "LLAMA_ARG_SWA_FULL"
 _NO = {"", "0", "off", "false", "disabled"}
 # What a model's file tells of itself stands before its weights; that of the largest
 # vocabularies takes some 20 MiB.
 _HEAD = 32 * 1024 * 1024
+_OTHER_HEAD = 2 * 1024 * 1024
 _PIECE = 256 * 1024
 _LONG_FACTORS = b"rope_factors_long.weight"
 # The first that is there counts. Whatever type of number follows it, in as many bytes: the low
@@ -50,7 +52,7 @@ def rope_factors(model: str, context: int) -> str:
         path = Path(model)
         status = path.stat()
         trained = _trained(path, status.st_size, status.st_mtime_ns)
-    except OSError:
+    except (OSError, ValueError):
         return ""
     if trained is None:
         return ""
@@ -60,10 +62,11 @@ def rope_factors(model: str, context: int) -> str:
 @lru_cache(maxsize=256)
 def _trained(path: Path, _size: int, _time: int) -> int | None:
     """The largest context of the short factors; None where there are no others."""
+    first, *others = with_shards([str(path)]) or [str(path)]
+    # The others tell of their own weights only.
+    if not _holds(first, _HEAD) and not any(_holds(other, _OTHER_HEAD) for other in others):
+        return None
     with path.open("rb", buffering=0) as file:
-        if not _holds(file, _LONG_FACTORS):
-            return None
-        file.seek(0)
         head = file.read(_HEAD)
     for key in _TRAINED:
         _, found, after = head.partition(key)
@@ -72,12 +75,13 @@ def _trained(path: Path, _size: int, _time: int) -> int | None:
     return None
 
 
-def _holds(file: FileIO, text: bytes) -> bool:
-    """Whether the text stands in the head of the file, read in pieces: that takes milliseconds."""
+def _holds(path: str, head: int) -> bool:
+    """Whether the file tells of long factors in its head, read in pieces: in milliseconds."""
     before = b""
-    for _ in range(_HEAD // _PIECE):
-        piece = file.read(_PIECE)
-        if text in before + piece:
-            return True
-        before = piece[-len(text) :]
+    with Path(path).open("rb", buffering=0) as file:
+        for _ in range(head // _PIECE):
+            piece = file.read(_PIECE)
+            if _LONG_FACTORS in before + piece:
+                return True
+            before = piece[-len(_LONG_FACTORS) :]
     return False

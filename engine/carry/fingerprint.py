@@ -8,12 +8,12 @@ layers on the GPU), bound it (context, batch) or name things.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from glob import escape
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import orjson
 
 from utils.bundled import bundled_server, bundled_version
 
@@ -45,9 +45,10 @@ _ALONE = frozenset(
     """.split()  # noqa: SIM905 - eighty lines of one word each read worse
 )
 # Arguments that name files; the file decides, not its name.
-_FILES = frozenset(
-    ("-m", "--model", "-mm", "--mmproj", "--lora", "--lora-scaled", "--control-vector", "-md")
-)
+_FILES = frozenset(("-m", "--model", "-mm", "--mmproj", "--lora", "--control-vector", "-md"))
+# The same with ``:SCALE`` behind each name.
+_SCALED = frozenset(("--lora-scaled", "--control-vector-scaled"))
+_FILE_VARIABLES = ("LLAMA_ARG_MODEL", "LLAMA_ARG_MMPROJ")
 _ARGUMENTS = "LLAMA_ARG_"
 # What an engine consists of beside its executable, which may stay as it is in a new build.
 _LIBRARY = re.compile(r"(?:lib)?(?:llama|ggml|mtmd)[^/]*\.(?:so|dylib|dll)(?:\.[\d.]+)?")
@@ -67,7 +68,13 @@ def deciding(args: Sequence[str]) -> list[str]:
 
 def files_of(args: Sequence[str]) -> list[str]:
     """The paths of model, projector, adapters and draft model, as they are written."""
-    return [path for name, value in pairwise(args) if name in _FILES for path in value.split(",")]
+    found = []
+    for name, value in pairwise(args):
+        if name in _FILES:
+            found += value.split(",")
+        elif name in _SCALED:
+            found += [path.rpartition(":")[0] or path for path in value.split(",")]
+    return found
 
 
 def fingerprint(variant: VariantSpec, env: Mapping[str, str]) -> str:
@@ -81,9 +88,11 @@ def fingerprint(variant: VariantSpec, env: Mapping[str, str]) -> str:
     if variant.binary == bundled_server():
         # The script stays the same whatever engine it runs.
         said.append(bundled_version())
-    files = [*with_shards(files_of(variant.args)), variant.binary, *_libraries(variant.binary)]
+    named = [*files_of(variant.args), *(env[name] for name in _FILE_VARIABLES if name in env)]
+    files = [*with_shards(named), variant.binary, *_libraries(variant.binary)]
     seen = [(path, *_state_of(path)) for path in files]
-    return hashlib.blake2b(orjson.dumps([said, seen]), digest_size=16).hexdigest()
+    # Names of files need not be text in UTF-8.
+    return hashlib.blake2b(json.dumps([said, seen]).encode(), digest_size=16).hexdigest()
 
 
 def with_shards(paths: Iterable[str]) -> list[str]:
@@ -93,7 +102,7 @@ def with_shards(paths: Iterable[str]) -> list[str]:
         first = Path(path)
         stem, mark, total = first.stem.rpartition("-00001-of-")
         found += (
-            sorted(str(shard) for shard in first.parent.glob(f"{stem}-*-of-{total}{first.suffix}"))
+            sorted(map(str, first.parent.glob(f"{escape(stem)}-*-of-{total}{first.suffix}")))
             if mark
             else [path]
         )

@@ -39,6 +39,8 @@ class SlotKeeper:
         self._client = client
         self.fingerprint = fingerprint
         self._litter: set[str] = set()
+        # What is waited for.
+        self._wanted: set[str] = set()
 
     async def keep(self, slots: Iterable[Slot]) -> bool:
         """The slots' contents are on disk, as far as that can be in ``state_timeout``.
@@ -63,8 +65,10 @@ class SlotKeeper:
     async def _keep(self, slot: Slot) -> None:
         clock, worth = self._carrier.clock, self._carrier.worth(self.fingerprint)
         part = self._store.part()
+        late = self._litter - self._wanted
         # Wherever this ends, the engine may have begun to write, or do so later.
         self._litter.add(part)
+        self._wanted.add(part)
         begun = clock.now()
         try:
             tokens = await self._write(slot, part)
@@ -73,8 +77,12 @@ class SlotKeeper:
             _log.warning("%s: a slot was not saved: %s", self._variant.label, error)
             return
         finally:
+            self._wanted.discard(part)
             self._store.discard(part)
-        self._litter.discard(part)
+        # One thing after the other: what it was asked for before has been written by now.
+        self._litter -= {part, *late}
+        for each in late:
+            self._store.discard(each)
         if tokens < LEAST:
             # An engine that slept has lost what it held.
             told = "%s: a slot was not saved: the engine holds %d tokens of it"

@@ -65,7 +65,7 @@ def _wishes(body: bytes) -> tuple[int | None, bool]:
         return None, True
     request: dict[str, Any] = orjson.loads(body)
     wanted = request.get("id_slot")
-    one = all(request.get(name) in {None, 1} for name in ("n", "n_cmpl"))
+    one = all(request.get(name) in (None, 1) for name in ("n", "n_cmpl"))
     number = wanted if isinstance(wanted, int) else None
     own = request.get("lora") or request.get("cache_prompt") is False
     return number, one and not own

@@ -57,6 +57,8 @@ class Worth:
         """It took ``seconds`` to save a slot."""
         if tokens >= _TELLING:
             self._saving = _mean(self._saving, seconds / tokens)
+        elif self._saving == inf:
+            self._saving = None
 
     def failed(self) -> None:
         """A slot could not be saved: until one could, nobody shall wait for that again."""

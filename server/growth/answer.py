@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import orjson
 
 from server.growth.parts import Parts, added
+from server.growth.tongue import STRANGE
 
 if TYPE_CHECKING:
     from models.request import RequestFacts
@@ -21,18 +23,30 @@ class GrowingAnswer(Parts):
         super().__init__(tongue, facts)
         self.body = body
         self._answer = _object(body)
-        self._own = tongue.counts(self._answer)
+        with suppress(*STRANGE):
+            self._own = tongue.counts(self._answer)
 
     def ended(self, context: int) -> Continuation | None:
         """What continues the answer if the engine's ``context`` cut it short."""
+        try:
+            return self._following(context)
+        except STRANGE:
+            return None
+
+    def joins(self, body: bytes) -> bool:
+        """Whether ``body``, another engine's answer, continues this one; it is part of it then."""
+        try:
+            return self._joins(_object(body))
+        except STRANGE:
+            return False
+
+    def _following(self, context: int) -> Continuation | None:
         if not self._tongue.full(self._answer) or not self._filled(context):
             return None
         text = self._tongue.words(self._answer)
         return None if text is None else self._next(text)
 
-    def joins(self, body: bytes) -> bool:
-        """Whether ``body``, another engine's answer, continues this one; it is part of it then."""
-        answer = _object(body)
+    def _joins(self, answer: Json) -> bool:
         said = self._tongue.begun(answer)
         if said is None or self._before is None:
             return False
@@ -40,9 +54,9 @@ class GrowingAnswer(Parts):
         if new is None:
             self.refused = self.anew = True
             return False
-        self._own = self._tongue.counts(answer)
+        own = self._tongue.counts(answer)
         self._tongue.complete(answer, self._text + new, self._answer, self._before)
-        self._answer, self.body = answer, orjson.dumps(answer)
+        self._answer, self._own, self.body = answer, own, orjson.dumps(answer)
         return True
 
 

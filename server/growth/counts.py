@@ -25,6 +25,15 @@ class Counts:
     reading: float = 0.0
     writing: float = 0.0
 
+    def __post_init__(self) -> None:
+        """TypeError where an engine counted in anything but numbers."""
+        tokens = (self.prompt, self.written, self.cached)
+        times = (self.reading, self.writing)
+        if not all(isinstance(each, int) for each in tokens):
+            raise TypeError("tokens are no whole numbers")
+        if not all(isinstance(each, int | float) for each in times):
+            raise TypeError("times are no numbers")
+
     def completed(self, more: Counts) -> Counts:
         """The counts of one answer that were told in several events; the last word counts."""
         return Counts(

@@ -138,11 +138,12 @@ class Responses:
     def ids(self, event: Json) -> dict[str, str]:
         """Of the response and of its message."""
         kind = event.get("type")
+        name, found = "", None
         if kind == "response.created":
-            return {"response": str(_response(event).get("id"))}
-        if kind == "response.output_item.added" and event["item"].get("type") == "message":
-            return {"message": str(event["item"].get("id"))}
-        return {}
+            name, found = "response", _response(event).get("id")
+        elif kind == "response.output_item.added" and event["item"].get("type") == "message":
+            name, found = "message", event["item"].get("id")
+        return {name: found} if isinstance(found, str) else {}
 
     def joint(self, event: Json, added: str) -> Json | None:
         """What is new in the words."""

@@ -12,9 +12,11 @@ To the client it is one answer: one id, one beginning, one end, one ``usage``.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from server.growth.parts import Parts, added
+from server.growth.tongue import STRANGE
 from server.sse import Event, EventBuffer, events_of
 
 if TYPE_CHECKING:
@@ -68,6 +70,13 @@ class GrowingStream(Parts):
             return None
         rest = self._buffer.take_rest()
         self._end = b"".join(self._held or ()) + rest
+        try:
+            return self._following(context)
+        except STRANGE:
+            return None
+
+    def _following(self, context: int) -> Continuation | None:
+        self._own = None
         end = list(_objects(events_of(self._end)))
         full = any(map(self._tongue.full, end))
         if full or self._resumed:
@@ -116,7 +125,10 @@ class GrowingStream(Parts):
             if self._repeated is None:
                 passed += event.raw
             elif not self.refused:
-                passed += self._compared(event, self._repeated)
+                try:
+                    passed += self._compared(event, self._repeated)
+                except STRANGE:
+                    self.refused = True
         return passed
 
     def _compared(self, event: Event, repeated: str) -> bytes:
@@ -159,8 +171,11 @@ class GrowingStream(Parts):
         data = event.json()
         if data is None or self._before is None or not self._tongue.special.search(event.raw):
             return event.raw
-        later = self._tongue.later(data, self._before, self._before_own)
-        return b"" if later is None else self._event(later).raw
+        try:
+            later = self._tongue.later(data, self._before, self._before_own)
+            return b"" if later is None else self._event(later).raw
+        except STRANGE:
+            return event.raw
 
     def _event(self, data: Json) -> Event:
         return Event.of(data, named=self._tongue.named)
@@ -178,7 +193,8 @@ class GrowingStream(Parts):
     def _ids_in(self, events: Iterable[Event]) -> dict[str, str]:
         found: dict[str, str] = {}
         for data in _objects(events):
-            found = self._tongue.ids(data) | found
+            with suppress(*STRANGE):
+                found = self._tongue.ids(data) | found
         return found
 
     def _words(self, events: Iterable[Event]) -> str | None:

@@ -1,7 +1,8 @@
 """What of an answer, and of its request, each API writes in its own way. Pure.
 
 A tongue reads and writes; it decides nothing. What becomes of an answer whose context is full is
-decided elsewhere, for all of them alike.
+decided elsewhere, for all of them alike. What is not written as its API says may raise any of
+``STRANGE``; to whoever asked, that is an answer that cannot grow.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from server.growth.counts import Counts
 
 Json = dict[str, Any]
+STRANGE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 class Step(NamedTuple):
