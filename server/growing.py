@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
     from models.request import RequestFacts
     from server.downstream import Downstream
     from server.exchange import Exchange
+    from server.growth.continuation import Continuation
     from server.growth.tongue import Tongue
 
 _log = get_logger("growing")
 # The counts stand in the last of what was passed on.
 _LAST = 4
+# Bytes of a stream that are read in a millisecond or two.
+_READ_INLINE = 256 * 1024
 
 
 async def relay_growing(
@@ -58,7 +62,7 @@ class _Stream:
         growing, exchange = self._growing, self._exchange
         await self._down.begin(upstream.status, to_client(upstream.headers))
         await self._pass_on(upstream)
-        while (continuation := growing.ended(exchange.context)) is not None:
+        while (continuation := await self._ended()) is not None:
             following = await exchange.grow(continuation)
             if following is None:
                 break
@@ -76,6 +80,13 @@ class _Stream:
         # As in ``relay``, Anthropic's prompt is counted at the beginning.
         usage = usage_of(self._first + b"".join(self._last)[-TAIL:])
         return usage._replace(cached=growing.cached, read=None) if exchange.grew else usage
+
+    async def _ended(self) -> Continuation | None:
+        ended, context = self._growing.ended, self._exchange.context
+        if self._growing.size <= _READ_INLINE:
+            return ended(context)
+        # Other streams go on while all that was said is read once more.
+        return await asyncio.to_thread(ended, context)
 
     async def _pass_on(self, upstream: UpstreamResponse) -> None:
         growing, exchange = self._growing, self._exchange

@@ -17,7 +17,7 @@ from engine.carry.seat import Seat
 from engine.carry.store import StateStore
 from engine.carry.support import CACHE_RAM, NO_CACHE_IDLE, SAVE_PATH, SlotSupport
 from engine.llamacpp import LlamaCppEngine
-from engine.spawner import Launch
+from engine.spawner import Child, Launch, spawn
 from models.request import Kind, parse
 
 if TYPE_CHECKING:
@@ -55,6 +55,24 @@ async def test_what_cannot_be_asked_does_not_know(
     assert not await SlotSupport().of(launch(str(tmp_path / "folder")))
     monkeypatch.setattr(support, "_PATIENCE", 0.1)
     assert not await SlotSupport().of(launch(script(tmp_path, "sleep 600")))
+
+
+async def test_who_did_not_answer_in_time_is_asked_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Child] = []
+
+    async def counted(launch: Launch) -> Child:
+        asked.append(await spawn(launch))
+        return asked[-1]
+
+    monkeypatch.setattr(support, "_PATIENCE", 0.1)
+    monkeypatch.setattr(support, "spawn", counted)
+    binary = script(tmp_path, "exec sleep 600")
+    known = SlotSupport()
+    for _ in range(3):
+        assert not await known.of(launch(binary))
+    assert len(asked) == 2
 
 
 async def test_who_has_said_all_is_not_waited_for(tmp_path: Path) -> None:

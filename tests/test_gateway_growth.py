@@ -82,6 +82,15 @@ async def test_a_stream_is_one(journal: Journal, contexts: tuple[int, ...], pref
         assert b": X-Gateway-Variant: m@512\n" in b"".join(client.chunks)
 
 
+async def test_a_long_stream_is_one_too(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read in a thread, so that others go on."""
+    monkeypatch.setattr("server.growing._READ_INLINE", 0)
+    async with running_gateway(journal, growing(journal, 128, 512)) as gw:
+        *events, done = await (await (await streamed(gw)).head()).rest()
+        assert (text_of(events), done) == (WHOLE, "[DONE]")
+        assert gw.starts() == [128, 512]
+
+
 async def test_a_stream_without_usage_tells_its_timings(journal: Journal) -> None:
     async with running_gateway(journal, growing(journal, 128, 512)) as gw:
         *events, _ = await (await (await streamed(gw)).head()).rest()

@@ -20,10 +20,14 @@ _PATIENCE = 10.0
 
 
 class SlotSupport:
-    """Knows which binaries take which flags for slots; each is asked once, until it changes."""
+    """Knows which binaries take which flags for slots.
+
+    Each is asked once, until it changes; once more if it did not answer in time.
+    """
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, int, int], frozenset[str]] = {}
+        self._late: set[tuple[str, int, int]] = set()
 
     async def of(self, launch: Launch) -> frozenset[str]:
         """The flags that the engine of ``launch`` takes; none where it does not say."""
@@ -33,26 +37,34 @@ class SlotSupport:
             return frozenset()
         key = (launch.argv[0], status.st_size, status.st_mtime_ns)
         if key not in self._known:
-            self._known[key] = await _asked(replace(launch, argv=(launch.argv[0], "--help")))
+            said, whole = await _asked(replace(launch, argv=(launch.argv[0], "--help")))
+            if not whole and key not in self._late:
+                # Perhaps the machine was busy; next time it may say more.
+                self._late.add(key)
+                return said
+            self._known[key] = said
         return self._known[key]
 
 
-async def _asked(launch: Launch) -> frozenset[str]:
+async def _asked(launch: Launch) -> tuple[frozenset[str], bool]:
+    """The flags that it named, and whether it came to an end."""
     try:
         child = await spawn(launch)
     except OSError:
-        return frozenset()
+        return frozenset(), True
     found: set[str] = set()
+    whole = False
     try:
         async with asyncio.timeout(_PATIENCE):
             await _mentioned(child, found)
+            whole = True
     except TimeoutError:
         pass
     finally:
         child.kill()
         await _reaped(child)
         child.close()
-    return frozenset(found)
+    return frozenset(found), whole
 
 
 async def _mentioned(child: Child, found: set[str]) -> None:

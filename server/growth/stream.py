@@ -51,6 +51,11 @@ class GrowingStream(Parts):
         """Whether what the engine says is the client's to have."""
         return self._repeated is None and not self.refused
 
+    @property
+    def size(self) -> int:
+        """Bytes of all that the engine said that writes now."""
+        return sum(map(len, self._said))
+
     def feed(self, chunk: bytes) -> bytes:
         """What of the stream's next bytes the client may have already; whole events."""
         events = self._buffer.feed(chunk)
