@@ -2,7 +2,8 @@
 
 Pure. A conversation's marks lie at the end of each message and, inside long texts, after
 every ``STEP`` bytes; each hash covers everything before it, so the last mark that two
-prompts share tells how far they are the same.
+prompts share tells how far they are the same. A prompt in one piece has no messages: where it
+goes on with another one, that one's end is a mark of it too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from models.request import RequestFacts
 
@@ -28,17 +29,15 @@ class Mark:
     size: int
 
 
-def marks_of(facts: RequestFacts) -> tuple[Mark, ...]:
+def marks_of(facts: RequestFacts, ends: Iterable[Mark] = ()) -> tuple[Mark, ...]:
     """The marks of a request's prompt; none where it is not one prompt in text.
 
-    Takes about 2 ms a megabyte.
+    ``ends`` are the last marks of other prompts. Takes about 2 ms a megabyte.
     """
     if facts.segments:
         return tuple(_of_segments(facts))
     if len(facts.prompts) == 1 and facts.kind.generates and not facts.prompt_ids:
-        text = facts.prompts[0].encode()
-        whole = Mark(blake2b(text, digest_size=_DIGEST).digest(), len(text))
-        return (*_inside(b"", text, 0), whole)
+        return tuple(_of_text(facts.prompts[0].encode(), frozenset(ends)))
     return ()
 
 
@@ -82,6 +81,17 @@ def _of_segments(facts: RequestFacts) -> Iterator[Mark]:
         size += len(text)
         before = segment.digest
         yield Mark(before, size)
+
+
+def _of_text(text: bytes, ends: frozenset[Mark]) -> Iterator[Mark]:
+    steps = {*range(STEP, len(text), STEP), len(text)}
+    hashed, start = blake2b(digest_size=_DIGEST), 0
+    for size in sorted(steps | {end.size for end in ends if end.size < len(text)}):
+        hashed.update(text[start:size])
+        start = size
+        mark = Mark(hashed.digest(), size)
+        if size in steps or mark in ends:
+            yield mark
 
 
 def _inside(before: bytes, text: bytes, size: int) -> Iterator[Mark]:

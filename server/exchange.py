@@ -168,6 +168,7 @@ class Exchange:
         if trial and not await self._lease.client.continues(trial, continuation.text):
             _log.info("an answer of %s cannot grow: its template forbids it", variant.label)
             return None
+        _log.info("an answer fills %s; it goes on in %s", variant.label, larger.label)
         self.answered(Usage(counts.prompt, counts.written, counts.cached))
         self._outgrown = variant
         try:

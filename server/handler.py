@@ -128,6 +128,7 @@ class RequestHandler:
                     else:
                         usage = await relay(upstream, down)
                 except EngineBroke as error:
+                    record.variant = exchange.label
                     raise await exchange.broken(error) from error
                 if exchange.answered_anew:
                     self._experience.answered_anew(model)

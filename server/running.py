@@ -102,7 +102,8 @@ def _request(
         "path": record.path,
         "client": record.client,
         "model": record.model,
-        "variant": record.variant or (engine and engine.variant.label),
+        # An answer that grows has another engine than the one that began it.
+        "variant": record.variant if engine is None else engine.variant.label,
         "state": _state(ongoing, why),
         "age_seconds": _age(record.started, now),
         "prompt_tokens": record.prompt,

@@ -226,6 +226,36 @@ async def test_a_restore_that_fails_costs_the_state_and_no_answer(
         assert await said(gw) >= 100
 
 
+@pytest.mark.parametrize("fault", ["removed", "damaged"])
+async def test_where_the_best_state_is_of_no_use_the_next_best_is_restored(
+    journal: Journal, store: StateStore, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running_gateway(journal, carrying(journal), store=store) as gw:
+        await said(gw)
+        await gw.manager.unload("m")
+        # Where it goes on in two ways, each is a state of its own.
+        begun = [{"role": "user", "content": TALE}]
+        more = [
+            [
+                *begun,
+                {"role": "assistant", "content": f"{end} {end}"},
+                {"role": "user", "content": end},
+            ]
+            for end in ("one", "two")
+        ]
+        for messages in more:
+            await said(gw, messages=messages)
+            await gw.manager.unload("m")
+        best = max(store.index.states, key=lambda state: state.used_at)
+        if fault == "removed":
+            store.path(best).unlink()
+        else:
+            store.path(best).write_bytes(b"x" * best.size)
+        assert await said(gw, messages=more[-1]) >= 100
+        assert best not in store.index.states
+    assert "damaged" in caplog.text or fault == "removed"
+
+
 async def test_a_client_that_leaves_during_a_restore_keeps_no_slot_and_harms_no_state(
     journal: Journal, store: StateStore
 ) -> None:

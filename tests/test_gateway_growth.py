@@ -137,6 +137,7 @@ async def test_the_books_tell_of_the_whole(
     async with running_gateway(journal, growing(journal, 128, 512)) as gw:
         await gw.post(chat(stream=True))
         await gw.post(chat())
+        assert caplog.text.count("an answer fills m@128; it goes on in m@512") == 1
         line = f"variant=m@512 prompt={PROMPT} completion={LENGTH} "
         await until(lambda: sum(line in each for each in caplog.messages) == 2)
         metrics = (await gw.request("GET", "/metrics")).body.decode()
@@ -277,7 +278,10 @@ async def test_also_of_an_answer_in_one_piece(journal: Journal, faults: Mapping[
         ended_by_the_engine(await gw.post(chat()))
 
 
-async def test_an_engine_that_dies_in_its_part_is_told(journal: Journal) -> None:
+async def test_an_engine_that_dies_in_its_part_is_told(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     async with running_gateway(journal, growing(journal, 128, 512, large={"die_at": 7})) as gw:
         client = await (await streamed(gw)).head()
         *before, last = await client.rest()
@@ -286,6 +290,9 @@ async def test_an_engine_that_dies_in_its_part_is_told(journal: Journal) -> None
         assert error["code"] == "engine_broke"
         assert "m@512" in error["message"]
         assert not ends_of(before)
+        await until(lambda: any("EngineBroke" in each for each in caplog.messages))
+        (line,) = [each for each in caplog.messages if "EngineBroke" in each]
+        assert "variant=m@512" in line
 
 
 # -- the gap -------------------------------------------------------------------------------------
@@ -310,6 +317,15 @@ async def test_who_leaves_in_it_leaves_nothing(journal: Journal) -> None:
         await gw.until_state(State.READY, 512)
         assert (await gw.post(chat(max_tokens=4))).status == 200
         assert len(gw.engine_requests()) == 2
+
+
+async def test_who_looks_sees_the_engine_that_writes(journal: Journal) -> None:
+    async with running_gateway(journal, growing(journal, 128, 512, large={"stall_at": 7})) as gw:
+        client = await filled(gw)
+        await journal.wait("fault", fault="stall")
+        (request,) = (await gw.request("GET", "/running")).json["requests"]
+        assert (request["variant"], request["state"]) == ("m@512", "streaming")
+        client.leave()
 
 
 async def test_who_is_cancelled_in_it_is_told(journal: Journal) -> None:

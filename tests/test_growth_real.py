@@ -28,6 +28,12 @@ ASKED: dict[str, Any] = {
     "extra_body": {"ignore_eos": True},
 }
 LENGTH = 400
+COMPLETION: dict[str, Any] = {
+    "prompt": "Once upon a time, there was a fox",
+    "max_tokens": LENGTH,
+    "temperature": 0,
+    "extra_body": {"ignore_eos": True},
+}
 
 
 @pytest.fixture(scope="module", params=list(ENGINES))
@@ -49,6 +55,14 @@ def whole(served: Gateway) -> Any:
     """What a large engine says in one go."""
     with client(served) as api:
         return api.chat.completions.create(model="large", **ASKED)
+
+
+@pytest.fixture(scope="module")
+def completed(served: Gateway) -> str:
+    """How a large engine goes on with a text, in one go."""
+    with client(served) as api:
+        answer = api.completions.create(model="large", **COMPLETION)
+    return str(answer.choices[0].text)
 
 
 @pytest.fixture
@@ -93,6 +107,20 @@ def test_a_stream_goes_on_unbroken(served: Gateway, whole: Any, small: str) -> N
     assert usage.prompt_tokens == whole.usage.prompt_tokens
     assert usage.completion_tokens == whole.usage.completion_tokens >= 600
     assert usage.total_tokens == whole.usage.total_tokens
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_completion_goes_on_from_its_state(
+    served: Gateway, completed: str, *, stream: bool
+) -> None:
+    with client(served) as api:
+        if stream:
+            chunks = api.completions.create(model="small", stream=True, **COMPLETION)
+            text = "".join(chunk.choices[0].text for chunk in chunks if chunk.choices)
+        else:
+            text = api.completions.create(model="small", **COMPLETION).choices[0].text
+    assert text == completed
 
 
 def told(message: anthropic.types.Message, whole: Any, small: str) -> None:

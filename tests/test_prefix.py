@@ -40,6 +40,18 @@ def test_a_long_text_is_compared_in_steps() -> None:
     assert shared(one, other) == 10 * STEP
 
 
+def test_a_completion_that_goes_on_shares_all_of_the_one_before() -> None:
+    for begun in ("Once upon a time", "word " * STEP, "x" * STEP):
+        before = marks_of(completion(begun))
+        ends = [before[-1], *marks_of(completion("Never"))[-1:], Mark(b"elsewhere", 7)]
+        after = marks_of(completion(f"{begun}, there was a fox."), ends)
+        assert goes_on(after, before)
+        assert shared(after, before) == len(begun)
+        assert sorted({mark.size for mark in after}) == [mark.size for mark in after]
+        assert {7, 5}.isdisjoint(mark.size for mark in after)
+        assert marks_of(completion(begun), ends) == before
+
+
 def test_a_completion_is_compared_in_steps_too() -> None:
     text = "word " * STEP
     assert shared(marks_of(completion(f"{text} one")), marks_of(completion(f"{text} two"))) == (

@@ -111,7 +111,8 @@ class CarriedEngine:
         except StateUnavailable as error:
             _log.debug("%s carries nothing: %s", self._variant.label, error)
             return None
-        seat, held = seat_in(book, facts, marks_of(facts))
+        marks = marks_of(facts, (*book.ends, *self._store.index.ends))
+        seat, held = seat_in(book, facts, marks)
         if seat.slot is not None and self.standing is Standing.ON:
             try:
                 await self._swap.prepare(seat, seat.slot, held)

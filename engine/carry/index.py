@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from models.prefix import spared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from models.prefix import Mark
 
@@ -55,6 +55,11 @@ class StateIndex:
     def states(self) -> tuple[SavedState, ...]:
         """All of them, the least recently used first."""
         return tuple(self._states.values())
+
+    @property
+    def ends(self) -> Iterator[Mark]:
+        """Where the prompts ended that were answered in them."""
+        return (state.marks[-1] for state in self._states.values() if state.marks)
 
     @property
     def size(self) -> int:

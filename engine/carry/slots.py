@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from models.prefix import spared
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from models.prefix import Mark
 
@@ -101,6 +101,11 @@ class SlotBook:
         self._turn += 1
         best.busy, best.used = True, self._turn
         return best, held[best.number]
+
+    @property
+    def ends(self) -> Iterator[Mark]:
+        """Where the prompts ended that were answered in the slots."""
+        return (slot.marks[-1] for slot in self.slots if slot.marks)
 
     def forget(self) -> None:
         """What the free slots hold is not known any more."""

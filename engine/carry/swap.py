@@ -75,7 +75,7 @@ class SlotSwap:
         if state is None:
             seat.near = near
         else:
-            await self._bring(seat, slot, state)
+            await self._bring(seat, slot, state, max(held, near))
 
     def answered(self, seat: Seat, cached: int | None, read: tuple[int, float] | None) -> None:
         """The engine had ``cached`` tokens of the prompt, and has ``read`` the rest; None: unsaid.
@@ -106,14 +106,29 @@ class SlotSwap:
         worth = self._carrier.worth(self.fingerprint)
         return worth.displaces(slot.marks, slot.tokens, fresh, returning=slot.returning)
 
-    async def _bring(self, seat: Seat, slot: Slot, state: SavedState) -> None:
-        """The state is in the slot, or dropped."""
+    async def _bring(self, seat: Seat, slot: Slot, state: SavedState, least: int) -> None:
+        """The state is in the slot, or dropped; the next best, where its file is of no use."""
+        found: SavedState | None = state
         try:
             async with asyncio.timeout(self._carrier.timeout):
-                await self._restore(seat, slot, state)
+                while found is not None and not await self._whole(found):
+                    await self._drop(self._store.drop, found)
+                    found = self._best(seat, least)
+                if found is not None:
+                    await self._restore(seat, slot, found)
         except (StateUnavailable, OSError) as error:
             _log.warning("%s: a saved state is dropped: %s", self._variant.label, _say(error))
-            await self._drop(self._store.drop, state)
+            if found is not None:
+                await self._drop(self._store.drop, found)
+
+    async def _whole(self, state: SavedState) -> bool:
+        if await asyncio.to_thread(self._store.is_whole, state):
+            return True
+        if await asyncio.to_thread(self._store.path(state).exists):
+            _log.warning("%s: a saved state is dropped: its file is damaged", self._variant.label)
+        else:
+            _log.info("%s: a saved state was removed meanwhile", self._variant.label)
+        return False
 
     async def _drop(self, drop: Callable[[_What], None], what: _What) -> None:
         with contextlib.suppress(OSError):
@@ -121,8 +136,6 @@ class SlotSwap:
                 await asyncio.to_thread(drop, what)
 
     async def _restore(self, seat: Seat, slot: Slot, state: SavedState) -> None:
-        if not await asyncio.to_thread(self._store.is_whole, state):
-            raise StateUnavailable("its file is damaged")
         # Until the engine has answered, nobody knows what it holds.
         slot.restored((), 0)
         tokens = await self._client.restore_slot(slot.number, self._store.path(state).name)
