@@ -95,7 +95,7 @@ class SlotKeeper:
     async def _write(self, slot: Slot, part: str) -> int:
         """How many tokens the engine wrote; fewer than ``LEAST`` are not a state."""
         if not await asyncio.to_thread(self._store.has_room, self.fingerprint):
-            raise StateUnavailable("there is no room on the disk")
+            raise StateUnavailable("less than 1 GiB of the disk would be left free")
         tokens = await self._client.save_slot(slot.number, part)
         if tokens >= LEAST:
             known = (self._variant.model, self.fingerprint, slot.marks, tokens)

@@ -9,7 +9,6 @@ they hold conversations, as the engine sees them.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import secrets
 import shutil
@@ -92,7 +91,7 @@ class StateStore:
         """
         written = self.folder / part
         if written.stat().st_size > self._budget:
-            raise OSError(errno.EFBIG, "it is larger than state_budget")
+            raise OSError("it is larger than state_budget")
         written.chmod(0o600)
         state = SavedState(
             name=part.removesuffix(_PART),
