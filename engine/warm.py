@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from engine.carry.fingerprint import files_of, with_shards
 from engine.learnt import COLD, WARM
-from engine.llamacpp import argument
 from engine.pagecache import TELLS, Reading, cached_share, size_of, spare_memory
 from utils.logger import get_logger
 from utils.tasks import TaskOwner
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _log = get_logger("warm")
-# llama-server's, for who names no file among the arguments.
-_MODEL = "LLAMA_ARG_MODEL"
 # So much of the files, when it came from the disk, makes a difference that can be measured.
 _SHARE = 0.5
 # A load with no more of them in the cache comes from the disk.
@@ -153,10 +150,7 @@ class Warmer:
 
 def paths_of(variant: VariantSpec) -> list[str]:
     """The files that an engine of the variant reads when it loads."""
-    files = files_of(variant.args)
-    if argument(variant.args, "-m", "--model") is None and (model := variant.env.get(_MODEL)):
-        files.insert(0, model)
-    return with_shards(files)
+    return with_shards(files_of(variant.args, variant.env))
 
 
 def _middle(seconds: Sequence[float]) -> float:

@@ -158,4 +158,8 @@ def test_an_engine_that_is_not_there_has_no_libraries(tmp_path: Path) -> None:
 
 def test_arguments_are_read_in_order() -> None:
     assert deciding(["-c", "512", "-fa", "on", "--mlock", "-c"]) == ["-fa", "on"]
-    assert files_of(["-m", "a.gguf", "--lora", "b.gguf,c.gguf"]) == ["a.gguf", "b.gguf", "c.gguf"]
+    assert files_of(["-m", "a.gguf", "--lora", "b.gguf,c.gguf"], {}) == [
+        "a.gguf",
+        "b.gguf",
+        "c.gguf",
+    ]

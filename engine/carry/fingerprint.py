@@ -48,7 +48,11 @@ _ALONE = frozenset(
 _FILES = frozenset(("-m", "--model", "-mm", "--mmproj", "--lora", "--control-vector", "-md"))
 # The same with ``:SCALE`` behind each name.
 _SCALED = frozenset(("--lora-scaled", "--control-vector-scaled"))
-_FILE_VARIABLES = ("LLAMA_ARG_MODEL", "LLAMA_ARG_MMPROJ")
+# llama-server's, for who names no such file among the arguments.
+_FILE_VARIABLES = {
+    "LLAMA_ARG_MODEL": ("-m", "--model"),
+    "LLAMA_ARG_MMPROJ": ("-mm", "--mmproj"),
+}
 _ARGUMENTS = "LLAMA_ARG_"
 # What an engine consists of beside its executable, which may stay as it is in a new build.
 _LIBRARY = re.compile(r"(?:lib)?(?:llama|ggml|mtmd)[^/]*\.(?:so|dylib|dll)(?:\.[\d.]+)?")
@@ -66,9 +70,13 @@ def deciding(args: Sequence[str]) -> list[str]:
     return kept
 
 
-def files_of(args: Sequence[str]) -> list[str]:
+def files_of(args: Sequence[str], env: Mapping[str, str]) -> list[str]:
     """The paths of model, projector, adapters and draft model, as they are written."""
-    found = []
+    found = [
+        env[variable]
+        for variable, names in _FILE_VARIABLES.items()
+        if variable in env and not any(arg in names for arg in args)
+    ]
     for name, value in pairwise(args):
         if name in _FILES:
             found += value.split(",")
@@ -88,8 +96,8 @@ def fingerprint(variant: VariantSpec, env: Mapping[str, str]) -> str:
     if variant.binary == bundled_server():
         # The script stays the same whatever engine it runs.
         said.append(bundled_version())
-    named = [*files_of(variant.args), *(env[name] for name in _FILE_VARIABLES if name in env)]
-    files = [*with_shards(named), variant.binary, *_libraries(variant.binary)]
+    named = with_shards(files_of(variant.args, env))
+    files = [*named, variant.binary, *_libraries(variant.binary)]
     seen = [(path, *_state_of(path)) for path in files]
     # Names of files need not be text in UTF-8.
     return hashlib.blake2b(json.dumps([said, seen]).encode(), digest_size=16).hexdigest()
