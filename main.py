@@ -22,36 +22,36 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from engine.carry.carrier import StateCarrier
-from engine.carry.store import StateStore
-from engine.health import checks_of
-from engine.learnt import CarryMisses, LearntNeeds, LoadTimes
 from engine.limits import limits_of
+from engine.llamacpp.prompt_cache.manager import StateCarrier
+from engine.llamacpp.prompt_cache.store import StateStore
+from engine.llamacpp.tokenizer import LlamaTokenize
 from engine.manager import EngineManager
-from engine.memory import Memory
-from engine.orphans import OrphanRegistry
-from engine.policy import policy_of
-from engine.tokenizer import LlamaTokenize
-from engine.warm import Warmer
+from engine.process.health import checks_of
+from engine.process.orphans import OrphanRegistry
+from engine.resources.learnt_store import CarryMisses, LearntNeeds, LoadTimes
+from engine.resources.memory import Memory
+from engine.resources.preload import Warmer
+from engine.scheduling.policy import policy_of
 from models.catalog import Catalog
-from models.selector import ModelSelector
+from models.selection import ModelSelector
 from models.sizing import Sizer
+from server.admin.reload import Reloader
 from server.configuration import Configuration, CurrentConfiguration
 from server.gateway import GatewayServer
 from server.handler import RequestHandler
-from server.reload import Reloader
 from utils.clock import LoopClock
-from utils.config import ConfigLoader
+from utils.config.child import load_apart
+from utils.config.loader import ConfigLoader
+from utils.config.settings import ServerSettings, server_settings
+from utils.config.watch import changed, fingerprint
 from utils.errors import ConfigError
-from utils.loading import load_apart
 from utils.logger import get_logger, setup_logging
-from utils.settings import ServerSettings, server_settings
-from utils.watching import changed, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from utils.tables import Tables
+    from utils.config.tables import Tables
 
 VERSION = "0.1.0"
 FAILED = 1

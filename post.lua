@@ -1,12 +1,12 @@
 -- Runs after the configuration: checks all of it, then leaves one table for ConfigLoader,
 --   gateway_config = { faults, binaries, server, models, groups }
 -- with the last three (groups only if there are any) only where there is no fault. Keys and their checks are in
--- utils/lua/schema.lua and utils/lua/checks.lua; here is what concerns several keys at once.
+-- utils/config/lua/schema.lua and utils/config/lua/checks.lua; here is what concerns several keys at once.
 -- Works on Lua 5.1 to 5.5.
 
 setmetatable(_G, nil) -- what pre.lua forbids to a configuration is allowed here
 
-local folder = loader.postexec:match("^.*[/\\]") .. "utils/lua/"
+local folder = loader.postexec:match("^.*[/\\]") .. "utils/config/lua/"
 local checks = dofile(folder .. "checks.lua")(folder)
 local report, text, address = checks.report, checks.text_tools, checks.address
 

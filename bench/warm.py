@@ -19,7 +19,7 @@ from bench.alternation import CHAT, engines
 from bench.asking import Timed, ask
 from bench.experts import with_experts
 from bench.report import number, say
-from engine.pagecache import cached_share
+from engine.resources.page_cache import cached_share
 from utils.bundled import bundled_model
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from utils.errors import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from models.request import RequestFacts, Upload
+    from models.requests.reader import RequestFacts, Upload
 
 # llama-server closes an idle connection after 5 s; ours must not be the one that is surprised.
 _KEEPALIVE = 3.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Self
 
-from engine import effects as fx
-from engine.lifecycle import State
-from engine.progress import expected
+from engine.llamacpp.progress import expected
+from engine.scheduling import events as fx
+from engine.scheduling.lifecycle import State
 from utils.errors import GatewayError
 from utils.logger import get_logger
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.client import EngineClient
-    from engine.process import EngineProcess
-    from engine.queue import Priority
-    from engine.scheduler import Scheduler
+    from engine.process.engine_process import EngineProcess
+    from engine.scheduling.queue import Priority
+    from engine.scheduling.scheduler import Scheduler
     from models.spec import VariantSpec
     from utils.clock import Clock
 

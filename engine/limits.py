@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from engine.eviction import Limits
-from engine.llamacpp import engine_url
+from engine.llamacpp.client import engine_url
+from engine.scheduling.eviction import Limits
 
 if TYPE_CHECKING:
     from models.catalog import Catalog
-    from utils.settings import ServerSettings
+    from utils.config.settings import ServerSettings
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

@@ -13,31 +13,31 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING
 
-from engine import effects as fx
-from engine.eviction import Limits
-from engine.learnt import LoadTimes
 from engine.lease import Lease, Leases
-from engine.lifecycle import State
-from engine.memory import Memory
 from engine.observer import Observer
-from engine.queue import Priority
-from engine.runs import EngineRuns, Launching
-from engine.scheduler import EngineRecord, Policy, Scheduler
-from engine.warm import Warmer
+from engine.process.pool import EngineRuns, Launching
+from engine.resources.learnt_store import LoadTimes
+from engine.resources.memory import Memory
+from engine.resources.preload import Warmer
+from engine.scheduling import events as fx
+from engine.scheduling.eviction import Limits
+from engine.scheduling.lifecycle import State
+from engine.scheduling.queue import Priority
+from engine.scheduling.scheduler import EngineRecord, Policy, Scheduler
 from utils.errors import CountUnavailable, EngineBusy, ModelNotLoaded
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from engine.carry.carrier import StateCarrier
     from engine.client import EngineClient
-    from engine.health import HealthChecks
-    from engine.orphans import OrphanRegistry
-    from engine.process import EngineProcess
-    from engine.queue import Waiting
+    from engine.llamacpp.prompt_cache.manager import StateCarrier
+    from engine.process.engine_process import EngineProcess
+    from engine.process.health import HealthChecks
+    from engine.process.orphans import OrphanRegistry
+    from engine.scheduling.queue import Waiting
     from models.catalog import Catalog
-    from models.request import RequestFacts
+    from models.requests.reader import RequestFacts
     from models.spec import ModelSpec, VariantSpec
     from utils.clock import Clock, Timer
 

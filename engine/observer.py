@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine.lifecycle import State
+    from engine.scheduling.lifecycle import State
     from models.spec import VariantSpec
 
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from models.request import Kind
+from models.requests.reader import Kind
 from utils.errors import NotCapable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from models.request import RequestFacts
+    from models.requests.reader import RequestFacts
     from models.spec import ModelSpec, VariantSpec
 
 # In the order in which they are shown.

@@ -14,8 +14,14 @@ from utils.errors import BadRequest, ModelNotFound
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from utils.settings import ServerSettings
-    from utils.tables import GroupTable, ModelTable, TimeoutsTable, TokenizationTable, VariantTable
+    from utils.config.settings import ServerSettings
+    from utils.config.tables import (
+        GroupTable,
+        ModelTable,
+        TimeoutsTable,
+        TokenizationTable,
+        VariantTable,
+    )
 
 
 class Catalog:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from models.spec import ModelSpec, VariantSpec
-    from utils.settings import ServerSettings
+    from utils.config.settings import ServerSettings
 
 # The settings that only the start of the gateway reads.
 NEEDS_RESTART = (

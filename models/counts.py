@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from models.request import RequestFacts
+    from models.requests.reader import RequestFacts
     from models.spec import TokenizationSpec
 
 _KEPT = 4096

@@ -17,7 +17,7 @@ from utils.logger import get_logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from models.request import RequestFacts
+    from models.requests.reader import RequestFacts
     from models.spec import ModelSpec
 
 _log = get_logger("sizing")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from engine.queue import Priority
+from engine.scheduling.queue import Priority
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:

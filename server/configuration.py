@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from models.capabilities import Capabilities
     from models.catalog import Catalog
     from models.spec import ModelSpec
-    from utils.settings import ServerSettings
+    from utils.config.settings import ServerSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from aiohttp import web
 
-from models.request import Kind
-from server.access import AccessRecord
-from server.admin import require_admin
+from models.requests.reader import Kind
+from server.access_log import AccessRecord
+from server.admin.access import require_admin
+from server.admin.handlers import AdminDesk
+from server.client_response import CARRIED, REQUEST_ID, Downstream
 from server.cors import add, is_preflight
-from server.desk import AdminDesk
-from server.door import EngineDoor
-from server.downstream import CARRIED, REQUEST_ID, Downstream
+from server.passthrough import EngineDoor
 from server.routes import ROUTES, Page, is_admin, model_in, page_of_model, upstream_of
+from server.status import health_view, model_view, models_view
 from server.streams import CONTROL, StreamDoor
-from server.views import health_view, model_view, models_view
-from server.watch import WATCH, Watch
+from server.telemetry import WATCH, Watch
 from server.websocket import WebSockets, is_upgrade
 from utils.clock import LoopClock
 from utils.errors import GatewayError, ShuttingDown, UnknownPath, WrongMethod
 
 if TYPE_CHECKING:
     from engine.manager import EngineManager
+    from server.admin.reload import Reloader
     from server.configuration import Configuration, CurrentConfiguration
     from server.handler import RequestHandler
-    from server.reload import Reloader
 
 _READING = ("GET", "HEAD")
 _SAFE = (*_READING, "OPTIONS")

@@ -11,10 +11,10 @@ from aiohttp import web
 
 from server.dispatch import Dispatcher
 from server.protocol import HttpServer
-from server.watch import Watch
+from server.telemetry import Watch
+from utils.config.settings import Endpoint
 from utils.errors import ConfigError
 from utils.logger import also_logged_to, get_logger
-from utils.settings import Endpoint
 from utils.signals import on_hangup, on_stop_signals
 from utils.tasks import TaskOwner, first_of
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from engine.manager import EngineManager
+    from server.admin.reload import Reloader
     from server.configuration import CurrentConfiguration
     from server.handler import RequestHandler
-    from server.reload import Reloader
 
 _log = get_logger("server")
 # Time for responses whose engine has stopped to reach their clients.

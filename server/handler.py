@@ -10,29 +10,29 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from inference.continuation.experience import Experience
+from inference.continuation.relay import relay_growing
+from inference.relay import relay
+from inference.stream_registry import Conversations, conversation_of
+from inference.upstream_call import Exchange, decision
 from models.capabilities import require
-from models.request import Kind, RequestFacts, parse
-from models.selector import choose_ahead
-from models.shaping import shape
-from server.answering import answered, read_body
+from models.requests.reader import Kind, RequestFacts, parse
+from models.requests.shaping import shape
+from models.selection import choose_ahead
 from server.client_key import client_of, priority_of
-from server.exchange import Exchange, decision
-from server.forward import relay
-from server.growing import relay_growing
-from server.growth.experience import Experience
-from server.multipart import read_form
-from server.resume import Conversations, conversation_of
-from server.watch import WATCH
+from server.middleware import answered, read_body
+from server.telemetry import WATCH
+from server.uploads.multipart import read_form
 from utils.errors import EngineBroke
 
 if TYPE_CHECKING:
     from aiohttp import web
 
     from engine.manager import EngineManager
-    from models.selector import ModelSelector
-    from server.access import AccessRecord
+    from models.selection import ModelSelector
+    from server.access_log import AccessRecord
+    from server.client_response import Downstream
     from server.configuration import Configuration, CurrentConfiguration
-    from server.downstream import Downstream
     from utils.clock import Clock
 
 # Up to here parsing takes less time than handing it to a thread.

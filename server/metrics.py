@@ -19,7 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from engine.lifecycle import State
+from engine.scheduling.lifecycle import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from engine.observer import Changed
-    from engine.records import EngineRecord
-    from server.access import AccessRecord
+    from engine.scheduling.records import EngineRecord
+    from server.access_log import AccessRecord
 
 _LABELS = ("model", "variant")
 # Seconds: from a cached prompt's first token to a large model that is read from a slow disk.

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from models.request import Kind
+from models.requests.reader import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -78,7 +78,7 @@ ROUTES: dict[str, dict[str, Kind | Page]] = {
 
 
 class Admin(Enum):
-    """What operators see and do; see server/desk.py."""
+    """What operators see and do; see server/admin/handlers.py."""
 
     RUNNING = "running"
     LOAD = "load"

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 import orjson
 from aiohttp import web
 
-from models.facts.fields import decoded
-from server.answering import answered, read_body
-from server.door import show
-from server.forward import relay
+from inference.relay import relay
+from models.requests.fields import decoded
 from server.headers import to_engine
+from server.middleware import answered, read_body
+from server.passthrough import show
 from utils.errors import BadRequest, ModelNotLoaded, StreamNotFound
 
 if TYPE_CHECKING:
     from engine.manager import EngineManager
     from engine.upstream import UpstreamResponse
-    from server.access import AccessRecord
+    from inference.stream_registry import Conversations
+    from server.access_log import AccessRecord
+    from server.client_response import Downstream
     from server.configuration import Configuration
-    from server.downstream import Downstream
-    from server.resume import Conversations
     from utils.clock import Clock
 
 CONTROL = "/v1/chat/completions/control"

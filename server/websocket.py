@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import aiohttp
 from aiohttp import WSMsgType, web
 
-from server.access import AccessRecord
+from inference.in_flight import Ongoing
+from server.access_log import AccessRecord
 from server.client_key import client_of
-from server.downstream import CARRIED, REQUEST_ID
+from server.client_response import CARRIED, REQUEST_ID
 from server.errors import shape_of
 from server.headers import to_websocket
-from server.requests import Ongoing
-from server.watch import WATCH
+from server.telemetry import WATCH
 from utils.errors import BadRequest, RequestCancelled
 from utils.tasks import TaskOwner, first_of
 

@@ -12,7 +12,7 @@ import pytest
 from fake_engine import Journal
 from hypothesis import HealthCheck, settings
 
-from engine.pagecache import BLOCK
+from engine.resources.page_cache import BLOCK
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,8 +1,0 @@
-"""``python -m engine.bundled``, which the script ``llama-server`` runs."""
-
-import os
-import sys
-
-from engine.bundled.server import main
-
-sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,229 @@
+"""What is particular to llama-server: its command line, its readiness, its token counting."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
+
+import orjson
+
+from engine.client import EngineClient
+from engine.process.spawn import Launch
+from models.counts import longest
+from models.requests.reader import Kind, RequestFacts
+from utils.errors import CountUnavailable, StateUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from models.spec import VariantSpec
+
+_OK = 200
+_NOT_FOUND = 404
+# Who tells the exact size of a prompt; those of other kinds are texts for /tokenize.
+_COUNTING = {
+    Kind.CHAT: "/v1/chat/completions/input_tokens",
+    Kind.RESPONSES: "/v1/responses/input_tokens",
+    Kind.MESSAGES: "/v1/messages/count_tokens",
+}
+_LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+_TEMPLATE_FIELDS = ("messages", "tools", "tool_choice", "chat_template_kwargs", "response_format")
+
+
+class Properties(NamedTuple):
+    """What an engine says of itself: its slots, the tokens of one, and its model's file.
+
+    0 and "" where it does not say.
+    """
+
+    slots: int
+    context: int = 0
+    model: str = ""
+
+
+def argument(args: Sequence[str], *names: str) -> str | None:
+    """The value of the last of ``names`` in ``args``, or None; llama-server takes the last too."""
+    found = [value for name, value in pairwise(args) if name in names]
+    return found[-1] if found else None
+
+
+def engine_url(variant: VariantSpec, connect: str | None) -> str | None:
+    """Where the variant will listen if its configuration says so; None: a free port is needed."""
+    if connect is not None:
+        return connect.rstrip("/")
+    port = argument(variant.args, "--port") or variant.env.get("LLAMA_ARG_PORT")
+    if port is None:
+        return None
+    host = argument(variant.args, "--host") or variant.env.get("LLAMA_ARG_HOST") or "127.0.0.1"
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - read from the user's line, not bound to
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def library_environment(environ: Mapping[str, str], binary: str) -> dict[str, str]:
+    """``environ`` with the binary's folder first in the library search paths.
+
+    Releases of llama.cpp keep their shared libraries beside the executable.
+    """
+    env = dict(environ)
+    for name in _LIBRARY_PATHS:
+        env[name] = os.pathsep.join(filter(None, (str(Path(binary).parent), env.get(name))))
+    return env
+
+
+def build_launch(variant: VariantSpec, url: str, environ: Mapping[str, str]) -> Launch:
+    """The variant's command line and environment; only what the user left out is added."""
+    args = list(variant.args)
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    for names, variable, value in (
+        (("--host",), "LLAMA_ARG_HOST", host.strip("[]")),
+        (("--port",), "LLAMA_ARG_PORT", port),
+        (("-a", "--alias"), "LLAMA_ARG_ALIAS", variant.model),
+    ):
+        if not any(name in args for name in names) and variable not in variant.env:
+            args += [names[-1], value]
+    env = library_environment(dict(environ) | dict(variant.env), variant.binary)
+    return Launch(variant.label, (variant.binary, *args), env, url)
+
+
+def api_key(variant: VariantSpec, environ: Mapping[str, str]) -> str | None:
+    """The key the engine will ask for, from its arguments or environment; the first of several."""
+    env = dict(environ) | dict(variant.env)
+    key = argument(variant.args, "--api-key") or env.get("LLAMA_API_KEY")
+    return key.split(",")[0] if key else None
+
+
+class LlamaCppEngine(EngineClient):
+    """A running llama-server.
+
+    Endpoints as in llama.cpp's ``tools/server/README.md``; ``…/input_tokens`` exists since
+    late 2025, so servers without it are asked for the rendered template and its tokens.
+    """
+
+    def __init__(self, variant: VariantSpec, url: str) -> None:
+        key = api_key(variant, os.environ)
+        super().__init__(
+            url,
+            probe_timeout=variant.timeouts.health_check,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+        )
+        self._missing: set[str] = set()
+
+    async def healthy(self) -> bool:
+        """Whether ``GET /health`` answers 200; it is 503 while the model loads."""
+        return await self._probe("/health") == _OK
+
+    async def count(self, facts: RequestFacts) -> int:
+        """The prompt's exact tokens, template and tools included; CountUnavailable otherwise."""
+        path = _COUNTING.get(facts.kind)
+        if facts.kind is Kind.TRANSCRIPTION:
+            raise CountUnavailable("no llama-server counts the tokens of a sound")
+        if path is None:
+            texts = longest(facts.prompts)
+            return max([await self._tokenize(text) for text in texts] + [facts.prompt_ids])
+        if path not in self._missing:
+            status, answer = await self._ask(path, facts.body)
+            if status == _OK:
+                return _integer(answer, "input_tokens")
+            # 404: an older server. Anything else is about this request: it cannot be counted.
+            if status != _NOT_FOUND:
+                raise CountUnavailable(f"{path} answered {status}")
+            self._missing.add(path)
+        if facts.kind is not Kind.CHAT:
+            raise CountUnavailable(f"this llama-server has no {path}")
+        return await self._tokenize(await self._rendered(facts.body))
+
+    async def continues(self, request: bytes, text: str) -> bool:
+        """Whether the rendered chat ends in ``text``, and no template says that it is over."""
+        try:
+            return (await self._rendered(request)).endswith(text)
+        except CountUnavailable:
+            return False
+
+    async def _rendered(self, body: bytes) -> str:
+        request = orjson.loads(body)
+        wanted = {name: request[name] for name in _TEMPLATE_FIELDS if name in request}
+        status, answer = await self._ask("/apply-template", orjson.dumps(wanted))
+        if status != _OK or not isinstance(answer, dict):
+            raise CountUnavailable(f"apply-template answered {status}")
+        if not isinstance(prompt := answer.get("prompt"), str):
+            raise CountUnavailable("apply-template answered without a prompt")
+        return prompt
+
+    async def properties(self) -> Properties:
+        """What the engine says of itself; StateUnavailable when it does not."""
+        try:
+            status, answer = await self._ask("/props", method="GET")
+            return _properties(answer) if status == _OK else Properties(1)
+        except CountUnavailable as error:
+            raise StateUnavailable(str(error)) from error
+
+    async def save_slot(self, slot: int, filename: str) -> int:
+        """The slot's content is in the file, in the folder the engine was given; its tokens."""
+        return await self._act_on(slot, "save", filename, "n_saved")
+
+    async def restore_slot(self, slot: int, filename: str) -> int:
+        """The slot holds what the file holds, and how many tokens; after a failure, nothing."""
+        return await self._act_on(slot, "restore", filename, "n_restored")
+
+    async def _act_on(self, slot: int, action: str, filename: str, count: str) -> int:
+        payload = orjson.dumps({"filename": filename})
+        try:
+            status, answer = await self._ask(
+                f"/slots/{slot}?action={action}", payload, patient=True
+            )
+            if status == _OK:
+                return _integer(answer, count)
+        except CountUnavailable as error:
+            raise StateUnavailable(f"{action}: {error}") from error
+        raise StateUnavailable(f"{action} answered {status}: {_message(answer)}")
+
+    async def streams(self, names: bytes) -> list[Any]:
+        """The entries of ``/v1/streams/lookup``, which exists since mid-2026."""
+        try:
+            status, answer = await self._ask("/v1/streams/lookup", names)
+        except CountUnavailable:
+            return []
+        return answer if status == _OK and isinstance(answer, list) else []
+
+    async def stop_stream(self, conversation: str) -> None:
+        """``DELETE /v1/stream``: it is asked to end; the stream itself shows when it has."""
+        with contextlib.suppress(CountUnavailable):
+            await self._ask(f"/v1/stream?conv_id={quote(conversation, safe='')}", method="DELETE")
+
+    async def _tokenize(self, text: str) -> int:
+        payload = {"content": text, "add_special": True, "parse_special": True}
+        status, answer = await self._ask("/tokenize", orjson.dumps(payload))
+        if status != _OK or not isinstance(answer, dict):
+            raise CountUnavailable(f"tokenize answered {status}")
+        tokens = answer.get("tokens")
+        if not isinstance(tokens, list):
+            raise CountUnavailable("tokenize answered without tokens")
+        return len(tokens)
+
+
+def _integer(answer: Any, name: str) -> int:  # noqa: ANN401 - decoded JSON
+    value = answer.get(name) if isinstance(answer, dict) else None
+    if not isinstance(value, int):
+        raise CountUnavailable(f"the engine's answer has no {name}")
+    return value
+
+
+def _properties(answer: Any) -> Properties:  # noqa: ANN401 - decoded JSON
+    slots = _integer(answer, "total_slots")
+    try:
+        context = _integer(answer.get("default_generation_settings"), "n_ctx")
+    except CountUnavailable:
+        context = 0
+    return Properties(slots, context, str(answer.get("model_path", "")))
+
+
+def _message(answer: Any) -> str:  # noqa: ANN401 - decoded JSON
+    try:
+        return str(answer["error"]["message"])
+    except (KeyError, TypeError):
+        return "no reason"

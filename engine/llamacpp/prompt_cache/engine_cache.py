@@ -1,0 +1,182 @@
+"""The slots of one running engine, and the way of their contents to and from the disk.
+
+Around each request: ``sit`` gives it a slot, restoring the saved state that spares most of its
+prompt, and saving what the slot loses thereby, where either is worth it; ``answered``,
+``refused`` or ``broken_off`` says what became of it. Before a planned stop ``save`` keeps what
+the slots hold.
+
+Nothing here may fail a request: where a state cannot be saved or restored, the engine reads
+the prompt as it always could. Every exchange with the engine and the disk ends with
+``state_timeout``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from engine.llamacpp.prompt_cache.assignment import seat_in
+from engine.llamacpp.prompt_cache.compatibility import incomplete, rope_factors
+from engine.llamacpp.prompt_cache.fingerprint import fingerprint
+from engine.llamacpp.prompt_cache.flag_probe import CACHE_RAM, NO_CACHE_IDLE, SAVE_PATH
+from engine.llamacpp.prompt_cache.index import LEAST
+from engine.llamacpp.prompt_cache.layout import caches, settles_idle, unified
+from engine.llamacpp.prompt_cache.prefix import common, goes_on, marks_of
+from engine.llamacpp.prompt_cache.ram_cache import EngineCache
+from engine.llamacpp.prompt_cache.slots import SlotBook
+from engine.llamacpp.prompt_cache.transfer import SlotSwap
+from utils.errors import StateUnavailable
+from utils.logger import get_logger
+
+if TYPE_CHECKING:
+    from engine.llamacpp.client import LlamaCppEngine
+    from engine.llamacpp.prompt_cache.assignment import Seat
+    from engine.llamacpp.prompt_cache.manager import StateCarrier
+    from engine.process.spawn import Launch
+    from models.requests.reader import RequestFacts
+    from models.spec import VariantSpec
+
+_log = get_logger("carry")
+
+
+class Standing(Enum):
+    """Whether states are carried for an engine."""
+
+    ON = "on"
+    OFF = "off"
+    USELESS = "useless"
+
+
+class CarriedEngine:
+    """The slots of one running engine, and the way of their contents to and from the disk."""
+
+    def __init__(self, carrier: StateCarrier, variant: VariantSpec, client: LlamaCppEngine) -> None:
+        self._carrier = carrier
+        self._store = carrier.store
+        self._variant = variant
+        self._client = client
+        # None where nothing is carried.
+        self._swap: SlotSwap | None = None
+        # Empty until the first request asks how many slots there are.
+        self._book = SlotBook.of(0)
+        self._packed = False
+        self._opening = asyncio.Lock()
+
+    async def prepared(self, launch: Launch) -> Launch:
+        """The command line with the folder for states, where the engine takes one.
+
+        Who sets a folder of their own saves slots themselves; the gateway keeps out of it.
+        """
+        args = launch.argv
+        if any(arg.partition("=")[0] == SAVE_PATH for arg in args):
+            return launch
+        known = await self._carrier.support.of(launch)
+        if SAVE_PATH not in known:
+            return launch
+        if incomplete(args, launch.env):
+            label = self._variant.label
+            _log.info("%s carries nothing: with --swa-full its states would lack tokens", label)
+            return launch
+        try:
+            # Of the files as they are loaded, whatever becomes of them while the engine runs.
+            kind = await asyncio.to_thread(fingerprint, self._variant, launch.env)
+        except OSError as error:
+            _log.warning("%s carries nothing: %s", self._variant.label, error)
+            return launch
+        cache = EngineCache(able=CACHE_RAM in known and caches(args, launch.env))
+        self._swap = SlotSwap(self._carrier, self._variant, self._client, kind, cache)
+        self._packed = unified(args, launch.env)
+        added = [SAVE_PATH, str(self._store.folder)]
+        if NO_CACHE_IDLE in known and not settles_idle(args, launch.env):
+            # A slot that the engine empties meanwhile could not be saved, nor named to any use.
+            added.append(NO_CACHE_IDLE)
+        return replace(launch, argv=(*args, *added))
+
+    @property
+    def standing(self) -> Standing:
+        """Whether its states are carried; known once the engine starts."""
+        if self._swap is None:
+            return Standing.OFF
+        useless = self._carrier.useless(self._swap.fingerprint)
+        return Standing.USELESS if useless else Standing.ON
+
+    async def sit(self, facts: RequestFacts) -> Seat | None:
+        """The request's seat, with the best saved state restored; None where there is no say."""
+        if self._swap is None or not facts.kind.generates:
+            return None
+        try:
+            book = await self._open()
+        except StateUnavailable as error:
+            _log.debug("%s carries nothing: %s", self._variant.label, error)
+            return None
+        marks = marks_of(facts, (*book.ends, *self._store.index.ends))
+        seat, held = seat_in(book, facts, marks)
+        if seat.slot is not None and self.standing is Standing.ON:
+            try:
+                await self._swap.prepare(seat, seat.slot, held)
+            except BaseException:
+                seat.slot.left()
+                raise
+        return seat
+
+    def answered(
+        self,
+        seat: Seat,
+        tokens: int | None = None,
+        cached: int | None = None,
+        read: tuple[int, float] | None = None,
+    ) -> None:
+        """The request has left, and the engine had answered it, at least in part.
+
+        ``tokens`` are those of prompt and answer, ``cached`` those of the prompt that the engine
+        had already, ``read`` those that it read and how many seconds that took, if it said so.
+        """
+        if self._swap is not None:
+            self._swap.answered(seat, cached, read)
+        if seat.slot is None:
+            self._book.forget()
+            return
+        returning = seat.returning or goes_on(seat.marks, seat.slot.marks)
+        seat.slot.holds(seat.marks, tokens, returning=returning)
+
+    def refused(self, seat: Seat) -> None:
+        """The request has left, and the engine had not begun with it: the slot is as it was."""
+        if seat.slot is not None:
+            seat.slot.left()
+
+    def broken_off(self, seat: Seat) -> None:
+        """The request has left while its prompt was read; what is new in it may be missing."""
+        if seat.slot is None:
+            self._book.forget()
+            return
+        left = common(seat.marks, seat.slot.marks)
+        seat.slot.holds(left, returning=seat.slot.returning)
+
+    async def save(self) -> None:
+        """What the slots hold is on disk, as far as it is worth it; nothing that is of no use."""
+        if self._swap is None:
+            return
+        if self.standing is Standing.ON:
+            await self._swap.keeper.keep(self._book.unsaved(LEAST))
+        else:
+            await self._swap.drop_all()
+
+    def ended(self) -> None:
+        """The engine is gone, and with it what it was still writing for nobody."""
+        if self._swap is not None:
+            self._swap.keeper.ended()
+
+    async def _open(self) -> SlotBook:
+        async with self._opening:
+            if not self._book.slots:
+                self._book = await self._asked()
+            return self._book
+
+    async def _asked(self) -> SlotBook:
+        engine = await self._client.properties()
+        if self._swap is not None:
+            context = engine.context or self._variant.context
+            self._swap.specify(await asyncio.to_thread(rope_factors, engine.model, context))
+        return SlotBook.of(engine.slots, packed=self._packed)

@@ -1,0 +1,79 @@
+"""What an engine can do with its slots: it says so in its own help."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.process.spawn import spawn
+
+if TYPE_CHECKING:
+    from engine.process.spawn import Child, Launch
+
+SAVE_PATH = "--slot-save-path"
+CACHE_RAM = "--cache-ram"
+NO_CACHE_IDLE = "--no-cache-idle-slots"
+_ASKED_FOR = frozenset({SAVE_PATH, CACHE_RAM, NO_CACHE_IDLE})
+_PATIENCE = 10.0
+
+
+class SlotSupport:
+    """Knows which binaries take which flags for slots.
+
+    Each is asked once, until it changes; once more if it did not answer in time.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int, int], frozenset[str]] = {}
+        self._late: set[tuple[str, int, int]] = set()
+
+    async def of(self, launch: Launch) -> frozenset[str]:
+        """The flags that the engine of ``launch`` takes; none where it does not say."""
+        try:
+            status = await asyncio.to_thread(Path(launch.argv[0]).stat)
+        except OSError:
+            return frozenset()
+        key = (launch.argv[0], status.st_size, status.st_mtime_ns)
+        if key not in self._known:
+            said, whole = await _asked(replace(launch, argv=(launch.argv[0], "--help")))
+            if not whole and key not in self._late:
+                # Perhaps the machine was busy; next time it may say more.
+                self._late.add(key)
+                return said
+            self._known[key] = said
+        return self._known[key]
+
+
+async def _asked(launch: Launch) -> tuple[frozenset[str], bool]:
+    """The flags that it named, and whether it came to an end."""
+    try:
+        child = await spawn(launch)
+    except OSError:
+        return frozenset(), True
+    found: set[str] = set()
+    whole = False
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await _mentioned(child, found)
+            whole = True
+    except TimeoutError:
+        pass
+    finally:
+        child.kill()
+        await _reaped(child)
+        child.close()
+    return frozenset(found), whole
+
+
+async def _mentioned(child: Child, found: set[str]) -> None:
+    async for line in child.lines():
+        found |= _ASKED_FOR.intersection(line.replace(",", " ").split())
+        if found == _ASKED_FOR:
+            return
+
+
+async def _reaped(child: Child) -> None:
+    # Killed already: this takes no time, and no cancellation may leave a zombie.
+    await asyncio.shield(child.wait())

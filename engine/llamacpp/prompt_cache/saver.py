@@ -1,0 +1,103 @@
+"""The way of a running engine's slots to the disk."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from engine.llamacpp.prompt_cache.index import LEAST
+from utils.errors import StateUnavailable
+from utils.logger import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.llamacpp.client import LlamaCppEngine
+    from engine.llamacpp.prompt_cache.manager import StateCarrier
+    from engine.llamacpp.prompt_cache.slots import Slot
+    from models.spec import VariantSpec
+
+_log = get_logger("carry")
+
+
+class SlotKeeper:
+    """Saves slots of one running engine, as states of ``fingerprint``.
+
+    Nothing here raises but CancelledError: what could not be saved is said in the log.
+    """
+
+    def __init__(
+        self,
+        carrier: StateCarrier,
+        variant: VariantSpec,
+        client: LlamaCppEngine,
+        fingerprint: str,
+    ) -> None:
+        self._carrier = carrier
+        self._store = carrier.store
+        self._variant = variant
+        self._client = client
+        self.fingerprint = fingerprint
+        self._litter: set[str] = set()
+        # What is waited for.
+        self._wanted: set[str] = set()
+
+    async def keep(self, slots: Iterable[Slot]) -> bool:
+        """The slots' contents are on disk, as far as that can be in ``state_timeout``.
+
+        False when that passed before all was tried.
+        """
+        try:
+            async with asyncio.timeout(self._carrier.timeout):
+                for slot in slots:
+                    await self._keep(slot)
+        except TimeoutError:
+            self._carrier.worth(self.fingerprint).failed()
+            _log.warning("%s: saving took longer than state_timeout", self._variant.label)
+            return False
+        return True
+
+    def ended(self) -> None:
+        """The engine is gone, and with it what it was still writing for nobody."""
+        while self._litter:
+            self._store.discard(self._litter.pop())
+
+    async def _keep(self, slot: Slot) -> None:
+        clock, worth = self._carrier.clock, self._carrier.worth(self.fingerprint)
+        part = self._store.part()
+        late = self._litter - self._wanted
+        # Wherever this ends, the engine may have begun to write, or do so later.
+        self._litter.add(part)
+        self._wanted.add(part)
+        begun = clock.now()
+        try:
+            tokens = await self._write(slot, part)
+        except (StateUnavailable, OSError) as error:
+            worth.failed()
+            _log.warning("%s: a slot was not saved: %s", self._variant.label, error)
+            return
+        finally:
+            self._wanted.discard(part)
+            self._store.discard(part)
+        # One thing after the other: what it was asked for before has been written by now.
+        self._litter -= {part, *late}
+        for each in late:
+            self._store.discard(each)
+        if tokens < LEAST:
+            # An engine that slept has lost what it held.
+            told = "%s: a slot was not saved: the engine holds %d tokens of it"
+            _log.warning(told, self._variant.label, tokens)
+            return
+        worth.saved(tokens, clock.now() - begun)
+        slot.saved = True
+        _log.info("%s: %d tokens saved", self._variant.label, tokens)
+
+    async def _write(self, slot: Slot, part: str) -> int:
+        """How many tokens the engine wrote; fewer than ``LEAST`` are not a state."""
+        if not await asyncio.to_thread(self._store.has_room, self.fingerprint):
+            raise StateUnavailable("less than 1 GiB of the disk would be left free")
+        tokens = await self._client.save_slot(slot.number, part)
+        if tokens >= LEAST:
+            known = (self._variant.model, self.fingerprint, slot.marks, tokens)
+            await asyncio.to_thread(self._store.keep, part, *known)
+        return tokens

@@ -1,0 +1,239 @@
+"""Saved states on disk: found at the start, bounded in bytes, gone when damaged.
+
+A state is two files in the store's folder: what the engine wrote, and what is known of it.
+The second is written last, under a temporary name and renamed, so that a crash at any moment
+leaves whole states or litter, which the next start removes. Only the owner can read them:
+they hold conversations, as the engine sees them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import orjson
+import psutil
+import xxhash
+
+from engine.llamacpp.prompt_cache.index import SavedState, StateIndex
+from engine.llamacpp.prompt_cache.prefix import Mark
+from utils.logger import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_log = get_logger("carry")
+_FORMAT = 1
+_BLOCK = 4 * 1024 * 1024
+_STATE, _KNOWN, _PART = ".state", ".json", ".part"
+# What is never filled up by states, whatever the budget says.
+_LEFT_FREE = 1024 * 1024 * 1024
+
+
+class StateStore:
+    """The folder of saved states and the index over it.
+
+    Its methods touch the disk, and may be called by several threads at once. Other gateways
+    may use the folder too: each knows the states that were there when it started, and its own.
+    """
+
+    def __init__(self, folder: Path, budget: int) -> None:
+        self.folder = folder
+        self._budget = budget
+        self.index = StateIndex()
+        # A thread goes on when whoever waits for it gives up.
+        self._changing = threading.RLock()
+
+    def open(self) -> None:
+        """The index holds what is whole; what is not is removed. OSError: no folder can be had."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        told = map(_read, sorted(self.folder.glob(f"*{_KNOWN}")))
+        states = [state for state in told if state is not None]
+        self.index = StateIndex(states)
+        whole = {state.name for state in states}
+        for path in self._files():
+            if path.stem not in whole and not _owner_lives(path.name):
+                _log.info("the incomplete state %s is removed", path.name)
+                path.unlink(missing_ok=True)
+        self._shrink(self._budget)
+
+    def part(self) -> str:
+        """A name, without folder, that an engine may write a state to."""
+        return f"{os.getpid()}-{secrets.token_hex(8)}{_PART}"
+
+    def has_room(self, fingerprint: str) -> bool:
+        """Whether another state of this kind fits; older ones go if the disk is short of space.
+
+        Their largest is the guess: what a state takes is known once it is written.
+        """
+        with self._changing:
+            alike = [s.size for s in self.index.states if s.fingerprint == fingerprint]
+            size = max(alike, default=0)
+            self._shrink(self._budget - size)
+            while self._free() < size + _LEFT_FREE and len(self.index):
+                self.drop(self.index.states[0])
+            return self._free() >= size + _LEFT_FREE
+
+    def keep(
+        self, part: str, model: str, fingerprint: str, marks: Sequence[Mark], tokens: int
+    ) -> SavedState:
+        """What an engine wrote as ``part`` is a state from now on.
+
+        OSError when it cannot be, as when it is larger than the budget; nothing of it is left.
+        """
+        written = self.folder / part
+        if written.stat().st_size > self._budget:
+            raise OSError("it is larger than state_budget")
+        written.chmod(0o600)
+        state = SavedState(
+            name=part.removesuffix(_PART),
+            model=model,
+            fingerprint=fingerprint,
+            marks=tuple(marks),
+            tokens=tokens,
+            size=written.stat().st_size,
+            used_at=time.time(),
+            checksum=_checksum(written),
+        )
+        with self._changing:
+            try:
+                written.rename(self.path(state))
+                self._note(state)
+            except OSError:
+                self._remove(state.name)
+                raise
+            for gone in self.index.add(state):
+                self._remove(gone.name)
+            self._shrink(self._budget)
+        return state
+
+    def path(self, state: SavedState) -> Path:
+        """The file that the engine reads."""
+        return self.folder / f"{state.name}{_STATE}"
+
+    def is_whole(self, state: SavedState) -> bool:
+        """Whether the file is what was saved; reads all of it."""
+        try:
+            path = self.path(state)
+            return path.stat().st_size == state.size and _checksum(path) == state.checksum
+        except OSError:
+            return False
+
+    def used(self, state: SavedState) -> None:
+        """The state has just helped: it goes last."""
+        renewed = replace(state, used_at=time.time())
+        with self._changing, contextlib.suppress(OSError):
+            if self.path(state).exists():
+                self.index.renew(renewed)
+                self._note(renewed)
+            else:
+                # Somebody else has removed it.
+                self.index.drop(state.name)
+
+    def drop(self, state: SavedState) -> None:
+        """The state is gone; OSError when its files stay, which no engine is given any more."""
+        with self._changing:
+            self.index.drop(state.name)
+            self._remove(state.name)
+
+    def drop_kind(self, fingerprint: str) -> None:
+        """All states of this kind are gone; OSError when files stay, as with ``drop``."""
+        for state in self.index.states:
+            if state.fingerprint == fingerprint:
+                self.drop(state)
+
+    def discard(self, part: str) -> None:
+        """What an engine may have begun to write is gone, if it can be."""
+        with contextlib.suppress(OSError):
+            (self.folder / part).unlink(missing_ok=True)
+
+    def forget(self) -> tuple[int, int]:
+        """Every state is gone, those of gateways that run too; how many, and their bytes.
+
+        What engines are just writing goes with them. OSError when something stays.
+        """
+        files = self._files() if self.folder.exists() else []
+        states, size = 0, 0
+        # What is known of them first: without that they are litter.
+        for path in sorted(files, key=lambda path: path.suffix != _KNOWN):
+            with contextlib.suppress(FileNotFoundError):
+                size += path.stat().st_size
+                path.unlink()
+                states += path.suffix == _STATE
+        self.index = StateIndex()
+        return states, size
+
+    def _files(self) -> list[Path]:
+        return [p for p in self.folder.iterdir() if p.suffix in (_STATE, _KNOWN, _PART)]
+
+    def _shrink(self, budget: int) -> None:
+        for state in self.index.over(max(0, budget)):
+            self.drop(state)
+
+    def _free(self) -> int:
+        return shutil.disk_usage(self.folder).free
+
+    def _note(self, state: SavedState) -> None:
+        known = {
+            "format": _FORMAT,
+            "model": state.model,
+            "fingerprint": state.fingerprint,
+            "marks": [[mark.digest.hex(), mark.size] for mark in state.marks],
+            "tokens": state.tokens,
+            "size": state.size,
+            "used_at": state.used_at,
+            "checksum": state.checksum,
+        }
+        unfinished = self.folder / f"{state.name}-known{_PART}"
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(orjson.dumps(known))
+        unfinished.rename(self.folder / f"{state.name}{_KNOWN}")
+
+    def _remove(self, name: str) -> None:
+        # What is known of it first: without that it is litter.
+        for suffix in (_KNOWN, _STATE):
+            (self.folder / f"{name}{suffix}").unlink(missing_ok=True)
+
+
+def _read(path: Path) -> SavedState | None:
+    """The state that ``path`` tells of, if it is whole."""
+    try:
+        known = orjson.loads(path.read_bytes())
+        if known["format"] != _FORMAT:
+            return None
+        state = SavedState(
+            name=path.stem,
+            model=str(known["model"]),
+            fingerprint=str(known["fingerprint"]),
+            marks=tuple(Mark(bytes.fromhex(digest), int(size)) for digest, size in known["marks"]),
+            tokens=int(known["tokens"]),
+            size=int(known["size"]),
+            used_at=float(known["used_at"]),
+            checksum=str(known["checksum"]),
+        )
+        whole = path.with_suffix(_STATE).stat().st_size == state.size
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return state if whole else None
+
+
+def _checksum(path: Path) -> str:
+    hashed = xxhash.xxh3_64()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            hashed.update(block)
+    return hashed.hexdigest()
+
+
+def _owner_lives(name: str) -> bool:
+    pid = name.partition("-")[0]
+    return pid.isdecimal() and int(pid) != os.getpid() and psutil.pid_exists(int(pid))

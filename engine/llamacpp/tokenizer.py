@@ -1,0 +1,87 @@
+"""Counting with llama.cpp's ``llama-tokenize``, a process a count.
+
+The text goes in through standard input: one argument may not exceed 128 KiB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from engine.llamacpp.client import argument, library_environment
+from engine.process.log_tail import last_meaningful
+from utils.errors import CountUnavailable
+
+if TYPE_CHECKING:
+    from models.spec import ModelSpec
+
+_FLAGS = ("--stdin", "--ids", "--log-disable", "--no-bos")
+_MODEL_FLAGS = ("-m", "--model")
+_TIMEOUT = 30.0
+_AT_ONCE = 2
+
+
+class LlamaTokenize:
+    """Counts text with the tokenizer binary of each model's ``tokenization`` table."""
+
+    def __init__(self, timeout: float = _TIMEOUT) -> None:
+        self._timeout = timeout
+        # More at once would take the machine away from the engine that is generating.
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    async def count_text(self, model: ModelSpec, text: str) -> int:
+        """The tokens of ``text``; CountUnavailable without a binary, on failure or time-out."""
+        spec = model.tokenization
+        if spec.binary is None:
+            raise CountUnavailable(f"model '{model.name}' has no tokenization.binary")
+        if not text:
+            return 0
+        async with self._places:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    output = await _run(command(model, spec.binary), text.encode())
+            except OSError as error:  # TimeoutError among them
+                raise CountUnavailable(f"{spec.binary}: {error!r}") from error
+        return count_ids(output)
+
+
+def command(model: ModelSpec, binary: str) -> tuple[str, ...]:
+    """The tokenizer's command line; the model file is the engine's unless the user named one."""
+    args = model.tokenization.extra_args
+    if argument(args, *_MODEL_FLAGS) is None:
+        files = (argument(variant.args, *_MODEL_FLAGS) for variant in model.variants)
+        if (file := next(filter(None, files), None)) is not None:
+            args = ("-m", file, *args)
+    return (binary, *args, *_FLAGS)
+
+
+def count_ids(output: bytes) -> int:
+    """How many ids the printed list ``[1, 2, 3]`` holds; CountUnavailable when it is no list."""
+    text = output.strip()
+    if not (text.startswith(b"[") and text.endswith(b"]")):
+        raise CountUnavailable("the tokenizer printed no list of ids")
+    return text.count(b",") + 1 if text[1:-1].strip() else 0
+
+
+async def _run(argv: tuple[str, ...], text: bytes) -> bytes:
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=library_environment(os.environ, argv[0]),
+    )
+    try:
+        output, complaints = await process.communicate(text)
+    finally:
+        # Reached with a live process when the client left or time ran out.
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    if process.returncode != 0:
+        said = last_meaningful(complaints.decode("utf-8", "replace").splitlines())
+        raise CountUnavailable(f"{argv[0]} ended with status {process.returncode}. {said}".rstrip())
+    return output

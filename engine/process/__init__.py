@@ -1,0 +1,1 @@
+"""One engine's process: spawned, probed, read, stopped, reaped."""

@@ -1,0 +1,130 @@
+"""``EngineRuns``: the processes of engines, from the command line to the reaped exit.
+
+The manager says which variant runs under which ticket; where it listens, with what environment
+and with which helpers around it is known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from engine.llamacpp.client import LlamaCppEngine, build_launch, engine_url
+from engine.process.engine_process import EngineProcess
+from engine.process.orphans import OWNER_VARIABLE, OrphanRegistry
+from engine.process.ports import free_port
+from engine.scheduling import events as fx
+from utils.tasks import TaskOwner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.llamacpp.prompt_cache.manager import StateCarrier
+    from engine.process.health import HealthChecks
+    from engine.resources.memory import Memory
+    from models.spec import ModelSpec, VariantSpec
+    from utils.clock import Clock
+
+
+@dataclass(slots=True)
+class Launching:
+    """What the configuration says of every engine that starts from now on."""
+
+    port_range: tuple[int, int] | None = None
+    checks: HealthChecks | None = None
+
+
+class EngineRuns:
+    """The processes that exist, by their tickets.
+
+    ``report`` hears of each as ``EngineProcess`` tells it; an exited one is not among them any
+    more by then.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        registry: OrphanRegistry,
+        memory: Memory,
+        report: Callable[[fx.Event], None],
+        carrier: StateCarrier | None = None,
+    ) -> None:
+        self.launching = Launching()
+        self._clock = clock
+        self._registry = registry
+        self._memory = memory
+        self._carrier = carrier
+        self._report = report
+        self._tasks = TaskOwner("engines")
+        self._processes: dict[int, EngineProcess] = {}
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    def get(self, ticket: int) -> EngineProcess | None:
+        """The process of that run, or None when it is gone."""
+        return self._processes.get(ticket)
+
+    def __getitem__(self, ticket: int) -> EngineProcess:
+        return self._processes[ticket]
+
+    def start(
+        self,
+        ticket: int,
+        variant: VariantSpec,
+        model: ModelSpec,
+        *,
+        heard: Callable[[str], None],
+        loading: Callable[[float], None],
+    ) -> None:
+        """An engine of ``variant`` starts; OSError when there is no port for it.
+
+        ``heard`` gets each line of its output, ``loading`` how much of it is loaded, in percent.
+        """
+        url = engine_url(variant, model.connect) or f"http://127.0.0.1:{self._free_port()}"
+        launch = build_launch(variant, url, os.environ)
+        ours = {OWNER_VARIABLE: self._registry.owner, "LLM_GATEWAY_PYTHON": sys.executable}
+        launch = replace(launch, env={**launch.env, **ours})
+        client = LlamaCppEngine(variant, url)
+        carries = self._carrier is not None and variant.state_carry
+        process = EngineProcess(
+            ticket,
+            launch,
+            client,
+            variant.timeouts,
+            self._told,
+            self._clock,
+            self._registry,
+            self._memory.engine(variant),
+            self.launching.checks,
+            carried=self._carrier.of(variant, client) if self._carrier and carries else None,
+            heard=heard,
+            loading=loading,
+        )
+        self._processes[ticket] = process
+        self._quiet.clear()
+        self._tasks.spawn(process.run(), variant.label)
+
+    async def over(self) -> None:
+        """No process is left."""
+        await self._quiet.wait()
+
+    def kill(self) -> None:
+        """Every process group gets SIGKILL now; each is reaped and reported as ever."""
+        for process in self._processes.values():
+            process.kill()
+
+    def _told(self, event: fx.Event) -> None:
+        if isinstance(event, fx.EngineExited):
+            self._processes.pop(event.engine, None)
+            if not self._processes:
+                self._quiet.set()
+        self._report(event)
+
+    def _free_port(self) -> int:
+        # An engine that has just been started may not listen yet.
+        taken = {urlsplit(process.client.url).port or 0 for process in self._processes.values()}
+        return free_port(self.launching.port_range, taken)

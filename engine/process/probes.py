@@ -1,0 +1,56 @@
+"""Looking at an engine from outside: whether it is ready yet, and whether it still answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.process.health import HealthChecks, Pulse
+from utils.logger import get_logger
+from utils.tasks import happens
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from engine.client import EngineClient
+    from utils.clock import Clock
+
+_log = get_logger("engine")
+
+# Probes start dense, since small models load in no time, and thin out with the waiting time.
+_FIRST_PROBE = 0.01
+_SLOWEST_PROBE = 0.1
+_PROBE_SHARE = 0.04
+
+
+async def until_ready(
+    client: EngineClient, clock: Clock, started_at: float, stirred: asyncio.Event
+) -> None:
+    """Return when the engine, which was spawned at ``started_at``, says that it is ready.
+
+    ``stirred`` is set whenever it prints a line, and cleared here.
+    """
+    while not await client.healthy():
+        interval = _interval_after(clock.now() - started_at)
+        await clock.sleep(_FIRST_PROBE)
+        stirred.clear()
+        # An engine that has just become ready says so; the next probe need not wait.
+        await happens(stirred, interval - _FIRST_PROBE)
+
+
+async def until_deaf(label: str, client: EngineClient, checks: HealthChecks, clock: Clock) -> None:
+    """Return when the engine, which was ready, has been looked at in vain too often."""
+    pulse, pause = Pulse(checks), checks.interval
+    while True:
+        await clock.sleep(pause)
+        began = clock.now()
+        healthy = await client.healthy()
+        if pulse.deaf(healthy=healthy, heard=client.heard):
+            return
+        if pulse.failed:
+            _log.warning("%s failed a health check, %d in a row", label, pulse.failed)
+        pause = max(0.0, began + checks.interval - clock.now())
+
+
+def _interval_after(elapsed: float) -> float:
+    """Seconds until the next readiness probe, ``elapsed`` seconds after the spawn."""
+    return min(_SLOWEST_PROBE, max(_FIRST_PROBE, elapsed * _PROBE_SHARE))

@@ -1,0 +1,57 @@
+"""What an engine prints, told to all who make something of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from engine.llamacpp.progress import is_protocol, percent_in
+from engine.process.log_tail import LogTail
+from utils.logger import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.process.spawn import Child
+
+
+class EngineOutput:
+    """The lines of one run of one engine.
+
+    ``tail`` keeps the last ones, ``stirred`` is set at each. ``loads`` is true until somebody says
+    that the engine is ready; meanwhile ``learn`` gets each line. ``heard`` gets all of them,
+    ``loading`` the percentage when the engine tells how far it is.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        learn: Callable[[str], None],
+        heard: Callable[[str], None] | None = None,
+        loading: Callable[[float], None] | None = None,
+    ) -> None:
+        self.tail = LogTail()
+        self.stirred = asyncio.Event()
+        self.loads = True
+        self._log = get_logger(f"engine.{label}")
+        self._learn = learn
+        self._heard = heard
+        self._loading = loading
+
+    async def read(self, child: Child) -> None:
+        """Return at the end of the child's output."""
+        async for line in child.lines():
+            if is_protocol(line):
+                percent = percent_in(line)
+                if percent is not None and self._loading is not None:
+                    self._loading(percent)
+                continue
+            self.tail.append(line)
+            if self.loads:
+                self._learn(line)
+            self.stirred.set()
+            if self._heard is not None:
+                self._heard(line)
+            # Loading is worth following; what an engine says of each request is for the curious.
+            self._log.log(logging.INFO if self.loads else logging.DEBUG, "%s", line)

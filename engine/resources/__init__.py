@@ -1,0 +1,1 @@
+"""The machine's memory: measured, learnt, waited for, filled ahead."""

@@ -1,0 +1,186 @@
+"""What was learnt, kept in a file of ``state_dir`` each: memory, load times, use of states.
+
+A changed definition has another key, and nothing is known of it. The file holds the keys used
+last, up to ``MOST``; what cannot be read is ignored with a line in the log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import orjson
+
+from engine.llamacpp.client import argument
+from engine.resources.rules import fingerprint, peak
+from utils.logger import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from models.spec import VariantSpec
+
+_Known = TypeVar("_Known")
+_log = get_logger("memory")
+FILE = "needs.json"
+LOADS = "loads.json"
+MISSES = "misses.json"
+MOST = 256
+_LARGEST_FILE = 1 << 20
+# Less is not worth a write.
+_NEWS = 0.01
+_LOAD_NEWS = 0.1
+# Of so many loads of a kind one or two may have been out of the ordinary.
+_TIMES = 5
+# Kinds of loads: from the disk, and after the files were read ahead.
+COLD, WARM = "cold", "warm"
+
+
+class _Learnt(ABC, Generic[_Known]):
+    """By the variant's definition, something by name; without a ``folder``, of this run only."""
+
+    def __init__(self, folder: Path | None, environ: Mapping[str, str], name: str) -> None:
+        self._file = None if folder is None else folder / name
+        self._environ = environ
+        self._known = self._read()
+
+    def key(self, variant: VariantSpec) -> str:
+        """What the variant is found by: its command line, environment and model file."""
+        env = dict(self._environ) | dict(variant.env)
+        model = argument(variant.args, "-m", "--model") or env.get("LLAMA_ARG_MODEL")
+        files = [_state_of(variant.binary), _state_of(model) if model else None]
+        return fingerprint(variant, self._environ, tuple(files))
+
+    def of(self, key: str) -> dict[str, _Known]:
+        """What is known so far; empty when nothing is."""
+        return dict(self._known.get(key, {}))
+
+    @abstractmethod
+    def _value(self, raw: object) -> _Known:
+        """What stands in the file, if it is of the right kind; else TypeError."""
+
+    def _know(self, key: str, after: dict[str, _Known], *, news: bool) -> None:
+        self._known.pop(key, None)
+        self._known[key] = after
+        if news:
+            self._save()
+
+    def _read(self) -> dict[str, dict[str, _Known]]:
+        if self._file is None:
+            return {}
+        try:
+            with self._file.open("rb") as file:
+                data = file.read(_LARGEST_FILE)
+            entries = orjson.loads(data)["variants"]
+            return {
+                str(key): {name: self._value(raw) for name, raw in entry.items()}
+                for key, entry in entries.items()
+            }
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            _log.warning("ignored the unreadable file %s: %s", self._file, error)
+            return {}
+
+    def _save(self) -> None:
+        # Another gateway may keep its knowledge in the same folder.
+        others = {key: each for key, each in self._read().items() if key not in self._known}
+        newest = list((others | self._known).items())[-MOST:]
+        self._known = dict(newest)
+        if self._file is None:
+            return
+        part = self._file.with_suffix(f".{os.getpid()}.part")
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            part.unlink(missing_ok=True)
+            opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(opened, "wb") as file:
+                file.write(orjson.dumps({"variants": self._known}))
+            part.replace(self._file)
+        except OSError as error:
+            _log.warning("%s cannot be written: %s", self._file, error)
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
+class LearntNeeds(_Learnt[int]):
+    """Peaks of memory, in bytes."""
+
+    def __init__(self, folder: Path | None, environ: Mapping[str, str]) -> None:
+        super().__init__(folder, environ, FILE)
+
+    def learn(self, key: str, amounts: Mapping[str, int]) -> None:
+        """A measurement is remembered; a disk that fails is logged, not fatal."""
+        before = self.of(key)
+        after = peak(before, amounts)
+        news = any(amount > before.get(name, 0) * (1 + _NEWS) for name, amount in after.items())
+        self._know(key, after, news=news)
+
+    def _value(self, raw: object) -> int:
+        return _amount(raw)
+
+
+class LoadTimes(_Learnt[list[int]]):
+    """How long variants took to load: the last times of each ``kind``; "" is of any kind."""
+
+    def __init__(self, folder: Path | None, environ: Mapping[str, str]) -> None:
+        super().__init__(folder, environ, LOADS)
+
+    def seconds(self, variant: VariantSpec) -> float:
+        """The last load; 0.0 when none is known."""
+        return self.times(variant)[-1] if self.times(variant) else 0.0
+
+    def times(self, variant: VariantSpec, kind: str = "") -> list[float]:
+        """The last loads of that kind, the latest at the end, in seconds."""
+        return [each / 1000 for each in self.of(self.key(variant)).get(kind, [])]
+
+    def learn(self, variant: VariantSpec, seconds: float, kind: str = "") -> None:
+        """The variant was loaded in ``seconds``; a disk that fails is logged, not fatal."""
+        key, taken = self.key(variant), max(1, round(1000 * seconds))
+        before = self.of(key)
+        last = before.get("", [0])[-1]
+        after = before | {"": [taken]}
+        if kind:
+            after[kind] = [*before.get(kind, []), taken][-_TIMES:]
+        self._know(key, after, news=bool(kind) or abs(taken - last) > _LOAD_NEWS * taken)
+
+    def _value(self, raw: object) -> list[int]:
+        if not isinstance(raw, list) or not raw:
+            raise TypeError("the times are no list")
+        return [_amount(each) for each in raw][-_TIMES:]
+
+
+class CarryMisses(_Learnt[int]):
+    """How many restores in a row spared nothing, by the fingerprint of states, and when."""
+
+    def __init__(self, folder: Path | None) -> None:
+        super().__init__(folder, {}, MISSES)
+
+    def since(self, fingerprint: str) -> tuple[int, int]:
+        """The misses since a restore helped, and the time of the last one."""
+        known = self.of(fingerprint)
+        return known.get("misses", 0), known.get("at", 0)
+
+    def learn(self, fingerprint: str, misses: int, at: float) -> None:
+        """So many by now; a disk that fails is logged, not fatal."""
+        if misses != self.since(fingerprint)[0]:
+            self._know(fingerprint, {"misses": misses, "at": round(at)}, news=True)
+
+    def _value(self, raw: object) -> int:
+        return _amount(raw)
+
+
+def _state_of(path: str) -> tuple[str, int, int] | None:
+    with contextlib.suppress(OSError, ValueError):
+        state = Path(path).stat()
+        return path, state.st_size, state.st_mtime_ns
+    return None
+
+
+def _amount(raw: object) -> int:
+    if not isinstance(raw, int) or isinstance(raw, bool) or raw < 0:
+        raise TypeError("an amount is no whole number")
+    return raw

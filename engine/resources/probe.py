@@ -1,0 +1,107 @@
+"""What the machine says of its memory: by psutil, and by NVML where there is a driver.
+
+Every call blocks for some milliseconds; it belongs in a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import Any, NamedTuple, Protocol
+
+import psutil
+
+from engine.llamacpp.memory_log import RAM
+
+
+class Usage(NamedTuple):
+    """Bytes by resource: what processes hold, and what of it is surely free when they end."""
+
+    held: dict[str, int]
+    returns: dict[str, int]
+
+
+class Meter(Protocol):
+    """Knows the memory of processes and of the machine."""
+
+    def used_by(self, pid: int) -> Usage:
+        """What the process and all that it started hold; nothing once they are gone."""
+
+    def free(self) -> dict[str, int]:
+        """What could be had now, by resource: ``ram``, ``gpu0``, ``gpu1`` and so on."""
+
+
+class MachineMeter:
+    """The meter of this machine. GPUs have NVML's numbers; without a driver there are none."""
+
+    def __init__(self, nvml: Any = None) -> None:  # noqa: ANN401 - the module, or one like it
+        self._nvml = nvml
+        self._gpus: list[Any] | None = None
+        self._lock = threading.Lock()
+
+    def used_by(self, pid: int) -> Usage:
+        """What the process and all that it started hold; nothing once they are gone."""
+        resident = private = 0
+        pids = set()
+        for process in _tree(pid):
+            with contextlib.suppress(psutil.Error):
+                memory = process.memory_info()
+                resident += memory.rss
+                # What is mapped from a file is the page cache's and stays there; where the
+                # system does not tell it apart, nothing is expected back.
+                private += memory.rss - getattr(memory, "shared", memory.rss)
+                pids.add(process.pid)
+        held = {RAM: resident} if resident else {}
+        on_gpus = {
+            name: used
+            for name, gpu in self._named_gpus()
+            if (used := self._used_on(gpu, pids)) is not None
+        }
+        return Usage(held | on_gpus, ({RAM: private} if private else {}) | on_gpus)
+
+    def free(self) -> dict[str, int]:
+        """What could be had now, by resource."""
+        free = {RAM: int(psutil.virtual_memory().available)}
+        for name, gpu in self._named_gpus():
+            with contextlib.suppress(self._nvml.NVMLError):
+                free[name] = int(self._nvml.nvmlDeviceGetMemoryInfo(gpu).free)
+        return free
+
+    def _named_gpus(self) -> list[tuple[str, Any]]:
+        with self._lock:
+            if self._gpus is None:
+                self._gpus = self._find_gpus()
+        return [(f"gpu{number}", gpu) for number, gpu in enumerate(self._gpus)]
+
+    def _find_gpus(self) -> list[Any]:
+        if self._nvml is None:
+            import pynvml  # noqa: PLC0415 - costs time, and is only of use where engines run
+
+            self._nvml = pynvml
+        try:
+            self._nvml.nvmlInit()
+            count = self._nvml.nvmlDeviceGetCount()
+            return [self._nvml.nvmlDeviceGetHandleByIndex(number) for number in range(count)]
+        except self._nvml.NVMLError:
+            return []
+
+    def _used_on(self, gpu: Any, pids: set[int]) -> int | None:  # noqa: ANN401 - NVML's handle
+        used = {}
+        for ask in (
+            self._nvml.nvmlDeviceGetComputeRunningProcesses,
+            self._nvml.nvmlDeviceGetGraphicsRunningProcesses,
+        ):
+            with contextlib.suppress(self._nvml.NVMLError):
+                for process in ask(gpu):
+                    # Vulkan counts as graphics; a process on both lists is one.
+                    if process.pid in pids and process.usedGpuMemory is not None:
+                        used[process.pid] = int(process.usedGpuMemory)
+        return sum(used.values()) if used else None
+
+
+def _tree(pid: int) -> list[psutil.Process]:
+    try:
+        top = psutil.Process(pid)
+        return [top, *top.children(recursive=True)]
+    except psutil.Error:
+        return []

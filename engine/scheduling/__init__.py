@@ -1,0 +1,1 @@
+"""Who gets an engine and which engine lives: pure decisions."""

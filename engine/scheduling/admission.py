@@ -1,0 +1,161 @@
+"""The requests' side: who may wait, who waits, who holds an engine, who is told that it gets none.
+
+1. A request waits for a variant that is configured. What it asked for may have been chosen before
+   the configuration changed: see ``engine/scheduling/reconfigure.py``.
+2. Where an engine backs off for lack of memory, a request asks for a smaller variant at once: see
+   ``engine/scheduling/out_of_memory.py``.
+3. One that holds an engine may return it for another try, and then keeps its turn.
+4. At most ``max_queue`` wait; one that is served at once never waited. Nobody waits once the
+   gateway is closing.
+
+Pure. Every refusal goes to the effects, as the last thing that is said to the request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from engine.scheduling import events as fx
+from engine.scheduling.failures import queue_full
+from engine.scheduling.lifecycle import State
+from engine.scheduling.out_of_memory import steps_down
+from engine.scheduling.queue import Queue, Waiting
+from engine.scheduling.reconfigure import equivalent, gone, still_there
+from utils.errors import EngineOutOfMemory, GatewayError, ShuttingDown
+
+if TYPE_CHECKING:
+    from engine.scheduling.engine_table import Fleet
+    from engine.scheduling.records import EngineRecord
+
+_CLOSING = "The gateway is shutting down."
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A request's hold on one run of an engine."""
+
+    waiting: Waiting
+    record: EngineRecord
+    ticket: int
+    since: float
+
+
+class Admission:
+    """Every request that waits for an engine of the fleet, in ``queue``, or holds one."""
+
+    def __init__(self, fleet: Fleet, max_wait: float) -> None:
+        self.queue = Queue(max_wait)
+        self.closing = False
+        self._fleet = fleet
+        self._holds: dict[int, Hold] = {}
+        # How long a request holds its engine, about, in seconds.
+        self._pace = 1.0
+
+    def arrive(self, event: fx.Arrived, out: list[fx.Effect]) -> None:
+        """The request waits, or is refused."""
+        if self.closing:
+            out.append(fx.Refuse(event.request, ShuttingDown(_CLOSING)))
+            return
+        waiting = Waiting(event.request, event.minimum, event.now, event.client, event.priority)
+        waiting.keep_alive, waiting.fallbacks = event.keep_alive, event.fallbacks
+        if not self._renew(waiting, out):
+            return
+        while self._lacks_memory(waiting, event.now) and steps_down(waiting):
+            pass
+        self.queue.add(waiting)
+
+    def limit(self, request: int, most: int, now: float, out: list[fx.Effect]) -> None:
+        """The request, which came last, is refused if more than ``most`` wait before it."""
+        others = len(self.queue) - 1
+        if request in self.queue and others >= most:
+            living = self._fleet.alive.values()
+            loading = [each for each in living if each.state is State.STARTING]
+            coming = self._coming(request)
+            self.refuse(request, queue_full(others, loading, coming, self._pace, now), out)
+
+    def grant(self, waiting: Waiting, record: EngineRecord, now: float) -> fx.Grant:
+        """The request holds the engine and waits no more."""
+        self.queue.served(waiting, now)
+        record.active.add(waiting.request)
+        self._holds[waiting.request] = Hold(waiting, record, record.ticket, now)
+        return fx.Grant(waiting.request, record.ticket)
+
+    def end(self, request: int, now: float) -> Hold | None:
+        """The request waits and holds no more; what it held, if it did."""
+        self.queue.drop(request)
+        held = self._holds.pop(request, None)
+        if held is not None:
+            # A moving average is enough for Retry-After, which is an estimate by nature.
+            self._pace += 0.2 * ((now - held.since) - self._pace)
+            if held.record.ticket == held.ticket:
+                held.record.active.discard(request)
+                held.record.idle_since = now
+        return held
+
+    def readmit(self, event: fx.Returned, held: Hold | None, out: list[fx.Effect]) -> None:
+        """The request, which has ended with what it ``held``, waits in its old turn."""
+        waiting = held.waiting if held else Waiting(event.request, event.minimum, event.now)
+        # Whoever asks for another engine than it had has learnt that less would not do.
+        same = event.minimum.context == waiting.minimum.context
+        fallbacks = waiting.fallbacks if same else ()
+        waiting = replace(waiting, minimum=event.minimum, returned=True, fallbacks=fallbacks)
+        self.queue.add(waiting)
+        if self.closing:
+            self.refuse(event.request, ShuttingDown(_CLOSING), out)
+        else:
+            self._renew(waiting, out)
+
+    def refuse(self, request: int, error: GatewayError, out: list[fx.Effect]) -> None:
+        """The request is told the error and waits no more."""
+        self.queue.drop(request)
+        out.append(fx.Refuse(request, error))
+
+    def refuse_for(self, record: EngineRecord, error: GatewayError, out: list[fx.Effect]) -> None:
+        """Those who wait for that variant are told, unless a smaller one would do by rule 2."""
+        # A request that asked for less may still be served by its own, smaller variant.
+        for waiting in self.queue:
+            if waiting.minimum == record.variant:
+                smaller = isinstance(error, EngineOutOfMemory) and steps_down(waiting)
+                if not smaller:
+                    self.refuse(waiting.request, error, out)
+
+    def renew(self, out: list[fx.Effect]) -> None:
+        """Whoever waits does so for what is configured now, or is refused."""
+        for waiting in self.queue:
+            self._renew(waiting, out)
+
+    def close(self, out: list[fx.Effect]) -> None:
+        """Nobody waits, from now on."""
+        self.closing = True
+        for waiting in self.queue:
+            self.refuse(waiting.request, ShuttingDown(_CLOSING), out)
+
+    def _coming(self, request: int) -> list[EngineRecord]:
+        """What must be loaded for those who wait beside ``request``: a model's largest engine."""
+        coming: dict[str, EngineRecord] = {}
+        for waiting in self.queue:
+            wanted = waiting.minimum
+            live = self._fleet.alive.get(wanted.model)
+            served = live is not None and live.useful and live.serves(wanted)
+            other = coming.get(wanted.model)
+            if waiting.request == request or served or (other and other.serves(wanted)):
+                continue
+            coming[wanted.model] = self._fleet.records[wanted.model, wanted.context]
+        return list(coming.values())
+
+    def _renew(self, waiting: Waiting, out: list[fx.Effect]) -> bool:
+        records = self._fleet.records
+        model, context = waiting.minimum.model, waiting.minimum.context
+        minimum = equivalent(records, model, context)
+        if minimum is None:
+            self.refuse(waiting.request, gone(records, model, context), out)
+            return False
+        waiting.minimum = minimum
+        if waiting.fallbacks:
+            waiting.fallbacks = still_there(records, waiting.fallbacks)
+        return True
+
+    def _lacks_memory(self, waiting: Waiting, now: float) -> bool:
+        record = self._fleet.records[waiting.minimum.model, waiting.minimum.context]
+        return record.shortages > 0 and now < record.retry_at

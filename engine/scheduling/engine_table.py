@@ -1,0 +1,205 @@
+"""The engines that there are, their states, and what bounds them. Pure.
+
+1. Each variant has a record. A state changes by the table of ``lifecycle.py`` alone, and every
+   change is kept until somebody asks for the changes.
+2. Each run of an engine has a ticket of its own. What is told of a run that is over changes
+   nothing.
+3. The limits grow with what is learnt of engines: what they hold, and which must be alone.
+4. With other variants, an engine that is not among them any more is *retired*: it is shown, and
+   counts with its address and its needs, until it has ended.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.observer import Changed
+from engine.scheduling import events as fx
+from engine.scheduling.backoff import delay_after, gives_up
+from engine.scheduling.lifecycle import Event, State, advance
+from engine.scheduling.out_of_memory import pause_after, tried_again
+from engine.scheduling.reconfigure import renewed, renewed_limits, surplus, without
+from engine.scheduling.records import EngineRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from engine.scheduling.eviction import Limits
+    from models.spec import VariantSpec
+
+
+class Fleet:
+    """Every engine's record. The only owner of engine states.
+
+    ``records`` are those of the configured variants, by model and context; ``alive`` are those
+    whose process may exist, by model; ``limits`` hold now, with all that was learnt. ``loads`` are
+    the seconds that engines took to load before, by their labels, where that is known.
+    """
+
+    def __init__(
+        self,
+        variants: Iterable[VariantSpec],
+        limits: Limits,
+        loads: Mapping[str, float] | None = None,
+    ) -> None:
+        self.limits = limits
+        self.records = {
+            (v.model, v.context): EngineRecord(v, takes=limits.takes(v)) for v in variants
+        }
+        self._loaded_before(loads or {})
+        self.alive: dict[str, EngineRecord] = {}
+        self._given = limits
+        self._runs: dict[int, EngineRecord] = {}
+        # Those of rule 4, and where they listen.
+        self._retired: dict[int, tuple[EngineRecord, str | None]] = {}
+        self._moves: list[tuple[EngineRecord, State, State]] = []
+        self._tickets = 0
+
+    # -- what there is ---------------------------------------------------------------
+
+    @property
+    def all(self) -> tuple[EngineRecord, ...]:
+        """Every variant's record, as they are configured; then the retired ones."""
+        return (*self.records.values(), *(record for record, _ in self._retired.values()))
+
+    def run(self, ticket: int) -> EngineRecord | None:
+        """The record whose run has this ticket, or None when the run is over."""
+        return self._runs.get(ticket)
+
+    def variant(self, ticket: int) -> VariantSpec:
+        """What runs under this ticket, as it is defined now; KeyError when the run is over."""
+        return self._runs[ticket].variant
+
+    def configured(self, record: EngineRecord) -> bool:
+        """Whether it is the record of a configured variant."""
+        return self.records.get((record.variant.model, record.variant.context)) is record
+
+    def latest(self, minimum: VariantSpec) -> EngineRecord | None:
+        """The record of the engine that was started last of those that serve ``minimum``."""
+        serving = [r for r in self.records.values() if r.ticket and r.serves(minimum)]
+        return max(serving, key=lambda record: record.ticket, default=None)
+
+    def changes(self) -> list[Changed]:
+        """The engines that changed since the last call, in order."""
+        if not self._moves:
+            return []
+        moves, self._moves = self._moves, []
+        return [
+            Changed(r.ticket, r.variant, old, new, r.reason, r.load_seconds)
+            for r, old, new in moves
+        ]
+
+    # -- what becomes of one ---------------------------------------------------------
+
+    def move(self, record: EngineRecord, event: Event) -> None:
+        """The record is in the state that follows."""
+        before = record.state
+        record.state = advance(record.variant.label, before, event)
+        self._moves.append((record, before, record.state))
+        model = record.variant.model
+        if record.state.live:
+            self.alive[model] = record
+        elif self.alive.get(model) is record:
+            del self.alive[model]
+
+    def start(self, record: EngineRecord, now: float, out: list[fx.Effect]) -> None:
+        """The engine is to start, with a new ticket."""
+        self.move(record, Event.RETRY if record.state is State.BACKOFF else Event.START)
+        self._tickets += 1
+        record.ticket = self._tickets
+        record.used_at = record.started_at = now
+        record.ahead = 0
+        self._runs[record.ticket] = record
+        out.append(fx.StartEngine(record.ticket, record.variant))
+
+    def stop(self, record: EngineRecord, out: list[fx.Effect]) -> None:
+        """The engine is to end, whatever it is doing."""
+        if record.state is not State.STOPPING:
+            self.move(record, Event.STOP)
+            out.append(fx.StopEngine(record.ticket))
+
+    def ready(self, event: fx.EngineReady) -> None:
+        """An engine that starts answers from now on."""
+        record = self._runs.get(event.engine)
+        if record is None or record.state is not State.STARTING:
+            return
+        self.move(record, Event.HEALTHY)
+        record.failures = 0
+        record.reason = ""
+        record.idle_since = record.ready_at = event.now
+        record.load_seconds = event.now - record.started_at
+        self._starved(record, "")
+
+    def unhealthy(self, record: EngineRecord, reason: str) -> None:
+        """The engine must be stopped for that."""
+        if record.state is State.STARTING:
+            self._starved(record, "")
+        self.move(record, Event.UNHEALTHY)
+        record.reason = reason
+
+    def measured(self, ticket: int, amounts: Mapping[str, int]) -> None:
+        """What the engine holds is known, and counts for as long as it is configured."""
+        record = self._runs.get(ticket)
+        if record is not None:
+            record.memory = amounts
+            self.limits = self.limits.learning(record.variant, amounts)
+            record.takes = self.limits.takes(record.variant)
+
+    def exited(self, event: fx.EngineExited) -> EngineRecord | None:
+        """The run is over; its record if a start failed, which is told to those who wait for it."""
+        record = self._runs.pop(event.engine, None)
+        if record is None:
+            return None
+        before = record.state
+        record.ended_at = event.now
+        if self._retired.pop(event.engine, None) is not None:
+            label = record.variant.label
+            self.limits = without(label, self.limits, self._given, self._retired.values())
+        self.move(record, Event.EXITED)
+        record.active.clear()
+        record.needs.clear()
+        record.memory = {}
+        if record.state is not State.BACKOFF:
+            return None
+        if before is not State.ABORTING:
+            record.reason = event.reason
+        if before is State.STARTING:
+            self._starved(record, event.out_of_memory)
+            if tried_again(record):
+                record.retry_at = event.now
+                return None
+        record.failures += before in (State.STARTING, State.ABORTING)
+        pause = pause_after(event.now - record.started_at) if record.shortages else 0.0
+        record.retry_at = event.now + max(pause, delay_after(record.failures))
+        if gives_up(record.failures):
+            self.move(record, Event.GIVE_UP)
+        return record if before is State.STARTING else None
+
+    def _starved(self, record: EngineRecord, lacked: str) -> None:
+        record.shortages = record.shortages + 1 if lacked else 0
+        record.lacked = lacked
+        self.limits = self.limits.leaving_alone(record.variant, starved=bool(lacked))
+
+    # -- what becomes of all ---------------------------------------------------------
+
+    def _loaded_before(self, loads: Mapping[str, float]) -> None:
+        for record in self.records.values():
+            record.load_seconds = record.load_seconds or loads.get(record.variant.label, 0.0)
+
+    def renew(self, event: fx.Reconfigure) -> list[EngineRecord]:
+        """Other variants and limits hold; which engines must end for that."""
+        self._given = event.limits
+        self.records = renewed(self.records, event.variants, event.kept)
+        self._loaded_before(event.loads)
+        for record in self.alive.values():
+            if not self.configured(record) and record.ticket not in self._retired:
+                address = self.limits.addresses.get(record.variant.label)
+                self._retired[record.ticket] = record, address
+        retired = self._retired.values()
+        self.limits = renewed_limits(self.limits, event.limits, event.kept, retired)
+        for record in self.records.values():
+            record.takes = self.limits.takes(record.variant)
+        useful = [each for each in self.alive.values() if each.useful]
+        configured = [each for each in useful if self.configured(each)]
+        too_many = surplus(configured, self.limits)
+        return [each for each in useful if each in too_many or each not in configured]

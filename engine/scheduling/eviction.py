@@ -1,0 +1,194 @@
+"""Which engines may live side by side, and whom to unload for another. Pure.
+
+It knows engines and limits, nothing of requests: who may go, and which of those
+are spared for now, is for the scheduler to say.
+
+1. One engine of a model lives at a time.
+2. Two engines that would listen at the same address never live together.
+3. Models of different groups never live together. As soon as one model has a
+   group, a model without is a group of its own; without any, this rule is void.
+4. At most ``max_loaded`` engines live, whatever their groups.
+5. Pinned models and persistent groups are kept: rule 3 does not know them, and
+   they go for no other, except for another variant of the same model and, in a
+   persistent group, for another model of it.
+6. An engine starts only where all have enough of each resource that it needs. What counts as
+   needed is said in ``engine/resources/rules.py``; so what was learnt meanwhile may be more than
+   there is.
+7. Whoever must go for 1 to 3 goes; of the others, as few as make room, the
+   least recently used first. Where resources decide, it is those whose loss
+   costs least together: rarely used and quick to load. Busy ones go last.
+8. A variant that ran out of memory lives together with none but those that are kept, until it
+   was loaded once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from itertools import chain, combinations
+from typing import TYPE_CHECKING
+
+from engine.resources.rules import peak, taken
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from engine.scheduling.records import EngineRecord
+    from models.spec import VariantSpec
+
+# Up to so many engines every set of them is looked at.
+_FEW = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds the engines that live at once.
+
+    ``addresses`` by the variant's label, ``groups`` by the model's name; ``pinned`` are
+    models, ``persistent`` are groups; ``resources`` are amounts, such as bytes. By label again:
+    the needs that were ``learnt``, and who must be ``alone`` by rule 8.
+    """
+
+    max_loaded: int = 1
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
+    pinned: frozenset[str] = frozenset()
+    persistent: frozenset[str] = frozenset()
+    resources: Mapping[str, int] = field(default_factory=dict)
+    learnt: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    alone: frozenset[str] = frozenset()
+
+    def conflict(self, one: VariantSpec, other: VariantSpec) -> bool:
+        """Whether ``one`` cannot start beside ``other``, however much room there is."""
+        if one.model == other.model:
+            return True
+        address = self.addresses.get(one.label)
+        if address is not None and address == self.addresses.get(other.label):
+            return True
+        if self.alone & {one.label, other.label}:
+            return not self.keeps(other, one)
+        if not self.groups or self.kept(one.model) or self.kept(other.model):
+            return False
+        group = self.groups.get(one.model)
+        return group is None or group != self.groups.get(other.model)
+
+    def keeps(self, living: VariantSpec, wanted: VariantSpec) -> bool:
+        """Whether ``living`` may not be unloaded for ``wanted``."""
+        if living.model == wanted.model or not self.kept(living.model):
+            return False
+        together = self.groups.get(living.model) == self.groups.get(wanted.model)
+        return living.model in self.pinned or not together
+
+    def takes(self, variant: VariantSpec) -> Mapping[str, int]:
+        """What the variant's engine counts for, declared or learnt."""
+        return taken(variant.needs, self.learnt.get(variant.label, {}), self.resources)
+
+    def lacking(self, wanted: VariantSpec, others: Iterable[VariantSpec]) -> dict[str, int]:
+        """How much is too little of which resource that ``wanted`` needs, beside the others.
+
+        {} when there is enough.
+        """
+        lacks = {
+            name: amount - self.resources.get(name, 0)
+            for name, amount in self.takes(wanted).items()
+            if amount
+        }
+        for variant in others:
+            takes = self.takes(variant)
+            for name in lacks:
+                lacks[name] += takes.get(name, 0)
+        return {name: amount for name, amount in lacks.items() if amount > 0}
+
+    def learning(self, variant: VariantSpec, amounts: Mapping[str, int]) -> Limits:
+        """The limits with what was measured of the variant; the peak counts."""
+        most = peak(self.learnt.get(variant.label, {}), amounts)
+        return replace(self, learnt={**self.learnt, variant.label: most})
+
+    def leaving_alone(self, variant: VariantSpec, *, starved: bool) -> Limits:
+        """The limits with rule 8 for the variant, or without."""
+        label = {variant.label}
+        return replace(self, alone=self.alone | label if starved else self.alone - label)
+
+    def kept(self, model: str) -> bool:
+        """Whether engines of the model go for no other model, or only for one of their group."""
+        return model in self.pinned or self.groups.get(model) in self.persistent
+
+
+def room(
+    wanted: VariantSpec,
+    stay: Iterable[VariantSpec],
+    may_go: Sequence[EngineRecord],
+    limits: Limits,
+) -> list[EngineRecord] | None:
+    """Whom of ``may_go`` to unload so that ``wanted`` can live beside ``stay`` and the rest.
+
+    None: not even all of them would do.
+    """
+    others = [*stay, *(r.variant for r in may_go if limits.keeps(r.variant, wanted))]
+    may_go = [record for record in may_go if not limits.keeps(record.variant, wanted)]
+    if any(limits.conflict(wanted, other) for other in others):
+        return None
+    gone = [record for record in may_go if limits.conflict(wanted, record.variant)]
+    left = sorted((r for r in may_go if r not in gone), key=reluctance)
+    surplus = max(0, len(others) + len(left) + 1 - limits.max_loaded)
+    if surplus > len(left):
+        return None
+    lacking = limits.lacking(wanted, [*others, *(record.variant for record in left)])
+    if not lacking:
+        return gone + left[:surplus]
+    frees = {record: limits.takes(record.variant) for record in left}
+    if any(amount < 0 for amount in _spare(lacking, frees.values()).values()):
+        return None
+    return [*gone, *_cheapest(frees, surplus, lacking)]
+
+
+def reluctance(record: EngineRecord) -> tuple[bool, float, int]:
+    """By what engines are ranked, whoever goes first being the least."""
+    # A busy one last: it can be waited for, but never be ended. Of several, it stays the same
+    # one until it is free: whoever is waited for gets no new request.
+    if record.active:
+        return True, record.used_at, record.ticket
+    return False, max(record.used_at, record.idle_since), record.ticket
+
+
+def _cheapest(
+    records: Mapping[EngineRecord, Mapping[str, int]], surplus: int, lacking: Mapping[str, int]
+) -> Collection[EngineRecord]:
+    """At least ``surplus`` of them, who free what is lacking and are worth least together.
+
+    Each stands with what it frees; all of them would be enough.
+    """
+    latest = max(record.used_at for record in records)
+    # Weighed once: there may be many sets to compare.
+    costs = {record: (bool(record.active), record.worth(latest)) for record in records}
+
+    def cost(going: Collection[EngineRecord]) -> tuple[int, float, int]:
+        each = [costs[record] for record in going]
+        return sum(busy for busy, _ in each), sum(worth for _, worth in each), len(going)
+
+    if len(records) <= _FEW:
+        sizes = range(max(1, surplus), len(records) + 1)
+        sets = chain.from_iterable(combinations(records, size) for size in sizes)
+        enough = (
+            going
+            for going in sets
+            if min(_spare(lacking, map(records.__getitem__, going)).values()) >= 0
+        )
+        return min(enough, key=cost)
+    # Too many sets to look at: spare whoever can be spared, the most precious first.
+    going = sorted(records, key=lambda record: costs[record])
+    spare = _spare(lacking, records.values())
+    for record in reversed(tuple(going)):
+        needs = records[record]
+        if len(going) > surplus and all(needs.get(n, 0) <= much for n, much in spare.items()):
+            going.remove(record)
+            spare = {name: much - needs.get(name, 0) for name, much in spare.items()}
+    return going
+
+
+def _spare(lacking: Mapping[str, int], freed: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """What is freed of each resource beyond what is lacking; negative where it still is."""
+    spare = {name: -amount for name, amount in lacking.items()}
+    for amounts in freed:
+        for name in spare:
+            spare[name] += amounts.get(name, 0)
+    return spare

@@ -1,0 +1,146 @@
+"""What another configuration means for engines and for those who wait. Pure.
+
+1. An engine that is defined as before keeps its record, with all that is known of it.
+2. What asks for a variant that is gone asks for the next larger one of its model.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from engine.scheduling.eviction import reluctance, room
+from engine.scheduling.records import EngineRecord
+from utils.errors import ConfigurationChanged, GatewayError, ModelNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from engine.scheduling.eviction import Limits
+    from models.spec import VariantSpec
+
+Records = dict[tuple[str, int], EngineRecord]
+
+
+def renewed(
+    records: Mapping[tuple[str, int], EngineRecord],
+    variants: Iterable[VariantSpec],
+    kept: Collection[str],
+) -> Records:
+    """A record for each variant: its own of before if its label is among ``kept``, else new."""
+    after: Records = {}
+    for variant in variants:
+        key = variant.model, variant.context
+        record = records.get(key) if variant.label in kept else None
+        after[key] = record or EngineRecord(variant)
+        after[key].variant = variant
+    for record in after.values():
+        model = record.variant.model
+        needs = [equivalent(after, model, context) for context in record.needs]
+        record.needs = deque(each.context for each in needs if each is not None)
+    return after
+
+
+def equivalent(
+    records: Mapping[tuple[str, int], EngineRecord], model: str, context: int
+) -> VariantSpec | None:
+    """The variant of this context, else the next larger one of the model; None without any."""
+    own = records.get((model, context))
+    if own is not None:
+        return own.variant
+    larger = [
+        record.variant
+        for record in records.values()
+        if record.variant.model == model and record.variant.context > context
+    ]
+    return min(larger, key=lambda variant: variant.context, default=None)
+
+
+def still_there(
+    records: Mapping[tuple[str, int], EngineRecord], variants: Iterable[VariantSpec]
+) -> tuple[VariantSpec, ...]:
+    """Those of ``variants`` that are configured, as they are now."""
+    found = (records.get((variant.model, variant.context)) for variant in variants)
+    return tuple(record.variant for record in found if record is not None)
+
+
+def gone(records: Mapping[tuple[str, int], EngineRecord], model: str, context: int) -> GatewayError:
+    """What a request is told that asked for a variant without an equivalent."""
+    if any(record.variant.model == model for record in records.values()):
+        return ConfigurationChanged(
+            f"The configuration was changed meanwhile: '{model}' has no variant of {context}"
+            " tokens any more. Send the request again.",
+            param="model",
+        )
+    return ModelNotFound(
+        f"The configuration was changed meanwhile: the model '{model}' does not exist any more.",
+        param="model",
+    )
+
+
+def surplus(living: Iterable[EngineRecord], limits: Limits) -> list[EngineRecord]:
+    """Who must go so that the others may live together: idle ones first, kept models last.
+
+    What engines were found to take beyond their declared needs is no reason: they live with it.
+    """
+    limits = replace(limits, learnt={}, alone=frozenset())
+    going: list[EngineRecord] = []
+    stay: list[VariantSpec] = []
+    ranked = sorted(
+        living, key=lambda each: (limits.kept(each.variant.model), reluctance(each)), reverse=True
+    )
+    for record in ranked:
+        if room(record.variant, stay, (), limits) is None:
+            going.append(record)
+        else:
+            stay.append(record.variant)
+    return going
+
+
+def renewed_limits(
+    before: Limits,
+    given: Limits,
+    kept: Collection[str],
+    retired: Collection[tuple[EngineRecord, str | None]],
+) -> Limits:
+    """``given``, with what was learnt ``before`` of engines that are ``kept`` or end still."""
+    labels = {*kept, *(record.variant.label for record, _ in retired)}
+    learnt = {label: amounts for label, amounts in before.learnt.items() if label in labels}
+    return replace(
+        given,
+        addresses=beside(retired, given.addresses),
+        learnt={**given.learnt, **learnt},
+        alone=before.alone.intersection(kept),
+    )
+
+
+def without(
+    label: str,
+    limits: Limits,
+    given: Limits,
+    retired: Iterable[tuple[EngineRecord, str | None]],
+) -> Limits:
+    """``limits`` when the retired engine of that label has ended, and these end still.
+
+    Where it listened, and what it took, says nothing of what has its label now.
+    """
+    learnt = {key: amounts for key, amounts in limits.learnt.items() if key != label}
+    if label in given.learnt:
+        learnt[label] = given.learnt[label]
+    return replace(limits, addresses=beside(retired, given.addresses), learnt=learnt)
+
+
+def beside(
+    retired: Iterable[tuple[EngineRecord, str | None]], addresses: Mapping[str, str]
+) -> Mapping[str, str]:
+    """``addresses`` by label, but each of ``retired``, which end still, listens at its own.
+
+    The variant that has its label now cannot start before it has ended.
+    """
+    found = dict(addresses)
+    for record, address in retired:
+        found.pop(record.variant.label, None)
+        if address is not None:
+            found[record.variant.label] = address
+    return found

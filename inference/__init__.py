@@ -1,0 +1,1 @@
+"""Answers from models, without a word of HTTP."""

@@ -1,0 +1,68 @@
+"""An answer in one piece that ends because its context is full, continued in a larger one. Pure."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import orjson
+
+from inference.continuation.codec import STRANGE
+from inference.continuation.parts import Parts, added
+
+if TYPE_CHECKING:
+    from inference.continuation.codec import Json, Tongue
+    from inference.continuation.request import Continuation
+    from models.requests.reader import RequestFacts
+
+
+class GrowingAnswer(Parts):
+    """What ``GrowingStream`` is, in one piece; ``body`` is the whole answer so far."""
+
+    def __init__(self, tongue: Tongue, facts: RequestFacts, body: bytes) -> None:
+        super().__init__(tongue, facts)
+        self.body = body
+        self._answer = _object(body)
+        with suppress(*STRANGE):
+            self._own = tongue.counts(self._answer)
+
+    def ended(self, context: int) -> Continuation | None:
+        """What continues the answer if the engine's ``context`` cut it short."""
+        try:
+            return self._following(context)
+        except STRANGE:
+            return None
+
+    def joins(self, body: bytes) -> bool:
+        """Whether ``body``, another engine's answer, continues this one; it is part of it then."""
+        try:
+            return self._joins(_object(body))
+        except STRANGE:
+            return False
+
+    def _following(self, context: int) -> Continuation | None:
+        if not self._tongue.full(self._answer) or not self._filled(context):
+            return None
+        text = self._tongue.words(self._answer)
+        return None if text is None else self._next(text)
+
+    def _joins(self, answer: Json) -> bool:
+        said = self._tongue.begun(answer)
+        if said is None or self._before is None:
+            return False
+        new = added(self._text, said) if self._tongue.repeats else said
+        if new is None:
+            self.refused = self.anew = True
+            return False
+        own = self._tongue.counts(answer)
+        self._tongue.complete(answer, self._text + new, self._answer, self._before)
+        self._answer, self._own, self.body = answer, own, orjson.dumps(answer)
+        return True
+
+
+def _object(body: bytes) -> Json:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}

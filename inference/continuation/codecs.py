@@ -1,0 +1,27 @@
+"""Which tongue an API speaks. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inference.continuation.chat import CHAT, COMPLETION
+from inference.continuation.messages import MESSAGES
+from inference.continuation.responses import RESPONSES
+from models.requests.reader import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from inference.continuation.codec import Tongue
+
+_TONGUES: Mapping[Kind, Tongue] = {
+    Kind.CHAT: CHAT,
+    Kind.COMPLETION: COMPLETION,
+    Kind.MESSAGES: MESSAGES,
+    Kind.RESPONSES: RESPONSES,
+}
+
+
+def tongue_of(kind: Kind) -> Tongue | None:
+    """How the API writes; None where its answers do not grow."""
+    return _TONGUES.get(kind)

@@ -1,0 +1,43 @@
+"""Whose answers grow, as configured and as shown. Never waits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inference.continuation.codecs import tongue_of
+from utils.logger import get_logger
+
+if TYPE_CHECKING:
+    from inference.continuation.codec import Tongue
+    from models.requests.reader import Kind
+    from models.spec import ModelSpec
+
+_log = get_logger("growing")
+
+
+class Experience:
+    """Remembers models whose engines answered anew what they should have continued.
+
+    For these nothing larger is started in vain again, until they are defined otherwise.
+    """
+
+    def __init__(self) -> None:
+        self._anew: dict[str, ModelSpec] = {}
+
+    def tongue(self, model: ModelSpec, kind: Kind) -> Tongue | None:
+        """How an answer of this kind is written; None where it ends as the engine ends it."""
+        tongue = tongue_of(kind) if model.grow_answers else None
+        if tongue is not None and tongue.repeats and self._anew.get(model.name) == model:
+            return None
+        return tongue
+
+    def answered_anew(self, model: ModelSpec) -> None:
+        """The model's answers do not grow from now on; logged once."""
+        if self._anew.get(model.name) == model:
+            return
+        self._anew[model.name] = model
+        _log.warning(
+            "%s does not continue what was said but answers anew; its answers end where their"
+            " variants do",
+            model.name,
+        )

@@ -1,0 +1,212 @@
+"""A stream that ends because its context is full, continued in a larger one. Pure.
+
+``GrowingStream`` sits between engines and a client: what may be the end of the answer is held
+back until it is known whether the answer goes on. It goes on as the assistant's own words, once
+the engine's template has shown that it takes them so. Some engines repeat these words before they
+go on, in one piece or several; then these are taken away. One that says nearly the same, but not
+the same, is not listened to, and the answer ends as the engine before ended it. So text is never
+sent twice, and none is lost.
+
+To the client it is one answer: one id, one beginning, one end, one ``usage``.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from inference.continuation.codec import STRANGE
+from inference.continuation.parts import Parts, added
+from utils.sse import Event, EventBuffer, events_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from inference.continuation.codec import Json, Tongue
+    from inference.continuation.counts import Counts
+    from inference.continuation.request import Continuation
+    from models.requests.reader import RequestFacts
+
+
+class GrowingStream(Parts):
+    """A stream's way through one or more engines."""
+
+    def __init__(self, tongue: Tongue, facts: RequestFacts) -> None:
+        super().__init__(tongue, facts)
+        self._buffer = EventBuffer()
+        # All that the engine said that writes now, and what the client has not got of its end.
+        self._said: list[bytes] = []
+        self._held: list[bytes] | None = None
+        self._end = b""
+        # How much of the words so far an engine has repeated; None: there is nothing to repeat.
+        self._repeated: str | None = None
+        # What was said before this engine's own words.
+        self._before_own = ""
+        self._resumed = False
+        self._ids: dict[str, str] = {}
+        self._later_ids: dict[str, str] = {}
+
+    @property
+    def joined(self) -> bool:
+        """Whether what the engine says is the client's to have."""
+        return self._repeated is None and not self.refused
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that the engine said that writes now."""
+        return sum(map(len, self._said))
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What of the stream's next bytes the client may have already; whole events."""
+        events = self._buffer.feed(chunk)
+        if not events:
+            return b""
+        self._said.append(events)
+        if self._resumed:
+            if len(self._later_ids) < len(self._ids):
+                self._later_ids = self._ids_in(events_of(events)) | self._later_ids
+            events = self._mended(events if self._repeated is None else self._tried(events))
+        return self._passed(events)
+
+    def ended(self, context: int) -> Continuation | None:
+        """An engine's stream is over; what continues it if its ``context`` cut it short."""
+        self.refused = not self.joined
+        if self.refused:
+            return None
+        rest = self._buffer.take_rest()
+        self._end = b"".join(self._held or ()) + rest
+        try:
+            return self._following(context)
+        except STRANGE:
+            return None
+
+    def _following(self, context: int) -> Continuation | None:
+        self._own = None
+        end = list(_objects(events_of(self._end)))
+        full = any(map(self._tongue.full, end))
+        if full or self._resumed:
+            self._own = self._counted()
+        if not full or not self._filled(context):
+            return None
+        events = list(events_of(b"".join(self._said)))
+        if not self._resumed:
+            self._ids = self._ids_in(events)
+        said = self._words(events)
+        text = None if said is None else self._before_own + said
+        if text is None or self._tongue.late(end, text):
+            return None
+        return self._next(text)
+
+    def resume(self) -> None:
+        """An engine begins to continue the stream: its words are passed on when it has joined."""
+        self._resumed = True
+        self._said, self._held, self._later_ids = [], None, {}
+        self._before_own = self._text
+        if self._tongue.repeats:
+            self._repeated = ""
+        else:
+            self._end = b""
+
+    def end(self) -> bytes:
+        """What was held back, for a stream that goes no further."""
+        return self._end
+
+    def _passed(self, events: bytes) -> bytes:
+        if self._held is not None:
+            self._held.append(events)
+            return b""
+        found = self._tongue.end.search(events)
+        if found is not None:
+            start = events.rfind(b"\n\n", 0, found.start())
+            start = 0 if start < 0 else start + 2
+            self._held = [events[start:]]
+            events = events[:start]
+        return events
+
+    def _tried(self, events: bytes) -> bytes:
+        """The events that follow the repetition, if it ends in them."""
+        passed = b""
+        for event in events_of(events):
+            if self._repeated is None:
+                passed += event.raw
+            elif not self.refused:
+                try:
+                    passed += self._compared(event, self._repeated)
+                except STRANGE:
+                    self.refused = True
+        return passed
+
+    def _compared(self, event: Event, repeated: str) -> bytes:
+        data = event.json()
+        if data is None:
+            return b""
+        step = self._tongue.step(data)
+        if step is None:
+            self.refused = True
+            return b""
+        said = repeated + step.words
+        new = added(self._text, said)
+        if new is None:
+            # It may repeat in pieces.
+            self.refused = self.anew = step.over or not self._text.startswith(said)
+            self._repeated = said
+            return b""
+        if not said and not step.over and not step.more:
+            return b""
+        if not said and not self._tongue.wordless:
+            self.refused = self.anew = True
+            return b""
+        joint = self._tongue.joint(data, new)
+        self._repeated = None
+        self._end = b""
+        if said.startswith(self._text):
+            self._before_own = ""
+        return b"" if joint is None else self._event(joint).raw
+
+    def _mended(self, events: bytes) -> bytes:
+        """A later engine's events, as if the first had written them."""
+        for name, first in self._ids.items():
+            if later := self._later_ids.get(name):
+                events = events.replace(later.encode(), first.encode())
+        if self._tongue.special.search(events) is not None:
+            return b"".join(map(self._told, events_of(events)))
+        return events
+
+    def _told(self, event: Event) -> bytes:
+        data = event.json()
+        if data is None or self._before is None or not self._tongue.special.search(event.raw):
+            return event.raw
+        try:
+            later = self._tongue.later(data, self._before, self._before_own)
+            return b"" if later is None else self._event(later).raw
+        except STRANGE:
+            return event.raw
+
+    def _event(self, data: Json) -> Event:
+        return Event.of(data, named=self._tongue.named)
+
+    def _counted(self) -> Counts | None:
+        counts = None
+        for chunk in self._said:
+            if self._tongue.special.search(chunk) is None:
+                continue
+            for data in _objects(events_of(chunk)):
+                if (found := self._tongue.counts(data)) is not None:
+                    counts = found if counts is None else counts.completed(found)
+        return counts
+
+    def _ids_in(self, events: Iterable[Event]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for data in _objects(events):
+            with suppress(*STRANGE):
+                found = self._tongue.ids(data) | found
+        return found
+
+    def _words(self, events: Iterable[Event]) -> str | None:
+        """The words of a stream; None where there is more than the words of one answer."""
+        steps = [step for data in _objects(events) if (step := self._tongue.step(data))]
+        return None if any(step.more for step in steps) else "".join(s.words for s in steps)
+
+
+def _objects(events: Iterable[Event]) -> Iterator[Json]:
+    return (data for event in events if (data := event.json()) is not None)

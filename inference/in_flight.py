@@ -1,0 +1,107 @@
+"""The requests in flight: who they are, and how one is ended from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from itertools import count
+from typing import TYPE_CHECKING, Protocol, Self
+
+from utils.errors import RequestCancelled, UnknownRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from server.access_log import AccessRecord
+
+
+class Pieces(Protocol):
+    """What counts the pieces of an answer that the client got so far."""
+
+    chunks: int
+
+
+class Ongoing:
+    """One request. Inside its block it can be cancelled, which raises RequestCancelled there.
+
+    The block is left before the client is told, so that the telling itself is not cancelled.
+    """
+
+    __slots__ = ("_cancelled", "_pending", "_task", "down", "record")
+
+    def __init__(self, record: AccessRecord, down: Pieces) -> None:
+        self.record = record
+        self.down = down
+        self._cancelled = False
+        self._pending = 0
+        self._task: asyncio.Task[object] | None = None
+
+    def __enter__(self) -> Self:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a request is answered by a task")
+        self._task = task
+        self._pending = task.cancelling()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        task, self._task = self._task, None
+        # As asyncio.timeout does it: a client that left meanwhile has cancelled the task too.
+        if (
+            self._cancelled
+            and task is not None
+            and task.uncancel() <= self._pending
+            and kind is asyncio.CancelledError
+        ):
+            raise RequestCancelled("An operator cancelled this request.")
+
+    def cancel(self) -> bool:
+        """Whether the request ends for it; False when it has ended, or is ending, already."""
+        if self._task is None or self._cancelled:
+            return False
+        self._cancelled = self.record.cancelled = True
+        self._task.cancel()
+        return True
+
+
+class RequestRegistry:
+    """The requests that an engine answers, or will, in the order of their arrival."""
+
+    def __init__(self) -> None:
+        self._prefix = secrets.token_hex(3)
+        self._numbers = count(1)
+        self._ongoing: dict[str, Ongoing] = {}
+
+    def __len__(self) -> int:
+        return len(self._ongoing)
+
+    def __iter__(self) -> Iterator[Ongoing]:
+        return iter(tuple(self._ongoing.values()))
+
+    def new_id(self) -> str:
+        """An id that no request has had, in this run of the gateway or, as good as, in any."""
+        return f"{self._prefix}-{next(self._numbers)}"
+
+    def add(self, ongoing: Ongoing) -> None:
+        """The request is in flight, under the id of its record."""
+        self._ongoing[ongoing.record.id] = ongoing
+
+    def remove(self, ongoing: Ongoing) -> None:
+        """The request has ended."""
+        # Its answer may go on without it, under the same id.
+        if self._ongoing.get(ongoing.record.id) is ongoing:
+            del self._ongoing[ongoing.record.id]
+
+    def cancel(self, request_id: str) -> None:
+        """The request ends, wherever it is, and its client is told; UnknownRequest for others."""
+        ongoing = self._ongoing.get(request_id)
+        if ongoing is None or not ongoing.cancel():
+            raise UnknownRequest(
+                f"There is no request '{request_id}' in flight; it may have ended."
+            )

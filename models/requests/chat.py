@@ -1,0 +1,37 @@
+"""``/v1/chat/completions``: messages, tools, and whatever else templates print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from models.requests.fields import Json, objects, role_of, tools_of
+from models.requests.parts import Content, Conversation, content_of, extras_of, printed
+
+if TYPE_CHECKING:
+    from models.requests.facts import Prompt
+
+# Fields beside the messages that chat templates print into the prompt.
+_PREAMBLE = ("tools", "functions", "response_format", "chat_template_kwargs", "json_schema")
+
+
+def chat(request: Json) -> Prompt:
+    """The prompt of a chat."""
+    messages = objects(request, "messages")
+    tools_of(request)
+    talk = Conversation("", {name: request[name] for name in _PREAMBLE if request.get(name)})
+    for index, message in enumerate(messages):
+        role = role_of(message, index)
+        content = message.get("content")
+        # Mostly a text, for which no place need be named.
+        said = (
+            Content(content)
+            if isinstance(content, str)
+            else content_of(content, f"messages[{index}].content")
+        )
+        extras = extras_of(message, "content")
+        if extras:
+            said = Content(said.text + printed(extras), said.media)
+        talk.say(orjson.dumps(message), said, verbatim=not extras and role != "assistant")
+    return talk.prompt(prefilled=messages[-1].get("role") == "assistant")

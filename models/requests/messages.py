@@ -1,0 +1,97 @@
+"""``/v1/messages``, Anthropic's API, read as what llama-server makes of it: a chat.
+
+A system prompt becomes a message, a tool's result one of its own, and tools are printed
+in OpenAI's form, which is the wider one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from models.requests.fields import Json, named, objects, tools_of
+from models.requests.parts import Content, Conversation, content_of, joined, part_of, printed
+from utils.errors import BadRequest
+
+if TYPE_CHECKING:
+    from models.requests.facts import Prompt
+
+# llama-server's own limit where a request has none.
+DEFAULT_OUTPUT = 4096
+
+
+def messages(request: Json) -> Prompt:
+    """The prompt of a request in Anthropic's shape."""
+    said = objects(request, "messages")
+    talk = Conversation("messages", _preamble(request))
+    if (system := request.get("system")) is not None:
+        content = content_of(system, "system", _silent)
+        # llama-server replaces a changing number in the header of one client.
+        talk.say(orjson.dumps(system), content, verbatim="cch=" not in content.text)
+    for index, message in enumerate(said):
+        _say(talk, message, f"messages[{index}].content")
+    return talk.prompt(prefilled=said[-1].get("role") == "assistant")
+
+
+def _say(talk: Conversation, message: Json, where: str) -> None:
+    content = message.get("content")
+    source = orjson.dumps(message)
+    if not isinstance(content, list):
+        plain = content_of(content, where)
+        talk.say(source, plain, verbatim=message.get("role") == "user")
+        return
+    own, results, calls = [], [], []
+    for index, block in enumerate(content):
+        place = f"{where}[{index}]"
+        kind = block.get("type") if isinstance(block, dict) else None
+        if kind == "tool_result":
+            results.append(content_of(block.get("content"), f"{place}.content", _silent))
+        elif kind == "tool_use":
+            calls.append(_call(block))
+        else:
+            own.append(part_of(block, place, _thought))
+    said = joined(own)
+    text = said.text + (printed({"tool_calls": calls}) if calls else "")
+    verbatim = message.get("role") == "user" and not calls
+    talk.say(source, Content(text, said.media), verbatim=verbatim)
+    for result in results:
+        talk.say(b"tool_result", result, verbatim=False)
+
+
+def _call(block: Json) -> Json:
+    arguments = json.dumps(block.get("input"))
+    function = {"name": block.get("name"), "arguments": arguments}
+    return {"id": block.get("id"), "type": "function", "function": function}
+
+
+def _thought(block: Json) -> str:
+    """A block that is no text; all but thoughts is left out by llama-server."""
+    thinking = block.get("thinking")
+    return thinking if isinstance(thinking, str) else ""
+
+
+def _silent(_block: Json) -> str:
+    return ""
+
+
+def _preamble(request: Json) -> Json:
+    preamble = {}
+    if tools := tools_of(request):
+        preamble["tools"] = [_tool(tool, index) for index, tool in enumerate(tools)]
+    if kwargs := request.get("chat_template_kwargs"):
+        preamble["chat_template_kwargs"] = kwargs
+    return preamble
+
+
+def _tool(tool: Any, index: int) -> Json:  # noqa: ANN401 - decoded JSON
+    if not isinstance(tool, dict):
+        where = f"tools[{index}]"
+        raise BadRequest(f"'{where}' must be an object, not {named(tool)}.", param=where)
+    function = {
+        "name": tool.get("name"),
+        "description": tool.get("description"),
+        "parameters": tool.get("input_schema"),
+    }
+    return {"type": "function", "function": function}

@@ -1,0 +1,64 @@
+"""``/v1/responses``, read as what llama-server makes of it: a chat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from models.requests.fields import Json, named, objects
+from models.requests.parts import Content, Conversation, content_of, extras_of, printed
+from utils.errors import BadRequest
+
+if TYPE_CHECKING:
+    from models.requests.facts import Prompt
+
+_PREAMBLE = ("tools", "response_format", "text", "chat_template_kwargs", "json_schema")
+# What has a place of its own in an item; ``encrypted_content`` is printed nowhere.
+_UNPRINTED = ("type", "status", "content", "output", "summary", "encrypted_content")
+
+
+def responses(request: Json) -> Prompt:
+    """The prompt of a request to the Responses API."""
+    instructions = request.get("instructions")
+    if instructions is not None and not isinstance(instructions, str):
+        raise BadRequest(
+            f"'instructions' must be a string, not {named(instructions)}.", param="instructions"
+        )
+    value = request.get("input")
+    if not isinstance(value, str | list):
+        raise BadRequest(
+            f"'input' must be a string or an array, not {named(value)}.", param="input"
+        )
+    # As engines read it, so that a conversation which began with a text can go on in items.
+    text = [{"role": "user", "content": value}]
+    items = text if isinstance(value, str) else objects(request, "input")
+    talk = Conversation("responses", _preamble(request))
+    if instructions is not None:
+        talk.say(b"instructions" + instructions.encode(), Content(instructions), verbatim=True)
+    for index, item in enumerate(items):
+        _say(talk, item, f"input[{index}]")
+    return talk.prompt(prefilled=items[-1].get("role") == "assistant")
+
+
+def _say(talk: Conversation, item: Json, where: str) -> None:
+    said = content_of(item.get("content"), f"{where}.content")
+    output = content_of(item.get("output"), f"{where}.output")
+    extras = extras_of(item, *_UNPRINTED)
+    text = "\n".join(filter(None, (said.text, output.text, printed(extras) if extras else "")))
+    spoken = item.get("role") in ("user", "system", "developer")
+    talk.say(
+        orjson.dumps(item),
+        Content(text, said.media + output.media),
+        verbatim=spoken and not extras,
+    )
+
+
+def _preamble(request: Json) -> Json:
+    preamble = {name: request[name] for name in _PREAMBLE if request.get(name)}
+    tools = preamble.get("tools")
+    if isinstance(tools, list):
+        # Only functions have an equivalent in a chat; they are printed one level deeper there.
+        functions = [t for t in tools if isinstance(t, dict) and t.get("type") == "function"]
+        preamble["tools"] = [{"type": "function", "function": t} for t in functions]
+    return preamble

@@ -1,0 +1,127 @@
+"""Which variant a request needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from utils.errors import ContextLengthExceeded
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from models.requests.reader import RequestFacts
+    from models.sizing import PromptSize, Sizer
+    from models.spec import ModelSpec, VariantSpec
+
+
+AHEAD = 0.85
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The smallest variant that suffices, and the size it was chosen for.
+
+    ``fallbacks`` are smaller ones that would still do, the largest first: see ``smaller``.
+    """
+
+    model: ModelSpec
+    minimum: VariantSpec
+    size: PromptSize
+    output: int
+    fallbacks: tuple[VariantSpec, ...] = ()
+
+
+class RunningVariants(Protocol):
+    """Knows which variant of a model runs now."""
+
+    def running(self, model: ModelSpec) -> VariantSpec | None:
+        """The variant whose engine is starting or ready, or None."""
+
+
+def choose(model: ModelSpec, prompt: int, output: int) -> VariantSpec:
+    """The smallest variant that holds prompt and output, else the largest."""
+    return model.smallest_holding(prompt + output) or model.largest
+
+
+def smaller(model: ModelSpec, minimum: VariantSpec, least: int) -> tuple[VariantSpec, ...]:
+    """Those below ``minimum`` that hold ``least`` tokens, the largest first.
+
+    What a request cannot do without is its prompt, and its answer if the client named a length
+    that ``minimum`` has room for. A default reserve is a guess and may be given up. So may be a
+    prompt's size that is only a bound, where the engine tells before it answers.
+    """
+    if minimum is model.variants[0]:
+        return ()
+    return tuple(v for v in reversed(model.variants) if least <= v.context < minimum.context)
+
+
+def choose_larger(
+    model: ModelSpec, refused: VariantSpec, prompt: int, output: int
+) -> VariantSpec | None:
+    """The variant to try after an engine refused a prompt of ``prompt`` tokens, or None.
+
+    It is larger than the one that refused, whatever that one's configuration claims.
+    """
+    larger = [v for v in model.variants if v.context > refused.context and v.context > prompt]
+    return next((v for v in larger if v.context >= prompt + output), larger[-1] if larger else None)
+
+
+def choose_ahead(model: ModelSpec, answered: VariantSpec, tokens: int | None) -> VariantSpec | None:
+    """The variant for the next turn of a conversation of ``tokens``, if it will need a larger one.
+
+    That is taken to be so from ``AHEAD`` of the context on. None if it will not, or nothing is
+    known of its size.
+    """
+    if tokens is None or tokens < AHEAD * answered.context:
+        return None
+    larger = [variant for variant in model.variants if variant.context > answered.context]
+    enough = (variant for variant in larger if tokens < AHEAD * variant.context)
+    return next(enough, larger[-1] if larger else None)
+
+
+class ModelSelector:
+    """Sizes a request and chooses its variant."""
+
+    def __init__(self, sizer: Sizer, engines: RunningVariants) -> None:
+        self._sizer = sizer
+        self._engines = engines
+
+    async def select(self, model: ModelSpec, facts: RequestFacts) -> Selection:
+        """The variant for the request; ContextLengthExceeded when certainly none holds it."""
+        output = facts.max_output
+        if output is None:
+            output = model.tokenization.default_max_tokens
+        limit = model.tokenization.max_reserved_tokens
+        if limit is not None and model.grow_answers and facts.kind.grows:
+            output = min(output, limit)
+        # A prompt must leave room for one token at least, or the engine refuses it.
+        least = 1 if facts.kind.generates else 0
+        output = max(least, output)
+        running = self._engines.running(model)
+
+        def clear(size: PromptSize) -> bool:
+            if running is not None and running.context >= size.tokens + output:
+                return True
+            return choose(model, size.tokens, output) is choose(model, size.at_least, output)
+
+        size = await self._sizer.size(model, facts, clear)
+        if size.at_least + least > model.largest.context and not facts.kind.cut_to_fit:
+            raise ContextLengthExceeded(model.name, size.at_least, model.largest.context)
+        minimum = choose(model, size.tokens, output)
+        if facts.max_output is not None and size.at_least + output <= minimum.context:
+            needed = size.tokens + output
+        elif facts.kind.generates and not facts.kind.cut_to_fit:
+            # Where the prompt is too long after all, the engine refuses it.
+            needed = size.at_least + least
+        else:
+            needed = size.tokens + least
+        return Selection(model, minimum, size, output, smaller(model, minimum, needed))
+
+    def learn(self, model: ModelSpec, facts: RequestFacts, tokens: int) -> None:
+        """An engine reported the request's exact prompt size; the next turn starts from it."""
+        self._sizer.learn(model, facts, tokens)
+
+    def forget(self, models: Collection[str]) -> None:
+        """What was learnt of these models does not hold any more."""
+        self._sizer.forget(models)

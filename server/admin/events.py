@@ -1,0 +1,95 @@
+"""Answers without an end: ``/events`` and ``/logs/stream``.
+
+They end when the client leaves, when it does not read for ``patience`` seconds, and at once
+when the gateway shuts down.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from server.client_response import STREAM_HEADERS, Downstream
+from utils.logbook import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from aiohttp import web
+
+    from server.telemetry import Watch
+    from utils.clock import Clock
+    from utils.config.settings import ServerSettings
+
+_OK = 200
+_EVENT_STREAM = "text/event-stream"
+_PLAIN = {
+    "Content-Type": "text/plain; charset=utf-8",
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",
+}
+
+
+async def follow_events(
+    request: web.BaseRequest,
+    clock: Clock,
+    settings: ServerSettings,
+    watch: Watch,
+    snapshot: Callable[[], bytes],
+) -> web.StreamResponse:
+    """``snapshot()`` as the first event, then each event as it happens."""
+    down = Downstream(request, clock, settings.client_timeout)
+    with watch.events.subscribe() as subscription:
+        async with down:
+            await down.begin(_OK, STREAM_HEADERS)
+            await down.write(snapshot())
+            down.keep_alive(settings.keepalive_interval)
+            while (batch := await subscription.fetch()) is not None:
+                events, lost = batch
+                if lost:
+                    events.insert(0, watch.event("lost", {"events": lost}))
+                await down.write(b"".join(events))
+            await down.end()
+    return down.response
+
+
+async def follow_log(
+    request: web.BaseRequest,
+    clock: Clock,
+    settings: ServerSettings,
+    watch: Watch,
+    source: str | None,
+) -> web.StreamResponse:
+    """The lines that are kept, then each as it is written; as events for those who ask so."""
+    as_events = _EVENT_STREAM in request.headers.get("Accept", "")
+    written = _as_events if as_events else as_text
+    down = Downstream(request, clock, settings.client_timeout)
+    kept, subscription, last = watch.log.follow(source)
+    with subscription:
+        async with down:
+            await down.begin(_OK, STREAM_HEADERS if as_events else _PLAIN)
+            if as_events:
+                down.keep_alive(settings.keepalive_interval)
+            if kept:
+                await down.write(written(kept))
+            while (batch := await subscription.fetch()) is not None:
+                lines, lost = batch
+                news = [
+                    line for line in lines if line.number > last and source in (None, line.source)
+                ]
+                if lost:
+                    news.insert(0, Line(last, "", f"… {lost} lines were not read in time"))
+                if news:
+                    await down.write(written(news))
+            await down.end()
+    return down.response
+
+
+def as_text(lines: Iterable[Line]) -> bytes:
+    """The lines as they would stand in a file."""
+    return "".join(f"{line.text}\n" for line in lines).encode("utf-8", "replace")
+
+
+def _as_events(lines: Iterable[Line]) -> bytes:
+    return "".join(
+        "".join(f"data: {part}\n" for part in line.text.split("\n")) + "\n" for line in lines
+    ).encode("utf-8", "replace")

@@ -1,0 +1,130 @@
+"""``Reloader``: another configuration for a gateway that runs, or a word on why not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from engine.limits import limits_of
+from engine.process.health import checks_of
+from engine.scheduling.policy import policy_of
+from models.changes import Changes, applied, changes
+from server.configuration import Configuration
+from utils.errors import ConfigError, ShuttingDown
+from utils.logger import get_logger, set_level
+from utils.tasks import TaskOwner
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from engine.manager import EngineManager
+    from models.catalog import Catalog
+    from models.selection import ModelSelector
+    from server.configuration import CurrentConfiguration
+    from utils.config.settings import ServerSettings
+
+_log = get_logger("reload")
+
+Load = Callable[[], Awaitable["tuple[ServerSettings, Catalog]"]]
+
+
+class Reloader:
+    """Loads the configuration again and makes it hold, one reload at a time.
+
+    ``load`` gives settings and models, or raises ConfigError. ``watch``, if given, comes each
+    time that the files have changed.
+    """
+
+    def __init__(
+        self,
+        load: Load,
+        current: CurrentConfiguration,
+        manager: EngineManager,
+        selector: ModelSelector,
+        watch: AsyncIterator[None] | None = None,
+    ) -> None:
+        self._load = load
+        self._current = current
+        self._manager = manager
+        self._selector = selector
+        self._watch = watch
+        self._lock = asyncio.Lock()
+        self._asked = asyncio.Event()
+        self._closed = False
+
+    async def reload(self, *, dry_run: bool = False) -> dict[str, Any]:
+        """The file's configuration holds, or with ``dry_run`` would; what that changes.
+
+        ConfigError names the faults of the file; nothing has changed then. ShuttingDown when
+        it is too late. When cancelled, it has happened wholly or not at all.
+        """
+        async with self._lock:
+            after = await self._load()
+            if self._closed:
+                raise ShuttingDown("The gateway is shutting down.")
+            now = self._current.now
+            before = now.settings, now.catalog
+            found = changes(before, after)
+            if not dry_run:
+                self._apply(found, *applied(before, after))
+        return {"dry_run": dry_run, **found.shown()}
+
+    def ask(self) -> None:
+        """A reload follows soon, inside ``running``; several wishes may be one reload."""
+        self._asked.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Inside the block wishes are heard and files are watched; afterwards nothing reloads."""
+        tasks = TaskOwner("reload")
+        tasks.spawn(self._answer(), "asked")
+        if self._watch is not None:
+            tasks.spawn(self._follow(self._watch), "watch")
+        try:
+            yield
+        finally:
+            self._closed = True
+            await tasks.cancel()
+
+    async def _answer(self) -> None:
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            try:
+                await self.reload()
+            except ConfigError as error:
+                _log.error("the configuration stays as it was: %s", error.message)
+            except Exception:  # noqa: BLE001 - the next wish must be heard, whatever became of this
+                _log.exception("the configuration stays as it was: the gateway failed to load it")
+
+    async def _follow(self, watch: AsyncIterator[None]) -> None:
+        try:
+            async for _ in watch:
+                self.ask()
+        except OSError as error:
+            _log.error("the configuration is not watched any more: %s", error)
+
+    def _apply(self, found: Changes, settings: ServerSettings, catalog: Catalog) -> None:
+        """All of it at once: without an await nobody sees a half."""
+        if not found:
+            _log.info("the configuration is loaded, nothing has changed")
+            return
+        level = self._current.now.settings.log_level
+        # Whatever might fail comes first.
+        configuration = Configuration.of(settings, catalog)
+        policy, limits = policy_of(settings), limits_of(catalog, settings)
+        self._current.now = configuration
+        self._selector.forget(found.stale)
+        self._manager.reconfigure(
+            catalog,
+            found.kept,
+            policy,
+            limits,
+            port_range=settings.port_range,
+            checks=checks_of(settings),
+        )
+        _log.info("the configuration is loaded:\n  %s", "\n  ".join(found.lines()))
+        if settings.log_level != level:
+            set_level(settings.log_level)

@@ -1,0 +1,76 @@
+"""What the gateway shows of itself. Pure: records in, plain JSON values out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.scheduling.lifecycle import State
+from models.capabilities import capabilities_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.scheduling.scheduler import EngineRecord
+    from models.catalog import Catalog
+    from models.spec import ModelSpec
+
+
+def models_view(catalog: Catalog, records: Iterable[EngineRecord], created: int) -> dict[str, Any]:
+    """``/v1/models``: every model, whether loaded or not."""
+    records = tuple(records)
+    return {
+        "object": "list",
+        "data": [model_view(model, records, created) for model in catalog.models],
+    }
+
+
+def model_view(model: ModelSpec, records: Iterable[EngineRecord], created: int) -> dict[str, Any]:
+    """``/v1/models/{id}``: one of them.
+
+    ``load_seconds`` tells of each variant, by its context, how long its last start took; null
+    where none has been measured.
+    """
+    own = [record for record in records if record.variant.model == model.name]
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": created,
+        "owned_by": "llm-gateway",
+        "aliases": list(model.aliases),
+        "context_length": model.largest.context,
+        "capabilities": capabilities_of(model).shown(),
+        "state": _state(own).value,
+        "variants": [variant.context for variant in model.variants],
+        "load_seconds": {
+            str(record.variant.context): round(record.load_seconds, 3) or None for record in own
+        },
+    }
+
+
+def health_view(records: Iterable[EngineRecord], waiting: int, *, closing: bool) -> dict[str, Any]:
+    """``/health``: the gateway's own state, and each engine that is not simply stopped."""
+    return {
+        "status": "shutting down" if closing else "ok",
+        "waiting": waiting,
+        "engines": [
+            {
+                "model": record.variant.model,
+                "variant": record.variant.label,
+                "context": record.variant.context,
+                "state": record.state.value,
+                "active": len(record.active),
+                **({"reason": record.reason} if record.reason else {}),
+            }
+            for record in records
+            if record.state is not State.STOPPED
+        ],
+    }
+
+
+def _state(records: Iterable[EngineRecord]) -> State:
+    """A model's most telling state: a live variant's, else a failed one's, else stopped."""
+    state = State.STOPPED
+    for record in records:
+        if record.state.live or state is State.STOPPED:
+            state = record.state
+    return state

@@ -1,0 +1,115 @@
+"""``Watch``: all that happens in the gateway comes by here, on its way to whoever looks on."""
+
+from __future__ import annotations
+
+import time
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiohttp import web
+
+from engine.observer import Changed, Observer
+from inference.in_flight import Ongoing, RequestRegistry
+from server.metrics import Metrics
+from utils.feed import Feed
+from utils.logbook import LogBook
+from utils.logger import Stamp
+
+if TYPE_CHECKING:
+    from models.spec import VariantSpec
+
+
+class Watch(Observer):
+    """Knows the requests in flight, counts, keeps the log's last lines, and tells listeners.
+
+    Without a listener nothing is written for one.
+    """
+
+    def __init__(self) -> None:
+        self.requests = RequestRegistry()
+        self.metrics = Metrics()
+        self.log = LogBook()
+        # Events as they are sent: written once, however many listen.
+        self.events: Feed[bytes] = Feed()
+        self._ids = count(1)
+        self._stamp = Stamp()
+
+    def event(self, kind: str, facts: dict[str, Any]) -> bytes:
+        """Something that happened, as an event of a stream."""
+        data = orjson.dumps({"type": kind, "time": round(time.time(), 3), **facts})
+        return b"event: %b\nid: %d\ndata: %b\n\n" % (kind.encode(), next(self._ids), data)
+
+    def close(self) -> None:
+        """Whoever listens is sent home."""
+        self.events.close()
+        self.log.feed.close()
+
+    # -- engines ---------------------------------------------------------------------
+
+    def changed(self, change: Changed) -> None:
+        """An engine is in another state."""
+        self.metrics.changed(change)
+        self._tell(
+            "engine",
+            model=change.variant.model,
+            variant=change.variant.label,
+            state=change.after.value,
+            before=change.before.value,
+            **({"reason": change.reason} if change.reason else {}),
+        )
+
+    def waiting(self, count: int) -> None:
+        """So many requests wait now."""
+        self._tell("queue", waiting=count)
+
+    def loading(self, variant: VariantSpec, percent: float) -> None:
+        """An engine says how much of its model it has loaded."""
+        self._tell("load", model=variant.model, variant=variant.label, percent=percent)
+
+    def said(self, variant: VariantSpec, line: str) -> None:
+        """An engine printed a line."""
+        self.log.add(variant.model, f"{self._stamp(time.time())} {variant.label}  {line}")
+
+    # -- requests --------------------------------------------------------------------
+
+    def began(self, ongoing: Ongoing) -> None:
+        """A request is in flight."""
+        self.requests.add(ongoing)
+        if len(self.events):
+            record = ongoing.record
+            self._tell("request", id=record.id, phase="began", path=record.path)
+
+    def ended(self, ongoing: Ongoing, now: float) -> None:
+        """A request has ended, and its record is complete."""
+        self.requests.remove(ongoing)
+        record = ongoing.record
+        self.metrics.ended(record, now)
+        if len(self.events):
+            self._tell(
+                "request",
+                id=record.id,
+                phase="ended",
+                path=record.path,
+                status=record.status,
+                model=record.model,
+                variant=record.variant,
+                prompt_tokens=record.prompt,
+                completion_tokens=record.completion,
+                queue_seconds=_rounded(record.queued),
+                load_seconds=_rounded(record.loading),
+                first_token_seconds=_rounded(record.first),
+                total_seconds=_rounded(now - record.started),
+            )
+
+    def _tell(self, kind: str, **facts: Any) -> None:  # noqa: ANN401 - JSON values
+        if len(self.events):
+            self.events.publish(self.event(kind, facts))
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+# Where a request finds it.
+WATCH = web.RequestKey("watch", Watch)

@@ -1,0 +1,154 @@
+"""A form with files, kept until its request has ended, and sent on in the same order.
+
+The model may be named after the file, the engine may have to be started first, and one that
+dies is asked again. Files are in a ``Spool``, never in memory as a whole.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from models.requests.fields import Json, model_of
+from models.requests.reader import RequestFacts, parse_form
+from models.requests.shaping import take_keep_alive
+from server.uploads.spool import Spool
+from utils.errors import BadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+_MOST_PARTS = 128
+# All texts of a form together.
+_MOST_TEXT = 1024 * 1024
+# Of what is configured, an engine reads these from a form; other numbers it refuses as texts.
+_NUMBERS = ("temperature", "max_tokens", "stream")
+
+
+class _Part(NamedTuple):
+    """A text, or a file's place in the spool."""
+
+    name: str
+    head: bytes
+    text: bytes | None
+    start: int = 0
+    size: int = 0
+
+
+class Form:
+    """A form as it goes to the engine: an ``Upload``."""
+
+    def __init__(self) -> None:
+        self._boundary = secrets.token_hex(24)
+        self._parts: list[_Part] = []
+        self._spool = Spool()
+        self._text_size = 0
+
+    @property
+    def content_type(self) -> str:
+        """With the boundary that is used here, which is none of the client's."""
+        return f"multipart/form-data; boundary={self._boundary}"
+
+    @property
+    def size(self) -> int:
+        """The length in bytes of what ``chunks`` yields."""
+        ends = len(self._opening()) + len(b"\r\n\r\n") + len(b"\r\n")
+        parts = (
+            ends + len(part.head) + (part.size if part.text is None else len(part.text))
+            for part in self._parts
+        )
+        return sum(parts) + len(self._end())
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The form from the first boundary to the last."""
+        for part in self._parts:
+            opening = self._opening() + part.head + b"\r\n\r\n"
+            if part.text is not None:
+                yield opening + part.text + b"\r\n"
+                continue
+            yield opening
+            async for piece in self._spool.read(part.start, part.size):
+                yield piece
+            yield b"\r\n"
+        yield self._end()
+
+    def close(self) -> None:
+        """The files are gone."""
+        self._spool.close()
+
+    def facts(self, shaped: Callable[[Json, str | None], bool]) -> RequestFacts:
+        """What the gateway must know of the form, once it is as configuration wants it."""
+        if not any(part.name == "file" and part.text is None for part in self._parts):
+            raise BadRequest("The form has no part 'file' with a filename.", param="file")
+        texts = {
+            part.name: part.text.decode(errors="replace")
+            for part in self._parts
+            if part.text is not None
+        }
+        fields: Json = dict(texts)
+        if _is_number(fields.get("keep_alive", "")):
+            fields["keep_alive"] = float(fields["keep_alive"])
+        model = model_of(fields)
+        _, keep_alive = take_keep_alive(fields)
+        shaped(fields, model)
+        shown = {name: _as_text(name, value) for name, value in fields.items()}
+        wanted = {name: text for name, text in shown.items() if text is not None}
+        self._parts = [part for part in self._parts if part.text is None or part.name in wanted]
+        for name, text in wanted.items():
+            if texts.get(name) != text:
+                self._set(name, text)
+        return parse_form(model, wanted, self._spool.digest, self, keep_alive)
+
+    async def add(
+        self,
+        headers: Mapping[str, str],
+        name: str,
+        filename: str | None,
+        pieces: AsyncIterator[bytes],
+    ) -> None:
+        """One more part, read to its end; what has no filename is a text."""
+        head = "\r\n".join(f"{name}: {value}" for name, value in headers.items())
+        raw = head.encode("utf-8", "surrogateescape")
+        text, start = bytearray(), self._spool.size
+        async for piece in pieces:
+            if filename is not None:
+                await self._spool.append(piece)
+                continue
+            text += piece
+            self._text_size += len(piece)
+            if self._text_size > _MOST_TEXT:
+                raise BadRequest(f"The texts of the form exceed {_MOST_TEXT} bytes.", param=name)
+        size = self._spool.size - start
+        kept = bytes(text) if filename is None else None
+        self._parts.append(_Part(name, raw, kept, start, size))
+        if len(self._parts) > _MOST_PARTS:
+            raise BadRequest(f"The form has more than {_MOST_PARTS} parts.")
+
+    async def complete(self) -> None:
+        """No part follows."""
+        await self._spool.flush()
+
+    def _set(self, name: str, text: str) -> None:
+        quoted = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+        head = f'Content-Disposition: form-data; name="{quoted}"'.encode()
+        self._parts = [part for part in self._parts if part.text is None or part.name != name]
+        self._parts.append(_Part(name, head, text.encode()))
+
+    def _opening(self) -> bytes:
+        return f"--{self._boundary}\r\n".encode()
+
+    def _end(self) -> bytes:
+        return f"--{self._boundary}--\r\n".encode()
+
+
+def _as_text(name: str, value: Any) -> str | None:  # noqa: ANN401 - decoded JSON
+    """A field's value in a form; None for what no engine reads from one."""
+    if isinstance(value, str):
+        return value
+    return orjson.dumps(value).decode() if name in _NUMBERS else None
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").replace(".", "", 1).isdecimal() and text.isascii()

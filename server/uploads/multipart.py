@@ -1,0 +1,85 @@
+"""Reading a form part by part, as it comes. aiohttp's reader and its exceptions end here."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from server.middleware import ask_for_body, too_large
+from server.uploads.form import Form
+from utils.errors import BadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_PIECE = 64 * 1024
+
+
+async def read_form(request: web.BaseRequest, limit: int, patience: float) -> Form:
+    """The form that the body is; close it. RequestTooLarge and BadRequest as with any body.
+
+    StorageFull when there is no room for its files.
+    """
+    kind = request.headers.get("Content-Type", "")
+    if not kind.lower().startswith("multipart/form-data"):
+        raise BadRequest("The body must be a form (multipart/form-data) with a part 'file'.")
+    if (request.content_length or 0) > limit:
+        raise too_large(limit)
+    await ask_for_body(request)
+    form = Form()
+    try:
+        await _Reading(request, limit, patience).into(form)
+    except TimeoutError:
+        form.close()
+        raise BadRequest("The request body stopped coming before its end.") from None
+    except (ValueError, RuntimeError, HttpProcessingError, web.RequestPayloadError):
+        form.close()
+        raise BadRequest("The form ends early or is badly encoded.") from None
+    except BaseException:
+        form.close()
+        raise
+    return form
+
+
+class _Reading:
+    """One body, never more than a piece of it at once."""
+
+    def __init__(self, request: web.BaseRequest, limit: int, patience: float) -> None:
+        self._reader = MultipartReader(request.headers, request.content)
+        self._content = request.content
+        self._limit = limit
+        self._patience = patience
+
+    async def into(self, form: Form) -> None:
+        """``form`` holds every part."""
+        while True:
+            async with asyncio.timeout(self._patience):
+                part = await self._reader.next()
+            self._check()
+            if part is None:
+                break
+            if not isinstance(part, BodyPartReader):
+                raise BadRequest("A part of the form is a form itself.")
+            await form.add(part.headers, part.name or "", part.filename, self._pieces(part))
+        # What follows the last boundary means nothing, but the next request comes after it.
+        while not self._content.at_eof():
+            async with asyncio.timeout(self._patience):
+                await self._content.readany()
+            self._check()
+        await form.complete()
+
+    async def _pieces(self, part: BodyPartReader) -> AsyncIterator[bytes]:
+        while True:
+            async with asyncio.timeout(self._patience):
+                piece = await part.read_chunk(_PIECE)
+            self._check()
+            if not piece:
+                return
+            yield piece
+
+    def _check(self) -> None:
+        if self._content.total_bytes > self._limit:
+            raise too_large(self._limit)

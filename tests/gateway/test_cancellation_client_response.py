@@ -1,0 +1,79 @@
+"""Cancelled while a slow client takes its bytes, a response leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+from engines import ShiftedClock
+from gateway_client import CHAT
+
+from server.client_response import Downstream
+from utils.errors import GatewayError
+
+
+class Stuck:
+    """A method of aiohttp's response that waits until the test lets go."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+
+    async def __call__(self, *_args: object) -> None:
+        self.reached.set()
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("act", "method"),
+    [
+        ("relay", "prepare"),
+        ("relay", "write"),
+        ("relay", "write_eof"),
+        ("fail", "write"),
+        ("comment", "prepare"),
+        ("comment", "write"),
+    ],
+)
+async def test_downstream_waiting_for_a_slow_client(
+    monkeypatch: pytest.MonkeyPatch, act: str, method: str
+) -> None:
+    """The block ends, its comments with it, and nothing is written any more."""
+    clock = ShiftedClock()
+    stuck = Stuck()
+
+    async def free(*_args: object) -> None:
+        return
+
+    for name in ("prepare", "write", "write_eof"):
+        monkeypatch.setattr(web.StreamResponse, name, stuck if name == method else free)
+        monkeypatch.setattr(web.Response, name, stuck if name == method else free)
+
+    async def respond() -> None:
+        async with Downstream(make_mocked_request("POST", CHAT), clock) as down:
+            down.keep_alive(10)
+            if act == "comment":
+                clock.skip(11)
+                await stuck.reached.wait()
+            elif act == "fail":
+                await down.begin(200, {"Content-Type": "text/event-stream"})
+                await down.fail(GatewayError("it broke"))
+            else:
+                await down.begin(200, {"Content-Type": "text/event-stream"})
+                await down.write(b"data: 1\n\n")
+            await down.end()
+            await asyncio.Event().wait()
+
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(respond())
+    await stuck.reached.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert asyncio.all_tasks() == before
+    stuck.reached.clear()
+    clock.skip(100)
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
+    assert not stuck.reached.is_set()

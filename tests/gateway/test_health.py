@@ -1,0 +1,146 @@
+"""Engines that hang: noticed, replaced, and what clients see of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from engines import running_engine
+from gateway import PATIENT, fake_model, fake_variant, hang, running_gateway, until
+from gateway_client import CHAT
+from raw_client import text_of
+
+from engine.process.health import HealthChecks
+from engine.scheduling import events as fx
+from engine.scheduling.lifecycle import State
+from utils.errors import EngineUnresponsive
+
+if TYPE_CHECKING:
+    from fake_engine import Journal
+    from gateway import Gateway
+
+# A look at a stopped process costs its whole time-out; one at a starved one must not.
+BRISK = replace(PATIENT, health_check=1.5, stop=0.2)
+OFTEN: dict[str, Any] = {"health_check_interval": 0.05, "health_check_failures": 2}
+
+
+async def hang_engine(gw: Gateway) -> None:
+    """The engine that was started last hangs from now on."""
+    await hang(gw.journal.events("start", who="llama-server")[-1]["pid"])
+
+
+# -- one engine -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", ["503", "500"])
+async def test_an_engine_that_fails_its_looks_is_reported_once(
+    journal: Journal, caplog: pytest.LogCaptureFixture, step: str
+) -> None:
+    variant = fake_variant(journal, health=f"ok,{step},{step},ok,{step},{step},{step}")
+    async with running_engine(journal, variant, checks=HealthChecks(0.01, 3)) as run:
+        told = await run.reported(fx.EngineUnhealthy)
+        assert isinstance(told, fx.EngineUnhealthy)
+        assert isinstance(told.error, EngineUnresponsive)
+        assert "none of its last 3 health checks" in told.error.message
+        # Requests are not counted: the first may come before the engine is ready.
+        assert re.findall(r"health check, (\d) in a row", caplog.text) == ["1", "2", "1", "2"]
+        of_health = [e for e in run.reports if not isinstance(e, fx.EngineMeasured)]
+        assert list(map(type, of_health)) == [fx.EngineReady, fx.EngineUnhealthy]
+        run.process.stop()  # as the scheduler orders
+        await run.ended()
+        assert run.process.ended == "it answered none of its last 3 health checks"
+
+
+async def test_without_an_interval_nobody_looks(journal: Journal) -> None:
+    variant = fake_variant(journal, health="ok,503")
+    async with running_engine(journal, variant, checks=HealthChecks(0.0)) as run:
+        await run.reported(fx.EngineReady)
+        seen = len(journal.events("request", path="/health"))
+        assert not await run.process.gone(0.1)
+        assert len(journal.events("request", path="/health")) == seen
+
+
+async def test_a_look_has_a_connection_of_its_own(journal: Journal) -> None:
+    checks: dict[str, Any] = {"health_check_interval": 0.01}
+    async with running_gateway(journal, fake_model(fake_variant(journal)), **checks) as gw:
+        await gw.chat()
+        seen = len(journal.events("request", path="/health"))
+        await until(lambda: len(journal.events("request", path="/health")) > seen + 5)
+        looks = journal.events("request", path="/health")
+        headers = [{k.lower(): v for k, v in look["headers"].items()} for look in looks]
+        assert all(header["connection"] == "close" for header in headers)
+        assert (await gw.health())["engines"][0]["active"] == 0
+
+
+# -- a whole gateway --------------------------------------------------------------------------
+
+
+async def test_a_hung_engine_without_requests_is_replaced_by_the_next(journal: Journal) -> None:
+    model = fake_model(fake_variant(journal, timeouts=BRISK))
+    async with running_gateway(journal, model, **OFTEN) as gw:
+        assert (await gw.chat()).status == 200
+        await hang_engine(gw)
+        await gw.until_state(State.BACKOFF)
+        [engine] = (await gw.health())["engines"]
+        assert "hangs" in engine["reason"]
+        assert (await gw.chat("again")).text.startswith("again.0")
+        assert len(gw.starts()) == 2
+
+
+async def test_requests_on_a_hung_engine_and_behind_it_get_a_fresh_one(journal: Journal) -> None:
+    variant = fake_variant(journal, timeouts=BRISK, stall_at="request", times=1)
+    async with running_gateway(journal, fake_model(variant), **OFTEN) as gw:
+        served = await gw.stream("served")
+        await until(gw.engine_requests)
+        waiting = await gw.stream("waiting")
+        await gw.until_waiting(1)
+        await hang_engine(gw)
+        for client, word in ((served, "served"), (waiting, "waiting")):
+            *events, _ = await (await client.head()).rest()
+            assert text_of(events).startswith(f"{word}.0")
+        assert len(gw.starts()) == 2
+
+
+async def test_a_stream_that_has_begun_is_told(journal: Journal) -> None:
+    variant = fake_variant(journal, timeouts=BRISK, stall_at=1)
+    async with running_gateway(journal, fake_model(variant), **OFTEN) as gw:
+        client = await (await gw.stream()).head()
+        await client.data()
+        await hang_engine(gw)
+        error = (await client.rest())[-1]["error"]
+        assert error["code"] == "engine_broke"
+        assert "none of its last 2 health checks" in error["message"]
+
+
+async def test_who_is_twice_unlucky_is_told(journal: Journal) -> None:
+    variant = fake_variant(journal, timeouts=BRISK, stall_at="request", health="ok,503,503")
+    async with running_gateway(journal, fake_model(variant), **OFTEN) as gw:
+        error = (await gw.chat()).error(502, "engine_unreachable")
+        assert "none of its last 2 health checks" in error["message"]
+        assert len(gw.engine_requests(CHAT)) == 2
+
+
+async def test_an_engine_that_streams_lives_whatever_its_health_says(journal: Journal) -> None:
+    steps = ",".join(["ok", *["503"] * 200])
+    variant = fake_variant(journal, timeouts=BRISK, token_delay=0.01, health=steps)
+    checks: dict[str, Any] = {"health_check_interval": 0.1, "health_check_failures": 5}
+    async with running_gateway(journal, fake_model(variant), **checks) as gw:
+        client = await (await gw.stream(max_tokens=120)).head()
+        assert (await client.rest())[-1] == "[DONE]"
+        assert len(gw.starts()) == 1
+        # Silent from now on, it is not spared.
+        await gw.until_state(State.BACKOFF)
+
+
+async def test_a_hung_engine_does_not_hold_up_the_drain(journal: Journal) -> None:
+    variant = fake_variant(journal, timeouts=BRISK, stall_at=1)
+    async with running_gateway(journal, fake_model(variant), **OFTEN) as gw:
+        client = await (await gw.stream()).head()
+        await client.data()
+        await hang_engine(gw)
+        # Long before its time is over: the engine is found deaf in DRAINING, and stopped.
+        await gw.manager.drain(3600.0)
+        assert gw.state() is State.STOPPED
+        assert (await client.rest())[-1]["error"]["code"] == "engine_broke"

@@ -1,0 +1,142 @@
+"""What clients are told of a load comes from the last one, also of a gateway that is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import openai
+import pytest
+from gateway import fake_model, fake_variant, running_gateway
+from real_engines import ENGINES, gateway, lua_config, lua_model, until
+
+from engine.resources.learnt_store import LOADS, LoadTimes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fake_engine import Journal
+
+    from models.spec import VariantSpec
+
+# A load that goes on for as long as a test may take, and what is known of it.
+ENDLESS, KNOWN = 600, 400.0
+SOON = 0.02
+
+
+def known_before(journal: Journal, *variants: VariantSpec) -> None:
+    """A gateway of before has seen each of them load."""
+    loads = LoadTimes(journal.path.parent / "state", os.environ)
+    for variant in variants:
+        loads.learn(variant, KNOWN)
+
+
+async def test_who_finds_the_queue_full_comes_back_when_the_engine_is_loaded(
+    journal: Journal,
+) -> None:
+    variant = fake_variant(journal, load_seconds=ENDLESS)
+    known_before(journal, variant)
+    async with running_gateway(journal, fake_model(variant), max_queue=1) as gw:
+        await gw.stream("first")
+        await gw.until_waiting(1)
+        for stream in (False, True):
+            answer = await gw.chat("second", stream=stream)
+            assert "1 requests are waiting already" in answer.error(429, "queue_full")["message"]
+            # The longest that is ever advised.
+            assert answer.headers["Retry-After"] == "60"
+
+
+async def test_what_is_left_of_a_load_counts(journal: Journal) -> None:
+    variant = fake_variant(journal, load_seconds=ENDLESS)
+    loads = LoadTimes(journal.path.parent / "state", os.environ)
+    loads.learn(variant, 40.0)
+    async with running_gateway(journal, fake_model(variant), max_queue=1) as gw:
+        await gw.stream("first")
+        await gw.until_waiting(1)
+        answer = await gw.chat("second")
+        # 40 s less what has passed, and a second for who waits: more than nothing known gives.
+        assert 1 < int(answer.headers["Retry-After"]) <= 41
+
+
+async def test_nothing_known_is_not_made_up(journal: Journal) -> None:
+    variant = fake_variant(journal, load_seconds=ENDLESS)
+    known_before(journal, fake_variant(journal, 512, load_seconds=ENDLESS))
+    model = fake_model(variant)
+    async with running_gateway(journal, model, max_queue=1, keepalive_interval=SOON) as gw:
+        client = await (await gw.stream("first")).head()
+        await client.comment()
+        assert await client.event() == ": keep-alive, loading m@256"
+        assert (await gw.chat("second")).headers["Retry-After"] == "1"
+
+
+async def test_a_load_that_is_still_to_come_counts_in_full(journal: Journal) -> None:
+    busy = fake_variant(journal, stall_at=1, model="busy")
+    wanted = fake_variant(journal, load_seconds=ENDLESS)
+    loads = LoadTimes(journal.path.parent / "state", os.environ)
+    loads.learn(wanted, 20.0)
+    models = fake_model(busy), fake_model(wanted)
+    async with running_gateway(journal, *models, max_queue=1) as gw:
+        first = await (await gw.stream("first", model="busy")).head()
+        await first.data()
+        await gw.stream("second", model="m")
+        await gw.until_waiting(1)
+        assert (await gw.chat("third", model="m")).headers["Retry-After"] == "21"
+
+
+async def test_progress_is_measured_by_the_last_load(journal: Journal) -> None:
+    variant = fake_variant(journal, load_seconds=ENDLESS)
+    known_before(journal, variant)
+    async with running_gateway(journal, fake_model(variant), keepalive_interval=SOON) as gw:
+        (shown,) = (await gw.request("GET", "/v1/models")).json["data"]
+        assert shown["load_seconds"] == {"256": KNOWN}
+        client = await (await gw.stream("alpha")).head()
+        await client.comment()
+        comment = await client.event()
+        found = re.fullmatch(r": keep-alive, loading m@256, (\d+) %, (\d+) s left", comment or "")
+        assert found is not None
+        assert 0 <= int(found[1]) < 30
+        assert KNOWN / 2 < int(found[2]) <= KNOWN
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_restarted_gateway_knows_how_long_real_engines_load(engine: str, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {
+        "messages": [{"role": "user", "content": "Write a long story about a fox."}],
+        "extra_body": {"ignore_eos": True},
+    }
+    models = ", ".join(lua_model(name, ENGINES[engine], (2048,)) for name in ("one", "two"))
+    config = lua_config(tmp_path, models, "state_carry = false, max_queue = 1,")
+    kept = tmp_path / "state" / LOADS
+    with (
+        gateway(tmp_path, config) as served,
+        openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as api,
+    ):
+        for model in ("one", "two"):
+            api.chat.completions.create(model=model, max_tokens=1, **asked)
+        shown = api.get("/models", cast_to=object)["data"]  # type: ignore[index] # JSON
+    seen = sorted(each["load_seconds"]["2048"] for each in shown)
+    told = json.loads(kept.read_bytes())
+    times = sorted(entry[""][-1] / 1000 for entry in told["variants"].values())
+    # What is kept leaves out the wait for the memory of the engine before.
+    assert all(0 < time <= whole + 0.01 for time, whole in zip(times, seen, strict=True))
+    # On a slower disk it would have been this.
+    for entry in told["variants"].values():
+        entry[""] = [30_000]
+    kept.write_text(json.dumps(told))
+    with (
+        gateway(tmp_path, config) as served,
+        openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0) as api,
+        ThreadPoolExecutor(1) as pool,
+        api.chat.completions.create(model="one", max_tokens=1900, stream=True, **asked) as stream,
+    ):
+        next(stream)
+        waits = pool.submit(lambda: api.chat.completions.create(model="two", max_tokens=1, **asked))
+        until(lambda: api.get("../health", cast_to=object)["waiting"] == 1)  # type: ignore[index] # JSON
+        with pytest.raises(openai.RateLimitError) as refused:
+            api.chat.completions.create(model="two", max_tokens=1, **asked)
+        assert refused.value.response.headers["Retry-After"] == "31"
+        stream.close()
+        assert waits.result().choices

@@ -1,0 +1,148 @@
+"""Files read ahead for real engines, through a real gateway, from a disk that has to be asked."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import openai
+import pytest
+from disk import evict
+from real_engines import ENGINES, MODEL, Gateway, gateway, lua_config, lua_model, until
+
+from engine.resources.learnt_store import COLD, LOADS, WARM
+from engine.resources.page_cache import cached_share
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# The engine whose answer is waited for must be busy for long, should the disk be slow.
+CONTEXT, LONG = 4096, 4000
+ASKED: dict[str, Any] = {
+    "messages": [{"role": "user", "content": "Write a long story about a fox."}],
+    "extra_body": {"ignore_eos": True},
+}
+
+
+class Machine:
+    """Two models with room for one, of which the second has a file of its own."""
+
+    def __init__(self, folder: Path, engine: str) -> None:
+        self.folder = folder
+        self.file = folder / "second.gguf"
+        shutil.copy(MODEL, self.file)
+        first, second = (lua_model(name, engine, (CONTEXT,)) for name in ("first", "second"))
+        self.models = f"{first}, {second.replace(MODEL, str(self.file))}"
+        evict(self.file)
+        # A file system in memory never forgets: then there is nothing to read ahead.
+        self.forgets = cached_share([str(self.file)]) == 0.0
+
+    def gateway(self) -> Any:
+        """A gateway that knows what the last one has learnt."""
+        return gateway(self.folder, lua_config(self.folder, self.models, "state_carry = false,"))
+
+    def learnt(self) -> dict[str, list[int]]:
+        """What is kept of the second model's loads, in milliseconds."""
+        entries = json.loads((self.folder / "state" / LOADS).read_bytes())["variants"].values()
+        return next((each for each in entries if COLD in each), {})
+
+    def teach(self, **times: list[int]) -> None:
+        """The next gateway finds these times of the second model's loads instead."""
+        path = self.folder / "state" / LOADS
+        told = json.loads(path.read_bytes())
+        (key,) = (key for key, each in told["variants"].items() if COLD in each)
+        told["variants"][key] |= times
+        path.write_text(json.dumps(told))
+
+
+@pytest.fixture(params=list(ENGINES))
+def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
+    made = Machine(tmp_path, ENGINES[request.param])
+    yield made
+    made.file.unlink()
+
+
+def client(served: Gateway) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0)
+
+
+def ask(api: openai.OpenAI, model: str) -> None:
+    api.chat.completions.create(model=model, max_tokens=1, **ASKED)
+
+
+def lines(served: Gateway, pattern: str) -> list[int]:
+    """Where the log has such lines."""
+    return [at for at, line in enumerate(served.log) if re.search(pattern, line)]
+
+
+def loaded_from_the_disk(machine: Machine, api: openai.OpenAI) -> None:
+    """The second model was loaded at once, without anybody waiting for another."""
+    # On a busy machine its engine may have read much before the gateway looks: then once more.
+    for _ in range(5):
+        evict(machine.file)
+        ask(api, "second")
+        api.post("../admin/reload", cast_to=object)
+        if machine.learnt() or not machine.forgets:
+            return
+    raise AssertionError("no load from the disk was seen")
+
+
+def waited_for(machine: Machine, served: Gateway, api: openai.OpenAI, *, reads: bool) -> None:
+    """The second model was asked for while the first answered, and has answered after it."""
+    ask(api, "first")
+    evict(machine.file)
+    before = len(served.log)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        api.chat.completions.create(model="first", max_tokens=LONG, stream=True, **ASKED) as stream,
+    ):
+        next(stream)
+        waits = pool.submit(ask, api, "second")
+        until(lambda: api.get("../health", cast_to=object)["waiting"] == 1)  # type: ignore[index] # JSON
+        if reads:
+            until(lambda: bool(lines(served, "second@4096: .* MiB read ahead")))
+            assert (cached_share([str(machine.file)]) or 0.0) > 0.9
+        else:
+            for _ in range(50):
+                next(stream)
+            untouched = (0.0,) if machine.forgets else (1.0, None)
+            assert cached_share([str(machine.file)]) in untouched
+        assert not [at for at in lines(served, "second@4096 started") if at >= before]
+        assert not waits.done()
+        stream.close()
+        waits.result()
+    assert bool([at for at in lines(served, "read ahead") if at >= before]) == reads
+
+
+@pytest.mark.timeout(300)
+def test_a_file_is_in_memory_before_its_engine_starts(machine: Machine) -> None:
+    with machine.gateway() as served, client(served) as api:
+        loaded_from_the_disk(machine, api)
+        waited_for(machine, served, api, reads=machine.forgets)
+        learnt = machine.learnt()
+    if machine.forgets:
+        assert len(learnt[COLD]) == len(learnt[WARM]) == 1
+        assert min(*learnt[COLD], *learnt[WARM]) > 0
+        assert learnt[""] == learnt[WARM]
+    else:
+        assert not learnt
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("cold", "warm", "reads"), [(5000, 4900, False), (5000, 1000, True)])
+def test_it_is_left_alone_where_it_did_not_help(
+    machine: Machine, cold: int, warm: int, *, reads: bool
+) -> None:
+    with machine.gateway() as served, client(served) as api:
+        loaded_from_the_disk(machine, api)
+    if machine.forgets:
+        machine.teach(**{COLD: [cold] * 3, WARM: [warm] * 3})
+    with machine.gateway() as served, client(served) as api:
+        waited_for(machine, served, api, reads=reads and machine.forgets)
+        learnt = machine.learnt()
+    if machine.forgets:
+        assert len(learnt[WARM]) == (4 if reads else 3)

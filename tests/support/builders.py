@@ -1,0 +1,56 @@
+"""Short ways to write the specs and requests that tests talk about."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from models.requests.reader import Kind, RequestFacts, parse
+from models.spec import ModelSpec, Timeouts, TokenizationSpec, VariantSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+_T = TypeVar("_T")
+TIMEOUTS = Timeouts(health_check=5.0, startup=300.0, idle=900.0, stop=10.0)
+BARE = TokenizationSpec(
+    extra_tokens_per_message=0,
+    extra_tokens_per_request=0,
+    extra_tokens_per_image=0,
+    extra_tokens_per_audio=0,
+)
+
+
+def variant(context: int = 4096, model: str = "m", **fields: Any) -> VariantSpec:
+    given: dict[str, Any] = {"binary": "/opt/llama/llama-server", "timeouts": TIMEOUTS}
+    return VariantSpec(model=model, context=context, **(given | fields))
+
+
+def model(*contexts: int, name: str = "m", **fields: Any) -> ModelSpec:
+    variants = tuple(variant(context, name) for context in contexts or (4096,))
+    return ModelSpec(name=name, variants=variants, **fields)
+
+
+def message(content: object, role: str = "user", **extras: object) -> dict[str, object]:
+    return {"role": role, "content": content, **extras}
+
+
+def chat(*messages: object, **fields: object) -> RequestFacts:
+    """The facts of a chat; a bare string stands for what a user says."""
+    said = [message(m) if isinstance(m, str) else m for m in messages]
+    return parse(Kind.CHAT, json.dumps({"messages": said, **fields}).encode())
+
+
+def completion(prompt: object, **fields: object) -> RequestFacts:
+    return parse(Kind.COMPLETION, json.dumps({"prompt": prompt, **fields}).encode())
+
+
+def result_of(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """What a coroutine returns that never has to wait; no event loop is needed for it."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        result: _T = end.value
+        return result
+    coroutine.close()
+    raise AssertionError("the coroutine waits for something")

@@ -1,0 +1,236 @@
+"""A whole gateway on fake engines, inside the test or as a process of its own.
+
+Leaving the block is part of every test: no engine, task or file descriptor may be left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from fake_engine import LLAMA_SERVER, LLAMA_TOKENIZE, Journal, faults
+from gateway_client import GatewayClient, client_session
+from raw_client import PATIENCE
+
+from engine.limits import limits_of
+from engine.llamacpp.prompt_cache.manager import StateCarrier
+from engine.llamacpp.tokenizer import LlamaTokenize
+from engine.manager import EngineManager
+from engine.process.health import checks_of
+from engine.process.orphans import OrphanRegistry
+from engine.resources.learnt_store import LearntNeeds, LoadTimes
+from engine.resources.memory import Memory
+from engine.resources.preload import Warmer
+from engine.scheduling.policy import policy_of
+from models.catalog import Catalog
+from models.selection import ModelSelector
+from models.sizing import Sizer
+from models.spec import ModelSpec, Timeouts, TokenizationSpec, VariantSpec
+from server.admin.reload import Reloader
+from server.configuration import Configuration, CurrentConfiguration
+from server.gateway import GatewayServer
+from server.handler import RequestHandler
+from utils.clock import Clock, LoopClock
+from utils.config.settings import Endpoint, ServerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from engine.llamacpp.prompt_cache.store import StateStore
+    from engine.scheduling.lifecycle import State
+    from utils.errors import ConfigError
+
+PATIENT = Timeouts(health_check=5.0, startup=PATIENCE, idle=900.0, stop=PATIENCE)
+
+
+def fake_variant(
+    journal: Journal,
+    context: int = 256,
+    *,
+    model: str = "m",
+    timeouts: Timeouts = PATIENT,
+    binary: str = LLAMA_SERVER,
+    args: tuple[str, ...] = (),
+    env: Mapping[str, str] | None = None,
+    parallel: int = 1,
+    **knobs: object,
+) -> VariantSpec:
+    """A variant whose engine is a fake with these knobs."""
+    own = ("-m", "m.gguf", "-c", str(context * parallel), "-np", str(parallel))
+    return VariantSpec(
+        model=model,
+        context=context,
+        binary=binary,
+        timeouts=timeouts,
+        args=(*own, *args),
+        env=faults(journal, **knobs) | dict(env or {}),
+        parallel=parallel,
+    )
+
+
+def fake_model(*variants: VariantSpec, **fields: Any) -> ModelSpec:
+    """A model of these variants, under their name; small answers unless they say otherwise."""
+    fields.setdefault("tokenization", TokenizationSpec(default_max_tokens=16))
+    return ModelSpec(name=variants[0].model, variants=variants, **fields)
+
+
+def fake_tokenizer(journal: Journal, **knobs: object) -> TokenizationSpec:
+    """Counting by the fake llama-tokenize."""
+    flags = faults(journal, **knobs)
+    named = [(f"--{name.lower().replace('_', '-')}", value) for name, value in flags.items()]
+    args = ("-m", "m.gguf", *(word for pair in named for word in pair))
+    return TokenizationSpec(binary=LLAMA_TOKENIZE, extra_args=args, default_max_tokens=16)
+
+
+@dataclass
+class Following:
+    """What the gateway finds when it looks at its configuration again."""
+
+    settings: ServerSettings
+    catalog: Catalog
+    fault: ConfigError | None = None
+
+
+@dataclass
+class Gateway(GatewayClient):
+    """A gateway in this process; ``following`` is what a reload finds."""
+
+    manager: EngineManager = field(kw_only=True)
+    reloader: Reloader = field(kw_only=True)
+    following: Following = field(kw_only=True)
+
+    def state(self, context: int = 256, model: str = "m") -> State:
+        label = f"{model}@{context}"
+        return next(r.state for r in self.manager.records() if r.variant.label == label)
+
+    async def until_state(self, state: State, context: int = 256, model: str = "m") -> None:
+        await until(lambda: self.state(context, model) is state)
+
+    async def until_waiting(self, count: int) -> None:
+        await until(lambda: self.manager.waiting() == count)
+
+
+async def until(happened: Callable[[], object], patience: float = PATIENCE) -> None:
+    """``happened()`` has become true."""
+    deadline = time.monotonic() + patience
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.002)
+
+
+async def hang(pid: int) -> None:
+    """The process lives on, and does nothing any more until SIGCONT or SIGKILL."""
+    os.kill(pid, signal.SIGSTOP)
+    # On a busy machine it may still have a word to say.
+    await until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and is no zombie that an init in a container forgot."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+@asynccontextmanager
+async def running_gateway(
+    journal: Journal,
+    *models: ModelSpec,
+    clock: Clock | None = None,
+    default_model: str | None = None,
+    tokenizer_timeout: float = PATIENCE,
+    store: StateStore | None = None,
+    **settings: Any,
+) -> AsyncIterator[Gateway]:
+    """Inside the block a gateway serves ``models``; the settings are those of ``server``.
+
+    Engine state is carried where there is a ``store``.
+    """
+    async with nothing_left(journal):
+        given = ServerSettings(listen=(Endpoint("127.0.0.1", 0),), **settings)
+        catalog = Catalog(models, default_model)
+        clock = clock or LoopClock()
+        folder = journal.path.parent / "state"
+        registry = OrphanRegistry(folder)
+        memory = Memory(clock, LearntNeeds(folder, os.environ), wait=given.memory_wait)
+        manager = EngineManager(
+            catalog,
+            policy_of(given),
+            clock,
+            registry,
+            limits=limits_of(catalog, given),
+            memory=memory,
+            carrier=StateCarrier(store, given.state_timeout) if store is not None else None,
+            checks=checks_of(given),
+            warmer=Warmer(LoadTimes(folder, os.environ), enabled=given.warm_loads),
+        )
+        sizer = Sizer(manager, LlamaTokenize(tokenizer_timeout))
+        current = CurrentConfiguration(Configuration.of(given, catalog))
+        selector = ModelSelector(sizer, manager)
+        handler = RequestHandler(current, selector, manager, clock)
+
+        async def load() -> tuple[ServerSettings, Catalog]:
+            if following.fault is not None:
+                raise following.fault
+            return following.settings, following.catalog
+
+        following = Following(given, catalog)
+        reloader = Reloader(load, current, manager, selector)
+        async with (
+            GatewayServer(current, handler, manager, reloader).serving() as endpoints,
+            client_session() as session,
+        ):
+            gateway = Gateway(
+                endpoints[0].port,
+                journal,
+                session,
+                manager=manager,
+                reloader=reloader,
+                following=following,
+            )
+            try:
+                yield gateway
+            finally:
+                for client in gateway.clients:
+                    client.leave()
+
+
+@asynccontextmanager
+async def nothing_left(journal: Journal) -> AsyncIterator[None]:
+    """After the block no engine, tokenizer, task or file descriptor of it is left."""
+    # A loop opens descriptors of its own with its first child and its first server.
+    child = await asyncio.create_subprocess_exec("true", stdin=asyncio.subprocess.DEVNULL)
+    await child.wait()
+    server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    server.close()
+    await server.wait_closed()
+    tasks, files = asyncio.all_tasks(), open_files()
+    yield
+    started = journal.events("start")
+    ours = [event["pid"] for event in started if event["ppid"] == os.getpid()]
+    assert not [pid for pid in ours if psutil.pid_exists(pid)], "a child is left, or not reaped"
+    others = {event["pid"] for event in started}
+    others |= {event["child"] for event in journal.events("grandchild")}
+    await until(lambda: not any(map(is_running, others)))
+    # What was closed needs a turn of the loop or two until it is.
+    await until(lambda: asyncio.all_tasks() <= tasks)
+    await until(lambda: len(open_files()) <= len(files))
+
+
+def open_files() -> list[str]:
+    """What the file descriptors of this process point at."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            found.append(str(descriptor.readlink()))
+        except FileNotFoundError:  # the one that lists them
+            continue
+    return sorted(found)

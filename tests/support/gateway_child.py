@@ -1,0 +1,143 @@
+"""A gateway as a process of its own, as a user starts it: ``python main.py -c FILE``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+import socket
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fake_engine import LLAMA_SERVER, Journal, faults
+from gateway import is_running, until
+from gateway_client import GatewayClient, client_session
+from paths import ROOT
+from raw_client import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+
+def lua(value: Any) -> str:
+    """A plain value as Lua writes it."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"[{lua(key)}] = {lua(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "{ " + ", ".join(map(lua, value)) + " }"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def quiet_port() -> int:
+    """A free port that no outgoing connection will be given."""
+    while True:
+        port = random.randrange(15000, 30000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def config(
+    journal: Journal, port: int, *, binary: str = LLAMA_SERVER, server: Any = None, **knobs: object
+) -> str:
+    """A configuration of one model, "m", whose engine is a fake with these knobs."""
+    settings = {
+        "listen_v4": f"127.0.0.1:{port}",
+        "state_dir": str(journal.path.parent / "state"),
+        "engine_stop_timeout": PATIENCE,
+        **(server or {}),
+    }
+    variant = {
+        "context": 256,
+        "binary": binary,
+        "args": ["-m", "m.gguf", "-c", 256, "-np", 1],
+        "env": faults(journal, **knobs),
+    }
+    models = [{"name": "m", "variants": [variant]}]
+    return f"server = {lua(settings)}\nmodels = {lua(models)}\n"
+
+
+@dataclass
+class GatewayProcess(GatewayClient):
+    """A running gateway; ``log`` is the file that holds its stdout and stderr."""
+
+    process: asyncio.subprocess.Process = field(kw_only=True)
+    log: Path = field(kw_only=True)
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+
+    async def exit_status(self) -> int:
+        async with asyncio.timeout(PATIENCE):
+            return await self.process.wait()
+
+    async def until_closing(self) -> None:
+        """The gateway has heard its signal."""
+        await until(lambda: "shutting down" in self.said)
+
+    async def engine_pid(self) -> int:
+        """The pid of the first engine, once it listens."""
+        [event, *_] = await self.journal.wait("listening")
+        return int(event["pid"])
+
+
+async def run(*args: str, log: Path) -> asyncio.subprocess.Process:
+    """``main.py`` has been started with these arguments; what it says goes to ``log``."""
+    with log.open("wb") as output:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, str(ROOT / "main.py"), *args, stdout=output, stderr=output
+        )
+
+
+async def outcome(*args: str, folder: Path) -> tuple[int, str]:
+    """``main.py`` has ended; its exit status, and what it said."""
+    log = folder / "outcome.log"
+    process = await run(*args, log=log)
+    async with asyncio.timeout(PATIENCE):
+        status = await process.wait()
+    return status, log.read_text()
+
+
+@asynccontextmanager
+async def gateway_process(
+    journal: Journal, text: str, port: int, name: str = "gateway", options: Sequence[str] = ()
+) -> AsyncIterator[GatewayProcess]:
+    """Inside the block a gateway serves the configuration ``text``.
+
+    At its end it is killed if it still runs; no engine may outlive it then.
+    """
+    folder = journal.path.parent
+    file = folder / f"{name}.cfg.lua"
+    file.write_text(text)
+    log = folder / f"{name}.log"
+    process = await run("-c", str(file), *options, log=log)
+    try:
+        async with client_session() as session:
+            gateway = GatewayProcess(port, journal, session, process=process, log=log)
+            await until(lambda: "listening on" in gateway.said or process.returncode is not None)
+            assert process.returncode is None, gateway.said
+            try:
+                yield gateway
+            finally:
+                for client in gateway.clients:
+                    client.leave()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def until_gone(pid: int) -> None:
+    """The process does not run any more."""
+    await until(lambda: not is_running(pid))

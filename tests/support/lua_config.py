@@ -1,0 +1,64 @@
+"""Runs a configuration with pre.lua and post.lua on one of lupa's Luas, in this process."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import python_lua_helper
+from paths import ROOT
+
+LOADER = Path(python_lua_helper.__file__).parent / "loader.lua"
+VERSIONS = ("lua51", "lua52", "lua53", "lua54", "lua55")
+VARIANT = '{ context = 512, binary = "/bin/sh" }'
+
+
+def plain(value: Any) -> Any:
+    """Lua tables as lists or dicts, text as str where it is UTF-8."""
+    if isinstance(value, bytes):
+        return value.decode()
+    if not hasattr(value, "items"):
+        return value
+    entries = {plain(key): plain(item) for key, item in value.items()}
+    if entries and all(isinstance(key, int) for key in entries):
+        return [entries[key] for key in sorted(entries)]
+    return entries
+
+
+@dataclass
+class Result:
+    faults: list[str]
+    server: dict[str, Any] = field(default_factory=dict)
+    models: list[dict[str, Any]] = field(default_factory=list)
+    globals: Any = None
+
+
+def run(version: str, folder: Path, source: str | bytes) -> Result:
+    """What post.lua left of ``source``, written to a file in ``folder``."""
+    lupa = importlib.import_module(f"lupa.{version}")
+    config = folder / "my.cfg.lua"
+    config.write_bytes(source.encode() if isinstance(source, str) else source)
+    lua = lupa.LuaRuntime(encoding=None, register_eval=False, register_builtins=False)
+    arguments = ["-ver", version[3], version[4], "0", "-c", config, "-e", "gateway_config"]
+    arguments += ["-pre", ROOT / "pre.lua", "-post", ROOT / "post.lua", "-ext", "/bin/sh"]
+    arguments += ["-ext", "/models/small.gguf", "-ext", "/home/me"]
+    arguments += ["-w", folder, "-t", folder, "--"]
+    lua.globals()[b"arg"] = lua.table_from([str(item).encode() for item in arguments])
+    lua.globals()[b"dofile"](str(LOADER).encode())
+    left = plain(lua.globals()[b"gateway_config"])
+    faults = list(left["faults"])
+    return Result(faults, left.get("server") or {}, left.get("models") or [], lua.globals())
+
+
+def model(extra: str = "", variants: str = VARIANT, name: str = "a") -> str:
+    return f'{{ name = "{name}", variants = {{ {variants} }}, {extra} }}'
+
+
+def models(extra: str = "", variants: str = VARIANT) -> str:
+    return f"models = {{ {model(extra, variants)} }}"
+
+
+def variant(extra: str) -> str:
+    return models(variants=f'{{ context = 512, binary = "/bin/sh", {extra} }}')

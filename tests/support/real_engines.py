@@ -1,0 +1,121 @@
+"""The real engines that this machine has: always the bundled one, llama.cpp's own if it is here.
+
+``LLAMA_SERVER`` and ``LLAMA_TOKENIZE`` name the binaries of a llama.cpp build; without
+them PATH is searched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from paths import ROOT
+
+from engine.process.ports import free_port
+from utils.bundled import bundled_model, bundled_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+def _found(variable: str, name: str) -> str | None:
+    return os.environ.get(variable) or shutil.which(name)
+
+
+LLAMA_SERVER = _found("LLAMA_SERVER", "llama-server")
+LLAMA_TOKENIZE = _found("LLAMA_TOKENIZE", "llama-tokenize")
+ENGINES = {"bundled": bundled_server()} | ({"llama.cpp": LLAMA_SERVER} if LLAMA_SERVER else {})
+MODEL = bundled_model()
+
+
+@dataclass
+class Gateway:
+    """A gateway that runs as a user's would: ``main.py -c FILE``."""
+
+    process: subprocess.Popen[str]
+    url: str
+    log: list[str]
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+@contextlib.contextmanager
+def gateway(folder: Path, config: str) -> Iterator[Gateway]:
+    """Inside the block a gateway serves ``config``, a Lua text, on a free port."""
+    file = folder / "gateway.cfg.lua"
+    file.write_text(config)
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "main.py"), "-c", str(file)],
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+    assert process.stderr is not None
+    log: list[str] = []
+    url = ""
+    pump = threading.Thread(target=lambda: log.extend(process.stderr or ()), daemon=True)
+    try:
+        for line in process.stderr:
+            log.append(line)
+            if found := re.search(r"listening on (http://\S+)", line):
+                url = found[1]
+                break
+        assert url, "".join(log)
+        pump.start()
+        yield Gateway(process, url, log)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(30)
+        if url:
+            pump.join(10)
+        process.stderr.close()
+
+
+def lua_model(
+    name: str,
+    binary: str,
+    contexts: tuple[int, ...],
+    more: str = "",
+    args: tuple[str, ...] = (),
+    *,
+    file: Path | str = MODEL,
+) -> str:
+    """A model table of one binary in variants of these contexts, with further arguments."""
+    own = "".join(f', "{arg}"' for arg in args)
+    variants = ",\n".join(
+        f'{{ binary = "{binary}", context = {context}, args = {{ "-m", "{file}", "-c", {context},'
+        f' "-np", 1, "-t", 1, "--no-warmup"{own} }} }}'
+        for context in contexts
+    )
+    return f'{{ name = "{name}", {more} variants = {{ {variants} }} }}'
+
+
+def lua_config(folder: Path, models: str, server: str = "") -> str:
+    """A configuration that listens on a free port and keeps its state in ``folder``."""
+    return (
+        f'server = {{ listen_v4 = "127.0.0.1:{free_port()}", '
+        f'state_dir = "{folder}/state", {server} }}\n'
+        f"models = {{ {models} }}\n"
+    )
+
+
+def until(happened: Callable[[], bool], patience: float = 30.0) -> None:
+    """``happened()`` has become true."""
+    deadline = time.monotonic() + patience
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)

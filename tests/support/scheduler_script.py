@@ -1,0 +1,173 @@
+"""Scheduler tests as scripts: a line an event, and behind the arrow all that it causes.
+
+    0   1 asks for 4k     → start e1 4k
+    2   e1 ready          → grant 1 e1
+    5   1 leaves          → wake 905
+
+``play`` performs the events and compares what came of them with the script itself, so a
+failure shows as a difference of two scripts. Requests are numbers, engines ``e`` and
+their ticket, variants have names that the test gives them; the first word is the time.
+``asks for 8k by ann at high else 4k,2k`` names the client, the priority and the fallbacks,
+``asks for 4k keeping 60`` its ``keep_alive``; ``5 configured as other`` is a configuration
+that the test gave a name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from difflib import unified_diff
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from engine.scheduling import events as fx
+from engine.scheduling.queue import Priority
+from engine.scheduling.scheduler import EngineRecord, Limits, Policy, Scheduler
+from utils.errors import EngineStartTimeout, GatewayError
+
+if TYPE_CHECKING:
+    from engine.scheduling.lifecycle import State
+    from models.spec import VariantSpec
+
+NOTHING = "nothing"
+
+
+class Configured(TypedDict, total=False):
+    """An event of Reconfigure without its time."""
+
+    variants: tuple[VariantSpec, ...]
+    kept: frozenset[str]
+    policy: Policy
+    limits: Limits
+    loads: dict[str, float]
+
+
+class Script:
+    """A scheduler that is told its events, and tells its effects, in words."""
+
+    def __init__(
+        self,
+        variants: dict[str, VariantSpec],
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.scheduler = Scheduler(variants.values(), policy or Policy(), limits)
+        self.errors: dict[int, GatewayError] = {}
+        self.configurations: dict[str, Configured] = {}
+        self._variants = variants
+
+    def configure(
+        self,
+        name: str,
+        *variants: str,
+        kept: tuple[str, ...] = (),
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """A configuration of these variants; those of ``kept`` have their engine as before."""
+        self.configurations[name] = {
+            "variants": tuple(self._variants[each] for each in variants),
+            "kept": frozenset(self._variants[each].label for each in kept),
+            "policy": policy or Policy(),
+            "limits": limits or Limits(),
+        }
+
+    def play(self, script: str) -> None:
+        lines = [" ".join(line.split()) for line in script.splitlines() if line.strip()]
+        played = []
+        for line in lines:
+            cause = line.partition(" → ")[0]
+            effects = self.scheduler.handle(self._event(*cause.split()))
+            played.append(f"{cause} → {'; '.join(map(self._say, effects)) or NOTHING}")
+        difference = list(unified_diff(lines, played, "expected", "played", lineterm="", n=99))
+        assert not difference, "\n".join(["the scheduler did otherwise", *difference])
+
+    def record(self, name: str) -> EngineRecord:
+        wanted = self._variants[name]
+        return next(r for r in self.scheduler.records if r.variant is wanted)
+
+    def state(self, name: str) -> State:
+        return self.record(name).state
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        """Everything that is known of every engine."""
+        return [asdict(record) for record in self.scheduler.records]
+
+    def _event(self, when: str, *words: str) -> fx.Event:
+        now = float(when)
+        event: fx.Event
+        match words:
+            case (request, "asks", "for", name, *manner):
+                event = self._arrival(int(request), name, manner, now)
+            case (request, "returns", "for", name):
+                event = fx.Returned(int(request), self._variants[name], now)
+            case (request, "leaves"):
+                event = fx.Left(int(request), now)
+            case (request, "leaves", "outgrown", "by", name):
+                event = fx.Left(int(request), now, ahead=self._variants[name])
+            case ("tick",):
+                event = fx.Tick(now)
+            case ("configured", "as", name):
+                event = fx.Reconfigure(**self.configurations[name], now=now)
+            case ("unload", *which):
+                model = next((word for word in which if word != "now"), None)
+                event = fx.Unload(model, now, force="now" in which)
+            case ("drain" | "halt" as end,):
+                event = fx.Drain(now) if end == "drain" else fx.Halt(now)
+            case (engine, *what):
+                event = _of_engine(engine, what, now)
+            case _:
+                raise ValueError(words)
+        return event
+
+    def _arrival(self, request: int, name: str, manner: list[str], now: float) -> fx.Arrived:
+        said = dict(zip(manner[::2], manner[1::2], strict=True))
+        priority = Priority[said.get("at", "normal").upper()]
+        client = said.get("by", "")
+        smaller = tuple(self._variants[each] for each in said.get("else", "").split(",") if each)
+        keep_alive = float(said["keeping"]) if "keeping" in said else None
+        return fx.Arrived(
+            request,
+            self._variants[name],
+            fallbacks=smaller,
+            client=client,
+            priority=priority,
+            keep_alive=keep_alive,
+            now=now,
+        )
+
+    def _say(self, effect: fx.Effect) -> str:
+        match effect:
+            case fx.StartEngine():
+                name = next(n for n, v in self._variants.items() if v is effect.variant)
+                return f"start e{effect.engine} {name}"
+            case fx.StopEngine():
+                return f"stop e{effect.engine}"
+            case fx.Grant():
+                return f"grant {effect.request} e{effect.engine}"
+            case fx.Refuse():
+                self.errors[effect.request] = effect.error
+                return f"refuse {effect.request} {type(effect.error).__name__}"
+            case fx.WakeAt():
+                return f"wake {effect.when:g}"
+
+
+def _of_engine(engine: str, what: list[str], now: float) -> fx.Event:
+    match what:
+        case ["ready"]:
+            return fx.EngineReady(_ticket(engine), now)
+        case ["too", "slow"]:
+            error = EngineStartTimeout(f"{engine} was not ready in time")
+            return fx.EngineUnhealthy(_ticket(engine), error, now)
+        case ["exits"]:
+            return fx.EngineExited(_ticket(engine), f"{engine} fell over", now)
+        case ["lacks", resource]:
+            reason = f"no room in {resource}"
+            return fx.EngineExited(_ticket(engine), reason, now, out_of_memory=resource)
+        case ["holds", *amounts]:
+            held = dict(zip(amounts[::2], map(int, amounts[1::2]), strict=True))
+            return fx.EngineMeasured(_ticket(engine), held, now)
+        case _:
+            raise ValueError(what)
+
+
+def _ticket(engine: str) -> int:
+    return int(engine.removeprefix("e"))

@@ -1,0 +1,83 @@
+"""assignment.py: where a request is answered, and what it says of that itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from engine.llamacpp.prompt_cache.assignment import Seat, seat_in
+from engine.llamacpp.prompt_cache.slots import SlotBook
+from models.requests.reader import Kind, parse
+from tests.unit.engine.llamacpp.prompt_cache.test_index import marks
+
+
+def seated(book: SlotBook, kind: Kind = Kind.CHAT, **fields: Any) -> tuple[Seat, bytes]:
+    request = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1, **fields}
+    facts = parse(kind, orjson.dumps(request))
+    seat, _ = seat_in(book, facts, marks("ab"))
+    return seat, seat.body(facts.body)
+
+
+def test_an_only_slot_need_not_be_named() -> None:
+    book = SlotBook.of(1)
+    seat, body = seated(book)
+    assert seat.slot is book.slots[0]
+    assert "id_slot" not in orjson.loads(body)
+
+
+def test_of_several_the_engine_is_told_which() -> None:
+    book = SlotBook.of(2)
+    numbers = [orjson.loads(seated(book)[1])["id_slot"] for _ in range(2)]
+    assert numbers == [0, 1]
+    stray, body = seated(book)
+    assert stray.slot is None
+    assert "id_slot" not in orjson.loads(body)
+
+
+def test_a_body_may_begin_with_spaces() -> None:
+    facts = parse(Kind.COMPLETION, b' \n{"prompt": "x"}')
+    seat, _ = seat_in(SlotBook.of(2), facts, ())
+    assert orjson.loads(seat.body(facts.body)) == {"id_slot": 0, "prompt": "x"}
+
+
+@pytest.mark.parametrize(("wanted", "slot"), [(1, 1), (2, None), (-1, None), ("1", 0)])
+def test_a_clients_own_choice_wins(wanted: object, slot: int | None) -> None:
+    seat, body = seated(SlotBook.of(2), id_slot=wanted)
+    assert (seat.slot.number if seat.slot else None) == slot
+    # As the engine reads it: of two fields of one name the last.
+    assert orjson.loads(body)["id_slot"] == wanted
+
+
+def test_where_there_is_one_slot_there_is_no_choice() -> None:
+    assert seated(SlotBook.of(1), id_slot=3)[0].slot is not None
+
+
+@pytest.mark.parametrize("field", ["n", "n_cmpl"])
+def test_several_answers_take_several_slots(field: str) -> None:
+    one, two = dict[str, Any]({field: 1}), dict[str, Any]({field: 2})
+    assert seated(SlotBook.of(2), **one)[0].slot is not None
+    assert seated(SlotBook.of(2), **two)[0].slot is None
+
+
+@pytest.mark.parametrize("field", ["n", "n_cmpl", "id_slot", "lora", "cache_prompt"])
+@pytest.mark.parametrize("value", [[], {}, [1], {"a": 1}, "1", 1.5, True, None])
+def test_whatever_stands_in_a_field_the_engine_is_to_judge_it(field: str, value: Any) -> None:
+    _, body = seated(SlotBook.of(2), **dict[str, Any]({field: value}))
+    assert orjson.loads(body)[field] == value
+
+
+def test_an_adapter_of_its_own_leaves_what_no_other_request_can_use() -> None:
+    assert seated(SlotBook.of(1), lora=[{"id": 0, "scale": 0.5}])[0].slot is None
+    assert seated(SlotBook.of(1), lora=[])[0].slot is not None
+
+
+def test_who_wants_nothing_remembered_gets_nothing_restored() -> None:
+    assert seated(SlotBook.of(1), cache_prompt=False)[0].slot is None
+    assert seated(SlotBook.of(1), cache_prompt=True)[0].slot is not None
+
+
+def test_a_body_that_is_translated_cannot_name_its_slot() -> None:
+    assert seated(SlotBook.of(2), Kind.MESSAGES)[0].slot is None
+    assert seated(SlotBook.of(1), Kind.MESSAGES)[0].slot is not None

@@ -1,0 +1,52 @@
+"""engine/process/ports.py: a free port for an engine."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from engine.process.ports import free_port
+
+
+def test_any_free_port() -> None:
+    assert 0 < free_port() < 65536
+
+
+def test_the_first_free_port_of_a_range() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        held = holder.getsockname()[1]
+        with pytest.raises(OSError, match=f"every port from {held} to {held} is in use"):
+            free_port((held, held))
+    assert free_port((held, held)) == held
+
+
+def test_a_port_given_away_is_not_given_again() -> None:
+    first = free_port()
+    with pytest.raises(OSError, match="in use"):
+        free_port((first, first), {first})
+
+
+def test_no_outgoing_connection_is_given_an_engine_s_port() -> None:
+    """It would hold the port before the engine listens."""
+    ports = {free_port() for _ in range(50)}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        theirs = set()
+        for _ in range(50):
+            with socket.create_connection(server.getsockname()) as connection:
+                theirs.add(connection.getsockname()[1])
+    assert max(ports) < min(theirs)
+    assert len(ports) > 1
+
+
+def test_ports_in_use_and_given_away_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = free_port()
+    given = free_port(taken={held})
+    free = free_port(taken={held, given})
+    monkeypatch.setattr("engine.process.ports._QUIET", [held, given, free])
+    with socket.create_server(("127.0.0.1", held)):
+        assert free_port(taken={given}) == free
+        with pytest.raises(OSError, match="no free port was found"):
+            free_port(taken={given, free})

@@ -1,0 +1,62 @@
+"""engine/process/spawn.py: an engine's input, and what ties it to the gateway."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from raw_client import PATIENCE
+
+from engine.llamacpp.progress import VARIABLE
+from engine.process.spawn import Launch, _dies_with_parent, spawn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Deaf to the signal, it ends with its input and says so.
+DEAF = "trap '' TERM; echo started; cat > /dev/null; echo over"
+
+
+@pytest.mark.timeout(PATIENCE)
+async def test_it_stays_open_until_the_engine_is_to_end() -> None:
+    env = {**os.environ, VARIABLE: "1"}
+    child = await spawn(Launch("m@1", ("sh", "-c", DEAF), env, "http://127.0.0.1:1"))
+    lines = child.lines()
+    try:
+        assert await anext(lines) == "started"
+        child.terminate()
+        assert [line async for line in lines] == ["over"]
+        assert await child.wait() == 0
+    finally:
+        child.kill()
+        child.close()
+
+
+@pytest.mark.timeout(PATIENCE)
+async def test_other_engines_have_none() -> None:
+    env = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    child = await spawn(Launch("m@1", ("sh", "-c", DEAF), env, "http://127.0.0.1:1"))
+    try:
+        assert [line async for line in child.lines()] == ["started", "over"]
+        assert await child.wait() == 0
+    finally:
+        child.kill()
+        child.close()
+
+
+def test_an_engine_whose_gateway_died_before_it_was_tied_to_it_never_runs(tmp_path: Path) -> None:
+    front, ran = _dies_with_parent(), tmp_path / "ran"
+    if not front:  # the orphans' registry alone covers this system
+        assert sys.platform != "linux" or shutil.which("setpriv") is None
+        return
+    engine = (*front, "touch", str(ran))
+    # Somebody else stands where the gateway stood: that is what an orphan sees.
+    other = [sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])", *engine]
+    subprocess.run(other, check=True)
+    assert not ran.exists()
+    subprocess.run(engine, check=True)
+    assert ran.exists()

@@ -1,0 +1,172 @@
+"""Imports point one way, see ``ROOMS``. Read, not executed."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+import pytest
+from paths import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Each room may import from itself and from those before it.
+ROOMS = ("utils", "models", "engine", "inference", "server", "main")
+# Imports against the order, until the core knows no HTTP. No other may be added.
+TOLERATED = {
+    "inference/continuation/relay.py",
+    "inference/in_flight.py",
+    "inference/relay.py",
+    "inference/stream_registry.py",
+    "inference/upstream_call.py",
+}
+IMPURE = {"asyncio", "aiohttp", "time"}
+# Folders and files that decide without waiting, without a clock and without HTTP.
+PURE = (
+    "engine/scheduling/",
+    "engine/observer.py",
+    "engine/llamacpp/memory_log.py",
+    "engine/llamacpp/progress.py",
+    "engine/llamacpp/shortage.py",
+    "engine/process/health.py",
+    "engine/process/log_tail.py",
+    "engine/resources/rules.py",
+    "inference/usage.py",
+    "inference/continuation/",
+    "models/",
+    "server/access_log.py",
+    "server/admin/params.py",
+    "server/admin/status.py",
+    "server/client_key.py",
+    "server/configuration.py",
+    "server/cors.py",
+    "server/dialects.py",
+    "server/errors.py",
+    "server/headers.py",
+    "server/routes.py",
+    "server/status.py",
+    "utils/config/settings.py",
+    "utils/config/tables.py",
+    "utils/errors.py",
+)
+NOT_PURE = {"inference/continuation/relay.py"}
+# Tested through the file that uses them: readers by the test of the reader, codecs and parts of an
+# answer by those of streams and answers; errors by the table that walks them.
+TESTED_ELSEWHERE = {
+    *(f"models/requests/{name}.py" for name in ("chat", "fields", "parts", "facts")),
+    *(
+        f"inference/continuation/{name}.py"
+        for name in ("answer", "chat", "codec", "eligibility", "experience", "messages")
+    ),
+    *(f"inference/continuation/{name}.py" for name in ("parts", "responses")),
+    "utils/config/tables.py",
+    "utils/errors.py",
+}
+
+FILES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "main.py", *(p for room in ROOMS for p in (ROOT / room).rglob("*.py")))
+)
+PURE_FILES = [
+    file
+    for file in FILES
+    if file.startswith(PURE) and file not in NOT_PURE and not file.endswith("__init__.py")
+]
+
+
+def imported(tree: ast.AST, *, running: bool = False) -> Iterator[str]:
+    """The modules that are imported, wherever in the file; ``running``: not by the checker only."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and running:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = "." * node.level + (node.module or "")
+            yield package
+            # "from engine import effects" may name a module.
+            yield from (f"{package}.{alias.name}" for alias in node.names)
+        else:
+            yield from imported(node, running=running)
+
+
+def imports_of(file: str, *, running: bool = False) -> set[str]:
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"), file)
+    return set(imported(tree, running=running))
+
+
+def room_of(module: str) -> int | None:
+    """The number of a module's room; None for those of others."""
+    top = module.partition(".")[0]
+    return ROOMS.index(top) if top in ROOMS else None
+
+
+def file_of(module: str) -> str | None:
+    """The file of a module of ours; None for those of others and for names inside a module."""
+    file = module.replace(".", "/") + ".py"
+    return file if file in FILES else None
+
+
+def test_there_are_files_to_look_at() -> None:
+    assert "main.py" in FILES
+    assert {file.partition("/")[0] for file in FILES} == {*ROOMS[:-1], "main.py"}
+    assert not [file for file in FILES if "venv" in file]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_imports_point_one_way(file: str) -> None:
+    own = ROOMS.index(file.partition("/")[0].removesuffix(".py"))
+    rooms = {module: room_of(module) for module in imports_of(file)}
+    against = [name for name, number in rooms.items() if number is not None and number > own]
+    assert bool(against) == (file in TOLERATED), against
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_modules_are_imported_by_their_full_names(file: str) -> None:
+    assert not [module for module in imports_of(file) if module.startswith(".")]
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if f.startswith("engine/llamacpp/bundled/")])
+def test_the_bundled_engine_is_a_program_of_its_own(file: str) -> None:
+    ours = {module for module in imports_of(file) if room_of(module) is not None}
+    assert not [module for module in ours if not module.startswith("engine.llamacpp.bundled")]
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if not f.startswith("engine/llamacpp/bundled/")])
+def test_nobody_imports_the_bundled_engine(file: str) -> None:
+    assert not [
+        module for module in imports_of(file) if module.startswith("engine.llamacpp.bundled")
+    ]
+
+
+@pytest.mark.parametrize("file", PURE_FILES)
+def test_pure_files_know_neither_waiting_nor_http_nor_clocks(file: str) -> None:
+    tops = {module.partition(".")[0] for module in imports_of(file)}
+    assert not tops & IMPURE
+
+
+@pytest.mark.parametrize("file", PURE_FILES)
+def test_pure_files_run_nothing_impure_of_ours(file: str) -> None:
+    ours = {other for m in imports_of(file, running=True) if (other := file_of(m)) is not None}
+    impure = [o for o in ours if {m.partition(".")[0] for m in imports_of(o)} & IMPURE]
+    # The log writes the time of day into its lines; nobody decides by it.
+    assert set(impure) <= {"utils/logger.py"}
+
+
+def test_imports_are_seen_wherever_they_stand() -> None:
+    tree = ast.parse(
+        "import a\nfrom b.c import d\n"
+        "if TYPE_CHECKING:\n    from e import f\n"
+        "def g():\n    import h.i\n"
+        "try:\n    import j\nexcept ImportError:\n    from . import k\n"
+    )
+    everything = {"a", "b.c", "b.c.d", "e", "e.f", "h.i", "j", ".", "..k"}
+    assert set(imported(tree)) == everything
+    assert set(imported(tree, running=True)) == everything - {"e", "e.f"}
+
+
+@pytest.mark.parametrize("file", sorted({*PURE_FILES} - TESTED_ELSEWHERE))
+def test_each_pure_file_has_a_test_file(file: str) -> None:
+    folder, _, name = file.rpartition("/")
+    assert (ROOT / "tests" / "unit" / folder / f"test_{name}").is_file()

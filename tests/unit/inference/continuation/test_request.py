@@ -1,0 +1,257 @@
+"""inference/continuation/request.py: the request that continues an answer, or none."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from builders import chat, completion, message
+
+from inference.continuation.chat import CHAT, COMPLETION
+from inference.continuation.codecs import tongue_of
+from inference.continuation.counts import Counts
+from inference.continuation.messages import MESSAGES
+from inference.continuation.request import LEAST, continuation
+from inference.continuation.responses import RESPONSES
+from models.requests.reader import Kind, parse
+
+TEXT = "Once upon a time, there was a fox."
+COUNTS = Counts(20, 80)
+
+
+def asked(*messages: object, **fields: object) -> Any:
+    """The request that continues 80 tokens, of ``text``, decoded; None where there is none."""
+    text = str(fields.pop("text", TEXT))
+    found = continuation(CHAT, chat(*messages, **fields), text, 80, COUNTS)
+    return None if found is None else json.loads(found.body)
+
+
+def test_the_words_become_the_assistants_last() -> None:
+    found = continuation(CHAT, chat("hi", temperature=0), TEXT, 80, COUNTS)
+    assert found is not None
+    assert (found.text, found.counts, found.left) == (TEXT, COUNTS, None)
+    request = json.loads(found.body)
+    assert request["messages"] == [message("hi"), message(TEXT, "assistant")]
+    assert request["temperature"] == 0
+
+
+def test_a_beginning_of_the_clients_own_is_part_of_the_words() -> None:
+    request = asked("hi", message("Once ", "assistant"))
+    assert request["messages"] == [message("hi"), message(TEXT, "assistant")]
+    for begun in (
+        message("Twice ", "assistant"),
+        message([{"type": "text", "text": "Once "}], "assistant"),
+        message("Once ", "assistant", reasoning_content="…"),
+    ):
+        assert asked("hi", begun) is None
+
+
+def test_text_completions_go_on_after_their_prompt() -> None:
+    found = continuation(COMPLETION, completion("A tale: ", max_tokens=100), TEXT, 80, COUNTS)
+    assert found is not None
+    assert json.loads(found.body) == {"prompt": f"A tale: {TEXT}", "max_tokens": 20}
+    assert found.left == 20
+    for prompt in (["A tale: "], [1, 2]):
+        assert continuation(COMPLETION, completion(prompt), TEXT, 80, COUNTS) is None
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "n_predict"])
+def test_what_was_written_counts_against_the_limit(name: str) -> None:
+    assert asked("hi", **{name: 100})[name] == 20
+    assert asked("hi", **{name: 100.0})[name] == 20
+    assert asked("hi", **{name: 80}) is None
+    assert asked("hi", **{name: None})[name] is None
+    if name == "n_predict":
+        assert asked("hi", n_predict=-1)["n_predict"] == -1
+
+
+def test_the_least_limit_counts() -> None:
+    assert asked("hi", max_tokens=100, n_predict=60) is None
+    request = asked("hi", max_tokens=100, n_predict=90)
+    assert (request["max_tokens"], request["n_predict"]) == (20, 10)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"n": 2},
+        {"logprobs": True},
+        {"top_logprobs": 3},
+        {"grammar": 'root ::= "x"'},
+        {"json_schema": {"type": "object"}},
+        {"response_format": {"type": "json_object"}},
+        {"response_format": {"type": "json_schema", "json_schema": {}}},
+        {"continue_final_message": True},
+        {"tool_choice": "required"},
+        {"tool_choice": {"type": "function", "function": {"name": "f"}}},
+    ],
+)
+def test_more_than_words_is_not_continued(fields: dict[str, object]) -> None:
+    assert asked("hi", **fields) is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"n": 1},
+        {"logprobs": False},
+        {"response_format": {"type": "text"}},
+        {"stop": None},
+        {"tool_choice": "auto"},
+    ],
+)
+def test_what_says_nothing_of_it_is_no_hindrance(fields: dict[str, object]) -> None:
+    assert asked("hi", **fields) is not None
+
+
+def test_a_stop_sequence_that_may_have_begun_ends_it() -> None:
+    assert asked("hi", stop="fox. The end") is None
+    assert asked("hi", stop=["x", ".\n"]) is None
+    assert asked("hi", stop=["The end", 7, ""]) is not None
+
+
+def test_words_that_cannot_be_told_apart_end_it() -> None:
+    assert asked("hi", text="a" * (LEAST - 1)) is None
+    assert asked("hi", text=" " * 100) is None
+    assert asked("hi", text=TEXT + "\ufffd") is None
+    assert asked("hi", text="ä" * LEAST) is not None
+
+
+def test_other_endpoints_do_not_grow() -> None:
+    assert tongue_of(Kind.EMBEDDINGS) is None
+    for kind in Kind:
+        assert (tongue_of(kind) is not None) == kind.grows
+
+
+# -- /v1/messages --------------------------------------------------------------------------------
+
+
+def message_after(*messages: object, **fields: object) -> Any:
+    """The request to /v1/messages that continues 80 tokens; None where there is none."""
+    said = [message(m) if isinstance(m, str) else m for m in messages]
+    facts = parse(Kind.MESSAGES, json.dumps({"messages": said, **fields}).encode())
+    found = continuation(MESSAGES, facts, TEXT, 80, COUNTS)
+    return None if found is None else json.loads(found.body)
+
+
+def test_messages_go_on_as_chats_do() -> None:
+    request = message_after("hi", max_tokens=100, system="Be brief.")
+    assert request["messages"] == [message("hi"), message(TEXT, "assistant")]
+    assert (request["max_tokens"], request["system"]) == (20, "Be brief.")
+    assert message_after("hi", max_tokens=80) is None
+    # llama-server sets a limit where a request has none.
+    assert message_after("hi")["max_tokens"] == 4096 - 80
+    assert message_after("hi", max_tokens=-1)["max_tokens"] == -1
+
+
+def test_a_beginning_of_an_anthropic_client_is_a_text_or_one_block() -> None:
+    block = {"type": "text", "text": "Once "}
+    assert message_after("hi", message("Once ", "assistant"))["messages"][1]["content"] == TEXT
+    request = message_after("hi", message([dict(block)], "assistant"))
+    assert request["messages"][1]["content"] == [{"type": "text", "text": TEXT}]
+    for content in ([block, block], [{"type": "thinking", "thinking": "Once "}], [], None):
+        assert message_after("hi", message(content, "assistant")) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "exact"),
+    [
+        ({"thinking": {"type": "enabled"}}, False),
+        ({"thinking": {"type": "adaptive"}}, False),
+        ({"thinking": {"type": "disabled"}}, True),
+        ({"thinking": None}, True),
+        ({"tool_choice": {"type": "any"}}, False),
+        ({"tool_choice": {"type": "tool", "name": "f"}}, False),
+        ({"tool_choice": {"type": "auto"}}, True),
+        ({"output_format": {"type": "json_schema"}}, False),
+        ({"output_config": {"format": {}}}, False),
+        ({"stop_sequences": ["fox. The end"]}, False),
+        ({"stop_sequences": ["The end"]}, True),
+    ],
+    ids=str,
+)
+def test_which_messages_are_exact(fields: dict[str, object], *, exact: bool) -> None:
+    assert (message_after("hi", **fields) is not None) == exact
+
+
+# -- /v1/responses -------------------------------------------------------------------------------
+
+
+def response_after(value: object, **fields: object) -> Any:
+    """The request to /v1/responses that continues 80 tokens; None where there is none."""
+    facts = parse(Kind.RESPONSES, json.dumps({"input": value, **fields}).encode())
+    found = continuation(RESPONSES, facts, TEXT, 80, COUNTS)
+    return None if found is None else json.loads(found.body)
+
+
+CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+RESULT = {"type": "function_call_output", "call_id": "c", "output": "sunny"}
+OWN = {
+    "type": "message",
+    "role": "assistant",
+    "content": [{"type": "output_text", "text": TEXT}],
+}
+
+
+def begun(content: object, **more: object) -> dict[str, object]:
+    return {"type": "message", "role": "assistant", "content": content, **more}
+
+
+def test_responses_go_on_as_an_item() -> None:
+    assert response_after("hi")["input"] == [message("hi"), OWN]
+    assert response_after([message("hi")])["input"] == [message("hi"), OWN]
+    assert response_after([message("hi"), CALL, RESULT])["input"][3] == OWN
+    assert response_after([message("hi"), CALL]) is None
+    assert response_after("hi", max_output_tokens=100)["max_output_tokens"] == 20
+    assert response_after("hi", max_output_tokens=80) is None
+    assert response_after("hi", max_tokens=60) is None
+
+
+def test_a_beginning_in_a_response_is_a_text_or_one_part() -> None:
+    request = response_after([message("hi"), begun("Once ", id="x", status="completed")])
+    assert request["input"][1]["content"] == TEXT
+    part = {"type": "output_text", "text": "Once ", "annotations": []}
+    request = response_after([message("hi"), begun([dict(part)])])
+    assert request["input"][1]["content"][0]["text"] == TEXT
+    for content in ([part, part], [{"type": "refusal", "refusal": "Once "}], "Twice ", []):
+        assert response_after([message("hi"), begun(content)]) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "exact"),
+    [
+        ({"text": {"format": {"type": "json_object"}}}, False),
+        ({"text": {"format": {"type": "text"}, "verbosity": "low"}}, True),
+        ({"response_format": {"type": "json_object"}}, False),
+        ({"previous_response_id": "resp_1"}, False),
+        ({"previous_response_id": None}, True),
+        ({"tool_choice": "required"}, False),
+        ({"top_logprobs": 2}, False),
+        ({"stop": ["fox. The end"]}, False),
+        ({"reasoning": {"effort": "low"}}, True),
+    ],
+    ids=str,
+)
+def test_which_responses_are_exact(fields: dict[str, object], *, exact: bool) -> None:
+    assert (response_after("hi", **fields) is not None) == exact
+
+
+def test_what_is_no_chat_is_tried_as_one() -> None:
+    kwargs = {"enable_thinking": False}
+    facts = parse(
+        Kind.RESPONSES, json.dumps({"input": "hi", "chat_template_kwargs": kwargs}).encode()
+    )
+    found = continuation(RESPONSES, facts, TEXT, 80, COUNTS)
+    assert found is not None
+    assert found.trial is not None
+    trial = json.loads(found.trial)
+    assert trial["messages"][-1] == message(TEXT, "assistant")
+    assert trial["chat_template_kwargs"] == kwargs
+    assert asked("hi") is not None
+    own = continuation(CHAT, chat("hi"), TEXT, 80, COUNTS)
+    assert own is not None
+    assert own.trial == own.body
+    plain = continuation(COMPLETION, completion("hi"), TEXT, 80, COUNTS)
+    assert plain is not None
+    assert plain.trial is None

@@ -1,0 +1,219 @@
+"""server/growth/: answers that no llama-server writes are passed on, and grow no further."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+from builders import chat, completion
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.continuation.answer import GrowingAnswer
+from inference.continuation.chat import CHAT, COMPLETION
+from inference.continuation.messages import MESSAGES
+from inference.continuation.responses import RESPONSES
+from inference.continuation.stream import GrowingStream
+from models.requests.reader import Kind, parse
+from utils.sse import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+TEXT = "Es war einmal ein Fuchs, der lief"
+MORE = " heim."
+COUNTS: dict[str, Any] = {
+    "timings": {"cache_n": 0, "prompt_n": 60, "prompt_ms": 1.5, "predicted_n": 40},
+    "usage": {
+        "prompt_tokens": 60,
+        "completion_tokens": 40,
+        "prompt_tokens_details": {"cached_tokens": 0},
+    },
+}
+SPENT = {"input_tokens": 60, "output_tokens": 40}
+SPOILT = st.sampled_from(
+    ["null", "true", "-1", "1.5", '"x"', "[]", "{}", "[null]", "[[]]", "[{}]", '{"a": 1}']
+)
+
+
+def chat_answer(text: str) -> Any:
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "finish_reason": "length", "message": message}
+    return {"id": "a", "choices": [choice], **COUNTS}
+
+
+def chat_events(text: str) -> list[Any]:
+    def of(finish: str | None, **delta: Any) -> Any:
+        return {"id": "a", "choices": [{"index": 0, "finish_reason": finish, "delta": delta}]}
+
+    return [
+        of(None, role="assistant", content=None),
+        of(None, content=text[:9]),
+        of(None, content=text[9:]),
+        {**of("length"), **COUNTS},
+    ]
+
+
+def completion_answer(text: str) -> Any:
+    return {"id": "a", "choices": [{"index": 0, "finish_reason": "length", "text": text}], **COUNTS}
+
+
+def completion_events(text: str) -> list[Any]:
+    choice = {"index": 0, "finish_reason": None, "text": text}
+    return [{"id": "a", "choices": [choice]}, completion_answer("")]
+
+
+def messages_answer(text: str) -> Any:
+    usage = {"cache_read_input_tokens": 0, **SPENT}
+    content = [{"type": "text", "text": text}]
+    told = {"content": content, "stop_reason": "max_tokens", "usage": usage}
+    return {"id": "m", "type": "message", **told}
+
+
+def messages_events(text: str) -> list[Any]:
+    delta = {"type": "text_delta", "text": text}
+    block = {"type": "text", "text": ""}
+    usage = {"cache_read_input_tokens": 0, "input_tokens": 60, "output_tokens": 0}
+    return [
+        {"type": "message_start", "message": {"id": "m", "content": [], "usage": usage}},
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        {"type": "content_block_delta", "index": 0, "delta": delta},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": SPENT},
+        {"type": "message_stop"},
+    ]
+
+
+def responses_answer(text: str) -> Any:
+    item = {"type": "message", "id": "x", "content": [{"type": "output_text", "text": text}]}
+    told = {"status": "completed", "output": [item], "usage": SPENT}
+    return {"id": "r", "object": "response", **told}
+
+
+def responses_events(text: str) -> list[Any]:
+    response = responses_answer(text)
+    item, part = response["output"][0], {"type": "output_text", "text": text}
+    return [
+        {"type": "response.created", "response": {"id": "r", "object": "response"}},
+        {"type": "response.output_item.added", "item": {**item, "content": []}},
+        {"type": "response.content_part.added", "part": {**part, "text": ""}},
+        {"type": "response.output_text.delta", "delta": text},
+        {"type": "response.output_text.done", "text": text},
+        {"type": "response.content_part.done", "part": part},
+        {"type": "response.output_item.done", "item": item},
+        {"type": "response.completed", "response": response},
+    ]
+
+
+ASKED = b'{"messages": [{"role": "user", "content": "hi"}], "max_tokens": 500}'
+every_tongue = pytest.mark.parametrize(
+    ("tongue", "facts", "answer", "events"),
+    [
+        (CHAT, chat("hi"), chat_answer, chat_events),
+        (COMPLETION, completion("hi"), completion_answer, completion_events),
+        (MESSAGES, parse(Kind.MESSAGES, ASKED), messages_answer, messages_events),
+        (RESPONSES, parse(Kind.RESPONSES, b'{"input": "hi"}'), responses_answer, responses_events),
+    ],
+    ids=["chat", "completion", "messages", "responses"],
+)
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Each container in ``value`` and each key of it."""
+    for key in list(value) if isinstance(value, dict) else range(len(value)):
+        yield value, key
+        if isinstance(value[key], dict | list):
+            yield from places(value[key])
+
+
+def spoilt(data: st.DataObject, value: Any) -> Any:
+    """A copy in which something is missing, or is something else."""
+    value = copy.deepcopy(value)
+    for _ in range(data.draw(st.integers(1, 2))):
+        found = list(places(value))
+        where, key = found[data.draw(st.integers(0, len(found) - 1))]
+        if isinstance(where, dict) and data.draw(st.booleans()):
+            del where[key]
+        else:
+            where[key] = orjson.loads(data.draw(SPOILT))
+    return value
+
+
+def written(events: Any, *, named: bool) -> bytes:
+    return b"".join(
+        Event.of(each, named=named and "type" in each).raw
+        for each in events
+        if isinstance(each, dict)
+    )
+
+
+@every_tongue
+@given(data=st.data())
+def test_an_only_answer(
+    tongue: Any, facts: Any, answer: Callable[[str], Any], events: Any, data: st.DataObject
+) -> None:
+    del events
+    body = orjson.dumps(spoilt(data, answer(TEXT)))
+    growing = GrowingAnswer(tongue, facts, body)
+    growing.ended(100)
+    assert growing.body == body
+
+
+@every_tongue
+@given(data=st.data())
+def test_what_follows_an_answer(
+    tongue: Any, facts: Any, answer: Callable[[str], Any], events: Any, data: st.DataObject
+) -> None:
+    del events
+    first = orjson.dumps(answer(TEXT))
+    growing = GrowingAnswer(tongue, facts, first)
+    assert growing.ended(100) is not None
+    following = spoilt(data, answer(TEXT + MORE if tongue.repeats else MORE))
+    joins = growing.joins(orjson.dumps(following))
+    assert joins or growing.body == first
+    growing.ended(200)
+    assert growing.cached is None or isinstance(growing.cached, int)
+
+
+@every_tongue
+@given(data=st.data())
+def test_an_only_stream(
+    tongue: Any, facts: Any, answer: Any, events: Callable[[str], list[Any]], data: st.DataObject
+) -> None:
+    del answer
+    sent = written(spoilt(data, events(TEXT)), named=tongue.named)
+    growing = GrowingStream(tongue, facts)
+    got = growing.feed(sent)
+    growing.ended(100)
+    assert got + growing.end() == sent
+
+
+@every_tongue
+@given(data=st.data())
+def test_what_follows_a_stream(
+    tongue: Any, facts: Any, answer: Any, events: Callable[[str], list[Any]], data: st.DataObject
+) -> None:
+    del answer
+    growing = GrowingStream(tongue, facts)
+    growing.feed(written(events(TEXT), named=tongue.named))
+    assert growing.ended(100) is not None
+    own_end = growing.end()
+    growing.resume()
+    following = spoilt(data, events(TEXT + MORE if tongue.repeats else MORE))
+    passed = growing.feed(written(following, named=tongue.named))
+    growing.ended(200)
+    assert not growing.refused or (not passed and growing.end() == own_end)
+    assert growing.cached is None or isinstance(growing.cached, int)
+
+
+def test_an_id_that_is_missing_is_no_word() -> None:
+    """Of a later engine; what it says is as it says it."""
+    growing = GrowingStream(RESPONSES, parse(Kind.RESPONSES, b'{"input": "hi"}'))
+    growing.feed(written(responses_events(TEXT), named=True))
+    assert growing.ended(100) is not None
+    growing.resume()
+    following = responses_events(f"{TEXT} None came.")
+    del following[0]["response"]["id"], following[1]["item"]["id"]
+    assert b" None came." in growing.feed(written(following, named=True))

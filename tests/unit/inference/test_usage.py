@@ -1,0 +1,79 @@
+"""inference/usage.py: token counts from the end of an engine's answer."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.usage import TAIL, Usage, usage_of
+
+USAGE = {"completion_tokens": 7, "prompt_tokens": 37, "total_tokens": 44}
+TIMINGS = {"cache_n": 30, "prompt_n": 7, "prompt_ms": 1.5, "predicted_n": 9}
+
+
+def written(answer: dict[str, Any], *, spaced: bool) -> bytes:
+    return json.dumps(answer, indent=2 if spaced else None).encode()
+
+
+@pytest.mark.parametrize("spaced", [True, False])
+@pytest.mark.parametrize(
+    ("answer", "usage"),
+    [
+        ({}, Usage()),
+        ({"usage": USAGE}, Usage(37, 7)),
+        ({"timings": TIMINGS}, Usage(37, 9, 30, (7, 0.0015))),
+        ({"timings": {"prompt_n": 7, "prompt_ms": 1.2e-05}}, Usage(7, read=(7, 1.2e-08))),
+        ({"timings": {"prompt_n": 7, "prompt_ms": None}}, Usage(7)),
+        ({"timings": {"prompt_ms": 3}}, Usage()),
+        ({"timings": {"prompt_n": 7}}, Usage(7, None)),
+        ({"timings": {"cache_n": 7}}, Usage(cached=7)),
+        ({"usage": USAGE, "timings": TIMINGS}, Usage(37, 7, 30, (7, 0.0015))),
+        ({"usage": {"input_tokens": 5, "output_tokens": 6}}, Usage(5, 6)),
+        (
+            {"usage": {"input_tokens": 5, "output_tokens": 6, "cache_read_input_tokens": 30}},
+            Usage(35, 6, 30),
+        ),
+        (
+            {"usage": {"input_tokens": 5, "input_tokens_details": {"cached_tokens": 3}}},
+            Usage(5, None, 3),
+        ),
+        ({"input_tokens": 37}, Usage(37, None)),
+        ({"usage": {"prompt_tokens": 5}, "timings": TIMINGS}, Usage(5, 9, 30, (7, 0.0015))),
+        ({"usage": {"prompt_tokens": 0, "completion_tokens": 0}}, Usage(0, 0)),
+        ({"usage": {"prompt_tokens": None}}, Usage()),
+        (
+            {"usage": USAGE | {"prompt_tokens_details": {"cached_tokens": 3}}},
+            Usage(37, 7, 3),
+        ),
+    ],
+)
+def test_the_counts_of_an_answer(answer: dict[str, Any], usage: Usage, *, spaced: bool) -> None:
+    assert usage_of(written(answer, spaced=spaced)) == usage
+
+
+def test_the_last_chunk_of_a_stream_counts() -> None:
+    chunks = [{"usage": {"prompt_tokens": 1, "completion_tokens": 1}}, {"usage": USAGE}]
+    stream = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
+    assert usage_of(stream + b"data: [DONE]\n\n") == Usage(37, 7)
+
+
+@given(st.text())
+def test_what_the_model_says_cannot_imitate_a_count(said: str) -> None:
+    said = f'{said}"prompt_tokens": 9, "completion_tokens":9, \\"prompt_tokens\\":9{said}'
+    answer = json.dumps({"choices": [{"message": {"content": said}}]}).encode()
+    for start in range(0, len(answer), 3):
+        assert usage_of(answer[start:]) == Usage()
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_are_too_strange(tail: bytes) -> None:
+    assert usage_of(tail + b'"prompt_tokens":12') == Usage(12, usage_of(tail).completion)
+
+
+def test_a_number_that_no_engine_could_mean_is_no_reason_to_fail() -> None:
+    usage = usage_of(b'"prompt_tokens":' + b"9" * (TAIL - 20))
+    assert usage.completion is None

@@ -1,0 +1,525 @@
+"""models/requests/reader.py: body bytes in, facts out; nothing but BadRequest comes of bad ones."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from builders import chat, completion, message
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.requests.reader import Kind, parse
+from utils.errors import BadRequest
+
+MARK = "tOp-sEcReT"
+USER = message("hi")
+# A transcription is a form, and never JSON: tests/unit/models/requests/test_transcription.py.
+KINDS = [kind for kind in Kind if kind is not Kind.TRANSCRIPTION]
+TALKS = {Kind.CHAT, Kind.MESSAGES, Kind.RESPONSES}
+
+plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+anything = st.recursive(
+    plain,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+roles = st.sampled_from(["system", "user", "assistant", "tool"])
+words = st.text(max_size=12)
+parts = st.fixed_dictionaries({"type": st.just("text"), "text": words}) | st.fixed_dictionaries(
+    {"type": st.just("image_url"), "image_url": st.dictionaries(st.just("url"), words)}
+)
+messages = st.fixed_dictionaries(
+    {"role": roles, "content": st.none() | words | st.lists(parts, max_size=3)},
+    optional={"name": words, "tool_calls": st.lists(st.dictionaries(words, words), max_size=2)},
+)
+conversations = st.lists(messages, min_size=1, max_size=5)
+# Fields that mean something, with values that may be right or wrong.
+bodies = st.dictionaries(st.text(max_size=6), anything, max_size=3) | st.fixed_dictionaries(
+    {},
+    optional={
+        "model": anything,
+        "stream": st.booleans() | anything,
+        "messages": conversations | st.lists(anything, max_size=3) | anything,
+        "prompt": anything,
+        "suffix": anything,
+        "max_tokens": st.integers() | anything,
+        "max_completion_tokens": anything,
+        "n_predict": anything,
+        "tools": anything,
+        "response_format": anything,
+    },
+)
+
+
+def encoded(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def refusal(kind: Kind, body: bytes) -> BadRequest:
+    with pytest.raises(BadRequest) as caught:
+        parse(kind, body)
+    return caught.value
+
+
+def deep(levels: int, inside: str = "1") -> str:
+    return "[" * levels + inside + "]" * levels
+
+
+# -- The body
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b'{"model": "m"',
+        b"{'model': 'm'}",
+        b'{"model": NaN}',
+        b'{"temperature": Infinity}',
+        b'{"temperature": 1e999}',
+        b'{"seed": ' + b"9" * 400 + b"}",
+        b'{"model": "\xff\xfe"}',
+        b'{"model": "\xc3"}',
+        b'{"model": "\\ud800"}',
+        b"\xef\xbb\xbf{}",
+        b"\x00",
+        encoded({"model": "m"}) + b"x",
+        deep(10_000).encode(),
+        b'{"messages": ' + deep(10_000).encode() + b"}",
+        b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+    ],
+)
+def test_what_is_no_json_is_refused(kind: Kind, body: bytes) -> None:
+    error = refusal(kind, body)
+    assert error.message.startswith("The body is not valid JSON: ")
+    assert error.param is None
+    assert len(error.message) < 200
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("body", [b"null", b"[]", b'"text"', b"12", b"true", b"[{}]"])
+def test_what_is_no_object_is_refused(kind: Kind, body: bytes) -> None:
+    assert refusal(kind, body).message == "The body must be a JSON object."
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_body_is_kept_as_it_came(kind: Kind) -> None:
+    body = b'{ "messages" : [ {"role":"user", "content":"\\u00e9"} ], "prompt":"x", "x":1.0,'
+    body += b' "input":"x", "query":"q", "documents":["d"] }\n'
+    facts = parse(kind, body)
+    assert facts.body is body
+    assert facts.kind is kind
+
+
+# -- model, stream, output
+
+
+@pytest.mark.parametrize(
+    ("fields", "model"),
+    [({}, None), ({"model": None}, None), ({"model": ""}, None), ({"model": "q"}, "q")],
+)
+def test_the_model(fields: dict[str, Any], model: str | None) -> None:
+    assert chat(USER, **fields).model == model
+    assert completion("x", **fields).model == model
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        (1, "a number"),
+        (1.5, "a number"),
+        (True, "a boolean"),
+        (["q"], "an array"),
+        ([], "an empty array"),
+        ({}, "an object"),
+    ],
+)
+def test_a_model_that_is_no_string(value: Any, word: str) -> None:
+    error = refusal(Kind.CHAT, encoded({"messages": [USER], "model": value}))
+    assert error.message == f"'model' must be a string, not {word}."
+    assert error.param == "model"
+
+
+@pytest.mark.parametrize(
+    ("fields", "stream"),
+    [({}, False), ({"stream": None}, False), ({"stream": False}, False), ({"stream": True}, True)],
+)
+def test_the_stream(fields: dict[str, Any], stream: bool) -> None:
+    assert chat(USER, **fields).stream is stream
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", [], {}])
+def test_a_stream_that_is_no_boolean(value: Any) -> None:
+    error = refusal(Kind.CHAT, encoded({"messages": [USER], "stream": value}))
+    assert error.message.startswith("'stream' must be true or false, not a")
+    assert error.param == "stream"
+
+
+@pytest.mark.parametrize(
+    ("fields", "output"),
+    [
+        ({}, None),
+        ({"max_tokens": None}, None),
+        ({"max_tokens": 0}, 0),
+        ({"max_tokens": 100}, 100),
+        ({"max_tokens": 100.0}, 100),
+        ({"max_tokens": -1}, None),
+        ({"n_predict": -2, "max_tokens": 7}, 7),
+        ({"max_completion_tokens": 100}, 100),
+        ({"n_predict": 100}, 100),
+        ({"max_tokens": 1, "max_completion_tokens": 3, "n_predict": 2}, 3),
+        ({"max_tokens": 2**31 - 1}, 2**31 - 1),
+    ],
+)
+def test_the_requested_output(fields: dict[str, Any], output: int | None) -> None:
+    assert chat(USER, **fields).max_output == output
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens", "n_predict"])
+@pytest.mark.parametrize("value", [1.5, True, "100", [100], {}])
+def test_an_output_that_is_no_integer(field: str, value: Any) -> None:
+    error = refusal(Kind.CHAT, encoded({"messages": [USER], field: value}))
+    assert error.message.startswith(f"'{field}' must be an integer, not a")
+    assert error.param == field
+
+
+@pytest.mark.parametrize("value", [2**31, 2**63, 1e30])
+def test_an_output_that_no_engine_can_give(value: float) -> None:
+    error = refusal(Kind.CHAT, encoded({"messages": [USER], "n_predict": value}))
+    assert (error.message, error.param) == ("'n_predict' must not exceed 2147483647.", "n_predict")
+
+
+# -- messages
+
+
+@pytest.mark.parametrize(
+    ("fields", "told", "param"),
+    [
+        ({}, "'messages' must be an array, not null.", "messages"),
+        ({"messages": None}, "'messages' must be an array, not null.", "messages"),
+        ({"messages": "hi"}, "'messages' must be an array, not a string.", "messages"),
+        ({"messages": USER}, "'messages' must be an array, not an object.", "messages"),
+        ({"messages": []}, "'messages' must hold at least one message.", "messages"),
+        (
+            {"messages": [USER, "hi"]},
+            "'messages[1]' must be an object, not a string.",
+            "messages[1]",
+        ),
+        (
+            {"messages": [message(5)]},
+            "'messages[0].content' must be a string or an array of parts, not a number.",
+            "messages[0].content",
+        ),
+        (
+            {"messages": [message([{"type": "text", "text": "a"}, "b"])]},
+            "'messages[0].content[1]' must be an object, not a string.",
+            "messages[0].content[1]",
+        ),
+    ],
+)
+def test_messages_that_cannot_be_sized(fields: dict[str, Any], told: str, param: str) -> None:
+    error = refusal(Kind.CHAT, encoded(fields))
+    assert (error.message, error.param) == (told, param)
+
+
+def test_a_conversation_is_a_preamble_and_a_segment_a_message() -> None:
+    facts = chat(message("Be brief.", "system"), "Grüße")
+    assert [(s.text, s.size, s.media, s.verbatim) for s in facts.segments] == [
+        ("", 0, 0, True),
+        ("Be brief.", 9, 0, True),
+        ("Grüße", 7, 0, True),
+    ]
+    assert facts.prompts == ()
+    assert facts.prompt_ids == 0
+
+
+def test_an_answer_at_the_end_is_one_to_be_continued() -> None:
+    answer = message("Once", "assistant")
+    assert chat("a", answer).prefilled
+    assert not chat("a", answer, "b").prefilled
+    assert not completion("Once").prefilled
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "media"),
+    [
+        (None, "", 0),
+        ("", "", 0),
+        ([], "", 0),
+        ([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "a\nb", 0),
+        ([{"type": "image_url", "image_url": {"url": "data:AAAA"}}], "", 1),
+        ([{"type": "input_audio"}, {"type": "text", "text": "a"}, {"type": "video_url"}], "a", 2),
+        ([{"type": "text", "text": 5}], '{"type": "text", "text": 5}', 0),
+        ([{"type": ["image_url"]}], '{"type": ["image_url"]}', 0),
+    ],
+)
+def test_the_text_and_media_of_a_content(content: Any, text: str, media: int) -> None:
+    segment = chat(message(content)).segments[1]
+    assert (segment.text, segment.media) == (text, media)
+    assert segment.size == len(text.encode())
+
+
+def test_what_else_a_message_holds_may_be_printed_by_a_template() -> None:
+    call = {"id": "c1", "function": {"name": "look", "arguments": '{"at": "é"}'}}
+    segment = chat(message(None, "assistant", tool_calls=[call])).segments[1]
+    assert json.loads(segment.text) == {"tool_calls": [call]}
+    assert not segment.verbatim
+    assert segment.size == len(segment.text.encode())
+
+
+def test_an_empty_extra_is_nothing() -> None:
+    segment = chat(message("hi", name="", tool_calls=None)).segments[1]
+    assert (segment.text, segment.verbatim) == ("hi", True)
+
+
+@pytest.mark.parametrize("role", ["system", "developer", "user", "assistant", "tool", "function"])
+def test_the_usual_roles_are_in_the_allowance_for_a_message(role: str) -> None:
+    assert chat(message("hi", role)).segments[1].text == "hi"
+
+
+@pytest.mark.parametrize("role", [None, 1, ["user"], {"a": "x"}])
+def test_a_role_that_is_no_text_is_refused(role: Any) -> None:
+    error = refusal(Kind.CHAT, encoded({"messages": [USER, {"role": role, "content": "hi"}]}))
+    assert error.message.startswith("'messages[1].role' must be a string, not ")
+    assert error.param == "messages[1].role"
+
+
+def test_a_role_that_is_none_is_text_that_a_template_prints() -> None:
+    segment = chat({"role": "x" * 10_000, "content": "hi"}).segments[1]
+    assert segment.size > 5000
+    assert not segment.verbatim
+
+
+@pytest.mark.parametrize(
+    "field", ["tools", "functions", "response_format", "chat_template_kwargs", "json_schema"]
+)
+def test_what_templates_print_before_the_messages_is_the_preamble(field: str) -> None:
+    value = [{"type": "function", "function": {"name": "look", "description": "é"}}]
+    preamble = chat(USER, **{field: value}).segments[0]
+    assert json.loads(preamble.text) == {field: value}
+    assert not preamble.verbatim
+    assert preamble.size >= len(encoded(value))
+
+
+@pytest.mark.parametrize("value", [{}, "", 1])
+def test_tools_that_are_no_array_are_refused(value: Any) -> None:
+    error = refusal(Kind.CHAT, encoded({"messages": [USER], "tools": value}))
+    assert error.message.startswith("'tools' must be an array, not ")
+    assert error.param == "tools"
+
+
+@pytest.mark.parametrize("value", [None, []])
+def test_an_empty_preamble_is_none(value: Any) -> None:
+    assert chat(USER, tools=value).segments == chat(USER).segments
+
+
+PLACES = [
+    (Kind.CHAT, '{"messages": [{"role": "user", "content": "hi", "x": %s}]}', 3),
+    (Kind.CHAT, '{"messages": [{"role": "user", "content": [{"type": "x", "y": %s}]}]}', 5),
+    (
+        Kind.CHAT,
+        '{"messages": [{"role": "user", "content": [{"type": "text", "text": "a", "y": %s}]}]}',
+        5,
+    ),
+    (Kind.CHAT, '{"messages": [{"role": "user", "content": "hi"}], "tools": %s}', 1),
+    (Kind.CHAT, '{"messages": [{"role": "user", "content": "hi"}], "tool_choice": %s}', 1),
+    (Kind.COMPLETION, '{"prompt": %s}', 1),
+    (Kind.COMPLETION, '{"prompt": ["a", %s]}', 2),
+    (Kind.COMPLETION, '{"prompt": "a", "suffix": %s}', 1),
+]
+
+
+@pytest.mark.parametrize(("kind", "body", "around"), PLACES)
+def test_a_hundred_levels_are_taken(kind: Kind, body: str, around: int) -> None:
+    parse(kind, (body % deep(100 - around)).encode())
+
+
+@pytest.mark.parametrize("levels", [101, 255, 990, 1020])
+@pytest.mark.parametrize(("kind", "body", "around"), PLACES)
+def test_deeper_nesting_is_refused(kind: Kind, body: str, around: int, levels: int) -> None:
+    error = refusal(kind, (body % deep(levels - around)).encode())
+    assert error.message == "The body is nested more than 100 levels deep."
+
+
+def test_many_levels_of_many_values_take_no_memory_to_speak_of() -> None:
+    many = ", ".join(["1"] * 400_000)
+    body = f'{{"messages": [{{"role": "user", "content": "hi"}}], "tools": {deep(90, many)}}}'
+    preamble = parse(Kind.CHAT, body.encode()).segments[0]
+    assert len(many) < preamble.size < 2 * len(body)
+
+
+# -- prompts
+
+
+@pytest.mark.parametrize(
+    ("prompt", "texts", "ids"),
+    [
+        ("", ("",), 0),
+        ("Once", ("Once",), 0),
+        ([1, 2, 3], (), 3),
+        (["a", "b"], ("a", "b"), 0),
+        ([[1, 2], [1, 2, 3], [1]], (), 3),
+        (["a", [1, 2]], ("a",), 2),
+        ([[]], (), 0),
+        ([12, "text", 7], ("12text7",), 0),
+        ([["text", 7]], ('["text", 7]',), 0),
+        ([{"prompt_string": "x"}], ('{"prompt_string": "x"}',), 0),
+    ],
+)
+def test_the_prompts_of_a_completion(prompt: Any, texts: tuple[str, ...], ids: int) -> None:
+    facts = completion(prompt)
+    assert facts.prompts == texts
+    assert facts.prompt_ids == ids
+    assert facts.segments == ()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text"), [(None, "ab"), ("", "ab"), ("cd", "abcd"), (7, "ab7"), ([], "ab")]
+)
+def test_what_comes_after_the_gap_is_part_of_the_prompt(suffix: Any, text: str) -> None:
+    assert completion("ab", suffix=suffix).prompts == (text,)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told", "param"),
+    [
+        ({}, "'prompt' must be a string or a non-empty array, not null.", "prompt"),
+        ({"prompt": 5}, "'prompt' must be a string or a non-empty array, not a number.", "prompt"),
+        (
+            {"prompt": []},
+            "'prompt' must be a string or a non-empty array, not an empty array.",
+            "prompt",
+        ),
+        (
+            {"prompt": {}},
+            "'prompt' must be a string or a non-empty array, not an object.",
+            "prompt",
+        ),
+        (
+            {"prompt": ["a", 1.5]},
+            "'prompt[1]' must be a string or an array of token ids.",
+            "prompt[1]",
+        ),
+        ({"prompt": [True]}, "'prompt[0]' must be a string or an array of token ids.", "prompt[0]"),
+        (
+            {"prompt": ["a", None]},
+            "'prompt[1]' must be a string or an array of token ids.",
+            "prompt[1]",
+        ),
+    ],
+)
+def test_prompts_that_cannot_be_sized(fields: dict[str, Any], told: str, param: str) -> None:
+    error = refusal(Kind.COMPLETION, encoded(fields))
+    assert (error.message, error.param) == (told, param)
+
+
+# -- Whatever comes
+
+
+def marked(value: Any) -> Any:
+    """The value with a secret in place of, or inside, whatever a client wrote."""
+    if isinstance(value, dict):
+        return {key: marked(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [marked(inner) for inner in value]
+    return MARK + value if isinstance(value, str) else value
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(KINDS), bodies | anything)
+def test_nothing_but_bad_request_comes_of_any_json(kind: Kind, value: Any) -> None:
+    try:
+        facts = parse(kind, encoded(value))
+    except BadRequest as error:
+        assert error.message
+        return
+    assert facts.kind is kind
+    assert facts.max_output is None or facts.max_output >= 0
+    assert bool(facts.segments) is (kind in TALKS)
+    assert all(s.size == len(s.text.encode()) and s.media >= 0 for s in facts.segments)
+
+
+@settings(max_examples=100)
+@given(st.sampled_from([k for k in KINDS if k.sized]), st.binary(max_size=60))
+def test_nothing_but_bad_request_comes_of_any_bytes(kind: Kind, body: bytes) -> None:
+    refusal(kind, body)
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(KINDS), bodies)
+def test_no_refusal_repeats_what_a_client_wrote(kind: Kind, value: Any) -> None:
+    try:
+        parse(kind, encoded(marked(value)))
+    except BadRequest as error:
+        assert MARK not in error.message
+        assert MARK not in (error.param or "")
+        assert MARK not in str(error.__cause__)
+
+
+@settings(max_examples=100)
+@given(conversations, st.data())
+def test_no_broken_json_is_repeated_either(said: list[Any], data: st.DataObject) -> None:
+    body = encoded(marked({"messages": said}))
+    cut = data.draw(st.integers(0, len(body) - 1))
+    for broken in (
+        body[:cut],
+        body[:cut] + b"\x01" + body[cut:],
+        body[:cut] + b"\xff" + body[cut:],
+    ):
+        try:
+            parse(Kind.CHAT, broken)
+        except BadRequest as error:
+            assert MARK not in error.message
+
+
+# -- Digests
+
+
+@given(conversations, conversations, st.lists(st.dictionaries(words, words), max_size=2))
+def test_the_digests_of_a_conversation_begin_those_of_the_longer_one(
+    said: list[Any], more: list[Any], tools: list[Any]
+) -> None:
+    shorter = [s.digest for s in chat(*said, tools=tools).segments]
+    longer = [s.digest for s in chat(*said, *more, tools=tools).segments]
+    assert longer[: len(shorter)] == shorter
+    assert len(set(longer)) == len(longer)
+
+
+@given(conversations, st.data())
+def test_any_change_changes_every_digest_from_there_on(
+    said: list[Any], data: st.DataObject
+) -> None:
+    index = data.draw(st.integers(0, len(said) - 1))
+    changed = data.draw(messages.filter(lambda one: encoded(one) != encoded(said[index])))
+    before = [s.digest for s in chat(*said).segments]
+    after = [s.digest for s in chat(*said[:index], changed, *said[index + 1 :]).segments]
+    same = [a == b for a, b in zip(before, after, strict=True)]
+    assert same == [True] * (index + 1) + [False] * (len(said) - index)
+
+
+@pytest.mark.parametrize("field", ["tools", "response_format"])
+def test_a_change_of_the_preamble_changes_every_digest(field: str) -> None:
+    one = [s.digest for s in chat("a", "b", **{field: [{"x": 1}]}).segments]
+    other = [s.digest for s in chat("a", "b", **{field: [{"x": 2}]}).segments]
+    bare = [s.digest for s in chat("a", "b").segments]
+    assert len({*one, *other, *bare}) == 9
+
+
+def test_what_only_looks_alike_is_told_apart() -> None:
+    alike = [
+        [message("ab"), message("c")],
+        [message("a"), message("bc")],
+        [message("abc")],
+        [message("ab", "system"), message("c")],
+        [message("ab", name="c")],
+        [message("ab"), message([{"type": "text", "text": "c"}])],
+        [message("ab"), message("c", name=None)],
+    ]
+    assert len({chat(*said).segments[-1].digest for said in alike}) == len(alike)

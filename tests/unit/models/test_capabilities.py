@@ -1,0 +1,134 @@
+"""models/capabilities.py: what a model can do, read from its arguments."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from builders import model, variant
+
+from models.capabilities import NAMES, Capabilities, capabilities_of, require
+from models.requests.reader import Kind, parse
+from models.spec import ModelSpec
+from utils.errors import NotCapable
+
+IMAGE = {"type": "image_url", "image_url": {"url": "data:A"}}
+SOUND = {"type": "input_audio", "input_audio": {"data": "A"}}
+BOTH = {"vision", "audio"}
+
+
+def made(*variants: Any, **fields: Any) -> ModelSpec:
+    specs = tuple(
+        variant(512 * (n + 1), args=tuple(args.split()), env=env)
+        for n, (args, env) in enumerate(variants)
+    )
+    return ModelSpec(name="m", variants=specs, **fields)
+
+
+def able(args: str = "", **env: str) -> Capabilities:
+    return capabilities_of(made((args, env)))
+
+
+@pytest.mark.parametrize(
+    ("args", "env", "certain", "more"),
+    [
+        ("", {}, {"text", "tools"}, set()),
+        ("--jinja", {}, {"text", "tools"}, set()),
+        ("--no-jinja", {}, {"text"}, set()),
+        ("--no-jinja --jinja", {}, {"text", "tools"}, set()),
+        ("--chat-template chatml", {}, {"text", "tools"}, set()),
+        ("", {"LLAMA_ARG_JINJA": "0"}, {"text"}, set()),
+        ("", {"LLAMA_ARG_JINJA": "1"}, {"text", "tools"}, set()),
+        ("--jinja", {"LLAMA_ARG_JINJA": "false"}, {"text", "tools"}, set()),
+        ("--mmproj p.gguf", {}, {"text", "tools", "vision"}, BOTH),
+        ("-mm /a/audio/p.gguf", {}, {"text", "tools", "vision"}, BOTH),
+        ("-mm C:\\audio\\p.gguf", {}, {"text", "tools", "vision"}, BOTH),
+        ("-mm /a/mmproj-Voxtral.gguf", {}, {"text", "tools", "audio"}, BOTH),
+        ("", {"LLAMA_ARG_MMPROJ": "p.gguf"}, {"text", "tools", "vision"}, BOTH),
+        ("-hf org/model", {}, {"text", "tools"}, BOTH),
+        ("-hf org/model --no-mmproj", {}, {"text", "tools"}, set()),
+        ("--embeddings", {}, {"embeddings"}, set()),
+        ("--embedding --pooling mean", {}, {"embeddings"}, set()),
+        ("--embedding --mmproj p", {}, {"embeddings", "vision"}, BOTH),
+        ("--embedding --pooling rank", {}, {"rerank"}, set()),
+        ("--pooling rank", {}, {"text", "tools"}, set()),
+        ("--reranking", {}, {"rerank"}, set()),
+        ("--rerank", {}, {"rerank"}, set()),
+        ("", {"LLAMA_ARG_EMBEDDINGS": "true"}, {"embeddings"}, set()),
+        ("", {"LLAMA_ARG_RERANKING": "on"}, {"rerank"}, set()),
+        ("", {"LLAMA_ARG_RERANKING": "off"}, {"text", "tools"}, set()),
+    ],
+)
+def test_arguments_tell(args: str, env: dict[str, str], certain: set[str], more: set[str]) -> None:
+    assert able(args, **env) == Capabilities(frozenset(certain), frozenset(certain | more))
+
+
+def test_what_only_one_variant_can_is_possible_but_not_promised() -> None:
+    assert capabilities_of(made(("--mmproj p", {}), ("", {}))) == Capabilities(
+        frozenset({"text", "tools"}), frozenset({"text", "tools", *BOTH})
+    )
+
+
+def test_the_configuration_has_the_last_word() -> None:
+    given = frozenset({"text", "audio"})
+    assert capabilities_of(made(("--embeddings", {}), capabilities=given)) == Capabilities(
+        given, given
+    )
+
+
+def test_they_are_shown_in_a_fixed_order() -> None:
+    assert Capabilities(frozenset(NAMES), frozenset()).shown() == list(NAMES)
+
+
+def refusal(args: str, kind: Kind, **body: Any) -> str | None:
+    spec = made((args, {}))
+    facts = parse(kind, json.dumps(body).encode())
+    try:
+        require(spec, capabilities_of(spec), facts)
+    except NotCapable as error:
+        assert error.param == "model"
+        return error.message
+    return None
+
+
+def said(*parts: Any) -> list[Any]:
+    return [{"role": "user", "content": list(parts)}]
+
+
+@pytest.mark.parametrize(
+    ("args", "kind", "body", "missing"),
+    [
+        ("", Kind.CHAT, {"messages": said()}, None),
+        ("", Kind.CHAT, {"messages": said(IMAGE)}, "vision"),
+        ("", Kind.CHAT, {"messages": said(IMAGE, SOUND)}, "vision, audio"),
+        ("--mmproj p", Kind.CHAT, {"messages": said(IMAGE, SOUND)}, None),
+        ("-hf x", Kind.CHAT, {"messages": said(IMAGE)}, None),
+        ("--no-jinja", Kind.CHAT, {"messages": said(), "tools": [{}]}, "tools"),
+        ("", Kind.CHAT, {"messages": said(), "tools": [{}]}, None),
+        ("--embeddings", Kind.CHAT, {"messages": said()}, "text"),
+        ("--embeddings", Kind.COMPLETION, {"prompt": "a"}, "text"),
+        ("--embeddings", Kind.RESPONSES, {"input": "a"}, "text"),
+        ("--embeddings", Kind.MESSAGES, {"messages": said()}, "text"),
+        ("--embeddings", Kind.INFILL, {}, "text"),
+        ("--embeddings", Kind.EMBEDDINGS, {"input": "a"}, None),
+        ("", Kind.EMBEDDINGS, {"input": "a"}, "embeddings"),
+        ("--reranking", Kind.EMBEDDINGS, {"input": "a"}, "embeddings"),
+        ("", Kind.RERANK, {"query": "q", "documents": ["a"]}, "rerank"),
+        ("--reranking", Kind.RERANK, {"query": "q", "documents": ["a"]}, None),
+        ("--embeddings", Kind.ASIDE, {}, None),
+    ],
+)
+def test_what_is_refused(args: str, kind: Kind, body: Any, missing: str | None) -> None:
+    told = refusal(args, kind, **body)
+    if missing is None:
+        assert told is None
+    else:
+        assert told is not None
+        assert told.startswith(f"The model 'm' is not configured for {missing}. It serves ")
+
+
+def test_a_model_that_promises_nothing() -> None:
+    spec = model(capabilities=frozenset())
+    with pytest.raises(NotCapable, match=r"It serves nothing\."):
+        require(spec, capabilities_of(spec), parse(Kind.CHAT, b'{"messages":[{"role":"user"}]}'))

@@ -1,0 +1,176 @@
+"""Models under every name that a client may use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.catalog import Catalog
+from models.spec import GroupSpec, ModelSpec, Timeouts, TokenizationSpec, VariantSpec
+from utils.config.settings import ServerSettings
+from utils.errors import BadRequest, ModelNotFound
+
+if TYPE_CHECKING:
+    from utils.config.tables import GroupTable, ModelTable, VariantTable
+
+SMALL: VariantTable = {"binary": "/bin/sh", "context": 512}
+SETTINGS = ServerSettings(
+    health_check_timeout=1.0,
+    engine_startup_timeout=2.0,
+    engine_idle_timeout=3.0,
+    engine_stop_timeout=4.0,
+)
+
+
+def catalog(*models: ModelTable, default: str | None = None) -> Catalog:
+    return Catalog.from_tables(models, ServerSettings(default_model=default))
+
+
+def named(name: str, *aliases: str) -> ModelTable:
+    return {"name": name, "aliases": list(aliases), "variants": [SMALL]}
+
+
+def test_a_model_with_nothing_but_the_necessary() -> None:
+    (model,) = Catalog.from_tables([{"name": "a", "variants": [SMALL]}], SETTINGS).models
+    times = Timeouts(health_check=1.0, startup=2.0, idle=3.0, stop=4.0)
+    assert model == ModelSpec(
+        name="a",
+        variants=(
+            VariantSpec("a", context=512, binary="/bin/sh", timeouts=times, state_carry=True),
+        ),
+        grow_answers=True,
+    )
+
+
+def test_a_model_with_everything() -> None:
+    table: ModelTable = {
+        "name": "a",
+        "aliases": ["b", "c"],
+        "engine": "llamacpp",
+        "connect": "http://127.0.0.1:8080",
+        "group": "g",
+        "pinned": True,
+        "tokenization": {
+            "binary": "/bin/llama-tokenize",
+            "extra_args": ["-m", "x.gguf"],
+            "extra_tokens_per_message": 1,
+            "extra_tokens_per_request": 2,
+            "extra_tokens_per_image": 3,
+            "extra_tokens_per_audio": 5,
+            "default_max_tokens": 4,
+            "max_reserved_tokens": 6,
+        },
+        "variants": [
+            {
+                **SMALL,
+                "needs": {"gpu0": 5},
+                "args": ["-c", "512"],
+                "env": [{"name": "a.b", "value": "c"}],
+            },
+        ],
+    }
+    (model,) = Catalog.from_tables([table], SETTINGS).models
+    assert model.aliases == ("b", "c")
+    assert model.connect == "http://127.0.0.1:8080"
+    assert model.group == "g"
+    assert model.pinned
+    assert model.tokenization == TokenizationSpec(
+        binary="/bin/llama-tokenize",
+        extra_args=("-m", "x.gguf"),
+        extra_tokens_per_message=1,
+        extra_tokens_per_request=2,
+        extra_tokens_per_image=3,
+        extra_tokens_per_audio=5,
+        default_max_tokens=4,
+        max_reserved_tokens=6,
+    )
+    (variant,) = model.variants
+    assert variant.args == ("-c", "512")
+    assert variant.needs == {"gpu0": 5}
+    assert dict(variant.env) == {"a.b": "c"}
+
+
+def test_groups_with_and_without_settings() -> None:
+    groups: list[GroupTable] = [{"name": "g", "persistent": True}, {"name": "h"}]
+    found = Catalog.from_tables([{"name": "a", "variants": [SMALL]}], SETTINGS, groups)
+    assert found.groups == (GroupSpec("g", persistent=True), GroupSpec("h"))
+
+
+def test_times_cascade_from_variant_over_model_to_server() -> None:
+    table: ModelTable = {
+        "name": "a",
+        "engine_idle_timeout": 30,
+        "engine_stop_timeout": 40,
+        "variants": [
+            {**SMALL, "engine_stop_timeout": 400},
+            {**SMALL, "context": 1024, "health_check_timeout": 100, "engine_startup_timeout": 0.5},
+        ],
+    }
+    (model,) = Catalog.from_tables([table, named("b")], SETTINGS).models[:1]
+    assert [variant.timeouts for variant in model.variants] == [
+        Timeouts(health_check=1.0, startup=2.0, idle=30.0, stop=400.0),
+        Timeouts(health_check=100.0, startup=0.5, idle=30.0, stop=40.0),
+    ]
+
+
+@given(contexts=st.lists(st.integers(1, 2**20), min_size=1, max_size=8, unique=True))
+def test_variants_stand_in_ascending_context(contexts: list[int]) -> None:
+    table: ModelTable = {
+        "name": "a",
+        "variants": [{"binary": "/bin/sh", "context": context} for context in contexts],
+    }
+    (model,) = catalog(table).models
+    assert [variant.context for variant in model.variants] == sorted(contexts)
+
+
+def test_models_keep_the_order_of_the_file() -> None:
+    assert [model.name for model in catalog(named("z"), named("a")).models] == ["z", "a"]
+
+
+def test_a_model_is_found_by_name_and_alias() -> None:
+    both = catalog(named("a", "x", "y"), named("b"))
+    assert both.find("a") is both.find("x") is both.find("y") is both.models[0]
+    assert both.find("b") is both.models[1]
+    assert "x" in both
+    assert "z" not in both
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_an_only_model_needs_no_name(nothing: str | None) -> None:
+    only = catalog(named("a", "x"))
+    assert only.default == "a"
+    assert only.find(nothing) is only.models[0]
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_the_default_may_be_given_by_alias(nothing: str | None) -> None:
+    both = catalog(named("a"), named("b", "x"), default="x")
+    assert both.default == "b"
+    assert both.find(nothing) is both.models[1]
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_several_models_without_a_default_need_a_name(nothing: str | None) -> None:
+    both = catalog(named("a", "x"), named("b"))
+    assert both.default is None
+    with pytest.raises(BadRequest, match=r"Available models: a, b\.") as caught:
+        both.find(nothing)
+    assert caught.value.param == "model"
+
+
+@pytest.mark.parametrize("name", ["c", "A", "a ", "default"])
+def test_an_unknown_model_is_told_what_exists(name: str) -> None:
+    with pytest.raises(ModelNotFound, match=r"does not exist.*: a, b\.") as caught:
+        catalog(named("a"), named("b"), default="a").find(name)
+    assert caught.value.param == "model"
+
+
+def test_nothing_can_be_changed() -> None:
+    (variant,) = catalog(named("a")).find("a").variants
+    with pytest.raises(TypeError):
+        variant.env["A"] = "b"  # type: ignore[index]
+    with pytest.raises(AttributeError):
+        catalog(named("a")).extra = 1  # type: ignore[attr-defined]

@@ -1,0 +1,241 @@
+"""models/sizing.py: who is asked for a prompt's size, in which order, and what is remembered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from builders import chat, completion, message, model, result_of
+from hypothesis import given
+
+from models.sizing import PromptSize, Sizer, Source
+from models.spec import ModelSpec, TokenizationSpec
+from tests.unit.models.requests.test_reader import conversations
+from utils.errors import CountUnavailable
+
+if TYPE_CHECKING:
+    from models.requests.reader import RequestFacts
+
+SPEC = TokenizationSpec(
+    extra_tokens_per_message=10, extra_tokens_per_request=100, extra_tokens_per_image=1000
+)
+MODEL = model(4096, tokenization=SPEC)
+
+
+class Engines:
+    """A running engine that counts ``tokens``, or none."""
+
+    def __init__(self, tokens: int | None = None) -> None:
+        self.tokens = tokens
+        self.asked = 0
+
+    async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
+        assert model is MODEL
+        assert facts.body
+        self.asked += 1
+        return self.tokens
+
+
+class Tokenizer:
+    """A token a character; broken if so told."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+        self.texts: list[str] = []
+
+    async def count_text(self, model: ModelSpec, text: str) -> int:
+        assert model is MODEL
+        self.texts.append(text)
+        if self.broken:
+            raise CountUnavailable("no tokenizer")
+        return len(text)
+
+
+def never(_: PromptSize) -> bool:
+    return False
+
+
+def always(_: PromptSize) -> bool:
+    return True
+
+
+def sized(sizer: Sizer, facts: RequestFacts, clear: Any = never) -> PromptSize:
+    return result_of(sizer.size(MODEL, facts, clear))
+
+
+def test_a_clear_bound_asks_nobody() -> None:
+    engines, tokenizer = Engines(5), Tokenizer()
+    seen = []
+
+    def clear(size: PromptSize) -> bool:
+        seen.append(size)
+        return True
+
+    size = sized(Sizer(engines, tokenizer), chat("abc"), clear)
+    assert size == PromptSize(113, 1, Source.BOUND)
+    assert seen == [size]
+    assert not size.exact
+    assert (engines.asked, tokenizer.texts) == (0, [])
+
+
+def test_the_running_engine_is_asked_before_the_tokenizer() -> None:
+    engines, tokenizer = Engines(5), Tokenizer()
+    size = sized(Sizer(engines, tokenizer), chat("abc"))
+    assert size == PromptSize(5, 5, Source.ENGINE)
+    assert size.exact
+    assert tokenizer.texts == []
+
+
+def test_without_an_engine_the_tokenizer_counts_and_templates_are_allowed_for() -> None:
+    tokenizer = Tokenizer()
+    size = sized(Sizer(Engines(), tokenizer), chat("abcdefgh", "ijkl"))
+    assert tokenizer.texts == ["\nabcdefgh\nijkl"]
+    assert size == PromptSize(14 + 120, 14 - 2 * 3, Source.TOKENIZER)
+
+
+def test_when_all_are_silent_the_bound_stands() -> None:
+    size = sized(Sizer(Engines(), Tokenizer(broken=True)), chat("abc"))
+    assert size == PromptSize(113, 1, Source.BOUND)
+
+
+def test_a_small_prompt_has_one_token_at_least() -> None:
+    assert sized(Sizer(Engines(), Tokenizer()), chat("a")).at_least == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "fields"),
+    [
+        ([message("a" * 500, name="Bo")], {}),
+        (["a" * 500], {"tools": [{"name": "look"}]}),
+    ],
+)
+def test_what_a_template_may_leave_out_is_not_certain(
+    said: list[Any], fields: dict[str, Any]
+) -> None:
+    size = sized(Sizer(Engines(), Tokenizer()), chat(*said, **fields))
+    assert size.at_least == 1
+    assert size.tokens > 600
+
+
+def test_images_are_allowed_for() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:AAAA"}}
+    bare = sized(Sizer(Engines(), Tokenizer()), chat(message([])))
+    size = sized(Sizer(Engines(), Tokenizer()), chat(message([image, image])))
+    assert size.tokens == bare.tokens + 2000
+
+
+def test_the_engine_s_count_is_remembered() -> None:
+    engines, tokenizer = Engines(5), Tokenizer()
+    sizer = Sizer(engines, tokenizer)
+    sized(sizer, chat("abc"))
+    assert sized(sizer, chat("abc")) == PromptSize(5, 5, Source.CACHE)
+    assert engines.asked == 1
+    # One more message of three bytes, and what opened the answer is printed anew.
+    assert sized(sizer, chat("abc", "def"), always) == PromptSize(5 + 3 + 20, 1, Source.BOUND)
+
+
+def test_what_an_engine_reported_is_remembered_for_the_next_turn() -> None:
+    sizer = Sizer(Engines(), Tokenizer())
+    sizer.learn(MODEL, chat("abc"), 7)
+    assert sized(sizer, chat("abc")) == PromptSize(7, 7, Source.CACHE)
+    assert sized(sizer, chat("abc", "def"), always).tokens == 7 + 3 + 20
+
+
+def test_the_tokenizer_counts_only_what_is_new() -> None:
+    tokenizer = Tokenizer()
+    sizer = Sizer(Engines(), tokenizer)
+    first = sized(sizer, chat("abc"))
+    second = sized(sizer, chat("abc", "defg"))
+    again = sized(sizer, chat("abc", "defg"))
+    assert tokenizer.texts == ["\nabc", "defg"]
+    assert first.tokens == 4 + 110
+    assert second.tokens == 8 + 120
+    assert again == second
+
+
+def test_texts_and_whole_prompts_are_not_mixed_up() -> None:
+    tokenizer = Tokenizer()
+    sizer = Sizer(Engines(), tokenizer)
+    sizer.learn(MODEL, chat("abc"), 500)
+    assert sized(sizer, chat("abc", "de")) == PromptSize(4 + 3 + 120, 7 - 6, Source.TOKENIZER)
+    assert tokenizer.texts == ["\nabc\nde"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "texts", "tokens"),
+    [
+        ("Once", ["Once"], 4),
+        (["a", "abc"], ["a", "abc"], 3),
+        ([1, 2, 3, 4], [], 4),
+        (["ab", [1, 2, 3]], ["ab"], 3),
+    ],
+)
+def test_a_completion_is_as_long_as_its_longest_prompt(
+    prompt: Any, texts: list[str], tokens: int
+) -> None:
+    tokenizer = Tokenizer()
+    size = sized(Sizer(Engines(), tokenizer), completion(prompt))
+    assert tokenizer.texts == texts
+    assert size == PromptSize(tokens + 100, tokens, Source.TOKENIZER)
+
+
+def test_an_empty_prompt_has_a_size_too() -> None:
+    assert sized(Sizer(Engines(), Tokenizer()), completion([[]])).tokens == 100
+    assert sized(Sizer(Engines(), Tokenizer()), completion("")).tokens == 100
+    assert sized(Sizer(Engines(), Tokenizer()), chat("")).tokens >= 110
+
+
+@given(conversations, conversations)
+def test_a_growing_conversation_is_sized_no_lower_than_at_once(
+    said: list[Any], more: list[Any]
+) -> None:
+    grown = Sizer(Engines(), Tokenizer())
+    sized(grown, chat(*said))
+    fresh = Sizer(Engines(), Tokenizer())
+    one, other = (sized(sizer, chat(*said, *more)) for sizer in (grown, fresh))
+    # A separator a turn at most is counted on neither side.
+    assert abs(one.tokens - other.tokens) <= 1
+    assert other.tokens >= other.at_least
+
+
+def test_what_is_forgotten_is_counted_again_and_nothing_else() -> None:
+    engines = Engines(5)
+    sizer = Sizer(engines, Tokenizer())
+    sized(sizer, chat("abc"))
+    sizer.forget({"another"})
+    assert sized(sizer, chat("abc")).source is Source.CACHE
+    sizer.forget({MODEL.name})
+    assert sized(sizer, chat("abc")).source is Source.ENGINE
+    assert engines.asked == 2
+
+
+def test_texts_are_forgotten_too() -> None:
+    tokenizer = Tokenizer()
+    sizer = Sizer(Engines(), tokenizer)
+    sized(sizer, chat("abc"))
+    sizer.forget({MODEL.name})
+    sized(sizer, chat("abc", "de"))
+    assert tokenizer.texts == ["\nabc", "\nabc\nde"]
+
+
+def test_a_count_during_which_all_was_forgotten_is_good_for_its_own_request_only() -> None:
+    class Slow(Engines):
+        async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
+            sizer.forget({model.name})
+            return await super().count(model, facts)
+
+    class SlowTokenizer(Tokenizer):
+        async def count_text(self, model: ModelSpec, text: str) -> int:
+            sizer.forget({model.name})
+            return await super().count_text(model, text)
+
+    engines = Slow(5)
+    sizer = Sizer(engines, Tokenizer())
+    assert sized(sizer, chat("abc")) == PromptSize(5, 5, Source.ENGINE)
+    assert sized(sizer, chat("abc")) == PromptSize(5, 5, Source.ENGINE)
+    assert engines.asked == 2
+    tokenizer = SlowTokenizer()
+    sizer = Sizer(Engines(), tokenizer)
+    sized(sizer, chat("abc"))
+    sized(sizer, chat("abc"))
+    assert tokenizer.texts == ["\nabc", "\nabc"]

@@ -1,0 +1,126 @@
+"""server/status.py: what the gateway shows of itself."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from builders import model
+
+from engine.scheduling.lifecycle import State
+from engine.scheduling.scheduler import EngineRecord
+from models.catalog import Catalog
+from server.status import health_view, model_view, models_view
+
+QWEN = model(4096, 8192, name="qwen", aliases=("gpt-4o", "q"))
+TINY = model(2048, name="tiny")
+
+
+def records(*states: State) -> list[EngineRecord]:
+    variants = (*QWEN.variants, *TINY.variants)
+    return [EngineRecord(v, s) for v, s in zip(variants, states, strict=True)]
+
+
+def test_every_model_is_listed_whether_loaded_or_not() -> None:
+    shown = models_view(
+        Catalog([QWEN, TINY], None), records(State.STOPPED, State.READY, State.STOPPED), 1700000000
+    )
+    assert shown == {
+        "object": "list",
+        "data": [
+            {
+                "id": "qwen",
+                "object": "model",
+                "created": 1700000000,
+                "owned_by": "llm-gateway",
+                "aliases": ["gpt-4o", "q"],
+                "context_length": 8192,
+                "capabilities": ["text", "tools"],
+                "state": "ready",
+                "variants": [4096, 8192],
+                "load_seconds": {"4096": None, "8192": None},
+            },
+            {
+                "id": "tiny",
+                "object": "model",
+                "created": 1700000000,
+                "owned_by": "llm-gateway",
+                "aliases": [],
+                "context_length": 2048,
+                "capabilities": ["text", "tools"],
+                "state": "stopped",
+                "variants": [2048],
+                "load_seconds": {"2048": None},
+            },
+        ],
+    }
+    json.dumps(shown)
+
+
+def test_how_long_a_variant_took_to_load() -> None:
+    measured = records(*[State.STOPPED] * 3)
+    measured[1].load_seconds = 2.34567
+    shown = model_view(QWEN, measured, 5)
+    assert shown["load_seconds"] == {"4096": None, "8192": 2.346}
+
+
+def test_one_model_is_shown_as_in_the_list() -> None:
+    stopped = records(*[State.STOPPED] * 3)
+    listed = models_view(Catalog([QWEN, TINY], None), stopped, 5)["data"]
+    assert [model_view(model, stopped, 5) for model in (QWEN, TINY)] == listed
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "told"),
+    [
+        (State.STOPPED, State.STOPPED, "stopped"),
+        (State.READY, State.STOPPED, "ready"),
+        (State.STOPPED, State.STARTING, "starting"),
+        (State.BACKOFF, State.STOPPED, "backoff"),
+        (State.STOPPED, State.FAILED, "failed"),
+        (State.FAILED, State.READY, "ready"),
+        (State.STOPPING, State.BACKOFF, "stopping"),
+        (State.BACKOFF, State.ABORTING, "aborting"),
+        (State.DRAINING, State.FAILED, "draining"),
+    ],
+)
+def test_a_model_shows_the_most_telling_state_of_its_variants(
+    small: State, large: State, told: str
+) -> None:
+    shown = models_view(Catalog([QWEN, TINY], None), records(small, large, State.STOPPED), 0)
+    assert [entry["state"] for entry in shown["data"]] == [told, "stopped"]
+
+
+def test_health_of_a_gateway_at_rest() -> None:
+    assert health_view(records(*[State.STOPPED] * 3), 0, closing=False) == {
+        "status": "ok",
+        "waiting": 0,
+        "engines": [],
+    }
+
+
+def test_health_tells_each_engine_that_is_not_simply_stopped() -> None:
+    shown = records(State.BACKOFF, State.READY, State.STOPPED)
+    shown[0].reason = "exit status 1: no such file"
+    shown[1].active = {7, 8}
+    assert health_view(iter(shown), 3, closing=True) == {
+        "status": "shutting down",
+        "waiting": 3,
+        "engines": [
+            {
+                "model": "qwen",
+                "variant": "qwen@4096",
+                "context": 4096,
+                "state": "backoff",
+                "active": 0,
+                "reason": "exit status 1: no such file",
+            },
+            {
+                "model": "qwen",
+                "variant": "qwen@8192",
+                "context": 8192,
+                "state": "ready",
+                "active": 2,
+            },
+        ],
+    }

@@ -1,0 +1,77 @@
+"""Loading the configuration while the gateway serves: in a process of its own.
+
+Lua may compute for long, and ``ConfigLoader`` lends the environment to it for a moment:
+neither is for a process that streams answers. This module is both sides: ``load_apart``
+starts it as a program, which prints the tables, or the faults, as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from utils.config.loader import ROOT, ConfigLoader
+from utils.config.tables import Tables
+from utils.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def load_apart(path: Path) -> Tables:
+    """What ``ConfigLoader(path).load()`` gives, or the ConfigError that it raises.
+
+    When cancelled, nothing of it is left running.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        # -P: a folder named utils where the gateway was started must not be taken for ours.
+        "-P",
+        "-m",
+        __name__,
+        os.fspath(path),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            _end(process)
+            await process.wait()
+    try:
+        said = json.loads(output)
+    except ValueError as error:
+        status = process.returncode
+        raise ConfigError(f"{path}: loading it ended with status {status}, see the log") from error
+    if "error" in said:
+        raise ConfigError(said["error"], tuple(said["faults"]))
+    return Tables(**said)
+
+
+def _end(process: asyncio.subprocess.Process) -> None:
+    # Lua is a child of the child.
+    with contextlib.suppress(ProcessLookupError):
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _print_tables(path: str) -> None:
+    try:
+        said = ConfigLoader(path).load()._asdict()
+    except ConfigError as error:
+        said = {"error": error.message, "faults": error.faults}
+    json.dump(said, sys.stdout)
+
+
+if __name__ == "__main__":
+    _print_tables(sys.argv[1])

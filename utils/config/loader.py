@@ -1,0 +1,165 @@
+"""``ConfigLoader``: a Lua file becomes plain tables, or one error that lists every fault.
+
+python-lua-helper runs pre.lua, the user's file and post.lua in that order. post.lua finds
+the faults and hands them over as data; what Lua cannot know, whether a file can be
+executed, is checked here and reported among them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from python_lua_helper import PyLuaHelper
+
+from utils.bundled import bundled_model, bundled_server
+from utils.config.executables import ExecutableError, resolve_executable, resolve_path
+from utils.config.tables import Tables
+from utils.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+# Its folder stands last on PATH, its file has the last name that python-lua-helper tries.
+SHIM = ROOT / "utils" / "config" / "lua"
+EXPORT = "gateway_config"
+
+
+class ConfigLoader:
+    """Loads the configuration file at ``path``. To be used before the event loop starts."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._given = os.fspath(path)
+        self._path = Path(self._given).absolute()
+
+    def load(self) -> Tables:
+        """The checked tables, with executables and folders as full paths.
+
+        Raises ConfigError with every fault of the file; what the file printed is on stderr.
+        """
+        self._refuse_unreadable()
+        exported = self._run()
+        faults = [str(fault) for fault in exported["faults"]]
+        executables: dict[str, str] = {}
+        for entry in exported["binaries"]:
+            try:
+                found = resolve_executable(entry["value"], self._path.parent)
+                executables[entry["value"]] = found
+            except ExecutableError as error:
+                place, owner = entry["place"], entry["owner"]
+                faults.append(f"{place}: expected an executable, but {error}{owner}")
+        if faults:
+            raise self._error(f"{len(faults)} fault{'s' * (len(faults) > 1)}", faults)
+        return self._resolved(exported, executables)
+
+    def _error(self, summary: str, faults: list[str]) -> ConfigError:
+        message = "\n".join([f"{self._given}: {summary}", *faults])
+        return ConfigError(message, tuple(faults))
+
+    def _refuse_unreadable(self) -> None:
+        try:
+            self._path.open("rb").close()
+        except OSError as error:
+            reason = (error.strerror or "cannot be read").lower()
+            raise self._error(f"cannot be read: {reason}", []) from error
+
+    def _run(self) -> dict[str, Any]:
+        """What post.lua left, after everything ran; raises ConfigError when Lua gave up."""
+        printed = io.StringIO()
+        try:
+            with _lua_within_reach(), contextlib.redirect_stdout(printed):
+                exports = PyLuaHelper(
+                    str(self._path),
+                    export_vars=[EXPORT],
+                    pre_script=str(ROOT / "pre.lua"),
+                    post_script=str(ROOT / "post.lua"),
+                    extra_strings=[bundled_server(), bundled_model(), os.path.expanduser("~")],  # noqa: PTH111 - Path.home() raises
+                )
+            left: dict[str, Any] = _Reader(exports).table(EXPORT)
+        except FileNotFoundError as error:
+            # What Lua writes last is missing, yet it reported no failure.
+            raise self._error("Lua could not run it", ["os.exit ended it early"]) from error
+        except (RuntimeError, OSError, ValueError) as error:
+            # An os.exit(1), an endless loop, output that is no text, a broken Lua.
+            raise self._error("Lua could not run it", [str(error)]) from error
+        else:
+            return left
+        finally:
+            sys.stderr.write(printed.getvalue())
+
+    def _resolved(self, exported: dict[str, Any], executables: dict[str, str]) -> Tables:
+        server, models = exported["server"], exported["models"]
+        groups = exported.get("groups", [])
+        if "state_dir" in server:
+            server["state_dir"] = str(resolve_path(server["state_dir"], self._path.parent))
+        for model in models:
+            # Parameters come as JSON: their names may hold dots, their values be of any type.
+            if "set_params" in model:
+                model["set_params"] = json.loads(model["set_params"])
+            for alias in model.get("aliases", ()):
+                if isinstance(alias, dict):
+                    alias["params"] = json.loads(alias["params"])
+            for owner in (model.get("tokenization", {}), *model["variants"]):
+                if "binary" in owner:
+                    owner["binary"] = executables[owner["binary"]]
+        # post.lua checked every key and type; this is where its word is taken.
+        return Tables(server, models, groups)
+
+
+class _Reader:
+    """Rebuilds nested values from the flat ``a.b.1`` keys of python-lua-helper.
+
+    Unambiguous because post.lua exports no key with a dot and no empty list.
+    """
+
+    def __init__(self, exports: PyLuaHelper) -> None:
+        self._exports = exports
+        self._children: dict[str, list[str]] = {}
+        for key in exports:
+            parent, _, name = key.rpartition(".")
+            self._children.setdefault(parent, []).append(name)
+
+    def table(self, key: str) -> Any:  # noqa: ANN401 - a list or a dict
+        indices = self._exports.get_table_seq(key)
+        if indices:
+            return [self._value(f"{key}.{index}") for index in indices]
+        return {name: self._value(f"{key}.{name}") for name in self._children.get(key, ())}
+
+    def _value(self, key: str) -> Any:  # noqa: ANN401 - of any depth
+        kind = self._exports.get_type(key)
+        if kind == "table":
+            return self.table(key)
+        text = self._exports[key]
+        if kind == "boolean":
+            return text == "true"
+        if kind == "number":
+            return int(text) if re.fullmatch(r"-?\d+", text) else float(text)
+        return text
+
+
+@contextlib.contextmanager
+def _lua_within_reach() -> Iterator[None]:
+    """While inside, a search for Lua finds the system's, or else the one inside lupa."""
+    names = ("PATH", "PATHEXT", "LLM_GATEWAY_PYTHON")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ["PATH"] = os.pathsep.join(filter(None, [before["PATH"], str(SHIM)]))
+    os.environ["LLM_GATEWAY_PYTHON"] = sys.executable
+    if os.name == "nt" and not any(map(shutil.which, ("lua.exe", "lua54.exe", "lua5.4.exe"))):
+        # python-lua-helper looks for "lua51.exe"; this makes lua51.exe.bat an answer.
+        os.environ["PATHEXT"] = ".BAT"
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
