@@ -23,15 +23,15 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from engine.limits import limits_of
-from engine.llamacpp.prompt_cache.manager import StateCarrier
+from engine.llamacpp.prompt_cache.manager import PromptCacheManager
 from engine.llamacpp.prompt_cache.store import StateStore
 from engine.llamacpp.tokenizer import LlamaTokenize
 from engine.manager import EngineManager
 from engine.process.health import checks_of
 from engine.process.orphans import OrphanRegistry
-from engine.resources.learnt_store import CarryMisses, LearntNeeds, LoadTimes
+from engine.resources.learnt_store import LearntNeeds, LoadTimes, PromptCacheMisses
 from engine.resources.memory import Memory
-from engine.resources.preload import Warmer
+from engine.resources.preload import Preloader
 from engine.scheduling.policy import policy_of
 from models.catalog import Catalog
 from models.selection import ModelSelector
@@ -139,9 +139,9 @@ async def _serve(
         limits=limits_of(catalog, settings),
         memory=Memory(clock, learnt, wait=settings.memory_wait),
         port_range=settings.port_range,
-        carrier=_carrier(settings, folder),
+        prompt_caches=_prompt_caches(settings, folder),
         checks=checks_of(settings),
-        warmer=Warmer(LoadTimes(Path(folder), os.environ), enabled=settings.warm_loads),
+        preloader=Preloader(LoadTimes(Path(folder), os.environ), enabled=settings.warm_loads),
     )
     selector = ModelSelector(Sizer(manager, LlamaTokenize()), manager)
     current = CurrentConfiguration(Configuration.of(settings, catalog))
@@ -182,7 +182,7 @@ def _forget(config: Path | None) -> int:
     return 0
 
 
-def _carrier(settings: ServerSettings, folder: Path) -> StateCarrier | None:
+def _prompt_caches(settings: ServerSettings, folder: Path) -> PromptCacheManager | None:
     """What carries engine state from run to run; None where no state can be kept."""
     store = StateStore(folder / SLOTS, settings.state_budget)
     try:
@@ -190,7 +190,7 @@ def _carrier(settings: ServerSettings, folder: Path) -> StateCarrier | None:
     except OSError as error:
         get_logger("carry").warning("no state is carried: %s: %s", folder, error.strerror)
         return None
-    return StateCarrier(store, settings.state_timeout, misses=CarryMisses(folder))
+    return PromptCacheManager(store, settings.state_timeout, misses=PromptCacheMisses(folder))
 
 
 def _summary(catalog: Catalog) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Self
 
 from engine.llamacpp.progress import expected
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from engine.scheduling.lifecycle import State
 from utils.errors import GatewayError
 from utils.logger import get_logger
@@ -41,7 +41,7 @@ class Lease:
     engine: EngineProcess
     variant: VariantSpec
 
-    def __init__(self, desk: Leases, asked: fx.Arrived) -> None:
+    def __init__(self, leases: Leases, asked: ev.Arrived) -> None:
         self.request = asked.request
         self.minimum = asked.minimum
         self.arrived = asked.now
@@ -49,14 +49,14 @@ class Lease:
         self.loading = 0.0
         # The larger variant that its conversation will need next, if that is to be loaded early.
         self.ahead: VariantSpec | None = None
-        self._desk = desk
+        self._leases = leases
         self.asked = asked
 
     async def __aenter__(self) -> Self:
         try:
-            await self._desk.wait(self, self.asked)
+            await self._leases.wait(self, self.asked)
         except BaseException:
-            self._desk.leave(self)
+            self._leases.leave(self)
             raise
         return self
 
@@ -65,11 +65,11 @@ class Lease:
 
     def leave(self) -> None:
         """The place is given up. Harmless when called again."""
-        self._desk.leave(self)
+        self._leases.leave(self)
 
     def waits_for(self) -> str:
         """What it waits for, in a word or two: a turn or a load; "" when it does not wait."""
-        return self._desk.waits_for(self)
+        return self._leases.waits_for(self)
 
     @property
     def client(self) -> EngineClient:
@@ -84,7 +84,7 @@ class Leases:
     """
 
     def __init__(
-        self, scheduler: Scheduler, clock: Clock, feed: Callable[[fx.Event], None]
+        self, scheduler: Scheduler, clock: Clock, feed: Callable[[ev.Event], None]
     ) -> None:
         self._scheduler = scheduler
         self._clock = clock
@@ -102,7 +102,7 @@ class Leases:
     ) -> Lease:
         """A lease that has not asked for anything yet."""
         self._requests += 1
-        asked = fx.Arrived(
+        asked = ev.Arrived(
             self._requests,
             minimum,
             fallbacks=fallbacks,
@@ -129,7 +129,7 @@ class Leases:
     def leave(self, lease: Lease) -> None:
         """The request holds nothing and waits for nothing any more."""
         self._open.pop(lease.request, None)
-        self._feed(fx.Left(lease.request, self._clock.now(), ahead=lease.ahead))
+        self._feed(ev.Left(lease.request, self._clock.now(), ahead=lease.ahead))
 
     async def again(self, lease: Lease, minimum: VariantSpec) -> None:
         """The lease holds an engine for ``minimum`` instead, without losing its turn.
@@ -142,9 +142,9 @@ class Leases:
         lease.minimum = minimum
         now = self._clock.now()
         lease.arrived = now
-        await self.wait(lease, fx.Returned(lease.request, minimum, now))
+        await self.wait(lease, ev.Returned(lease.request, minimum, now))
 
-    async def wait(self, lease: Lease, event: fx.Arrived | fx.Returned) -> None:
+    async def wait(self, lease: Lease, event: ev.Arrived | ev.Returned) -> None:
         """The lease has an engine; what the waiting cost is added to it."""
         granted = self._ask(lease, event)
         try:
@@ -175,7 +175,7 @@ class Leases:
         progress = expected(record.load_seconds, self._clock.now() - record.started_at)
         return f"loading {record.variant.label}{progress}"
 
-    def _ask(self, lease: Lease, event: fx.Arrived | fx.Returned) -> asyncio.Future[None]:
+    def _ask(self, lease: Lease, event: ev.Arrived | ev.Returned) -> asyncio.Future[None]:
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._open[lease.request] = (lease, granted)
         self._feed(event)

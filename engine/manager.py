@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from engine.lease import Lease, Leases
 from engine.observer import Observer
-from engine.process.pool import EngineRuns, Launching
+from engine.process.pool import Launching, ProcessPool
 from engine.resources.learnt_store import LoadTimes
 from engine.resources.memory import Memory
-from engine.resources.preload import Warmer
-from engine.scheduling import events as fx
+from engine.resources.preload import Preloader
+from engine.scheduling import events as ev
 from engine.scheduling.eviction import Limits
 from engine.scheduling.lifecycle import State
 from engine.scheduling.queue import Priority
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from engine.client import EngineClient
-    from engine.llamacpp.prompt_cache.manager import StateCarrier
+    from engine.llamacpp.prompt_cache.manager import PromptCacheManager
     from engine.process.engine_process import EngineProcess
     from engine.process.health import HealthChecks
     from engine.process.orphans import OrphanRegistry
@@ -57,21 +57,21 @@ class EngineManager:
         limits: Limits | None = None,
         memory: Memory | None = None,
         port_range: tuple[int, int] | None = None,
-        carrier: StateCarrier | None = None,
+        prompt_caches: PromptCacheManager | None = None,
         checks: HealthChecks | None = None,
-        warmer: Warmer | None = None,
+        preloader: Preloader | None = None,
     ) -> None:
-        self._warmer = warmer or Warmer(LoadTimes(None, os.environ), enabled=False)
+        self._preloader = preloader or Preloader(LoadTimes(None, os.environ), enabled=False)
         self._models = {model.name: model for model in catalog.models}
         variants = [variant for model in catalog.models for variant in model.variants]
         self._memory = memory or Memory(clock)
         limits = self._with_known(variants, limits or Limits())
         self._scheduler = Scheduler(variants, policy, limits, self._loads_of(variants))
         self._clock = clock
-        self._runs = EngineRuns(clock, registry, self._memory, self._report, carrier)
-        self._runs.launching = Launching(port_range, checks)
+        self._processes = ProcessPool(clock, registry, self._memory, self._report, prompt_caches)
+        self._processes.launching = Launching(port_range, checks)
         self._leases = Leases(self._scheduler, clock, self._feed)
-        self._inbox: deque[fx.Event] = deque()
+        self._inbox: deque[ev.Event] = deque()
         self._feeding = False
         self._timer: Timer | None = None
         self._wakes_at = 0.0
@@ -129,9 +129,9 @@ class EngineManager:
             (record.variant, process)
             for record in self.records()
             if model in (None, record.variant.model)
-            and (process := self._runs.get(record.ticket)) is not None
+            and (process := self._processes.get(record.ticket)) is not None
         ]
-        self._feed(fx.Unload(model, force=force, now=self._clock.now()))
+        self._feed(ev.Unload(model, force=force, now=self._clock.now()))
         for _, process in leaving:
             await process.gone(None)
         return [variant for variant, _ in leaving]
@@ -156,7 +156,7 @@ class EngineManager:
 
     def process(self, ticket: int) -> EngineProcess | None:
         """The process of that run, or None when it is gone."""
-        return self._runs.get(ticket)
+        return self._processes.get(ticket)
 
     def records(self) -> tuple[EngineRecord, ...]:
         """The scheduler's view of every variant."""
@@ -175,7 +175,7 @@ class EngineManager:
         """The engines that answer now, in the order of their starts."""
         ready = [record for record in self.records() if record.state is State.READY]
         ready.sort(key=lambda record: record.ticket)
-        return tuple((r.variant, self._runs[r.ticket].client) for r in ready)
+        return tuple((r.variant, self._processes[r.ticket].client) for r in ready)
 
     async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
         """The prompt's exact size by the model's ready engine; None when there is none."""
@@ -183,7 +183,7 @@ class EngineManager:
         if record is None or record.state is not State.READY:
             return None
         try:
-            return await self._runs[record.ticket].client.count(facts)
+            return await self._processes[record.ticket].client.count(facts)
         except CountUnavailable as error:
             _log.debug("%s did not count: %s", record.variant.label, error)
             return None
@@ -206,14 +206,14 @@ class EngineManager:
         Engines that start from now on are looked at as ``checks`` say.
         """
         self._models = {model.name: model for model in catalog.models}
-        self._runs.launching = Launching(port_range, checks)
+        self._processes.launching = Launching(port_range, checks)
         variants = tuple(variant for model in catalog.models for variant in model.variants)
         limits = self._with_known(variants, limits)
         loads, now = self._loads_of(variants), self._clock.now()
-        self._feed(fx.Reconfigure(variants, kept, policy, limits, loads=loads, now=now))
+        self._feed(ev.Reconfigure(variants, kept, policy, limits, loads=loads, now=now))
 
     def _loads_of(self, variants: Iterable[VariantSpec]) -> dict[str, float]:
-        return {variant.label: self._warmer.loads.seconds(variant) for variant in variants}
+        return {variant.label: self._preloader.loads.seconds(variant) for variant in variants}
 
     def _with_known(self, variants: Iterable[VariantSpec], limits: Limits) -> Limits:
         for variant in variants:
@@ -227,27 +227,27 @@ class EngineManager:
 
         Safe to cancel: call ``halt`` afterwards.
         """
-        self._feed(fx.Drain(self._clock.now()))
+        self._feed(ev.Drain(self._clock.now()))
         try:
             async with asyncio.timeout(seconds):
-                await self._runs.over()
+                await self._processes.over()
         except TimeoutError:
             _log.warning("requests still run after shutdown_timeout (%g s)", seconds)
-            self._feed(fx.Halt(self._clock.now()))
-            await self._runs.over()
+            self._feed(ev.Halt(self._clock.now()))
+            await self._processes.over()
 
     async def halt(self) -> None:
         """Every engine is killed and reaped, at once."""
-        self._feed(fx.Halt(self._clock.now()))
-        self._runs.kill()
-        await self._runs.over()
-        await self._warmer.close()
+        self._feed(ev.Halt(self._clock.now()))
+        self._processes.kill()
+        await self._processes.over()
+        await self._preloader.close()
         if self._timer is not None:
             self._timer.cancel()
 
     # -- the loop of events and effects ----------------------------------------------
 
-    def _feed(self, event: fx.Event) -> None:
+    def _feed(self, event: ev.Event) -> None:
         self._inbox.append(event)
         if self._feeding:
             return
@@ -258,7 +258,7 @@ class EngineManager:
                     self._perform(effect)
                 self._tell()
             queued = self._scheduler.queued
-            self._warmer.want(self._scheduler.upcoming(self._clock.now()) if queued else None)
+            self._preloader.want(self._scheduler.upcoming(self._clock.now()) if queued else None)
         finally:
             self._feeding = False
 
@@ -270,25 +270,25 @@ class EngineManager:
             self._waited = waiting
             self._observer.waiting(waiting)
 
-    def _perform(self, effect: fx.Effect) -> None:
+    def _perform(self, effect: ev.Effect) -> None:
         match effect:
-            case fx.StartEngine():
+            case ev.StartEngine():
                 self._start(effect)
-            case fx.StopEngine():
-                if (process := self._runs.get(effect.engine)) is not None:
+            case ev.StopEngine():
+                if (process := self._processes.get(effect.engine)) is not None:
                     process.stop(save=effect.planned)
-            case fx.Grant():
-                process = self._runs[effect.engine]
+            case ev.Grant():
+                process = self._processes[effect.engine]
                 self._leases.grant(effect.request, process, self._scheduler.variant(effect.engine))
-            case fx.Refuse():
+            case ev.Refuse():
                 self._leases.refuse(effect.request, effect.error)
-            case fx.WakeAt():
+            case ev.WakeAt():
                 self._wake_at(effect.when)
 
-    def _start(self, effect: fx.StartEngine) -> None:
+    def _start(self, effect: ev.StartEngine) -> None:
         variant = effect.variant
         try:
-            self._runs.start(
+            self._processes.start(
                 effect.engine,
                 variant,
                 self._models[variant.model],
@@ -297,13 +297,13 @@ class EngineManager:
             )
         except OSError as error:
             reason = f"there is no port for it: {error.strerror or error}"
-            self._feed(fx.EngineExited(effect.engine, reason, self._clock.now()))
+            self._feed(ev.EngineExited(effect.engine, reason, self._clock.now()))
             return
-        self._warmer.started(variant)
+        self._preloader.started(variant)
 
-    def _report(self, event: fx.Event) -> None:
-        if isinstance(event, fx.EngineReady) and (process := self._runs.get(event.engine)):
-            self._warmer.ready(
+    def _report(self, event: ev.Event) -> None:
+        if isinstance(event, ev.EngineReady) and (process := self._processes.get(event.engine)):
+            self._preloader.ready(
                 self._scheduler.variant(event.engine), event.now - process.started_at
             )
         self._feed(event)
@@ -319,4 +319,4 @@ class EngineManager:
 
     def _tick(self) -> None:
         self._timer = None
-        self._feed(fx.Tick(self._clock.now()))
+        self._feed(ev.Tick(self._clock.now()))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from engine.lease import Lease
     from engine.upstream import UpstreamResponse
     from inference.in_flight import Ongoing, RequestRegistry
-    from inference.stream_registry import Conversations
+    from inference.stream_registry import StreamRegistry
 
 _log = get_logger("resume")
 
@@ -26,7 +26,7 @@ class Hold:
 
     def __init__(
         self,
-        conversations: Conversations,
+        conversations: StreamRegistry,
         lease: Lease,
         conversation: str | None,
         ongoing: Ongoing,

@@ -13,14 +13,14 @@ from utils.errors import EngineRefused
 
 if TYPE_CHECKING:
     from engine.upstream import UpstreamResponse
-    from server.client_response import Downstream
+    from server.client_response import ClientResponse
 
 # The counts stand in the last chunks; four hold them even when the end comes in pieces.
 _LAST_CHUNKS = 4
 _SHOWN = 200
 
 
-async def relay(upstream: UpstreamResponse, down: Downstream) -> Usage:
+async def relay(upstream: UpstreamResponse, down: ClientResponse) -> Usage:
     """Status, headers and every chunk have been passed on; what the answer says of its tokens.
 
     Raises EngineBroke when the body ends early, EngineRefused when a stream that has begun

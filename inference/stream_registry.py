@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from models.requests.reader import RequestFacts
     from models.spec import VariantSpec
     from server.access_log import AccessRecord
-    from server.client_response import Downstream
+    from server.client_response import ClientResponse
 
 _HEADER = "X-Conversation-Id"
 _LONGEST = 512
@@ -60,7 +60,7 @@ class _Place:
         return cls(lease.variant, weakref.ref(lease.client))
 
 
-class Conversations:
+class StreamRegistry:
     """Knows which engine holds which conversation, and listens for clients that have left."""
 
     def __init__(self, manager: EngineManager) -> None:
@@ -77,7 +77,7 @@ class Conversations:
         lease: Lease,
         conversation: str | None,
         record: AccessRecord,
-        down: Downstream,
+        down: ClientResponse,
         requests: RequestRegistry,
     ) -> Hold:
         """``lease``, to be entered, for a request of this conversation or of none.

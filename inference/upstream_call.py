@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from multidict import CIMultiDict
 
     from engine.lease import Lease
-    from engine.llamacpp.prompt_cache.assignment import Seat
-    from engine.llamacpp.prompt_cache.engine_cache import CarriedEngine
+    from engine.llamacpp.prompt_cache.assignment import SlotAssignment
+    from engine.llamacpp.prompt_cache.engine_cache import EnginePromptCache
     from engine.manager import EngineManager
     from engine.upstream import UpstreamResponse
     from inference.continuation.request import Continuation
@@ -35,7 +35,7 @@ _BAD_REQUEST = 400
 _EXIT_NOTICE = 0.5
 
 
-class Exchange:
+class UpstreamCall:
     """Holds a lease and the selection it was taken for; both follow the engine's word."""
 
     def __init__(
@@ -45,8 +45,8 @@ class Exchange:
         self._lease = lease
         self._selection = selection
         self._facts = facts
-        self._seat: Seat | None = None
-        self._carried: CarriedEngine | None = None
+        self._assignment: SlotAssignment | None = None
+        self._prompt_cache: EnginePromptCache | None = None
         self._begun = False
         # The engine whose answer the client has while a larger one has not joined.
         self._outgrown: VariantSpec | None = None
@@ -117,11 +117,11 @@ class Exchange:
         body = self._facts.upload or self._facts.body
         # Another engine may have begun an answer that this one is to continue.
         self._begun = False
-        self._carried = self._lease.engine.carried
-        if self._carried is not None:
-            self._seat = await self._carried.sit(self._facts)
-            if self._seat is not None and isinstance(body, bytes):
-                body = self._seat.body(body)
+        self._prompt_cache = self._lease.engine.prompt_cache
+        if self._prompt_cache is not None:
+            self._assignment = await self._prompt_cache.assign(self._facts)
+            if self._assignment is not None and isinstance(body, bytes):
+                body = self._assignment.body(body)
         upstream = await self._lease.client.forward(path, headers, body, method)
         if upstream.failed:
             self.left(refused=True)
@@ -205,21 +205,21 @@ class Exchange:
         if self._outgrown is not None:
             # Of what the larger engine did in vain nothing is known.
             self.left()
-        if self._seat is not None and self._carried is not None:
-            self._carried.answered(self._seat, usage.total, usage.cached, usage.read)
-            self._seat = None
+        if self._assignment is not None and self._prompt_cache is not None:
+            self._prompt_cache.answered(self._assignment, usage.total, usage.cached, usage.read)
+            self._assignment = None
 
     def left(self, *, refused: bool = False) -> None:
         """The request holds no slot any more, whatever became of it; harmless when repeated."""
-        if self._seat is None or self._carried is None:
+        if self._assignment is None or self._prompt_cache is None:
             return
         if refused:
-            self._carried.refused(self._seat)
+            self._prompt_cache.refused(self._assignment)
         elif self._begun:
-            self._carried.answered(self._seat)
+            self._prompt_cache.answered(self._assignment)
         else:
-            self._carried.broken_off(self._seat)
-        self._seat = None
+            self._prompt_cache.broken_off(self._assignment)
+        self._assignment = None
 
     def _larger(self, prompt: int, context: int) -> VariantSpec:
         model, variant = self._selection.model, self._lease.variant

@@ -37,7 +37,7 @@ _OK = 200
 _SMALL = 16 * 1024
 
 
-class Downstream:
+class ClientResponse:
     """Writes one response. Leave the block before returning ``response`` to aiohttp.
 
     ``path`` decides in which dialect failures are told: the request's own unless given.

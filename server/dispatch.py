@@ -11,14 +11,14 @@ from aiohttp import web
 from models.requests.reader import Kind
 from server.access_log import AccessRecord
 from server.admin.access import require_admin
-from server.admin.handlers import AdminDesk
-from server.client_response import CARRIED, REQUEST_ID, Downstream
+from server.admin.handlers import AdminHandlers
+from server.client_response import CARRIED, REQUEST_ID, ClientResponse
 from server.cors import add, is_preflight
-from server.passthrough import EngineDoor
+from server.passthrough import Passthrough
 from server.routes import ROUTES, Page, is_admin, model_in, page_of_model, upstream_of
 from server.status import health_view, model_view, models_view
-from server.streams import CONTROL, StreamDoor
-from server.telemetry import WATCH, Watch
+from server.streams import CONTROL, StreamRoutes
+from server.telemetry import TELEMETRY, Telemetry
 from server.websocket import WebSockets, is_upgrade
 from utils.clock import LoopClock
 from utils.errors import GatewayError, ShuttingDown, UnknownPath, WrongMethod
@@ -41,18 +41,18 @@ class Dispatcher:
         current: CurrentConfiguration,
         handler: RequestHandler,
         manager: EngineManager,
-        watch: Watch,
+        telemetry: Telemetry,
         reloader: Reloader,
     ) -> None:
         self.closing = False
-        self._watch = watch
-        self._desk = AdminDesk(manager, watch, LoopClock(), reloader)
+        self._telemetry = telemetry
+        self._desk = AdminHandlers(manager, telemetry, LoopClock(), reloader)
         self._current = current
         self._handler = handler
         self._manager = manager
         self._reloader = reloader
-        self._door = EngineDoor(handler, manager, LoopClock())
-        self._streams = StreamDoor(handler.conversations, manager, LoopClock())
+        self._passthrough = Passthrough(handler, manager, LoopClock())
+        self._streams = StreamRoutes(handler.conversations, manager, LoopClock())
         self._about_streams = {
             Page.STREAM: self._streams.stream,
             Page.STREAMS: self._streams.lookup,
@@ -74,8 +74,8 @@ class Dispatcher:
         configuration = self._current.now
         cors = configuration.cors
         carried = request[CARRIED] = cors.headers(request.headers)
-        carried[REQUEST_ID] = self._watch.requests.new_id()
-        request[WATCH] = self._watch
+        carried[REQUEST_ID] = self._telemetry.requests.new_id()
+        request[TELEMETRY] = self._telemetry
         admin = is_admin(request.path)
         try:
             if admin:
@@ -114,7 +114,7 @@ class Dispatcher:
             return await self._about_streams[what](request, configuration)
         if what is Page.ENGINE:
             name = request.query.get("model")
-            return await self._door.look(request, configuration, name, request.path_qs)
+            return await self._passthrough.look(request, configuration, name, request.path_qs)
         return _json(self._page(what, configuration))
 
     async def _elsewhere(
@@ -132,7 +132,7 @@ class Dispatcher:
         if request.method not in _READING:
             raise _wrong_method(request, _READING)
         if page is not None:
-            return await self._door.look(request, configuration, *page)
+            return await self._passthrough.look(request, configuration, *page)
         model = catalog.find(name)
         return _json(model_view(model, self._manager.records(), self._created))
 
@@ -153,9 +153,9 @@ class Dispatcher:
             return await self._streams.lookup(request, configuration)
         # Who ends a stream must not wait until it has ended.
         if request.method in _SAFE or called == ("DELETE", "/v1/stream"):
-            return await self._door.look(request, configuration, name, path)
+            return await self._passthrough.look(request, configuration, name, path)
         self._refuse_when_closing()
-        return await self._door.through(request, configuration, name, path)
+        return await self._passthrough.through(request, configuration, name, path)
 
     def _refuse_when_closing(self) -> None:
         if self.closing:
@@ -188,10 +188,10 @@ async def _refuse(
         request[CARRIED][REQUEST_ID],
         note=type(error).__name__,
     )
-    down = Downstream(request, clock, path=path)
+    down = ClientResponse(request, clock, path=path)
     await down.fail(error)
     record.status = down.response.status
     now = clock.now()
     record.write(now)
-    request[WATCH].metrics.ended(record, now)
+    request[TELEMETRY].metrics.ended(record, now)
     return down.response

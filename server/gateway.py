@@ -11,7 +11,7 @@ from aiohttp import web
 
 from server.dispatch import Dispatcher
 from server.protocol import HttpServer
-from server.telemetry import Watch
+from server.telemetry import Telemetry
 from utils.config.settings import Endpoint
 from utils.errors import ConfigError
 from utils.logger import also_logged_to, get_logger
@@ -44,9 +44,9 @@ class GatewayServer:
         self._current = current
         self._manager = manager
         self._reloader = reloader
-        self._watch = Watch()
-        manager.observe(self._watch)
-        self._dispatcher = Dispatcher(current, handler, manager, self._watch, reloader)
+        self._telemetry = Telemetry()
+        manager.observe(self._telemetry)
+        self._dispatcher = Dispatcher(current, handler, manager, self._telemetry, reloader)
         self._stop_signals = 0
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -72,8 +72,8 @@ class GatewayServer:
         At its end every engine has ended and every connection is closed. ConfigError when
         an address cannot be listened on; nothing was started then.
         """
-        with also_logged_to(self._watch.log):
-            self._watch.log.attach(asyncio.get_running_loop())
+        with also_logged_to(self._telemetry.log):
+            self._telemetry.log.attach(asyncio.get_running_loop())
             async with self._listening() as endpoints:
                 yield endpoints
 

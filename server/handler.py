@@ -11,17 +11,17 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from inference.continuation.experience import Experience
-from inference.continuation.relay import relay_growing
+from inference.continuation.relay import relay_continued
 from inference.relay import relay
-from inference.stream_registry import Conversations, conversation_of
-from inference.upstream_call import Exchange, decision
+from inference.stream_registry import StreamRegistry, conversation_of
+from inference.upstream_call import UpstreamCall, decision
 from models.capabilities import require
 from models.requests.reader import Kind, RequestFacts, parse
 from models.requests.shaping import shape
 from models.selection import choose_ahead
 from server.client_key import client_of, priority_of
 from server.middleware import answered, read_body
-from server.telemetry import WATCH
+from server.telemetry import TELEMETRY
 from server.uploads.multipart import read_form
 from utils.errors import EngineBroke
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from engine.manager import EngineManager
     from models.selection import ModelSelector
     from server.access_log import AccessRecord
-    from server.client_response import Downstream
+    from server.client_response import ClientResponse
     from server.configuration import Configuration, CurrentConfiguration
     from utils.clock import Clock
 
@@ -49,7 +49,7 @@ class RequestHandler:
         manager: EngineManager,
         clock: Clock,
     ) -> None:
-        self.conversations = Conversations(manager)
+        self.conversations = StreamRegistry(manager)
         self._experience = Experience()
         self._current = current
         self._selector = selector
@@ -70,7 +70,7 @@ class RequestHandler:
         ``model`` and ``path`` stand for what the body and the request line say, if given.
         """
 
-        async def serve(down: Downstream, record: AccessRecord) -> None:
+        async def serve(down: ClientResponse, record: AccessRecord) -> None:
             facts = await _read(request, configuration, kind, model)
             try:
                 await self._serve(request, configuration, facts, down, record, model, path)
@@ -86,7 +86,7 @@ class RequestHandler:
         request: web.BaseRequest,
         configuration: Configuration,
         facts: RequestFacts,
-        down: Downstream,
+        down: ClientResponse,
         record: AccessRecord,
         named: str | None,
         path: str | None,
@@ -110,9 +110,9 @@ class RequestHandler:
         conversation = conversation_of(request.headers, facts)
         try:
             async with self.conversations.hold(
-                lease, conversation, record, down, request[WATCH].requests
+                lease, conversation, record, down, request[TELEMETRY].requests
             ) as hold:
-                exchange = Exchange(self._manager, lease, selection, facts)
+                exchange = UpstreamCall(self._manager, lease, selection, facts)
                 hold.at_end(exchange.left)
                 target = path or str(request.rel_url)
                 upstream = await hold.open(lambda: exchange.open(target, request.headers))
@@ -120,11 +120,11 @@ class RequestHandler:
                 record.first = self._clock.now() - record.started
                 down.decided = exchange.decision()
                 # Whoever may read a stream again must find all of it on one engine.
-                tongue = self._experience.tongue(model, facts.kind)
+                codec = self._experience.codec(model, facts.kind)
                 may_grow = lease.variant.context < model.largest.context
                 try:
-                    if tongue is not None and may_grow and conversation is None:
-                        usage = await relay_growing(upstream, down, tongue, facts, exchange)
+                    if codec is not None and may_grow and conversation is None:
+                        usage = await relay_continued(upstream, down, codec, facts, exchange)
                     else:
                         usage = await relay(upstream, down)
                 except EngineBroke as error:

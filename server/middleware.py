@@ -10,9 +10,9 @@ from aiohttp import web
 
 from inference.in_flight import Ongoing
 from server.access_log import AccessRecord
-from server.client_response import CARRIED, REQUEST_ID, Downstream
+from server.client_response import CARRIED, REQUEST_ID, ClientResponse
 from server.errors import shape_of
-from server.telemetry import WATCH
+from server.telemetry import TELEMETRY
 from utils.errors import BadRequest, GatewayError, RequestTooLarge
 from utils.logger import get_logger
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _log = get_logger("handler")
 
-Serve = Callable[[Downstream, AccessRecord], Awaitable[None]]
+Serve = Callable[[ClientResponse, AccessRecord], Awaitable[None]]
 
 
 async def answered(
@@ -36,13 +36,13 @@ async def answered(
     Meanwhile the request is among those in flight, and can be cancelled. ``path`` is the
     engine's, where the request's own is another.
     """
-    watch = request[WATCH]
+    telemetry = request[TELEMETRY]
     record = AccessRecord(
         request.method, request.rel_url.raw_path, clock.now(), request[CARRIED][REQUEST_ID]
     )
-    down = Downstream(request, clock, patience, path)
+    down = ClientResponse(request, clock, patience, path)
     ongoing = Ongoing(record, down)
-    watch.began(ongoing)
+    telemetry.began(ongoing)
     try:
         async with down:
             await _told(down, record, serve, ongoing)
@@ -53,11 +53,11 @@ async def answered(
     finally:
         now = clock.now()
         record.write(now)
-        watch.ended(ongoing, now)
+        telemetry.ended(ongoing, now)
     return down.response
 
 
-async def _told(down: Downstream, record: AccessRecord, serve: Serve, ongoing: Ongoing) -> None:
+async def _told(down: ClientResponse, record: AccessRecord, serve: Serve, ongoing: Ongoing) -> None:
     try:
         with ongoing:
             await serve(down, record)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inference.relay import relay
-from inference.upstream_call import Exchange
+from inference.upstream_call import UpstreamCall
 from models.requests.reader import Kind, RequestFacts
 from models.selection import Selection
 from models.sizing import PromptSize, Source
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from models.catalog import Catalog
     from models.spec import VariantSpec
     from server.access_log import AccessRecord
-    from server.client_response import Downstream
+    from server.client_response import ClientResponse
     from server.configuration import Configuration
     from server.handler import RequestHandler
     from utils.clock import Clock
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _UNSIZED = PromptSize(1, 1, Source.BOUND)
 
 
-class EngineDoor:
+class Passthrough:
     """Answers requests that are addressed to an engine."""
 
     def __init__(
@@ -76,7 +76,7 @@ class EngineDoor:
         if kind is not None and request.method == "POST":
             return await self._handler.handle(request, configuration, kind, model=name, path=path)
 
-        async def serve(down: Downstream, record: AccessRecord) -> None:
+        async def serve(down: ClientResponse, record: AccessRecord) -> None:
             await self._work(request, configuration, name, path, down, record)
 
         patience = configuration.settings.client_timeout
@@ -96,7 +96,7 @@ class EngineDoor:
         configuration: Configuration,
         name: str,
         path: str,
-        down: Downstream,
+        down: ClientResponse,
         record: AccessRecord,
     ) -> None:
         model = configuration.catalog.find(name)
@@ -105,14 +105,14 @@ class EngineDoor:
         priority = priority_of(request.headers, allowed=settings.priority_header)
         body = await read_body(request, settings.max_request_bytes, settings.client_timeout)
         # Whatever it is: the engine may answer with a stream, after which it hangs up.
-        facts = RequestFacts(Kind.ASIDE, body, model.name, stream=True, max_output=0)
+        facts = RequestFacts(Kind.AUXILIARY, body, model.name, stream=True, max_output=0)
         selection = Selection(model, model.variants[0], _UNSIZED, 0)
         record.client = client_of(request.headers, request.remote)
         lease = self._manager.lease(selection.minimum, record.client, priority)
         record.ticket = lease.request
         try:
             async with lease:
-                exchange = Exchange(self._manager, lease, selection, facts)
+                exchange = UpstreamCall(self._manager, lease, selection, facts)
                 async with await exchange.open_unread(
                     path, request.headers, request.method
                 ) as upstream:
@@ -136,7 +136,7 @@ async def show(
 ) -> web.StreamResponse:
     """The answer of the engine that ``find`` finds, which the request neither starts nor holds."""
 
-    async def serve(down: Downstream, record: AccessRecord) -> None:
+    async def serve(down: ClientResponse, record: AccessRecord) -> None:
         variant, client = find()
         record.model, record.variant = variant.model, variant.label
         headers = to_look(request.headers)

@@ -49,14 +49,14 @@ INFERENCE: dict[str, Kind] = {
     "/reranking": Kind.RERANK,
     "/v1/audio/transcriptions": Kind.TRANSCRIPTION,
     "/audio/transcriptions": Kind.TRANSCRIPTION,
-    "/v1/chat/completions/input_tokens": Kind.ASIDE,
-    "/chat/completions/input_tokens": Kind.ASIDE,
-    "/v1/responses/input_tokens": Kind.ASIDE,
-    "/responses/input_tokens": Kind.ASIDE,
-    "/v1/messages/count_tokens": Kind.ASIDE,
-    "/tokenize": Kind.ASIDE,
-    "/detokenize": Kind.ASIDE,
-    "/apply-template": Kind.ASIDE,
+    "/v1/chat/completions/input_tokens": Kind.AUXILIARY,
+    "/chat/completions/input_tokens": Kind.AUXILIARY,
+    "/v1/responses/input_tokens": Kind.AUXILIARY,
+    "/responses/input_tokens": Kind.AUXILIARY,
+    "/v1/messages/count_tokens": Kind.AUXILIARY,
+    "/tokenize": Kind.AUXILIARY,
+    "/detokenize": Kind.AUXILIARY,
+    "/apply-template": Kind.AUXILIARY,
 }
 
 # path → method → what answers

@@ -20,9 +20,9 @@ from utils.errors import BadRequest, ModelNotLoaded, StreamNotFound
 if TYPE_CHECKING:
     from engine.manager import EngineManager
     from engine.upstream import UpstreamResponse
-    from inference.stream_registry import Conversations
+    from inference.stream_registry import StreamRegistry
     from server.access_log import AccessRecord
-    from server.client_response import Downstream
+    from server.client_response import ClientResponse
     from server.configuration import Configuration
     from utils.clock import Clock
 
@@ -30,10 +30,10 @@ CONTROL = "/v1/chat/completions/control"
 _OK = 200
 
 
-class StreamDoor:
+class StreamRoutes:
     """Finds the engine that holds what is asked about."""
 
-    def __init__(self, conversations: Conversations, manager: EngineManager, clock: Clock) -> None:
+    def __init__(self, conversations: StreamRegistry, manager: EngineManager, clock: Clock) -> None:
         self._conversations = conversations
         self._manager = manager
         self._clock = clock
@@ -64,7 +64,7 @@ class StreamDoor:
         """What all running engines hold of the conversations that the body names."""
         settings = configuration.settings
 
-        async def serve(down: Downstream, _record: AccessRecord) -> None:
+        async def serve(down: ClientResponse, _record: AccessRecord) -> None:
             body = await read_body(request, settings.max_request_bytes, settings.client_timeout)
             decoded(body)
             found = orjson.dumps(await self._conversations.lookup(body))
@@ -82,7 +82,7 @@ class StreamDoor:
         settings = configuration.settings
         name = None if model is None else configuration.catalog.find(model).name
 
-        async def serve(down: Downstream, record: AccessRecord) -> None:
+        async def serve(down: ClientResponse, record: AccessRecord) -> None:
             body = await read_body(request, settings.max_request_bytes, settings.client_timeout)
             engines = [each for each in self._manager.ready() if name in (None, each[0].model)]
             if not engines:

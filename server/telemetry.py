@@ -1,4 +1,4 @@
-"""``Watch``: all that happens in the gateway comes by here, on its way to whoever looks on."""
+"""``Telemetry``: all that happens in the gateway comes by here, on its way to whoever looks on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from models.spec import VariantSpec
 
 
-class Watch(Observer):
+class Telemetry(Observer):
     """Knows the requests in flight, counts, keeps the log's last lines, and tells listeners.
 
     Without a listener nothing is written for one.
@@ -112,4 +112,4 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 # Where a request finds it.
-WATCH = web.RequestKey("watch", Watch)
+TELEMETRY = web.RequestKey("watch", Telemetry)

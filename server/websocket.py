@@ -21,7 +21,7 @@ from server.client_key import client_of
 from server.client_response import CARRIED, REQUEST_ID
 from server.errors import shape_of
 from server.headers import to_websocket
-from server.telemetry import WATCH
+from server.telemetry import TELEMETRY
 from utils.errors import BadRequest, RequestCancelled
 from utils.tasks import TaskOwner, first_of
 
@@ -155,9 +155,9 @@ class WebSockets:
 @contextmanager
 def _seen(request: web.BaseRequest, record: AccessRecord, clock: Clock) -> Iterator[Ongoing]:
     """Inside the block the socket is among the requests in flight; then one line is logged."""
-    watch = request[WATCH]
+    telemetry = request[TELEMETRY]
     ongoing = Ongoing(record, _Pieces())
-    watch.began(ongoing)
+    telemetry.began(ongoing)
     try:
         yield ongoing
     except RequestCancelled as error:
@@ -166,7 +166,7 @@ def _seen(request: web.BaseRequest, record: AccessRecord, clock: Clock) -> Itera
     finally:
         now = clock.now()
         record.write(now)
-        watch.ended(ongoing, now)
+        telemetry.ended(ongoing, now)
 
 
 async def _pump(source: _Socket, sink: _Socket, lost: int) -> _End:

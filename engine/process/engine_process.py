@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from engine.process.health import HealthChecks
 from engine.process.log_tail import last_meaningful
 from engine.process.ports import port_holder
-from engine.process.probes import until_deaf, until_ready
+from engine.process.probes import until_ready, until_unresponsive
 from engine.process.pump import EngineOutput
 from engine.process.spawn import Child, Launch, spawn
-from engine.process.stop import taken_down
-from engine.scheduling import events as fx
+from engine.process.stop import stop_and_reap
+from engine.scheduling import events as ev
 from utils.errors import EngineStartTimeout, EngineUnresponsive
 from utils.logger import get_logger
 from utils.tasks import TaskOwner, first_of, happens
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.client import EngineClient
-    from engine.llamacpp.prompt_cache.engine_cache import CarriedEngine
+    from engine.llamacpp.prompt_cache.engine_cache import EnginePromptCache
     from engine.llamacpp.shortage import Shortage
     from engine.process.orphans import OrphanRegistry
     from engine.resources.memory import EngineMemory
@@ -49,19 +49,19 @@ class EngineProcess:
         launch: Launch,
         client: EngineClient,
         timeouts: Timeouts,
-        report: Callable[[fx.Event], None],
+        report: Callable[[ev.Event], None],
         clock: Clock,
         registry: OrphanRegistry,
         memory: EngineMemory,
         checks: HealthChecks | None = None,
         *,
-        carried: CarriedEngine | None = None,
+        prompt_cache: EnginePromptCache | None = None,
         heard: Callable[[str], None] | None = None,
         loading: Callable[[float], None] | None = None,
     ) -> None:
         self.ticket = ticket
         self.client = client
-        self.carried = carried
+        self.prompt_cache = prompt_cache
         self.label = launch.label
         self.output = EngineOutput(launch.label, memory.read, heard, loading)
         self.pid: int | None = None
@@ -114,7 +114,7 @@ class EngineProcess:
                 self._gone.set()
                 lacked = self._shortage.resource if self._shortage is not None else ""
                 now = self._clock.now()
-                self._report(fx.EngineExited(self.ticket, reason, now, out_of_memory=lacked))
+                self._report(ev.EngineExited(self.ticket, reason, now, out_of_memory=lacked))
 
     async def _run(self) -> str:
         if self._memory.owed() and not await self._memory_is_back():
@@ -138,12 +138,14 @@ class EngineProcess:
             await self._live(tasks, exited)
         finally:
             # Shielded by order: nothing below gives up before the child is reaped.
-            status = await taken_down(self.label, child, exited, self._timeouts.stop, self._clock)
+            status = await stop_and_reap(
+                self.label, child, exited, self._timeouts.stop, self._clock
+            )
             await first_of(output, timeout=_OUTPUT_GRACE)
             child.close()
             await tasks.cancel()
-            if self.carried is not None:
-                self.carried.ended()
+            if self.prompt_cache is not None:
+                self.prompt_cache.ended()
             self._registry.remove(child.pid)
             self._memory.ended()
         if self._stop.is_set():
@@ -176,34 +178,34 @@ class EngineProcess:
             self.ready_at = self._clock.now()
             self.output.loads = False
             _log.info("%s ready after %.2f s", self.label, self.ready_at - self.started_at)
-            self._report(fx.EngineReady(self.ticket, self.ready_at))
+            self._report(ev.EngineReady(self.ticket, self.ready_at))
             if self.pid is not None:
                 tasks.spawn(self._memory.watch(self.pid, self._measured), "memory")
             if self._checks.interval:
-                deaf = tasks.spawn(
-                    until_deaf(self.label, self.client, self._checks, self._clock), "health"
+                unresponsive = tasks.spawn(
+                    until_unresponsive(self.label, self.client, self._checks, self._clock), "health"
                 )
-                await first_of(exited, stop, deaf)
-                if deaf.done() and not exited.done() and not stop.done():
-                    deaf.result()
+                await first_of(exited, stop, unresponsive)
+                if unresponsive.done() and not exited.done() and not stop.done():
+                    unresponsive.result()
                     self._give_up()
-                deaf.cancel()
+                unresponsive.cancel()
         ready.cancel()
         await first_of(exited, stop)
         if not exited.done():
-            if self._saves and self.ready_at is not None and self.carried is not None:
-                await first_of(exited, tasks.spawn(self.carried.save(), "save"))
+            if self._saves and self.ready_at is not None and self.prompt_cache is not None:
+                await first_of(exited, tasks.spawn(self.prompt_cache.save(), "save"))
             # llama-server lives on for as long as someone listens to an answer of its.
             await self.client.close()
             await self._memory.leaving()
 
     async def _prepared(self) -> Launch | None:
         """How it is launched; None when it was stopped before that was known."""
-        if self.carried is None:
+        if self.prompt_cache is None:
             return self._launch
         tasks = TaskOwner(self.label)
         stop = tasks.spawn(self._stop.wait(), "stop")
-        prepared = tasks.spawn(self.carried.prepared(self._launch), "prepared")
+        prepared = tasks.spawn(self.prompt_cache.prepared(self._launch), "prepared")
         try:
             await first_of(stop, prepared)
             return None if stop.done() else prepared.result()
@@ -222,7 +224,7 @@ class EngineProcess:
         return not self._stop.is_set()
 
     def _measured(self, amounts: dict[str, int]) -> None:
-        self._report(fx.EngineMeasured(self.ticket, amounts, self._clock.now()))
+        self._report(ev.EngineMeasured(self.ticket, amounts, self._clock.now()))
 
     def _too_slow(self) -> None:
         said = last_meaningful(self.output.tail) or "none"
@@ -230,14 +232,14 @@ class EngineProcess:
             f"The engine {self.label} was not ready within engine_startup_timeout"
             f" ({self._timeouts.startup:g} s). Last line of its log: {said}"
         )
-        self._report(fx.EngineUnhealthy(self.ticket, error, self._clock.now()))
+        self._report(ev.EngineUnhealthy(self.ticket, error, self._clock.now()))
 
     def _give_up(self) -> None:
         # Said at once: who was being answered shall not wait for the end of the stop ladder.
         self.ended = f"it answered none of its last {self._checks.failures} health checks"
         error = EngineUnresponsive(f"The engine {self.label} hangs: {self.ended}.")
         _log.warning("%s is replaced: %s", self.label, self.ended)
-        self._report(fx.EngineUnhealthy(self.ticket, error, self._clock.now()))
+        self._report(ev.EngineUnhealthy(self.ticket, error, self._clock.now()))
 
 
 def _describe(status: int) -> str:

@@ -41,7 +41,7 @@ class Pulse:
         self._limit = checks.failures
         self._heard = 0
 
-    def deaf(self, *, healthy: bool, heard: int) -> bool:
+    def unresponsive(self, *, healthy: bool, heard: int) -> bool:
         """Whether this look, the latest, was one too many.
 
         ``heard`` grows with every piece of an answer that comes from the engine.

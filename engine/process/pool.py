@@ -1,4 +1,4 @@
-"""``EngineRuns``: the processes of engines, from the command line to the reaped exit.
+"""``ProcessPool``: the processes of engines, from the command line to the reaped exit.
 
 The manager says which variant runs under which ticket; where it listens, with what environment
 and with which helpers around it is known here.
@@ -17,13 +17,13 @@ from engine.llamacpp.client import LlamaCppEngine, build_launch, engine_url
 from engine.process.engine_process import EngineProcess
 from engine.process.orphans import OWNER_VARIABLE, OrphanRegistry
 from engine.process.ports import free_port
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.llamacpp.prompt_cache.manager import StateCarrier
+    from engine.llamacpp.prompt_cache.manager import PromptCacheManager
     from engine.process.health import HealthChecks
     from engine.resources.memory import Memory
     from models.spec import ModelSpec, VariantSpec
@@ -38,7 +38,7 @@ class Launching:
     checks: HealthChecks | None = None
 
 
-class EngineRuns:
+class ProcessPool:
     """The processes that exist, by their tickets.
 
     ``report`` hears of each as ``EngineProcess`` tells it; an exited one is not among them any
@@ -50,14 +50,14 @@ class EngineRuns:
         clock: Clock,
         registry: OrphanRegistry,
         memory: Memory,
-        report: Callable[[fx.Event], None],
-        carrier: StateCarrier | None = None,
+        report: Callable[[ev.Event], None],
+        prompt_caches: PromptCacheManager | None = None,
     ) -> None:
         self.launching = Launching()
         self._clock = clock
         self._registry = registry
         self._memory = memory
-        self._carrier = carrier
+        self._prompt_caches = prompt_caches
         self._report = report
         self._tasks = TaskOwner("engines")
         self._processes: dict[int, EngineProcess] = {}
@@ -89,7 +89,7 @@ class EngineRuns:
         ours = {OWNER_VARIABLE: self._registry.owner, "LLM_GATEWAY_PYTHON": sys.executable}
         launch = replace(launch, env={**launch.env, **ours})
         client = LlamaCppEngine(variant, url)
-        carries = self._carrier is not None and variant.state_carry
+        carries = self._prompt_caches is not None and variant.state_carry
         process = EngineProcess(
             ticket,
             launch,
@@ -100,7 +100,9 @@ class EngineRuns:
             self._registry,
             self._memory.engine(variant),
             self.launching.checks,
-            carried=self._carrier.of(variant, client) if self._carrier and carries else None,
+            prompt_cache=self._prompt_caches.of(variant, client)
+            if self._prompt_caches and carries
+            else None,
             heard=heard,
             loading=loading,
         )
@@ -117,8 +119,8 @@ class EngineRuns:
         for process in self._processes.values():
             process.kill()
 
-    def _told(self, event: fx.Event) -> None:
-        if isinstance(event, fx.EngineExited):
+    def _told(self, event: ev.Event) -> None:
+        if isinstance(event, ev.EngineExited):
             self._processes.pop(event.engine, None)
             if not self._processes:
                 self._quiet.set()

@@ -37,14 +37,16 @@ async def until_ready(
         await happens(stirred, interval - _FIRST_PROBE)
 
 
-async def until_deaf(label: str, client: EngineClient, checks: HealthChecks, clock: Clock) -> None:
+async def until_unresponsive(
+    label: str, client: EngineClient, checks: HealthChecks, clock: Clock
+) -> None:
     """Return when the engine, which was ready, has been looked at in vain too often."""
     pulse, pause = Pulse(checks), checks.interval
     while True:
         await clock.sleep(pause)
         began = clock.now()
         healthy = await client.healthy()
-        if pulse.deaf(healthy=healthy, heard=client.heard):
+        if pulse.unresponsive(healthy=healthy, heard=client.heard):
             return
         if pulse.failed:
             _log.warning("%s failed a health check, %d in a row", label, pulse.failed)

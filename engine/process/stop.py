@@ -20,7 +20,7 @@ _LOOK_AGAIN = 0.01
 _KILLED_GRACE = 1.0
 
 
-async def taken_down(
+async def stop_and_reap(
     label: str, child: Child, exited: asyncio.Task[int], patience: float, clock: Clock
 ) -> int:
     """The child is reaped and its group gone; its exit status, however it ended.

@@ -153,7 +153,7 @@ class LoadTimes(_Learnt[list[int]]):
         return [_amount(each) for each in raw][-_TIMES:]
 
 
-class CarryMisses(_Learnt[int]):
+class PromptCacheMisses(_Learnt[int]):
     """How many restores in a row spared nothing, by the fingerprint of states, and when."""
 
     def __init__(self, folder: Path | None) -> None:

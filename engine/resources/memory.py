@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from engine.llamacpp.memory_log import Projection, visible_devices
 from engine.llamacpp.shortage import Shortage, shortage
 from engine.resources.learnt_store import LearntNeeds
-from engine.resources.probe import MachineMeter, Meter, Usage
+from engine.resources.probe import MachineProbe, MemoryProbe, Usage
 from engine.resources.rules import combined, is_back, peak
 from utils.logger import get_logger
 
@@ -44,12 +44,12 @@ class Memory:
         self,
         clock: Clock,
         learnt: LearntNeeds | None = None,
-        meter: Meter | None = None,
+        probe: MemoryProbe | None = None,
         wait: float = 5.0,
     ) -> None:
         self.clock = clock
         self.learnt = learnt or LearntNeeds(None, os.environ)
-        self.meter = meter or MachineMeter()
+        self.probe = probe or MachineProbe()
         self.wait = wait
         self._owed: list[tuple[float, dict[str, int]]] = []
 
@@ -119,7 +119,7 @@ class EngineMemory:
         # The first moments belong to whoever waited for the engine: looking costs them 30 ms.
         await self._shared.clock.sleep(SETTLED)
         while True:
-            self._used = await asyncio.to_thread(self._shared.meter.used_by, pid)
+            self._used = await asyncio.to_thread(self._shared.probe.used_by, pid)
             self.learn(report)
             await self._shared.clock.sleep(pause)
             pause = min(EVERY, 2 * pause)
@@ -141,7 +141,7 @@ class EngineMemory:
         """What is free; nothing is known of it while the driver does not answer."""
         try:
             async with asyncio.timeout(_PATIENCE):
-                return await asyncio.to_thread(self._shared.meter.free)
+                return await asyncio.to_thread(self._shared.probe.free)
         except TimeoutError:
             return {}
 

@@ -50,7 +50,7 @@ class _Load:
         self.kind = ""
 
 
-class Warmer:
+class Preloader:
     """Reads ahead for one engine at a time, and remembers the load times of all."""
 
     def __init__(

@@ -21,7 +21,7 @@ class Usage(NamedTuple):
     returns: dict[str, int]
 
 
-class Meter(Protocol):
+class MemoryProbe(Protocol):
     """Knows the memory of processes and of the machine."""
 
     def used_by(self, pid: int) -> Usage:
@@ -31,7 +31,7 @@ class Meter(Protocol):
         """What could be had now, by resource: ``ram``, ``gpu0``, ``gpu1`` and so on."""
 
 
-class MachineMeter:
+class MachineProbe:
     """The meter of this machine. GPUs have NVML's numbers; without a driver there are none."""
 
     def __init__(self, nvml: Any = None) -> None:  # noqa: ANN401 - the module, or one like it

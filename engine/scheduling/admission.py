@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from engine.scheduling.failures import queue_full
 from engine.scheduling.lifecycle import State
 from engine.scheduling.out_of_memory import steps_down
@@ -25,7 +25,7 @@ from engine.scheduling.reconfigure import equivalent, gone, still_there
 from utils.errors import EngineOutOfMemory, GatewayError, ShuttingDown
 
 if TYPE_CHECKING:
-    from engine.scheduling.engine_table import Fleet
+    from engine.scheduling.engine_table import EngineTable
     from engine.scheduling.records import EngineRecord
 
 _CLOSING = "The gateway is shutting down."
@@ -44,18 +44,18 @@ class Hold:
 class Admission:
     """Every request that waits for an engine of the fleet, in ``queue``, or holds one."""
 
-    def __init__(self, fleet: Fleet, max_wait: float) -> None:
+    def __init__(self, engines: EngineTable, max_wait: float) -> None:
         self.queue = Queue(max_wait)
         self.closing = False
-        self._fleet = fleet
+        self._engines = engines
         self._holds: dict[int, Hold] = {}
         # How long a request holds its engine, about, in seconds.
         self._pace = 1.0
 
-    def arrive(self, event: fx.Arrived, out: list[fx.Effect]) -> None:
+    def arrive(self, event: ev.Arrived, out: list[ev.Effect]) -> None:
         """The request waits, or is refused."""
         if self.closing:
-            out.append(fx.Refuse(event.request, ShuttingDown(_CLOSING)))
+            out.append(ev.Refuse(event.request, ShuttingDown(_CLOSING)))
             return
         waiting = Waiting(event.request, event.minimum, event.now, event.client, event.priority)
         waiting.keep_alive, waiting.fallbacks = event.keep_alive, event.fallbacks
@@ -65,21 +65,21 @@ class Admission:
             pass
         self.queue.add(waiting)
 
-    def limit(self, request: int, most: int, now: float, out: list[fx.Effect]) -> None:
+    def limit(self, request: int, most: int, now: float, out: list[ev.Effect]) -> None:
         """The request, which came last, is refused if more than ``most`` wait before it."""
         others = len(self.queue) - 1
         if request in self.queue and others >= most:
-            living = self._fleet.alive.values()
+            living = self._engines.alive.values()
             loading = [each for each in living if each.state is State.STARTING]
             coming = self._coming(request)
             self.refuse(request, queue_full(others, loading, coming, self._pace, now), out)
 
-    def grant(self, waiting: Waiting, record: EngineRecord, now: float) -> fx.Grant:
+    def grant(self, waiting: Waiting, record: EngineRecord, now: float) -> ev.Grant:
         """The request holds the engine and waits no more."""
         self.queue.served(waiting, now)
         record.active.add(waiting.request)
         self._holds[waiting.request] = Hold(waiting, record, record.ticket, now)
-        return fx.Grant(waiting.request, record.ticket)
+        return ev.Grant(waiting.request, record.ticket)
 
     def end(self, request: int, now: float) -> Hold | None:
         """The request waits and holds no more; what it held, if it did."""
@@ -93,7 +93,7 @@ class Admission:
                 held.record.idle_since = now
         return held
 
-    def readmit(self, event: fx.Returned, held: Hold | None, out: list[fx.Effect]) -> None:
+    def readmit(self, event: ev.Returned, held: Hold | None, out: list[ev.Effect]) -> None:
         """The request, which has ended with what it ``held``, waits in its old turn."""
         waiting = held.waiting if held else Waiting(event.request, event.minimum, event.now)
         # Whoever asks for another engine than it had has learnt that less would not do.
@@ -106,12 +106,12 @@ class Admission:
         else:
             self._renew(waiting, out)
 
-    def refuse(self, request: int, error: GatewayError, out: list[fx.Effect]) -> None:
+    def refuse(self, request: int, error: GatewayError, out: list[ev.Effect]) -> None:
         """The request is told the error and waits no more."""
         self.queue.drop(request)
-        out.append(fx.Refuse(request, error))
+        out.append(ev.Refuse(request, error))
 
-    def refuse_for(self, record: EngineRecord, error: GatewayError, out: list[fx.Effect]) -> None:
+    def refuse_for(self, record: EngineRecord, error: GatewayError, out: list[ev.Effect]) -> None:
         """Those who wait for that variant are told, unless a smaller one would do by rule 2."""
         # A request that asked for less may still be served by its own, smaller variant.
         for waiting in self.queue:
@@ -120,12 +120,12 @@ class Admission:
                 if not smaller:
                     self.refuse(waiting.request, error, out)
 
-    def renew(self, out: list[fx.Effect]) -> None:
+    def renew(self, out: list[ev.Effect]) -> None:
         """Whoever waits does so for what is configured now, or is refused."""
         for waiting in self.queue:
             self._renew(waiting, out)
 
-    def close(self, out: list[fx.Effect]) -> None:
+    def close(self, out: list[ev.Effect]) -> None:
         """Nobody waits, from now on."""
         self.closing = True
         for waiting in self.queue:
@@ -136,16 +136,16 @@ class Admission:
         coming: dict[str, EngineRecord] = {}
         for waiting in self.queue:
             wanted = waiting.minimum
-            live = self._fleet.alive.get(wanted.model)
+            live = self._engines.alive.get(wanted.model)
             served = live is not None and live.useful and live.serves(wanted)
             other = coming.get(wanted.model)
             if waiting.request == request or served or (other and other.serves(wanted)):
                 continue
-            coming[wanted.model] = self._fleet.records[wanted.model, wanted.context]
+            coming[wanted.model] = self._engines.records[wanted.model, wanted.context]
         return list(coming.values())
 
-    def _renew(self, waiting: Waiting, out: list[fx.Effect]) -> bool:
-        records = self._fleet.records
+    def _renew(self, waiting: Waiting, out: list[ev.Effect]) -> bool:
+        records = self._engines.records
         model, context = waiting.minimum.model, waiting.minimum.context
         minimum = equivalent(records, model, context)
         if minimum is None:
@@ -157,5 +157,5 @@ class Admission:
         return True
 
     def _lacks_memory(self, waiting: Waiting, now: float) -> bool:
-        record = self._fleet.records[waiting.minimum.model, waiting.minimum.context]
+        record = self._engines.records[waiting.minimum.model, waiting.minimum.context]
         return record.shortages > 0 and now < record.retry_at

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.observer import Changed
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from engine.scheduling.backoff import delay_after, gives_up
 from engine.scheduling.lifecycle import Event, State, advance
 from engine.scheduling.out_of_memory import pause_after, tried_again
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from models.spec import VariantSpec
 
 
-class Fleet:
+class EngineTable:
     """Every engine's record. The only owner of engine states.
 
     ``records`` are those of the configured variants, by model and context; ``alive`` are those
@@ -102,7 +102,7 @@ class Fleet:
         elif self.alive.get(model) is record:
             del self.alive[model]
 
-    def start(self, record: EngineRecord, now: float, out: list[fx.Effect]) -> None:
+    def start(self, record: EngineRecord, now: float, out: list[ev.Effect]) -> None:
         """The engine is to start, with a new ticket."""
         self.move(record, Event.RETRY if record.state is State.BACKOFF else Event.START)
         self._tickets += 1
@@ -110,15 +110,15 @@ class Fleet:
         record.used_at = record.started_at = now
         record.ahead = 0
         self._runs[record.ticket] = record
-        out.append(fx.StartEngine(record.ticket, record.variant))
+        out.append(ev.StartEngine(record.ticket, record.variant))
 
-    def stop(self, record: EngineRecord, out: list[fx.Effect]) -> None:
+    def stop(self, record: EngineRecord, out: list[ev.Effect]) -> None:
         """The engine is to end, whatever it is doing."""
         if record.state is not State.STOPPING:
             self.move(record, Event.STOP)
-            out.append(fx.StopEngine(record.ticket))
+            out.append(ev.StopEngine(record.ticket))
 
-    def ready(self, event: fx.EngineReady) -> None:
+    def ready(self, event: ev.EngineReady) -> None:
         """An engine that starts answers from now on."""
         record = self._runs.get(event.engine)
         if record is None or record.state is not State.STARTING:
@@ -145,7 +145,7 @@ class Fleet:
             self.limits = self.limits.learning(record.variant, amounts)
             record.takes = self.limits.takes(record.variant)
 
-    def exited(self, event: fx.EngineExited) -> EngineRecord | None:
+    def exited(self, event: ev.EngineExited) -> EngineRecord | None:
         """The run is over; its record if a start failed, which is told to those who wait for it."""
         record = self._runs.pop(event.engine, None)
         if record is None:
@@ -186,7 +186,7 @@ class Fleet:
         for record in self.records.values():
             record.load_seconds = record.load_seconds or loads.get(record.variant.label, 0.0)
 
-    def renew(self, event: fx.Reconfigure) -> list[EngineRecord]:
+    def renew(self, event: ev.Reconfigure) -> list[EngineRecord]:
         """Other variants and limits hold; which engines must end for that."""
         self._given = event.limits
         self.records = renewed(self.records, event.variants, event.kept)

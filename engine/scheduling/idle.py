@@ -19,14 +19,14 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from engine.scheduling.lifecycle import State
 from engine.scheduling.planner import fits_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from engine.scheduling.engine_table import Fleet
+    from engine.scheduling.engine_table import EngineTable
     from engine.scheduling.policy import Policy
     from engine.scheduling.records import EngineRecord
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 class IdleEngines:
     """How long models stay loaded that nobody uses, and which variants follow."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(self, engines: EngineTable) -> None:
+        self._engines = engines
         self._keep_alive: dict[str, float] = {}
         self._successors: dict[str, EngineRecord] = {}
 
@@ -59,30 +59,30 @@ class IdleEngines:
         """Only those that are ``wanted`` are to follow."""
         self._successors = {m: each for m, each in self._successors.items() if wanted(each)}
 
-    def rest(self, policy: Policy, now: float, out: list[fx.Effect], *, waited: bool) -> None:
+    def rest(self, policy: Policy, now: float, out: list[ev.Effect], *, waited: bool) -> None:
         """What is done for nobody: successors start, idle engines end or shrink.
 
         ``waited`` says that requests wait: they come first, and may start a successor later.
         """
-        alive = self._fleet.alive
+        alive = self._engines.alive
         for model in [model for model in self._successors if model not in alive]:
             successor = self._successors.pop(model)
-            fits = not waited and fits_now(successor.variant, alive, self._fleet.limits)
+            fits = not waited and fits_now(successor.variant, alive, self._engines.limits)
             if fits and now >= successor.retry_at:
-                self._fleet.start(successor, now, out)
+                self._engines.start(successor, now, out)
         ends = (
             self._unload_or_replace(each, policy, now, out, waited=waited)
             for each in alive.values()
         )
         if wakes := [end for end in ends if end is not None]:
-            out.append(fx.WakeAt(min(wakes)))
+            out.append(ev.WakeAt(min(wakes)))
 
     def _unload_or_replace(
         self,
         record: EngineRecord,
         policy: Policy,
         now: float,
-        out: list[fx.Effect],
+        out: list[ev.Effect],
         *,
         waited: bool,
     ) -> float | None:
@@ -90,7 +90,7 @@ class IdleEngines:
         if record.state is not State.READY or record.active:
             return None
         model, after = record.variant.model, policy.shrink_after
-        records, requests = self._fleet.records, policy.shrink_requests
+        records, requests = self._engines.records, policy.shrink_requests
         smaller = smaller_than(record, records, after=after, requests=requests)
         idle = self.time_of(record)
         end, successor = end_of(record, smaller, idle=idle, after=after, now=now)
@@ -98,7 +98,7 @@ class IdleEngines:
             successor = None if waited else self._larger(record, now)
             if successor is None:
                 return end if end < inf else None
-        self._fleet.stop(record, out)
+        self._engines.stop(record, out)
         if successor is None:
             self.release(model)
         else:
@@ -106,11 +106,11 @@ class IdleEngines:
         return None
 
     def _larger(self, record: EngineRecord, now: float) -> EngineRecord | None:
-        larger = larger_ahead(record, self._fleet.records, now)
+        larger = larger_ahead(record, self._engines.records, now)
         if larger is None:
             return None
-        others = {m: each for m, each in self._fleet.alive.items() if each is not record}
-        return larger if fits_now(larger.variant, others, self._fleet.limits) else None
+        others = {m: each for m, each in self._engines.alive.items() if each is not record}
+        return larger if fits_now(larger.variant, others, self._engines.limits) else None
 
 
 def smaller_than(

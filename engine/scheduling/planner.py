@@ -87,7 +87,7 @@ def at_once(queue: Queue, alive: Mapping[str, EngineRecord]) -> Serve | None:
 
 
 @dataclass(slots=True)
-class Walk:
+class Planner:
     """One walk along the queue, from its head until something can be done."""
 
     queue: Queue

@@ -44,14 +44,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from engine.scheduling.admission import Admission
-from engine.scheduling.engine_table import Fleet
+from engine.scheduling.engine_table import EngineTable
 from engine.scheduling.eviction import Limits
 from engine.scheduling.failures import no_room, start_failed
 from engine.scheduling.idle import IdleEngines
 from engine.scheduling.lifecycle import Event, State
-from engine.scheduling.planner import Act, Deny, Serve, Start, Unload, Walk, at_once
+from engine.scheduling.planner import Act, Deny, Planner, Serve, Start, Unload, at_once
 from engine.scheduling.policy import Policy
 from engine.scheduling.records import EngineRecord
 
@@ -76,17 +76,17 @@ class Scheduler:
         loads: Mapping[str, float] | None = None,
     ) -> None:
         self._policy = policy
-        self._fleet = Fleet(variants, limits or Limits(), loads)
-        self._admission = Admission(self._fleet, policy.max_switch_wait)
+        self._engines = EngineTable(variants, limits or Limits(), loads)
+        self._admission = Admission(self._engines, policy.max_switch_wait)
         self._queue = self._admission.queue
-        self._idle = IdleEngines(self._fleet)
+        self._idle = IdleEngines(self._engines)
 
     # -- what others may see ---------------------------------------------------------
 
     @property
     def records(self) -> tuple[EngineRecord, ...]:
         """Every variant's record, as they are configured; then those of engines that are not."""
-        return self._fleet.all
+        return self._engines.all
 
     @property
     def waiting(self) -> tuple[int, ...]:
@@ -104,24 +104,24 @@ class Scheduler:
 
     def changes(self) -> list[Changed]:
         """The engines that changed since the last call, in order."""
-        return self._fleet.changes()
+        return self._engines.changes()
 
     def live(self, model: str | None = None) -> EngineRecord | None:
         """The record of the model, or of any, whose process may exist, or None."""
         if model is not None:
-            return self._fleet.alive.get(model)
-        return next(iter(self._fleet.alive.values()), None)
+            return self._engines.alive.get(model)
+        return next(iter(self._engines.alive.values()), None)
 
     def variant(self, ticket: int) -> VariantSpec:
         """What runs under this ticket, as it is defined now; KeyError when the run is over."""
-        return self._fleet.variant(ticket)
+        return self._engines.variant(ticket)
 
     def upcoming(self, now: float) -> VariantSpec | None:
         """The variant that a request waits for and that has no room yet.
 
         None while another engine loads, which wants the disk for itself.
         """
-        alive = self._fleet.alive
+        alive = self._engines.alive
         if any(record.state is State.STARTING for record in alive.values()):
             return None
         for waiting in self._queue.in_turn(now):
@@ -132,7 +132,7 @@ class Scheduler:
 
     def latest(self, minimum: VariantSpec) -> EngineRecord | None:
         """The record of the engine that was started last of those that serve ``minimum``."""
-        return self._fleet.latest(minimum)
+        return self._engines.latest(minimum)
 
     def idle_time(self, record: EngineRecord) -> float:
         """After so many seconds without a request the engine ends; infinite: never."""
@@ -140,90 +140,90 @@ class Scheduler:
 
     # -- events ----------------------------------------------------------------------
 
-    def handle(self, event: fx.Event) -> list[fx.Effect]:
+    def handle(self, event: ev.Event) -> list[ev.Effect]:
         """The effects of ``event``, to be performed in order. Stale tickets have none."""
-        out: list[fx.Effect] = []
+        out: list[ev.Effect] = []
         match event:
-            case fx.Arrived():
+            case ev.Arrived():
                 self._admission.arrive(event, out)
-            case fx.Returned() | fx.Left():
+            case ev.Returned() | ev.Left():
                 self._given_back(event, out)
-            case fx.EngineReady() | fx.EngineUnhealthy() | fx.EngineMeasured() | fx.EngineExited():
+            case ev.EngineReady() | ev.EngineUnhealthy() | ev.EngineMeasured() | ev.EngineExited():
                 self._reported(event, out)
-            case fx.Reconfigure():
+            case ev.Reconfigure():
                 self._reconfigure(event, out)
-            case fx.Unload():
+            case ev.Unload():
                 self._unload(event, out)
-            case fx.Drain() | fx.Halt():
-                self._drain(out, now=isinstance(event, fx.Halt))
+            case ev.Drain() | ev.Halt():
+                self._drain(out, now=isinstance(event, ev.Halt))
         # All that a Tick is for; and whatever happened, it may be somebody's turn.
         self._dispatch(event.now, out)
-        if isinstance(event, fx.Arrived):
+        if isinstance(event, ev.Arrived):
             self._admission.limit(event.request, self._policy.max_queue, event.now, out)
         return out
 
-    def _given_back(self, event: fx.Returned | fx.Left, out: list[fx.Effect]) -> None:
+    def _given_back(self, event: ev.Returned | ev.Left, out: list[ev.Effect]) -> None:
         held = self._admission.end(event.request, event.now)
         if held is not None and held.ticket == held.record.ticket:
             record = held.record
             if record.state is State.DRAINING and not record.active:
-                self._fleet.move(record, Event.DRAINED)
-                out.append(fx.StopEngine(record.ticket))
-        if isinstance(event, fx.Returned):
+                self._engines.move(record, Event.DRAINED)
+                out.append(ev.StopEngine(record.ticket))
+        if isinstance(event, ev.Returned):
             self._admission.readmit(event, held, out)
         elif held is not None and event.ahead is not None:
             # Harmless where the engine has ended since: a start forgets it.
             held.record.ahead = event.ahead.context
 
-    def _reported(self, event: fx.Report, out: list[fx.Effect]) -> None:
+    def _reported(self, event: ev.Report, out: list[ev.Effect]) -> None:
         match event:
-            case fx.EngineReady():
-                self._fleet.ready(event)
-            case fx.EngineUnhealthy():
+            case ev.EngineReady():
+                self._engines.ready(event)
+            case ev.EngineUnhealthy():
                 self._unhealthy(event, out)
-            case fx.EngineMeasured():
-                self._fleet.measured(event.engine, event.amounts)
+            case ev.EngineMeasured():
+                self._engines.measured(event.engine, event.amounts)
             case _:
-                record = self._fleet.exited(event)
+                record = self._engines.exited(event)
                 if record is not None:
                     self._admission.refuse_for(record, start_failed(record, event.now), out)
 
-    def _unhealthy(self, event: fx.EngineUnhealthy, out: list[fx.Effect]) -> None:
-        record = self._fleet.run(event.engine)
+    def _unhealthy(self, event: ev.EngineUnhealthy, out: list[ev.Effect]) -> None:
+        record = self._engines.run(event.engine)
         if record is None or record.state not in (State.STARTING, State.READY, State.DRAINING):
             return
         if record.state is State.STARTING:
             self._admission.refuse_for(record, event.error, out)
-        self._fleet.unhealthy(record, event.error.message)
-        out.append(fx.StopEngine(record.ticket, planned=False))
+        self._engines.unhealthy(record, event.error.message)
+        out.append(ev.StopEngine(record.ticket, planned=False))
 
-    def _unload(self, event: fx.Unload, out: list[fx.Effect]) -> None:
-        for record in self._fleet.alive.values():
+    def _unload(self, event: ev.Unload, out: list[ev.Effect]) -> None:
+        for record in self._engines.alive.values():
             if event.model not in (None, record.variant.model):
                 continue
             self._idle.forget(record.variant.model)
             self._dismiss(record, out, force=event.force)
 
-    def _drain(self, out: list[fx.Effect], *, now: bool) -> None:
+    def _drain(self, out: list[ev.Effect], *, now: bool) -> None:
         self._admission.close(out)
         self._idle.retain(lambda _: False)
-        for record in self._fleet.alive.values():
+        for record in self._engines.alive.values():
             self._dismiss(record, out, force=now)
 
-    def _reconfigure(self, event: fx.Reconfigure, out: list[fx.Effect]) -> None:
+    def _reconfigure(self, event: ev.Reconfigure, out: list[ev.Effect]) -> None:
         if self._admission.closing:
             return
         self._policy = event.policy
         self._queue.max_wait = event.policy.max_switch_wait
-        going = self._fleet.renew(event)
-        self._idle.retain(self._fleet.configured)
+        going = self._engines.renew(event)
+        self._idle.retain(self._engines.configured)
         for record in going:
             self._dismiss(record, out)
         self._admission.renew(out)
 
     # -- decisions -------------------------------------------------------------------
 
-    def _dispatch(self, now: float, out: list[fx.Effect]) -> None:
+    def _dispatch(self, now: float, out: list[ev.Effect]) -> None:
         # An act may change what those before it can have: each walk starts at the head.
         while self._queue and (act := self._next(now)) is not None:
             match act:
@@ -239,14 +239,16 @@ class Scheduler:
         self._idle.rest(self._policy, now, out, waited=bool(self._queue))
 
     def _next(self, now: float) -> Act | None:
-        fleet, residency = self._fleet, self._policy.min_residency
-        act = at_once(self._queue, fleet.alive)
+        engines, residency = self._engines, self._policy.min_residency
+        act = at_once(self._queue, engines.alive)
         if act is not None:
             return act
-        walk = Walk(self._queue, fleet.records, fleet.alive, fleet.limits, residency, now)
-        return walk.act()
+        planner = Planner(
+            self._queue, engines.records, engines.alive, engines.limits, residency, now
+        )
+        return planner.act()
 
-    def _deny(self, act: Deny, now: float, out: list[fx.Effect]) -> None:
+    def _deny(self, act: Deny, now: float, out: list[ev.Effect]) -> None:
         if act.kept is None:
             error = start_failed(act.record, now)
         else:
@@ -255,27 +257,27 @@ class Scheduler:
 
     # -- acts ------------------------------------------------------------------------
 
-    def _start(self, record: EngineRecord, now: float, out: list[fx.Effect]) -> None:
+    def _start(self, record: EngineRecord, now: float, out: list[ev.Effect]) -> None:
         self._idle.forget(record.variant.model)
-        self._fleet.start(record, now, out)
+        self._engines.start(record, now, out)
 
-    def _make_way(self, record: EngineRecord, out: list[fx.Effect]) -> None:
+    def _make_way(self, record: EngineRecord, out: list[ev.Effect]) -> None:
         model = record.variant.model
         # With a larger variant to follow, its model stays loaded.
         if not any(w.minimum.model == model and not record.serves(w.minimum) for w in self._queue):
             self._idle.release(model)
-        self._fleet.stop(record, out)
+        self._engines.stop(record, out)
 
-    def _dismiss(self, record: EngineRecord, out: list[fx.Effect], *, force: bool = False) -> None:
+    def _dismiss(self, record: EngineRecord, out: list[ev.Effect], *, force: bool = False) -> None:
         """It serves nobody any more, and ends when its requests have; with ``force`` now."""
         self._idle.release(record.variant.model)
         if record.state is State.READY and record.active and not force:
-            self._fleet.move(record, Event.DRAIN)
+            self._engines.move(record, Event.DRAIN)
         elif record.useful or force:
-            self._fleet.stop(record, out)
+            self._engines.stop(record, out)
 
     def _grant(
-        self, waiting: Waiting, record: EngineRecord, now: float, out: list[fx.Effect]
+        self, waiting: Waiting, record: EngineRecord, now: float, out: list[ev.Effect]
     ) -> None:
         record.needs.append(waiting.minimum.context)
         if len(record.needs) > self._policy.shrink_requests:

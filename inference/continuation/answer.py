@@ -11,20 +11,20 @@ from inference.continuation.codec import STRANGE
 from inference.continuation.parts import Parts, added
 
 if TYPE_CHECKING:
-    from inference.continuation.codec import Json, Tongue
+    from inference.continuation.codec import Codec, Json
     from inference.continuation.request import Continuation
     from models.requests.reader import RequestFacts
 
 
-class GrowingAnswer(Parts):
-    """What ``GrowingStream`` is, in one piece; ``body`` is the whole answer so far."""
+class ContinuedAnswer(Parts):
+    """What ``ContinuedStream`` is, in one piece; ``body`` is the whole answer so far."""
 
-    def __init__(self, tongue: Tongue, facts: RequestFacts, body: bytes) -> None:
-        super().__init__(tongue, facts)
+    def __init__(self, codec: Codec, facts: RequestFacts, body: bytes) -> None:
+        super().__init__(codec, facts)
         self.body = body
         self._answer = _object(body)
         with suppress(*STRANGE):
-            self._own = tongue.counts(self._answer)
+            self._own = codec.counts(self._answer)
 
     def ended(self, context: int) -> Continuation | None:
         """What continues the answer if the engine's ``context`` cut it short."""
@@ -41,21 +41,21 @@ class GrowingAnswer(Parts):
             return False
 
     def _following(self, context: int) -> Continuation | None:
-        if not self._tongue.full(self._answer) or not self._filled(context):
+        if not self._codec.full(self._answer) or not self._filled(context):
             return None
-        text = self._tongue.words(self._answer)
+        text = self._codec.words(self._answer)
         return None if text is None else self._next(text)
 
     def _joins(self, answer: Json) -> bool:
-        said = self._tongue.begun(answer)
+        said = self._codec.begun(answer)
         if said is None or self._before is None:
             return False
-        new = added(self._text, said) if self._tongue.repeats else said
+        new = added(self._text, said) if self._codec.repeats else said
         if new is None:
             self.refused = self.anew = True
             return False
-        own = self._tongue.counts(answer)
-        self._tongue.complete(answer, self._text + new, self._answer, self._before)
+        own = self._codec.counts(answer)
+        self._codec.complete(answer, self._text + new, self._answer, self._before)
         self._answer, self._own, self.body = answer, own, orjson.dumps(answer)
         return True
 

@@ -26,7 +26,7 @@ class Step(NamedTuple):
     over: bool = False
 
 
-class Tongue(Protocol):
+class Codec(Protocol):
     """How one API writes requests and answers."""
 
     # -- requests

@@ -12,9 +12,9 @@ from models.requests.reader import Kind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from inference.continuation.codec import Tongue
+    from inference.continuation.codec import Codec
 
-_TONGUES: Mapping[Kind, Tongue] = {
+_CODECS: Mapping[Kind, Codec] = {
     Kind.CHAT: CHAT,
     Kind.COMPLETION: COMPLETION,
     Kind.MESSAGES: MESSAGES,
@@ -22,6 +22,6 @@ _TONGUES: Mapping[Kind, Tongue] = {
 }
 
 
-def tongue_of(kind: Kind) -> Tongue | None:
+def codec_of(kind: Kind) -> Codec | None:
     """How the API writes; None where its answers do not grow."""
-    return _TONGUES.get(kind)
+    return _CODECS.get(kind)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inference.continuation.codecs import tongue_of
+from inference.continuation.codecs import codec_of
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
-    from inference.continuation.codec import Tongue
+    from inference.continuation.codec import Codec
     from models.requests.reader import Kind
     from models.spec import ModelSpec
 
@@ -24,12 +24,12 @@ class Experience:
     def __init__(self) -> None:
         self._anew: dict[str, ModelSpec] = {}
 
-    def tongue(self, model: ModelSpec, kind: Kind) -> Tongue | None:
+    def codec(self, model: ModelSpec, kind: Kind) -> Codec | None:
         """How an answer of this kind is written; None where it ends as the engine ends it."""
-        tongue = tongue_of(kind) if model.grow_answers else None
-        if tongue is not None and tongue.repeats and self._anew.get(model.name) == model:
+        codec = codec_of(kind) if model.grow_answers else None
+        if codec is not None and codec.repeats and self._anew.get(model.name) == model:
             return None
-        return tongue
+        return codec
 
     def answered_anew(self, model: ModelSpec) -> None:
         """The model's answers do not grow from now on; logged once."""

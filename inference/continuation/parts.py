@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from inference.continuation.request import continuation
 
 if TYPE_CHECKING:
-    from inference.continuation.codec import Tongue
+    from inference.continuation.codec import Codec
     from inference.continuation.counts import Counts
     from inference.continuation.request import Continuation
     from models.requests.reader import RequestFacts
@@ -23,10 +23,10 @@ class Parts:
     was passed on. ``anew`` says that it answered otherwise instead, as it always will.
     """
 
-    def __init__(self, tongue: Tongue, facts: RequestFacts) -> None:
+    def __init__(self, codec: Codec, facts: RequestFacts) -> None:
         self.refused = False
         self.anew = False
-        self._tongue = tongue
+        self._codec = codec
         self._facts = facts
         self._text = ""
         # Of all engines before the one that writes now, and of that one.
@@ -39,7 +39,7 @@ class Parts:
         return None if self._before is None or self._own is None else self._own.cached
 
     def _filled(self, context: int) -> bool:
-        own, slack = self._own, _SLACK if self._tongue.tells_why else 0
+        own, slack = self._own, _SLACK if self._codec.tells_why else 0
         return own is not None and own.total + slack >= context
 
     def _next(self, text: str) -> Continuation | None:
@@ -47,7 +47,7 @@ class Parts:
         if own is None:
             return None
         whole = own if self._before is None else self._before.then(own)
-        following = continuation(self._tongue, self._facts, text, whole.written, own)
+        following = continuation(self._codec, self._facts, text, whole.written, own)
         if following is not None:
             self._text, self._before = text, whole
         return following

@@ -6,8 +6,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from inference.continuation.answer import GrowingAnswer
-from inference.continuation.stream import GrowingStream
+from inference.continuation.answer import ContinuedAnswer
+from inference.continuation.stream import ContinuedStream
 from inference.relay import relay
 from inference.usage import TAIL, Usage, usage_of
 from server.headers import is_stream, to_client
@@ -16,11 +16,11 @@ from utils.logger import get_logger
 
 if TYPE_CHECKING:
     from engine.upstream import UpstreamResponse
-    from inference.continuation.codec import Tongue
+    from inference.continuation.codec import Codec
     from inference.continuation.request import Continuation
-    from inference.upstream_call import Exchange
+    from inference.upstream_call import UpstreamCall
     from models.requests.reader import RequestFacts
-    from server.client_response import Downstream
+    from server.client_response import ClientResponse
 
 _log = get_logger("growing")
 # The counts stand in the last of what was passed on.
@@ -29,12 +29,12 @@ _LAST = 4
 _READ_INLINE = 256 * 1024
 
 
-async def relay_growing(
+async def relay_continued(
     upstream: UpstreamResponse,
-    down: Downstream,
-    tongue: Tongue,
+    down: ClientResponse,
+    codec: Codec,
     facts: RequestFacts,
-    exchange: Exchange,
+    exchange: UpstreamCall,
 ) -> Usage:
     """As ``relay``, but an answer that its context cuts short goes on in a larger variant.
 
@@ -44,14 +44,16 @@ async def relay_growing(
     if upstream.failed:
         return await relay(upstream, down)
     if is_stream(upstream.headers):
-        growing = GrowingStream(tongue, facts)
+        growing = ContinuedStream(codec, facts)
         return await _Stream(down, growing, exchange).relay(upstream)
-    growing_answer = GrowingAnswer(tongue, facts, await _body(upstream))
+    growing_answer = ContinuedAnswer(codec, facts, await _body(upstream))
     return await _whole(upstream, down, growing_answer, exchange)
 
 
 class _Stream:
-    def __init__(self, down: Downstream, growing: GrowingStream, exchange: Exchange) -> None:
+    def __init__(
+        self, down: ClientResponse, growing: ContinuedStream, exchange: UpstreamCall
+    ) -> None:
         self._down = down
         self._exchange = exchange
         self._growing = growing
@@ -111,7 +113,10 @@ class _Stream:
 
 
 async def _whole(
-    upstream: UpstreamResponse, down: Downstream, growing: GrowingAnswer, exchange: Exchange
+    upstream: UpstreamResponse,
+    down: ClientResponse,
+    growing: ContinuedAnswer,
+    exchange: UpstreamCall,
 ) -> Usage:
     headers = to_client(upstream.headers)
     while (continuation := growing.ended(exchange.context)) is not None:

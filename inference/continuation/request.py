@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 if TYPE_CHECKING:
-    from inference.continuation.codec import Json, Tongue
+    from inference.continuation.codec import Codec, Json
     from inference.continuation.counts import Counts
     from models.requests.reader import RequestFacts
 
@@ -38,25 +38,25 @@ class Continuation:
 
 
 def continuation(
-    tongue: Tongue, facts: RequestFacts, text: str, written: int, counts: Counts
+    codec: Codec, facts: RequestFacts, text: str, written: int, counts: Counts
 ) -> Continuation | None:
     """The request for what follows ``text``, of ``written`` tokens; None where it is not exact."""
     request = orjson.loads(facts.body)
-    if tongue.usual_limit is not None:
-        request.setdefault(tongue.limits[0], tongue.usual_limit)
-    left = _left(tongue, request, written)
+    if codec.usual_limit is not None:
+        request.setdefault(codec.limits[0], codec.usual_limit)
+    left = _left(codec, request, written)
     if left is not None and left <= 0:
         return None
     if len(text.strip()) < LEAST or text.endswith(_BROKEN):
         return None
-    if not tongue.exact(request) or _may_stop(request.get(tongue.stops), text):
+    if not codec.exact(request) or _may_stop(request.get(codec.stops), text):
         return None
-    if not tongue.put(request, text):
+    if not codec.put(request, text):
         return None
-    for name in tongue.limits:
+    for name in codec.limits:
         if (limit := _limit(request, name)) is not None:
             request[name] = limit - written
-    trial = tongue.trial(request, text)
+    trial = codec.trial(request, text)
     body = orjson.dumps(request)
     return Continuation(body, text, counts, left, None if trial is None else orjson.dumps(trial))
 
@@ -68,8 +68,8 @@ def _limit(request: Json, name: str) -> int | None:
     return int(value)
 
 
-def _left(tongue: Tongue, request: Json, written: int) -> int | None:
-    limits = [limit for name in tongue.limits if (limit := _limit(request, name)) is not None]
+def _left(codec: Codec, request: Json, written: int) -> int | None:
+    limits = [limit for name in codec.limits if (limit := _limit(request, name)) is not None]
     return min(limits) - written if limits else None
 
 

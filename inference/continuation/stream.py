@@ -1,6 +1,6 @@
 """A stream that ends because its context is full, continued in a larger one. Pure.
 
-``GrowingStream`` sits between engines and a client: what may be the end of the answer is held
+``ContinuedStream`` sits between engines and a client: what may be the end of the answer is held
 back until it is known whether the answer goes on. It goes on as the assistant's own words, once
 the engine's template has shown that it takes them so. Some engines repeat these words before they
 go on, in one piece or several; then these are taken away. One that says nearly the same, but not
@@ -22,17 +22,17 @@ from utils.sse import Event, EventBuffer, events_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from inference.continuation.codec import Json, Tongue
+    from inference.continuation.codec import Codec, Json
     from inference.continuation.counts import Counts
     from inference.continuation.request import Continuation
     from models.requests.reader import RequestFacts
 
 
-class GrowingStream(Parts):
+class ContinuedStream(Parts):
     """A stream's way through one or more engines."""
 
-    def __init__(self, tongue: Tongue, facts: RequestFacts) -> None:
-        super().__init__(tongue, facts)
+    def __init__(self, codec: Codec, facts: RequestFacts) -> None:
+        super().__init__(codec, facts)
         self._buffer = EventBuffer()
         # All that the engine said that writes now, and what the client has not got of its end.
         self._said: list[bytes] = []
@@ -83,7 +83,7 @@ class GrowingStream(Parts):
     def _following(self, context: int) -> Continuation | None:
         self._own = None
         end = list(_objects(events_of(self._end)))
-        full = any(map(self._tongue.full, end))
+        full = any(map(self._codec.full, end))
         if full or self._resumed:
             self._own = self._counted()
         if not full or not self._filled(context):
@@ -93,7 +93,7 @@ class GrowingStream(Parts):
             self._ids = self._ids_in(events)
         said = self._words(events)
         text = None if said is None else self._before_own + said
-        if text is None or self._tongue.late(end, text):
+        if text is None or self._codec.late(end, text):
             return None
         return self._next(text)
 
@@ -102,7 +102,7 @@ class GrowingStream(Parts):
         self._resumed = True
         self._said, self._held, self._later_ids = [], None, {}
         self._before_own = self._text
-        if self._tongue.repeats:
+        if self._codec.repeats:
             self._repeated = ""
         else:
             self._end = b""
@@ -115,7 +115,7 @@ class GrowingStream(Parts):
         if self._held is not None:
             self._held.append(events)
             return b""
-        found = self._tongue.end.search(events)
+        found = self._codec.end.search(events)
         if found is not None:
             start = events.rfind(b"\n\n", 0, found.start())
             start = 0 if start < 0 else start + 2
@@ -140,7 +140,7 @@ class GrowingStream(Parts):
         data = event.json()
         if data is None:
             return b""
-        step = self._tongue.step(data)
+        step = self._codec.step(data)
         if step is None:
             self.refused = True
             return b""
@@ -153,10 +153,10 @@ class GrowingStream(Parts):
             return b""
         if not said and not step.over and not step.more:
             return b""
-        if not said and not self._tongue.wordless:
+        if not said and not self._codec.wordless:
             self.refused = self.anew = True
             return b""
-        joint = self._tongue.joint(data, new)
+        joint = self._codec.joint(data, new)
         self._repeated = None
         self._end = b""
         if said.startswith(self._text):
@@ -168,30 +168,30 @@ class GrowingStream(Parts):
         for name, first in self._ids.items():
             if later := self._later_ids.get(name):
                 events = events.replace(later.encode(), first.encode())
-        if self._tongue.special.search(events) is not None:
+        if self._codec.special.search(events) is not None:
             return b"".join(map(self._told, events_of(events)))
         return events
 
     def _told(self, event: Event) -> bytes:
         data = event.json()
-        if data is None or self._before is None or not self._tongue.special.search(event.raw):
+        if data is None or self._before is None or not self._codec.special.search(event.raw):
             return event.raw
         try:
-            later = self._tongue.later(data, self._before, self._before_own)
+            later = self._codec.later(data, self._before, self._before_own)
             return b"" if later is None else self._event(later).raw
         except STRANGE:
             return event.raw
 
     def _event(self, data: Json) -> Event:
-        return Event.of(data, named=self._tongue.named)
+        return Event.of(data, named=self._codec.named)
 
     def _counted(self) -> Counts | None:
         counts = None
         for chunk in self._said:
-            if self._tongue.special.search(chunk) is None:
+            if self._codec.special.search(chunk) is None:
                 continue
             for data in _objects(events_of(chunk)):
-                if (found := self._tongue.counts(data)) is not None:
+                if (found := self._codec.counts(data)) is not None:
                     counts = found if counts is None else counts.completed(found)
         return counts
 
@@ -199,12 +199,12 @@ class GrowingStream(Parts):
         found: dict[str, str] = {}
         for data in _objects(events):
             with suppress(*STRANGE):
-                found = self._tongue.ids(data) | found
+                found = self._codec.ids(data) | found
         return found
 
     def _words(self, events: Iterable[Event]) -> str | None:
         """The words of a stream; None where there is more than the words of one answer."""
-        steps = [step for data in _objects(events) if (step := self._tongue.step(data))]
+        steps = [step for data in _objects(events) if (step := self._codec.step(data))]
         return None if any(step.more for step in steps) else "".join(s.words for s in steps)
 
 

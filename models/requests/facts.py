@@ -22,7 +22,7 @@ class Kind(Enum):
     # A form with a sound file, which is larger than what is kept in memory.
     TRANSCRIPTION = "transcription"
     # Asks the model's engine something that takes no room in its context.
-    ASIDE = "aside"
+    AUXILIARY = "aside"
 
     @property
     def generates(self) -> bool:
@@ -37,7 +37,7 @@ class Kind(Enum):
     @property
     def sized(self) -> bool:
         """Whether the request takes room in the context at all."""
-        return self is not Kind.ASIDE
+        return self is not Kind.AUXILIARY
 
     @property
     def cut_to_fit(self) -> bool:
@@ -46,7 +46,7 @@ class Kind(Enum):
 
 
 # A tuple is searched by identity; a set would ask each time for a hash, which is Python code.
-_NOT_WRITTEN = (Kind.EMBEDDINGS, Kind.RERANK, Kind.ASIDE)
+_NOT_WRITTEN = (Kind.EMBEDDINGS, Kind.RERANK, Kind.AUXILIARY)
 _GROWING = (Kind.CHAT, Kind.COMPLETION, Kind.MESSAGES, Kind.RESPONSES)
 
 

@@ -34,7 +34,7 @@ _READERS: dict[Kind, Callable[[Json], Prompt]] = {
     Kind.MESSAGES: messages,
     Kind.EMBEDDINGS: embeddings,
     Kind.RERANK: rerank,
-    Kind.ASIDE: lambda _request: Prompt(),
+    Kind.AUXILIARY: lambda _request: Prompt(),
 }
 
 

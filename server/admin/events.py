@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from server.client_response import STREAM_HEADERS, Downstream
+from server.client_response import STREAM_HEADERS, ClientResponse
 from utils.logbook import Line
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from server.telemetry import Watch
+    from server.telemetry import Telemetry
     from utils.clock import Clock
     from utils.config.settings import ServerSettings
 
@@ -33,12 +33,12 @@ async def follow_events(
     request: web.BaseRequest,
     clock: Clock,
     settings: ServerSettings,
-    watch: Watch,
+    telemetry: Telemetry,
     snapshot: Callable[[], bytes],
 ) -> web.StreamResponse:
     """``snapshot()`` as the first event, then each event as it happens."""
-    down = Downstream(request, clock, settings.client_timeout)
-    with watch.events.subscribe() as subscription:
+    down = ClientResponse(request, clock, settings.client_timeout)
+    with telemetry.events.subscribe() as subscription:
         async with down:
             await down.begin(_OK, STREAM_HEADERS)
             await down.write(snapshot())
@@ -46,7 +46,7 @@ async def follow_events(
             while (batch := await subscription.fetch()) is not None:
                 events, lost = batch
                 if lost:
-                    events.insert(0, watch.event("lost", {"events": lost}))
+                    events.insert(0, telemetry.event("lost", {"events": lost}))
                 await down.write(b"".join(events))
             await down.end()
     return down.response
@@ -56,14 +56,14 @@ async def follow_log(
     request: web.BaseRequest,
     clock: Clock,
     settings: ServerSettings,
-    watch: Watch,
+    telemetry: Telemetry,
     source: str | None,
 ) -> web.StreamResponse:
     """The lines that are kept, then each as it is written; as events for those who ask so."""
     as_events = _EVENT_STREAM in request.headers.get("Accept", "")
     written = _as_events if as_events else as_text
-    down = Downstream(request, clock, settings.client_timeout)
-    kept, subscription, last = watch.log.follow(source)
+    down = ClientResponse(request, clock, settings.client_timeout)
+    kept, subscription, last = telemetry.log.follow(source)
     with subscription:
         async with down:
             await down.begin(_OK, STREAM_HEADERS if as_events else _PLAIN)

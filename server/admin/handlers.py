@@ -1,4 +1,4 @@
-"""``AdminDesk``: what operators see and do."""
+"""``AdminHandlers``: what operators see and do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 
 from server.admin.events import as_text, follow_events, follow_log
-from server.admin.params import order_in
+from server.admin.params import params_in
 from server.admin.status import Sight, running_view
 from server.client_key import client_of
 from server.metrics import Present
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from engine.manager import EngineManager
     from models.spec import ModelSpec, VariantSpec
     from server.access_log import AccessRecord
-    from server.admin.params import Order
+    from server.admin.params import Params
     from server.admin.reload import Reloader
-    from server.client_response import Downstream
+    from server.client_response import ClientResponse
     from server.configuration import Configuration
-    from server.telemetry import Watch
+    from server.telemetry import Telemetry
     from utils.clock import Clock
 
 _log = get_logger("admin")
@@ -37,24 +37,24 @@ _ACCEPTED = 202
 _LARGEST_ORDER = 64 * 1024
 
 
-class AdminDesk:
+class AdminHandlers:
     """Answers on the admin paths; who may ask was decided before."""
 
     def __init__(
-        self, manager: EngineManager, watch: Watch, clock: Clock, reloader: Reloader
+        self, manager: EngineManager, telemetry: Telemetry, clock: Clock, reloader: Reloader
     ) -> None:
         self._manager = manager
-        self._watch = watch
+        self._telemetry = telemetry
         self._clock = clock
         self._reloader = reloader
         self._tasks = TaskOwner("admin")
         self._closing = False
-        watch.metrics.show(self._present)
+        telemetry.metrics.show(self._present)
 
     async def close(self) -> None:
         """What goes on without an end has ended, and no more of it begins."""
         self._closing = True
-        self._watch.close()
+        self._telemetry.close()
         await self._tasks.cancel()
 
     async def answer(
@@ -63,7 +63,7 @@ class AdminDesk:
         """The response to a request for an admin path."""
         if (request_id := request_in(request.path)) is not None:
             _only(request, ("DELETE",))
-            self._watch.requests.cancel(request_id)
+            self._telemetry.requests.cancel(request_id)
             return _json({"cancelled": request_id})
         methods = ADMIN.get(request.path)
         if methods is None:
@@ -82,20 +82,20 @@ class AdminDesk:
         if what is Admin.RUNNING:
             return _json(self._running())
         if what is Admin.METRICS:
-            body, kind = self._watch.metrics.page(request.headers.get("Accept", ""))
+            body, kind = self._telemetry.metrics.page(request.headers.get("Accept", ""))
             return web.Response(body=body, headers={"Content-Type": kind})
         source = request.query.get("model")
         if source is not None:
             source = configuration.catalog.find(source).name
         if what is Admin.LOGS:
-            text = as_text(self._watch.log.lines(source))
+            text = as_text(self._telemetry.log.lines(source))
             return web.Response(body=text, content_type="text/plain", charset="utf-8")
         if self._closing:
             raise ShuttingDown("The gateway is shutting down.")
         settings = configuration.settings
         if what is Admin.LOG_STREAM:
-            return await follow_log(request, self._clock, settings, self._watch, source)
-        return await follow_events(request, self._clock, settings, self._watch, self._snapshot)
+            return await follow_log(request, self._clock, settings, self._telemetry, source)
+        return await follow_events(request, self._clock, settings, self._telemetry, self._snapshot)
 
     def _running(self) -> dict[str, Any]:
         sights = []
@@ -105,16 +105,18 @@ class AdminDesk:
             if process is None:
                 sights.append(Sight(record, None, None, idle))
                 continue
-            carried = process.carried.standing.value if process.carried is not None else "off"
-            sights.append(Sight(record, process.pid, process.client.url, idle, carried))
+            prompt_cache = (
+                process.prompt_cache.standing.value if process.prompt_cache is not None else "off"
+            )
+            sights.append(Sight(record, process.pid, process.client.url, idle, prompt_cache))
         line = self._manager.line()
-        return running_view(sights, line, self._watch.requests, self._manager.now())
+        return running_view(sights, line, self._telemetry.requests, self._manager.now())
 
     def _snapshot(self) -> bytes:
-        return self._watch.event("snapshot", self._running())
+        return self._telemetry.event("snapshot", self._running())
 
     def _present(self) -> Present:
-        waiting, in_flight = self._manager.waiting(), len(self._watch.requests)
+        waiting, in_flight = self._manager.waiting(), len(self._telemetry.requests)
         return Present(self._manager.records(), waiting, in_flight)
 
     # -- doing -----------------------------------------------------------------------
@@ -125,12 +127,12 @@ class AdminDesk:
         if what is Admin.CONFIG:
             return await self._read_configuration(request)
         patience = configuration.settings.client_timeout
-        order = order_in(await read_body(request, _LARGEST_ORDER, patience))
+        params = params_in(await read_body(request, _LARGEST_ORDER, patience))
         if what is Admin.LOAD:
-            return await self._load(request, configuration, order)
-        name = order.text("model") if what is Admin.UNLOAD else None
-        force = order.flag("force")
-        order.end()
+            return await self._load(request, configuration, params)
+        name = params.text("model") if what is Admin.UNLOAD else None
+        force = params.flag("force")
+        params.end()
         model = None if name is None else configuration.catalog.find(name).name
         gone = await self._manager.unload(model, force=force)
         labels = [variant.label for variant in gone]
@@ -138,17 +140,17 @@ class AdminDesk:
         return _json({"unloaded": labels})
 
     async def _load(
-        self, request: web.BaseRequest, configuration: Configuration, order: Order
+        self, request: web.BaseRequest, configuration: Configuration, params: Params
     ) -> web.StreamResponse:
-        model = configuration.catalog.find(order.text("model"))
-        variant = _variant(model, order.number("variant"))
-        order.end()
+        model = configuration.catalog.find(params.text("model"))
+        variant = _variant(model, params.number("variant"))
+        params.end()
         client = client_of(request.headers, request.remote)
         if request.query.get("wait", "1") in ("0", "false", "no"):
             self._tasks.spawn(self._load_unwatched(variant, client), f"load {variant.label}")
             return _json({"loading": variant.label}, _ACCEPTED)
 
-        async def serve(down: Downstream, record: AccessRecord) -> None:
+        async def serve(down: ClientResponse, record: AccessRecord) -> None:
             record.model, record.client = model.name, client
             loaded = await self._loaded(variant, client, record)
             await down.answer(_OK, _JSON, orjson.dumps(loaded))

@@ -9,7 +9,7 @@ import orjson
 from utils.errors import BadRequest
 
 
-class Order:
+class Params:
     """The fields of an order, each of which must be one that is known."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
@@ -43,7 +43,7 @@ class Order:
             raise BadRequest(f"'{name}' means nothing here.", param=name)
 
 
-def order_in(body: bytes) -> Order:
+def params_in(body: bytes) -> Params:
     """What the body of an admin request orders; BadRequest when it is no JSON object."""
     try:
         fields = orjson.loads(body or b"{}")
@@ -51,4 +51,4 @@ def order_in(body: bytes) -> Order:
         raise BadRequest(f"The body is not JSON: {error}.") from None
     if not isinstance(fields, dict):
         raise BadRequest('The body must be an object, such as {"model": "…"}.')
-    return Order(fields)
+    return Params(fields)

@@ -15,9 +15,9 @@ from gateway import fake_model, fake_tokenizer, fake_variant, until
 from gateway_client import CHAT, chat_body
 
 from engine.llamacpp.tokenizer import LlamaTokenize
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from engine.scheduling.lifecycle import State
-from inference.upstream_call import Exchange
+from inference.upstream_call import UpstreamCall
 from models.requests.reader import Kind, RequestFacts, parse
 from models.selection import ModelSelector
 from models.sizing import Sizer
@@ -192,9 +192,9 @@ async def test_again_granted_in_the_turn_of_its_cancellation(
         perform = manager._perform
         granted: list[int] = []
 
-        def cancelling(effect: fx.Effect) -> None:
+        def cancelling(effect: ev.Effect) -> None:
             perform(effect)
-            if isinstance(effect, fx.Grant):
+            if isinstance(effect, ev.Grant):
                 granted.append(effect.engine)
                 if len(granted) == 2:
                     task.cancel()
@@ -218,7 +218,7 @@ async def test_again_granted_in_the_turn_of_its_cancellation(
 
 async def test_drain_waiting_for_the_last_request(journal: Journal) -> None:
     """``halt`` ends what is left, at once."""
-    variant = fake_variant(journal, deaf=1)
+    variant = fake_variant(journal, unresponsive=1)
     async with running_manager(journal, fake_model(variant)) as manager:
         holder = start(hold(manager, variant))
         await until(lambda: manager.records()[0].active)
@@ -323,6 +323,6 @@ async def ask(manager: EngineManager, model: ModelSpec) -> None:
     facts = facts_of(stream=True)
     selection = await sizes(manager).select(model, facts)
     async with manager.lease(selection.minimum) as lease:
-        upstream = await Exchange(manager, lease, selection, facts).open(CHAT, {})
+        upstream = await UpstreamCall(manager, lease, selection, facts).open(CHAT, {})
         async with upstream:
             assert upstream.first

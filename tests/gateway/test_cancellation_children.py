@@ -13,7 +13,7 @@ from gateway import PATIENT, fake_model, fake_tokenizer, fake_variant, is_runnin
 from gateway_client import CHAT, chat_body
 
 from engine.llamacpp.tokenizer import LlamaTokenize
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 
 if TYPE_CHECKING:
     from fake_engine import Journal
@@ -100,7 +100,7 @@ async def test_process_in_each_turn_of_its_start(journal: Journal) -> None:
                 await asyncio.sleep(0)
             run.task.cancel()
             await asyncio.wait([run.task])
-            assert [type(event) for event in run.reports] == [fx.EngineExited]
+            assert [type(event) for event in run.reports] == [ev.EngineExited]
 
 
 async def test_process_loading(journal: Journal) -> None:
@@ -109,43 +109,43 @@ async def test_process_loading(journal: Journal) -> None:
         await journal.wait("listening")
         run.task.cancel()
         await asyncio.wait([run.task])
-        assert [type(event) for event in run.reports] == [fx.EngineExited]
+        assert [type(event) for event in run.reports] == [ev.EngineExited]
         assert journal.events("sigterm")
 
 
 async def test_process_ready(journal: Journal) -> None:
     """It is asked to end, and reaped."""
     async with running_engine(journal, fake_variant(journal)) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         run.task.cancel()
         await asyncio.wait([run.task])
         # It may have been measured in between.
-        told = [type(event) for event in run.reports if not isinstance(event, fx.EngineMeasured)]
-        assert told == [fx.EngineReady, fx.EngineExited]
+        told = [type(event) for event in run.reports if not isinstance(event, ev.EngineMeasured)]
+        assert told == [ev.EngineReady, ev.EngineExited]
         assert journal.events("exit", code=0)
 
 
 async def test_process_stopping_a_deaf_engine(journal: Journal) -> None:
     """A cancellation ends the patience, not the reaping."""
-    async with running_engine(journal, fake_variant(journal, deaf=1)) as run:
-        await run.reported(fx.EngineReady)
+    async with running_engine(journal, fake_variant(journal, unresponsive=1)) as run:
+        await run.reported(ev.EngineReady)
         run.process.stop()
         await journal.wait("sigterm")
         run.task.cancel()
         await asyncio.wait([run.task])
-        assert isinstance(run.reports[-1], fx.EngineExited)
+        assert isinstance(run.reports[-1], ev.EngineExited)
 
 
 async def test_process_cancelled_again_and_again(journal: Journal) -> None:
     """Whoever insists does not make it leave the child behind."""
-    variant = fake_variant(journal, deaf=1, timeouts=replace(PATIENT, stop=0.2))
+    variant = fake_variant(journal, unresponsive=1, timeouts=replace(PATIENT, stop=0.2))
     async with running_engine(journal, variant) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         for _ in range(4):
             run.task.cancel()
             await asyncio.sleep(0)
         await asyncio.wait([run.task])
-        assert isinstance(run.reports[-1], fx.EngineExited)
+        assert isinstance(run.reports[-1], ev.EngineExited)
 
 
 # -- client.forward ---------------------------------------------------------------------------
@@ -162,7 +162,7 @@ async def forward(client: EngineClient) -> None:
 async def test_forward_waiting_for_the_engine(journal: Journal, moment: str) -> None:
     """Before the headers, before the first byte, between two: the engine hears that it is over."""
     async with running_engine(journal, fake_variant(journal, stall_at=moment, times=1)) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         task = asyncio.create_task(forward(run.process.client))
         await journal.wait("fault", fault="stall")
         await cancelled(task)
@@ -174,7 +174,7 @@ async def test_forward_waiting_for_the_engine(journal: Journal, moment: str) -> 
 async def test_an_engine_that_is_stopped_under_a_reader(journal: Journal) -> None:
     """The reader is told at once; it does not wait for bytes that cannot come."""
     async with running_engine(journal, fake_variant(journal, stall_at=2)) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         task = asyncio.create_task(forward(run.process.client))
         await journal.wait("fault", fault="stall")
         run.process.stop()
@@ -186,7 +186,7 @@ async def test_an_engine_that_is_stopped_under_a_reader(journal: Journal) -> Non
 async def test_close_waiting_for_its_connections(journal: Journal) -> None:
     """The session is closed all the same, and refuses what comes later."""
     async with running_engine(journal, fake_variant(journal)) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         task = asyncio.create_task(run.process.client.close())
         await asyncio.sleep(0)
         task.cancel()

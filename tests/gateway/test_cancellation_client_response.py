@@ -10,7 +10,7 @@ from aiohttp.test_utils import make_mocked_request
 from engines import ShiftedClock
 from gateway_client import CHAT
 
-from server.client_response import Downstream
+from server.client_response import ClientResponse
 from utils.errors import GatewayError
 
 
@@ -51,7 +51,7 @@ async def test_downstream_waiting_for_a_slow_client(
         monkeypatch.setattr(web.Response, name, stuck if name == method else free)
 
     async def respond() -> None:
-        async with Downstream(make_mocked_request("POST", CHAT), clock) as down:
+        async with ClientResponse(make_mocked_request("POST", CHAT), clock) as down:
             down.keep_alive(10)
             if act == "comment":
                 clock.skip(11)

@@ -16,7 +16,7 @@ from gateway import PATIENT, fake_variant, is_running, until
 
 from engine.process.log_tail import KEPT_LINES
 from engine.process.ports import free_port
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from utils.errors import EngineStartTimeout
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ async def test_a_slow_load_is_waited_for(journal: Journal) -> None:
     async with running_engine(journal, variant) as run:
         await journal.wait("listening")
         assert not run.reports
-        ready = await run.reported(fx.EngineReady)
-        assert isinstance(ready, fx.EngineReady)
+        ready = await run.reported(ev.EngineReady)
+        assert isinstance(ready, ev.EngineReady)
         assert ready.engine == 7
         assert journal.events("ready")
         assert run.process.ready_at == ready.now
@@ -51,8 +51,8 @@ async def test_a_start_over_its_limit_is_killed_and_told(journal: Journal) -> No
     async with running_engine(
         journal, fake_variant(journal, load_seconds=60, timeouts=limited)
     ) as run:
-        unhealthy = await run.reported(fx.EngineUnhealthy)
-        assert isinstance(unhealthy, fx.EngineUnhealthy)
+        unhealthy = await run.reported(ev.EngineUnhealthy)
+        assert isinstance(unhealthy, ev.EngineUnhealthy)
         assert isinstance(unhealthy.error, EngineStartTimeout)
         assert "m@256" in unhealthy.error.message
         assert "0.3 s" in unhealthy.error.message
@@ -65,7 +65,7 @@ async def test_a_start_over_its_limit_is_killed_and_told(journal: Journal) -> No
 async def test_a_port_that_never_opens_is_a_start_over_its_limit(journal: Journal) -> None:
     variant = fake_variant(journal, timeouts=replace(PATIENT, startup=0.3), never_listen=1)
     async with running_engine(journal, variant) as run:
-        await run.reported(fx.EngineUnhealthy)
+        await run.reported(ev.EngineUnhealthy)
         run.process.stop()
         await run.ended()
 
@@ -104,7 +104,7 @@ async def test_a_stranger_on_the_port_is_named(journal: Journal) -> None:
 async def test_flapping_health_is_ready_when_it_says_so(journal: Journal, steps: str) -> None:
     variant = fake_variant(journal, health=steps, timeouts=replace(PATIENT, health_check=0.5))
     async with running_engine(journal, variant) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         asked = journal.events("request", path="/health")
         assert len(asked) >= len(steps.split(","))
         # Ready is said once and never taken back by a probe.
@@ -121,7 +121,7 @@ async def test_the_child_gets_its_arguments_environment_and_group(
     monkeypatch.setenv("LLAMA_ARG_FROM_OUTSIDE", "kept")
     variant = fake_variant(journal, env={"LLAMA_ARG_THREADS": "3"}, args=("--jinja",))
     async with running_engine(journal, variant) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         [start] = journal.events("start")
         assert start["env"]["LD_LIBRARY_PATH"] == f"{FAKES}{os.pathsep}/opt/theirs"
         assert start["env"]["DYLD_LIBRARY_PATH"].split(os.pathsep)[0] == str(FAKES)
@@ -143,7 +143,7 @@ async def test_what_the_user_gave_is_not_overridden(
     port = free_port()
     own = (*given, "--port", str(port), "--host", "localhost")
     async with running_engine(journal, fake_variant(journal, args=own)) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         [start] = journal.events("start")
         assert start["argv"] == list(fake_variant(journal, args=own).args)
         assert run.process.client.url == f"http://localhost:{port}"
@@ -155,14 +155,14 @@ async def test_what_the_user_gave_is_not_overridden(
 async def test_huge_logs_do_not_block_the_engine(journal: Journal) -> None:
     variant = fake_variant(journal, log_lines=20_000, log_line_bytes=120, log_junk=1)
     async with running_engine(journal, variant) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         assert len(run.process.output.tail) == KEPT_LINES
 
 
 async def test_one_endless_line_does_not_block_the_engine(journal: Journal) -> None:
     variant = fake_variant(journal, log_lines=1, log_line_bytes=3_000_000)
     async with running_engine(journal, variant) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         assert max(map(len, run.process.output.tail)) <= 4096
 
 
@@ -184,7 +184,7 @@ async def test_the_last_lines_are_kept_and_all_are_logged(
 
 async def test_stop_is_a_polite_signal_and_a_reaped_child(journal: Journal) -> None:
     async with running_engine(journal, fake_variant(journal, stop_seconds=0.1)) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         run.process.stop()
         run.process.stop()
         exited = await run.ended()
@@ -194,11 +194,11 @@ async def test_stop_is_a_polite_signal_and_a_reaped_child(journal: Journal) -> N
 
 
 async def test_deaf_to_sigterm_is_killed_after_engine_stop_timeout(journal: Journal) -> None:
-    variant = fake_variant(journal, deaf=1, timeouts=replace(PATIENT, stop=0.2))
+    variant = fake_variant(journal, unresponsive=1, timeouts=replace(PATIENT, stop=0.2))
     async with running_engine(journal, variant) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         run.process.stop()
-        await journal.wait("sigterm", deaf=True)
+        await journal.wait("sigterm", unresponsive=True)
         assert (await run.ended()).reason == "signal 9"
 
 
@@ -207,7 +207,7 @@ async def test_stop_while_it_loads(journal: Journal) -> None:
         await journal.wait("listening")
         run.process.stop()
         await run.ended()
-        assert not [event for event in run.reports if isinstance(event, fx.EngineReady)]
+        assert not [event for event in run.reports if isinstance(event, ev.EngineReady)]
 
 
 async def test_stop_before_it_was_spawned(journal: Journal) -> None:
@@ -218,8 +218,8 @@ async def test_stop_before_it_was_spawned(journal: Journal) -> None:
 
 
 async def test_kill_does_not_wait(journal: Journal) -> None:
-    async with running_engine(journal, fake_variant(journal, deaf=1)) as run:
-        await run.reported(fx.EngineReady)
+    async with running_engine(journal, fake_variant(journal, unresponsive=1)) as run:
+        await run.reported(ev.EngineReady)
         run.process.kill()
         await run.ended()
         assert not journal.events("exit")
@@ -229,7 +229,7 @@ async def test_kill_does_not_wait(journal: Journal) -> None:
 async def test_a_grandchild_dies_with_the_group(journal: Journal, grandchild: str) -> None:
     variant = fake_variant(journal, grandchild=grandchild, timeouts=replace(PATIENT, stop=0.2))
     async with running_engine(journal, variant) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         [event] = journal.events("grandchild")
         assert is_running(event["child"])
         run.process.stop()
@@ -247,7 +247,7 @@ async def test_a_grandchild_dies_with_a_leader_that_crashed(journal: Journal) ->
 
 async def test_a_crash_while_idle_is_noticed_at_once(journal: Journal) -> None:
     async with running_engine(journal, fake_variant(journal)) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         os.kill(pid_of(run.process), signal.SIGKILL)
         exited = await run.ended()
         assert exited.reason.startswith("signal 9")
@@ -259,7 +259,7 @@ async def test_of_a_kill_from_outside_no_older_complaint_is_the_reason(
     """It may be about another client's request."""
     variant = fake_variant(journal, load_text="error: an invalid request")
     async with running_engine(journal, variant) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         os.kill(pid_of(run.process), signal.SIGKILL)
         assert (await run.ended()).reason == "signal 9"
 
@@ -273,7 +273,7 @@ async def test_a_wrapper_script_is_stopped_with_its_engine(
     # The shell ends at once, its engine takes its time: neither is reported gone before both are.
     variant = fake_variant(journal, binary=str(script), stop_seconds=0.3)
     async with running_engine(journal, variant) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         [start] = journal.events("start")
         assert start["pid"] != run.process.pid
         assert start["pgid"] == run.process.pid

@@ -13,7 +13,7 @@ from gateway_client import CHAT
 from raw_client import text_of
 
 from engine.process.health import HealthChecks
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from engine.scheduling.lifecycle import State
 from utils.errors import EngineUnresponsive
 
@@ -40,14 +40,14 @@ async def test_an_engine_that_fails_its_looks_is_reported_once(
 ) -> None:
     variant = fake_variant(journal, health=f"ok,{step},{step},ok,{step},{step},{step}")
     async with running_engine(journal, variant, checks=HealthChecks(0.01, 3)) as run:
-        told = await run.reported(fx.EngineUnhealthy)
-        assert isinstance(told, fx.EngineUnhealthy)
+        told = await run.reported(ev.EngineUnhealthy)
+        assert isinstance(told, ev.EngineUnhealthy)
         assert isinstance(told.error, EngineUnresponsive)
         assert "none of its last 3 health checks" in told.error.message
         # Requests are not counted: the first may come before the engine is ready.
         assert re.findall(r"health check, (\d) in a row", caplog.text) == ["1", "2", "1", "2"]
-        of_health = [e for e in run.reports if not isinstance(e, fx.EngineMeasured)]
-        assert list(map(type, of_health)) == [fx.EngineReady, fx.EngineUnhealthy]
+        of_health = [e for e in run.reports if not isinstance(e, ev.EngineMeasured)]
+        assert list(map(type, of_health)) == [ev.EngineReady, ev.EngineUnhealthy]
         run.process.stop()  # as the scheduler orders
         await run.ended()
         assert run.process.ended == "it answered none of its last 3 health checks"
@@ -56,7 +56,7 @@ async def test_an_engine_that_fails_its_looks_is_reported_once(
 async def test_without_an_interval_nobody_looks(journal: Journal) -> None:
     variant = fake_variant(journal, health="ok,503")
     async with running_engine(journal, variant, checks=HealthChecks(0.0)) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         seen = len(journal.events("request", path="/health"))
         assert not await run.process.gone(0.1)
         assert len(journal.events("request", path="/health")) == seen

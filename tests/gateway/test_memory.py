@@ -17,7 +17,7 @@ from gateway import fake_model, fake_variant, until
 from engine.resources import memory as memory_module
 from engine.resources.learnt_store import LearntNeeds
 from engine.resources.memory import Memory
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from engine.scheduling.lifecycle import State
 from engine.scheduling.scheduler import Limits
 from utils.clock import LoopClock
@@ -47,7 +47,7 @@ class QuickClock(LoopClock):
 
 
 def amounts(run: Run) -> list[dict[str, int]]:
-    return [dict(e.amounts) for e in run.reports if isinstance(e, fx.EngineMeasured)]
+    return [dict(e.amounts) for e in run.reports if isinstance(e, ev.EngineMeasured)]
 
 
 # -- measuring --------------------------------------------------------------------------------
@@ -61,15 +61,15 @@ async def test_an_engine_is_measured_when_it_is_ready_with_all_that_it_started(
     wrapper.chmod(0o755)
     variant = fake_variant(journal, binary=str(wrapper))
     async with running_engine(journal, variant) as run:
-        await run.reported(fx.EngineMeasured)
+        await run.reported(ev.EngineMeasured)
         # A shell alone has a fraction of what a Python interpreter takes.
         assert amounts(run)[0]["ram"] > 8 * MIB
-        assert isinstance(run.reports[0], fx.EngineReady)
+        assert isinstance(run.reports[0], ev.EngineReady)
 
 
 async def test_it_is_measured_again_and_told_when_it_changes(journal: Journal) -> None:
     meter = FakeMeter(held={"ram": 5, "gpu0": 7})
-    memory = Memory(QuickClock(), meter=meter)
+    memory = Memory(QuickClock(), probe=meter)
     variant = fake_variant(journal)
     async with running_engine(journal, variant, memory=memory) as run:
         await until(lambda: len(amounts(run)) == 1)
@@ -80,15 +80,15 @@ async def test_it_is_measured_again_and_told_when_it_changes(journal: Journal) -
 
 
 async def test_what_nobody_measures_is_projected(journal: Journal) -> None:
-    memory = Memory(LoopClock(), meter=FakeMeter(held={"ram": 5}))
+    memory = Memory(LoopClock(), probe=FakeMeter(held={"ram": 5}))
     variant = fake_variant(journal, load_text=BUFFERS, env={"CUDA_VISIBLE_DEVICES": "1"})
     async with running_engine(journal, variant, memory=memory) as run:
-        await run.reported(fx.EngineMeasured)
+        await run.reported(ev.EngineMeasured)
         assert amounts(run) == [{"ram": 5, "gpu1": 120 * MIB}]
 
 
 async def test_a_load_that_fails_teaches_the_least_that_is_needed(journal: Journal) -> None:
-    memory = Memory(LoopClock(), meter=FakeMeter())
+    memory = Memory(LoopClock(), probe=FakeMeter())
     variant = fake_variant(journal, load_text=BUFFERS, exit_code=1, exit_line=OOM)
     async with running_engine(journal, variant, memory=memory) as run:
         exited = await run.ended()
@@ -115,7 +115,7 @@ async def test_a_kill_while_loading_is_a_lack_of_memory_and_later_it_is_not(
         os.kill(run.process.pid or 0, signal.SIGKILL)
         assert (await run.ended()).out_of_memory == "ram"
     async with running_engine(journal, fake_variant(journal)) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
         os.kill(run.process.pid or 0, signal.SIGKILL)
         assert not (await run.ended()).out_of_memory
     async with running_engine(journal, fake_variant(journal, load_seconds=60)) as run:
@@ -138,7 +138,7 @@ async def until_measured(manager: EngineManager, label: str) -> None:
 
 async def test_a_first_start_does_not_look(journal: Journal) -> None:
     meter = FakeMeter(gpu0=0)
-    memory = Memory(LoopClock(), meter=meter)
+    memory = Memory(LoopClock(), probe=meter)
     variant = replace(fake_variant(journal), needs={"gpu0": 100})
     async with running_manager(
         journal, fake_model(variant), memory=memory, limits=Limits(resources={"gpu0": 100})
@@ -152,7 +152,7 @@ async def test_after_a_stop_the_next_start_waits_until_the_memory_is_back(
 ) -> None:
     meter = FakeMeter(held={"gpu0": 1000}, gpu0=200)
     one, other = fake_variant(journal, model="a"), fake_variant(journal, model="b")
-    memory = Memory(LoopClock(), meter=meter, wait=3600.0)
+    memory = Memory(LoopClock(), probe=meter, wait=3600.0)
     async with running_manager(
         journal, fake_model(one), fake_model(other), memory=memory
     ) as manager:
@@ -175,7 +175,7 @@ async def test_what_is_enough_for_the_new_engine_is_not_waited_for(journal: Jour
     meter = FakeMeter(held={"gpu0": 1000}, gpu0=200)
     one = fake_variant(journal, model="a")
     other = replace(fake_variant(journal, model="b"), needs={"gpu0": 150})
-    memory = Memory(LoopClock(), meter=meter, wait=3600.0)
+    memory = Memory(LoopClock(), probe=meter, wait=3600.0)
     limits = Limits(resources={"gpu0": 1000})
     async with running_manager(
         journal, fake_model(one), fake_model(other), memory=memory, limits=limits
@@ -188,12 +188,12 @@ async def test_what_is_enough_for_the_new_engine_is_not_waited_for(journal: Jour
 
 async def test_who_took_nothing_of_a_gpu_does_not_wait_for_it(journal: Journal) -> None:
     meter = FakeMeter(ram=500, gpu0=200)
-    memory = Memory(LoopClock(), meter=meter, wait=3600.0)
+    memory = Memory(LoopClock(), probe=meter, wait=3600.0)
     variant = fake_variant(journal)
     memory.learnt.learn(memory.learnt.key(variant), {"ram": 100})
     memory.ended({"gpu0": 1000})
     async with running_engine(journal, variant, memory=memory) as run:
-        await run.reported(fx.EngineReady)
+        await run.reported(ev.EngineReady)
     assert meter.asked == 1
 
 
@@ -202,7 +202,7 @@ async def test_the_waiting_is_bounded_and_a_late_start_does_not_wait(
 ) -> None:
     clock = ShiftedClock()
     meter = FakeMeter(held={"gpu0": 1000}, gpu0=200)
-    memory = Memory(clock, meter=meter, wait=3600.0)
+    memory = Memory(clock, probe=meter, wait=3600.0)
     one, other = fake_variant(journal, model="a"), fake_variant(journal, model="b")
     caplog.set_level("INFO")
     async with running_manager(
@@ -226,7 +226,7 @@ async def test_the_waiting_is_bounded_and_a_late_start_does_not_wait(
 
 
 async def test_nothing_known_is_nothing_to_wait_for(journal: Journal) -> None:
-    memory = Memory(LoopClock(), meter=FakeMeter(gpu0=200), wait=3600.0)
+    memory = Memory(LoopClock(), probe=FakeMeter(gpu0=200), wait=3600.0)
     one, other = fake_variant(journal, model="a"), fake_variant(journal, model="b")
     async with running_manager(
         journal, fake_model(one), fake_model(other), memory=memory
@@ -237,7 +237,7 @@ async def test_nothing_known_is_nothing_to_wait_for(journal: Journal) -> None:
 
 async def test_without_memory_wait_nobody_looks(journal: Journal) -> None:
     meter = FakeMeter(held={"gpu0": 1000}, gpu0=200)
-    memory = Memory(LoopClock(), meter=meter, wait=0.0)
+    memory = Memory(LoopClock(), probe=meter, wait=0.0)
     one, other = fake_variant(journal, model="a"), fake_variant(journal, model="b")
     async with running_manager(
         journal, fake_model(one), fake_model(other), memory=memory
@@ -262,7 +262,7 @@ async def test_a_driver_that_does_not_answer_delays_nobody_for_long(
 ) -> None:
     monkeypatch.setattr(memory_module, "_PATIENCE", 0.001)
     meter = DeafMeter(held={"gpu0": 1000})
-    memory = Memory(LoopClock(), meter=meter, wait=3600.0)
+    memory = Memory(LoopClock(), probe=meter, wait=3600.0)
     one, other = fake_variant(journal, model="a"), fake_variant(journal, model="b")
     async with running_manager(
         journal, fake_model(one), fake_model(other), memory=memory
@@ -274,7 +274,7 @@ async def test_a_driver_that_does_not_answer_delays_nobody_for_long(
 
 
 async def test_a_stop_ends_the_waiting(journal: Journal) -> None:
-    memory = Memory(LoopClock(), meter=FakeMeter(gpu0=200), wait=3600.0)
+    memory = Memory(LoopClock(), probe=FakeMeter(gpu0=200), wait=3600.0)
     memory.ended({"gpu0": 1000})
     async with running_engine(journal, fake_variant(journal), memory=memory) as run:
         await asyncio.sleep(0)
@@ -286,13 +286,13 @@ async def test_a_stop_ends_the_waiting(journal: Journal) -> None:
 
 
 async def test_a_cancelled_waiting_is_told_too(journal: Journal) -> None:
-    memory = Memory(LoopClock(), meter=FakeMeter(gpu0=200), wait=3600.0)
+    memory = Memory(LoopClock(), probe=FakeMeter(gpu0=200), wait=3600.0)
     memory.ended({"gpu0": 1000})
     async with running_engine(journal, fake_variant(journal), memory=memory) as run:
         await asyncio.sleep(0.01)
         run.task.cancel()
         await asyncio.wait([run.task])
-        assert isinstance(run.reports[-1], fx.EngineExited)
+        assert isinstance(run.reports[-1], ev.EngineExited)
 
 
 # -- learnt from one gateway to the next ------------------------------------------------------

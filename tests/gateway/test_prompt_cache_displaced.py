@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from gateway import running_gateway, until
 
-from engine.llamacpp.prompt_cache import engine_cache as carried
+from engine.llamacpp.prompt_cache import engine_cache as prompt_cache
 from engine.llamacpp.prompt_cache.store import StateStore
 from tests.gateway.test_prompt_cache_faults import TALE, carrying, files, said
 
@@ -176,7 +176,7 @@ async def test_after_a_save_that_hangs_nothing_is_restored_for_the_same_request(
     journal: Journal, store: StateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The fault does not make it another engine.
-    monkeypatch.setattr(carried, "fingerprint", lambda *_: "f")
+    monkeypatch.setattr(prompt_cache, "fingerprint", lambda *_: "f")
     async with running_gateway(journal, carrying(journal), store=store) as gw:
         await said(gw)
         await gw.manager.unload("m")

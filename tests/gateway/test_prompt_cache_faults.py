@@ -319,8 +319,10 @@ async def test_nor_what_it_did_not_wait_for_of_an_answer_that_grows(
     journal: Journal, store: StateStore
 ) -> None:
     model = growing(journal, 128, 512, large={"late_headers": 1, "prefill_seconds": 60})
-    carried = [replace(variant, state_carry=True) for variant in model.variants]
-    async with running_gateway(journal, replace(model, variants=tuple(carried)), store=store) as gw:
+    prompt_cache = [replace(variant, state_carry=True) for variant in model.variants]
+    async with running_gateway(
+        journal, replace(model, variants=tuple(prompt_cache)), store=store
+    ) as gw:
         client = await gw.stream("hello", max_tokens=LENGTH)
         await journal.wait("seated", 2)
         client.leave()

@@ -13,7 +13,7 @@ from engines import running_engine
 from gateway import PATIENT
 from real_engines import ENGINES, MODEL, Gateway, gateway, lua_config, lua_model, until
 
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from models.spec import VariantSpec
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ async def test_an_engine_is_measured_and_its_projection_is_read(
 ) -> None:
     variant = VariantSpec("smol", 512, ENGINES[engine], PATIENT, (*ARGS, "-lv", "4"))
     async with running_engine(journal, variant) as run:
-        measured = await run.reported(fx.EngineMeasured)
-        assert isinstance(measured, fx.EngineMeasured)
+        measured = await run.reported(ev.EngineMeasured)
+        assert isinstance(measured, ev.EngineMeasured)
         projected = run.process._memory._projection.amounts()
         weights = Path(MODEL).stat().st_size
         # Weights, 11 MiB of keys and values, some for computing.

@@ -16,7 +16,7 @@ from engine.process.engine_process import EngineProcess
 from engine.process.orphans import OrphanRegistry
 from engine.process.ports import free_port
 from engine.resources.memory import Memory
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from engine.scheduling.scheduler import Limits, Policy
 from models.catalog import Catalog
 from utils.clock import LoopClock
@@ -81,19 +81,19 @@ class Run:
 
     process: EngineProcess
     task: asyncio.Task[None]
-    reports: list[fx.Event] = field(default_factory=list)
+    reports: list[ev.Event] = field(default_factory=list)
 
-    async def reported(self, kind: type[fx.Event]) -> fx.Event:
+    async def reported(self, kind: type[ev.Event]) -> ev.Event:
         """A report of this kind has come."""
         await until(lambda: any(isinstance(event, kind) for event in self.reports))
         return next(event for event in self.reports if isinstance(event, kind))
 
-    async def ended(self) -> fx.EngineExited:
+    async def ended(self) -> ev.EngineExited:
         """The process is gone; its last report."""
         await self.task
         last = self.reports[-1]
-        assert isinstance(last, fx.EngineExited)
-        assert len([event for event in self.reports if isinstance(event, fx.EngineExited)]) == 1
+        assert isinstance(last, ev.EngineExited)
+        assert len([event for event in self.reports if isinstance(event, ev.EngineExited)]) == 1
         return last
 
 
@@ -108,7 +108,7 @@ async def running_engine(
     """Inside the block the variant's engine has been told to start; at its end it is gone."""
     async with nothing_left(journal):
         url = engine_url(variant, None) or f"http://127.0.0.1:{port or free_port()}"
-        reports: list[fx.Event] = []
+        reports: list[ev.Event] = []
         process = EngineProcess(
             7,
             build_launch(variant, url, os.environ),

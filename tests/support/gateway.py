@@ -20,14 +20,14 @@ from gateway_client import GatewayClient, client_session
 from raw_client import PATIENCE
 
 from engine.limits import limits_of
-from engine.llamacpp.prompt_cache.manager import StateCarrier
+from engine.llamacpp.prompt_cache.manager import PromptCacheManager
 from engine.llamacpp.tokenizer import LlamaTokenize
 from engine.manager import EngineManager
 from engine.process.health import checks_of
 from engine.process.orphans import OrphanRegistry
 from engine.resources.learnt_store import LearntNeeds, LoadTimes
 from engine.resources.memory import Memory
-from engine.resources.preload import Warmer
+from engine.resources.preload import Preloader
 from engine.scheduling.policy import policy_of
 from models.catalog import Catalog
 from models.selection import ModelSelector
@@ -168,9 +168,11 @@ async def running_gateway(
             registry,
             limits=limits_of(catalog, given),
             memory=memory,
-            carrier=StateCarrier(store, given.state_timeout) if store is not None else None,
+            prompt_caches=PromptCacheManager(store, given.state_timeout)
+            if store is not None
+            else None,
             checks=checks_of(given),
-            warmer=Warmer(LoadTimes(folder, os.environ), enabled=given.warm_loads),
+            preloader=Preloader(LoadTimes(folder, os.environ), enabled=given.warm_loads),
         )
         sizer = Sizer(manager, LlamaTokenize(tokenizer_timeout))
         current = CurrentConfiguration(Configuration.of(given, catalog))

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from engine.scheduling.queue import Priority
 from engine.scheduling.scheduler import EngineRecord, Limits, Policy, Scheduler
 from utils.errors import EngineStartTimeout, GatewayError
@@ -91,40 +91,40 @@ class Script:
         """Everything that is known of every engine."""
         return [asdict(record) for record in self.scheduler.records]
 
-    def _event(self, when: str, *words: str) -> fx.Event:
+    def _event(self, when: str, *words: str) -> ev.Event:
         now = float(when)
-        event: fx.Event
+        event: ev.Event
         match words:
             case (request, "asks", "for", name, *manner):
                 event = self._arrival(int(request), name, manner, now)
             case (request, "returns", "for", name):
-                event = fx.Returned(int(request), self._variants[name], now)
+                event = ev.Returned(int(request), self._variants[name], now)
             case (request, "leaves"):
-                event = fx.Left(int(request), now)
+                event = ev.Left(int(request), now)
             case (request, "leaves", "outgrown", "by", name):
-                event = fx.Left(int(request), now, ahead=self._variants[name])
+                event = ev.Left(int(request), now, ahead=self._variants[name])
             case ("tick",):
-                event = fx.Tick(now)
+                event = ev.Tick(now)
             case ("configured", "as", name):
-                event = fx.Reconfigure(**self.configurations[name], now=now)
+                event = ev.Reconfigure(**self.configurations[name], now=now)
             case ("unload", *which):
                 model = next((word for word in which if word != "now"), None)
-                event = fx.Unload(model, now, force="now" in which)
+                event = ev.Unload(model, now, force="now" in which)
             case ("drain" | "halt" as end,):
-                event = fx.Drain(now) if end == "drain" else fx.Halt(now)
+                event = ev.Drain(now) if end == "drain" else ev.Halt(now)
             case (engine, *what):
                 event = _of_engine(engine, what, now)
             case _:
                 raise ValueError(words)
         return event
 
-    def _arrival(self, request: int, name: str, manner: list[str], now: float) -> fx.Arrived:
+    def _arrival(self, request: int, name: str, manner: list[str], now: float) -> ev.Arrived:
         said = dict(zip(manner[::2], manner[1::2], strict=True))
         priority = Priority[said.get("at", "normal").upper()]
         client = said.get("by", "")
         smaller = tuple(self._variants[each] for each in said.get("else", "").split(",") if each)
         keep_alive = float(said["keeping"]) if "keeping" in said else None
-        return fx.Arrived(
+        return ev.Arrived(
             request,
             self._variants[name],
             fallbacks=smaller,
@@ -134,37 +134,37 @@ class Script:
             now=now,
         )
 
-    def _say(self, effect: fx.Effect) -> str:
+    def _say(self, effect: ev.Effect) -> str:
         match effect:
-            case fx.StartEngine():
+            case ev.StartEngine():
                 name = next(n for n, v in self._variants.items() if v is effect.variant)
                 return f"start e{effect.engine} {name}"
-            case fx.StopEngine():
+            case ev.StopEngine():
                 return f"stop e{effect.engine}"
-            case fx.Grant():
+            case ev.Grant():
                 return f"grant {effect.request} e{effect.engine}"
-            case fx.Refuse():
+            case ev.Refuse():
                 self.errors[effect.request] = effect.error
                 return f"refuse {effect.request} {type(effect.error).__name__}"
-            case fx.WakeAt():
+            case ev.WakeAt():
                 return f"wake {effect.when:g}"
 
 
-def _of_engine(engine: str, what: list[str], now: float) -> fx.Event:
+def _of_engine(engine: str, what: list[str], now: float) -> ev.Event:
     match what:
         case ["ready"]:
-            return fx.EngineReady(_ticket(engine), now)
+            return ev.EngineReady(_ticket(engine), now)
         case ["too", "slow"]:
             error = EngineStartTimeout(f"{engine} was not ready in time")
-            return fx.EngineUnhealthy(_ticket(engine), error, now)
+            return ev.EngineUnhealthy(_ticket(engine), error, now)
         case ["exits"]:
-            return fx.EngineExited(_ticket(engine), f"{engine} fell over", now)
+            return ev.EngineExited(_ticket(engine), f"{engine} fell over", now)
         case ["lacks", resource]:
             reason = f"no room in {resource}"
-            return fx.EngineExited(_ticket(engine), reason, now, out_of_memory=resource)
+            return ev.EngineExited(_ticket(engine), reason, now, out_of_memory=resource)
         case ["holds", *amounts]:
             held = dict(zip(amounts[::2], map(int, amounts[1::2]), strict=True))
-            return fx.EngineMeasured(_ticket(engine), held, now)
+            return ev.EngineMeasured(_ticket(engine), held, now)
         case _:
             raise ValueError(what)
 

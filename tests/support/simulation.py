@@ -12,7 +12,7 @@ from functools import partial
 from itertools import count, pairwise
 from typing import TYPE_CHECKING
 
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from engine.scheduling.queue import Priority
 from engine.scheduling.scheduler import Limits, Policy, Scheduler
 from utils.errors import ConfigurationChanged, EngineStartFailed, ModelNotFound, QueueFull
@@ -58,7 +58,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Params:
     """Somebody will want engines gone."""
 
     at: float
@@ -125,7 +125,7 @@ class Simulation:
         self,
         jobs: Iterable[Job],
         changes: Iterable[Change] = (),
-        orders: Iterable[Order] = (),
+        orders: Iterable[Params] = (),
     ) -> Report:
         """Everything happens, until nobody waits and every engine has ended."""
         for order in orders:
@@ -155,7 +155,7 @@ class Simulation:
         job = self._jobs[number]
         self._waiting[number] = self._now
         self._tell(
-            fx.Arrived(
+            ev.Arrived(
                 number,
                 job.minimum,
                 fallbacks=job.fallbacks,
@@ -178,7 +178,7 @@ class Simulation:
                 process.variant = configured[label]
             else:
                 process.retired = True
-        event = fx.Reconfigure(
+        event = ev.Reconfigure(
             change.variants, change.kept, change.policy, change.limits, self._now
         )
         self._tell(event)
@@ -187,7 +187,7 @@ class Simulation:
     def _lose_patience(self, number: int) -> None:
         if self._waiting.pop(number, None) is not None:
             self.report.left.add(number)
-            self._tell(fx.Left(number, self._now))
+            self._tell(ev.Left(number, self._now))
 
     def _finish(self, number: int, ticket: int) -> None:
         if self._held.get(number) != ticket:
@@ -195,11 +195,11 @@ class Simulation:
         del self._held[number]
         self._processes[ticket].holders.discard(number)
         self.report.served[number] = self._now
-        self._tell(fx.Left(number, self._now))
+        self._tell(ev.Left(number, self._now))
 
-    def _unload(self, order: Order) -> None:
+    def _unload(self, order: Params) -> None:
         self._forced = order.force
-        self._tell(fx.Unload(order.model, force=order.force, now=self._now))
+        self._tell(ev.Unload(order.model, force=order.force, now=self._now))
         self._forced = False
 
     def _become_ready(self, ticket: int) -> None:
@@ -214,10 +214,10 @@ class Simulation:
             return
         self._short[label] = 0
         process.ready = True
-        self._tell(fx.EngineReady(ticket, self._now))
+        self._tell(ev.EngineReady(ticket, self._now))
         if self._machine is not None:
             held = {"gpu": self._machine.takes[label]}
-            self._tell(fx.EngineMeasured(ticket, held, self._now))
+            self._tell(ev.EngineMeasured(ticket, held, self._now))
 
     def _overfull(self) -> bool:
         machine = self._machine
@@ -232,32 +232,32 @@ class Simulation:
             return
         if not (process.ready or process.stopping or out_of_memory):
             self._short[process.variant.label] = 0
-        self._tell(fx.EngineExited(ticket, "gone", out_of_memory=out_of_memory, now=self._now))
+        self._tell(ev.EngineExited(ticket, "gone", out_of_memory=out_of_memory, now=self._now))
         for number in sorted(process.holders):
             # Whoever was being served tries once more, as exchanges do.
             del self._held[number]
             self._waiting[number] = self._now
-            self._tell(fx.Returned(number, self._minimum[number], self._now))
+            self._tell(ev.Returned(number, self._minimum[number], self._now))
 
-    def _tell(self, event: fx.Event) -> None:
+    def _tell(self, event: ev.Event) -> None:
         for effect in self.scheduler.handle(event):
             match effect:
-                case fx.StartEngine():
+                case ev.StartEngine():
                     self._start(effect)
-                case fx.StopEngine():
+                case ev.StopEngine():
                     self._stop_engine(effect.engine)
-                case fx.Grant():
+                case ev.Grant():
                     self._grant(effect)
-                case fx.Refuse():
+                case ev.Refuse():
                     self._refuse(effect)
-                case fx.WakeAt():
+                case ev.WakeAt():
                     assert effect.when > self._now
-                    self._at(effect.when, lambda: self._tell(fx.Tick(self._now)))
+                    self._at(effect.when, lambda: self._tell(ev.Tick(self._now)))
         assert sorted(self._waiting) == list(self.scheduler.waiting)
 
     # -- what is done, and may be done ------------------------------------------------
 
-    def _start(self, effect: fx.StartEngine) -> None:
+    def _start(self, effect: ev.StartEngine) -> None:
         label = effect.variant.label
         address = self._limits.addresses.get(label, label)
         self._processes[effect.engine] = Process(effect.variant, address)
@@ -308,7 +308,7 @@ class Simulation:
         process.stopping = True
         self._at(self._now + self._stop, lambda: self._exit(ticket))
 
-    def _grant(self, effect: fx.Grant) -> None:
+    def _grant(self, effect: ev.Grant) -> None:
         process, job = self._processes[effect.engine], self._jobs[effect.request]
         assert process.ready
         assert not process.retired, "an engine of before serves a new request"
@@ -329,7 +329,7 @@ class Simulation:
         end = self._now + job.seconds
         self._at(end, lambda: self._finish(effect.request, effect.engine))
 
-    def _refuse(self, effect: fx.Refuse) -> None:
+    def _refuse(self, effect: ev.Refuse) -> None:
         del self._waiting[effect.request]
         known = QueueFull | EngineStartFailed | ModelNotFound | ConfigurationChanged
         assert isinstance(effect.error, known)

@@ -21,7 +21,7 @@ _OWN_WAYS = (b'"id_slot"', b'"lora"', b'"cache_prompt"', b'"n"', b'"n_cmpl"')
 
 
 @dataclass(slots=True)
-class Seat:
+class SlotAssignment:
     """A request's place: the slot it is answered in, and what its prompt begins with.
 
     Without a ``slot`` the request goes astray: into whichever slot the engine chooses.
@@ -44,7 +44,9 @@ class Seat:
         return b'{"id_slot":%d,%b' % (self.slot.number, body.lstrip()[1:])
 
 
-def seat_in(book: SlotBook, facts: RequestFacts, marks: tuple[Mark, ...]) -> tuple[Seat, int]:
+def assign_slot(
+    book: SlotBook, facts: RequestFacts, marks: tuple[Mark, ...]
+) -> tuple[SlotAssignment, int]:
     """A seat for the request, its slot now busy, and how many of its tokens are there already."""
     several = len(book.slots) > 1
     wanted, regular = _wishes(facts.body)
@@ -54,9 +56,9 @@ def seat_in(book: SlotBook, facts: RequestFacts, marks: tuple[Mark, ...]) -> tup
         regular = False
     taken = book.take(marks, wanted if several else None) if regular else None
     if taken is None:
-        return Seat(None, marks, named=False), 0
+        return SlotAssignment(None, marks, named=False), 0
     slot, held = taken
-    return Seat(slot, marks, named=several), held
+    return SlotAssignment(slot, marks, named=several), held
 
 
 def _wishes(body: bytes) -> tuple[int | None, bool]:

@@ -1,6 +1,6 @@
 """The slots of one running engine, and the way of their contents to and from the disk.
 
-Around each request: ``sit`` gives it a slot, restoring the saved state that spares most of its
+Around each request: ``assign`` gives it a slot, restoring the saved state that spares most of its
 prompt, and saving what the slot loses thereby, where either is worth it; ``answered``,
 ``refused`` or ``broken_off`` says what became of it. Before a planned stop ``save`` keeps what
 the slots hold.
@@ -17,23 +17,23 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from engine.llamacpp.prompt_cache.assignment import seat_in
+from engine.llamacpp.prompt_cache.assignment import assign_slot
 from engine.llamacpp.prompt_cache.compatibility import incomplete, rope_factors
 from engine.llamacpp.prompt_cache.fingerprint import fingerprint
 from engine.llamacpp.prompt_cache.flag_probe import CACHE_RAM, NO_CACHE_IDLE, SAVE_PATH
 from engine.llamacpp.prompt_cache.index import LEAST
 from engine.llamacpp.prompt_cache.layout import caches, settles_idle, unified
 from engine.llamacpp.prompt_cache.prefix import common, goes_on, marks_of
-from engine.llamacpp.prompt_cache.ram_cache import EngineCache
+from engine.llamacpp.prompt_cache.ram_cache import RamCache
 from engine.llamacpp.prompt_cache.slots import SlotBook
-from engine.llamacpp.prompt_cache.transfer import SlotSwap
+from engine.llamacpp.prompt_cache.transfer import SlotTransfer
 from utils.errors import StateUnavailable
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
     from engine.llamacpp.client import LlamaCppEngine
-    from engine.llamacpp.prompt_cache.assignment import Seat
-    from engine.llamacpp.prompt_cache.manager import StateCarrier
+    from engine.llamacpp.prompt_cache.assignment import SlotAssignment
+    from engine.llamacpp.prompt_cache.manager import PromptCacheManager
     from engine.process.spawn import Launch
     from models.requests.reader import RequestFacts
     from models.spec import VariantSpec
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _log = get_logger("carry")
 
 
-class Standing(Enum):
+class PromptCacheStatus(Enum):
     """Whether states are carried for an engine."""
 
     ON = "on"
@@ -49,16 +49,18 @@ class Standing(Enum):
     USELESS = "useless"
 
 
-class CarriedEngine:
+class EnginePromptCache:
     """The slots of one running engine, and the way of their contents to and from the disk."""
 
-    def __init__(self, carrier: StateCarrier, variant: VariantSpec, client: LlamaCppEngine) -> None:
-        self._carrier = carrier
-        self._store = carrier.store
+    def __init__(
+        self, manager: PromptCacheManager, variant: VariantSpec, client: LlamaCppEngine
+    ) -> None:
+        self._manager = manager
+        self._store = manager.store
         self._variant = variant
         self._client = client
         # None where nothing is carried.
-        self._swap: SlotSwap | None = None
+        self._swap: SlotTransfer | None = None
         # Empty until the first request asks how many slots there are.
         self._book = SlotBook.of(0)
         self._packed = False
@@ -72,7 +74,7 @@ class CarriedEngine:
         args = launch.argv
         if any(arg.partition("=")[0] == SAVE_PATH for arg in args):
             return launch
-        known = await self._carrier.support.of(launch)
+        known = await self._manager.support.of(launch)
         if SAVE_PATH not in known:
             return launch
         if incomplete(args, launch.env):
@@ -85,8 +87,8 @@ class CarriedEngine:
         except OSError as error:
             _log.warning("%s carries nothing: %s", self._variant.label, error)
             return launch
-        cache = EngineCache(able=CACHE_RAM in known and caches(args, launch.env))
-        self._swap = SlotSwap(self._carrier, self._variant, self._client, kind, cache)
+        cache = RamCache(able=CACHE_RAM in known and caches(args, launch.env))
+        self._swap = SlotTransfer(self._manager, self._variant, self._client, kind, cache)
         self._packed = unified(args, launch.env)
         added = [SAVE_PATH, str(self._store.folder)]
         if NO_CACHE_IDLE in known and not settles_idle(args, launch.env):
@@ -95,14 +97,14 @@ class CarriedEngine:
         return replace(launch, argv=(*args, *added))
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> PromptCacheStatus:
         """Whether its states are carried; known once the engine starts."""
         if self._swap is None:
-            return Standing.OFF
-        useless = self._carrier.useless(self._swap.fingerprint)
-        return Standing.USELESS if useless else Standing.ON
+            return PromptCacheStatus.OFF
+        useless = self._manager.useless(self._swap.fingerprint)
+        return PromptCacheStatus.USELESS if useless else PromptCacheStatus.ON
 
-    async def sit(self, facts: RequestFacts) -> Seat | None:
+    async def assign(self, facts: RequestFacts) -> SlotAssignment | None:
         """The request's seat, with the best saved state restored; None where there is no say."""
         if self._swap is None or not facts.kind.generates:
             return None
@@ -112,18 +114,18 @@ class CarriedEngine:
             _log.debug("%s carries nothing: %s", self._variant.label, error)
             return None
         marks = marks_of(facts, (*book.ends, *self._store.index.ends))
-        seat, held = seat_in(book, facts, marks)
-        if seat.slot is not None and self.standing is Standing.ON:
+        assignment, held = assign_slot(book, facts, marks)
+        if assignment.slot is not None and self.standing is PromptCacheStatus.ON:
             try:
-                await self._swap.prepare(seat, seat.slot, held)
+                await self._swap.prepare(assignment, assignment.slot, held)
             except BaseException:
-                seat.slot.left()
+                assignment.slot.left()
                 raise
-        return seat
+        return assignment
 
     def answered(
         self,
-        seat: Seat,
+        assignment: SlotAssignment,
         tokens: int | None = None,
         cached: int | None = None,
         read: tuple[int, float] | None = None,
@@ -134,31 +136,31 @@ class CarriedEngine:
         had already, ``read`` those that it read and how many seconds that took, if it said so.
         """
         if self._swap is not None:
-            self._swap.answered(seat, cached, read)
-        if seat.slot is None:
+            self._swap.answered(assignment, cached, read)
+        if assignment.slot is None:
             self._book.forget()
             return
-        returning = seat.returning or goes_on(seat.marks, seat.slot.marks)
-        seat.slot.holds(seat.marks, tokens, returning=returning)
+        returning = assignment.returning or goes_on(assignment.marks, assignment.slot.marks)
+        assignment.slot.holds(assignment.marks, tokens, returning=returning)
 
-    def refused(self, seat: Seat) -> None:
+    def refused(self, assignment: SlotAssignment) -> None:
         """The request has left, and the engine had not begun with it: the slot is as it was."""
-        if seat.slot is not None:
-            seat.slot.left()
+        if assignment.slot is not None:
+            assignment.slot.left()
 
-    def broken_off(self, seat: Seat) -> None:
+    def broken_off(self, assignment: SlotAssignment) -> None:
         """The request has left while its prompt was read; what is new in it may be missing."""
-        if seat.slot is None:
+        if assignment.slot is None:
             self._book.forget()
             return
-        left = common(seat.marks, seat.slot.marks)
-        seat.slot.holds(left, returning=seat.slot.returning)
+        left = common(assignment.marks, assignment.slot.marks)
+        assignment.slot.holds(left, returning=assignment.slot.returning)
 
     async def save(self) -> None:
         """What the slots hold is on disk, as far as it is worth it; nothing that is of no use."""
         if self._swap is None:
             return
-        if self.standing is Standing.ON:
+        if self.standing is PromptCacheStatus.ON:
             await self._swap.keeper.keep(self._book.unsaved(LEAST))
         else:
             await self._swap.drop_all()

@@ -19,7 +19,7 @@ _ASKED_FOR = frozenset({SAVE_PATH, CACHE_RAM, NO_CACHE_IDLE})
 _PATIENCE = 10.0
 
 
-class SlotSupport:
+class FlagProbe:
     """Knows which binaries take which flags for slots.
 
     Each is asked once, until it changes; once more if it did not answer in time.

@@ -1,4 +1,4 @@
-"""``StateCarrier``: saved states of all models, and for whom they are of no use."""
+"""``PromptCacheManager``: saved states of all models, and for whom they are of no use."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from engine.llamacpp.prompt_cache.engine_cache import CarriedEngine
-from engine.llamacpp.prompt_cache.flag_probe import SlotSupport
-from engine.llamacpp.prompt_cache.save_policy import Worth
-from engine.resources.learnt_store import CarryMisses
+from engine.llamacpp.prompt_cache.engine_cache import EnginePromptCache
+from engine.llamacpp.prompt_cache.flag_probe import FlagProbe
+from engine.llamacpp.prompt_cache.save_policy import SavePolicy
+from engine.resources.learnt_store import PromptCacheMisses
 from utils.clock import LoopClock
 from utils.logger import get_logger
 
@@ -30,7 +30,7 @@ _LITTLE = 10
 _TRIES_AGAIN = 24 * 60 * 60
 
 
-class StateCarrier:
+class PromptCacheManager:
     """Saved states of all models; ``misses`` are those of earlier runs too.
 
     ``now`` is the time of day in seconds, which goes on between runs.
@@ -41,18 +41,18 @@ class StateCarrier:
         store: StateStore,
         timeout: float,
         clock: Clock | None = None,
-        misses: CarryMisses | None = None,
+        misses: PromptCacheMisses | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.store = store
         self.timeout = timeout
         self.clock = clock or LoopClock()
-        self.support = SlotSupport()
-        self._misses = misses or CarryMisses(None)
+        self.support = FlagProbe()
+        self._misses = misses or PromptCacheMisses(None)
         self._now = now
-        self._worth: defaultdict[str, Worth] = defaultdict(Worth)
+        self._worth: defaultdict[str, SavePolicy] = defaultdict(SavePolicy)
 
-    def worth(self, kind: str) -> Worth:
+    def save_policy(self, kind: str) -> SavePolicy:
         """What was learnt of saving states of this fingerprint."""
         return self._worth[kind]
 
@@ -75,6 +75,6 @@ class StateCarrier:
             if self.useless(kind):
                 _log.warning("%s cannot use saved states; they are left off for a day", label)
 
-    def of(self, variant: VariantSpec, client: LlamaCppEngine) -> CarriedEngine:
+    def of(self, variant: VariantSpec, client: LlamaCppEngine) -> EnginePromptCache:
         """What is carried to and from an engine that starts now."""
-        return CarriedEngine(self, variant, client)
+        return EnginePromptCache(self, variant, client)

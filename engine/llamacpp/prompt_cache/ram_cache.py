@@ -33,7 +33,7 @@ class _Kept:
     tokens: int
 
 
-class EngineCache:
+class RamCache:
     """What one running engine keeps beside its slots; nothing, if it is not ``able`` to."""
 
     def __init__(self, *, able: bool) -> None:

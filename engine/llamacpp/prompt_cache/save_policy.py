@@ -42,7 +42,7 @@ _REGRET = 1
 _KNOWN = 64
 
 
-class Worth:
+class SavePolicy:
     """What was learnt of saving and reading the states of one kind."""
 
     def __init__(self) -> None:

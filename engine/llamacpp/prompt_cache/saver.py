@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from engine.llamacpp.client import LlamaCppEngine
-    from engine.llamacpp.prompt_cache.manager import StateCarrier
+    from engine.llamacpp.prompt_cache.manager import PromptCacheManager
     from engine.llamacpp.prompt_cache.slots import Slot
     from models.spec import VariantSpec
 
 _log = get_logger("carry")
 
 
-class SlotKeeper:
+class SlotSaver:
     """Saves slots of one running engine, as states of ``fingerprint``.
 
     Nothing here raises but CancelledError: what could not be saved is said in the log.
@@ -28,13 +28,13 @@ class SlotKeeper:
 
     def __init__(
         self,
-        carrier: StateCarrier,
+        manager: PromptCacheManager,
         variant: VariantSpec,
         client: LlamaCppEngine,
         fingerprint: str,
     ) -> None:
-        self._carrier = carrier
-        self._store = carrier.store
+        self._manager = manager
+        self._store = manager.store
         self._variant = variant
         self._client = client
         self.fingerprint = fingerprint
@@ -48,11 +48,11 @@ class SlotKeeper:
         False when that passed before all was tried.
         """
         try:
-            async with asyncio.timeout(self._carrier.timeout):
+            async with asyncio.timeout(self._manager.timeout):
                 for slot in slots:
                     await self._keep(slot)
         except TimeoutError:
-            self._carrier.worth(self.fingerprint).failed()
+            self._manager.save_policy(self.fingerprint).failed()
             _log.warning("%s: saving took longer than state_timeout", self._variant.label)
             return False
         return True
@@ -63,7 +63,7 @@ class SlotKeeper:
             self._store.discard(self._litter.pop())
 
     async def _keep(self, slot: Slot) -> None:
-        clock, worth = self._carrier.clock, self._carrier.worth(self.fingerprint)
+        clock, save_policy = self._manager.clock, self._manager.save_policy(self.fingerprint)
         part = self._store.part()
         late = self._litter - self._wanted
         # Wherever this ends, the engine may have begun to write, or do so later.
@@ -73,7 +73,7 @@ class SlotKeeper:
         try:
             tokens = await self._write(slot, part)
         except (StateUnavailable, OSError) as error:
-            worth.failed()
+            save_policy.failed()
             _log.warning("%s: a slot was not saved: %s", self._variant.label, error)
             return
         finally:
@@ -88,7 +88,7 @@ class SlotKeeper:
             told = "%s: a slot was not saved: the engine holds %d tokens of it"
             _log.warning(told, self._variant.label, tokens)
             return
-        worth.saved(tokens, clock.now() - begun)
+        save_policy.saved(tokens, clock.now() - begun)
         slot.saved = True
         _log.info("%s: %d tokens saved", self._variant.label, tokens)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from engine.llamacpp.prompt_cache.index import LEAST
 from engine.llamacpp.prompt_cache.prefix import spared
-from engine.llamacpp.prompt_cache.saver import SlotKeeper
+from engine.llamacpp.prompt_cache.saver import SlotSaver
 from utils.errors import StateUnavailable
 from utils.logger import get_logger
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.llamacpp.client import LlamaCppEngine
-    from engine.llamacpp.prompt_cache.assignment import Seat
+    from engine.llamacpp.prompt_cache.assignment import SlotAssignment
     from engine.llamacpp.prompt_cache.index import SavedState
-    from engine.llamacpp.prompt_cache.manager import StateCarrier
-    from engine.llamacpp.prompt_cache.ram_cache import EngineCache
+    from engine.llamacpp.prompt_cache.manager import PromptCacheManager
+    from engine.llamacpp.prompt_cache.ram_cache import RamCache
     from engine.llamacpp.prompt_cache.slots import Slot
     from models.spec import VariantSpec
 
@@ -27,7 +27,7 @@ _What = TypeVar("_What")
 _log = get_logger("carry")
 
 
-class SlotSwap:
+class SlotTransfer:
     """Exchanges the contents of one running engine's slots with the disk.
 
     States are those of ``fingerprint``; ``cache`` is what the engine keeps by itself.
@@ -35,17 +35,17 @@ class SlotSwap:
 
     def __init__(
         self,
-        carrier: StateCarrier,
+        manager: PromptCacheManager,
         variant: VariantSpec,
         client: LlamaCppEngine,
         fingerprint: str,
-        cache: EngineCache,
+        cache: RamCache,
     ) -> None:
         self.cache = cache
         self.fingerprint = fingerprint
-        self.keeper = SlotKeeper(carrier, variant, client, fingerprint)
-        self._carrier = carrier
-        self._store = carrier.store
+        self.keeper = SlotSaver(manager, variant, client, fingerprint)
+        self._manager = manager
+        self._store = manager.store
         self._variant = variant
         self._client = client
 
@@ -58,44 +58,46 @@ class SlotSwap:
         """No state of this kind takes up room any more, as far as that can be."""
         await self._drop(self._store.drop_kind, self.fingerprint)
 
-    async def prepare(self, seat: Seat, slot: Slot, held: int) -> None:
+    async def prepare(self, assignment: SlotAssignment, slot: Slot, held: int) -> None:
         """The slot is as good for the prompt as it can be, and what it loses is on disk.
 
         It holds ``held`` tokens of the prompt. Of what the engine keeps by itself no older state
         is restored. Whatever fails or hangs, this ends after ``state_timeout``, or twice that
         where one state goes and another comes.
         """
-        seat.returning = self._carrier.worth(self.fingerprint).returns(seat.marks)
-        near = self.cache.spares(seat.marks, slot.tokens, held)
-        state = self._best(seat, max(held, near))
+        assignment.returning = self._manager.save_policy(self.fingerprint).returns(assignment.marks)
+        near = self.cache.spares(assignment.marks, slot.tokens, held)
+        state = self._best(assignment, max(held, near))
         if self._at_stake(slot, held if state is None else 0):
             in_time = await self.keeper.keep((slot,))
             # To make room for it, others may have gone; and what hangs restores nothing either.
-            state = self._best(seat, max(held, near)) if in_time else None
+            state = self._best(assignment, max(held, near)) if in_time else None
         if state is None:
-            seat.near = near
+            assignment.near = near
         else:
-            await self._bring(seat, slot, state, max(held, near))
+            await self._bring(assignment, slot, state, max(held, near))
 
-    def answered(self, seat: Seat, cached: int | None, read: tuple[int, float] | None) -> None:
+    def answered(
+        self, assignment: SlotAssignment, cached: int | None, read: tuple[int, float] | None
+    ) -> None:
         """The engine had ``cached`` tokens of the prompt, and has ``read`` the rest; None: unsaid.
 
         The seat's slot, if it has one, is still known by what was in it before.
         """
         if read is not None:
-            self._carrier.worth(self.fingerprint).read(*read)
-        if cached is not None and seat.spared:
+            self._manager.save_policy(self.fingerprint).read(*read)
+        if cached is not None and assignment.spared:
             label = self._variant.label
-            self._carrier.helped(self.fingerprint, seat.spared, cached, label)
-        if cached is not None and seat.near:
-            self.cache.shown(seat.marks, cached)
-        if (slot := seat.slot) is not None:
-            self.cache.displaced(slot.marks, slot.tokens, slot.spares(seat.marks))
+            self._manager.helped(self.fingerprint, assignment.spared, cached, label)
+        if cached is not None and assignment.near:
+            self.cache.shown(assignment.marks, cached)
+        if (slot := assignment.slot) is not None:
+            self.cache.displaced(slot.marks, slot.tokens, slot.spares(assignment.marks))
 
-    def _best(self, seat: Seat, held: int) -> SavedState | None:
+    def _best(self, assignment: SlotAssignment, held: int) -> SavedState | None:
         model, context = self._variant.model, self._variant.context
         index = self._store.index
-        return index.best(model, self.fingerprint, seat.marks, held=held, context=context)
+        return index.best(model, self.fingerprint, assignment.marks, held=held, context=context)
 
     def _at_stake(self, slot: Slot, held: int) -> bool:
         """Whether the slot, which will lose all but ``held`` tokens, is worth saving first."""
@@ -103,19 +105,21 @@ class SlotSwap:
             return False
         kept = self._store.index.kept(self._variant.model, self.fingerprint, slot.marks)
         fresh = 0 if slot.saved else slot.tokens - max(held, kept)
-        worth = self._carrier.worth(self.fingerprint)
-        return worth.displaces(slot.marks, slot.tokens, fresh, returning=slot.returning)
+        save_policy = self._manager.save_policy(self.fingerprint)
+        return save_policy.displaces(slot.marks, slot.tokens, fresh, returning=slot.returning)
 
-    async def _bring(self, seat: Seat, slot: Slot, state: SavedState, least: int) -> None:
+    async def _bring(
+        self, assignment: SlotAssignment, slot: Slot, state: SavedState, least: int
+    ) -> None:
         """The state is in the slot, or dropped; the next best, where its file is of no use."""
         found: SavedState | None = state
         try:
-            async with asyncio.timeout(self._carrier.timeout):
+            async with asyncio.timeout(self._manager.timeout):
                 while found is not None and not await self._whole(found):
                     await self._drop(self._store.drop, found)
-                    found = self._best(seat, least)
+                    found = self._best(assignment, least)
                 if found is not None:
-                    await self._restore(seat, slot, found)
+                    await self._restore(assignment, slot, found)
         except (StateUnavailable, OSError) as error:
             _log.warning("%s: a saved state is dropped: %s", self._variant.label, _say(error))
             if found is not None:
@@ -132,15 +136,15 @@ class SlotSwap:
 
     async def _drop(self, drop: Callable[[_What], None], what: _What) -> None:
         with contextlib.suppress(OSError):
-            async with asyncio.timeout(self._carrier.timeout):
+            async with asyncio.timeout(self._manager.timeout):
                 await asyncio.to_thread(drop, what)
 
-    async def _restore(self, seat: Seat, slot: Slot, state: SavedState) -> None:
+    async def _restore(self, assignment: SlotAssignment, slot: Slot, state: SavedState) -> None:
         # Until the engine has answered, nobody knows what it holds.
         slot.restored((), 0)
         tokens = await self._client.restore_slot(slot.number, self._store.path(state).name)
         slot.restored(state.marks, tokens)
-        seat.spared = spared(seat.marks, state.marks, tokens)
+        assignment.spared = spared(assignment.marks, state.marks, tokens)
         _log.info("%s: %d tokens restored", self._variant.label, tokens)
         await asyncio.to_thread(self._store.used, state)
 

@@ -116,7 +116,7 @@ def said(*parts: Any) -> list[Any]:
         ("--reranking", Kind.EMBEDDINGS, {"input": "a"}, "embeddings"),
         ("", Kind.RERANK, {"query": "q", "documents": ["a"]}, "rerank"),
         ("--reranking", Kind.RERANK, {"query": "q", "documents": ["a"]}, None),
-        ("--embeddings", Kind.ASIDE, {}, None),
+        ("--embeddings", Kind.AUXILIARY, {}, None),
     ],
 )
 def test_what_is_refused(args: str, kind: Kind, body: Any, missing: str | None) -> None:

@@ -14,7 +14,7 @@ def verdicts(failures: int, *looks: tuple[bool, int]) -> list[int | str]:
     """How many had failed in a row after each look, or the verdict."""
     pulse = Pulse(HealthChecks(1.0, failures))
     return [
-        DEAF if pulse.deaf(healthy=healthy, heard=heard) else pulse.failed
+        DEAF if pulse.unresponsive(healthy=healthy, heard=heard) else pulse.failed
         for healthy, heard in looks
     ]
 

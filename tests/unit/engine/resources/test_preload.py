@@ -14,7 +14,7 @@ from disk import evict
 
 from engine.resources.learnt_store import COLD, WARM, LoadTimes
 from engine.resources.page_cache import BLOCK, cached_share
-from engine.resources.preload import _RETRY, Warmer, paths_of
+from engine.resources.preload import _RETRY, Preloader, paths_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,25 +38,25 @@ def plenty() -> int:
 
 
 @contextlib.asynccontextmanager
-async def warmer_of(loads: LoadTimes | None = None, **fields: bool) -> AsyncIterator[Warmer]:
-    warmer = Warmer(loads or LoadTimes(None, {}), spare=plenty, **fields)
-    yield warmer
-    await warmer.close()
+async def warmer_of(loads: LoadTimes | None = None, **fields: bool) -> AsyncIterator[Preloader]:
+    preloader = Preloader(loads or LoadTimes(None, {}), spare=plenty, **fields)
+    yield preloader
+    await preloader.close()
 
 
-async def settled(warmer: Warmer) -> None:
-    while len(warmer._tasks):
+async def settled(preloader: Preloader) -> None:
+    while len(preloader._tasks):
         await asyncio.sleep(0.001)
 
 
-async def load(warmer: Warmer, spec: VariantSpec, seconds: float, *, waits: bool) -> None:
+async def load(preloader: Preloader, spec: VariantSpec, seconds: float, *, waits: bool) -> None:
     """An engine was started, after somebody waited for it or at once, and is ready."""
     if waits:
-        warmer.want(spec)
-        await settled(warmer)
-    warmer.started(spec)
-    await settled(warmer)
-    warmer.ready(spec, seconds)
+        preloader.want(spec)
+        await settled(preloader)
+    preloader.started(spec)
+    await settled(preloader)
+    preloader.ready(spec, seconds)
 
 
 def test_all_shards_are_read_in_their_order(tmp_path: Path) -> None:
@@ -78,11 +78,11 @@ async def test_shards_are_one_load(tmp_path: Path, caplog: pytest.LogCaptureFixt
     for path in paths_of(spec):
         evict(path)
     forgets = cached_share(paths_of(spec)) == 0.0
-    async with warmer_of() as warmer:
-        await load(warmer, spec, 2.0, waits=True)
+    async with warmer_of() as preloader:
+        await load(preloader, spec, 2.0, waits=True)
         assert cached_share(paths_of(spec)) in ((1.0,) if forgets else (1.0, None))
         assert ("m@4096: 27 of 27 MiB read ahead" in caplog.text) == forgets
-        assert warmer.loads.times(spec, WARM) == ([2.0] if forgets else [])
+        assert preloader.loads.times(spec, WARM) == ([2.0] if forgets else [])
 
 
 async def test_who_is_next_is_read_and_measured(
@@ -90,46 +90,46 @@ async def test_who_is_next_is_read_and_measured(
 ) -> None:
     caplog.set_level("INFO")
     spec = sized(tmp_path)
-    async with warmer_of() as warmer:
-        warmer.want(spec)
-        warmer.want(spec)
-        await settled(warmer)
+    async with warmer_of() as preloader:
+        preloader.want(spec)
+        preloader.want(spec)
+        await settled(preloader)
         assert cold == ALL
         assert "m@4096: 13 of 13 MiB read ahead" in caplog.text
-        await load(warmer, spec, 2.0, waits=True)
-        assert warmer.loads.seconds(spec) == 2.0
-        assert warmer.loads.times(spec, WARM) == [2.0]
-        assert warmer.loads.times(spec, COLD) == []
+        await load(preloader, spec, 2.0, waits=True)
+        assert preloader.loads.seconds(spec) == 2.0
+        assert preloader.loads.times(spec, WARM) == [2.0]
+        assert preloader.loads.times(spec, COLD) == []
 
 
 async def test_a_start_from_the_disk_is_measured_too(tmp_path: Path, cold: set[int]) -> None:
     spec = sized(tmp_path)
-    async with warmer_of() as warmer:
-        await load(warmer, spec, 9.0, waits=False)
-        assert warmer.loads.times(spec, COLD) == [9.0]
+    async with warmer_of() as preloader:
+        await load(preloader, spec, 9.0, waits=False)
+        assert preloader.loads.times(spec, COLD) == [9.0]
         cold |= ALL
-        await load(warmer, spec, 1.0, waits=False)
-        assert warmer.loads.seconds(spec) == 1.0
-        assert warmer.loads.times(spec, COLD) == [9.0]
+        await load(preloader, spec, 1.0, waits=False)
+        assert preloader.loads.seconds(spec) == 1.0
+        assert preloader.loads.times(spec, COLD) == [9.0]
 
 
 async def test_little_that_came_from_the_disk_says_nothing(tmp_path: Path, cold: set[int]) -> None:
     cold |= {0, 1}
     spec = sized(tmp_path)
-    async with warmer_of() as warmer:
-        await load(warmer, spec, 2.0, waits=True)
+    async with warmer_of() as preloader:
+        await load(preloader, spec, 2.0, waits=True)
         cold -= {2, 3}
-        await load(warmer, spec, 2.5, waits=False)
-        assert warmer.loads.seconds(spec) == 2.5
-        assert warmer.loads.times(spec, WARM) == warmer.loads.times(spec, COLD) == []
+        await load(preloader, spec, 2.5, waits=False)
+        assert preloader.loads.seconds(spec) == 2.5
+        assert preloader.loads.times(spec, WARM) == preloader.loads.times(spec, COLD) == []
 
 
 async def test_a_model_without_a_file_is_timed_alone(cold: set[int]) -> None:
     spec = variant(args=("-hf", "some/model"))
-    async with warmer_of() as warmer:
-        await load(warmer, spec, 2.0, waits=True)
-        assert warmer.loads.times(spec) == [2.0]
-        assert warmer.loads.times(spec, COLD) == warmer.loads.times(spec, WARM) == []
+    async with warmer_of() as preloader:
+        await load(preloader, spec, 2.0, waits=True)
+        assert preloader.loads.times(spec) == [2.0]
+        assert preloader.loads.times(spec, COLD) == preloader.loads.times(spec, WARM) == []
         assert not cold
 
 
@@ -137,15 +137,15 @@ async def test_what_was_read_in_several_goes_counts_together(
     tmp_path: Path, cold: set[int]
 ) -> None:
     spec = sized(tmp_path)
-    async with warmer_of() as warmer:
+    async with warmer_of() as preloader:
         for missing in (0, 1):
             cold |= ALL
             cold.remove(missing)
-            warmer.want(spec)
-            await settled(warmer)
-            warmer.want(None)
-        await load(warmer, spec, 2.0, waits=False)
-        assert warmer.loads.times(spec, WARM) == [2.0]
+            preloader.want(spec)
+            await settled(preloader)
+            preloader.want(None)
+        await load(preloader, spec, 2.0, waits=False)
+        assert preloader.loads.times(spec, WARM) == [2.0]
 
 
 @pytest.mark.parametrize(
@@ -163,28 +163,28 @@ async def test_another_that_is_next_ends_the_reading(
         go_on.wait(10)
         return plenty()
 
-    warmer = Warmer(LoadTimes(None, {}), spare=spare)
-    warmer.want(spec)
+    preloader = Preloader(LoadTimes(None, {}), spare=spare)
+    preloader.want(spec)
     while not asked.is_set():
         await asyncio.sleep(0.001)
     match following:
         case "another":
-            warmer.want(other)
+            preloader.want(other)
         case "nobody":
-            warmer.want(None)
+            preloader.want(None)
         case "its own start":
-            warmer.started(spec)
+            preloader.started(spec)
         case "its start after a reload":
-            warmer.started(replace(spec))
-            warmer.want(None)
+            preloader.started(replace(spec))
+            preloader.want(None)
         case _:
-            await warmer.close()
+            await preloader.close()
     go_on.set()
-    await settled(warmer)
-    await asyncio.to_thread(warmer._thread.shutdown)
+    await settled(preloader)
+    await asyncio.to_thread(preloader._thread.shutdown)
     # The block at hand of the first, and all of the other.
     assert cold == (ALL if following == "another" else {0})
-    await warmer.close()
+    await preloader.close()
 
 
 async def test_defined_anew_it_is_another(tmp_path: Path, cold: set[int]) -> None:
@@ -198,72 +198,72 @@ async def test_defined_anew_it_is_another(tmp_path: Path, cold: set[int]) -> Non
         go_on.wait(10)
         return plenty()
 
-    warmer = Warmer(LoadTimes(None, {}), spare=spare)
-    warmer.want(spec)
+    preloader = Preloader(LoadTimes(None, {}), spare=spare)
+    preloader.want(spec)
     while not asked.is_set():
         await asyncio.sleep(0.001)
-    warmer.want(replace(spec, args=("-m", str(small))))
+    preloader.want(replace(spec, args=("-m", str(small))))
     go_on.set()
-    await settled(warmer)
-    await warmer.close()
+    await settled(preloader)
+    await preloader.close()
     assert cold == {0}
 
 
 async def test_wanted_again_before_it_ended_it_goes_on(tmp_path: Path, cold: set[int]) -> None:
     spec = sized(tmp_path)
-    async with warmer_of() as warmer:
+    async with warmer_of() as preloader:
         for _ in range(20):
-            warmer.want(spec)
-            warmer.want(None)
-        warmer.want(spec)
-        await settled(warmer)
+            preloader.want(spec)
+            preloader.want(None)
+        preloader.want(spec)
+        await settled(preloader)
         assert cold == ALL
-        await load(warmer, spec, 2.0, waits=True)
-        assert warmer.loads.times(spec, WARM) == [2.0]
+        await load(preloader, spec, 2.0, waits=True)
+        assert preloader.loads.times(spec, WARM) == [2.0]
 
 
 @pytest.mark.usefixtures("cold")
 async def test_a_start_that_failed_leaves_nothing_to_the_next(tmp_path: Path) -> None:
     spec = sized(tmp_path)
-    async with warmer_of() as warmer:
-        warmer.want(spec)
-        await settled(warmer)
-        warmer.started(spec)
-        await settled(warmer)
+    async with warmer_of() as preloader:
+        preloader.want(spec)
+        await settled(preloader)
+        preloader.started(spec)
+        await settled(preloader)
         # It never became ready. The next start finds everything in memory.
-        await load(warmer, spec, 1.0, waits=True)
-        assert warmer.loads.times(spec, WARM) == warmer.loads.times(spec, COLD) == []
+        await load(preloader, spec, 1.0, waits=True)
+        assert preloader.loads.times(spec, WARM) == preloader.loads.times(spec, COLD) == []
 
 
 async def test_an_engine_that_was_ready_before_anybody_looked(
     tmp_path: Path, cold: set[int]
 ) -> None:
     spec = sized(tmp_path)
-    async with warmer_of() as warmer:
-        warmer.started(spec)
-        warmer.ready(spec, 0.1)
-        await settled(warmer)
+    async with warmer_of() as preloader:
+        preloader.started(spec)
+        preloader.ready(spec, 0.1)
+        await settled(preloader)
         cold |= ALL
-        await load(warmer, spec, 0.2, waits=False)
-        assert warmer.loads.times(spec, COLD) == []
-        assert warmer.loads.seconds(spec) == 0.2
+        await load(preloader, spec, 0.2, waits=False)
+        assert preloader.loads.times(spec, COLD) == []
+        assert preloader.loads.seconds(spec) == 0.2
 
 
 async def test_after_the_end_nothing_is_read(tmp_path: Path, cold: set[int]) -> None:
-    warmer, spec = Warmer(LoadTimes(None, {}), spare=plenty), sized(tmp_path)
-    await warmer.close()
-    await load(warmer, spec, 1.0, waits=True)
-    await warmer.close()
+    preloader, spec = Preloader(LoadTimes(None, {}), spare=plenty), sized(tmp_path)
+    await preloader.close()
+    await load(preloader, spec, 1.0, waits=True)
+    await preloader.close()
     assert not cold
 
 
 async def test_turned_off_it_only_remembers(tmp_path: Path, cold: set[int]) -> None:
     spec = sized(tmp_path)
-    async with warmer_of(enabled=False) as warmer:
-        await load(warmer, spec, 3.0, waits=True)
+    async with warmer_of(enabled=False) as preloader:
+        await load(preloader, spec, 3.0, waits=True)
         assert not cold
-        assert warmer.loads.seconds(spec) == 3.0
-        assert warmer.loads.times(spec, COLD) == []
+        assert preloader.loads.seconds(spec) == 3.0
+        assert preloader.loads.times(spec, COLD) == []
 
 
 # -- whether it helps --------------------------------------------------------------------------
@@ -297,9 +297,9 @@ async def test_off_where_it_does_not_help(
         for seconds in times:
             loads.learn(spec, seconds, kind)
     # As the next gateway finds it.
-    async with warmer_of(LoadTimes(tmp_path / "state", {})) as warmer:
-        warmer.want(spec)
-        await settled(warmer)
+    async with warmer_of(LoadTimes(tmp_path / "state", {})) as preloader:
+        preloader.want(spec)
+        await settled(preloader)
         assert bool(cold) == reads
 
 
@@ -307,17 +307,17 @@ async def test_what_did_not_help_is_tried_again_and_may_help(
     tmp_path: Path, cold: set[int]
 ) -> None:
     spec = sized(tmp_path)
-    async with warmer_of() as warmer:
+    async with warmer_of() as preloader:
         for _ in range(3):
-            warmer.loads.learn(spec, 10.0, COLD)
-            warmer.loads.learn(spec, 10.0, WARM)
+            preloader.loads.learn(spec, 10.0, COLD)
+            preloader.loads.learn(spec, 10.0, WARM)
         read = []
         for _ in range(4 * (_RETRY + 1)):
             cold.clear()
-            warmer.want(spec)
-            await settled(warmer)
+            preloader.want(spec)
+            await settled(preloader)
             read.append(bool(cold))
-            await load(warmer, spec, 5.0 if cold else 10.0, waits=False)
+            await load(preloader, spec, 5.0 if cold else 10.0, waits=False)
         rare = [False] * _RETRY + [True]
         assert read[: 3 * (_RETRY + 1)] == rare * 3
         assert read[3 * (_RETRY + 1) :] == [True] * (_RETRY + 1)

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 from fake_nvml import FakeNvml
 
-from engine.resources.probe import MachineMeter
+from engine.resources.probe import MachineProbe
 
 MIB = 1024 * 1024
 HOLD = "import sys; x = bytearray(%d * 1024 * 1024); print('held', flush=True); sys.stdin.read()"
@@ -28,28 +28,28 @@ def holding(mib: int, *front: str) -> subprocess.Popen[str]:
 def test_a_process_and_its_children_are_measured_together() -> None:
     # The shell stays, as a wrapper script does, and the child holds the memory.
     with holding(48, "/bin/sh", "-c", '"$@"; exit', "sh") as wrapper:
-        usage = MachineMeter(FakeNvml()).used_by(wrapper.pid)
+        usage = MachineProbe(FakeNvml()).used_by(wrapper.pid)
         assert 48 * MIB < usage.held["ram"] < 150 * MIB
         assert 48 * MIB < usage.returns["ram"] < usage.held["ram"]
         wrapper.communicate()
-    assert MachineMeter(FakeNvml()).used_by(wrapper.pid) == ({}, {})
+    assert MachineProbe(FakeNvml()).used_by(wrapper.pid) == ({}, {})
 
 
 def test_what_is_free_is_the_systems_word() -> None:
-    free = MachineMeter().free()
+    free = MachineProbe().free()
     assert 0 < free["ram"] <= psutil.virtual_memory().total
 
 
 def test_without_a_driver_there_are_quietly_no_gpus() -> None:
-    meter = MachineMeter(FakeNvml(driver=False))
-    assert set(meter.used_by(os.getpid()).held) == {"ram"}
-    assert set(meter.free()) == {"ram"}
+    probe = MachineProbe(FakeNvml(driver=False))
+    assert set(probe.used_by(os.getpid()).held) == {"ram"}
+    assert set(probe.free()) == {"ram"}
 
 
 def test_the_real_library_does_not_fail_here() -> None:
-    meter = MachineMeter()
-    assert meter.used_by(os.getpid()).held["ram"] > MIB
-    assert all(name == "ram" or name.startswith("gpu") for name in meter.free())
+    probe = MachineProbe()
+    assert probe.used_by(os.getpid()).held["ram"] > MIB
+    assert all(name == "ram" or name.startswith("gpu") for name in probe.free())
 
 
 def process(pid: int, used: int | None) -> Any:
@@ -63,11 +63,11 @@ def test_gpus_are_counted_per_process_of_the_tree() -> None:
         compute=[[process(me, 4000), process(1, 99)], [process(me, None)], []],
         graphics=[[process(me, 4000)], [], [process(1, 5)]],
     )
-    meter = MachineMeter(nvml)
-    usage = meter.used_by(me)
+    probe = MachineProbe(nvml)
+    usage = probe.used_by(me)
     assert {name: n for name, n in usage.held.items() if name != "ram"} == {"gpu0": 4000}
     assert usage.returns["gpu0"] == 4000
-    assert {n: free for n, free in meter.free().items() if n != "ram"} == {
+    assert {n: free for n, free in probe.free().items() if n != "ram"} == {
         "gpu0": 7000,
         "gpu1": 9000,
         "gpu2": 500,
@@ -77,8 +77,8 @@ def test_gpus_are_counted_per_process_of_the_tree() -> None:
 
 def test_a_gpu_that_fails_later_is_left_out() -> None:
     nvml = FakeNvml(free=[7000], compute=[[process(os.getpid(), 4000)]], graphics=[[]])
-    meter = MachineMeter(nvml)
-    assert meter.used_by(os.getpid()).held["gpu0"] == 4000
+    probe = MachineProbe(nvml)
+    assert probe.used_by(os.getpid()).held["gpu0"] == 4000
     nvml.lost = True
-    assert "gpu0" not in meter.used_by(os.getpid()).held
-    assert "gpu0" not in meter.free()
+    assert "gpu0" not in probe.used_by(os.getpid()).held
+    assert "gpu0" not in probe.free()

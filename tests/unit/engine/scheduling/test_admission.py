@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from builders import variant
 
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from engine.scheduling.admission import Admission
-from engine.scheduling.engine_table import Fleet
+from engine.scheduling.engine_table import EngineTable
 from engine.scheduling.eviction import Limits
 from engine.scheduling.policy import Policy
 from engine.scheduling.queue import Waiting
@@ -32,11 +32,11 @@ class World:
     """The requests of a fleet; ``out`` is what came of them so far."""
 
     def __init__(self) -> None:
-        self.fleet = Fleet((SMALL, LARGE, OTHER), Limits())
-        self.admission = Admission(self.fleet, 0.0)
-        self.small = self.fleet.records["m", 4096]
-        self.large = self.fleet.records["m", 8192]
-        self.out: list[fx.Effect] = []
+        self.engines = EngineTable((SMALL, LARGE, OTHER), Limits())
+        self.admission = Admission(self.engines, 0.0)
+        self.small = self.engines.records["m", 4096]
+        self.large = self.engines.records["m", 8192]
+        self.out: list[ev.Effect] = []
 
     @property
     def waiting(self) -> list[int]:
@@ -44,32 +44,32 @@ class World:
 
     @property
     def refused(self) -> list[tuple[int, type[GatewayError]]]:
-        refusals = [each for each in self.out if isinstance(each, fx.Refuse)]
+        refusals = [each for each in self.out if isinstance(each, ev.Refuse)]
         assert len(refusals) == len(self.out)
         return [(each.request, type(each.error)) for each in refusals]
 
     def arrive(
         self, request: int, minimum: VariantSpec = SMALL, *smaller: VariantSpec
     ) -> Waiting | None:
-        arrived = fx.Arrived(request, minimum, fallbacks=smaller, keep_alive=5.0, now=1.0)
+        arrived = ev.Arrived(request, minimum, fallbacks=smaller, keep_alive=5.0, now=1.0)
         self.admission.arrive(arrived, self.out)
         return next((each for each in self.admission.queue if each.request == request), None)
 
     def granted(self, request: int, now: float = 0.0) -> None:
         waiting = self.arrive(request)
         assert waiting is not None
-        assert self.admission.grant(waiting, self.small, now) == fx.Grant(
+        assert self.admission.grant(waiting, self.small, now) == ev.Grant(
             request, self.small.ticket
         )
 
     def reconfigure(self, *variants: VariantSpec) -> None:
-        self.fleet.renew(fx.Reconfigure(variants, frozenset(), Policy(), Limits(), 9.0))
+        self.engines.renew(ev.Reconfigure(variants, frozenset(), Policy(), Limits(), 9.0))
 
 
 class TestArrival:
     def test_who_arrives_waits_as_it_asked(self) -> None:
         world = World()
-        event = fx.Arrived(1, LARGE, fallbacks=(SMALL,), client="ann", keep_alive=5.0, now=3.0)
+        event = ev.Arrived(1, LARGE, fallbacks=(SMALL,), client="ann", keep_alive=5.0, now=3.0)
         world.admission.arrive(event, world.out)
         (waiting,) = world.admission.queue
         assert waiting == Waiting(1, LARGE, 3.0, "ann", fallbacks=(SMALL,), keep_alive=5.0)
@@ -110,19 +110,19 @@ class TestArrival:
 
     def test_a_refusal_tells_of_what_loads(self) -> None:
         world = World()
-        world.fleet.start(world.small, 0.0, [])
+        world.engines.start(world.small, 0.0, [])
         world.arrive(1)
         world.arrive(2)
         world.admission.limit(2, 1, 1.0, world.out)
         (refusal,) = world.out
-        assert isinstance(refusal, fx.Refuse)
+        assert isinstance(refusal, ev.Refuse)
         assert f"while {SMALL.label} loads" in refusal.error.message
 
 
 class TestHolds:
     def test_a_grant_ends_the_waiting_and_its_end_the_hold(self) -> None:
         world = World()
-        world.fleet.start(world.small, 0.0, [])
+        world.engines.start(world.small, 0.0, [])
         world.granted(1, 2.0)
         assert world.waiting == []
         assert world.small.active == {1}
@@ -142,17 +142,17 @@ class TestHolds:
 
     def test_a_hold_on_a_run_that_is_over_is_no_hold_on_the_next(self) -> None:
         world = World()
-        world.fleet.start(world.small, 0.0, [])
+        world.engines.start(world.small, 0.0, [])
         world.granted(1)
-        world.fleet.exited(fx.EngineExited(1, "gone", 1.0))
-        world.fleet.start(world.small, 2.0, [])
+        world.engines.exited(ev.EngineExited(1, "gone", 1.0))
+        world.engines.start(world.small, 2.0, [])
         world.small.idle_since = 0.0
         assert world.admission.end(1, 7.0) is not None
         assert world.small.idle_since == 0.0
 
     def test_long_holds_make_long_waits(self) -> None:
         world = World()
-        world.fleet.start(world.small, 0.0, [])
+        world.engines.start(world.small, 0.0, [])
         for request in range(1, 50):
             world.granted(request, 0.0)
             world.admission.end(request, 20.0)
@@ -160,7 +160,7 @@ class TestHolds:
             world.arrive(request)
         world.admission.limit(52, 2, 30.0, world.out)
         (refusal,) = world.out
-        assert isinstance(refusal, fx.Refuse)
+        assert isinstance(refusal, ev.Refuse)
         assert isinstance(refusal.error, QueueFull)
         assert round(refusal.error.retry_after or 0.0) == 40
 
@@ -169,13 +169,13 @@ class TestHolds:
         world.out.clear()
         world.admission.limit(request, 1, 10.0, world.out)
         (refusal,) = world.out
-        assert isinstance(refusal, fx.Refuse)
+        assert isinstance(refusal, ev.Refuse)
         assert isinstance(refusal.error, QueueFull)
         return refusal.error.retry_after
 
     def test_engines_that_others_wait_for_are_to_be_loaded_first(self) -> None:
         world = World()
-        other = world.fleet.records["other", 4096]
+        other = world.engines.records["other", 4096]
         world.small.load_seconds, world.large.load_seconds, other.load_seconds = 3.0, 5.0, 20.0
         for request, minimum in [(1, SMALL), (2, SMALL), (9, OTHER)]:
             world.arrive(request, minimum)
@@ -190,15 +190,15 @@ class TestHolds:
     def test_engines_that_run_are_not_to_be_loaded(self) -> None:
         world = World()
         world.small.load_seconds, world.large.load_seconds = 3.0, 5.0
-        world.fleet.start(world.small, 9.0, [])
-        world.fleet.ready(fx.EngineReady(1, 10.0))
+        world.engines.start(world.small, 9.0, [])
+        world.engines.ready(ev.EngineReady(1, 10.0))
         for request in (1, 2, 9):
             world.arrive(request, SMALL)
         assert self.advised(world) == 2.0
         for request, minimum in [(3, LARGE), (9, SMALL)]:
             world.arrive(request, minimum)
         assert self.advised(world) == 3 + 5.0, "it is too small for one of them"
-        world.fleet.stop(world.small, [])
+        world.engines.stop(world.small, [])
         world.admission.queue.drop(3)
         world.arrive(9, SMALL)
         # Its load has taken a second meanwhile.
@@ -207,13 +207,13 @@ class TestHolds:
 
 class TestReturn:
     def returned(self, world: World, minimum: VariantSpec, *, held: bool = True) -> Waiting | None:
-        world.fleet.start(world.large, 0.0, [])
+        world.engines.start(world.large, 0.0, [])
         if held:
             waiting = world.arrive(1, SMALL, SMALL)
             assert waiting is not None
             world.admission.grant(waiting, world.large, 2.0)
         world.arrive(2)
-        event = fx.Returned(1, minimum, 5.0)
+        event = ev.Returned(1, minimum, 5.0)
         world.admission.readmit(event, world.admission.end(1, 5.0), world.out)
         return next((each for each in world.admission.queue if each.request == 1), None)
 
@@ -237,7 +237,7 @@ class TestReturn:
     def test_while_closing(self) -> None:
         world = World()
         world.admission.close(world.out)
-        event = fx.Returned(1, SMALL, 5.0)
+        event = ev.Returned(1, SMALL, 5.0)
         world.admission.readmit(event, None, world.out)
         world.arrive(2)
         assert world.waiting == []
@@ -246,7 +246,7 @@ class TestReturn:
     def test_to_a_variant_that_is_gone(self) -> None:
         world = World()
         world.reconfigure(SMALL)
-        world.admission.readmit(fx.Returned(1, OTHER, 5.0), None, world.out)
+        world.admission.readmit(ev.Returned(1, OTHER, 5.0), None, world.out)
         assert world.waiting == []
         assert world.refused == [(1, ModelNotFound)]
 

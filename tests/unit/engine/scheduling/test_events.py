@@ -8,11 +8,11 @@ from typing import get_args
 import pytest
 from builders import variant
 
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 
-EVENTS = get_args(fx.Event)
-EFFECTS = get_args(fx.Effect)
-DEFINED = [one for one in vars(fx).values() if isinstance(one, type) and is_dataclass(one)]
+EVENTS = get_args(ev.Event)
+EFFECTS = get_args(ev.Effect)
+DEFINED = [one for one in vars(ev).values() if isinstance(one, type) and is_dataclass(one)]
 
 
 def test_each_is_either_an_event_or_an_effect() -> None:
@@ -32,14 +32,14 @@ def test_no_effect_tells_the_time_at_which_it_was_decided(kind: type) -> None:
 
 
 def test_nothing_is_changed_after_it_was_made() -> None:
-    event = fx.Arrived(1, variant(), 0.0)
+    event = ev.Arrived(1, variant(), 0.0)
     with pytest.raises(FrozenInstanceError):
         event.request = 2  # type: ignore[misc]
     assert not hasattr(event, "__dict__")
 
 
 def test_equal_ones_are_equal_and_kinds_are_not_mixed_up() -> None:
-    assert fx.Grant(1, 2) == fx.Grant(1, 2)
-    assert fx.Grant(1, 2) != fx.Grant(2, 1)
-    ways_to_end: list[fx.Event] = [fx.Drain(1.0), fx.Halt(1.0)]
+    assert ev.Grant(1, 2) == ev.Grant(1, 2)
+    assert ev.Grant(1, 2) != ev.Grant(2, 1)
+    ways_to_end: list[ev.Event] = [ev.Drain(1.0), ev.Halt(1.0)]
     assert ways_to_end[0] != ways_to_end[1]

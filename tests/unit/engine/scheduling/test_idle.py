@@ -7,8 +7,8 @@ from collections import deque
 import pytest
 from builders import variant
 
-from engine.scheduling import events as fx
-from engine.scheduling.engine_table import Fleet
+from engine.scheduling import events as ev
+from engine.scheduling.engine_table import EngineTable
 from engine.scheduling.eviction import Limits
 from engine.scheduling.idle import IdleEngines, end_of, larger_ahead, smaller_than
 from engine.scheduling.lifecycle import State
@@ -69,30 +69,30 @@ class TestIdleEngines:
 
     def setup_method(self) -> None:
         variants = variant(4096), variant(8192), variant(4096, "other")
-        self.fleet = Fleet(variants, Limits())
-        self.idle = IdleEngines(self.fleet)
-        self.small, self.large, self.other = self.fleet.records.values()
-        self.fleet.start(self.large, 0.0, [])
-        self.fleet.ready(fx.EngineReady(1, 2.0))
+        self.engines = EngineTable(variants, Limits())
+        self.idle = IdleEngines(self.engines)
+        self.small, self.large, self.other = self.engines.records.values()
+        self.engines.start(self.large, 0.0, [])
+        self.engines.ready(ev.EngineReady(1, 2.0))
 
-    def rest(self, now: float, *, waited: bool = False) -> list[fx.Effect]:
-        out: list[fx.Effect] = []
+    def rest(self, now: float, *, waited: bool = False) -> list[ev.Effect]:
+        out: list[ev.Effect] = []
         self.idle.rest(self.POLICY, now, out, waited=waited)
         return out
 
     def shrunk(self) -> None:
         """The larger one has just been told to end for the smaller one."""
         self.large.needs.append(4096)
-        assert self.rest(302.0) == [fx.StopEngine(1)]
+        assert self.rest(302.0) == [ev.StopEngine(1)]
         assert self.rest(303.0) == [], "it has not ended yet"
 
     def exited(self) -> None:
-        self.fleet.exited(fx.EngineExited(1, "stopped", 304.0))
+        self.engines.exited(ev.EngineExited(1, "stopped", 304.0))
 
     def test_it_ends_after_its_idle_time(self) -> None:
-        assert self.rest(2.0) == [fx.WakeAt(902.0)]
-        assert self.rest(901.0) == [fx.WakeAt(902.0)]
-        assert self.rest(902.0) == [fx.StopEngine(1)]
+        assert self.rest(2.0) == [ev.WakeAt(902.0)]
+        assert self.rest(901.0) == [ev.WakeAt(902.0)]
+        assert self.rest(902.0) == [ev.StopEngine(1)]
         self.exited()
         assert self.rest(905.0) == [], "nothing follows"
 
@@ -104,26 +104,26 @@ class TestIdleEngines:
         self.idle.keep("m", float("inf"))
         assert self.rest(2.0) == [], "no time brings its end"
         self.idle.keep("m", 10.0)
-        assert self.rest(2.0) == [fx.WakeAt(12.0)]
+        assert self.rest(2.0) == [ev.WakeAt(12.0)]
         self.idle.release("m")
-        assert self.rest(2.0) == [fx.WakeAt(902.0)]
+        assert self.rest(2.0) == [ev.WakeAt(902.0)]
         self.idle.release("m")
 
     def test_its_own_end_makes_an_end_of_the_wish(self) -> None:
         self.idle.keep("m", 10.0)
-        assert self.rest(12.0) == [fx.StopEngine(1)]
+        assert self.rest(12.0) == [ev.StopEngine(1)]
         self.exited()
-        self.fleet.start(self.large, 400.0, [])
-        self.fleet.ready(fx.EngineReady(2, 402.0))
-        assert self.rest(402.0) == [fx.WakeAt(1302.0)]
+        self.engines.start(self.large, 400.0, [])
+        self.engines.ready(ev.EngineReady(2, 402.0))
+        assert self.rest(402.0) == [ev.WakeAt(1302.0)]
 
     def test_a_shrink_keeps_the_wish(self) -> None:
         self.idle.keep("m", 5000.0)
         self.shrunk()
         self.exited()
-        assert self.rest(305.0) == [fx.StartEngine(2, self.small.variant)]
-        self.fleet.ready(fx.EngineReady(2, 306.0))
-        assert self.rest(306.0) == [fx.WakeAt(5306.0)]
+        assert self.rest(305.0) == [ev.StartEngine(2, self.small.variant)]
+        self.engines.ready(ev.EngineReady(2, 306.0))
+        assert self.rest(306.0) == [ev.WakeAt(5306.0)]
 
     def test_requests_that_wait_come_before_a_successor(self) -> None:
         self.shrunk()
@@ -134,7 +134,7 @@ class TestIdleEngines:
     def test_a_successor_finds_no_room(self) -> None:
         self.shrunk()
         self.exited()
-        self.fleet.start(self.other, 304.0, [])
+        self.engines.start(self.other, 304.0, [])
         assert self.rest(305.0) == []
 
     def test_a_successor_that_backs_off_does_not_start(self) -> None:

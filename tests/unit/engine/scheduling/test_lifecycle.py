@@ -80,11 +80,11 @@ def test_an_illegal_move_changes_nothing_of_the_engine(state: State, event: Even
     record.state = state
     before = script.snapshot()
     if TABLE[state.name, event.name]:
-        script.scheduler._fleet.move(record, event)
+        script.scheduler._engines.move(record, event)
         assert record.state is State[TABLE[state.name, event.name]]
         return
     with pytest.raises(IllegalTransition):
-        script.scheduler._fleet.move(record, event)
+        script.scheduler._engines.move(record, event)
     assert script.snapshot() == before
 
 

@@ -441,12 +441,14 @@ class TestMemory:
         limits = self.ROOM.learning(NEW_A4, {"gpu": 3})
         world.configure("other", "new-a4", "b4", kept=("b4",), limits=limits)
         world.play("3 configured as other → nothing")
-        assert world.scheduler._fleet.limits.takes(NEW_A4) == {"gpu": 8}, "it still holds that much"
+        assert world.scheduler._engines.limits.takes(NEW_A4) == {"gpu": 8}, (
+            "it still holds that much"
+        )
         world.play("""
             4  1 leaves         → stop e1
             5  e1 exits         → nothing
         """)
-        assert world.scheduler._fleet.limits.takes(NEW_A4) == {"gpu": 3}
+        assert world.scheduler._engines.limits.takes(NEW_A4) == {"gpu": 3}
 
     def test_of_one_that_nothing_is_known_of_nothing_is_taken_over(self) -> None:
         world = self.taking_eight()
@@ -456,7 +458,7 @@ class TestMemory:
             4  1 leaves              → stop e1
             5  e1 exits              → nothing
         """)
-        assert not world.scheduler._fleet.limits.takes(A4)
+        assert not world.scheduler._engines.limits.takes(A4)
 
     def test_engines_that_live_with_more_than_there_is_are_not_ended_for_a_reload(self) -> None:
         world = self.taking_eight()

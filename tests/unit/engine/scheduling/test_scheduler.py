@@ -6,7 +6,7 @@ import pytest
 from builders import TIMEOUTS, variant
 from scheduler_script import Script
 
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from engine.scheduling.lifecycle import State
 from engine.scheduling.scheduler import Policy
 from utils.errors import (
@@ -1115,10 +1115,10 @@ def test_what_is_refused_carries_an_error_for_a_client() -> None:
     effects = [
         effect
         for request in range(3)
-        for effect in script.scheduler.handle(fx.Arrived(request, VARIANTS["4k"], 0.0))
+        for effect in script.scheduler.handle(ev.Arrived(request, VARIANTS["4k"], 0.0))
     ]
-    assert [type(effect) for effect in effects] == [fx.StartEngine, fx.Refuse, fx.Refuse]
-    assert all(isinstance(e.error, GatewayError) for e in effects if isinstance(e, fx.Refuse))
+    assert [type(effect) for effect in effects] == [ev.StartEngine, ev.Refuse, ev.Refuse]
+    assert all(isinstance(e.error, GatewayError) for e in effects if isinstance(e, ev.Refuse))
 
 
 def test_what_others_may_see_of_those_who_wait_and_of_what_changed() -> None:

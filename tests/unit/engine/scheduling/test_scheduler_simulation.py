@@ -13,7 +13,7 @@ from simulation import (
     Change,
     Job,
     Machine,
-    Order,
+    Params,
     Simulation,
     loads_in_order_of_arrival,
     longest_wait,
@@ -158,7 +158,7 @@ def test_whatever_happens_no_request_is_lost_and_no_limit_is_broken(
     policy = Policy(queue, 60.0, 2, max_wait, residency)
     end = jobs[-1].at
     orders = [
-        Order(dice.uniform(0.0, end), dice.choice((None, *"abcde")), dice.random() < 0.3)
+        Params(dice.uniform(0.0, end), dice.choice((None, *"abcde")), dice.random() < 0.3)
         for _ in range(unloads)
     ]
     simulation = Simulation(CHAOS, policy, limits, faults=dice if faults else None)

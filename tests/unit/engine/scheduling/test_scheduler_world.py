@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from engine.scheduling.backoff import delay_after
 from engine.scheduling.lifecycle import State
 from engine.scheduling.scheduler import Policy, Scheduler
@@ -113,20 +113,20 @@ class World(RuleBasedStateMachine):
 
     # -- performing effects, each checked against the world's own books ----------------
 
-    def tell(self, event: fx.Event) -> None:
+    def tell(self, event: ev.Event) -> None:
         """The event happens, and what it causes; IllegalTransition would end the test."""
         self.steps += 1
         for effect in self.scheduler.handle(event):
             match effect:
-                case fx.StartEngine():
+                case ev.StartEngine():
                     self._start(effect)
-                case fx.StopEngine():
+                case ev.StopEngine():
                     self._stop(effect)
-                case fx.Grant():
+                case ev.Grant():
                     self._grant(effect)
-                case fx.Refuse():
+                case ev.Refuse():
                     self._refuse(effect)
-                case fx.WakeAt():
+                case ev.WakeAt():
                     assert effect.when > self.now, "it would wake up at once, again and again"
                     self.wake = effect.when
         if self.arriving in self.waiting():
@@ -144,7 +144,7 @@ class World(RuleBasedStateMachine):
         if process.told_to_stop or not fits:
             assert self.now >= self.retry_at[_key(head)]
 
-    def _start(self, effect: fx.StartEngine) -> None:
+    def _start(self, effect: ev.StartEngine) -> None:
         assert self.process is None, "another process lives"
         assert not self.closed
         assert effect.engine not in self.tickets
@@ -152,7 +152,7 @@ class World(RuleBasedStateMachine):
         self.tickets.append(effect.engine)
         self.process = Process(effect.engine, effect.variant)
 
-    def _stop(self, effect: fx.StopEngine) -> None:
+    def _stop(self, effect: ev.StopEngine) -> None:
         process = self.process
         assert process is not None
         assert effect.engine == process.ticket
@@ -160,7 +160,7 @@ class World(RuleBasedStateMachine):
         assert not self.holders() or process.sick or self.halted, "somebody is being served"
         process.told_to_stop = True
 
-    def _grant(self, effect: fx.Grant) -> None:
+    def _grant(self, effect: ev.Grant) -> None:
         process = self.process
         request = self.requests[effect.request]
         assert process is not None
@@ -185,7 +185,7 @@ class World(RuleBasedStateMachine):
         request.engine = effect.engine
         assert len(self.holders()) <= process.variant.parallel
 
-    def _refuse(self, effect: fx.Refuse) -> None:
+    def _refuse(self, effect: ev.Refuse) -> None:
         request = self.requests[effect.request]
         assert request.fate is Fate.WAITING
         match effect.error:
@@ -222,7 +222,7 @@ class World(RuleBasedStateMachine):
         number = len(self.requests) + 1
         self.requests[number] = Request(number, minimum)
         self.arriving = number
-        self.tell(fx.Arrived(number, minimum, self.now))
+        self.tell(ev.Arrived(number, minimum, self.now))
 
     @rule(wanted=st.lists(variants, min_size=2, max_size=4))
     def requests_arrive_together(self, wanted: list[VariantSpec]) -> None:
@@ -242,7 +242,7 @@ class World(RuleBasedStateMachine):
         self._gives_back(request)
         request.minimum = minimum or request.minimum
         request.becomes(Fate.WAITING)
-        self.tell(fx.Returned(request.number, request.minimum, self.now))
+        self.tell(ev.Returned(request.number, request.minimum, self.now))
 
     @precondition(lambda self: self.process is not None and self.process.starting)
     @rule()
@@ -251,13 +251,13 @@ class World(RuleBasedStateMachine):
         process.ready = True
         self.failures[_key(process.variant)] = 0
         self.idle_since = self.now
-        self.tell(fx.EngineReady(process.ticket, self.now))
+        self.tell(ev.EngineReady(process.ticket, self.now))
 
     @precondition(lambda self: self.process is not None and not self.process.starting)
     @rule()
     def the_engine_is_ready_too_late_or_twice(self) -> None:
         before = self.picture()
-        self.tell(fx.EngineReady(self.living().ticket, self.now))
+        self.tell(ev.EngineReady(self.living().ticket, self.now))
         assert self.picture() == before
 
     @precondition(lambda self: self.process is not None and not self.process.told_to_stop)
@@ -271,7 +271,7 @@ class World(RuleBasedStateMachine):
         process.sick = True
         process.failed = not self.closed
         error = EngineStartTimeout("too slow")
-        self.tell(fx.EngineUnhealthy(process.ticket, error, self.now))
+        self.tell(ev.EngineUnhealthy(process.ticket, error, self.now))
         self.timed_out = False
         assert process.told_to_stop
 
@@ -295,7 +295,7 @@ class World(RuleBasedStateMachine):
             self.retry_at[_key(process.variant)] = self.now + delay
         told = [r for r in self.all() if r.fate is Fate.WAITING and r.minimum == process.variant]
         self.process = None
-        self.tell(fx.EngineExited(process.ticket, "it fell over", self.now))
+        self.tell(ev.EngineExited(process.ticket, "it fell over", self.now))
         if process.starting:
             assert {request.fate for request in told} <= {Fate.REFUSED}
 
@@ -309,17 +309,17 @@ class World(RuleBasedStateMachine):
 
     @rule()
     def a_tick_too_many(self) -> None:
-        self.tell(fx.Tick(self.now))
+        self.tell(ev.Tick(self.now))
 
-    @rule(data=st.data(), late=st.sampled_from((fx.EngineReady, fx.EngineExited)))
-    def a_late_report(self, data: st.DataObject, late: type[fx.EngineReady]) -> None:
+    @rule(data=st.data(), late=st.sampled_from((ev.EngineReady, ev.EngineExited)))
+    def a_late_report(self, data: st.DataObject, late: type[ev.EngineReady]) -> None:
         alive = self.process.ticket if self.process else None
         gone = [ticket for ticket in self.tickets if ticket != alive]
         ticket = data.draw(st.sampled_from(gone), label="ticket") if gone else 999
-        event: fx.Event = (
-            fx.EngineReady(ticket, self.now)
-            if late is fx.EngineReady
-            else fx.EngineExited(ticket, "late", self.now)
+        event: ev.Event = (
+            ev.EngineReady(ticket, self.now)
+            if late is ev.EngineReady
+            else ev.EngineExited(ticket, "late", self.now)
         )
         before = self.picture()
         self.tell(event)
@@ -329,14 +329,14 @@ class World(RuleBasedStateMachine):
     def a_request_leaves_twice(self) -> None:
         ended = [r for r in self.all() if r.fate in (Fate.REFUSED, Fate.SERVED, Fate.GONE)]
         before = self.picture()
-        self.tell(fx.Left(ended[-1].number if ended else 999, self.now))
+        self.tell(ev.Left(ended[-1].number if ended else 999, self.now))
         assert self.picture() == before
 
     @precondition(lambda self: self.steps > self.open_for)
     @rule()
     def the_gateway_drains(self) -> None:
         self.closed = True
-        self.tell(fx.Drain(self.now))
+        self.tell(ev.Drain(self.now))
 
     @precondition(lambda self: self.steps > self.open_for)
     @rule()
@@ -344,7 +344,7 @@ class World(RuleBasedStateMachine):
         self.closed = self.halted = True
         if self.process is not None:
             self.process.failed = False
-        self.tell(fx.Halt(self.now))
+        self.tell(ev.Halt(self.now))
         assert self.process is None or self.process.told_to_stop
 
     # -- how they happen -----------------------------------------------------------------
@@ -364,13 +364,13 @@ class World(RuleBasedStateMachine):
     def leave(self, request: Request) -> None:
         self._gives_back(request)
         request.becomes(Fate.GONE if request.fate is Fate.WAITING else Fate.SERVED)
-        self.tell(fx.Left(request.number, self.now))
+        self.tell(ev.Left(request.number, self.now))
 
     def pass_time(self, seconds: float) -> None:
         end = self.now + seconds
         while self.wake is not None and self.wake <= end:
             self.now, self.wake = self.wake, None
-            self.tell(fx.Tick(self.now))
+            self.tell(ev.Tick(self.now))
         self.now = end
 
     def picture(self) -> list[Any]:
@@ -449,7 +449,7 @@ class World(RuleBasedStateMachine):
             self.the_engine_exits()
         # The longest back-off ends; from here on every start succeeds.
         self.now += LONG_ENOUGH
-        self.tell(fx.Tick(self.now))
+        self.tell(ev.Tick(self.now))
         hoped = self.waiting()
         self._settle()
         assert not self.waiting()

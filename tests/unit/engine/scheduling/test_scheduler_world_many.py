@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from engine.scheduling import events as fx
+from engine.scheduling import events as ev
 from engine.scheduling.backoff import delay_after
 from engine.scheduling.lifecycle import State
 from engine.scheduling.queue import Priority
@@ -93,22 +93,22 @@ class ManyWorld(RuleBasedStateMachine):
 
     # -- performing effects ------------------------------------------------------------
 
-    def tell(self, event: fx.Event) -> None:
+    def tell(self, event: ev.Event) -> None:
         for effect in self.scheduler.handle(event):
             match effect:
-                case fx.StartEngine():
+                case ev.StartEngine():
                     self._start(effect)
-                case fx.StopEngine():
+                case ev.StopEngine():
                     self._stop(self.processes[effect.engine])
-                case fx.Grant():
+                case ev.Grant():
                     self._grant(self.requests[effect.request], self.processes[effect.engine])
-                case fx.Refuse():
+                case ev.Refuse():
                     self._refuse(self.requests[effect.request], effect.error)
-                case fx.WakeAt():
+                case ev.WakeAt():
                     assert effect.when > self.now
                     self.wake = effect.when
 
-    def _start(self, effect: fx.StartEngine) -> None:
+    def _start(self, effect: ev.StartEngine) -> None:
         assert not self.closed
         assert effect.engine not in self.tickets
         assert self.now >= self.retry_at[_key(effect.variant)], "it backs off"
@@ -167,7 +167,7 @@ class ManyWorld(RuleBasedStateMachine):
             number = len(self.requests) + 1
             self.requests[number] = Request(number, minimum)
             self.tell(
-                fx.Arrived(
+                ev.Arrived(
                     number,
                     minimum,
                     client=client,
@@ -188,7 +188,7 @@ class ManyWorld(RuleBasedStateMachine):
     def a_request_returns(self, data: st.DataObject) -> None:
         request = data.draw(st.sampled_from(self.granted()))
         request.engine, request.waits = None, True
-        self.tell(fx.Returned(request.number, request.minimum, self.now))
+        self.tell(ev.Returned(request.number, request.minimum, self.now))
 
     @precondition(lambda self: any(p.starting for p in self.processes.values()))
     @rule(data=st.data())
@@ -203,7 +203,7 @@ class ManyWorld(RuleBasedStateMachine):
         process = data.draw(st.sampled_from(well))
         process.sick, process.failed = True, not self.closed
         before = self.holders(process)
-        self.tell(fx.EngineUnhealthy(process.ticket, EngineUnresponsive("deaf"), self.now))
+        self.tell(ev.EngineUnhealthy(process.ticket, EngineUnresponsive("deaf"), self.now))
         assert process.told_to_stop
         # They are told by their connections, and return.
         assert self.holders(process) == before
@@ -211,16 +211,16 @@ class ManyWorld(RuleBasedStateMachine):
         assert state is (State.STOPPING if self.closed else State.ABORTING)
 
     @precondition(lambda self: self.processes)
-    @rule(data=st.data(), late=st.sampled_from((fx.EngineReady, fx.EngineUnhealthy)))
+    @rule(data=st.data(), late=st.sampled_from((ev.EngineReady, ev.EngineUnhealthy)))
     def a_report_comes_too_late(self, data: st.DataObject, late: type[Any]) -> None:
         told = [p.ticket for p in self.processes.values() if p.told_to_stop]
         gone = sorted(self.tickets - self.processes.keys())
         ticket = data.draw(st.sampled_from([*told, *gone, 999]))
         before = self.picture()
-        if late is fx.EngineReady:
-            self.tell(fx.EngineReady(ticket, self.now))
+        if late is ev.EngineReady:
+            self.tell(ev.EngineReady(ticket, self.now))
         else:
-            self.tell(fx.EngineUnhealthy(ticket, EngineUnresponsive("deaf"), self.now))
+            self.tell(ev.EngineUnhealthy(ticket, EngineUnresponsive("deaf"), self.now))
         assert self.picture() == before
 
     @precondition(lambda self: self.processes)
@@ -235,14 +235,14 @@ class ManyWorld(RuleBasedStateMachine):
         end = self.now + seconds
         while self.wake is not None and self.wake <= end:
             self.now, self.wake = self.wake, None
-            self.tell(fx.Tick(self.now))
+            self.tell(ev.Tick(self.now))
         self.now = end
 
     @precondition(lambda self: len(self.requests) > 25)
     @rule()
     def the_gateway_drains(self) -> None:
         self.closed = True
-        self.tell(fx.Drain(self.now))
+        self.tell(ev.Drain(self.now))
 
     @precondition(lambda self: len(self.requests) > 40)
     @rule()
@@ -250,19 +250,19 @@ class ManyWorld(RuleBasedStateMachine):
         self.closed = self.halted = True
         for process in self.processes.values():
             process.failed = False
-        self.tell(fx.Halt(self.now))
+        self.tell(ev.Halt(self.now))
         assert all(process.told_to_stop for process in self.processes.values())
 
     # -- how it happens ----------------------------------------------------------------
 
     def leave(self, request: Request) -> None:
         request.waits, request.engine, request.ended = False, None, True
-        self.tell(fx.Left(request.number, self.now))
+        self.tell(ev.Left(request.number, self.now))
 
     def become_ready(self, process: Process) -> None:
         process.ready = True
         self.failures[_key(process.variant)] = 0
-        self.tell(fx.EngineReady(process.ticket, self.now))
+        self.tell(ev.EngineReady(process.ticket, self.now))
 
     def exit(self, process: Process) -> None:
         key = _key(process.variant)
@@ -273,10 +273,10 @@ class ManyWorld(RuleBasedStateMachine):
             self.retry_at[key] = self.now + delay_after(self.failures[key])
         del self.processes[process.ticket]
         held = self.holders(process)
-        self.tell(fx.EngineExited(process.ticket, "gone", self.now))
+        self.tell(ev.EngineExited(process.ticket, "gone", self.now))
         for request in (self.requests[number] for number in held):
             request.engine, request.waits = None, True
-            self.tell(fx.Returned(request.number, request.minimum, self.now))
+            self.tell(ev.Returned(request.number, request.minimum, self.now))
 
     def record(self, wanted: VariantSpec) -> Any:
         return next(r for r in self.scheduler.records if r.variant is wanted)

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.continuation.answer import GrowingAnswer
+from inference.continuation.answer import ContinuedAnswer
 from inference.continuation.messages import MESSAGES
 from inference.continuation.responses import RESPONSES
-from inference.continuation.stream import GrowingStream
+from inference.continuation.stream import ContinuedStream
 from models.requests.reader import Kind, parse
 from utils.sse import events_of
 
 if TYPE_CHECKING:
-    from inference.continuation.codec import Tongue
+    from inference.continuation.codec import Codec
     from models.requests.reader import RequestFacts
 
 # Each engine's words; the first two fill their contexts of 100 and 200 tokens.
@@ -41,7 +41,7 @@ def told(data: bytes) -> list[Any]:
 
 
 class Messages:
-    tongue: Tongue = MESSAGES
+    codec: Codec = MESSAGES
     facts = parse(Kind.MESSAGES, b'{"messages": [{"role": "user", "content": "hi"}]}')
 
     def begun(self, number: int, counts: tuple[int, int] = (20, 80)) -> bytes:
@@ -96,7 +96,7 @@ class Messages:
 
 
 class Responses:
-    tongue: Tongue = RESPONSES
+    codec: Codec = RESPONSES
     facts = parse(Kind.RESPONSES, b'{"input": "hi"}')
 
     def begun(self, number: int, _counts: tuple[int, int] = (20, 80)) -> bytes:
@@ -186,14 +186,14 @@ def stream(api: Api, number: int, *said: str, more: str = "", **ended: Any) -> b
     return api.begun(number, counts) + deltas + api.ended(number, more + "".join(said), **ended)
 
 
-def fed(growing: GrowingStream, data: bytes, cuts: tuple[int, ...] = ()) -> bytes:
+def fed(growing: ContinuedStream, data: bytes, cuts: tuple[int, ...] = ()) -> bytes:
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     return b"".join(growing.feed(data[start:end]) for start, end in pairwise(places))
 
 
-def filled(api: Api, facts: RequestFacts | None = None) -> tuple[GrowingStream, bytes]:
+def filled(api: Api, facts: RequestFacts | None = None) -> tuple[ContinuedStream, bytes]:
     """A stream of 20 + 80 tokens in a context of 100, which shall go on, and what was passed."""
-    growing = GrowingStream(api.tongue, facts or api.facts)
+    growing = ContinuedStream(api.codec, facts or api.facts)
     passed = fed(growing, stream(api, 0, *words(PARTS[0])))
     assert growing.ended(100) is not None
     growing.resume()
@@ -209,7 +209,7 @@ def filled(api: Api, facts: RequestFacts | None = None) -> tuple[GrowingStream, 
 def test_several_parts_are_one_wherever_they_are_cut(
     api: Api, repeats: str, cuts: list[int]
 ) -> None:
-    growing, passed, said = GrowingStream(api.tongue, api.facts), b"", ""
+    growing, passed, said = ContinuedStream(api.codec, api.facts), b"", ""
     for number, part in enumerate(PARTS):
         last = number == len(PARTS) - 1
         counts = (200, 50) if last else FULL[number]
@@ -243,7 +243,7 @@ def test_a_stream_that_does_not_grow_keeps_its_bytes(api: Api, cuts: list[int]) 
         api.begun(1) + event("error", message="no") + api.ended(1, "x"),
         b'data: {"error":{}}\n\n',
     ):
-        growing = GrowingStream(api.tongue, api.facts)
+        growing = ContinuedStream(api.codec, api.facts)
         passed = fed(growing, data, tuple(cuts))
         assert growing.ended(4096) is None
         assert passed + growing.end() == data
@@ -252,7 +252,7 @@ def test_a_stream_that_does_not_grow_keeps_its_bytes(api: Api, cuts: list[int]) 
 
 @each_api
 def test_nothing_waits_but_the_end(api: Api) -> None:
-    growing = GrowingStream(api.tongue, api.facts)
+    growing = ContinuedStream(api.codec, api.facts)
     for each in (b": ping\n\n", api.begun(1), api.said(1, "event: content_block_stop\n")):
         assert growing.feed(each) is each
     end = api.ended(1, "event: content_block_stop\n")
@@ -269,7 +269,7 @@ def test_a_response_is_continued_only_if_its_context_is_full_to_the_last_token()
         (APIS[1], 100, True),
         (APIS[1], 101, False),
     ):
-        growing = GrowingStream(api.tongue, api.facts)
+        growing = ContinuedStream(api.codec, api.facts)
         fed(growing, stream(api, 1, PARTS[0]))
         assert (growing.ended(context) is not None) == following
 
@@ -286,7 +286,7 @@ USE = event("content_block_start", index=1, content_block={"type": "tool_use", "
     ids=lambda value: type(value).__name__,
 )
 def test_more_than_words_is_not_continued_nor_a_continuation(api: Api, more: bytes) -> None:
-    growing = GrowingStream(api.tongue, api.facts)
+    growing = ContinuedStream(api.codec, api.facts)
     data = api.begun(1) + more + api.said(1, PARTS[0]) + api.ended(1, PARTS[0])
     passed = fed(growing, data)
     assert growing.ended(100) is None
@@ -359,7 +359,7 @@ def test_a_beginning_that_is_told_again_is_not_passed_on() -> None:
 
 
 def test_a_text_that_only_the_end_knows_is_not_continued() -> None:
-    growing = GrowingStream(RESPONSES, APIS[1].facts)
+    growing = ContinuedStream(RESPONSES, APIS[1].facts)
     data = APIS[1].begun(1) + APIS[1].said(1, PARTS[0]) + APIS[1].ended(1, PARTS[0] + "!")
     fed(growing, data)
     assert growing.ended(100) is None
@@ -392,7 +392,7 @@ def body(answer: Any) -> bytes:
 @each_api
 @pytest.mark.parametrize("repeats", [False, True])
 def test_an_answer_in_one_piece_is_one(api: Api, *, repeats: bool) -> None:
-    growing = GrowingAnswer(api.tongue, api.facts, body(api.whole(1, PARTS[0])))
+    growing = ContinuedAnswer(api.codec, api.facts, body(api.whole(1, PARTS[0])))
     assert growing.ended(100) is not None
     begun = PARTS[0] if repeats else ""
     assert growing.joins(body(api.whole(2, begun + PARTS[1], (100, 100))))
@@ -406,7 +406,7 @@ def test_an_answer_in_one_piece_is_one(api: Api, *, repeats: bool) -> None:
 
 @each_api
 def test_an_answer_may_have_nothing_to_add(api: Api) -> None:
-    growing = GrowingAnswer(api.tongue, api.facts, body(api.whole(1, PARTS[0])))
+    growing = ContinuedAnswer(api.codec, api.facts, body(api.whole(1, PARTS[0])))
     assert growing.ended(100) is not None
     assert growing.joins(body(api.whole(2, "", (100, 1), full=False)))
     assert api.of_whole(json.loads(growing.body)) == (PARTS[0], "id-1", 20, 81)
@@ -414,7 +414,7 @@ def test_an_answer_may_have_nothing_to_add(api: Api) -> None:
 
 @each_api
 def test_what_is_no_continuation_is_no_part(api: Api) -> None:
-    growing = GrowingAnswer(api.tongue, api.facts, body(api.whole(1, PARTS[0])))
+    growing = ContinuedAnswer(api.codec, api.facts, body(api.whole(1, PARTS[0])))
     assert growing.ended(100) is not None
     before = growing.body
     for answer in (b"{", b"[]", b"{}", b'{"error": {}}'):
@@ -445,6 +445,6 @@ def test_what_is_no_continuation_is_no_part(api: Api) -> None:
 )
 def test_what_cannot_go_on_is_left_alone(api: Api, answer: Any) -> None:
     data = body(answer)
-    growing = GrowingAnswer(api.tongue, api.facts, data)
+    growing = ContinuedAnswer(api.codec, api.facts, data)
     assert growing.ended(100) is None
     assert growing.body is data

@@ -9,7 +9,7 @@ import pytest
 from builders import chat, completion, message
 
 from inference.continuation.chat import CHAT, COMPLETION
-from inference.continuation.codecs import tongue_of
+from inference.continuation.codecs import codec_of
 from inference.continuation.counts import Counts
 from inference.continuation.messages import MESSAGES
 from inference.continuation.request import LEAST, continuation
@@ -119,9 +119,9 @@ def test_words_that_cannot_be_told_apart_end_it() -> None:
 
 
 def test_other_endpoints_do_not_grow() -> None:
-    assert tongue_of(Kind.EMBEDDINGS) is None
+    assert codec_of(Kind.EMBEDDINGS) is None
     for kind in Kind:
-        assert (tongue_of(kind) is not None) == kind.grows
+        assert (codec_of(kind) is not None) == kind.grows
 
 
 # -- /v1/messages --------------------------------------------------------------------------------

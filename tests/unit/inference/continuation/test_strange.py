@@ -11,11 +11,11 @@ from builders import chat, completion
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.continuation.answer import GrowingAnswer
+from inference.continuation.answer import ContinuedAnswer
 from inference.continuation.chat import CHAT, COMPLETION
 from inference.continuation.messages import MESSAGES
 from inference.continuation.responses import RESPONSES
-from inference.continuation.stream import GrowingStream
+from inference.continuation.stream import ContinuedStream
 from models.requests.reader import Kind, parse
 from utils.sse import Event
 
@@ -109,7 +109,7 @@ def responses_events(text: str) -> list[Any]:
 
 ASKED = b'{"messages": [{"role": "user", "content": "hi"}], "max_tokens": 500}'
 every_tongue = pytest.mark.parametrize(
-    ("tongue", "facts", "answer", "events"),
+    ("codec", "facts", "answer", "events"),
     [
         (CHAT, chat("hi"), chat_answer, chat_events),
         (COMPLETION, completion("hi"), completion_answer, completion_events),
@@ -152,11 +152,11 @@ def written(events: Any, *, named: bool) -> bytes:
 @every_tongue
 @given(data=st.data())
 def test_an_only_answer(
-    tongue: Any, facts: Any, answer: Callable[[str], Any], events: Any, data: st.DataObject
+    codec: Any, facts: Any, answer: Callable[[str], Any], events: Any, data: st.DataObject
 ) -> None:
     del events
     body = orjson.dumps(spoilt(data, answer(TEXT)))
-    growing = GrowingAnswer(tongue, facts, body)
+    growing = ContinuedAnswer(codec, facts, body)
     growing.ended(100)
     assert growing.body == body
 
@@ -164,13 +164,13 @@ def test_an_only_answer(
 @every_tongue
 @given(data=st.data())
 def test_what_follows_an_answer(
-    tongue: Any, facts: Any, answer: Callable[[str], Any], events: Any, data: st.DataObject
+    codec: Any, facts: Any, answer: Callable[[str], Any], events: Any, data: st.DataObject
 ) -> None:
     del events
     first = orjson.dumps(answer(TEXT))
-    growing = GrowingAnswer(tongue, facts, first)
+    growing = ContinuedAnswer(codec, facts, first)
     assert growing.ended(100) is not None
-    following = spoilt(data, answer(TEXT + MORE if tongue.repeats else MORE))
+    following = spoilt(data, answer(TEXT + MORE if codec.repeats else MORE))
     joins = growing.joins(orjson.dumps(following))
     assert joins or growing.body == first
     growing.ended(200)
@@ -180,11 +180,11 @@ def test_what_follows_an_answer(
 @every_tongue
 @given(data=st.data())
 def test_an_only_stream(
-    tongue: Any, facts: Any, answer: Any, events: Callable[[str], list[Any]], data: st.DataObject
+    codec: Any, facts: Any, answer: Any, events: Callable[[str], list[Any]], data: st.DataObject
 ) -> None:
     del answer
-    sent = written(spoilt(data, events(TEXT)), named=tongue.named)
-    growing = GrowingStream(tongue, facts)
+    sent = written(spoilt(data, events(TEXT)), named=codec.named)
+    growing = ContinuedStream(codec, facts)
     got = growing.feed(sent)
     growing.ended(100)
     assert got + growing.end() == sent
@@ -193,16 +193,16 @@ def test_an_only_stream(
 @every_tongue
 @given(data=st.data())
 def test_what_follows_a_stream(
-    tongue: Any, facts: Any, answer: Any, events: Callable[[str], list[Any]], data: st.DataObject
+    codec: Any, facts: Any, answer: Any, events: Callable[[str], list[Any]], data: st.DataObject
 ) -> None:
     del answer
-    growing = GrowingStream(tongue, facts)
-    growing.feed(written(events(TEXT), named=tongue.named))
+    growing = ContinuedStream(codec, facts)
+    growing.feed(written(events(TEXT), named=codec.named))
     assert growing.ended(100) is not None
     own_end = growing.end()
     growing.resume()
-    following = spoilt(data, events(TEXT + MORE if tongue.repeats else MORE))
-    passed = growing.feed(written(following, named=tongue.named))
+    following = spoilt(data, events(TEXT + MORE if codec.repeats else MORE))
+    passed = growing.feed(written(following, named=codec.named))
     growing.ended(200)
     assert not growing.refused or (not passed and growing.end() == own_end)
     assert growing.cached is None or isinstance(growing.cached, int)
@@ -210,7 +210,7 @@ def test_what_follows_a_stream(
 
 def test_an_id_that_is_missing_is_no_word() -> None:
     """Of a later engine; what it says is as it says it."""
-    growing = GrowingStream(RESPONSES, parse(Kind.RESPONSES, b'{"input": "hi"}'))
+    growing = ContinuedStream(RESPONSES, parse(Kind.RESPONSES, b'{"input": "hi"}'))
     growing.feed(written(responses_events(TEXT), named=True))
     assert growing.ended(100) is not None
     growing.resume()

@@ -11,9 +11,9 @@ from builders import chat, completion
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.continuation.answer import GrowingAnswer
+from inference.continuation.answer import ContinuedAnswer
 from inference.continuation.chat import CHAT, COMPLETION
-from inference.continuation.stream import GrowingStream
+from inference.continuation.stream import ContinuedStream
 from utils.sse import events_of
 
 if TYPE_CHECKING:
@@ -57,14 +57,14 @@ def words(text: str) -> list[str]:
     return [text[at : at + 3] for at in range(0, len(text), 3)]
 
 
-def fed(growing: GrowingStream, data: bytes, cuts: tuple[int, ...] = ()) -> bytes:
+def fed(growing: ContinuedStream, data: bytes, cuts: tuple[int, ...] = ()) -> bytes:
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     return b"".join(growing.feed(data[start:end]) for start, end in pairwise(places))
 
 
-def first_full(facts: RequestFacts = ASKED) -> GrowingStream:
+def first_full(facts: RequestFacts = ASKED) -> ContinuedStream:
     """A stream of 20 + 80 tokens in a context of 100, which shall go on."""
-    growing = GrowingStream(CHAT, facts)
+    growing = ContinuedStream(CHAT, facts)
     fed(growing, stream(1, *words(PARTS[0])))
     assert growing.ended(100) is not None
     growing.resume()
@@ -89,7 +89,7 @@ def text_of(data: bytes) -> str:
 def test_several_parts_are_one_wherever_they_are_cut(
     repeats: bool, usage: bool, cuts: list[int]
 ) -> None:
-    growing, passed, said = GrowingStream(CHAT, ASKED), b"", ""
+    growing, passed, said = ContinuedStream(CHAT, ASKED), b"", ""
     more = {"usage": True} if usage else {}
     for number, part in enumerate(PARTS):
         last = number == len(PARTS) - 1
@@ -129,7 +129,7 @@ def test_a_stream_that_does_not_grow_keeps_its_bytes(cuts: list[int]) -> None:
         stream(1, *words(WHOLE)) + b": cut",
         b'data: {"error":{}}\n\ndata: {"cut',
     ):
-        growing = GrowingStream(CHAT, ASKED)
+        growing = ContinuedStream(CHAT, ASKED)
         passed = fed(growing, data, tuple(cuts))
         assert growing.ended(4096) is None
         assert passed + growing.end() == data
@@ -137,7 +137,7 @@ def test_a_stream_that_does_not_grow_keeps_its_bytes(cuts: list[int]) -> None:
 
 
 def test_nothing_waits_but_the_end() -> None:
-    growing = GrowingStream(CHAT, ASKED)
+    growing = ContinuedStream(CHAT, ASKED)
     for each in (b": ping\n\n", delta(1, content='"finish_reason":"length"'), delta(1, content="")):
         assert growing.feed(each) is each
     assert growing.feed(delta(1, content="a") + delta(1, "length")) == delta(1, content="a")
@@ -149,7 +149,7 @@ def test_nothing_waits_but_the_end() -> None:
 
 
 def test_a_first_event_may_be_the_end() -> None:
-    growing = GrowingStream(CHAT, ASKED)
+    growing = ContinuedStream(CHAT, ASKED)
     assert growing.feed(delta(1, "length")) == b""
     assert growing.ended(0) is None
     assert growing.end() == delta(1, "length")
@@ -164,17 +164,17 @@ def test_a_first_event_may_be_the_end() -> None:
     ],
 )
 def test_more_than_words_ends(more: bytes) -> None:
-    growing = GrowingStream(CHAT, ASKED)
+    growing = ContinuedStream(CHAT, ASKED)
     passed = fed(growing, more + stream(1, PARTS[0]))
     assert growing.ended(100) is None
     assert passed + growing.end() == more + stream(1, PARTS[0])
 
 
 def test_words_that_come_with_the_end_end_it() -> None:
-    growing = GrowingStream(COMPLETION, completion("a"))
+    growing = ContinuedStream(COMPLETION, completion("a"))
     timings = {"prompt_n": 20, "predicted_n": 80}
     for text, following in (("", True), ("b", False)):
-        growing = GrowingStream(COMPLETION, completion("a"))
+        growing = ContinuedStream(COMPLETION, completion("a"))
         choice = {"index": 0, "finish_reason": "length", "text": text}
         growing.feed(event(choices=[{"index": 0, "text": PARTS[0]}]))
         growing.feed(event(choices=[choice], timings=timings))
@@ -183,7 +183,7 @@ def test_words_that_come_with_the_end_end_it() -> None:
 
 def test_a_context_with_room_left_was_not_the_reason() -> None:
     for context, following in ((100, True), (104, True), (105, False)):
-        growing = GrowingStream(CHAT, ASKED)
+        growing = ContinuedStream(CHAT, ASKED)
         fed(growing, stream(1, PARTS[0]))
         assert (growing.ended(context) is not None) == following
 
@@ -243,7 +243,7 @@ def test_an_engine_may_go_on_without_words(first: bytes) -> None:
 
 
 def test_a_text_completion_needs_no_proof() -> None:
-    growing = GrowingStream(COMPLETION, completion("a"))
+    growing = ContinuedStream(COMPLETION, completion("a"))
     timings = {"prompt_n": 20, "predicted_n": 80}
     growing.feed(event(choices=[{"index": 0, "text": PARTS[0]}]))
     growing.feed(event(choices=[{"finish_reason": "length", "text": ""}], timings=timings))
@@ -276,7 +276,7 @@ def whole(
 
 @pytest.mark.parametrize("repeats", [False, True])
 def test_an_answer_in_one_piece_is_one(repeats: bool) -> None:
-    growing = GrowingAnswer(CHAT, ASKED, whole(PARTS[0]))
+    growing = ContinuedAnswer(CHAT, ASKED, whole(PARTS[0]))
     assert growing.cached is None
     following = growing.ended(100)
     assert following is not None
@@ -303,14 +303,14 @@ def test_a_text_completion_is_put_together() -> None:
             {"choices": [{"text": text, "finish_reason": "length"}], "usage": usage}
         ).encode()
 
-    growing = GrowingAnswer(COMPLETION, completion("a"), said(PARTS[0]))
+    growing = ContinuedAnswer(COMPLETION, completion("a"), said(PARTS[0]))
     assert growing.ended(100) is not None
     assert growing.joins(said(PARTS[0]))
     assert json.loads(growing.body)["choices"][0]["text"] == 2 * PARTS[0]
 
 
 def test_a_part_without_counts_is_the_last() -> None:
-    growing = GrowingAnswer(CHAT, ASKED, whole(PARTS[0]))
+    growing = ContinuedAnswer(CHAT, ASKED, whole(PARTS[0]))
     assert growing.ended(100) is not None
     choice = {"message": {"content": PARTS[1]}, "finish_reason": "length"}
     assert growing.joins(json.dumps({"choices": [choice]}).encode())
@@ -320,7 +320,7 @@ def test_a_part_without_counts_is_the_last() -> None:
 
 @pytest.mark.parametrize("body", [whole(PARTS[0][:-1] + "#"), b"{", b"[]", b"{}"])
 def test_what_is_no_continuation_is_no_part(body: bytes) -> None:
-    growing = GrowingAnswer(CHAT, ASKED, whole(PARTS[0]))
+    growing = ContinuedAnswer(CHAT, ASKED, whole(PARTS[0]))
     assert growing.ended(100) is not None
     assert not growing.joins(body)
     assert growing.body == whole(PARTS[0])
@@ -342,6 +342,6 @@ def test_what_is_no_continuation_is_no_part(body: bytes) -> None:
     ],
 )
 def test_what_cannot_go_on_is_left_alone(body: bytes) -> None:
-    growing = GrowingAnswer(CHAT, ASKED, body)
+    growing = ContinuedAnswer(CHAT, ASKED, body)
     assert growing.ended(100) is None
     assert growing.body is body

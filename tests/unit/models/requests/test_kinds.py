@@ -73,7 +73,7 @@ def test_an_engine_cuts_what_surrounds_a_gap() -> None:
 
 
 def test_an_aside_takes_one_token_whatever_it_holds() -> None:
-    assert byte_bound(facts(Kind.ASIDE, content="x" * 999), BARE, Known()) == 1
+    assert byte_bound(facts(Kind.AUXILIARY, content="x" * 999), BARE, Known()) == 1
 
 
 def test_only_the_longest_of_many_prompts_are_counted() -> None:
@@ -85,6 +85,6 @@ def test_only_the_longest_of_many_prompts_are_counted() -> None:
 
 @pytest.mark.parametrize("kind", Kind)
 def test_what_holds_for_each_kind(kind: Kind) -> None:
-    assert kind.sized is (kind is not Kind.ASIDE)
+    assert kind.sized is (kind is not Kind.AUXILIARY)
     assert kind.cut_to_fit is (kind is Kind.INFILL)
-    assert kind.generates is (kind not in {Kind.EMBEDDINGS, Kind.RERANK, Kind.ASIDE})
+    assert kind.generates is (kind not in {Kind.EMBEDDINGS, Kind.RERANK, Kind.AUXILIARY})

@@ -142,12 +142,12 @@ def test_a_gap_that_cannot_be_sized(fields: dict[str, Any], told: str, param: st
     assert refusal(Kind.INFILL, **fields) == (told, param)
 
 
-@pytest.mark.parametrize("kind", [Kind.EMBEDDINGS, Kind.RERANK, Kind.ASIDE])
+@pytest.mark.parametrize("kind", [Kind.EMBEDDINGS, Kind.RERANK, Kind.AUXILIARY])
 def test_what_is_not_written_token_by_token_is_no_stream(kind: Kind) -> None:
     found = facts(kind, input="a", query="q", documents=["d"], stream=True, max_tokens="?")
     assert (found.stream, found.max_output) == (False, 0)
 
 
 def test_an_aside_has_nothing_to_size() -> None:
-    found = facts(Kind.ASIDE, model="m", messages=5, content={"x": 1})
+    found = facts(Kind.AUXILIARY, model="m", messages=5, content={"x": 1})
     assert (found.model, found.prompts, found.segments) == ("m", (), ())

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from server.admin.params import order_in
+from server.admin.params import params_in
 from utils.errors import BadRequest
 
 
 def test_what_is_known_is_read() -> None:
-    order = order_in(b'{"model": "m", "variant": 8192, "force": true}')
+    order = params_in(b'{"model": "m", "variant": 8192, "force": true}')
     assert (order.text("model"), order.number("variant"), order.flag("force")) == ("m", 8192, True)
     order.end()
 
 
 def test_what_may_be_left_out_has_a_default() -> None:
     for body in (b"", b"{}", b'{"variant": null}'):
-        order = order_in(body)
+        order = params_in(body)
         assert (order.number("variant"), order.flag("force")) == (None, False)
         order.end()
 
@@ -24,7 +24,7 @@ def test_what_may_be_left_out_has_a_default() -> None:
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"x"', b"7", b"null", b"\xff"])
 def test_what_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest, match="The body"):
-        order_in(body)
+        params_in(body)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_what_is_no_object_is_refused(body: bytes) -> None:
     ],
 )
 def test_a_fault_names_its_field(body: bytes, param: str) -> None:
-    order = order_in(body)
+    order = params_in(body)
 
     def read() -> None:
         order.text("model")

@@ -7,23 +7,23 @@ from typing import Any
 import orjson
 import pytest
 
-from engine.llamacpp.prompt_cache.assignment import Seat, seat_in
+from engine.llamacpp.prompt_cache.assignment import SlotAssignment, assign_slot
 from engine.llamacpp.prompt_cache.slots import SlotBook
 from models.requests.reader import Kind, parse
 from tests.unit.engine.llamacpp.prompt_cache.test_index import marks
 
 
-def seated(book: SlotBook, kind: Kind = Kind.CHAT, **fields: Any) -> tuple[Seat, bytes]:
+def seated(book: SlotBook, kind: Kind = Kind.CHAT, **fields: Any) -> tuple[SlotAssignment, bytes]:
     request = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1, **fields}
     facts = parse(kind, orjson.dumps(request))
-    seat, _ = seat_in(book, facts, marks("ab"))
-    return seat, seat.body(facts.body)
+    assignment, _ = assign_slot(book, facts, marks("ab"))
+    return assignment, assignment.body(facts.body)
 
 
 def test_an_only_slot_need_not_be_named() -> None:
     book = SlotBook.of(1)
-    seat, body = seated(book)
-    assert seat.slot is book.slots[0]
+    assignment, body = seated(book)
+    assert assignment.slot is book.slots[0]
     assert "id_slot" not in orjson.loads(body)
 
 
@@ -38,14 +38,14 @@ def test_of_several_the_engine_is_told_which() -> None:
 
 def test_a_body_may_begin_with_spaces() -> None:
     facts = parse(Kind.COMPLETION, b' \n{"prompt": "x"}')
-    seat, _ = seat_in(SlotBook.of(2), facts, ())
-    assert orjson.loads(seat.body(facts.body)) == {"id_slot": 0, "prompt": "x"}
+    assignment, _ = assign_slot(SlotBook.of(2), facts, ())
+    assert orjson.loads(assignment.body(facts.body)) == {"id_slot": 0, "prompt": "x"}
 
 
 @pytest.mark.parametrize(("wanted", "slot"), [(1, 1), (2, None), (-1, None), ("1", 0)])
 def test_a_clients_own_choice_wins(wanted: object, slot: int | None) -> None:
-    seat, body = seated(SlotBook.of(2), id_slot=wanted)
-    assert (seat.slot.number if seat.slot else None) == slot
+    assignment, body = seated(SlotBook.of(2), id_slot=wanted)
+    assert (assignment.slot.number if assignment.slot else None) == slot
     # As the engine reads it: of two fields of one name the last.
     assert orjson.loads(body)["id_slot"] == wanted
 

@@ -11,11 +11,11 @@ from builders import variant
 from fake_engine import LLAMA_SERVER
 
 from engine.llamacpp.client import LlamaCppEngine
-from engine.llamacpp.prompt_cache import engine_cache as carried_engine
+from engine.llamacpp.prompt_cache import engine_cache as engine_cache_module
 from engine.llamacpp.prompt_cache import flag_probe as support
-from engine.llamacpp.prompt_cache.assignment import Seat
-from engine.llamacpp.prompt_cache.flag_probe import CACHE_RAM, NO_CACHE_IDLE, SAVE_PATH, SlotSupport
-from engine.llamacpp.prompt_cache.manager import StateCarrier
+from engine.llamacpp.prompt_cache.assignment import SlotAssignment
+from engine.llamacpp.prompt_cache.flag_probe import CACHE_RAM, NO_CACHE_IDLE, SAVE_PATH, FlagProbe
+from engine.llamacpp.prompt_cache.manager import PromptCacheManager
 from engine.llamacpp.prompt_cache.store import StateStore
 from engine.process.spawn import Child, Launch, spawn
 from models.requests.reader import Kind, parse
@@ -38,7 +38,7 @@ def script(folder: Path, text: str) -> str:
 async def test_a_binary_says_so_in_its_help_and_is_asked_once(tmp_path: Path) -> None:
     said = f'echo "$@" >> {tmp_path}/asked; echo " {SAVE_PATH} PATH  where"'
     binary = script(tmp_path, f'{said}; echo "-cram, {CACHE_RAM} N"')
-    known = SlotSupport()
+    known = FlagProbe()
     assert await known.of(launch(binary)) == {SAVE_PATH, CACHE_RAM}
     assert await known.of(launch(binary)) == {SAVE_PATH, CACHE_RAM}
     assert (tmp_path / "asked").read_text() == "--help\n"
@@ -50,11 +50,11 @@ async def test_a_binary_says_so_in_its_help_and_is_asked_once(tmp_path: Path) ->
 async def test_what_cannot_be_asked_does_not_know(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not await SlotSupport().of(launch(str(tmp_path / "absent")))
+    assert not await FlagProbe().of(launch(str(tmp_path / "absent")))
     (tmp_path / "folder").mkdir()
-    assert not await SlotSupport().of(launch(str(tmp_path / "folder")))
+    assert not await FlagProbe().of(launch(str(tmp_path / "folder")))
     monkeypatch.setattr(support, "_PATIENCE", 0.1)
-    assert not await SlotSupport().of(launch(script(tmp_path, "sleep 600")))
+    assert not await FlagProbe().of(launch(script(tmp_path, "sleep 600")))
 
 
 async def test_who_did_not_answer_in_time_is_asked_once_more(
@@ -69,7 +69,7 @@ async def test_who_did_not_answer_in_time_is_asked_once_more(
     monkeypatch.setattr(support, "_PATIENCE", 0.1)
     monkeypatch.setattr(support, "spawn", counted)
     binary = script(tmp_path, "exec sleep 600")
-    known = SlotSupport()
+    known = FlagProbe()
     for _ in range(3):
         assert not await known.of(launch(binary))
     assert len(asked) == 2
@@ -77,7 +77,7 @@ async def test_who_did_not_answer_in_time_is_asked_once_more(
 
 async def test_who_has_said_all_is_not_waited_for(tmp_path: Path) -> None:
     talker = script(tmp_path, f"echo {SAVE_PATH}, {CACHE_RAM}, {NO_CACHE_IDLE}; exec sleep 600")
-    assert len(await SlotSupport().of(launch(talker))) == 3
+    assert len(await FlagProbe().of(launch(talker))) == 3
 
 
 async def test_no_process_could_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,21 +85,21 @@ async def test_no_process_could_be_started(tmp_path: Path, monkeypatch: pytest.M
         raise OSError("no more processes")
 
     monkeypatch.setattr(support, "spawn", refused)
-    assert not await SlotSupport().of(launch(script(tmp_path, "exit")))
+    assert not await FlagProbe().of(launch(script(tmp_path, "exit")))
 
 
 async def test_an_engine_that_does_not_tell_its_slots_is_left_alone(tmp_path: Path) -> None:
     spec = variant(binary=LLAMA_SERVER)
     client = LlamaCppEngine(spec, "http://127.0.0.1:9")
-    carried = StateCarrier(StateStore(tmp_path, 1), 1.0).of(spec, client)
+    carried = PromptCacheManager(StateStore(tmp_path, 1), 1.0).of(spec, client)
     assert carried.standing.value == "off"
     prepared = await carried.prepared(launch(LLAMA_SERVER))
     assert prepared.argv[-2:] == (SAVE_PATH, str(tmp_path))
     assert carried.standing.value == "on"
     facts = parse(Kind.CHAT, b'{"messages": [{"role": "user", "content": "hi"}]}')
-    assert await carried.sit(facts) is None
+    assert await carried.assign(facts) is None
     # Nor is there anything to give back for who had no slot.
-    carried.refused(Seat(None, (), named=False))
+    carried.refused(SlotAssignment(None, (), named=False))
     await carried.save()
     await client.close()
 
@@ -112,7 +112,7 @@ async def test_slots_stay_as_they_are_while_others_are_at_work(
 ) -> None:
     spec = variant(binary=script(tmp_path, f"echo {SAVE_PATH}, {CACHE_RAM}, {NO_CACHE_IDLE}"))
     client = LlamaCppEngine(spec, "http://127.0.0.1:9")
-    carried = StateCarrier(StateStore(tmp_path, 1), 1.0).of(spec, client)
+    carried = PromptCacheManager(StateStore(tmp_path, 1), 1.0).of(spec, client)
     asked = launch(spec.binary)
     prepared = await carried.prepared(replace(asked, argv=(*asked.argv, *args)))
     assert (NO_CACHE_IDLE in prepared.argv) is added
@@ -125,10 +125,10 @@ async def test_files_that_cannot_be_looked_at_carry_nothing(
     def broken(*_of: object) -> str:
         raise OSError("input/output error")
 
-    monkeypatch.setattr(carried_engine, "fingerprint", broken)
+    monkeypatch.setattr(engine_cache_module, "fingerprint", broken)
     spec = variant(binary=LLAMA_SERVER)
     client = LlamaCppEngine(spec, "http://127.0.0.1:9")
-    carried = StateCarrier(StateStore(tmp_path, 1), 1.0).of(spec, client)
+    carried = PromptCacheManager(StateStore(tmp_path, 1), 1.0).of(spec, client)
     assert SAVE_PATH not in (await carried.prepared(launch(LLAMA_SERVER))).argv
     assert carried.standing.value == "off"
     await client.close()

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.llamacpp.prompt_cache.manager import StateCarrier
+from engine.llamacpp.prompt_cache.manager import PromptCacheManager
 from engine.llamacpp.prompt_cache.store import StateStore
-from engine.resources.learnt_store import MISSES, CarryMisses
+from engine.resources.learnt_store import MISSES, PromptCacheMisses
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,15 +31,17 @@ def wall() -> Wall:
     return Wall()
 
 
-def carrier(folder: Path, wall: Wall) -> StateCarrier:
-    return StateCarrier(StateStore(folder / "slots", 1), 1.0, misses=CarryMisses(folder), now=wall)
+def manager(folder: Path, wall: Wall) -> PromptCacheManager:
+    return PromptCacheManager(
+        StateStore(folder / "slots", 1), 1.0, misses=PromptCacheMisses(folder), now=wall
+    )
 
 
-def missed(carrier: StateCarrier, *cached: int, expected: int = 1000) -> bool:
+def missed(manager: PromptCacheManager, *cached: int, expected: int = 1000) -> bool:
     """Whether states are of no use after restores that spared so many tokens."""
     for each in cached:
-        carrier.helped(KIND, expected, each, "m@512")
-    return carrier.useless(KIND)
+        manager.helped(KIND, expected, each, "m@512")
+    return manager.useless(KIND)
 
 
 @pytest.mark.parametrize(
@@ -58,17 +60,17 @@ def missed(carrier: StateCarrier, *cached: int, expected: int = 1000) -> bool:
 def test_two_restores_in_a_row_that_spare_nothing_are_enough(
     tmp_path: Path, wall: Wall, cached: tuple[int, ...], *, useless: bool
 ) -> None:
-    assert missed(carrier(tmp_path, wall), *cached) is useless
+    assert missed(manager(tmp_path, wall), *cached) is useless
 
 
 def test_others_are_not_concerned(tmp_path: Path, wall: Wall) -> None:
-    carried = carrier(tmp_path, wall)
+    carried = manager(tmp_path, wall)
     assert missed(carried, 0, 0)
     assert not carried.useless("other")
 
 
 def test_after_a_day_it_is_tried_once_more(tmp_path: Path, wall: Wall) -> None:
-    carried = carrier(tmp_path, wall)
+    carried = manager(tmp_path, wall)
     assert missed(carried, 0, 0)
     wall.now += DAY - 1
     assert carried.useless(KIND)
@@ -81,18 +83,18 @@ def test_after_a_day_it_is_tried_once_more(tmp_path: Path, wall: Wall) -> None:
 
 
 def test_it_is_known_after_a_restart(tmp_path: Path, wall: Wall) -> None:
-    assert missed(carrier(tmp_path, wall), 0, 0)
-    again = carrier(tmp_path, wall)
+    assert missed(manager(tmp_path, wall), 0, 0)
+    again = manager(tmp_path, wall)
     assert again.useless(KIND)
     assert not missed(again, 900)
-    assert not carrier(tmp_path, wall).useless(KIND)
+    assert not manager(tmp_path, wall).useless(KIND)
 
 
 def test_what_helps_all_the_time_is_not_worth_a_file(tmp_path: Path, wall: Wall) -> None:
-    assert not missed(carrier(tmp_path, wall), 900, 900)
+    assert not missed(manager(tmp_path, wall), 900, 900)
     assert not (tmp_path / MISSES).exists()
 
 
 def test_it_is_said_once(tmp_path: Path, wall: Wall, caplog: pytest.LogCaptureFixture) -> None:
-    missed(carrier(tmp_path, wall), 0, 0)
+    missed(manager(tmp_path, wall), 0, 0)
     assert caplog.text.count("m@512 cannot use saved states") == 1

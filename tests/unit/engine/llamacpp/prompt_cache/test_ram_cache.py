@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from engine.llamacpp.prompt_cache.ram_cache import EngineCache
+from engine.llamacpp.prompt_cache.ram_cache import RamCache
 from tests.unit.engine.llamacpp.prompt_cache.test_index import marks
 
 
-def spares(cache: EngineCache, said: str, tokens: int = 500, held: int = 0) -> int:
+def spares(cache: RamCache, said: str, tokens: int = 500, held: int = 0) -> int:
     return cache.spares(marks(said), tokens, held)
 
 
-def after(*displaced: tuple[str, int]) -> EngineCache:
-    cache = EngineCache(able=True)
+def after(*displaced: tuple[str, int]) -> RamCache:
+    cache = RamCache(able=True)
     for said, tokens in displaced:
         cache.displaced(marks(said), tokens, 0)
     return cache
@@ -31,7 +31,7 @@ def test_what_the_slot_has_of_the_prompt_may_be_more() -> None:
 
 
 def test_an_engine_without_a_cache_keeps_nothing() -> None:
-    cache = EngineCache(able=False)
+    cache = RamCache(able=False)
     cache.displaced(marks("ab"), 200, 0)
     assert spares(cache, "ab") == 0
 
@@ -44,7 +44,7 @@ def test_nobody_looks_there_where_half_of_a_slot_would_stay() -> None:
 
 
 def test_nothing_is_put_there_where_half_of_a_slot_stays() -> None:
-    cache = EngineCache(able=True)
+    cache = RamCache(able=True)
     cache.displaced(marks("ab"), 200, 100)
     cache.displaced((), 200, 0)
     assert spares(cache, "ab") == 0

@@ -5,41 +5,46 @@ from __future__ import annotations
 import pytest
 
 from engine.llamacpp.prompt_cache.index import LEAST
-from engine.llamacpp.prompt_cache.save_policy import Worth
+from engine.llamacpp.prompt_cache.save_policy import SavePolicy
 from tests.unit.engine.llamacpp.prompt_cache.test_index import marks
 
 
 def displaces(
-    worth: Worth, tokens: int, fresh: int | None = None, *, said: str = "a", returning: bool = True
+    save_policy: SavePolicy,
+    tokens: int,
+    fresh: int | None = None,
+    *,
+    said: str = "a",
+    returning: bool = True,
 ) -> bool:
     fresh = tokens if fresh is None else fresh
-    return worth.displaces(marks(said), tokens, fresh, returning=returning)
+    return save_policy.displaces(marks(said), tokens, fresh, returning=returning)
 
 
-def measured(saving: float, reading: float | None = None) -> Worth:
+def measured(saving: float, reading: float | None = None) -> SavePolicy:
     """After measurements of so many milliseconds a token."""
-    worth = Worth()
-    worth.saved(1000, saving)
+    save_policy = SavePolicy()
+    save_policy.saved(1000, saving)
     if reading is not None:
-        worth.read(1000, reading)
-    return worth
+        save_policy.read(1000, reading)
+    return save_policy
 
 
 def test_a_few_tokens_are_not_worth_it() -> None:
-    assert displaces(Worth(), LEAST)
-    assert not displaces(Worth(), LEAST - 1)
-    assert not displaces(Worth(), 10_000, 0)
+    assert displaces(SavePolicy(), LEAST)
+    assert not displaces(SavePolicy(), LEAST - 1)
+    assert not displaces(SavePolicy(), 10_000, 0)
 
 
 def test_what_is_new_must_be_a_good_part_of_the_whole() -> None:
-    assert displaces(Worth(), 8000, 1000)
-    assert not displaces(Worth(), 8000, 999)
+    assert displaces(SavePolicy(), 8000, 1000)
+    assert not displaces(SavePolicy(), 8000, 999)
 
 
 def test_a_conversation_that_grows_is_written_a_few_times_over_at_most() -> None:
-    worth, kept, written = Worth(), 0, 0
+    save_policy, kept, written = SavePolicy(), 0, 0
     for tokens in range(100, 50_000, 100):
-        if displaces(worth, tokens, tokens - kept):
+        if displaces(save_policy, tokens, tokens - kept):
             kept = tokens
             written += tokens
     assert written <= 8 * 50_000
@@ -56,35 +61,35 @@ def test_saving_must_take_a_small_part_of_reading(
 
 
 def test_where_nothing_was_measured_it_is_tried() -> None:
-    worth = Worth()
-    assert displaces(worth, 100_000)
+    save_policy = SavePolicy()
+    assert displaces(save_policy, 100_000)
     # Short ones tell little.
-    worth.saved(100, 100.0)
-    assert displaces(worth, 100_000)
+    save_policy.saved(100, 100.0)
+    assert displaces(save_policy, 100_000)
 
 
 def test_while_nobody_says_how_long_reading_takes_a_save_must_be_short() -> None:
-    worth = measured(0.01)
-    worth.read(100, 1000.0)
-    assert displaces(worth, 20_000)
-    assert not displaces(worth, 20_001)
+    save_policy = measured(0.01)
+    save_policy.read(100, 1000.0)
+    assert displaces(save_policy, 20_000)
+    assert not displaces(save_policy, 20_001)
 
 
 def test_one_slow_save_among_many_changes_little() -> None:
-    worth = measured(0.01, 1.0)
-    worth.saved(1000, 0.3)
-    assert displaces(worth, 1000)
-    worth.saved(1000, 0.3)
-    assert not displaces(worth, 1000)
+    save_policy = measured(0.01, 1.0)
+    save_policy.saved(1000, 0.3)
+    assert displaces(save_policy, 1000)
+    save_policy.saved(1000, 0.3)
+    assert not displaces(save_policy, 1000)
 
 
 def test_after_a_failure_nobody_waits_until_a_save_has_succeeded() -> None:
-    worth = measured(0.01, 1.0)
-    worth.failed()
-    assert not displaces(worth, 1000)
-    worth.saved(1000, 0.01)
-    assert displaces(worth, 1000)
-    unmeasured = Worth()
+    save_policy = measured(0.01, 1.0)
+    save_policy.failed()
+    assert not displaces(save_policy, 1000)
+    save_policy.saved(1000, 0.01)
+    assert displaces(save_policy, 1000)
+    unmeasured = SavePolicy()
     unmeasured.failed()
     assert not displaces(unmeasured, 1000)
     # It tells little of the time that one takes, but that they succeed again.
@@ -93,57 +98,57 @@ def test_after_a_failure_nobody_waits_until_a_save_has_succeeded() -> None:
 
 
 def test_a_row_of_prompts_that_do_not_come_back_is_left_alone_soon() -> None:
-    worth = Worth()
-    saves = [displaces(worth, 1000, said=str(n), returning=False) for n in range(9)]
+    save_policy = SavePolicy()
+    saves = [displaces(save_policy, 1000, said=str(n), returning=False) for n in range(9)]
     assert saves == [True] * 4 + [False] * 5
     # What has come back before is another matter.
-    assert displaces(worth, 1000)
+    assert displaces(save_policy, 1000)
 
 
 def test_what_was_saved_in_hope_and_comes_back_gives_hope() -> None:
-    worth = Worth()
+    save_policy = SavePolicy()
     for said in "abcd":
-        displaces(worth, 1000, said=said, returning=False)
-    assert not worth.returns(marks("x"))
-    assert worth.returns(marks("ay"))
+        displaces(save_policy, 1000, said=said, returning=False)
+    assert not save_policy.returns(marks("x"))
+    assert save_policy.returns(marks("ay"))
     # It counts once.
-    assert worth.returns(marks("ay"))
-    saves = [displaces(worth, 1000, said=str(n), returning=False) for n in range(3)]
+    assert save_policy.returns(marks("ay"))
+    saves = [displaces(save_policy, 1000, said=str(n), returning=False) for n in range(3)]
     assert saves == [True, True, False]
     # What was not saved and comes back gives a little.
-    assert worth.returns(marks("2x"))
-    saves = [displaces(worth, 1000, said=str(n), returning=False) for n in range(2)]
+    assert save_policy.returns(marks("2x"))
+    saves = [displaces(save_policy, 1000, said=str(n), returning=False) for n in range(2)]
     assert saves == [True, False]
 
 
 def test_a_conversation_that_always_comes_back_gives_no_hope_to_others() -> None:
-    worth = Worth()
+    save_policy = SavePolicy()
     saves = []
     for number in range(6):
-        displaces(worth, 1000, said="a", returning=True)
-        assert worth.returns(marks("a"))
-        saves.append(displaces(worth, 1000, said=str(number), returning=False))
+        displaces(save_policy, 1000, said="a", returning=True)
+        assert save_policy.returns(marks("a"))
+        saves.append(displaces(save_policy, 1000, said=str(number), returning=False))
     assert saves == [True] * 4 + [False] * 2
 
 
 def test_hope_has_an_end() -> None:
-    worth = Worth()
+    save_policy = SavePolicy()
     for said in "abcd":
-        displaces(worth, 1000, said=said, returning=False)
-        assert worth.returns(marks(said))
-    saves = [displaces(worth, 1000, said=str(n), returning=False) for n in range(5)]
+        displaces(save_policy, 1000, said=said, returning=False)
+        assert save_policy.returns(marks(said))
+    saves = [displaces(save_policy, 1000, said=str(n), returning=False) for n in range(5)]
     assert saves == [True] * 4 + [False]
 
 
 def test_only_the_latest_are_known() -> None:
-    worth = Worth()
+    save_policy = SavePolicy()
     for number in range(65):
-        displaces(worth, 10, said=chr(1000 + number), returning=False)
-    assert not worth.returns(marks(chr(1000)))
-    assert worth.returns(marks(chr(1001)))
+        displaces(save_policy, 10, said=chr(1000 + number), returning=False)
+    assert not save_policy.returns(marks(chr(1000)))
+    assert save_policy.returns(marks(chr(1001)))
 
 
 def test_a_prompt_without_marks_is_not_known_again() -> None:
-    worth = Worth()
-    assert worth.displaces((), 1000, 1000, returning=False)
-    assert not worth.returns(())
+    save_policy = SavePolicy()
+    assert save_policy.displaces((), 1000, 1000, returning=False)
+    assert not save_policy.returns(())
