@@ -218,7 +218,7 @@ async def test_again_granted_in_the_turn_of_its_cancellation(
 
 async def test_drain_waiting_for_the_last_request(journal: Journal) -> None:
     """``halt`` ends what is left, at once."""
-    variant = fake_variant(journal, unresponsive=1)
+    variant = fake_variant(journal, deaf=1)
     async with running_manager(journal, fake_model(variant)) as manager:
         holder = start(hold(manager, variant))
         await until(lambda: manager.records()[0].active)

@@ -127,7 +127,7 @@ async def test_process_ready(journal: Journal) -> None:
 
 async def test_process_stopping_a_deaf_engine(journal: Journal) -> None:
     """A cancellation ends the patience, not the reaping."""
-    async with running_engine(journal, fake_variant(journal, unresponsive=1)) as run:
+    async with running_engine(journal, fake_variant(journal, deaf=1)) as run:
         await run.reported(ev.EngineReady)
         run.process.stop()
         await journal.wait("sigterm")
@@ -138,7 +138,7 @@ async def test_process_stopping_a_deaf_engine(journal: Journal) -> None:
 
 async def test_process_cancelled_again_and_again(journal: Journal) -> None:
     """Whoever insists does not make it leave the child behind."""
-    variant = fake_variant(journal, unresponsive=1, timeouts=replace(PATIENT, stop=0.2))
+    variant = fake_variant(journal, deaf=1, timeouts=replace(PATIENT, stop=0.2))
     async with running_engine(journal, variant) as run:
         await run.reported(ev.EngineReady)
         for _ in range(4):

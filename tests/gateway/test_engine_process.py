@@ -194,11 +194,11 @@ async def test_stop_is_a_polite_signal_and_a_reaped_child(journal: Journal) -> N
 
 
 async def test_deaf_to_sigterm_is_killed_after_engine_stop_timeout(journal: Journal) -> None:
-    variant = fake_variant(journal, unresponsive=1, timeouts=replace(PATIENT, stop=0.2))
+    variant = fake_variant(journal, deaf=1, timeouts=replace(PATIENT, stop=0.2))
     async with running_engine(journal, variant) as run:
         await run.reported(ev.EngineReady)
         run.process.stop()
-        await journal.wait("sigterm", unresponsive=True)
+        await journal.wait("sigterm", deaf=True)
         assert (await run.ended()).reason == "signal 9"
 
 
@@ -218,7 +218,7 @@ async def test_stop_before_it_was_spawned(journal: Journal) -> None:
 
 
 async def test_kill_does_not_wait(journal: Journal) -> None:
-    async with running_engine(journal, fake_variant(journal, unresponsive=1)) as run:
+    async with running_engine(journal, fake_variant(journal, deaf=1)) as run:
         await run.reported(ev.EngineReady)
         run.process.kill()
         await run.ended()

@@ -481,7 +481,7 @@ def test_sigterm_during_an_answer_waits_for_the_client(start: Start, journal: Jo
 
 
 def test_deaf(start: Start, journal: Journal) -> None:
-    server = start(unresponsive=1).wait_ready()
+    server = start(deaf=1).wait_ready()
     server.process.terminate()
     assert journal.wait_blocking("sigterm")[0]["deaf"]
     assert server.call("GET", "/health")[0] == 200

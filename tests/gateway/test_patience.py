@@ -27,12 +27,12 @@ async def test_a_client_that_never_reads_is_cut_off_and_the_next_is_served(
     # Far more than the sockets' buffers hold.
     model = fake_model(fake_variant(journal, context=400_000))
     async with running_gateway(journal, model, client_timeout=0.3) as gw:
-        unresponsive = await RawClient.connect(gw.port)
-        await unresponsive.send(post(CHAT, chat(390_000)))
+        deaf = await RawClient.connect(gw.port)
+        await deaf.send(post(CHAT, chat(390_000)))
         await journal.wait("first_byte")
         assert (await gw.chat(max_tokens=1)).status == 200
         await journal.wait("aborted")
-        unresponsive.leave()
+        deaf.leave()
 
 
 async def test_a_client_that_reads_slowly_is_not_cut_off(journal: Journal) -> None:

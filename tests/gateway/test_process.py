@@ -126,10 +126,10 @@ async def test_streams_that_outlast_shutdown_timeout_are_told(journal: Journal) 
 
 
 @pytest.mark.parametrize("deaf", [0, 1])
-async def test_a_second_signal_ends_at_once(journal: Journal, unresponsive: int) -> None:
+async def test_a_second_signal_ends_at_once(journal: Journal, deaf: int) -> None:
     """Also with an engine that ignores SIGTERM, and whatever the timeouts say."""
     server = {"shutdown_timeout": 600, "engine_stop_timeout": 600}
-    async with started(journal, stall_at=2, unresponsive=unresponsive, server=server) as gateway:
+    async with started(journal, stall_at=2, deaf=deaf, server=server) as gateway:
         client = await streaming(gateway)
         pid = await gateway.engine_pid()
         gateway.signal()
@@ -144,7 +144,7 @@ async def test_a_second_signal_ends_at_once(journal: Journal, unresponsive: int)
 
 
 async def test_a_second_signal_while_a_deaf_engine_stops(journal: Journal) -> None:
-    async with started(journal, unresponsive=1, server={"engine_stop_timeout": 600}) as gateway:
+    async with started(journal, deaf=1, server={"engine_stop_timeout": 600}) as gateway:
         assert (await gateway.chat()).status == 200
         pid = await gateway.engine_pid()
         gateway.signal()

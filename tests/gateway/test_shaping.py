@@ -96,9 +96,9 @@ async def test_keep_alive_decides_how_long_a_model_stays_loaded(journal: Journal
 
 
 async def test_the_operator_has_the_last_word_on_keep_alive(journal: Journal) -> None:
-    unresponsive = fake_model(fake_variant(journal), strip_params=("keep_alive",))
+    deaf = fake_model(fake_variant(journal), strip_params=("keep_alive",))
     brief = fake_model(fake_variant(journal, model="brief"), set_params={"keep_alive": 0})
-    async with running_gateway(journal, unresponsive, brief) as gateway:
+    async with running_gateway(journal, deaf, brief) as gateway:
         assert (await gateway.chat(model="m", keep_alive="soon")).status == 200
         assert (await gateway.chat(model="m", keep_alive=0)).status == 200
         assert gateway.state() is State.READY

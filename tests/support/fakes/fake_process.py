@@ -98,8 +98,8 @@ class FakeProcess:
         if pid:
             self.journal.write("grandchild", child=pid)
             return
-        unresponsive = self.knobs.text("GRANDCHILD") == "deaf"
-        signal.signal(signal.SIGTERM, signal.SIG_IGN if unresponsive else signal.SIG_DFL)
+        deaf = self.knobs.text("GRANDCHILD") == "deaf"
+        signal.signal(signal.SIGTERM, signal.SIG_IGN if deaf else signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         time.sleep(self.knobs.number("LIFETIME_SECONDS"))
         os._exit(0)
@@ -130,7 +130,7 @@ class FakeProcess:
                 self.die()
 
     def _on_signal(self, number: int, _frame: object) -> None:
-        self.journal.write("sigterm", signal=number, unresponsive=self.knobs.on("DEAF"))
+        self.journal.write("sigterm", signal=number, deaf=self.knobs.on("DEAF"))
         if self.knobs.on("DEAF"):
             return
         if not self.loaded:
