@@ -99,6 +99,8 @@ class Leases:
         priority: Priority,
         keep_alive: float | None,
         fallbacks: tuple[VariantSpec, ...],
+        *,
+        auxiliary: bool,
     ) -> Lease:
         """A lease that has not asked for anything yet."""
         self._requests += 1
@@ -109,6 +111,7 @@ class Leases:
             client=client,
             priority=priority,
             keep_alive=keep_alive,
+            auxiliary=auxiliary,
             now=self._clock.now(),
         )
         return Lease(self, asked)
@@ -170,7 +173,7 @@ class Leases:
         record = self._scheduler.live(lease.minimum.model)
         if record is None or record.state is not State.STARTING:
             return "queued"
-        if not record.serves(lease.minimum):
+        if not (lease.asked.auxiliary or record.serves(lease.minimum)):
             return "queued"
         progress = expected(record.load_seconds, self._clock.now() - record.started_at)
         return f"loading {record.variant.label}{progress}"
@@ -186,7 +189,8 @@ class Leases:
         lease, granted = self._open[request]
         lease.engine = engine
         lease.variant = variant
-        if lease.variant.context < lease.minimum.context:
+        smaller = lease.variant.context < lease.minimum.context
+        if smaller and not lease.asked.auxiliary:
             wanted, got = lease.minimum.label, lease.variant.label
             _log.warning("%s runs out of memory: %s serves instead", wanted, got)
             lease.minimum = lease.variant

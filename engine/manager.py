@@ -87,15 +87,23 @@ class EngineManager:
         priority: Priority = Priority.NORMAL,
         keep_alive: float | None = None,
         fallbacks: tuple[VariantSpec, ...] = (),
+        *,
+        auxiliary: bool = False,
     ) -> Lease:
-        """A lease, to be entered, on an engine that serves ``minimum``.
+        """Return a lease, to be entered, on an engine that serves ``minimum``.
 
         Requests of different clients are served in turn. ``keep_alive`` is for how many
         seconds the model stays loaded after its last request, if this one says so. Where memory
         is not enough for ``minimum``, the lease holds the first of ``fallbacks`` that can be
         loaded.
+
+        An ``auxiliary`` request takes no room in a context (to count tokens, to apply a
+        template). It holds any ready engine of the model at once, beyond ``parallel`` too. Where
+        none runs it waits for one that starts, and ``minimum`` is what is started for it.
         """
-        return self._leases.new(minimum, client, priority, keep_alive, fallbacks)
+        return self._leases.new(
+            minimum, client, priority, keep_alive, fallbacks, auxiliary=auxiliary
+        )
 
     def visit(self, model: ModelSpec, client: str = "") -> Lease:
         """A lease on the model's engine, held already, which starts nothing and never waits.

@@ -7,6 +7,8 @@
 3. One that holds an engine may return it for another try, and then keeps its turn.
 4. At most ``max_queue`` wait; one that is served at once never waited. Nobody waits once the
    gateway is closing.
+5. An auxiliary request holds its engine without taking one of its places, and says nothing about
+   how long requests hold theirs.
 
 Pure. Every refusal goes to the effects, as the last thing that is said to the request.
 """
@@ -59,6 +61,7 @@ class Admission:
             return
         waiting = Waiting(event.request, event.minimum, event.now, event.client, event.priority)
         waiting.keep_alive, waiting.fallbacks = event.keep_alive, event.fallbacks
+        waiting.auxiliary = event.auxiliary
         if not self._renew(waiting, out):
             return
         while self._lacks_memory(waiting, event.now) and steps_down(waiting):
@@ -77,7 +80,8 @@ class Admission:
     def grant(self, waiting: Waiting, record: EngineRecord, now: float) -> ev.Grant:
         """The request holds the engine and waits no more."""
         self.queue.served(waiting, now)
-        record.active.add(waiting.request)
+        holders = record.auxiliary if waiting.auxiliary else record.active
+        holders.add(waiting.request)
         self._holds[waiting.request] = Hold(waiting, record, record.ticket, now)
         return ev.Grant(waiting.request, record.ticket)
 
@@ -87,9 +91,11 @@ class Admission:
         held = self._holds.pop(request, None)
         if held is not None:
             # A moving average is enough for Retry-After, which is an estimate by nature.
-            self._pace += 0.2 * ((now - held.since) - self._pace)
+            if not held.waiting.auxiliary:
+                self._pace += 0.2 * ((now - held.since) - self._pace)
             if held.record.ticket == held.ticket:
                 held.record.active.discard(request)
+                held.record.auxiliary.discard(request)
                 held.record.idle_since = now
         return held
 
@@ -137,7 +143,7 @@ class Admission:
         for waiting in self.queue:
             wanted = waiting.minimum
             live = self._engines.alive.get(wanted.model)
-            served = live is not None and live.useful and live.serves(wanted)
+            served = live is not None and live.useful and waiting.served_by(live)
             other = coming.get(wanted.model)
             if waiting.request == request or served or (other and other.serves(wanted)):
                 continue

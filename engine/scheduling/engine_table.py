@@ -109,6 +109,7 @@ class EngineTable:
         record.ticket = self._tickets
         record.used_at = record.started_at = now
         record.ahead = 0
+        record.unused = True
         self._runs[record.ticket] = record
         out.append(ev.StartEngine(record.ticket, record.variant))
 
@@ -157,6 +158,7 @@ class EngineTable:
             self.limits = without(label, self.limits, self._given, self._retired.values())
         self.move(record, Event.EXITED)
         record.active.clear()
+        record.auxiliary.clear()
         record.needs.clear()
         record.memory = {}
         if record.state is not State.BACKOFF:

@@ -29,7 +29,8 @@ class Arrived:
     time with others, such as an API key or an address. ``fallbacks`` are smaller variants that
     would do if ``minimum`` runs out of memory, the next smaller one first. ``keep_alive`` is
     how many seconds the model stays loaded without a request from this one on; None leaves it
-    as it is.
+    as it is. An ``auxiliary`` request takes no room in a context: any ready engine of the model
+    serves it at once, and ``minimum`` is only what is started for it where none runs.
     """
 
     request: int
@@ -38,6 +39,7 @@ class Arrived:
     client: str = field(default="", kw_only=True)
     priority: Priority = field(default=Priority.NORMAL, kw_only=True)
     keep_alive: float | None = field(default=None, kw_only=True)
+    auxiliary: bool = field(default=False, kw_only=True)
     now: float
 
 

@@ -145,7 +145,7 @@ def reluctance(record: EngineRecord) -> tuple[bool, float, int]:
     """By what engines are ranked, whoever goes first being the least."""
     # A busy one last: it can be waited for, but never be ended. Of several, it stays the same
     # one until it is free: whoever is waited for gets no new request.
-    if record.active:
+    if record.busy:
         return True, record.used_at, record.ticket
     return False, max(record.used_at, record.idle_since), record.ticket
 
@@ -159,7 +159,7 @@ def _cheapest(
     """
     latest = max(record.used_at for record in records)
     # Weighed once: there may be many sets to compare.
-    costs = {record: (bool(record.active), record.worth(latest)) for record in records}
+    costs = {record: (record.busy, record.worth(latest)) for record in records}
 
     def cost(going: Collection[EngineRecord]) -> tuple[int, float, int]:
         each = [costs[record] for record in going]

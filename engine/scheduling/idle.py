@@ -87,7 +87,7 @@ class IdleEngines:
         waited: bool,
     ) -> float | None:
         """When to look at the engine again, if only time can bring its end."""
-        if record.state is not State.READY or record.active:
+        if record.state is not State.READY or record.busy:
             return None
         model, after = record.variant.model, policy.shrink_after
         records, requests = self._engines.records, policy.shrink_requests

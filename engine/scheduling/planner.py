@@ -18,6 +18,9 @@ The queue is walked in turn. Each request is decided about by these rules:
    kept, is refused before any engine ends for it.
 4. Engines make room when all of them are free; until then they are claimed and
    serve nobody behind, and the room they make is nobody else's.
+5. An auxiliary request takes no place: any ready engine of its model serves it at once, a full
+   one too. A claimed one does so only while a request has a place on it, so that a row of
+   auxiliary requests cannot keep the engine from making room.
 """
 
 from __future__ import annotations
@@ -81,9 +84,10 @@ def at_once(queue: Queue, alive: Mapping[str, EngineRecord]) -> Serve | None:
         return None
     (waiting,) = queue
     record = alive.get(waiting.minimum.model)
-    if record is None or record.state is not State.READY or not record.serves(waiting.minimum):
+    if record is None or record.state is not State.READY or not waiting.served_by(record):
         return None
-    return Serve(waiting, record) if len(record.active) < record.variant.parallel else None
+    free = waiting.auxiliary or len(record.active) < record.variant.parallel
+    return Serve(waiting, record) if free else None
 
 
 @dataclass(slots=True)
@@ -106,10 +110,15 @@ class Planner:
         turn = self.queue.in_turn(self.now)
         for each in turn:
             model, context = each.minimum.model, each.minimum.context
-            self._least[model] = min(context, self._least.get(model, context))
+            least = 0 if each.auxiliary else context
+            self._least[model] = min(least, self._least.get(model, least))
         decided = set()
         for position, each in enumerate(turn):
             record = self._engine_for(each)
+            if record is not None and each.auxiliary and record.state is State.READY:
+                if record.active or record.ticket not in self._claimed:
+                    return Serve(each, record)
+                continue
             if record is not None:
                 if self._free(record):
                     return Serve(self._next_for(record, turn[position:]), record)
@@ -127,7 +136,7 @@ class Planner:
 
     def _engine_for(self, waiting: Waiting) -> EngineRecord | None:
         record = self.alive.get(waiting.minimum.model)
-        serves = record is not None and record.useful and record.serves(waiting.minimum)
+        serves = record is not None and record.useful and waiting.served_by(record)
         return record if serves else None
 
     def _free(self, record: EngineRecord) -> bool:
@@ -141,7 +150,7 @@ class Planner:
             engine = self._engine_for(each)
             if engine is None and self.queue.overdue(each, self.now):
                 break
-            if engine is record:
+            if engine is record and not each.auxiliary:
                 rivals.append(each)
         return self.queue.fairest(rivals, self.now)
 
@@ -160,7 +169,7 @@ class Planner:
             return None
         if self.now < own.retry_at:
             return Deny(own)
-        if victims and not any(victim.active for victim in victims):
+        if victims and not any(victim.busy for victim in victims):
             return Unload(victims)
         if not victims and fits_now(wanted, self.alive, self.limits):
             return Start(own)
@@ -173,9 +182,9 @@ class Planner:
         if record.ticket in self._awaited:
             return True
         wanted = self._least.get(record.variant.model, inf) <= record.variant.context
-        if waiting.returned or not (wanted or record.active):
+        if waiting.returned or not (wanted or record.busy):
             return False
-        if wanted and not record.needs:
+        if wanted and record.unused:
             return True
         if record.variant.model == waiting.minimum.model:
             return False

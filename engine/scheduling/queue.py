@@ -10,6 +10,7 @@
 3. Whoever waited ``max_wait``, or returns, is overdue: nobody who came later is
    served before it by an engine that must make room for it.
 4. With ``max_wait`` 0 all that counts is the order of arrival.
+5. An auxiliary request takes no place, so it is no turn of its client.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from engine.scheduling.records import EngineRecord
     from models.spec import VariantSpec
 
 
@@ -44,6 +46,13 @@ class Waiting:
     returned: bool = False
     fallbacks: tuple[VariantSpec, ...] = ()
     keep_alive: float | None = None
+    auxiliary: bool = False
+
+    def served_by(self, record: EngineRecord) -> bool:
+        """Return whether the engine, once ready, can serve the request."""
+        if self.auxiliary:
+            return record.variant.model == self.minimum.model
+        return record.serves(self.minimum)
 
 
 class Queue:
@@ -99,8 +108,10 @@ class Queue:
         return min(peers, key=lambda each: (not each.returned, self._turns_of(each), each.request))
 
     def served(self, waiting: Waiting, now: float) -> None:
-        """The request is served, which counts as a turn of its client."""
+        """Remove the request, which is served now, and count a turn of its client (rule 5)."""
         self.drop(waiting.request)
+        if waiting.auxiliary:
+            return
         model = waiting.minimum.model
         floor = self._turns_of(waiting)
         turns = self._turns.setdefault(model, {})

@@ -25,13 +25,16 @@ class EngineRecord:
     ``memory`` is what the living engine holds, ``takes`` what it counts for among
     ``server.resources``; both in bytes. ``shortages`` counts the loads in a row that ran out of
     memory, the last time of ``lacked``. ``ahead`` is the context that the conversation answered
-    last will need next, 0 if this one does.
+    last will need next, 0 if this one does. ``active`` are the requests that take a place each,
+    ``auxiliary`` those that take none; ``unused`` is true from a start until the first of either.
     """
 
     variant: VariantSpec
     state: State = State.STOPPED
     ticket: int = 0
     active: set[int] = field(default_factory=set)
+    auxiliary: set[int] = field(default_factory=set)
+    unused: bool = True
     idle_since: float = 0.0
     failures: int = 0
     retry_at: float = 0.0
@@ -63,6 +66,16 @@ class EngineRecord:
         if self.ready_at >= self.started_at:
             return self.ready_at
         return now if self.state.live else self.ended_at
+
+    @property
+    def serving(self) -> set[int]:
+        """The requests that hold the engine, with and without a place."""
+        return self.active | self.auxiliary
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request holds the engine, so that it must not be stopped."""
+        return bool(self.active or self.auxiliary)
 
     @property
     def useful(self) -> bool:

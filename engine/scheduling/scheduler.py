@@ -13,6 +13,8 @@ Rules, in the order in which they are applied:
     ``parallel`` of them at once. A request that no engine can serve claims
     those that must make room for it: they serve nobody after it, and end when
     all of them are free. A busy engine is never ended: see ``engine/scheduling/planner.py``.
+    An auxiliary request, which takes no room in a context, needs no place and is
+    served by any ready engine of its model; by rule 6 it says nothing of what fits.
 4.  A start is never wasted. One that nobody waits for any more goes on while no
     other is wanted: the engine is warm for the next request, and its idle time
     unloads it. When a request wants its room, but someone behind waits for this
@@ -126,7 +128,7 @@ class Scheduler:
             return None
         for waiting in self._queue.in_turn(now):
             live = alive.get(waiting.minimum.model)
-            if live is None or not (live.useful and live.serves(waiting.minimum)):
+            if live is None or not (live.useful and waiting.served_by(live)):
                 return waiting.minimum
         return None
 
@@ -166,7 +168,7 @@ class Scheduler:
         held = self._admission.end(event.request, event.now)
         if held is not None and held.ticket == held.record.ticket:
             record = held.record
-            if record.state is State.DRAINING and not record.active:
+            if record.state is State.DRAINING and not record.busy:
                 self._engines.move(record, Event.DRAINED)
                 out.append(ev.StopEngine(record.ticket))
         if isinstance(event, ev.Returned):
@@ -264,14 +266,14 @@ class Scheduler:
     def _make_way(self, record: EngineRecord, out: list[ev.Effect]) -> None:
         model = record.variant.model
         # With a larger variant to follow, its model stays loaded.
-        if not any(w.minimum.model == model and not record.serves(w.minimum) for w in self._queue):
+        if not any(w.minimum.model == model and not w.served_by(record) for w in self._queue):
             self._idle.release(model)
         self._engines.stop(record, out)
 
     def _dismiss(self, record: EngineRecord, out: list[ev.Effect], *, force: bool = False) -> None:
         """It serves nobody any more, and ends when its requests have; with ``force`` now."""
         self._idle.release(record.variant.model)
-        if record.state is State.READY and record.active and not force:
+        if record.state is State.READY and record.busy and not force:
             self._engines.move(record, Event.DRAIN)
         elif record.useful or force:
             self._engines.stop(record, out)
@@ -279,11 +281,13 @@ class Scheduler:
     def _grant(
         self, waiting: Waiting, record: EngineRecord, now: float, out: list[ev.Effect]
     ) -> None:
-        record.needs.append(waiting.minimum.context)
-        if len(record.needs) > self._policy.shrink_requests:
-            record.needs.popleft()
+        record.unused = False
         record.use(now)
-        record.ahead = 0
+        if not waiting.auxiliary:
+            record.needs.append(waiting.minimum.context)
+            if len(record.needs) > self._policy.shrink_requests:
+                record.needs.popleft()
+            record.ahead = 0
         if waiting.keep_alive is not None:
             self._idle.keep(record.variant.model, waiting.keep_alive)
         out.append(self._admission.grant(waiting, record, now))

@@ -37,7 +37,7 @@ def running_view(
     """
     alive = {s.record.variant.model: s.record for s in engines if s.record.state.live}
     why = {waiting.request: _why(waiting, alive) for waiting in line}
-    serving = {request: s.record for s in engines for request in s.record.active}
+    serving = {request: s.record for s in engines for request in s.record.serving}
     requests = list(ongoing)
     ids = {each.record.ticket: each.record.id for each in requests}
     return {
@@ -78,7 +78,7 @@ def _engine(sight: Sight, now: float) -> dict[str, Any]:
     if record.state in (State.READY, State.DRAINING):
         view["ready_seconds_ago"] = _age(record.ready_at, now)
         view["load_seconds"] = round(record.load_seconds, 3)
-    if record.state is State.READY and not record.active:
+    if record.state is State.READY and not record.busy:
         view["idle_seconds"] = _age(record.idle_since, now)
         due = record.idle_since + sight.idle - now
         view["unload_in_seconds"] = round(max(0.0, due), 3) if isfinite(due) else None
@@ -127,7 +127,7 @@ def _state(ongoing: Ongoing, why: Mapping[int, str]) -> str:
 def _why(waiting: Waiting, alive: Mapping[str, EngineRecord]) -> str:
     """What a request waits for: a free slot, the load of its engine, or room for it."""
     engine = alive.get(waiting.minimum.model)
-    if engine is None or not engine.useful or not engine.serves(waiting.minimum):
+    if engine is None or not engine.useful or not waiting.served_by(engine):
         return "room"
     return "load" if engine.state is State.STARTING else "slot"
 

@@ -260,3 +260,14 @@ async def test_nothing_was_ever_started_for_it(journal: Journal) -> None:
         with pytest.raises(ShuttingDown):
             await lease.__aenter__()
         assert lease.loading == 0.0
+
+
+async def test_an_auxiliary_lease_is_held_beside_a_full_engine(journal: Journal) -> None:
+    small, large = fake_variant(journal), fake_variant(journal, 8192)
+    async with running_manager(journal, fake_model(small, large)) as manager:
+        async with manager.lease(large), manager.lease(small, auxiliary=True) as lease:
+            assert lease.variant == large
+            assert len(manager.records()[1].active) == 1
+            await manager.again(lease, small)
+            assert lease.variant == large
+        assert len(journal.events("start")) == 1

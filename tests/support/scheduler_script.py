@@ -8,8 +8,8 @@
 failure shows as a difference of two scripts. Requests are numbers, engines ``e`` and
 their ticket, variants have names that the test gives them; the first word is the time.
 ``asks for 8k by ann at high else 4k,2k`` names the client, the priority and the fallbacks,
-``asks for 4k keeping 60`` its ``keep_alive``; ``5 configured as other`` is a configuration
-that the test gave a name.
+``asks for 4k keeping 60`` its ``keep_alive``, ``asks for 4k as auxiliary`` that it takes no
+place; ``5 configured as other`` is a configuration that the test gave a name.
 """
 
 from __future__ import annotations
@@ -131,6 +131,7 @@ class Script:
             client=client,
             priority=priority,
             keep_alive=keep_alive,
+            auxiliary=said.get("as") == "auxiliary",
             now=now,
         )
 

@@ -73,9 +73,14 @@ class Process:
 class Request:
     number: int
     minimum: VariantSpec
+    auxiliary: bool = False
     fate: Fate = Fate.WAITING
     engine: int | None = None
     history: list[Fate] = field(default_factory=list)
+
+    def fits(self, running: VariantSpec) -> bool:
+        large_enough = self.auxiliary or running.context >= self.minimum.context
+        return running.model == self.minimum.model and large_enough
 
     def becomes(self, fate: Fate) -> None:
         self.history.append(fate)
@@ -140,7 +145,7 @@ class World(RuleBasedStateMachine):
             return
         head = self.requests[self.waiting()[0]].minimum
         process = self.living()
-        fits = process.variant.model == head.model and process.variant.context >= head.context
+        fits = self.requests[self.waiting()[0]].fits(process.variant)
         if process.told_to_stop or not fits:
             assert self.now >= self.retry_at[_key(head)]
 
@@ -167,23 +172,23 @@ class World(RuleBasedStateMachine):
         assert effect.engine == process.ticket
         assert process.ready
         assert not process.told_to_stop
-        assert process.variant.model == request.minimum.model
-        assert process.variant.context >= request.minimum.context
+        assert request.fits(process.variant)
+        if request.auxiliary:
+            request.becomes(Fate.GRANTED)
+            request.engine = effect.engine
+            return
         # Rule 2: no request overtakes another, whatever engine either needs. Rule 4 lets the
         # first that waited for a start come before those whom this engine cannot serve.
         before = [self.requests[number] for number in self.waiting() if number < request.number]
         if process.grants:
             assert not before, "somebody came before"
-        assert not any(
-            earlier.minimum.model == process.variant.model
-            and earlier.minimum.context <= process.variant.context
-            for earlier in before
-        ), "somebody whom this engine serves came before"
+        fitting = [earlier for earlier in before if earlier.fits(process.variant)]
+        assert not fitting, "somebody whom this engine serves came before"
         assert not any(Fate.GRANTED in earlier.history for earlier in before[:1]), "he returned"
         process.grants += 1
         request.becomes(Fate.GRANTED)
         request.engine = effect.engine
-        assert len(self.holders()) <= process.variant.parallel
+        assert len(self.holders(auxiliary=False)) <= process.variant.parallel
 
     def _refuse(self, effect: ev.Refuse) -> None:
         request = self.requests[effect.request]
@@ -210,24 +215,28 @@ class World(RuleBasedStateMachine):
     def granted(self) -> list[Request]:
         return [r for r in self.requests.values() if r.fate is Fate.GRANTED]
 
-    def holders(self) -> set[int]:
+    def holders(self, *, auxiliary: bool | None = None) -> set[int]:
         """Who holds the engine that lives; others hold one that is gone already."""
         ticket = self.process.ticket if self.process else None
-        return {r.number for r in self.granted() if r.engine == ticket}
+        return {
+            r.number
+            for r in self.granted()
+            if r.engine == ticket and auxiliary in (None, r.auxiliary)
+        }
 
     # -- what may happen -----------------------------------------------------------------
 
-    @rule(minimum=variants)
-    def a_request_arrives(self, minimum: VariantSpec) -> None:
+    @rule(minimum=variants, auxiliary=st.sampled_from((False, False, True)))
+    def a_request_arrives(self, minimum: VariantSpec, *, auxiliary: bool) -> None:
         number = len(self.requests) + 1
-        self.requests[number] = Request(number, minimum)
+        self.requests[number] = Request(number, minimum, auxiliary)
         self.arriving = number
-        self.tell(ev.Arrived(number, minimum, self.now))
+        self.tell(ev.Arrived(number, minimum, self.now, auxiliary=auxiliary))
 
     @rule(wanted=st.lists(variants, min_size=2, max_size=4))
     def requests_arrive_together(self, wanted: list[VariantSpec]) -> None:
         for minimum in wanted:
-            self.a_request_arrives(minimum)
+            self.a_request_arrives(minimum, auxiliary=False)
 
     @precondition(lambda self: any(r.fate in (Fate.WAITING, Fate.GRANTED) for r in self.all()))
     @rule(data=st.data())
@@ -379,6 +388,7 @@ class World(RuleBasedStateMachine):
                 r.state,
                 r.ticket,
                 sorted(r.active),
+                sorted(r.auxiliary),
                 r.idle_since,
                 r.failures,
                 r.retry_at,
@@ -403,7 +413,9 @@ class World(RuleBasedStateMachine):
     def both_books_agree_on_who_waits_and_who_is_served(self) -> None:
         assert list(self.scheduler.waiting) == self.waiting()
         for record in self.scheduler.records:
-            assert record.active == (self.holders() if record.state.live else set())
+            live = record.state.live
+            assert record.active == (self.holders(auxiliary=False) if live else set())
+            assert record.auxiliary == (self.holders(auxiliary=True) if live else set())
             assert len(record.active) <= record.variant.parallel
             assert record.failures == self.failures[_key(record.variant)]
 
@@ -421,12 +433,12 @@ class World(RuleBasedStateMachine):
         assert not self.closed
         record = self.scheduler.live()
         assert record is not None, "nobody starts an engine"
-        assert record.state is not State.READY or record.active, "an idle engine, and a queue"
+        assert record.state is not State.READY or record.busy, "an idle engine, and a queue"
 
     @invariant()
     def an_idle_engine_is_looked_after(self) -> None:
         record = self.scheduler.live()
-        if record is None or record.state is not State.READY or record.active:
+        if record is None or record.state is not State.READY or record.busy:
             return
         assert not self.closed
         assert self.wake is not None
@@ -437,7 +449,7 @@ class World(RuleBasedStateMachine):
     def a_closed_gateway_keeps_no_idle_engine(self) -> None:
         record = self.scheduler.live()
         if self.closed and record is not None:
-            assert record.active or self.living().told_to_stop
+            assert record.busy or self.living().told_to_stop
             assert not self.halted or self.living().told_to_stop
 
     # -- how it ends -------------------------------------------------------------------------
