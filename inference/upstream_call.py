@@ -172,7 +172,7 @@ class UpstreamCall:
         self.answered(Usage(counts.prompt, counts.written, counts.cached))
         self._outgrown = variant
         try:
-            self._facts = parse(self._facts.kind, continuation.body)
+            self._facts = parse(self._facts.endpoint, continuation.body)
             await self._manager.again(self._lease, larger)
             upstream = await self._open(*self._asked)
         except GatewayError as error:
@@ -247,7 +247,7 @@ class UpstreamCall:
 def decision(variant: VariantSpec, size: PromptSize, facts: RequestFacts) -> dict[str, str]:
     """The headers that tell what was decided, and on what grounds, if it was for its size."""
     told = {"X-Gateway-Variant": variant.label}
-    if facts.kind.sized:
+    if facts.endpoint.sized:
         told["X-Gateway-Prompt-Tokens"] = f"{size.tokens}; source={size.source.value}"
     return told
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from models.requests.reader import Kind
 from utils.errors import NotCapable
 
 if TYPE_CHECKING:
@@ -23,16 +22,6 @@ if TYPE_CHECKING:
 # In the order in which they are shown.
 NAMES = ("text", "vision", "audio", "embeddings", "rerank", "tools")
 
-_NEEDED = {
-    Kind.CHAT: "text",
-    Kind.COMPLETION: "text",
-    Kind.INFILL: "text",
-    Kind.RESPONSES: "text",
-    Kind.MESSAGES: "text",
-    Kind.EMBEDDINGS: "embeddings",
-    Kind.RERANK: "rerank",
-    Kind.TRANSCRIPTION: "audio",
-}
 _MEDIA = frozenset({"vision", "audio"})
 _PROJECTOR = (
     ("-mm", "--mmproj", "-mmu", "--mmproj-url"),
@@ -69,7 +58,7 @@ def capabilities_of(model: ModelSpec) -> Capabilities:
 
 def require(model: ModelSpec, able: Capabilities, facts: RequestFacts) -> None:
     """NotCapable when the model certainly cannot serve the request."""
-    needed = _NEEDED.get(facts.kind)
+    needed = facts.endpoint.needs
     if needed is None:
         return
     lacking = {*facts.needs, needed} - able.possible

@@ -95,7 +95,7 @@ def byte_bound(facts: RequestFacts, spec: TokenizationSpec, known: Known) -> int
 
     Every token of a byte-level or byte-fallback vocabulary stands for at least one byte.
     """
-    if not facts.kind.sized:
+    if not facts.endpoint.sized:
         return 1
     if facts.prompts or facts.prompt_ids:
         most = max((len(text.encode()) for text in facts.prompts), default=0)

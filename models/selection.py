@@ -93,10 +93,10 @@ class ModelSelector:
         if output is None:
             output = model.tokenization.default_max_tokens
         limit = model.tokenization.max_reserved_tokens
-        if limit is not None and model.grow_answers and facts.kind.grows:
+        if limit is not None and model.grow_answers and facts.endpoint.grows:
             output = min(output, limit)
         # A prompt must leave room for one token at least, or the engine refuses it.
-        least = 1 if facts.kind.generates else 0
+        least = 1 if facts.endpoint.generates else 0
         output = max(least, output)
         running = self._engines.running(model)
 
@@ -106,12 +106,12 @@ class ModelSelector:
             return choose(model, size.tokens, output) is choose(model, size.at_least, output)
 
         size = await self._sizer.size(model, facts, clear)
-        if size.at_least + least > model.largest.context and not facts.kind.cut_to_fit:
+        if size.at_least + least > model.largest.context and not facts.endpoint.cut_to_fit:
             raise ContextLengthExceeded(model.name, size.at_least, model.largest.context)
         minimum = choose(model, size.tokens, output)
         if facts.max_output is not None and size.at_least + output <= minimum.context:
             needed = size.tokens + output
-        elif facts.kind.generates and not facts.kind.cut_to_fit:
+        elif facts.endpoint.generates and not facts.endpoint.cut_to_fit:
             # Where the prompt is too long after all, the engine refuses it.
             needed = size.at_least + least
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from aiohttp import web
 
-from models.requests.reader import Kind
+from models.requests.endpoints import Endpoint
 from server.access_log import AccessRecord
 from server.admin.access import require_admin
 from server.admin.handlers import AdminHandlers
@@ -107,7 +107,7 @@ class Dispatcher:
         what = methods.get(request.method)
         if what is None:
             raise _wrong_method(request, tuple(methods))
-        if isinstance(what, Kind):
+        if isinstance(what, Endpoint):
             self._refuse_when_closing()
             return await self._handler.handle(request, configuration, what)
         if what in self._about_streams:

@@ -16,7 +16,7 @@ from inference.relay import relay
 from inference.stream_registry import StreamRegistry, conversation_of
 from inference.upstream_call import UpstreamCall, decision
 from models.capabilities import require
-from models.requests.reader import Kind, RequestFacts, parse
+from models.requests.reader import RequestFacts, parse
 from models.requests.shaping import shape
 from models.selection import choose_ahead
 from server.client_key import client_of, priority_of
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from engine.manager import EngineManager
+    from models.requests.endpoints import Endpoint
     from models.selection import ModelSelector
     from server.access_log import AccessRecord
     from server.client_response import ClientResponse
@@ -60,7 +61,7 @@ class RequestHandler:
         self,
         request: web.BaseRequest,
         configuration: Configuration,
-        kind: Kind,
+        endpoint: Endpoint,
         *,
         model: str | None = None,
         path: str | None = None,
@@ -71,7 +72,7 @@ class RequestHandler:
         """
 
         async def serve(down: ClientResponse, record: AccessRecord) -> None:
-            facts = await _read(request, configuration, kind, model)
+            facts = await _read(request, configuration, endpoint, model)
             try:
                 await self._serve(request, configuration, facts, down, record, model, path)
             finally:
@@ -99,7 +100,7 @@ class RequestHandler:
         if facts.stream:
             down.keep_alive(configuration.settings.keepalive_interval)
         selection = await self._selector.select(model, facts)
-        record.prompt = selection.size.tokens if facts.kind.sized else None
+        record.prompt = selection.size.tokens if facts.endpoint.sized else None
         down.decided = decision(selection.minimum, selection.size, facts)
         record.client = client_of(request.headers, request.remote)
         lease = self._manager.lease(
@@ -120,7 +121,7 @@ class RequestHandler:
                 record.first = self._clock.now() - record.started
                 down.decided = exchange.decision()
                 # Whoever may read a stream again must find all of it on one engine.
-                codec = self._experience.codec(model, facts.kind)
+                codec = self._experience.codec(model, facts.endpoint)
                 may_grow = lease.variant.context < model.largest.context
                 try:
                     if codec is not None and may_grow and conversation is None:
@@ -134,7 +135,7 @@ class RequestHandler:
                     self._experience.answered_anew(model)
                 record.variant = exchange.label
                 exchange.answered(usage)
-                if model.grow_ahead and facts.kind.generates:
+                if model.grow_ahead and facts.endpoint.generates:
                     lease.ahead = choose_ahead(model, lease.variant, usage.total)
         finally:
             record.queued, record.loading = lease.queued, lease.loading
@@ -146,7 +147,7 @@ class RequestHandler:
 
 
 async def _read(
-    request: web.BaseRequest, configuration: Configuration, kind: Kind, named: str | None
+    request: web.BaseRequest, configuration: Configuration, endpoint: Endpoint, named: str | None
 ) -> RequestFacts:
     def shaped(fields: dict[str, Any], asked: str | None) -> bool:
         name = named or asked
@@ -154,7 +155,7 @@ async def _read(
 
     limit = configuration.settings.max_request_bytes
     patience = configuration.settings.client_timeout
-    if kind is Kind.TRANSCRIPTION:
+    if endpoint.form:
         form = await read_form(request, limit, patience)
         try:
             return form.facts(shaped)
@@ -163,5 +164,5 @@ async def _read(
             raise
     body = await read_body(request, limit, patience)
     if len(body) <= _PARSED_INLINE:
-        return parse(kind, body, shaped)
-    return await asyncio.to_thread(parse, kind, body, shaped)
+        return parse(endpoint, body, shaped)
+    return await asyncio.to_thread(parse, endpoint, body, shaped)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from inference.relay import relay
 from inference.upstream_call import UpstreamCall
-from models.requests.reader import Kind, RequestFacts
+from models.requests import endpoints
+from models.requests.endpoints import BY_PATH
+from models.requests.reader import RequestFacts
 from models.selection import Selection
 from models.sizing import PromptSize, Source
 from server.client_key import client_of, priority_of
 from server.headers import to_look
 from server.middleware import answered, read_body
-from server.routes import INFERENCE
 from utils.errors import EngineBroke, ModelNotLoaded
 
 if TYPE_CHECKING:
@@ -72,9 +73,11 @@ class Passthrough:
         self, request: web.BaseRequest, configuration: Configuration, name: str, path: str
     ) -> web.StreamResponse:
         """The engine's answer to work at ``path``; inference is sized as it is anywhere."""
-        kind = INFERENCE.get(path.partition("?")[0])
-        if kind is not None and request.method == "POST":
-            return await self._handler.handle(request, configuration, kind, model=name, path=path)
+        endpoint = BY_PATH.get(path.partition("?")[0])
+        if endpoint is not None and request.method == "POST":
+            return await self._handler.handle(
+                request, configuration, endpoint, model=name, path=path
+            )
 
         async def serve(down: ClientResponse, record: AccessRecord) -> None:
             await self._work(request, configuration, name, path, down, record)
@@ -105,7 +108,7 @@ class Passthrough:
         priority = priority_of(request.headers, allowed=settings.priority_header)
         body = await read_body(request, settings.max_request_bytes, settings.client_timeout)
         # Whatever it is: the engine may answer with a stream, after which it hangs up.
-        facts = RequestFacts(Kind.AUXILIARY, body, model.name, stream=True, max_output=0)
+        facts = RequestFacts(endpoints.AUXILIARY, body, model.name, stream=True, max_output=0)
         selection = Selection(model, model.variants[0], _UNSIZED, 0)
         record.client = client_of(request.headers, request.remote)
         lease = self._manager.lease(selection.minimum, record.client, priority)

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from models.requests.reader import Kind
+from models.requests.endpoints import BY_PATH, Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -29,39 +29,9 @@ class Page(Enum):
     CONTROL = "control"
 
 
-# What an engine answers, by how the prompt is written. Engines have the same paths.
-INFERENCE: dict[str, Kind] = {
-    "/v1/chat/completions": Kind.CHAT,
-    "/chat/completions": Kind.CHAT,
-    "/v1/completions": Kind.COMPLETION,
-    "/completions": Kind.COMPLETION,
-    "/completion": Kind.COMPLETION,
-    "/infill": Kind.INFILL,
-    "/v1/responses": Kind.RESPONSES,
-    "/responses": Kind.RESPONSES,
-    "/v1/messages": Kind.MESSAGES,
-    "/v1/embeddings": Kind.EMBEDDINGS,
-    "/embeddings": Kind.EMBEDDINGS,
-    "/embedding": Kind.EMBEDDINGS,
-    "/v1/rerank": Kind.RERANK,
-    "/rerank": Kind.RERANK,
-    "/v1/reranking": Kind.RERANK,
-    "/reranking": Kind.RERANK,
-    "/v1/audio/transcriptions": Kind.TRANSCRIPTION,
-    "/audio/transcriptions": Kind.TRANSCRIPTION,
-    "/v1/chat/completions/input_tokens": Kind.AUXILIARY,
-    "/chat/completions/input_tokens": Kind.AUXILIARY,
-    "/v1/responses/input_tokens": Kind.AUXILIARY,
-    "/responses/input_tokens": Kind.AUXILIARY,
-    "/v1/messages/count_tokens": Kind.AUXILIARY,
-    "/tokenize": Kind.AUXILIARY,
-    "/detokenize": Kind.AUXILIARY,
-    "/apply-template": Kind.AUXILIARY,
-}
-
 # path → method → what answers
-ROUTES: dict[str, dict[str, Kind | Page]] = {
-    **{path: {"POST": kind} for path, kind in INFERENCE.items()},
+ROUTES: dict[str, dict[str, Endpoint | Page]] = {
+    **{path: {"POST": endpoint} for path, endpoint in BY_PATH.items()},
     "/v1/models": {"GET": Page.MODELS, "HEAD": Page.MODELS},
     "/models": {"GET": Page.MODELS, "HEAD": Page.MODELS},
     "/health": {"GET": Page.HEALTH, "HEAD": Page.HEALTH},

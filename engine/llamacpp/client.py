@@ -14,21 +14,22 @@ import orjson
 from engine.client import EngineClient
 from engine.process.spawn import Launch
 from models.counts import longest
-from models.requests.reader import Kind, RequestFacts
+from models.requests import endpoints
 from utils.errors import CountUnavailable, StateUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from models.requests.reader import RequestFacts
     from models.spec import VariantSpec
 
 _OK = 200
 _NOT_FOUND = 404
 # Who tells the exact size of a prompt; those of other kinds are texts for /tokenize.
 _COUNTING = {
-    Kind.CHAT: "/v1/chat/completions/input_tokens",
-    Kind.RESPONSES: "/v1/responses/input_tokens",
-    Kind.MESSAGES: "/v1/messages/count_tokens",
+    endpoints.CHAT: "/v1/chat/completions/input_tokens",
+    endpoints.RESPONSES: "/v1/responses/input_tokens",
+    endpoints.MESSAGES: "/v1/messages/count_tokens",
 }
 _LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _TEMPLATE_FIELDS = ("messages", "tools", "tool_choice", "chat_template_kwargs", "response_format")
@@ -119,8 +120,8 @@ class LlamaCppEngine(EngineClient):
 
     async def count(self, facts: RequestFacts) -> int:
         """The prompt's exact tokens, template and tools included; CountUnavailable otherwise."""
-        path = _COUNTING.get(facts.kind)
-        if facts.kind is Kind.TRANSCRIPTION:
+        path = _COUNTING.get(facts.endpoint)
+        if facts.endpoint is endpoints.TRANSCRIPTION:
             raise CountUnavailable("no llama-server counts the tokens of a sound")
         if path is None:
             texts = longest(facts.prompts)
@@ -133,7 +134,7 @@ class LlamaCppEngine(EngineClient):
             if status != _NOT_FOUND:
                 raise CountUnavailable(f"{path} answered {status}")
             self._missing.add(path)
-        if facts.kind is not Kind.CHAT:
+        if facts.endpoint is not endpoints.CHAT:
             raise CountUnavailable(f"this llama-server has no {path}")
         return await self._tokenize(await self._rendered(facts.body))
 

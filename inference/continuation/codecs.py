@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING
 from inference.continuation.chat import CHAT, COMPLETION
 from inference.continuation.messages import MESSAGES
 from inference.continuation.responses import RESPONSES
-from models.requests.reader import Kind
+from models.requests import endpoints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from inference.continuation.codec import Codec
+    from models.requests.endpoints import Endpoint
 
-_CODECS: Mapping[Kind, Codec] = {
-    Kind.CHAT: CHAT,
-    Kind.COMPLETION: COMPLETION,
-    Kind.MESSAGES: MESSAGES,
-    Kind.RESPONSES: RESPONSES,
+_CODECS: Mapping[Endpoint, Codec] = {
+    endpoints.CHAT: CHAT,
+    endpoints.COMPLETION: COMPLETION,
+    endpoints.MESSAGES: MESSAGES,
+    endpoints.RESPONSES: RESPONSES,
 }
 
 
-def codec_of(kind: Kind) -> Codec | None:
+def codec_of(endpoint: Endpoint) -> Codec | None:
     """How the API writes; None where its answers do not grow."""
-    return _CODECS.get(kind)
+    return _CODECS.get(endpoint)

@@ -9,7 +9,7 @@ from utils.logger import get_logger
 
 if TYPE_CHECKING:
     from inference.continuation.codec import Codec
-    from models.requests.reader import Kind
+    from models.requests.endpoints import Endpoint
     from models.spec import ModelSpec
 
 _log = get_logger("growing")
@@ -24,9 +24,9 @@ class Experience:
     def __init__(self) -> None:
         self._anew: dict[str, ModelSpec] = {}
 
-    def codec(self, model: ModelSpec, kind: Kind) -> Codec | None:
-        """How an answer of this kind is written; None where it ends as the engine ends it."""
-        codec = codec_of(kind) if model.grow_answers else None
+    def codec(self, model: ModelSpec, endpoint: Endpoint) -> Codec | None:
+        """How an answer of this endpoint is written; None where it ends as the engine ends it."""
+        codec = codec_of(endpoint) if model.grow_answers else None
         if codec is not None and codec.repeats and self._anew.get(model.name) == model:
             return None
         return codec

@@ -2,52 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-
-class Kind(Enum):
-    """How a request's prompt is written."""
-
-    CHAT = "chat"
-    COMPLETION = "completion"
-    INFILL = "infill"
-    RESPONSES = "responses"
-    MESSAGES = "messages"
-    EMBEDDINGS = "embeddings"
-    RERANK = "rerank"
-    # A form with a sound file, which is larger than what is kept in memory.
-    TRANSCRIPTION = "transcription"
-    # Asks the model's engine something that takes no room in its context.
-    AUXILIARY = "aside"
-
-    @property
-    def generates(self) -> bool:
-        """Whether the answer is written token by token, and so needs room beside the prompt."""
-        return self not in _NOT_WRITTEN
-
-    @property
-    def grows(self) -> bool:
-        """Whether an answer that fills its context can go on in a larger one."""
-        return self in _GROWING
-
-    @property
-    def sized(self) -> bool:
-        """Whether the request takes room in the context at all."""
-        return self is not Kind.AUXILIARY
-
-    @property
-    def cut_to_fit(self) -> bool:
-        """Whether the engine shortens a prompt that is too long instead of refusing it."""
-        return self is Kind.INFILL
-
-
-# A tuple is searched by identity; a set would ask each time for a hash, which is Python code.
-_NOT_WRITTEN = (Kind.EMBEDDINGS, Kind.RERANK, Kind.AUXILIARY)
-_GROWING = (Kind.CHAT, Kind.COMPLETION, Kind.MESSAGES, Kind.RESPONSES)
+    from models.requests.endpoints import Endpoint
 
 
 class Segment(NamedTuple):
@@ -112,7 +72,7 @@ class RequestFacts(NamedTuple):
     The fields of ``Prompt`` stand here again, for whoever sizes.
     """
 
-    kind: Kind
+    endpoint: Endpoint
     body: bytes
     model: str | None
     stream: bool

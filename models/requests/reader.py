@@ -11,34 +11,19 @@ from collections.abc import Callable
 
 import orjson
 
-from models.requests.chat import chat
-from models.requests.facts import Kind, Prompt, RequestFacts, Segment, Upload
+from models.requests.endpoints import TRANSCRIPTION, Endpoint
+from models.requests.facts import Prompt, RequestFacts, Segment, Upload
 from models.requests.fields import Json, decoded, model_of, output_of, stream_of
-from models.requests.messages import DEFAULT_OUTPUT, messages
-from models.requests.prompts import completion, embeddings, infill, rerank
-from models.requests.responses import responses
 from models.requests.shaping import take_keep_alive
 from models.requests.transcription import output_of_form, stream_of_form, transcription
 
-__all__ = ["Kind", "RequestFacts", "Segment", "Upload", "parse", "parse_form"]
+__all__ = ["RequestFacts", "Segment", "Upload", "parse", "parse_form"]
 
 # A request and the model it names, to whether it was changed.
 Shaper = Callable[[Json, str | None], bool]
-# Fields, in the order in which engines read them, that limit the answer.
-_OUTPUT = ("max_tokens", "max_completion_tokens", "n_predict")
-_READERS: dict[Kind, Callable[[Json], Prompt]] = {
-    Kind.CHAT: chat,
-    Kind.COMPLETION: completion,
-    Kind.INFILL: infill,
-    Kind.RESPONSES: responses,
-    Kind.MESSAGES: messages,
-    Kind.EMBEDDINGS: embeddings,
-    Kind.RERANK: rerank,
-    Kind.AUXILIARY: lambda _request: Prompt(),
-}
 
 
-def parse(kind: Kind, body: bytes, shaped: Shaper | None = None) -> RequestFacts:
+def parse(endpoint: Endpoint, body: bytes, shaped: Shaper | None = None) -> RequestFacts:
     """The facts of ``body``; BadRequest says what is wrong and in which field.
 
     ``shaped`` may change the request, given the model it names, and tells whether it did;
@@ -51,14 +36,14 @@ def parse(kind: Kind, body: bytes, shaped: Shaper | None = None) -> RequestFacts
     changed = shaped is not None and shaped(request, model)
     # Shaped first: strip_params can take it from clients, set_params can say it for them.
     taken, keep_alive = take_keep_alive(request)
-    prompt = _READERS[kind](request)
+    prompt = Prompt() if endpoint.read is None else endpoint.read(request)
     return RequestFacts(
-        kind=kind,
+        endpoint=endpoint,
         body=orjson.dumps(request) if changed or taken else body,
         model=model,
         # What is not written token by token comes in one piece, whatever was asked for.
-        stream=kind.generates and stream_of(request),
-        max_output=_max_output(kind, request),
+        stream=endpoint.generates and stream_of(request),
+        max_output=_max_output(endpoint, request),
         keep_alive=keep_alive,
         segments=prompt.segments,
         prompts=prompt.prompts,
@@ -78,7 +63,7 @@ def parse_form(
     """
     prompt = transcription(fields, sound)
     return RequestFacts(
-        kind=Kind.TRANSCRIPTION,
+        endpoint=TRANSCRIPTION,
         body=b"",
         model=model,
         stream=stream_of_form(fields),
@@ -90,12 +75,8 @@ def parse_form(
     )
 
 
-def _max_output(kind: Kind, request: Json) -> int | None:
-    if not kind.generates:
+def _max_output(endpoint: Endpoint, request: Json) -> int | None:
+    if not endpoint.generates:
         return 0
-    if kind is Kind.MESSAGES:
-        limit = output_of(request, ("max_tokens",))
-        return DEFAULT_OUTPUT if limit is None else limit
-    return output_of(
-        request, ("max_output_tokens", *_OUTPUT) if kind is Kind.RESPONSES else _OUTPUT
-    )
+    limit = output_of(request, endpoint.limits)
+    return endpoint.default_output if limit is None else limit

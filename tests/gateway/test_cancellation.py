@@ -18,7 +18,8 @@ from engine.llamacpp.tokenizer import LlamaTokenize
 from engine.scheduling import events as ev
 from engine.scheduling.lifecycle import State
 from inference.upstream_call import UpstreamCall
-from models.requests.reader import Kind, RequestFacts, parse
+from models.requests import endpoints
+from models.requests.reader import RequestFacts, parse
 from models.selection import ModelSelector
 from models.sizing import Sizer
 
@@ -54,7 +55,7 @@ async def hold(manager: EngineManager, variant: VariantSpec) -> None:
 
 
 def facts_of(text: str = "hello", **fields: Any) -> RequestFacts:
-    return parse(Kind.CHAT, orjson.dumps(chat_body(text, **fields)))
+    return parse(endpoints.CHAT, orjson.dumps(chat_body(text, **fields)))
 
 
 # -- manager.lease ----------------------------------------------------------------------------

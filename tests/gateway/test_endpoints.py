@@ -9,7 +9,7 @@ import pytest
 from gateway import Gateway, fake_model, fake_variant, running_gateway
 from raw_client import post
 
-from server.routes import INFERENCE
+from models.requests.endpoints import BY_PATH
 
 if TYPE_CHECKING:
     from fake_engine import Journal
@@ -41,12 +41,12 @@ FORMS = ("/v1/audio/transcriptions", "/audio/transcriptions")
 
 
 def body_for(path: str) -> dict[str, Any]:
-    return ASIDES[path] if path in ASIDES else BODIES[INFERENCE[path].value]
+    return ASIDES[path] if path in ASIDES else BODIES[BY_PATH[path].name]
 
 
-@pytest.mark.parametrize("path", [path for path in INFERENCE if path not in (*LATER, *FORMS)])
+@pytest.mark.parametrize("path", [path for path in BY_PATH if path not in (*LATER, *FORMS)])
 async def test_each_path_reaches_the_engine_as_it_was_sent(journal: Journal, path: str) -> None:
-    args = {"embeddings": EMBED, "rerank": RERANK}.get(INFERENCE[path].value, ())
+    args = {"embeddings": EMBED, "rerank": RERANK}.get(BY_PATH[path].name, ())
     async with running_gateway(journal, fake_model(fake_variant(journal, args=args))) as gateway:
         answer = await gateway.post(body_for(path), path)
         assert answer.status == 200, answer.body

@@ -17,7 +17,8 @@ from real_engines import ENGINES, LLAMA_TOKENIZE, MODEL
 
 from engine.llamacpp.tokenizer import LlamaTokenize
 from models.counts import Known, byte_bound
-from models.requests.reader import Kind, parse
+from models.requests import endpoints
+from models.requests.reader import parse
 from models.sizing import Sizer
 from models.spec import ModelSpec, Timeouts, TokenizationSpec, VariantSpec
 
@@ -183,7 +184,7 @@ def test_standalone_counts_never_fall_below_the_engines(
         {"messages": [*said, *called, {"role": "user", "content": "Go on."}]}
         | ({"tools": offered} if offered else {})
     ).encode()
-    facts = parse(Kind.CHAT, body)
+    facts = parse(endpoints.CHAT, body)
     model = model_with(LLAMA_TOKENIZE)
     truth = reported(engine, body)
     assert byte_bound(facts, model.tokenization, Known()) >= truth
@@ -205,7 +206,7 @@ def test_a_grown_conversation_is_bounded_from_its_known_beginning(
     model = model_with(None)
     sizer = Sizer(NoEngine(), LlamaTokenize())
     first, grown = (
-        parse(Kind.CHAT, body(said))
+        parse(endpoints.CHAT, body(said))
         for said in (before, [*before, {"role": "user", "content": "Go on."}, *after])
     )
     sizer.learn(model, first, reported(engine, first.body))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from models.requests.reader import Kind, RequestFacts, parse
+from models.requests import endpoints
+from models.requests.reader import RequestFacts, parse
 from models.spec import ModelSpec, Timeouts, TokenizationSpec, VariantSpec
 
 if TYPE_CHECKING:
@@ -38,11 +39,11 @@ def message(content: object, role: str = "user", **extras: object) -> dict[str, 
 def chat(*messages: object, **fields: object) -> RequestFacts:
     """The facts of a chat; a bare string stands for what a user says."""
     said = [message(m) if isinstance(m, str) else m for m in messages]
-    return parse(Kind.CHAT, json.dumps({"messages": said, **fields}).encode())
+    return parse(endpoints.CHAT, json.dumps({"messages": said, **fields}).encode())
 
 
 def completion(prompt: object, **fields: object) -> RequestFacts:
-    return parse(Kind.COMPLETION, json.dumps({"prompt": prompt, **fields}).encode())
+    return parse(endpoints.COMPLETION, json.dumps({"prompt": prompt, **fields}).encode())
 
 
 def result_of(coroutine: Coroutine[Any, Any, _T]) -> _T:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from models.requests.reader import Kind
+from models.requests import endpoints
 
 if TYPE_CHECKING:
     from engine.llamacpp.prompt_cache.prefix import Mark
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from models.requests.reader import RequestFacts
 
 # Whose body reaches the engine's tasks as it is; others lose unknown fields in translation.
-_SLOT_NAMED = frozenset({Kind.CHAT, Kind.COMPLETION, Kind.INFILL, Kind.RESPONSES})
+_SLOT_NAMED = frozenset(
+    {endpoints.CHAT, endpoints.COMPLETION, endpoints.INFILL, endpoints.RESPONSES}
+)
 # Fields with which an engine uses slots, or what is in them, in its own way.
 _OWN_WAYS = (b'"id_slot"', b'"lora"', b'"cache_prompt"', b'"n"', b'"n_cmpl"')
 
@@ -51,7 +53,7 @@ def assign_slot(
     several = len(book.slots) > 1
     wanted, regular = _wishes(facts.body)
     if wanted is None:
-        regular = regular and (facts.kind in _SLOT_NAMED or not several)
+        regular = regular and (facts.endpoint in _SLOT_NAMED or not several)
     elif several and not 0 <= wanted < len(book.slots):
         regular = False
     taken = book.take(marks, wanted if several else None) if regular else None

@@ -106,7 +106,7 @@ class EnginePromptCache:
 
     async def assign(self, facts: RequestFacts) -> SlotAssignment | None:
         """The request's seat, with the best saved state restored; None where there is no say."""
-        if self._swap is None or not facts.kind.generates:
+        if self._swap is None or not facts.endpoint.generates:
             return None
         try:
             book = await self._open()

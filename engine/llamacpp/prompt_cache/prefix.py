@@ -36,7 +36,7 @@ def marks_of(facts: RequestFacts, ends: Iterable[Mark] = ()) -> tuple[Mark, ...]
     """
     if facts.segments:
         return tuple(_of_segments(facts))
-    if len(facts.prompts) == 1 and facts.kind.generates and not facts.prompt_ids:
+    if len(facts.prompts) == 1 and facts.endpoint.generates and not facts.prompt_ids:
         return tuple(_of_text(facts.prompts[0].encode(), frozenset(ends)))
     return ()
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from builders import model, variant
 
 from models.capabilities import NAMES, Capabilities, capabilities_of, require
-from models.requests.reader import Kind, parse
+from models.requests import endpoints
+from models.requests.reader import parse
 from models.spec import ModelSpec
 from utils.errors import NotCapable
+
+if TYPE_CHECKING:
+    from models.requests.endpoints import Endpoint
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:A"}}
 SOUND = {"type": "input_audio", "input_audio": {"data": "A"}}
@@ -81,7 +85,7 @@ def test_they_are_shown_in_a_fixed_order() -> None:
     assert Capabilities(frozenset(NAMES), frozenset()).shown() == list(NAMES)
 
 
-def refusal(args: str, kind: Kind, **body: Any) -> str | None:
+def refusal(args: str, kind: Endpoint, **body: Any) -> str | None:
     spec = made((args, {}))
     facts = parse(kind, json.dumps(body).encode())
     try:
@@ -99,27 +103,27 @@ def said(*parts: Any) -> list[Any]:
 @pytest.mark.parametrize(
     ("args", "kind", "body", "missing"),
     [
-        ("", Kind.CHAT, {"messages": said()}, None),
-        ("", Kind.CHAT, {"messages": said(IMAGE)}, "vision"),
-        ("", Kind.CHAT, {"messages": said(IMAGE, SOUND)}, "vision, audio"),
-        ("--mmproj p", Kind.CHAT, {"messages": said(IMAGE, SOUND)}, None),
-        ("-hf x", Kind.CHAT, {"messages": said(IMAGE)}, None),
-        ("--no-jinja", Kind.CHAT, {"messages": said(), "tools": [{}]}, "tools"),
-        ("", Kind.CHAT, {"messages": said(), "tools": [{}]}, None),
-        ("--embeddings", Kind.CHAT, {"messages": said()}, "text"),
-        ("--embeddings", Kind.COMPLETION, {"prompt": "a"}, "text"),
-        ("--embeddings", Kind.RESPONSES, {"input": "a"}, "text"),
-        ("--embeddings", Kind.MESSAGES, {"messages": said()}, "text"),
-        ("--embeddings", Kind.INFILL, {}, "text"),
-        ("--embeddings", Kind.EMBEDDINGS, {"input": "a"}, None),
-        ("", Kind.EMBEDDINGS, {"input": "a"}, "embeddings"),
-        ("--reranking", Kind.EMBEDDINGS, {"input": "a"}, "embeddings"),
-        ("", Kind.RERANK, {"query": "q", "documents": ["a"]}, "rerank"),
-        ("--reranking", Kind.RERANK, {"query": "q", "documents": ["a"]}, None),
-        ("--embeddings", Kind.AUXILIARY, {}, None),
+        ("", endpoints.CHAT, {"messages": said()}, None),
+        ("", endpoints.CHAT, {"messages": said(IMAGE)}, "vision"),
+        ("", endpoints.CHAT, {"messages": said(IMAGE, SOUND)}, "vision, audio"),
+        ("--mmproj p", endpoints.CHAT, {"messages": said(IMAGE, SOUND)}, None),
+        ("-hf x", endpoints.CHAT, {"messages": said(IMAGE)}, None),
+        ("--no-jinja", endpoints.CHAT, {"messages": said(), "tools": [{}]}, "tools"),
+        ("", endpoints.CHAT, {"messages": said(), "tools": [{}]}, None),
+        ("--embeddings", endpoints.CHAT, {"messages": said()}, "text"),
+        ("--embeddings", endpoints.COMPLETION, {"prompt": "a"}, "text"),
+        ("--embeddings", endpoints.RESPONSES, {"input": "a"}, "text"),
+        ("--embeddings", endpoints.MESSAGES, {"messages": said()}, "text"),
+        ("--embeddings", endpoints.INFILL, {}, "text"),
+        ("--embeddings", endpoints.EMBEDDINGS, {"input": "a"}, None),
+        ("", endpoints.EMBEDDINGS, {"input": "a"}, "embeddings"),
+        ("--reranking", endpoints.EMBEDDINGS, {"input": "a"}, "embeddings"),
+        ("", endpoints.RERANK, {"query": "q", "documents": ["a"]}, "rerank"),
+        ("--reranking", endpoints.RERANK, {"query": "q", "documents": ["a"]}, None),
+        ("--embeddings", endpoints.AUXILIARY, {}, None),
     ],
 )
-def test_what_is_refused(args: str, kind: Kind, body: Any, missing: str | None) -> None:
+def test_what_is_refused(args: str, kind: Endpoint, body: Any, missing: str | None) -> None:
     told = refusal(args, kind, **body)
     if missing is None:
         assert told is None
@@ -131,4 +135,6 @@ def test_what_is_refused(args: str, kind: Kind, body: Any, missing: str | None) 
 def test_a_model_that_promises_nothing() -> None:
     spec = model(capabilities=frozenset())
     with pytest.raises(NotCapable, match=r"It serves nothing\."):
-        require(spec, capabilities_of(spec), parse(Kind.CHAT, b'{"messages":[{"role":"user"}]}'))
+        require(
+            spec, capabilities_of(spec), parse(endpoints.CHAT, b'{"messages":[{"role":"user"}]}')
+        )

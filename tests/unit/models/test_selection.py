@@ -10,7 +10,8 @@ from builders import BARE, chat, model, result_of, variant
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.requests.reader import Kind, parse
+from models.requests import endpoints
+from models.requests.reader import parse
 from models.selection import ModelSelector, Selection, choose, choose_ahead, choose_larger
 from models.sizing import PromptSize, Sizer, Source
 from models.spec import ModelSpec, TokenizationSpec, VariantSpec
@@ -226,7 +227,7 @@ def test_a_counted_prompt_needs_a_variant_that_holds_it() -> None:
 
 def test_an_input_that_would_be_cut_keeps_what_it_may_need() -> None:
     body = {"input_prefix": "x" * 100, "input_suffix": "y" * 50, "prompt": ""}
-    infill = parse(Kind.INFILL, json.dumps(body).encode())
+    infill = parse(endpoints.INFILL, json.dumps(body).encode())
     selection = World(engine=150).select(infill)
     assert (selection.minimum, selection.fallbacks) == (LARGE, (MIDDLE,))
 

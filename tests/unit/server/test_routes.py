@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from models.requests.reader import Kind
-from server.routes import INFERENCE, ROUTES, Page, model_in, page_of_model, upstream_of
+from models.requests.endpoints import BY_PATH, ENDPOINTS
+from server.routes import ROUTES, Page, model_in, page_of_model, upstream_of
 
 
 def test_the_pages_and_their_methods() -> None:
-    pages = {path: row for path, row in ROUTES.items() if path not in INFERENCE}
-    assert {path: {m: what.value for m, what in row.items()} for path, row in pages.items()} == {
+    pages = {path: row for path, row in ROUTES.items() if path not in BY_PATH}
+    assert {
+        path: {m: getattr(what, "value", None) for m, what in row.items()}
+        for path, row in pages.items()
+    } == {
         "/v1/models": {"GET": "models", "HEAD": "models"},
         "/models": {"GET": "models", "HEAD": "models"},
         "/health": {"GET": "health", "HEAD": "health"},
@@ -24,14 +27,14 @@ def test_the_pages_and_their_methods() -> None:
 
 
 def test_engines_are_asked_by_post_only() -> None:
-    assert {path: ROUTES[path] for path in INFERENCE} == {
-        path: {"POST": kind} for path, kind in INFERENCE.items()
+    assert {path: ROUTES[path] for path in BY_PATH} == {
+        path: {"POST": kind} for path, kind in BY_PATH.items()
     }
 
 
 def test_every_kind_of_request_and_every_page_has_a_path() -> None:
     served = {what for row in ROUTES.values() for what in row.values()}
-    assert served == {*Kind, *Page}
+    assert served == {*ENDPOINTS, *Page}
 
 
 @pytest.mark.parametrize(

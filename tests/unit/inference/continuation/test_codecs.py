@@ -14,7 +14,8 @@ from inference.continuation.answer import ContinuedAnswer
 from inference.continuation.messages import MESSAGES
 from inference.continuation.responses import RESPONSES
 from inference.continuation.stream import ContinuedStream
-from models.requests.reader import Kind, parse
+from models.requests import endpoints
+from models.requests.reader import parse
 from utils.sse import events_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def told(data: bytes) -> list[Any]:
 
 class Messages:
     codec: Codec = MESSAGES
-    facts = parse(Kind.MESSAGES, b'{"messages": [{"role": "user", "content": "hi"}]}')
+    facts = parse(endpoints.MESSAGES, b'{"messages": [{"role": "user", "content": "hi"}]}')
 
     def begun(self, number: int, counts: tuple[int, int] = (20, 80)) -> bytes:
         usage = {"cache_read_input_tokens": 5, "input_tokens": counts[0] - 5, "output_tokens": 0}
@@ -97,7 +98,7 @@ class Messages:
 
 class Responses:
     codec: Codec = RESPONSES
-    facts = parse(Kind.RESPONSES, b'{"input": "hi"}')
+    facts = parse(endpoints.RESPONSES, b'{"input": "hi"}')
 
     def begun(self, number: int, _counts: tuple[int, int] = (20, 80)) -> bytes:
         response = {"id": f"resp-{number}", "object": "response", "status": "in_progress"}

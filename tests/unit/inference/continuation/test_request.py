@@ -14,7 +14,8 @@ from inference.continuation.counts import Counts
 from inference.continuation.messages import MESSAGES
 from inference.continuation.request import LEAST, continuation
 from inference.continuation.responses import RESPONSES
-from models.requests.reader import Kind, parse
+from models.requests import endpoints
+from models.requests.reader import parse
 
 TEXT = "Once upon a time, there was a fox."
 COUNTS = Counts(20, 80)
@@ -119,8 +120,8 @@ def test_words_that_cannot_be_told_apart_end_it() -> None:
 
 
 def test_other_endpoints_do_not_grow() -> None:
-    assert codec_of(Kind.EMBEDDINGS) is None
-    for kind in Kind:
+    assert codec_of(endpoints.EMBEDDINGS) is None
+    for kind in endpoints.ENDPOINTS:
         assert (codec_of(kind) is not None) == kind.grows
 
 
@@ -130,7 +131,7 @@ def test_other_endpoints_do_not_grow() -> None:
 def message_after(*messages: object, **fields: object) -> Any:
     """The request to /v1/messages that continues 80 tokens; None where there is none."""
     said = [message(m) if isinstance(m, str) else m for m in messages]
-    facts = parse(Kind.MESSAGES, json.dumps({"messages": said, **fields}).encode())
+    facts = parse(endpoints.MESSAGES, json.dumps({"messages": said, **fields}).encode())
     found = continuation(MESSAGES, facts, TEXT, 80, COUNTS)
     return None if found is None else json.loads(found.body)
 
@@ -180,7 +181,7 @@ def test_which_messages_are_exact(fields: dict[str, object], *, exact: bool) -> 
 
 def response_after(value: object, **fields: object) -> Any:
     """The request to /v1/responses that continues 80 tokens; None where there is none."""
-    facts = parse(Kind.RESPONSES, json.dumps({"input": value, **fields}).encode())
+    facts = parse(endpoints.RESPONSES, json.dumps({"input": value, **fields}).encode())
     found = continuation(RESPONSES, facts, TEXT, 80, COUNTS)
     return None if found is None else json.loads(found.body)
 
@@ -240,7 +241,7 @@ def test_which_responses_are_exact(fields: dict[str, object], *, exact: bool) ->
 def test_what_is_no_chat_is_tried_as_one() -> None:
     kwargs = {"enable_thinking": False}
     facts = parse(
-        Kind.RESPONSES, json.dumps({"input": "hi", "chat_template_kwargs": kwargs}).encode()
+        endpoints.RESPONSES, json.dumps({"input": "hi", "chat_template_kwargs": kwargs}).encode()
     )
     found = continuation(RESPONSES, facts, TEXT, 80, COUNTS)
     assert found is not None

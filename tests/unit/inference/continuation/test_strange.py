@@ -16,7 +16,8 @@ from inference.continuation.chat import CHAT, COMPLETION
 from inference.continuation.messages import MESSAGES
 from inference.continuation.responses import RESPONSES
 from inference.continuation.stream import ContinuedStream
-from models.requests.reader import Kind, parse
+from models.requests import endpoints
+from models.requests.reader import parse
 from utils.sse import Event
 
 if TYPE_CHECKING:
@@ -113,8 +114,13 @@ every_tongue = pytest.mark.parametrize(
     [
         (CHAT, chat("hi"), chat_answer, chat_events),
         (COMPLETION, completion("hi"), completion_answer, completion_events),
-        (MESSAGES, parse(Kind.MESSAGES, ASKED), messages_answer, messages_events),
-        (RESPONSES, parse(Kind.RESPONSES, b'{"input": "hi"}'), responses_answer, responses_events),
+        (MESSAGES, parse(endpoints.MESSAGES, ASKED), messages_answer, messages_events),
+        (
+            RESPONSES,
+            parse(endpoints.RESPONSES, b'{"input": "hi"}'),
+            responses_answer,
+            responses_events,
+        ),
     ],
     ids=["chat", "completion", "messages", "responses"],
 )
@@ -210,7 +216,7 @@ def test_what_follows_a_stream(
 
 def test_an_id_that_is_missing_is_no_word() -> None:
     """Of a later engine; what it says is as it says it."""
-    growing = ContinuedStream(RESPONSES, parse(Kind.RESPONSES, b'{"input": "hi"}'))
+    growing = ContinuedStream(RESPONSES, parse(endpoints.RESPONSES, b'{"input": "hi"}'))
     growing.feed(written(responses_events(TEXT), named=True))
     assert growing.ended(100) is not None
     growing.resume()

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 
-from models.requests.reader import Kind, RequestFacts, parse
+from models.requests import endpoints
+from models.requests.reader import RequestFacts, parse
 from tests.unit.models.requests.test_reader import anything
 from utils.errors import BadRequest
+
+if TYPE_CHECKING:
+    from models.requests.endpoints import Endpoint
 
 TOOL = {"name": "f", "description": "does", "input_schema": {"type": "object"}}
 
 
 def facts(*said: Any, **fields: Any) -> RequestFacts:
     messages = [{"role": "user", "content": m} if isinstance(m, str) else m for m in said]
-    return parse(Kind.MESSAGES, json.dumps({"messages": messages, **fields}).encode())
+    return parse(endpoints.MESSAGES, json.dumps({"messages": messages, **fields}).encode())
 
 
 def user(*blocks: Any) -> dict[str, Any]:
@@ -107,7 +111,9 @@ def test_an_answer_at_the_end_is_continued() -> None:
 
 def test_the_same_words_of_a_chat_are_told_apart() -> None:
     body = json.dumps({"messages": [{"role": "user", "content": "hi"}]}).encode()
-    assert len({parse(k, body).segments[-1].digest for k in (Kind.CHAT, Kind.MESSAGES)}) == 2
+    assert (
+        len({parse(k, body).segments[-1].digest for k in (endpoints.CHAT, endpoints.MESSAGES)}) == 2
+    )
 
 
 def test_each_segment_has_a_digest_of_its_own() -> None:
@@ -156,14 +162,14 @@ def test_each_segment_has_a_digest_of_its_own() -> None:
 )
 def test_what_cannot_be_sized(fields: dict[str, Any], told: str, param: str) -> None:
     with pytest.raises(BadRequest) as caught:
-        parse(Kind.MESSAGES, json.dumps(fields).encode())
+        parse(endpoints.MESSAGES, json.dumps(fields).encode())
     assert (caught.value.message, caught.value.param) == (told, param)
 
 
-@pytest.mark.parametrize("kind", [Kind.MESSAGES, Kind.RESPONSES])
+@pytest.mark.parametrize("kind", [endpoints.MESSAGES, endpoints.RESPONSES])
 @pytest.mark.parametrize("field", ["messages", "input", "content", "system", "tools", "output"])
 @given(value=anything)
-def test_nothing_but_bad_request_comes_of_any_body(kind: Kind, field: str, value: Any) -> None:
+def test_nothing_but_bad_request_comes_of_any_body(kind: Endpoint, field: str, value: Any) -> None:
     base: dict[str, Any] = {"messages": [{"role": "user", "content": "a"}], "input": "a"}
     inner = {"role": "user", "content": [value], field: value}
     for body in (base | {field: value}, {"messages": [inner], "input": [inner]}):

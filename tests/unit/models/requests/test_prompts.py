@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from models.requests.reader import Kind, RequestFacts, parse
+from models.requests import endpoints
+from models.requests.reader import RequestFacts, parse
 from utils.errors import BadRequest
 
+if TYPE_CHECKING:
+    from models.requests.endpoints import Endpoint
 
-def facts(kind: Kind, **fields: Any) -> RequestFacts:
+
+def facts(kind: Endpoint, **fields: Any) -> RequestFacts:
     return parse(kind, json.dumps(fields).encode())
 
 
-def refusal(kind: Kind, **fields: Any) -> tuple[str, str | None]:
+def refusal(kind: Endpoint, **fields: Any) -> tuple[str, str | None]:
     with pytest.raises(BadRequest) as caught:
         facts(kind, **fields)
     assert "sEcReT" not in caught.value.message
@@ -38,7 +42,7 @@ def refusal(kind: Kind, **fields: Any) -> tuple[str, str | None]:
     ],
 )
 def test_inputs_to_embed(fields: dict[str, Any], prompts: tuple[str, ...], ids: int) -> None:
-    found = facts(Kind.EMBEDDINGS, **fields)
+    found = facts(endpoints.EMBEDDINGS, **fields)
     assert (found.prompts, found.prompt_ids, found.max_output) == (prompts, ids, 0)
 
 
@@ -64,7 +68,7 @@ def test_inputs_to_embed(fields: dict[str, Any], prompts: tuple[str, ...], ids: 
     ],
 )
 def test_inputs_that_cannot_be_sized(fields: dict[str, Any], told: str, param: str) -> None:
-    assert refusal(Kind.EMBEDDINGS, **fields) == (told, param)
+    assert refusal(endpoints.EMBEDDINGS, **fields) == (told, param)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +82,7 @@ def test_inputs_that_cannot_be_sized(fields: dict[str, Any], told: str, param: s
     ],
 )
 def test_a_query_is_read_with_the_longest_document(fields: dict[str, Any], prompt: str) -> None:
-    found = facts(Kind.RERANK, **fields)
+    found = facts(endpoints.RERANK, **fields)
     assert (found.prompts, found.max_output) == ((prompt,), 0)
 
 
@@ -101,7 +105,7 @@ def test_a_query_is_read_with_the_longest_document(fields: dict[str, Any], promp
     ],
 )
 def test_what_cannot_be_ranked(fields: dict[str, Any], told: str, param: str) -> None:
-    assert refusal(Kind.RERANK, **fields) == (told, param)
+    assert refusal(endpoints.RERANK, **fields) == (told, param)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +121,7 @@ def test_what_cannot_be_ranked(fields: dict[str, Any], told: str, param: str) ->
     ],
 )
 def test_what_surrounds_a_gap(fields: dict[str, Any], prompt: str) -> None:
-    found = facts(Kind.INFILL, n_predict=9, **fields)
+    found = facts(endpoints.INFILL, n_predict=9, **fields)
     assert (found.prompts, found.max_output) == ((prompt,), 9)
 
 
@@ -139,15 +143,15 @@ def test_what_surrounds_a_gap(fields: dict[str, Any], prompt: str) -> None:
     ],
 )
 def test_a_gap_that_cannot_be_sized(fields: dict[str, Any], told: str, param: str) -> None:
-    assert refusal(Kind.INFILL, **fields) == (told, param)
+    assert refusal(endpoints.INFILL, **fields) == (told, param)
 
 
-@pytest.mark.parametrize("kind", [Kind.EMBEDDINGS, Kind.RERANK, Kind.AUXILIARY])
-def test_what_is_not_written_token_by_token_is_no_stream(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [endpoints.EMBEDDINGS, endpoints.RERANK, endpoints.AUXILIARY])
+def test_what_is_not_written_token_by_token_is_no_stream(kind: Endpoint) -> None:
     found = facts(kind, input="a", query="q", documents=["d"], stream=True, max_tokens="?")
     assert (found.stream, found.max_output) == (False, 0)
 
 
 def test_an_aside_has_nothing_to_size() -> None:
-    found = facts(Kind.AUXILIARY, model="m", messages=5, content={"x": 1})
+    found = facts(endpoints.AUXILIARY, model="m", messages=5, content={"x": 1})
     assert (found.model, found.prompts, found.segments) == ("m", (), ())

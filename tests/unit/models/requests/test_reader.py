@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from builders import chat, completion, message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.requests.reader import Kind, parse
+from models.requests import endpoints
+from models.requests.reader import parse
 from utils.errors import BadRequest
+
+if TYPE_CHECKING:
+    from models.requests.endpoints import Endpoint
 
 MARK = "tOp-sEcReT"
 USER = message("hi")
 # A transcription is a form, and never JSON: tests/unit/models/requests/test_transcription.py.
-KINDS = [kind for kind in Kind if kind is not Kind.TRANSCRIPTION]
-TALKS = {Kind.CHAT, Kind.MESSAGES, Kind.RESPONSES}
+KINDS = [kind for kind in endpoints.ENDPOINTS if kind is not endpoints.TRANSCRIPTION]
+TALKS = {endpoints.CHAT, endpoints.MESSAGES, endpoints.RESPONSES}
 
 plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 anything = st.recursive(
@@ -59,7 +63,7 @@ def encoded(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def refusal(kind: Kind, body: bytes) -> BadRequest:
+def refusal(kind: Endpoint, body: bytes) -> BadRequest:
     with pytest.raises(BadRequest) as caught:
         parse(kind, body)
     return caught.value
@@ -96,7 +100,7 @@ def deep(levels: int, inside: str = "1") -> str:
         b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
     ],
 )
-def test_what_is_no_json_is_refused(kind: Kind, body: bytes) -> None:
+def test_what_is_no_json_is_refused(kind: Endpoint, body: bytes) -> None:
     error = refusal(kind, body)
     assert error.message.startswith("The body is not valid JSON: ")
     assert error.param is None
@@ -105,17 +109,17 @@ def test_what_is_no_json_is_refused(kind: Kind, body: bytes) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("body", [b"null", b"[]", b'"text"', b"12", b"true", b"[{}]"])
-def test_what_is_no_object_is_refused(kind: Kind, body: bytes) -> None:
+def test_what_is_no_object_is_refused(kind: Endpoint, body: bytes) -> None:
     assert refusal(kind, body).message == "The body must be a JSON object."
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_body_is_kept_as_it_came(kind: Kind) -> None:
+def test_the_body_is_kept_as_it_came(kind: Endpoint) -> None:
     body = b'{ "messages" : [ {"role":"user", "content":"\\u00e9"} ], "prompt":"x", "x":1.0,'
     body += b' "input":"x", "query":"q", "documents":["d"] }\n'
     facts = parse(kind, body)
     assert facts.body is body
-    assert facts.kind is kind
+    assert facts.endpoint is kind
 
 
 # -- model, stream, output
@@ -142,7 +146,7 @@ def test_the_model(fields: dict[str, Any], model: str | None) -> None:
     ],
 )
 def test_a_model_that_is_no_string(value: Any, word: str) -> None:
-    error = refusal(Kind.CHAT, encoded({"messages": [USER], "model": value}))
+    error = refusal(endpoints.CHAT, encoded({"messages": [USER], "model": value}))
     assert error.message == f"'model' must be a string, not {word}."
     assert error.param == "model"
 
@@ -157,7 +161,7 @@ def test_the_stream(fields: dict[str, Any], stream: bool) -> None:
 
 @pytest.mark.parametrize("value", [0, 1, "true", [], {}])
 def test_a_stream_that_is_no_boolean(value: Any) -> None:
-    error = refusal(Kind.CHAT, encoded({"messages": [USER], "stream": value}))
+    error = refusal(endpoints.CHAT, encoded({"messages": [USER], "stream": value}))
     assert error.message.startswith("'stream' must be true or false, not a")
     assert error.param == "stream"
 
@@ -185,14 +189,14 @@ def test_the_requested_output(fields: dict[str, Any], output: int | None) -> Non
 @pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens", "n_predict"])
 @pytest.mark.parametrize("value", [1.5, True, "100", [100], {}])
 def test_an_output_that_is_no_integer(field: str, value: Any) -> None:
-    error = refusal(Kind.CHAT, encoded({"messages": [USER], field: value}))
+    error = refusal(endpoints.CHAT, encoded({"messages": [USER], field: value}))
     assert error.message.startswith(f"'{field}' must be an integer, not a")
     assert error.param == field
 
 
 @pytest.mark.parametrize("value", [2**31, 2**63, 1e30])
 def test_an_output_that_no_engine_can_give(value: float) -> None:
-    error = refusal(Kind.CHAT, encoded({"messages": [USER], "n_predict": value}))
+    error = refusal(endpoints.CHAT, encoded({"messages": [USER], "n_predict": value}))
     assert (error.message, error.param) == ("'n_predict' must not exceed 2147483647.", "n_predict")
 
 
@@ -225,7 +229,7 @@ def test_an_output_that_no_engine_can_give(value: float) -> None:
     ],
 )
 def test_messages_that_cannot_be_sized(fields: dict[str, Any], told: str, param: str) -> None:
-    error = refusal(Kind.CHAT, encoded(fields))
+    error = refusal(endpoints.CHAT, encoded(fields))
     assert (error.message, error.param) == (told, param)
 
 
@@ -286,7 +290,7 @@ def test_the_usual_roles_are_in_the_allowance_for_a_message(role: str) -> None:
 
 @pytest.mark.parametrize("role", [None, 1, ["user"], {"a": "x"}])
 def test_a_role_that_is_no_text_is_refused(role: Any) -> None:
-    error = refusal(Kind.CHAT, encoded({"messages": [USER, {"role": role, "content": "hi"}]}))
+    error = refusal(endpoints.CHAT, encoded({"messages": [USER, {"role": role, "content": "hi"}]}))
     assert error.message.startswith("'messages[1].role' must be a string, not ")
     assert error.param == "messages[1].role"
 
@@ -310,7 +314,7 @@ def test_what_templates_print_before_the_messages_is_the_preamble(field: str) ->
 
 @pytest.mark.parametrize("value", [{}, "", 1])
 def test_tools_that_are_no_array_are_refused(value: Any) -> None:
-    error = refusal(Kind.CHAT, encoded({"messages": [USER], "tools": value}))
+    error = refusal(endpoints.CHAT, encoded({"messages": [USER], "tools": value}))
     assert error.message.startswith("'tools' must be an array, not ")
     assert error.param == "tools"
 
@@ -321,29 +325,29 @@ def test_an_empty_preamble_is_none(value: Any) -> None:
 
 
 PLACES = [
-    (Kind.CHAT, '{"messages": [{"role": "user", "content": "hi", "x": %s}]}', 3),
-    (Kind.CHAT, '{"messages": [{"role": "user", "content": [{"type": "x", "y": %s}]}]}', 5),
+    (endpoints.CHAT, '{"messages": [{"role": "user", "content": "hi", "x": %s}]}', 3),
+    (endpoints.CHAT, '{"messages": [{"role": "user", "content": [{"type": "x", "y": %s}]}]}', 5),
     (
-        Kind.CHAT,
+        endpoints.CHAT,
         '{"messages": [{"role": "user", "content": [{"type": "text", "text": "a", "y": %s}]}]}',
         5,
     ),
-    (Kind.CHAT, '{"messages": [{"role": "user", "content": "hi"}], "tools": %s}', 1),
-    (Kind.CHAT, '{"messages": [{"role": "user", "content": "hi"}], "tool_choice": %s}', 1),
-    (Kind.COMPLETION, '{"prompt": %s}', 1),
-    (Kind.COMPLETION, '{"prompt": ["a", %s]}', 2),
-    (Kind.COMPLETION, '{"prompt": "a", "suffix": %s}', 1),
+    (endpoints.CHAT, '{"messages": [{"role": "user", "content": "hi"}], "tools": %s}', 1),
+    (endpoints.CHAT, '{"messages": [{"role": "user", "content": "hi"}], "tool_choice": %s}', 1),
+    (endpoints.COMPLETION, '{"prompt": %s}', 1),
+    (endpoints.COMPLETION, '{"prompt": ["a", %s]}', 2),
+    (endpoints.COMPLETION, '{"prompt": "a", "suffix": %s}', 1),
 ]
 
 
 @pytest.mark.parametrize(("kind", "body", "around"), PLACES)
-def test_a_hundred_levels_are_taken(kind: Kind, body: str, around: int) -> None:
+def test_a_hundred_levels_are_taken(kind: Endpoint, body: str, around: int) -> None:
     parse(kind, (body % deep(100 - around)).encode())
 
 
 @pytest.mark.parametrize("levels", [101, 255, 990, 1020])
 @pytest.mark.parametrize(("kind", "body", "around"), PLACES)
-def test_deeper_nesting_is_refused(kind: Kind, body: str, around: int, levels: int) -> None:
+def test_deeper_nesting_is_refused(kind: Endpoint, body: str, around: int, levels: int) -> None:
     error = refusal(kind, (body % deep(levels - around)).encode())
     assert error.message == "The body is nested more than 100 levels deep."
 
@@ -351,7 +355,7 @@ def test_deeper_nesting_is_refused(kind: Kind, body: str, around: int, levels: i
 def test_many_levels_of_many_values_take_no_memory_to_speak_of() -> None:
     many = ", ".join(["1"] * 400_000)
     body = f'{{"messages": [{{"role": "user", "content": "hi"}}], "tools": {deep(90, many)}}}'
-    preamble = parse(Kind.CHAT, body.encode()).segments[0]
+    preamble = parse(endpoints.CHAT, body.encode()).segments[0]
     assert len(many) < preamble.size < 2 * len(body)
 
 
@@ -416,7 +420,7 @@ def test_what_comes_after_the_gap_is_part_of_the_prompt(suffix: Any, text: str) 
     ],
 )
 def test_prompts_that_cannot_be_sized(fields: dict[str, Any], told: str, param: str) -> None:
-    error = refusal(Kind.COMPLETION, encoded(fields))
+    error = refusal(endpoints.COMPLETION, encoded(fields))
     assert (error.message, error.param) == (told, param)
 
 
@@ -434,13 +438,13 @@ def marked(value: Any) -> Any:
 
 @settings(max_examples=300)
 @given(st.sampled_from(KINDS), bodies | anything)
-def test_nothing_but_bad_request_comes_of_any_json(kind: Kind, value: Any) -> None:
+def test_nothing_but_bad_request_comes_of_any_json(kind: Endpoint, value: Any) -> None:
     try:
         facts = parse(kind, encoded(value))
     except BadRequest as error:
         assert error.message
         return
-    assert facts.kind is kind
+    assert facts.endpoint is kind
     assert facts.max_output is None or facts.max_output >= 0
     assert bool(facts.segments) is (kind in TALKS)
     assert all(s.size == len(s.text.encode()) and s.media >= 0 for s in facts.segments)
@@ -448,13 +452,13 @@ def test_nothing_but_bad_request_comes_of_any_json(kind: Kind, value: Any) -> No
 
 @settings(max_examples=100)
 @given(st.sampled_from([k for k in KINDS if k.sized]), st.binary(max_size=60))
-def test_nothing_but_bad_request_comes_of_any_bytes(kind: Kind, body: bytes) -> None:
+def test_nothing_but_bad_request_comes_of_any_bytes(kind: Endpoint, body: bytes) -> None:
     refusal(kind, body)
 
 
 @settings(max_examples=200)
 @given(st.sampled_from(KINDS), bodies)
-def test_no_refusal_repeats_what_a_client_wrote(kind: Kind, value: Any) -> None:
+def test_no_refusal_repeats_what_a_client_wrote(kind: Endpoint, value: Any) -> None:
     try:
         parse(kind, encoded(marked(value)))
     except BadRequest as error:
@@ -474,7 +478,7 @@ def test_no_broken_json_is_repeated_either(said: list[Any], data: st.DataObject)
         body[:cut] + b"\xff" + body[cut:],
     ):
         try:
-            parse(Kind.CHAT, broken)
+            parse(endpoints.CHAT, broken)
         except BadRequest as error:
             assert MARK not in error.message
 

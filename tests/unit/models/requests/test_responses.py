@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from models.requests.reader import Kind, RequestFacts, parse
+from models.requests import endpoints
+from models.requests.reader import RequestFacts, parse
 from utils.errors import BadRequest
 
 FUNCTION = {"type": "function", "name": "f", "parameters": {"type": "object"}}
 
 
 def facts(value: Any, **fields: Any) -> RequestFacts:
-    return parse(Kind.RESPONSES, json.dumps({"input": value, **fields}).encode())
+    return parse(endpoints.RESPONSES, json.dumps({"input": value, **fields}).encode())
 
 
 def test_a_text_with_instructions() -> None:
@@ -111,5 +112,5 @@ def test_the_output(fields: dict[str, Any], output: int | None) -> None:
 )
 def test_what_cannot_be_sized(fields: dict[str, Any], told: str, param: str) -> None:
     with pytest.raises(BadRequest) as caught:
-        parse(Kind.RESPONSES, json.dumps(fields).encode())
+        parse(endpoints.RESPONSES, json.dumps(fields).encode())
     assert (caught.value.message, caught.value.param) == (told, param)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from builders import model
 
-from models.requests.reader import Kind, parse
+from models.requests import endpoints
+from models.requests.reader import parse
 from models.requests.shaping import shape, take_keep_alive
 from utils.errors import BadRequest
 
@@ -103,8 +104,8 @@ def test_no_keep_alive_at_all() -> None:
 
 def test_the_body_is_written_anew_only_when_it_changes() -> None:
     body = b'{ "prompt" : "a", "temperature": 0.50 }'
-    assert parse(Kind.COMPLETION, body, lambda _request, _asked: False).body is body
-    facts = parse(Kind.COMPLETION, b'{ "prompt" : "a", "keep_alive": 5 }')
+    assert parse(endpoints.COMPLETION, body, lambda _request, _asked: False).body is body
+    facts = parse(endpoints.COMPLETION, b'{ "prompt" : "a", "keep_alive": 5 }')
     assert (json.loads(facts.body), facts.keep_alive) == ({"prompt": "a"}, 5.0)
 
 
@@ -115,7 +116,9 @@ def test_what_is_sized_is_what_the_engine_gets() -> None:
         request["model"] = "other"
         return True
 
-    facts = parse(Kind.COMPLETION, b'{"prompt": "a", "model": "m:x", "max_tokens": 900}', shaped)
+    facts = parse(
+        endpoints.COMPLETION, b'{"prompt": "a", "model": "m:x", "max_tokens": 900}', shaped
+    )
     assert facts.max_output == 7
     assert facts.model == "m:x"
     assert json.loads(facts.body)["model"] == "other"

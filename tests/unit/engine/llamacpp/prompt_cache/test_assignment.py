@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
 from engine.llamacpp.prompt_cache.assignment import SlotAssignment, assign_slot
 from engine.llamacpp.prompt_cache.slots import SlotBook
-from models.requests.reader import Kind, parse
+from models.requests import endpoints
+from models.requests.reader import parse
 from tests.unit.engine.llamacpp.prompt_cache.test_index import marks
 
+if TYPE_CHECKING:
+    from models.requests.endpoints import Endpoint
 
-def seated(book: SlotBook, kind: Kind = Kind.CHAT, **fields: Any) -> tuple[SlotAssignment, bytes]:
+
+def seated(
+    book: SlotBook, kind: Endpoint = endpoints.CHAT, **fields: Any
+) -> tuple[SlotAssignment, bytes]:
     request = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1, **fields}
     facts = parse(kind, orjson.dumps(request))
     assignment, _ = assign_slot(book, facts, marks("ab"))
@@ -37,7 +43,7 @@ def test_of_several_the_engine_is_told_which() -> None:
 
 
 def test_a_body_may_begin_with_spaces() -> None:
-    facts = parse(Kind.COMPLETION, b' \n{"prompt": "x"}')
+    facts = parse(endpoints.COMPLETION, b' \n{"prompt": "x"}')
     assignment, _ = assign_slot(SlotBook.of(2), facts, ())
     assert orjson.loads(assignment.body(facts.body)) == {"id_slot": 0, "prompt": "x"}
 
@@ -79,5 +85,5 @@ def test_who_wants_nothing_remembered_gets_nothing_restored() -> None:
 
 
 def test_a_body_that_is_translated_cannot_name_its_slot() -> None:
-    assert seated(SlotBook.of(2), Kind.MESSAGES)[0].slot is None
-    assert seated(SlotBook.of(1), Kind.MESSAGES)[0].slot is not None
+    assert seated(SlotBook.of(2), endpoints.MESSAGES)[0].slot is None
+    assert seated(SlotBook.of(1), endpoints.MESSAGES)[0].slot is not None

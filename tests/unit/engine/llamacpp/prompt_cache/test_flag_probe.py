@@ -18,7 +18,8 @@ from engine.llamacpp.prompt_cache.flag_probe import CACHE_RAM, NO_CACHE_IDLE, SA
 from engine.llamacpp.prompt_cache.manager import PromptCacheManager
 from engine.llamacpp.prompt_cache.store import StateStore
 from engine.process.spawn import Child, Launch, spawn
-from models.requests.reader import Kind, parse
+from models.requests import endpoints
+from models.requests.reader import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +97,7 @@ async def test_an_engine_that_does_not_tell_its_slots_is_left_alone(tmp_path: Pa
     prepared = await carried.prepared(launch(LLAMA_SERVER))
     assert prepared.argv[-2:] == (SAVE_PATH, str(tmp_path))
     assert carried.standing.value == "on"
-    facts = parse(Kind.CHAT, b'{"messages": [{"role": "user", "content": "hi"}]}')
+    facts = parse(endpoints.CHAT, b'{"messages": [{"role": "user", "content": "hi"}]}')
     assert await carried.assign(facts) is None
     # Nor is there anything to give back for who had no slot.
     carried.refused(SlotAssignment(None, (), named=False))

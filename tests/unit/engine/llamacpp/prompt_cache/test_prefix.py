@@ -15,7 +15,8 @@ from engine.llamacpp.prompt_cache.prefix import (
     shared,
     spared,
 )
-from models.requests.reader import Kind, parse
+from models.requests import endpoints
+from models.requests.reader import parse
 
 
 def test_a_conversation_that_goes_on_shares_all_that_was_said() -> None:
@@ -71,7 +72,7 @@ def test_a_completion_is_compared_in_steps_too() -> None:
 def test_what_is_not_one_text_has_no_marks() -> None:
     assert marks_of(completion(["one", "two"])) == ()
     assert marks_of(completion([1, 2, 3])) == ()
-    assert marks_of(parse(Kind.EMBEDDINGS, b'{"input": "text"}')) == ()
+    assert marks_of(parse(endpoints.EMBEDDINGS, b'{"input": "text"}')) == ()
     assert shared((), (Mark(b"a", 1),)) == 0
 
 

@@ -1,4 +1,4 @@
-"""How each kind of request is sized and placed: models/requests/facts.py, counts, selector."""
+"""models/requests/endpoints.py: how each endpoint is sized and placed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from builders import BARE, model, result_of
 
 from models.counts import Known, byte_bound, longest
-from models.requests.reader import Kind, RequestFacts, parse
+from models.requests import endpoints
+from models.requests.reader import RequestFacts, parse
 from models.selection import ModelSelector
 from models.sizing import PromptSize, Source
 from utils.errors import ContextLengthExceeded
@@ -17,6 +18,7 @@ from utils.errors import ContextLengthExceeded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from models.requests.endpoints import Endpoint
     from models.spec import ModelSpec, VariantSpec
 
 MODEL = model(100, 200)
@@ -41,11 +43,11 @@ class Nothing:
         return None
 
 
-def facts(kind: Kind, **fields: Any) -> RequestFacts:
+def facts(kind: Endpoint, **fields: Any) -> RequestFacts:
     return parse(kind, json.dumps(fields).encode())
 
 
-def chosen(kind: Kind, tokens: int, **fields: Any) -> int:
+def chosen(kind: Endpoint, tokens: int, **fields: Any) -> int:
     sizer: Any = Exactly(tokens)
     selector = ModelSelector(sizer, Nothing())
     return result_of(selector.select(MODEL, facts(kind, **fields))).minimum.context
@@ -53,27 +55,27 @@ def chosen(kind: Kind, tokens: int, **fields: Any) -> int:
 
 @pytest.mark.parametrize(("tokens", "context"), [(100, 100), (101, 200), (200, 200)])
 def test_an_embedding_may_fill_a_context(tokens: int, context: int) -> None:
-    assert chosen(Kind.EMBEDDINGS, tokens, input="a") == context
+    assert chosen(endpoints.EMBEDDINGS, tokens, input="a") == context
 
 
 def test_an_embedding_beyond_the_largest_context() -> None:
     with pytest.raises(ContextLengthExceeded):
-        chosen(Kind.EMBEDDINGS, 201, input="a")
+        chosen(endpoints.EMBEDDINGS, 201, input="a")
 
 
 @pytest.mark.parametrize(("tokens", "context"), [(99, 100), (100, 200), (199, 200)])
 def test_what_is_written_needs_room_for_a_token(tokens: int, context: int) -> None:
-    assert chosen(Kind.COMPLETION, tokens, prompt="a", max_tokens=0) == context
+    assert chosen(endpoints.COMPLETION, tokens, prompt="a", max_tokens=0) == context
     with pytest.raises(ContextLengthExceeded):
-        chosen(Kind.COMPLETION, 200, prompt="a", max_tokens=0)
+        chosen(endpoints.COMPLETION, 200, prompt="a", max_tokens=0)
 
 
 def test_an_engine_cuts_what_surrounds_a_gap() -> None:
-    assert chosen(Kind.INFILL, 5000, input_prefix="a", n_predict=8) == 200
+    assert chosen(endpoints.INFILL, 5000, input_prefix="a", n_predict=8) == 200
 
 
 def test_an_aside_takes_one_token_whatever_it_holds() -> None:
-    assert byte_bound(facts(Kind.AUXILIARY, content="x" * 999), BARE, Known()) == 1
+    assert byte_bound(facts(endpoints.AUXILIARY, content="x" * 999), BARE, Known()) == 1
 
 
 def test_only_the_longest_of_many_prompts_are_counted() -> None:
@@ -83,8 +85,10 @@ def test_only_the_longest_of_many_prompts_are_counted() -> None:
     assert [len(text) for text in longest(many)] == [49, 48, 47, 46, 45, 44, 43, 42]
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_what_holds_for_each_kind(kind: Kind) -> None:
-    assert kind.sized is (kind is not Kind.AUXILIARY)
-    assert kind.cut_to_fit is (kind is Kind.INFILL)
-    assert kind.generates is (kind not in {Kind.EMBEDDINGS, Kind.RERANK, Kind.AUXILIARY})
+@pytest.mark.parametrize("kind", endpoints.ENDPOINTS)
+def test_what_holds_for_each_endpoint(kind: Endpoint) -> None:
+    assert kind.sized is (kind is not endpoints.AUXILIARY)
+    assert kind.cut_to_fit is (kind is endpoints.INFILL)
+    assert kind.generates is (
+        kind not in {endpoints.EMBEDDINGS, endpoints.RERANK, endpoints.AUXILIARY}
+    )

@@ -1,0 +1,143 @@
+"""What can be asked of an engine: one record per endpoint. Pure.
+
+Each record says under which paths the endpoint is known, how its prompt is read, what the model
+must be capable of, and how the request is treated from there. Nothing else lists endpoints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models.requests.chat import chat
+from models.requests.messages import DEFAULT_OUTPUT, messages
+from models.requests.prompts import completion, embeddings, infill, rerank
+from models.requests.responses import responses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from models.requests.facts import Prompt
+    from models.requests.fields import Json
+
+# Fields, in the order in which engines read them, that limit an answer.
+_LIMITS = ("max_tokens", "max_completion_tokens", "n_predict")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Endpoint:
+    """One endpoint.
+
+    - ``paths``: under which names clients know it; engines have the same.
+    - ``read``: finds the prompt in a JSON body; None where there is none, or where it is a form.
+    - ``needs``: the capability that a model must have, beside what the prompt needs; None: none.
+    - ``sized``: the request takes room in a context, and so its prompt is counted.
+    - ``generates``: the answer is written token by token and needs room beside the prompt;
+      ``limits`` are the fields that limit it, ``default_output`` the limit without them.
+    - ``grows``: an answer that fills its context can go on in a larger one.
+    - ``cut_to_fit``: the engine shortens a prompt that is too long instead of refusing it.
+    - ``charged``: its tokens count against the one who asks.
+    - ``form``: the body is a form with files, not JSON.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    read: Callable[[Json], Prompt] | None = None
+    needs: str | None = None
+    limits: tuple[str, ...] = ()
+    default_output: int | None = None
+    sized: bool = True
+    generates: bool = True
+    grows: bool = False
+    cut_to_fit: bool = False
+    charged: bool = True
+    form: bool = False
+
+
+CHAT = Endpoint(
+    "chat",
+    ("/v1/chat/completions", "/chat/completions"),
+    chat,
+    needs="text",
+    limits=_LIMITS,
+    grows=True,
+)
+COMPLETION = Endpoint(
+    "completion",
+    ("/v1/completions", "/completions", "/completion"),
+    completion,
+    needs="text",
+    limits=_LIMITS,
+    grows=True,
+)
+INFILL = Endpoint("infill", ("/infill",), infill, needs="text", limits=_LIMITS, cut_to_fit=True)
+RESPONSES = Endpoint(
+    "responses",
+    ("/v1/responses", "/responses"),
+    responses,
+    needs="text",
+    limits=("max_output_tokens", *_LIMITS),
+    grows=True,
+)
+MESSAGES = Endpoint(
+    "messages",
+    ("/v1/messages",),
+    messages,
+    needs="text",
+    limits=("max_tokens",),
+    default_output=DEFAULT_OUTPUT,
+    grows=True,
+)
+EMBEDDINGS = Endpoint(
+    "embeddings",
+    ("/v1/embeddings", "/embeddings", "/embedding"),
+    embeddings,
+    needs="embeddings",
+    generates=False,
+)
+RERANK = Endpoint(
+    "rerank",
+    ("/v1/rerank", "/rerank", "/v1/reranking", "/reranking"),
+    rerank,
+    needs="rerank",
+    generates=False,
+)
+# A form with a sound file, which is larger than what is kept in memory.
+TRANSCRIPTION = Endpoint(
+    "transcription",
+    ("/v1/audio/transcriptions", "/audio/transcriptions"),
+    needs="audio",
+    form=True,
+)
+# Asks the model's engine something that takes no room in its context.
+AUXILIARY = Endpoint(
+    "auxiliary",
+    (
+        "/v1/chat/completions/input_tokens",
+        "/chat/completions/input_tokens",
+        "/v1/responses/input_tokens",
+        "/responses/input_tokens",
+        "/v1/messages/count_tokens",
+        "/tokenize",
+        "/detokenize",
+        "/apply-template",
+    ),
+    sized=False,
+    generates=False,
+    charged=False,
+)
+
+ENDPOINTS = (
+    CHAT,
+    COMPLETION,
+    INFILL,
+    RESPONSES,
+    MESSAGES,
+    EMBEDDINGS,
+    RERANK,
+    TRANSCRIPTION,
+    AUXILIARY,
+)
+BY_PATH: Mapping[str, Endpoint] = {
+    path: endpoint for endpoint in ENDPOINTS for path in endpoint.paths
+}
