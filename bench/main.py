@@ -2,7 +2,7 @@
 
     ./bench/run.sh                              every part, in some ten minutes
     ./bench/run.sh --parts core                 one part: core, real, carry,
-                                                warm or trace
+                                                warm, trace or path
     ./bench/run.sh --quick                      a smoke test, its figures mean nothing
     ./bench/run.sh --write bench/RESULTS.md     and write them down; parts that were not
                                                 measured keep what stands there
@@ -18,10 +18,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import alternation, carry, core, replay, warm
+from bench import alternation, carry, core, path, replay, warm
 from bench.report import as_markdown, as_text, machine, merged
 
-PARTS = {"core": core, "real": alternation, "carry": carry, "warm": warm, "trace": replay}
+PARTS = {
+    "core": core,
+    "real": alternation,
+    "carry": carry,
+    "warm": warm,
+    "trace": replay,
+    "path": path,
+}
 
 
 def main(argv: list[str] | None = None) -> int:

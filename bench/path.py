@@ -1,0 +1,140 @@
+"""The way of one streaming chat through the gateway: which files and functions it enters."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import targets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HEADING = "The path of a streaming chat"
+# So many chunks, so many seconds apart: there is time to look at the stream in its middle.
+CHUNKS, DELAY = 40, 0.02
+_PATIENCE = 20.0
+_QUIET = 4.5
+
+
+def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
+    """A chat has been streamed through a warm gateway; the counts and their explanation."""
+    del quick
+    found = traced(folder)
+    rows = [
+        ["", "one streaming chat", "aim"],
+        ["files entered", str(len(found["files"])), "≤ 30"],
+        ["functions entered", str(len(found["functions"])), "≤ 150"],
+        [
+            "coroutines of the task that waits",
+            str(len(found["frames"])),
+            "≤ 8",
+        ],
+    ]
+    return rows, NOTES
+
+
+# Two variants: an answer of the smaller one may have to go on in the other.
+CONFIG = """
+server = {{ listen_v4 = "127.0.0.1:{port}", state_dir = {state} }}
+local function variant(context)
+  return {{ binary = {binary}, args = {{ "-m", "bench.gguf", "-c", context }}, context = context }}
+end
+models = {{ {{ name = "bench", variants = {{ variant(8192), variant(16384) }} }} }}
+"""
+NOTES = """
+- `bench/path.py`: a gateway that is warm, with everything on, streams one chat of 40 chunks from
+  the fake engine. Counted are the project's own files and functions that are entered from the
+  request's first byte to the line in the log, and the coroutines, aiohttp's too, of the task that
+  waits for the engine's next bytes. `python -m bench.path` lists them.
+"""
+
+
+def traced(folder: Path) -> dict[str, Any]:
+    """Files, functions and waiting frames of one streaming chat, the second that is asked."""
+    port, file = targets.free_port(), folder / "path.json"
+    config = folder / "path.cfg.lua"
+    binary, state = json.dumps(engine_binary(folder)), json.dumps(str(folder / "state"))
+    config.write_text(CONFIG.format(port=port, state=state, binary=binary), encoding="utf-8")
+    script = str(targets.ROOT / "bench" / "traced.py")
+    argv = [sys.executable, script, str(file), "-c", str(config)]
+    with targets.running(argv, port, folder / "path.log") as pid:
+        began = time.monotonic()
+        with streamed(port) as lines:
+            list(lines)
+        # The gateway looks at a new engine's memory after 1 and 3 seconds: no part of the way.
+        time.sleep(max(0.0, _QUIET - (time.monotonic() - began)))
+        signalled(pid, signal.SIGUSR1)
+        with streamed(port) as lines:
+            for number, _ in enumerate(lines):
+                if number == CHUNKS:
+                    signalled(pid, signal.SIGUSR2)
+        signalled(pid, signal.SIGUSR1)
+        deadline = time.monotonic() + _PATIENCE
+        while not file.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def engine_binary(folder: Path) -> str:
+    """The fake engine as a file of its own, which says that it can save slots."""
+    binary = folder / "engine"
+    script = targets.ROOT / "bench" / "engine.py"
+    binary.write_text(
+        "#!/bin/sh\n"
+        '[ "$1" = --help ] && echo "--slot-save-path --cache-ram --no-cache-idle-slots" && exit\n'
+        f'exec "{sys.executable}" "{script}" "$@"\n',
+        encoding="utf-8",
+    )
+    binary.chmod(0o755)
+    return str(binary)
+
+
+def signalled(pid: int, number: int) -> None:
+    """The gateway has got the signal, and time to act on it."""
+    os.kill(pid, number)
+    time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def streamed(port: int) -> Iterator[Any]:
+    """The lines of one streaming chat as they come."""
+    body = {
+        "model": "bench",
+        "messages": [{"role": "user", "content": "Hello, who are you?"}],
+        "stream": True,
+        "max_tokens": CHUNKS,
+        "bench_delay": DELAY,
+    }
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/chat/completions",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=_PATIENCE) as response:
+        yield response
+
+
+def main() -> None:
+    """Print every file with its functions, then the coroutines that wait for the engine."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = traced(Path(folder))
+    for file in found["files"]:
+        names = [f.partition(":")[2] for f in found["functions"] if f.startswith(f"{file}:")]
+        print(f"{file}: {', '.join(names)}")
+    print("\nwaits in:", *found["frames"], sep="\n  ")
+    print(f"\n{len(found['files'])} files, {len(found['functions'])} functions,", end=" ")
+    print(f"{len(found['frames'])} coroutines deep")
+
+
+if __name__ == "__main__":
+    main()
