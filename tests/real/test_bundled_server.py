@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from engine.llamacpp.bundled.flags import Value
 
-BINARY = ROOT / "engine" / "bundled" / (
+BINARY = ROOT / "engine" / "llamacpp" / "bundled" / (
     "llama-server.bat" if sys.platform == "win32" else "llama-server"
 )  # fmt: skip
 # One thread: llama.cpp's threads wait for each other busily, which a loaded machine punishes.

@@ -13,7 +13,7 @@ import pytest
 from paths import ROOT
 from real_engines import ENGINES, MODEL, gateway, lua_config, lua_model
 
-from bench import alternation, carry, core, replay, trace, warm
+from bench import alternation, carry, core, path, replay, trace, warm
 from bench.core import FIGURES, ratio
 from bench.experts import with_experts
 from bench.report import merged, percentile
@@ -50,6 +50,7 @@ def test_every_figure_is_produced(tmp_path: Path) -> None:
         carry.HEADING,
         warm.HEADING,
         replay.HEADING,
+        path.HEADING,
     ]
     heading, *lines = found[core.HEADING]
     gateway = heading.index("gateway")
@@ -57,13 +58,13 @@ def test_every_figure_is_produced(tmp_path: Path) -> None:
         figure.name.partition(", ")[0] for figure in FIGURES
     ]
     assert all(re.fullmatch(r"[\d,]+(\.\d+)?", line[gateway]) for line in lines), lines
-    for part in (alternation, carry, warm, replay):
+    for part in (alternation, carry, warm, replay, path):
         _, *lines = found[part.HEADING]
-        assert len(lines) >= 4
+        assert len(lines) >= 3
         for name, *figures in lines:
             assert name in done.stdout
             assert all(re.fullmatch(r"[\d,]+(\.\d+)?|-", figure) for figure in figures), figures
-    assert written.read_text(encoding="utf-8").count("CPython") == 5
+    assert written.read_text(encoding="utf-8").count("CPython") == 6
     drawn = ET.parse(tmp_path / carry.PICTURE)
     assert "turn" in {element.text for element in drawn.iter()}
 
