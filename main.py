@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from app import presets, settings_and_catalog
 from engine.limits import limits_of
 from engine.llamacpp.prompt_cache.manager import PromptCacheManager
 from engine.llamacpp.prompt_cache.store import StateStore
@@ -33,7 +34,6 @@ from engine.resources.learnt_store import LearntNeeds, LoadTimes, PromptCacheMis
 from engine.resources.memory import Memory
 from engine.resources.preload import Preloader
 from engine.scheduling.policy import policy_of
-from models.catalog import Catalog
 from models.selection import ModelSelector
 from models.sizing import Sizer
 from server.admin.reload import Reloader
@@ -43,7 +43,7 @@ from server.handler import RequestHandler
 from utils.clock import LoopClock
 from utils.config.child import load_apart
 from utils.config.loader import ConfigLoader
-from utils.config.settings import ServerSettings, server_settings
+from utils.config.settings import ServerSettings
 from utils.config.watch import changed, fingerprint
 from utils.errors import ConfigError
 from utils.logger import get_logger, setup_logging
@@ -51,7 +51,7 @@ from utils.logger import get_logger, setup_logging
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from utils.config.tables import Tables
+    from models.catalog import Catalog
 
 VERSION = "0.1.0"
 FAILED = 1
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
             return _forget(args.config)
         # Taken before it is read: what changes while it is read is noticed.
         seen = fingerprint(args.config.absolute())
-        settings, catalog = _understood(ConfigLoader(args.config).load())
+        settings, catalog = settings_and_catalog(ConfigLoader(args.config, presets()).load())
         if args.check:
             print(f"{args.config}: {_summary(catalog)}")  # noqa: T201 - the answer asked for
             return 0
@@ -148,7 +148,7 @@ async def _serve(
     handler = RequestHandler(current, selector, manager, clock)
 
     async def load() -> tuple[ServerSettings, Catalog]:
-        return _understood(await load_apart(config))
+        return settings_and_catalog(await load_apart(config, presets()))
 
     reloader = Reloader(load, current, manager, selector, watch)
     # What exists now lives as long as the process: the collector need not look at it again.
@@ -156,11 +156,6 @@ async def _serve(
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
     return await GatewayServer(current, handler, manager, reloader).run()
-
-
-def _understood(tables: Tables) -> tuple[ServerSettings, Catalog]:
-    settings = server_settings(tables.server)
-    return settings, Catalog.from_tables(tables.models, settings, tables.groups)
 
 
 def _state_folder(settings: ServerSettings) -> Path:
@@ -171,7 +166,7 @@ def _forget(config: Path | None) -> int:
     """No state is saved any more where this configuration keeps it; the exit status."""
     settings = ServerSettings()
     if config is not None:
-        settings, _ = _understood(ConfigLoader(config).load())
+        settings, _ = settings_and_catalog(ConfigLoader(config, presets()).load())
     folder = _state_folder(settings) / SLOTS
     try:
         states, size = StateStore(folder, 0).forget()

@@ -1,7 +1,8 @@
 -- Runs after the configuration: checks all of it, then leaves one table for ConfigLoader,
 --   gateway_config = { faults, binaries, server, models, groups }
--- with the last three (groups only if there are any) only where there is no fault. Keys and their checks are in
--- utils/config/lua/schema.lua and utils/config/lua/checks.lua; here is what concerns several keys at once.
+-- with the last three only where there is no fault, and groups only if there are any. The keys come from
+-- Python as data, see utils/config/schema.py, and their checks are in utils/config/lua/checks.lua;
+-- here is what concerns several keys at once.
 -- Works on Lua 5.1 to 5.5.
 
 setmetatable(_G, nil) -- what pre.lua forbids to a configuration is allowed here
@@ -74,8 +75,18 @@ local function check_connect(model, place, own_port)
   end
 end
 
+-- The engine type of a model: the first where it names none, nil where it names an unknown one.
+local function engine_type(name)
+  for _, known in ipairs(loader.data.engines) do
+    if name == nil or name == known then
+      return known
+    end
+  end
+end
+
 local function check_model(value, place)
   checks.model = type(value) == "table" and type(value.name) == "string" and value.name or nil
+  checks.engine = type(value) == "table" and engine_type(value.engine) or nil
   local model = checks.record(value, place, "model")
   if model then
     check_contexts(model.variants, place .. ".variants")

@@ -1,9 +1,11 @@
 -- Runs before the configuration: what a configuration may use beyond plain Lua.
 -- Works on Lua 5.1 to 5.5. Reference: docs/configuration.md
 
--- Handed in by ConfigLoader: the launcher, the model's file ("" when it is not installed),
--- and the home folder.
-local bundled_server, bundled_model, home = loader.extra[1], loader.extra[2], loader.extra[3]
+-- Handed in by ConfigLoader, see utils/config/lua_data.py: the names of the engine types, the
+-- bundled launcher, the bundled model's file ("" when it is not installed), the home folder,
+-- and the keys of every table.
+loader.data = dofile(loader.extra[1])
+local home = loader.data.home
 
 -- A table in which a mistyped name is an error at the line that used it, never a silent nil.
 -- `absent` tells of names that are right, but have no value on this machine.
@@ -15,11 +17,16 @@ local function closed(title, entries, absent)
   })
 end
 
+local engines = {}
+for _, name in ipairs(loader.data.engines) do
+  engines[name] = name
+end
+
 presets = closed("presets", {
-  engines = closed("presets.engines", { llamacpp = "llamacpp" }),
+  engines = closed("presets.engines", engines),
   bundled = closed("presets.bundled", {
-    server = bundled_server,
-    model = bundled_model ~= "" and bundled_model or nil,
+    server = loader.data.server,
+    model = loader.data.model ~= "" and loader.data.model or nil,
   }, {
     model = "presets.bundled.model is not installed: name a model file of your own,"
       .. " or see deploy/README.md",

@@ -6,22 +6,18 @@ Built once from checked tables and never changed. It knows no engine and no requ
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from models.spec import GroupSpec, ModelSpec, Timeouts, TokenizationSpec, VariantSpec
+from models.spec import GroupSpec, ModelSpec, Timeouts, VariantSpec
+from utils.config.schema import keys_of, read
+from utils.config.settings import ServerSettings
+from utils.config.tables import ModelTable
 from utils.errors import BadRequest, ModelNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from utils.config.settings import ServerSettings
-    from utils.config.tables import (
-        GroupTable,
-        ModelTable,
-        TimeoutsTable,
-        TokenizationTable,
-        VariantTable,
-    )
+    from utils.config.tables import VariantTable
 
 
 class Catalog:
@@ -48,29 +44,17 @@ class Catalog:
     @classmethod
     def from_tables(
         cls,
-        tables: Iterable[ModelTable],
+        tables: Iterable[Mapping[str, Any]],
         settings: ServerSettings,
-        groups: Iterable[GroupTable] = (),
+        groups: Iterable[Mapping[str, Any]] = (),
     ) -> Catalog:
-        """The catalog of checked tables; a time comes from variant, model or server."""
-        base = Timeouts(
-            health_check=settings.health_check_timeout,
-            startup=settings.engine_startup_timeout,
-            idle=settings.engine_idle_timeout,
-            stop=settings.engine_stop_timeout,
+        """Return the catalog of checked tables; models inherit from ``settings``."""
+        above = {known.name: getattr(settings, known.name) for known in keys_of(ServerSettings)}
+        return cls(
+            (_model(read(ModelTable, table, above)) for table in tables),
+            settings.default_model,
+            (read(GroupSpec, group) for group in groups),
         )
-        known = (GroupSpec(group["name"], group.get("persistent", False)) for group in groups)
-        specs = (
-            _model(
-                table,
-                base,
-                carry=settings.state_carry,
-                grow=settings.grow_answers,
-                ahead=settings.grow_ahead,
-            )
-            for table in tables
-        )
-        return cls(specs, settings.default_model, known)
 
     def __contains__(self, name: object) -> bool:
         """Whether a model has this name or alias."""
@@ -95,71 +79,48 @@ class Catalog:
         )
 
 
-def _model(table: ModelTable, base: Timeouts, *, carry: bool, grow: bool, ahead: bool) -> ModelSpec:
-    timeouts = _timeouts(table, base)
-    aliases = table.get("aliases", ())
-    carry = table.get("state_carry", carry)
-    variants = (
-        _variant(variant, table["name"], timeouts, carry=carry) for variant in table["variants"]
-    )
+def _model(table: ModelTable) -> ModelSpec:
+    variants = (_variant(variant, table.name) for variant in table.variants)
     return ModelSpec(
-        name=table["name"],
+        name=table.name,
         variants=tuple(sorted(variants, key=lambda variant: variant.context)),
-        aliases=tuple(a if isinstance(a, str) else a["name"] for a in aliases),
-        engine=table.get("engine", "llamacpp"),
-        connect=table.get("connect"),
-        group=table.get("group"),
-        pinned=table.get("pinned", False),
-        grow_answers=table.get("grow_answers", grow),
-        grow_ahead=table.get("grow_ahead", ahead),
-        tokenization=_tokenization(table.get("tokenization", {})),
-        capabilities=frozenset(table["capabilities"]) if "capabilities" in table else None,
-        set_params=MappingProxyType(dict(table.get("set_params", {}))),
-        strip_params=tuple(table.get("strip_params", ())),
-        upstream_model=table.get("upstream_model"),
+        aliases=tuple(a if isinstance(a, str) else a["name"] for a in table.aliases),
+        engine=table.engine,
+        connect=table.connect,
+        group=table.group,
+        pinned=table.pinned,
+        grow_answers=table.grow_answers,
+        grow_ahead=table.grow_ahead,
+        tokenization=table.tokenization,
+        capabilities=table.capabilities,
+        set_params=table.set_params,
+        strip_params=table.strip_params,
+        upstream_model=table.upstream_model,
         alias_params=MappingProxyType(
-            {a["name"]: MappingProxyType(a["params"]) for a in aliases if not isinstance(a, str)}
+            {
+                a["name"]: MappingProxyType(a["params"])
+                for a in table.aliases
+                if not isinstance(a, str)
+            }
         ),
     )
 
 
-def _variant(table: VariantTable, model: str, base: Timeouts, *, carry: bool) -> VariantSpec:
+def _variant(table: VariantTable, model: str) -> VariantSpec:
+    timeouts = Timeouts(
+        health_check=table.health_check_timeout,
+        startup=table.engine_startup_timeout,
+        idle=table.engine_idle_timeout,
+        stop=table.engine_stop_timeout,
+    )
     return VariantSpec(
         model=model,
-        context=table["context"],
-        binary=table["binary"],
-        timeouts=_timeouts(table, base),
-        args=tuple(table.get("args", ())),
-        env=MappingProxyType({entry["name"]: entry["value"] for entry in table.get("env", ())}),
-        parallel=table.get("parallel", 1),
-        needs=MappingProxyType(table.get("needs", {})),
-        state_carry=table.get("state_carry", carry),
-    )
-
-
-def _timeouts(table: TimeoutsTable, base: Timeouts) -> Timeouts:
-    """The times that ``table`` sets, over those of ``base``."""
-    return Timeouts(
-        health_check=float(table.get("health_check_timeout", base.health_check)),
-        startup=float(table.get("engine_startup_timeout", base.startup)),
-        idle=float(table.get("engine_idle_timeout", base.idle)),
-        stop=float(table.get("engine_stop_timeout", base.stop)),
-    )
-
-
-def _tokenization(table: TokenizationTable) -> TokenizationSpec:
-    given = TokenizationSpec()
-    return TokenizationSpec(
-        binary=table.get("binary"),
-        extra_args=tuple(table.get("extra_args", ())),
-        extra_tokens_per_message=table.get(
-            "extra_tokens_per_message", given.extra_tokens_per_message
-        ),
-        extra_tokens_per_request=table.get(
-            "extra_tokens_per_request", given.extra_tokens_per_request
-        ),
-        extra_tokens_per_image=table.get("extra_tokens_per_image", given.extra_tokens_per_image),
-        extra_tokens_per_audio=table.get("extra_tokens_per_audio", given.extra_tokens_per_audio),
-        default_max_tokens=table.get("default_max_tokens", given.default_max_tokens),
-        max_reserved_tokens=table.get("max_reserved_tokens"),
+        context=table.context,
+        binary=table.binary,
+        timeouts=timeouts,
+        args=table.args,
+        env=table.env,
+        parallel=table.parallel,
+        needs=table.needs,
+        state_carry=table.state_carry,
     )

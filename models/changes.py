@@ -12,26 +12,20 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from models.catalog import Catalog
+from utils.config.schema import keys_of
+from utils.config.settings import ServerSettings
+from utils.config.tables import ModelTable, VariantTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from models.spec import ModelSpec, VariantSpec
-    from utils.config.settings import ServerSettings
 
 # The settings that only the start of the gateway reads.
-NEEDS_RESTART = (
-    "listen",
-    "state_dir",
-    "memory_wait",
-    "state_budget",
-    "state_timeout",
-    "warm_loads",
-)
-# What an engine is not started with.
-_ADJUSTABLE = ("timeouts", "parallel", "needs", "state_carry")
-# What of a model all its engines depend on.
-_OF_ENGINES = ("engine", "connect")
+NEEDS_RESTART = tuple(k.name for k in keys_of(ServerSettings) if k.reload == "restart")
+# What of a variant an engine is started with, and what of a model all its engines are.
+_OF_ENGINE = frozenset(k.name for k in keys_of(VariantTable) if k.reload == "engine")
+_OF_ENGINES = tuple(k.name for k in keys_of(ModelTable) if k.reload == "engine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +104,9 @@ def changes(
     new = {model.name: model for model in after[1].models}
     both = [(old[name], model) for name, model in new.items() if name in old]
     variants = _variants(both)
-    kept = {label for label, what in variants.items() if {*what} <= {*_ADJUSTABLE}}
+    kept = {
+        label for label, what in variants.items() if _OF_ENGINE.union(_OF_ENGINES).isdisjoint(what)
+    }
     restart, settings = _settings(before[0], after[0])
     return Changes(
         added=tuple(name for name in new if name not in old),
@@ -150,10 +146,7 @@ def _settings(
         one, other = getattr(before, known.name), getattr(after, known.name)
         if one == other:
             continue
-        if known.name == "listen":
-            different = {":" in endpoint.host for endpoint in {*one} ^ {*other}}
-            restart += [f"listen_v{6 if six else 4}" for six in sorted(different)]
-        elif known.name in NEEDS_RESTART:
+        if known.name in NEEDS_RESTART:
             restart.append(known.name)
         else:
             # Numbers are no secrets; of the rest nobody knows.

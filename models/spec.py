@@ -10,8 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from utils.config.tables import GroupTable, TokenizationTable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+# These hold as they stand in the file.
+TokenizationSpec = TokenizationTable
+GroupSpec = GroupTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,23 +28,6 @@ class Timeouts:
     startup: float
     idle: float
     stop: float
-
-
-@dataclass(frozen=True, slots=True)
-class TokenizationSpec:
-    """How much room a model's requests need: their prompts, estimated, and their answers.
-
-    ``max_reserved_tokens`` bounds the room for an answer that may grow; None: as it asks.
-    """
-
-    binary: str | None = None
-    extra_args: tuple[str, ...] = ()
-    extra_tokens_per_message: int = 8
-    extra_tokens_per_request: int = 64
-    extra_tokens_per_image: int = 1024
-    extra_tokens_per_audio: int = 1024
-    default_max_tokens: int = 1024
-    max_reserved_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +51,6 @@ class VariantSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupSpec:
-    """What is said of the models that share a group."""
-
-    name: str
-    persistent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A model under the name that clients ask for, with its variants in ascending context."""
 
@@ -82,7 +63,7 @@ class ModelSpec:
     pinned: bool = False
     grow_answers: bool = False
     grow_ahead: bool = False
-    tokenization: TokenizationSpec = TokenizationSpec()
+    tokenization: TokenizationSpec = field(default_factory=TokenizationSpec)
     capabilities: frozenset[str] | None = None
     set_params: Mapping[str, Any] = field(default_factory=dict)
     strip_params: tuple[str, ...] = ()

@@ -194,7 +194,7 @@ async def test_settings_hold_for_the_next_request(journal: Journal) -> None:
 async def test_what_needs_a_restart_is_said_each_time(journal: Journal) -> None:
     first = fake_model(fake_variant(journal))
     async with running_gateway(journal, first) as gw:
-        away = {"listen": (), "state_dir": "/elsewhere", "max_queue": 3}
+        away = {"listen_v4": "none", "state_dir": "/elsewhere", "max_queue": 3}
         once, again = [await reload(gw, first, **away) for _ in range(2)]
         assert once["needs_restart"] == again["needs_restart"] == ["listen_v4", "state_dir"]
         assert (once["settings"], again["settings"]) == ({"max_queue": "64 → 3"}, {})

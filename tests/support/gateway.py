@@ -38,7 +38,7 @@ from server.configuration import Configuration, CurrentConfiguration
 from server.gateway import GatewayServer
 from server.handler import RequestHandler
 from utils.clock import Clock, LoopClock
-from utils.config.settings import Endpoint, ServerSettings
+from utils.config.settings import ServerSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -155,7 +155,7 @@ async def running_gateway(
     Engine state is carried where there is a ``store``.
     """
     async with nothing_left(journal):
-        given = ServerSettings(listen=(Endpoint("127.0.0.1", 0),), **settings)
+        given = ServerSettings(listen_v4="127.0.0.1:0", **settings)
         catalog = Catalog(models, default_model)
         clock = clock or LoopClock()
         folder = journal.path.parent / "state"

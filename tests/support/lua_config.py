@@ -10,8 +10,11 @@ from typing import Any
 import python_lua_helper
 from paths import ROOT
 
+from utils.config.lua_data import Presets, lua_data
+
 LOADER = Path(python_lua_helper.__file__).parent / "loader.lua"
 VERSIONS = ("lua51", "lua52", "lua53", "lua54", "lua55")
+PRESETS = Presets(("llamacpp",), "/bin/sh", "/models/small.gguf")
 VARIANT = '{ context = 512, binary = "/bin/sh" }'
 
 
@@ -35,15 +38,16 @@ class Result:
     globals: Any = None
 
 
-def run(version: str, folder: Path, source: str | bytes) -> Result:
+def run(version: str, folder: Path, source: str | bytes, presets: Presets = PRESETS) -> Result:
     """What post.lua left of ``source``, written to a file in ``folder``."""
     lupa = importlib.import_module(f"lupa.{version}")
     config = folder / "my.cfg.lua"
     config.write_bytes(source.encode() if isinstance(source, str) else source)
     lua = lupa.LuaRuntime(encoding=None, register_eval=False, register_builtins=False)
     arguments = ["-ver", version[3], version[4], "0", "-c", config, "-e", "gateway_config"]
-    arguments += ["-pre", ROOT / "pre.lua", "-post", ROOT / "post.lua", "-ext", "/bin/sh"]
-    arguments += ["-ext", "/models/small.gguf", "-ext", "/home/me"]
+    data = folder / "data.lua"
+    data.write_text(lua_data(presets, "/home/me"), encoding="ascii")
+    arguments += ["-pre", ROOT / "pre.lua", "-post", ROOT / "post.lua", "-ext", data]
     arguments += ["-w", folder, "-t", folder, "--"]
     lua.globals()[b"arg"] = lua.table_from([str(item).encode() for item in arguments])
     lua.globals()[b"dofile"](str(LOADER).encode())

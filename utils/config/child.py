@@ -13,9 +13,12 @@ import json
 import os
 import signal
 import sys
+import tempfile
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from utils.config.loader import ROOT, ConfigLoader
+from utils.config.lua_data import Presets
 from utils.config.tables import Tables
 from utils.errors import ConfigError
 
@@ -23,11 +26,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-async def load_apart(path: Path) -> Tables:
-    """What ``ConfigLoader(path).load()`` gives, or the ConfigError that it raises.
+async def load_apart(path: Path, presets: Presets) -> Tables:
+    """Return what ``ConfigLoader(path, presets).load()`` does, or raise its ConfigError.
 
-    When cancelled, nothing of it is left running.
+    When cancelled, nothing of it is left running, and no temporary file.
     """
+    # A child that is killed removes nothing: its temporary files are in ours.
+    with tempfile.TemporaryDirectory(prefix="llm-gateway-", ignore_cleanup_errors=True) as folder:
+        return await _load(path, presets, folder)
+
+
+async def _load(path: Path, presets: Presets, folder: str) -> Tables:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         # -P: a folder named utils where the gateway was started must not be taken for ours.
@@ -35,6 +44,8 @@ async def load_apart(path: Path) -> Tables:
         "-m",
         __name__,
         os.fspath(path),
+        json.dumps(asdict(presets)),
+        folder,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -65,13 +76,15 @@ def _end(process: asyncio.subprocess.Process) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _print_tables(path: str) -> None:
+def _print_tables(path: str, given: str, folder: str) -> None:
+    presets = json.loads(given)
+    presets["engines"] = tuple(presets["engines"])
     try:
-        said = ConfigLoader(path).load()._asdict()
+        said = ConfigLoader(path, Presets(**presets), folder).load()._asdict()
     except ConfigError as error:
         said = {"error": error.message, "faults": error.faults}
     json.dump(said, sys.stdout)
 
 
 if __name__ == "__main__":
-    _print_tables(sys.argv[1])
+    _print_tables(*sys.argv[1:])

@@ -1,8 +1,8 @@
 """``ConfigLoader``: a Lua file becomes plain tables, or one error that lists every fault.
 
 python-lua-helper runs pre.lua, the user's file and post.lua in that order. post.lua finds
-the faults and hands them over as data; what Lua cannot know, whether a file can be
-executed, is checked here and reported among them.
+the faults and hands them over as data. Lua cannot know whether a file can be executed: that
+is checked here, and its faults are reported among the others.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from python_lua_helper import PyLuaHelper
 
-from utils.bundled import bundled_model, bundled_server
 from utils.config.executables import ExecutableError, resolve_executable, resolve_path
+from utils.config.lua_data import lua_data
 from utils.config.tables import Tables
 from utils.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from utils.config.lua_data import Presets
 
 ROOT = Path(__file__).resolve().parents[2]
 # Its folder stands last on PATH, its file has the last name that python-lua-helper tries.
@@ -34,9 +37,16 @@ EXPORT = "gateway_config"
 
 
 class ConfigLoader:
-    """Loads the configuration file at ``path``. To be used before the event loop starts."""
+    """Loads the configuration file at ``path``. To be used before the event loop starts.
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    Temporary files are made in ``temporary``, or where the system has them.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], presets: Presets, temporary: str | None = None
+    ) -> None:
+        self._presets = presets
+        self._temporary = temporary
         self._given = os.fspath(path)
         self._path = Path(self._given).absolute()
 
@@ -74,14 +84,22 @@ class ConfigLoader:
     def _run(self) -> dict[str, Any]:
         """What post.lua left, after everything ran; raises ConfigError when Lua gave up."""
         printed = io.StringIO()
+        home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises
         try:
-            with _lua_within_reach(), contextlib.redirect_stdout(printed):
+            with (
+                tempfile.TemporaryDirectory(prefix="llm-gateway-", dir=self._temporary) as folder,
+                _lua_within_reach(),
+                contextlib.redirect_stdout(printed),
+            ):
+                data = Path(folder, "data.lua")
+                data.write_text(lua_data(self._presets, home), encoding="ascii")
                 exports = PyLuaHelper(
                     str(self._path),
                     export_vars=[EXPORT],
                     pre_script=str(ROOT / "pre.lua"),
                     post_script=str(ROOT / "post.lua"),
-                    extra_strings=[bundled_server(), bundled_model(), os.path.expanduser("~")],  # noqa: PTH111 - Path.home() raises
+                    extra_strings=[str(data)],
+                    temp_dir=folder,
                 )
             left: dict[str, Any] = _Reader(exports).table(EXPORT)
         except FileNotFoundError as error:

@@ -1,99 +1,82 @@
-"""What a configuration is once it left Lua: plain tables, checked, their defaults not yet applied.
+"""The tables of ``models`` and ``groups``: every key with its default and its meaning.
 
-``post.lua`` vouches for these types; the keys are those of ``utils/config/lua/schema.lua``.
+A key that only some engine types have says so with ``engines``: the others refuse it.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
+from utils.config.schema import Table, key
+from utils.config.settings import ModelSettings, PortRange, ServerSettings, VariantSettings
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
-class TimeoutsTable(TypedDict, total=False):
-    """The waits that may stand in a variant, its model or the server."""
-
-    health_check_timeout: float
-    engine_startup_timeout: float
-    engine_idle_timeout: float
-    engine_stop_timeout: float
+def _nothing() -> Mapping[str, Any]:
+    return MappingProxyType({})
 
 
-class PortRangeTable(TypedDict):
-    """The ports of engines without an address of their own, both ends included."""
+@dataclass(frozen=True, slots=True)
+class TokenizationTable:
+    """A model's ``tokenization``: how much room its requests need, prompt and answer."""
 
-    first: int
-    last: int
-
-
-class ServerTable(TimeoutsTable, total=False):
-    """The ``server`` table."""
-
-    listen_v4: str
-    listen_v6: str
-    health_check_interval: float
-    health_check_failures: int
-    shutdown_timeout: float
-    keepalive_interval: float
-    client_timeout: float
-    max_request_bytes: int
-    max_queue: int
-    max_loaded_models: int
-    max_switch_wait: float
-    min_residency: float
-    priority_header: bool
-    port_range: PortRangeTable
-    resources: dict[str, int]
-    memory_wait: float
-    shrink_after: float
-    shrink_requests: int
-    default_model: str
-    state_carry: bool
-    state_budget: int
-    state_timeout: float
-    grow_answers: bool
-    grow_ahead: bool
-    warm_loads: bool
-    cors_origins: list[str]
-    admin_token: str
-    log_level: str
-    state_dir: str
-
-
-class TokenizationTable(TypedDict, total=False):
-    """A model's ``tokenization`` table."""
-
-    binary: str
-    extra_args: list[str]
-    extra_tokens_per_message: int
-    extra_tokens_per_request: int
-    extra_tokens_per_image: int
-    extra_tokens_per_audio: int
-    default_max_tokens: int
-    max_reserved_tokens: int
+    binary: str | None = field(
+        default=None, metadata=key("binary", "`llama-tokenize` of your llama.cpp.")
+    )
+    extra_args: tuple[str, ...] = field(
+        default=(),
+        metadata=key(
+            "arguments",
+            "Its arguments. Without `-m` among them, the model of the first variant that names "
+            "one.",
+        ),
+    )
+    extra_tokens_per_message: int = field(
+        default=8, metadata=key("amount", "What the chat template adds to each message.")
+    )
+    extra_tokens_per_request: int = field(
+        default=64,
+        metadata=key("amount", "What it adds once, such as a default system prompt."),
+    )
+    extra_tokens_per_image: int = field(
+        default=1024, metadata=key("amount", "How many tokens an image counts as.")
+    )
+    extra_tokens_per_audio: int = field(
+        default=1024,
+        metadata=key(
+            "amount",
+            "How many tokens a sound counts as, in a chat or to be transcribed. Models make some "
+            "6 to 25 tokens of a second.",
+        ),
+    )
+    default_max_tokens: int = field(
+        default=1024,
+        metadata=key("positive", "Room kept for the answer when a request sets no limit."),
+    )
+    max_reserved_tokens: int | None = field(
+        default=None,
+        metadata=key(
+            "positive",
+            "The most room kept for an answer, whatever limit its request sets; a longer one "
+            "grows: see [Growing answers](#growing-answers). Without it, room for the whole limit "
+            "is kept.",
+        ),
+    )
 
 
-class EnvTable(TypedDict):
-    """One environment variable of a variant."""
+@dataclass(frozen=True, slots=True)
+class GroupTable:
+    """One entry of ``groups``, with its name."""
 
     name: str
-    value: str
-
-
-class _VariantRequired(TypedDict):
-    binary: str
-    context: int
-
-
-class VariantTable(_VariantRequired, TimeoutsTable, total=False):
-    """One element of a model's ``variants``."""
-
-    args: list[str]
-    env: list[EnvTable]
-    parallel: int
-    needs: dict[str, int]
-    state_carry: bool
+    persistent: bool = field(
+        default=False,
+        metadata=key("flag", "The group's engines are unloaded for no model of another group."),
+    )
 
 
 class AliasTable(TypedDict):
@@ -103,44 +86,162 @@ class AliasTable(TypedDict):
     params: dict[str, Any]
 
 
-class _ModelRequired(TypedDict):
-    name: str
-    variants: list[VariantTable]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantTable(VariantSettings):
+    """One element of a model's ``variants``."""
+
+    binary: str = field(
+        default="",
+        metadata=key(
+            "binary",
+            "The `llama-server` to start.",
+            shown="presets.bundled.server",
+            reload="engine",
+        ),
+    )
+    args: tuple[str, ...] = field(
+        default=(),
+        metadata=key(
+            "arguments",
+            'Its arguments, texts or numbers: `{ "-m", "/path/to/model.gguf", "-c", 8192 }`.',
+            reload="engine",
+        ),
+    )
+    context: int = field(
+        metadata=key(
+            "positive",
+            "How many tokens, prompt and answer together, one request may have: the `-c` of "
+            "`args`, divided by `-np` if that is more than 1.",
+            reload="name",
+        )
+    )
+    env: Mapping[str, str] = field(
+        default_factory=_nothing,
+        metadata=key(
+            "env", 'Environment variables: `{ CUDA_VISIBLE_DEVICES = "0" }`.', reload="engine"
+        ),
+    )
+    parallel: int = field(
+        default=1,
+        metadata=key(
+            "positive",
+            "How many requests the engine answers at once; give it as many slots with `-np`.",
+        ),
+    )
+    needs: Mapping[str, int] = field(
+        default_factory=_nothing,
+        metadata=key(
+            "resources",
+            "What the engine takes of `server.resources` while it lives: "
+            '`{ gpu0 = "18GiB" }`. What is left out is learnt: see [Memory](#memory).',
+        ),
+    )
 
 
-class ModelTable(_ModelRequired, TimeoutsTable, total=False):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTable(ModelSettings):
     """One element of ``models``."""
 
-    aliases: list[str | AliasTable]
-    engine: str
-    connect: str
-    group: str
-    pinned: bool
-    grow_answers: bool
-    grow_ahead: bool
-    state_carry: bool
-    tokenization: TokenizationTable
-    capabilities: list[str]
-    set_params: dict[str, Any]
-    strip_params: list[str]
-    upstream_model: str
+    name: str = field(
+        metadata=key("name", "What clients ask for. Unique, aliases included.", reload="name"),
+    )
+    aliases: tuple[str | AliasTable, ...] = field(
+        default=(),
+        metadata=key(
+            "aliases",
+            "Other names for the same model. One may have parameters of its own, which override "
+            '`set_params`: `{ "qwen", ["qwen:think"] = { temperature = 0.6 } }`.',
+        ),
+    )
+    engine: str = field(
+        default="llamacpp",
+        metadata=key(
+            "engine_type",
+            "The type of engine. There is one so far.",
+            shown="presets.engines.llamacpp",
+            reload="engine",
+        ),
+    )
+    connect: str | None = field(
+        default=None,
+        metadata=key(
+            "connect",
+            'Where the engine listens, such as `"http://127.0.0.1:8080"`. Without it the gateway '
+            "picks a free port and tells the engine.",
+            reload="engine",
+        ),
+    )
+    group: str | None = field(
+        default=None,
+        metadata=key(
+            "name",
+            "Models of one group may run side by side: see [Several engines](#several-engines).",
+        ),
+    )
+    pinned: bool = field(
+        default=False,
+        metadata=key("flag", "The model's engine is unloaded for no other model."),
+    )
+    tokenization: TokenizationTable = field(
+        default_factory=TokenizationTable,
+        metadata=key(
+            "tokenization",
+            "How tokens are counted while the engine does not run: see below.",
+            each=TokenizationTable,
+        ),
+    )
+    capabilities: frozenset[str] | None = field(
+        default=None,
+        metadata=key(
+            "capabilities",
+            'What the model can do, of `"text"`, `"vision"`, `"audio"`, `"embeddings"`, '
+            '`"rerank"` and `"tools"`. Without it, it is read from the arguments of the variants '
+            "(`--mmproj`, `--embeddings`, `--reranking`, `--no-jinja` …). It is shown to clients, "
+            "and what is not in it is refused.",
+        ),
+    )
+    set_params: Mapping[str, Any] = field(
+        default_factory=_nothing,
+        metadata=key(
+            "params",
+            "What every request to this model is given, whatever it says itself: "
+            "`{ temperature = 0.7, chat_template_kwargs = { enable_thinking = false } }`.",
+        ),
+    )
+    strip_params: tuple[str, ...] = field(
+        default=(),
+        metadata=key("param_names", "What is taken out of every request, before `set_params`."),
+    )
+    upstream_model: str | None = field(
+        default=None,
+        metadata=key(
+            "name",
+            "What the engine is told as `model`. Without it, it sees what the client wrote.",
+        ),
+    )
+    variants: tuple[VariantTable, ...] = field(
+        metadata=key(
+            "variants",
+            "The ways to start the engine, at least one: see below.",
+            each=VariantTable,
+        ),
+    )
 
 
-class GroupSettingsTable(TypedDict, total=False):
-    """One entry of ``groups``."""
-
-    persistent: bool
-
-
-class GroupTable(GroupSettingsTable):
-    """The same with its name; a list, since a name may hold a dot."""
-
-    name: str
+# The tables under the names that checks.lua and the reference know them by.
+TABLES: dict[str, type[Table]] = {
+    "server": ServerSettings,
+    "port_range": PortRange,
+    "model": ModelTable,
+    "group": GroupTable,
+    "tokenization": TokenizationTable,
+    "variant": VariantTable,
+}
 
 
 class Tables(NamedTuple):
-    """All of a configuration."""
+    """All of a configuration that Lua has checked; defaults are not in it."""
 
-    server: ServerTable
-    models: list[ModelTable]
-    groups: Sequence[GroupTable] = ()
+    server: dict[str, Any]
+    models: list[dict[str, Any]]
+    groups: Sequence[dict[str, Any]] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,10 +13,8 @@ from models.spec import GroupSpec, ModelSpec, Timeouts, TokenizationSpec, Varian
 from utils.config.settings import ServerSettings
 from utils.errors import BadRequest, ModelNotFound
 
-if TYPE_CHECKING:
-    from utils.config.tables import GroupTable, ModelTable, VariantTable
-
-SMALL: VariantTable = {"binary": "/bin/sh", "context": 512}
+Table = dict[str, Any]
+SMALL: Table = {"binary": "/bin/sh", "context": 512}
 SETTINGS = ServerSettings(
     health_check_timeout=1.0,
     engine_startup_timeout=2.0,
@@ -25,11 +23,11 @@ SETTINGS = ServerSettings(
 )
 
 
-def catalog(*models: ModelTable, default: str | None = None) -> Catalog:
+def catalog(*models: Table, default: str | None = None) -> Catalog:
     return Catalog.from_tables(models, ServerSettings(default_model=default))
 
 
-def named(name: str, *aliases: str) -> ModelTable:
+def named(name: str, *aliases: str) -> Table:
     return {"name": name, "aliases": list(aliases), "variants": [SMALL]}
 
 
@@ -46,7 +44,7 @@ def test_a_model_with_nothing_but_the_necessary() -> None:
 
 
 def test_a_model_with_everything() -> None:
-    table: ModelTable = {
+    table: Table = {
         "name": "a",
         "aliases": ["b", "c"],
         "engine": "llamacpp",
@@ -94,13 +92,13 @@ def test_a_model_with_everything() -> None:
 
 
 def test_groups_with_and_without_settings() -> None:
-    groups: list[GroupTable] = [{"name": "g", "persistent": True}, {"name": "h"}]
+    groups: list[Table] = [{"name": "g", "persistent": True}, {"name": "h"}]
     found = Catalog.from_tables([{"name": "a", "variants": [SMALL]}], SETTINGS, groups)
     assert found.groups == (GroupSpec("g", persistent=True), GroupSpec("h"))
 
 
 def test_times_cascade_from_variant_over_model_to_server() -> None:
-    table: ModelTable = {
+    table: Table = {
         "name": "a",
         "engine_idle_timeout": 30,
         "engine_stop_timeout": 40,
@@ -118,7 +116,7 @@ def test_times_cascade_from_variant_over_model_to_server() -> None:
 
 @given(contexts=st.lists(st.integers(1, 2**20), min_size=1, max_size=8, unique=True))
 def test_variants_stand_in_ascending_context(contexts: list[int]) -> None:
-    table: ModelTable = {
+    table: Table = {
         "name": "a",
         "variants": [{"binary": "/bin/sh", "context": context} for context in contexts],
     }

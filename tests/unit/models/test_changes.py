@@ -11,7 +11,7 @@ from builders import TIMEOUTS, model, variant
 from models.catalog import Catalog
 from models.changes import NEEDS_RESTART, Changes, applied, changes
 from models.spec import GroupSpec, ModelSpec, TokenizationSpec, VariantSpec
-from utils.config.settings import Endpoint, ServerSettings
+from utils.config.settings import ServerSettings
 
 SETTINGS = ServerSettings()
 M = model(4096, 8192)
@@ -127,10 +127,8 @@ def test_numbers_are_shown_and_the_rest_only_named() -> None:
 
 
 def test_what_needs_a_restart_is_named() -> None:
-    here, there = Endpoint("127.0.0.1", 7777), Endpoint("::1", 7777)
-    assert of_settings(listen=(here, there)).restart == ("listen_v6",)
-    assert of_settings(listen=(there,)).restart == ("listen_v4", "listen_v6")
-    assert of_settings(listen=(Endpoint("127.0.0.1", 1),)).restart == ("listen_v4",)
+    assert of_settings(listen_v6="[::1]:7777").restart == ("listen_v6",)
+    assert of_settings(listen_v4="127.0.0.1:1").restart == ("listen_v4",)
     found = of_settings(state_dir="/elsewhere")
     assert found.restart == ("state_dir",)
     assert found.lines() == ["server.state_dir: needs a restart"]
@@ -166,7 +164,7 @@ def test_as_json() -> None:
 
 def test_what_is_applied_keeps_what_needs_a_restart_and_models_that_are_the_same() -> None:
     before = SETTINGS, Catalog([M, model(name="n")])
-    wanted = replace(SETTINGS, max_queue=1, state_dir="/x", listen=())
+    wanted = replace(SETTINGS, max_queue=1, state_dir="/x", listen_v4="none")
     same, other = model(4096, 8192), model(16384, name="n")
     settings, catalog = applied(before, (wanted, Catalog([other, same], "n")))
     assert settings == replace(SETTINGS, max_queue=1)

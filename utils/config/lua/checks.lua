@@ -1,17 +1,17 @@
--- One check for each kind of value in schema.lua. A check takes a value and its place and
+-- One check for each kind of value in utils/config/schema.py. A check takes a value and its place and
 -- returns the value as Python shall see it, or reports a fault and returns nil.
 -- An empty table comes back as nil: Python could not tell a list from a record.
 
 return function(folder)
-  local schema = dofile(folder .. "schema.lua")
+  local data = loader.data
   local text = dofile(folder .. "text.lua")
   local address = dofile(folder .. "address.lua")
   local json = dofile(folder .. "json.lua")(text)
 
   -- faults: one line each. binaries: every executable named, with its place; whether it
   -- can be run is for Python to find out. model: the one being checked, for the reader.
-  local checks = { faults = {}, binaries = {}, model = nil }
-  local engines = { "llamacpp" }
+  -- engine: its engine type, nil where it names an unknown one.
+  local checks = { faults = {}, binaries = {}, model = nil, engine = nil }
   local capabilities = { "text", "vision", "audio", "embeddings", "rerank", "tools" }
   local levels = { "debug", "info", "warning", "error" }
   local largest = 2 ^ 53 -- from here on a number need not be the one that was written
@@ -122,7 +122,8 @@ return function(folder)
     end
   end
 
-  checks.engine = choice_check(engines, "presets.engines.llamacpp")
+  checks.engine_type = choice_check(
+    data.engines, "presets.engines." .. table.concat(data.engines, " or presets.engines."))
   checks.log_level = choice_check(levels, '"' .. table.concat(levels, '", "') .. '"')
 
   local capability = choice_check(capabilities, '"' .. table.concat(capabilities, '", "') .. '"')
@@ -301,19 +302,31 @@ return function(folder)
     return some(clean)
   end
 
-  -- A record as schema.lua describes it under `title`.
+  -- Whether a table of the model under check may have this key.
+  local function is_allowed(entry)
+    return not entry.engines or not checks.engine or entry.engines[checks.engine]
+  end
+
+  -- A record with the keys that utils/config/tables.py has for it under `title`.
   function checks.record(value, place, title)
     if type(value) ~= "table" then
       return expected(place, "a table", value)
     end
     local known, is_known, clean = {}, {}, {}
-    for _, entry in ipairs(schema[title]) do
-      local key = entry[1]
-      known[#known + 1], is_known[key] = key, true
-      if value[key] ~= nil then
-        clean[key] = checks[entry[2]](value[key], text.place(place, key))
-      elseif entry.required then
-        checks.report(text.place(place, key), "missing")
+    for _, entry in ipairs(data.tables[title]) do
+      local key = entry.name
+      is_known[key] = true
+      if not is_allowed(entry) then
+        if value[key] ~= nil then
+          checks.report(text.place(place, key), "no key of an engine of type " .. checks.engine)
+        end
+      else
+        known[#known + 1] = key
+        if value[key] ~= nil then
+          clean[key] = checks[entry.check](value[key], text.place(place, key))
+        elseif entry.required and (checks.engine or not entry.engines) then
+          checks.report(text.place(place, key), "missing")
+        end
       end
     end
     for _, key in ipairs(sorted_keys(value)) do
@@ -327,8 +340,8 @@ return function(folder)
   function checks.unknown(key, place, known)
     local elsewhere = ""
     for _, title in ipairs({ "tokenization", "variant", "model", "server" }) do
-      for _, entry in ipairs(schema[title]) do
-        if entry[1] == key then
+      for _, entry in ipairs(data.tables[title]) do
+        if entry.name == key then
           elsewhere = (" (known in a %s table)"):format(title)
         end
       end
@@ -409,7 +422,7 @@ return function(folder)
   local function variant(value, place)
     local clean = checks.record(value, place, "variant")
     if clean and value.binary == nil then
-      clean.binary = checks.binary(loader.extra[1], place .. ".binary")
+      clean.binary = checks.binary(data.server, place .. ".binary")
     end
     return clean
   end

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import psutil
 import pytest
 from fake_engine import LLAMA_SERVER
 from gateway import is_running, until
+from lua_config import PRESETS
 
 from utils.config.child import load_apart
 from utils.config.loader import ConfigLoader
 from utils.errors import ConfigError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GOOD = f"""
 server = {{ max_queue = 5, engine_idle_timeout = 1.5 }}
@@ -33,15 +31,15 @@ def file(tmp_path: Path) -> Path:
 
 async def test_it_is_what_the_loader_gives(file: Path) -> None:
     file.write_text(GOOD, encoding="utf-8")
-    assert await load_apart(file) == ConfigLoader(file).load()
+    assert await load_apart(file, PRESETS) == ConfigLoader(file, PRESETS).load()
 
 
 async def test_faults_are_those_of_the_loader(file: Path) -> None:
     file.write_text("server = { max_queue = 0, listen = 5 }\nmodels = {}\n")
     with pytest.raises(ConfigError) as here:
-        ConfigLoader(file).load()
+        ConfigLoader(file, PRESETS).load()
     with pytest.raises(ConfigError) as apart:
-        await load_apart(file)
+        await load_apart(file, PRESETS)
     assert apart.value.message == here.value.message
     assert apart.value.faults == here.value.faults
     assert len(here.value.faults) > 1
@@ -54,12 +52,12 @@ async def test_where_it_is_started_does_not_matter(
     (tmp_path / "utils").mkdir()
     (tmp_path / "utils" / "__init__.py").write_text("raise SystemExit('not ours')")
     monkeypatch.chdir(tmp_path)
-    assert (await load_apart(file)).server["max_queue"] == 5
+    assert (await load_apart(file, PRESETS)).server["max_queue"] == 5
 
 
 async def test_what_the_file_prints_is_not_taken_for_its_tables(file: Path) -> None:
     file.write_text(f"print('[]')\nio.stdout:write('{{')\n{GOOD}", encoding="utf-8")
-    assert (await load_apart(file)).server["max_queue"] == 5
+    assert (await load_apart(file, PRESETS)).server["max_queue"] == 5
 
 
 async def test_a_loader_that_is_killed_is_a_fault(
@@ -67,18 +65,21 @@ async def test_a_loader_that_is_killed_is_a_fault(
 ) -> None:
     monkeypatch.setattr("sys.executable", "false")
     with pytest.raises(ConfigError, match="ended with status 1"):
-        await load_apart(file)
+        await load_apart(file, PRESETS)
 
 
 async def test_when_cancelled_nothing_runs_on(file: Path, tmp_path: Path) -> None:
     began = tmp_path / "began"
     file.write_text(
         f"""
-        io.open("{began}", "w"):close()
+        local file = io.open("{began}.new", "w")
+        file:write(loader.tmpdir)
+        file:close()
+        os.rename("{began}.new", "{began}")
         while true do end
         """
     )
-    loading = asyncio.get_running_loop().create_task(load_apart(file))
+    loading = asyncio.get_running_loop().create_task(load_apart(file, PRESETS))
     await until(began.exists)
     family = psutil.Process().children(recursive=True)
     assert len(family) > 1, "Lua is a process of its own"
@@ -86,3 +87,4 @@ async def test_when_cancelled_nothing_runs_on(file: Path, tmp_path: Path) -> Non
     with pytest.raises(asyncio.CancelledError):
         await loading
     await until(lambda: not any(is_running(process.pid) for process in family))
+    assert not Path(began.read_text()).exists()

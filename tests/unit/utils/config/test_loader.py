@@ -6,14 +6,14 @@ import os
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from lua_config import PRESETS
 from paths import ROOT
 
-from utils import bundled
-from utils.config import loader as config
 from utils.config.loader import ConfigLoader
 from utils.errors import ConfigError
 
@@ -30,7 +30,7 @@ def load(tmp_path: Path) -> Callable[[str], Tables]:
     def load(source: str) -> Tables:
         path = tmp_path / "my.cfg.lua"
         path.write_text(source, encoding="utf-8")
-        return ConfigLoader(path).load()
+        return ConfigLoader(path, PRESETS).load()
 
     return load
 
@@ -108,7 +108,7 @@ def test_all_faults_stand_in_one_error(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "my.cfg.lua").write_text(source)
     missing = f'"{tmp_path}/nowhere/llama-tokenize" does not exist'
     with pytest.raises(ConfigError) as caught:
-        ConfigLoader("my.cfg.lua").load()
+        ConfigLoader("my.cfg.lua", PRESETS).load()
     assert caught.value.message.splitlines() == [
         "my.cfg.lua: 3 faults",
         "server.engine_idle_timout: unknown key; did you mean engine_idle_timeout?",
@@ -153,7 +153,7 @@ def test_a_file_that_cannot_be_read(
     (tmp_path / "my.cfg.lua").touch()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as caught:
-        ConfigLoader(name).load()
+        ConfigLoader(name, PRESETS).load()
     assert re.fullmatch(
         rf"{re.escape(name)}: cannot be read: (no such file or|is a|not a) directory",
         caught.value.message,
@@ -164,7 +164,7 @@ def test_an_awkward_file_name(tmp_path: Path) -> None:
     path = tmp_path / "größe & 'my' 50%" / "-c my.lua"
     path.parent.mkdir()
     path.write_text(MODELS)
-    assert ConfigLoader(path).load().models[0]["name"] == "a"
+    assert ConfigLoader(path, PRESETS).load().models[0]["name"] == "a"
 
 
 def executable(path: Path) -> Path:
@@ -176,7 +176,7 @@ def executable(path: Path) -> Path:
 
 def binary_of(load: Callable[[str], Tables], text: str) -> str:
     source = 'models = { { name = "a", variants = { { context = 1, binary = "%s" } } } }'
-    return load(source % text).models[0]["variants"][0]["binary"]
+    return str(load(source % text).models[0]["variants"][0]["binary"])
 
 
 def test_where_binaries_are_looked_for(
@@ -216,10 +216,7 @@ def test_binaries_that_cannot_be_run(
     )
 
 
-def test_the_bundled_engine_is_the_default(
-    load: Callable[[str], Tables], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(config, "bundled_server", lambda: "/bin/sh")
+def test_the_bundled_engine_is_the_default(load: Callable[[str], Tables]) -> None:
     tables = load(
         "local args = { presets.bundled.model }"
         'models = { { name = "a", variants = { { context = 1, args = args } } } }'
@@ -229,11 +226,12 @@ def test_the_bundled_engine_is_the_default(
     assert Path(variant["args"][0]).suffix == ".gguf"
 
 
-def test_a_bundled_model_that_is_not_installed(
-    load: Callable[[str], Tables], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bundled, "find_spec", lambda _name: None)
-    [fault] = faults_of(load, "x = presets.bundled.model")
+def test_a_bundled_model_that_is_not_installed(tmp_path: Path) -> None:
+    path = tmp_path / "my.cfg.lua"
+    path.write_text("x = presets.bundled.model")
+    with pytest.raises(ConfigError) as caught:
+        ConfigLoader(path, replace(PRESETS, model="")).load()
+    [fault] = caught.value.faults
     assert fault.startswith("my.cfg.lua:1: presets.bundled.model is not installed: name a model")
 
 
@@ -299,8 +297,7 @@ def uncommented(example: str) -> str:
     return example[:start] + code + "models = { smollm2_model, qwen3_model }\n"
 
 
-def test_the_example(load: Callable[[str], Tables], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "bundled_server", lambda: "/bin/sh")
+def test_the_example(load: Callable[[str], Tables]) -> None:
     (model,) = load((ROOT / "example.cfg.lua").read_text()).models
     assert model["name"] == "smollm2-135m-instruct"
     assert model["aliases"] == ["smollm2"]
@@ -310,7 +307,6 @@ def test_the_example(load: Callable[[str], Tables], monkeypatch: pytest.MonkeyPa
 def test_the_commented_part_of_the_example(
     load: Callable[[str], Tables], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(config, "bundled_server", lambda: "/bin/sh")
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("llama-server", "llama-tokenize"):
         executable(tmp_path / "llama.cpp/build/bin" / name)

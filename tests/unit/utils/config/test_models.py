@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from lua_config import VERSIONS, models, run
+from lua_config import PRESETS, VERSIONS, models, run
 
 from models.catalog import Catalog
 from utils.config.loader import ConfigLoader
@@ -109,7 +109,7 @@ def test_from_the_file_to_the_catalogue(tmp_path: Path) -> None:
             ' aliases = { "q", ["q:x"] = { n = 1 } }'
         )
     )
-    tables = ConfigLoader(file).load()
+    tables = ConfigLoader(file, PRESETS).load()
     (model,) = Catalog.from_tables(tables.models, server_settings(tables.server)).models
     assert model.capabilities == frozenset({"text"})
     assert model.set_params == {"a.b": 1.5, "on": True}

@@ -47,7 +47,8 @@ def test_every_key() -> None:
         }
     )
     assert settings == ServerSettings(
-        listen=(Endpoint("0.0.0.0", 80), Endpoint("::1", 81)),
+        listen_v4="0.0.0.0:80",
+        listen_v6="[::1]:81",
         health_check_timeout=1.0,
         health_check_interval=0.0,
         health_check_failures=5,
@@ -70,6 +71,7 @@ def test_every_key() -> None:
         log_level="debug",
         state_dir="/var/lib/gateway",
     )
+    assert settings.listen == (Endpoint("0.0.0.0", 80), Endpoint("::1", 81))
     assert isinstance(settings.shutdown_timeout, float)
     assert isinstance(settings.max_queue, int)
 

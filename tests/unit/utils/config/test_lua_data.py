@@ -1,0 +1,77 @@
+"""What Lua is handed reads there as it was meant, whatever characters are in it."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+from lua_config import PRESETS, VERSIONS, models, plain, run, variant
+
+from utils.config.lua_data import Presets, lua_data
+from utils.config.schema import key
+from utils.config.tables import TABLES, VariantTable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ODD = 'C:\\Programs "x"\\größe\n]] --'
+BOTH = Presets(("llamacpp", "generic"), "/bin/sh", "")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_texts_arrive_as_they_are(version: str) -> None:
+    lua = importlib.import_module(f"lupa.{version}").LuaRuntime(encoding=None)
+    left = plain(lua.execute(lua_data(Presets(("a", "b"), ODD, ""), "/home/me").encode()))
+    assert left["engines"] == ["a", "b"]
+    assert (left["server"], left["model"], left["home"]) == (ODD, "", "/home/me")
+    names = [entry["name"] for entry in left["tables"]["port_range"]]
+    assert names == ["first", "last"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithCommand(VariantTable):
+    command: tuple[str, ...] = field(metadata=key("arguments", "How.", engines=("generic",)))
+
+
+@pytest.fixture
+def _generic(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TABLES, "variant", WithCommand)
+
+
+@pytest.mark.usefixtures("_generic")
+@pytest.mark.parametrize(
+    ("extra", "inner", "faults"),
+    [
+        ("", "", []),
+        (
+            "",
+            'command = { "x" }',
+            ["[1].variants[1].command: no key of an engine of type llamacpp"],
+        ),
+        ('engine = "generic"', 'command = { "x" }', []),
+        ('engine = "generic"', "", ["[1].variants[1].command: missing"]),
+        (
+            'engine = "genric"',
+            'command = { "x" }',
+            [
+                (
+                    "[1].engine: expected presets.engines.llamacpp or presets.engines.generic,"
+                    ' got "genric"; did you mean generic?'
+                )
+            ],
+        ),
+    ],
+)
+def test_a_key_of_one_engine_type_is_none_of_another(
+    extra: str, inner: str, faults: list[str], tmp_path: Path
+) -> None:
+    source = models(extra, f'{{ context = 512, binary = "/bin/sh", {inner} }}')
+    result = run("lua54", tmp_path, source, BOTH)
+    assert result.faults == [f'models{fault} (model "a")' for fault in faults]
+
+
+def test_an_engine_type_that_is_not_known_here(tmp_path: Path) -> None:
+    [fault] = run("lua54", tmp_path, variant("") + " x = presets.engines.generic", PRESETS).faults
+    assert "presets.engines has no 'generic'" in fault

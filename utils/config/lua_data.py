@@ -1,0 +1,74 @@
+"""What Python hands to the Lua side: presets and tables of keys, as text that Lua can load."""
+
+from __future__ import annotations
+
+import os
+import string
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from utils.config.schema import keys_of
+from utils.config.tables import TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+_PLAIN = frozenset(string.ascii_letters + string.digits + " -./_")
+
+
+@dataclass(frozen=True, slots=True)
+class Presets:
+    """What a configuration finds in ``presets``.
+
+    ``engines`` are the names of the engine types, the first of which is the default. ``server``
+    and ``model`` are the files that come with the gateway; "" for one that is not installed.
+    """
+
+    engines: tuple[str, ...]
+    server: str
+    model: str
+
+
+def lua_data(presets: Presets, home: str) -> str:
+    """A Lua chunk that returns the presets, the home folder and the keys of each table."""
+    tables = {
+        title: [
+            {
+                "name": known.name,
+                "check": known.kind,
+                "required": known.required,
+                **({"engines": dict.fromkeys(known.engines, True)} if known.engines else {}),
+            }
+            for known in keys_of(table)
+        ]
+        for title, table in TABLES.items()
+    }
+    data = {
+        "engines": presets.engines,
+        "server": presets.server,
+        "model": presets.model,
+        "home": home,
+        "tables": tables,
+    }
+    return f"return {_literal(data)}\n"
+
+
+def _literal(value: Any) -> str:  # noqa: ANN401 - texts, booleans, lists and dicts of them
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        # All but plain characters as numbers of bytes: every Lua reads those alike.
+        return '"' + "".join(map(_character, os.fsencode(value))) + '"'
+    if isinstance(value, dict):
+        return _braces(f"[{_literal(name)}]={_literal(inner)}" for name, inner in value.items())
+    return _braces(_literal(inner) for inner in value)
+
+
+def _character(byte: int) -> str:
+    one = chr(byte)
+    return one if one in _PLAIN else f"\\{byte:03d}"
+
+
+def _braces(parts: Iterable[str]) -> str:
+    return "{" + ",".join(parts) + "}"

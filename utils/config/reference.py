@@ -1,0 +1,118 @@
+"""The tables of keys in docs/configuration.md, made from the schema.
+
+``python -m utils.config.reference`` prints the page with its tables as they should be, and with
+``--write`` puts it in place.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from utils.config.schema import KINDS, keys_of
+from utils.config.tables import TABLES, ModelTable, VariantTable
+
+if TYPE_CHECKING:
+    from utils.config.schema import Key
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
+NOTHING = "\N{EN DASH}"
+_ABOVE = {"model": "`server`", "variant": "the model"}
+_HEAD = "| Key | Type | Default | Meaning |\n|---|---|---|---|\n"
+_HEAD_OF_CHANGES = "| What is new | What happens |\n|---|---|\n"
+
+
+def keys_table(title: str) -> str:
+    """The rows of the table of this name, head included."""
+    return _HEAD + "".join(_row(title, known) for known in keys_of(TABLES[title]))
+
+
+def _row(title: str, known: Key) -> str:
+    name = f"**`{known.name}`**" if known.required else f"`{known.name}`"
+    meaning, default = known.meaning, _default(known)
+    if known.inherits and title in _ABOVE:
+        meaning, default = f"As in `server`, for this {title}.", f"from {_ABOVE[title]}"
+    if known.engines:
+        types = " and ".join(f"`{engine}`" for engine in known.engines)
+        meaning += f" Only for engines of type {types}."
+    return f"| {name} | {KINDS[known.kind].written} | {default} | {meaning} |\n"
+
+
+def _default(known: Key) -> str:
+    if known.shown:
+        return f"`{known.shown}`"
+    return NOTHING if known.default is None else f"`{_lua(known.default)}`"
+
+
+def _lua(value: Any) -> str:  # noqa: ANN401 - a default of any kind
+    """The default ``value`` as a configuration would write it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return f"{value:.15g}"
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, Mapping | tuple | frozenset) and value:
+        raise TypeError(f"no way to write {value!r}")
+    return "{}"
+
+
+def changes_table() -> str:
+    """What a reload does where a key has another value, head included."""
+    server = keys_of(TABLES["server"])
+    engine = [k for k in (*keys_of(VariantTable), *keys_of(ModelTable)) if k.reload == "engine"]
+    start = [k for k in server if k.reload == "start" and not k.inherits]
+    variant = [k for k in keys_of(VariantTable) if k.reload == "start"]
+    restart = [k for k in server if k.reload == "restart"]
+    now = [k for k in keys_of(VariantTable) if k.reload == "now"]
+    rows = {
+        "A model or a variant comes": "It is there for the next request.",
+        f"An engine's {_names(engine)}": "The engine takes no new request, ends when its answers "
+        "are complete, and is started in the new way for the next request.",
+        "A model or a variant goes": "The same, and nothing is started. A request that waits gets "
+        "the next larger variant, or the error `model_not_found` or `configuration_changed`.",
+        f"{_names(variant)}; {_names(start)}": "They hold for engines that start from now on.",
+        f"A variant's {_names(now)}; anything else of a model": "They hold at once; the engine "
+        "goes on.",
+        "Limits: `max_loaded_models`, `resources`, `groups`, `pinned`": "Engines beyond them end "
+        "as soon as they are free, the least recently used first.",
+        _names(restart): "Nothing until a restart, which the log says.",
+        "Other keys of `server`": "They hold for the next request.",
+    }
+    return _HEAD_OF_CHANGES + "".join(f"| {new} | {then} |\n" for new, then in rows.items())
+
+
+def _names(keys: list[Key]) -> str:
+    return ", ".join(f"`{known.name}`" for known in keys)
+
+
+def with_tables(page: str) -> str:
+    """The page with every table of keys replaced by what the schema says now."""
+    for title in TABLES:
+        if f"\n## {title}\n" in page:
+            page = _with_table(page, title, keys_table(title))
+    return _with_table(page, "Changing it", changes_table())
+
+
+def _with_table(page: str, title: str, table: str) -> str:
+    """The page with this table in place of the one of the same head in the section ``title``."""
+    section = page.index(f"\n## {title}\n")
+    begin = end = page.index(table.partition("\n")[0], section)
+    while page.startswith("|", end):
+        end = page.index("\n", end) + 1
+    return page[:begin] + table + page[end:]
+
+
+def main() -> None:
+    """Print the page, or write it."""
+    page = with_tables(PAGE.read_text(encoding="utf-8"))
+    if sys.argv[1:] == ["--write"]:
+        PAGE.write_text(page, encoding="utf-8")
+    else:
+        sys.stdout.write(page)
+
+
+if __name__ == "__main__":
+    main()

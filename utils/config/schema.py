@@ -1,0 +1,147 @@
+"""What a key of the configuration is, and how a table of keys is read.
+
+A dataclass stands for a table of the Lua file. Each field made with ``metadata=key(...)`` is a
+key: the field gives its name, type and default, ``key`` the rest. From that come the checks in
+Lua, the values that the gateway works with, what a reload can change, and the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, fields
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
+
+_KEY = "key"
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+# What a reload does where a key has another value: it holds at once ("now"), for engines that
+# start from now on ("start"), after the running engine was replaced ("engine"), only after a
+# restart of the gateway ("restart"), or it is the name of another thing ("name").
+Reload = Literal["now", "start", "engine", "restart", "name"]
+
+
+class Table(Protocol):
+    """A dataclass whose fields are keys."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+T = TypeVar("T", bound=Table)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of value. ``written`` names it in the reference.
+
+    The function of that name in checks.lua vouches for a value; ``read`` makes it Python's.
+    """
+
+    written: str
+    read: Callable[[Any], Any] = lambda value: value
+
+
+def _environment(entries: list[dict[str, str]]) -> Mapping[str, str]:
+    return MappingProxyType({entry["name"]: entry["value"] for entry in entries})
+
+
+KINDS = {
+    "aliases": Kind("list of names", tuple),
+    "amount": Kind("integer ≥ 0"),
+    "arguments": Kind("list", tuple),
+    "binary": Kind("path"),
+    "bytes": Kind("size"),
+    "capabilities": Kind("list of names", frozenset),
+    "connect": Kind("URL"),
+    "delay": Kind("seconds ≥ 0", float),  # Lua writes 5.0 as 5; a time is a float all the same
+    "engine_type": Kind("preset"),
+    "env": Kind("table", _environment),
+    "flag": Kind("boolean"),
+    "listen_v4": Kind("address"),
+    "listen_v6": Kind("address"),
+    "log_level": Kind("text"),
+    "name": Kind("name"),
+    "origins": Kind("list of origins", tuple),
+    "param_names": Kind("list of names", tuple),
+    "params": Kind("table", MappingProxyType),
+    "port": Kind("port"),
+    "port_range": Kind("table", lambda ports: (ports["first"], ports["last"])),
+    "positive": Kind("integer > 0"),
+    "resources": Kind("table", MappingProxyType),
+    "seconds": Kind("seconds > 0", float),
+    "secret": Kind("text"),
+    "text": Kind("path"),
+    "tokenization": Kind("table"),
+    "variants": Kind("list"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a table; ``default`` is None for no default, and as Lua writes it if ``shown``.
+
+    ``engines``: the engine types whose tables may have it; empty: all. A ``required`` key must
+    be set where it may be. An ``inherits`` key takes its value from the table one level up.
+    ``each`` is the table that its value is, or a list of which it is.
+    """
+
+    name: str
+    kind: str
+    meaning: str
+    default: Any = None
+    required: bool = False
+    engines: tuple[str, ...] = ()
+    inherits: bool = False
+    reload: Reload = "now"
+    shown: str = ""
+    each: type[Table] | None = None
+
+
+def key(kind: str, meaning: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of Key
+    """The metadata of a field that is a key: its kind, its line in the reference, and ``Key``'s."""
+    return {_KEY: {"kind": kind, "meaning": meaning, **more}}
+
+
+def keys_of(table: type[Table]) -> tuple[Key, ...]:
+    """The keys of ``table`` in the order of its fields, those that inherit last."""
+    keys = (_key(each) for each in fields(table) if _KEY in each.metadata)
+    return tuple(sorted(keys, key=lambda known: known.inherits))
+
+
+def _key(each: Field[Any]) -> Key:
+    default = each.default
+    if each.default_factory is not MISSING:
+        default = each.default_factory()
+    known: dict[str, Any] = each.metadata[_KEY]
+    required = default is MISSING
+    return Key(
+        each.name, **{"default": None if required else default, "required": required, **known}
+    )
+
+
+def read(table: type[T], given: Mapping[str, Any], above: Mapping[str, Any] = _NOTHING) -> T:
+    """The value of a table that Lua has checked. ``above`` has the values of the level above.
+
+    A key that is not given has the value of the level above if it inherits, else its default.
+    """
+    values: dict[str, Any] = {}
+    inner: list[tuple[Key, type[Table]]] = []
+    for known in keys_of(table):
+        if known.name not in given:
+            if known.inherits and known.name in above:
+                values[known.name] = above[known.name]
+        elif known.each is None:
+            values[known.name] = KINDS[known.kind].read(given[known.name])
+        else:
+            inner.append((known, known.each))
+    # What stands within inherits from what stands here.
+    for known, each in inner:
+        one = given[known.name]
+        values[known.name] = (
+            read(each, one, values)
+            if isinstance(one, Mapping)
+            else tuple(read(each, item, values) for item in one)
+        )
+    # The name of a table that is found under it, such as a group's, is no key of it.
+    names = {each.name for each in fields(table)} - values.keys()
+    return table(**values, **{name: given[name] for name in names & given.keys()})
