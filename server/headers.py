@@ -32,6 +32,10 @@ _NOT_UPSTREAM = _HOP_BY_HOP | {
     "content-encoding",
     "accept-encoding",
     "expect",
+    # What a client shows to the gateway; an engine that wants a key gets its own.
+    "authorization",
+    "x-api-key",
+    "cookie",
     "x-admin-token",
     # Which pages may ask is decided here; the engine is asked by the gateway.
     "origin",

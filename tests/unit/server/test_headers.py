@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from server.headers import to_client, to_engine, to_engine_unread
+from server.headers import to_client, to_engine, to_engine_unread, to_look, to_websocket
 
 HOP_BY_HOP = (
     "Connection",
@@ -26,6 +26,10 @@ TO_ENGINE_TOO = (
     "Content-Encoding",
     "Accept-Encoding",
     "Expect",
+    "Authorization",
+    "X-Api-Key",
+    "Cookie",
+    "X-Admin-Token",
     "Origin",
     "X-Priority",
 )
@@ -42,6 +46,13 @@ def headers(*pairs: tuple[str, str]) -> CIMultiDict[str]:
 def test_what_the_engine_never_gets(name: str) -> None:
     sent = headers((name, "x"), (name.upper(), "y"), (name.lower(), "z"))
     assert to_engine(sent) == headers(JSON)
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-Api-Key", "Cookie", "Proxy-Authorization"])
+def test_no_engine_gets_the_clients_credentials(name: str) -> None:
+    sent = headers((name, "secret"), (name.upper(), "secret"), ("X-A", "1"))
+    for crossing in (to_engine, to_engine_unread, to_look, to_websocket):
+        assert name not in crossing(sent)
 
 
 def test_the_engine_gets_json_whatever_the_client_called_it() -> None:
@@ -66,7 +77,7 @@ def test_the_client_learns_how_the_body_is_written(name: str) -> None:
 
 
 def test_everything_else_crosses_in_order_and_as_often_as_it_came() -> None:
-    sent = headers(("Authorization", "Bearer k"), ("X-A", "1"), ("x-a", "2"), ("Accept", "*/*"))
+    sent = headers(("User-Agent", "x"), ("X-A", "1"), ("x-a", "2"), ("Accept", "*/*"))
     assert list(to_engine(sent).items()) == [*sent.items(), JSON]
     assert list(to_client(sent).items()) == list(sent.items())
 
