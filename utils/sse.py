@@ -1,4 +1,4 @@
-"""Server-sent events in bytes, as llama-server writes them. Pure.
+"""Server-sent events in bytes, as engines write them. Pure.
 
 Each has one ``data:`` line, and before it an ``event:`` line with its name in some APIs.
 """
@@ -53,19 +53,46 @@ def events_of(stream: bytes) -> Iterator[Event]:
 
 
 class EventBuffer:
-    """Makes whole events of a stream that comes in pieces."""
+    """Makes whole events of a stream that comes in pieces, in time linear in its length.
+
+    Lines may end in LF, CRLF or CR (WHATWG HTML, 9.2.6); what comes out ends in LF.
+    """
 
     def __init__(self) -> None:
-        self._rest = b""
+        # Of the event that is not complete yet.
+        self._pieces: list[bytes] = []
+        # The last byte was a CR, of which an LF may be the second half.
+        self._after_cr = False
 
     def feed(self, chunk: bytes) -> bytes:
-        """The events that ``chunk`` completes, as they are; mostly the chunk itself."""
-        if not self._rest and chunk.endswith(_END):
+        """The events that ``chunk`` completes; without a CR, unchanged and mostly the chunk."""
+        if self._after_cr or b"\r" in chunk:
+            chunk = self._with_lf(chunk)
+        pieces = self._pieces
+        if not pieces and chunk.endswith(_END):
             return chunk
-        whole, end, self._rest = (self._rest + chunk).rpartition(_END)
-        return whole + end
+        if pieces and chunk.startswith(b"\n") and pieces[-1].endswith(b"\n"):
+            # A blank line cut in two.
+            end = max(1, chunk.rfind(_END) + len(_END))
+        else:
+            end = chunk.rfind(_END) + len(_END)
+            if end < len(_END):
+                if chunk:
+                    pieces.append(chunk)
+                return b""
+        whole = b"".join((*pieces, chunk[:end]))
+        self._pieces = [chunk[end:]] if end < len(chunk) else []
+        return whole
 
     def take_rest(self) -> bytes:
         """What was left of an event that nothing completed; the buffer is empty."""
-        rest, self._rest = self._rest, b""
+        rest, self._pieces = b"".join(self._pieces), []
         return rest
+
+    def _with_lf(self, chunk: bytes) -> bytes:
+        if self._after_cr and chunk.startswith(b"\n"):
+            chunk = chunk[1:]
+            self._after_cr = False
+        if chunk:
+            self._after_cr = chunk.endswith(b"\r")
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
