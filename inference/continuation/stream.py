@@ -145,13 +145,13 @@ class ContinuedStream(Parts):
             self.refused = True
             return b""
         said = repeated + step.words
-        new = added(self._text, said)
-        if new is None:
-            # It may repeat in pieces.
-            self.refused = self.anew = step.over or not self._text.startswith(said)
+        if self._may_repeat(said) and not (step.over or step.more):
             self._repeated = said
             return b""
-        if not said and not step.over and not step.more:
+        new = added(self._text, said)
+        if new is None:
+            self.refused = self.anew = step.over or not self._text.startswith(said)
+            self._repeated = said
             return b""
         if not said and not self._codec.wordless:
             self.refused = self.anew = True
@@ -162,6 +162,10 @@ class ContinuedStream(Parts):
         if said.startswith(self._text):
             self._before_own = ""
         return b"" if joint is None else self._event(joint).raw
+
+    def _may_repeat(self, said: str) -> bool:
+        """Return whether ``said`` may be the beginning of a repetition, which comes in pieces."""
+        return len(said) < len(self._text) and self._text.startswith(said)
 
     def _mended(self, events: bytes) -> bytes:
         """A later engine's events, as if the first had written them."""

@@ -200,6 +200,22 @@ def test_a_repetition_may_come_in_pieces() -> None:
     assert growing.feed(delta(2, content="Rex")) == delta(1, content="Rex")
 
 
+@pytest.mark.parametrize("size", [1, 3, 10])
+def test_a_repetition_may_come_in_small_pieces(size: int) -> None:
+    growing, text = first_full(), PARTS[0]
+    for at in range(0, len(text), size):
+        assert growing.feed(delta(2, content=text[at : at + size])) == b""
+    assert growing.joined
+    assert growing.feed(delta(2, content="Rex")) == delta(1, content="Rex")
+
+
+def test_new_words_may_begin_as_the_text_did() -> None:
+    growing = first_full()
+    assert growing.feed(delta(2, content=PARTS[0][:3])) == b""
+    assert text_of(growing.feed(delta(2, content="?"))) == PARTS[0][:3] + "?"
+    assert growing.joined
+
+
 @pytest.mark.parametrize(
     "answers",
     [
