@@ -33,6 +33,7 @@ STREAM_HEADERS = {
     "X-Accel-Buffering": "no",
 }
 _OK = 200
+_BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 # So little fits into the socket's buffer, whether the client reads or not.
 _SMALL = 16 * 1024
 
@@ -69,6 +70,8 @@ class ClientResponse:
         # Of what was written.
         self._last = b""
         self._cut = False
+        # Nothing may be written any more.
+        self._over = False
         self._patience = patience
         self._blocked_since: float | None = None
         self._watch: Timer | None = None
@@ -178,6 +181,7 @@ class ClientResponse:
             self._response = web.Response(status=status, body=body)
             await self.begin(status, headers)
         elif self._is_stream:
+            self._over = True
             separator = b"" if self._between_events else b"\n\n"
             self._watch_out()
             await self.response.write(separator + self.dialect.event(body))
@@ -190,6 +194,8 @@ class ClientResponse:
         """The response is complete."""
         if not self.begun or self._cut:
             return
+        # A comment after this would follow the end of the body.
+        self._over = True
         if (self.response.content_length or _SMALL) >= _SMALL:
             self._watch_out()
         await self.response.write_eof()
@@ -197,7 +203,7 @@ class ClientResponse:
 
     @property
     def _between_events(self) -> bool:
-        return not self._last or self._last.endswith(b"\n\n")
+        return not self._last or self._last.endswith(_BLANK_LINES)
 
     @property
     def _is_stream(self) -> bool:
@@ -206,13 +212,13 @@ class ClientResponse:
     def _close(self) -> None:
         # Without the end of the chunks: nobody may take the stream for complete, nor its
         # connection for one that can be used again.
-        self._cut = True
+        self._cut = self._over = True
         self.response.force_close()
         if (transport := self._request.transport) is not None:
             transport.close()
 
     def _abort(self) -> None:
-        self._cut = True
+        self._cut = self._over = True
         if (transport := self._request.transport) is not None:
             transport.abort()
 
@@ -221,7 +227,7 @@ class ClientResponse:
         due = self._written_at + self._interval
         if due <= now:
             due = now + self._interval
-            if self._between_events and not len(self._tasks):
+            if self._between_events and not self._over and not len(self._tasks):
                 self._tasks.spawn(self._comment(), "comment")
         self._timer = self._clock.call_at(due, self._beat)
 
@@ -229,7 +235,7 @@ class ClientResponse:
         self._written_at = self._clock.now()
         try:
             await self.begin(_OK, STREAM_HEADERS)
-            if self._between_events and self._is_stream:
+            if self._between_events and self._is_stream and not self._over:
                 said = self.progress() if self.progress else ""
                 await self.response.write(f": keep-alive{said and ', '}{said}\n\n".encode())
         except ConnectionError:
