@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from utils.clock import Clock, Timer
 
-# Where a request keeps the headers that its answer will carry, whatever it is.
-CARRIED = web.RequestKey("carried", dict[str, str])
 REQUEST_ID = "X-Request-Id"
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
@@ -41,7 +39,8 @@ _SMALL = 16 * 1024
 class ClientResponse:
     """Writes one response. Leave the block before returning ``response`` to aiohttp.
 
-    ``path`` decides in which dialect failures are told: the request's own unless given.
+    ``carried`` are headers that the response has whatever it is. The path decides in which
+    dialect failures are told: the request's own unless ``speak`` names another.
     """
 
     def __init__(
@@ -49,16 +48,17 @@ class ClientResponse:
         request: web.BaseRequest,
         clock: Clock,
         patience: float = 60.0,
-        path: str | None = None,
+        carried: Mapping[str, str] | None = None,
     ) -> None:
         self._response: web.StreamResponse | None = None
-        self.dialect = dialect_of(path or request.path)
+        self.dialect = dialect_of(request.path)
         self.decided: dict[str, str] = {}
         self.begun = False
         self.progress: Callable[[], str] | None = None
         # Of the engine's answer, so far. To look into each for its events would be felt.
         self.chunks = 0
         self._told: dict[str, str] = {}
+        self._carried = carried or {}
         self._request = request
         self._clock = clock
         self._tasks = TaskOwner("keepalive")
@@ -93,6 +93,17 @@ class ClientResponse:
         if len(self._tasks):
             await self._tasks.cancel()
 
+    def speak(self, path: str) -> None:
+        """Tell failures as the clients of the engine's ``path`` expect them."""
+        self.dialect = dialect_of(path)
+
+    async def upgrade(self, response: web.StreamResponse) -> None:
+        """Send the head of ``response``; another protocol has the connection from then on."""
+        self._response = response
+        add(response.headers, self._carried)
+        self.begun = self._cut = True
+        await response.prepare(self._request)
+
     def keep_alive(self, interval: float) -> None:
         """From now on the client hears something within ``interval`` seconds, until the end.
 
@@ -120,7 +131,7 @@ class ClientResponse:
         told = response.headers
         told.update(headers)
         told.update(self.decided)
-        add(told, self._request.get(CARRIED, {}))
+        add(told, self._carried)
         if self._is_stream:
             told["X-Accel-Buffering"] = "no"
         self.begun = True

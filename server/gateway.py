@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from server.dispatch import Dispatcher
+from server.admin.handlers import AdminHandlers
+from server.middleware import Middleware
+from server.passthrough import Passthrough
 from server.protocol import HttpServer
+from server.routes import routes
+from server.status_pages import StatusPages
+from server.streams import StreamRoutes
 from server.telemetry import Telemetry
+from server.websocket import WebSockets
+from utils.clock import LoopClock
 from utils.config.settings import Endpoint
 from utils.errors import ConfigError
 from utils.logger import also_logged_to, get_logger
@@ -46,7 +53,19 @@ class GatewayServer:
         self._reloader = reloader
         self._telemetry = Telemetry()
         manager.observe(self._telemetry)
-        self._dispatcher = Dispatcher(current, handler, manager, self._telemetry, reloader)
+        self._conversations = handler.conversations
+        self._sockets = WebSockets(manager)
+        self._admin = AdminHandlers(manager, self._telemetry, reloader)
+        clock = LoopClock()
+        table = routes(
+            handler.answers,
+            Passthrough(manager, clock),
+            StreamRoutes(handler.conversations, manager),
+            self._sockets,
+            StatusPages(manager),
+            self._admin,
+        )
+        self._frame = Middleware(current, table, self._telemetry, clock)
         self._stop_signals = 0
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -79,7 +98,7 @@ class GatewayServer:
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[list[Endpoint]]:
-        runner = web.ServerRunner(HttpServer(self._dispatcher.answer), shutdown_timeout=_FLUSH)
+        runner = web.ServerRunner(HttpServer(self._frame.answer), shutdown_timeout=_FLUSH)
         await runner.setup()
         try:
             await self._listen(runner)
@@ -89,7 +108,7 @@ class GatewayServer:
                 _log.info("listening on http://%s", endpoint)
             yield endpoints
         finally:
-            await self._dispatcher.close()
+            await self._close()
             await self._manager.halt()
             await runner.cleanup()
 
@@ -104,7 +123,7 @@ class GatewayServer:
 
     async def _shut_down(self) -> int:
         _log.info("shutting down; a second signal ends at once")
-        await self._dispatcher.close()
+        await self._close()
         tasks = TaskOwner("shutdown")
         hurry = tasks.spawn(self._hurry.wait(), "hurry")
         patience = self._current.now.settings.shutdown_timeout
@@ -113,6 +132,13 @@ class GatewayServer:
         at_once = hurry.done()
         await tasks.cancel()
         return 1 if at_once else 0
+
+    async def _close(self) -> None:
+        """Begin no more work, and end what goes on that no client waits for."""
+        self._frame.closing = True
+        self._conversations.close()
+        self._sockets.close()
+        await self._admin.close()
 
     def _signalled(self) -> None:
         self._stop_signals += 1

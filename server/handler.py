@@ -2,12 +2,14 @@
 
     bytes in → RequestFacts → Selection → lease on an engine → engine's response → bytes out
 
-Failures are raised where they are found and told to the client in one place, ``answered``.
+Failures are raised where they are found and told to the client by the frame around requests,
+see ``server/middleware.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from inference.continuation.experience import Experience
@@ -19,21 +21,16 @@ from models.capabilities import require
 from models.requests.reader import RequestFacts, parse
 from models.requests.shaping import shape
 from models.selection import choose_ahead
-from server.client_key import client_of, priority_of
-from server.middleware import answered, read_body
-from server.telemetry import TELEMETRY
+from server.uploads.body import read_body
 from server.uploads.multipart import read_form
 from utils.errors import EngineBroke
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
     from engine.manager import EngineManager
     from models.requests.endpoints import Endpoint
     from models.selection import ModelSelector
-    from server.access_log import AccessRecord
-    from server.client_response import ClientResponse
-    from server.configuration import Configuration, CurrentConfiguration
+    from server.configuration import CurrentConfiguration
+    from server.context import Handler, RequestContext
     from utils.clock import Clock
 
 # Up to here parsing takes less time than handing it to a thread.
@@ -57,66 +54,44 @@ class RequestHandler:
         self._manager = manager
         self._clock = clock
 
-    async def handle(
-        self,
-        request: web.BaseRequest,
-        configuration: Configuration,
-        endpoint: Endpoint,
-        *,
-        model: str | None = None,
-        path: str | None = None,
-    ) -> web.StreamResponse:
-        """The client has its answer, or the error that stands for it, and one line is logged.
+    def answers(self, endpoint: Endpoint) -> Handler:
+        """Return the handler of requests to this endpoint."""
+        return partial(self._handle, endpoint=endpoint)
 
-        ``model`` and ``path`` stand for what the body and the request line say, if given.
-        """
+    async def _handle(self, ctx: RequestContext, endpoint: Endpoint) -> None:
+        facts = await _read(ctx, endpoint)
+        try:
+            await self._serve(ctx, facts)
+        finally:
+            if facts.upload is not None:
+                facts.upload.close()
 
-        async def serve(down: ClientResponse, record: AccessRecord) -> None:
-            facts = await _read(request, configuration, endpoint, model)
-            try:
-                await self._serve(request, configuration, facts, down, record, model, path)
-            finally:
-                if facts.upload is not None:
-                    facts.upload.close()
-
-        patience = configuration.settings.client_timeout
-        return await answered(request, self._clock, patience, serve, path)
-
-    async def _serve(
-        self,
-        request: web.BaseRequest,
-        configuration: Configuration,
-        facts: RequestFacts,
-        down: ClientResponse,
-        record: AccessRecord,
-        named: str | None,
-        path: str | None,
-    ) -> None:
-        model = configuration.catalog.find(named or facts.model)
+    async def _serve(self, ctx: RequestContext, facts: RequestFacts) -> None:
+        request, configuration = ctx.request, ctx.configuration
+        record, down = ctx.record, ctx.response
+        # The model that the path names goes before the body's.
+        model = configuration.catalog.find(ctx.name or facts.model)
         record.model = model.name
         require(model, configuration.able[model.name], facts)
-        allowed = configuration.settings.priority_header
-        priority = priority_of(request.headers, allowed=allowed)
+        priority = ctx.priority()
         if facts.stream:
             down.keep_alive(configuration.settings.keepalive_interval)
         selection = await self._selector.select(model, facts)
         record.prompt = selection.size.tokens if facts.endpoint.sized else None
         down.decided = decision(selection.minimum, selection.size, facts)
-        record.client = client_of(request.headers, request.remote)
         lease = self._manager.lease(
-            selection.minimum, record.client, priority, facts.keep_alive, selection.fallbacks
+            selection.minimum, ctx.client, priority, facts.keep_alive, selection.fallbacks
         )
         record.ticket = lease.request
         down.progress = lease.waits_for
         conversation = conversation_of(request.headers, facts)
         try:
             async with self.conversations.hold(
-                lease, conversation, record, down, request[TELEMETRY].requests
+                lease, conversation, record, down, ctx.telemetry.requests
             ) as hold:
                 exchange = UpstreamCall(self._manager, lease, selection, facts)
                 hold.at_end(exchange.left)
-                target = path or str(request.rel_url)
-                upstream = await hold.open(lambda: exchange.open(target, request.headers))
+                upstream = await hold.open(lambda: exchange.open(ctx.target, request.headers))
                 record.variant = lease.variant.label
                 record.first = self._clock.now() - record.started
                 down.decided = exchange.decision()
@@ -146,23 +121,19 @@ class RequestHandler:
         record.completion = usage.completion
 
 
-async def _read(
-    request: web.BaseRequest, configuration: Configuration, endpoint: Endpoint, named: str | None
-) -> RequestFacts:
+async def _read(ctx: RequestContext, endpoint: Endpoint) -> RequestFacts:
     def shaped(fields: dict[str, Any], asked: str | None) -> bool:
-        name = named or asked
-        return shape(fields, configuration.catalog.find(name), name)
+        name = ctx.name or asked
+        return shape(fields, ctx.configuration.catalog.find(name), name)
 
-    limit = configuration.settings.max_request_bytes
-    patience = configuration.settings.client_timeout
     if endpoint.form:
-        form = await read_form(request, limit, patience)
+        form = await read_form(ctx)
         try:
             return form.facts(shaped)
         except BaseException:
             form.close()
             raise
-    body = await read_body(request, limit, patience)
+    body = await read_body(ctx)
     if len(body) <= _PARSED_INLINE:
         return parse(endpoint, body, shaped)
     return await asyncio.to_thread(parse, endpoint, body, shaped)

@@ -102,10 +102,11 @@ class Metrics(Collector):
 
     def ended(self, record: AccessRecord, now: float) -> None:
         """A request has ended."""
-        if record.path.startswith(_ADMIN):
-            return
         key = model, variant = record.model or "", record.variant or ""
         self._requests[model, variant, str(record.failed or record.status)] += 1
+        # An operator's load waits for its turn too, but it is no client's wait.
+        if record.path.startswith(_ADMIN):
+            return
         if record.queued is not None:
             self._queue[key].observe(record.queued)
         if record.first is None:

@@ -1,114 +1,139 @@
-"""The frame around every request that an engine may answer: errors told, one line logged."""
+"""The frame around every request, whatever its path.
+
+One chain: request id, who asks, origin, preflight, admin rights, route, handler; then errors in
+the API's own shape, one line in the log, one count in the metrics.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
-
-from aiohttp import web
 
 from inference.in_flight import Ongoing
 from server.access_log import AccessRecord
-from server.client_response import CARRIED, REQUEST_ID, ClientResponse
+from server.admin.access import require_admin
+from server.client_key import client_of
+from server.client_response import REQUEST_ID, ClientResponse
+from server.context import RequestContext
+from server.cors import is_preflight
 from server.errors import shape_of
-from server.telemetry import TELEMETRY
-from utils.errors import BadRequest, GatewayError, RequestTooLarge
+from server.routes import Route, is_admin, upstream_of
+from server.websocket import is_upgrade
+from utils.errors import GatewayError, ShuttingDown
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
+    from aiohttp import web
+
+    from server.configuration import CurrentConfiguration
+    from server.routes import Routes
+    from server.telemetry import Telemetry
     from utils.clock import Clock
 
 _log = get_logger("handler")
-
-Serve = Callable[[ClientResponse, AccessRecord], Awaitable[None]]
-
-
-async def answered(
-    request: web.BaseRequest,
-    clock: Clock,
-    patience: float,
-    serve: Serve,
-    path: str | None = None,
-) -> web.StreamResponse:
-    """The client has what ``serve`` wrote, or the error that it raised, and one line is logged.
-
-    Meanwhile the request is among those in flight, and can be cancelled. ``path`` is the
-    engine's, where the request's own is another.
-    """
-    telemetry = request[TELEMETRY]
-    record = AccessRecord(
-        request.method, request.rel_url.raw_path, clock.now(), request[CARRIED][REQUEST_ID]
-    )
-    down = ClientResponse(request, clock, patience, path)
-    ongoing = Ongoing(record, down)
-    telemetry.began(ongoing)
-    try:
-        async with down:
-            await _told(down, record, serve, ongoing)
-            await down.end()
-        record.status = down.response.status
-    except ConnectionError:
-        record.note = "client left"
-    finally:
-        now = clock.now()
-        record.write(now)
-        telemetry.ended(ongoing, now)
-    return down.response
+_NO_CONTENT = 204
 
 
-async def _told(down: ClientResponse, record: AccessRecord, serve: Serve, ongoing: Ongoing) -> None:
-    try:
-        with ongoing:
-            await serve(down, record)
-    except GatewayError as error:
-        record.note = type(error).__name__
-        record.failed = shape_of(error).status
-        await down.fail(error)
-    except ConnectionError:
-        raise
-    except Exception:  # noqa: BLE001 - the outermost boundary: a fault of ours, told as one
-        _log.exception("a request failed in the gateway itself")
-        record.note = "internal error"
-        failure = GatewayError("The gateway failed; its log says why.")
-        record.failed = shape_of(failure).status
-        await down.fail(failure)
+class Middleware:
+    """Answers every request: ``answer`` is aiohttp's handler."""
+
+    def __init__(
+        self, current: CurrentConfiguration, routes: Routes, telemetry: Telemetry, clock: Clock
+    ) -> None:
+        self.closing = False
+        self._current = current
+        self._routes = routes
+        self._telemetry = telemetry
+        self._clock = clock
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Return the response, which the client has; or what is left of it if the client left."""
+        ctx = self._context(request)
+        record, response = ctx.record, ctx.response
+        ongoing = Ongoing(record, response)
+        listed = False
+        try:
+            async with response:
+                try:
+                    route = self._route(ctx)
+                    if route.listed:
+                        self._telemetry.began(ongoing)
+                        listed = True
+                    with ongoing:
+                        await route.handle(ctx)
+                except GatewayError as error:
+                    record.note = type(error).__name__
+                    record.failed = shape_of(error).status
+                    await response.fail(error)
+                except ConnectionError:
+                    raise
+                except Exception:  # noqa: BLE001 - the outermost boundary: a fault of ours, told as one
+                    _log.exception("a request failed in the gateway itself")
+                    record.note = "internal error"
+                    failure = GatewayError("The gateway failed; its log says why.")
+                    record.failed = shape_of(failure).status
+                    await response.fail(failure)
+                await response.end()
+            record.status = response.response.status
+        except ConnectionError:
+            record.note = "client left"
+        finally:
+            now = self._clock.now()
+            record.write(now)
+            self._telemetry.ended(ongoing, now, listed=listed)
+        return response.response
+
+    def _context(self, request: web.BaseRequest) -> RequestContext:
+        # Read once: the request keeps to it, whatever is configured meanwhile.
+        configuration = self._current.now
+        carried = configuration.cors.headers(request.headers)
+        carried[REQUEST_ID] = request_id = self._telemetry.requests.new_id()
+        # The path as it was sent: decoded, it could hold a line break and forge a line of the log.
+        raw = request.rel_url.raw_path
+        client = client_of(request.headers, request.remote)
+        record = AccessRecord(request.method, raw, self._clock.now(), request_id, client=client)
+        patience = configuration.settings.client_timeout
+        response = ClientResponse(request, self._clock, patience, carried)
+        return RequestContext(
+            request, configuration, record, response, self._telemetry, closing=self.closing
+        )
+
+    def _route(self, ctx: RequestContext) -> Route:
+        """Return the route of a request that may be answered; GatewayError says why not."""
+        request, configuration = ctx.request, ctx.configuration
+        cors, headers, method, path = (
+            configuration.cors,
+            request.headers,
+            request.method,
+            request.path,
+        )
+        beyond = upstream_of(ctx.record.path, configuration.catalog)
+        if beyond is None:
+            ctx.target = str(request.rel_url)
+        else:
+            query = request.rel_url.raw_query_string
+            ctx.target = f"{beyond[1]}?{query}" if query else beyond[1]
+            ctx.response.speak(beyond[1])
+        admin = is_admin(path)
+        if admin:
+            token = configuration.settings.admin_token is not None
+            cors.refuse_admin(headers, token=token)
+        if is_preflight(method, headers):
+            return Route(_preflight)
+        upgrade = is_upgrade(method, headers)
+        if admin:
+            require_admin(request, configuration.settings)
+        else:
+            # Browsers let any page open a websocket, and read from it.
+            cors.refuse_work("CONNECT" if upgrade else method, headers)
+        route, ctx.name, target = self._routes.find(
+            method, path, beyond, configuration.catalog, upgrade=upgrade
+        )
+        ctx.target = target or ctx.target
+        if route.work and ctx.closing:
+            raise ShuttingDown("The gateway is shutting down.")
+        return route
 
 
-async def read_body(request: web.BaseRequest, limit: int, patience: float) -> bytes:
-    """The request's body; RequestTooLarge before more than ``limit`` bytes are in memory.
-
-    BadRequest when nothing of it came for ``patience`` seconds.
-    """
-    if (request.content_length or 0) > limit:
-        raise too_large(limit)
-    await ask_for_body(request)
-    content = request.content
-    pieces: list[bytes] = []
-    size = 0
-    try:
-        while not content.at_eof():
-            if content.is_eof():  # all of it is here, as with most requests: no clock is needed
-                pieces.append(content.read_nowait())
-            else:
-                async with asyncio.timeout(patience):
-                    pieces.append(await content.readany())
-            size += len(pieces[-1])
-            if size > limit:
-                raise too_large(limit)
-    except TimeoutError:
-        raise BadRequest("The request body stopped coming before its end.") from None
-    except web.RequestPayloadError:
-        raise BadRequest("The request body ended early or is badly encoded.") from None
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-async def ask_for_body(request: web.BaseRequest) -> None:
-    """A client that waits for a word before it sends its body, as curl does, has got it."""
-    if request.headers.get("Expect", "").lower() == "100-continue":
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-
-def too_large(limit: int) -> RequestTooLarge:
-    """The refusal of a body that exceeds ``limit`` bytes."""
-    return RequestTooLarge(f"The request body exceeds {limit} bytes (server.max_request_bytes).")
+async def _preflight(ctx: RequestContext) -> None:
+    allowed = ctx.configuration.cors.preflight(ctx.request.headers)
+    await ctx.response.answer(_NO_CONTENT, allowed, b"")

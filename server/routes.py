@@ -1,109 +1,179 @@
-"""Every path that the gateway answers, as one literal list."""
+"""Every path that the gateway answers, as one literal table: path -> method -> route. Pure."""
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 from models.requests.endpoints import BY_PATH, Endpoint
+from utils.errors import UnknownPath, WrongMethod
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Callable, Container, Mapping
 
-# Which pages of one engine are shown under its model's name.
-_SHOWN = ("/health", "/props", "/slots")
+    from server.admin.handlers import AdminHandlers
+    from server.context import Handler
+    from server.passthrough import Passthrough
+    from server.status_pages import StatusPages
+    from server.streams import StreamRoutes
+    from server.websocket import WebSockets
+
 _UPSTREAM = "/upstream/"
-# More parts than that no model's name has.
+# No model's name has more parts.
 _DEEPEST = 8
 
 
-class Page(Enum):
-    """The gateway's own pages."""
+class Route(NamedTuple):
+    """A handler, and how the frame treats its requests.
 
-    MODELS = "models"
-    HEALTH = "health"
-    ENGINE = "engine"
-    STREAM = "stream"
-    STREAMS = "streams"
-    CONTROL = "control"
+    ``listed``: shown among the requests in flight, where an operator can cancel it.
+    ``work``: refused once the gateway shuts down.
+    """
 
-
-# path → method → what answers
-ROUTES: dict[str, dict[str, Endpoint | Page]] = {
-    **{path: {"POST": endpoint} for path, endpoint in BY_PATH.items()},
-    "/v1/models": {"GET": Page.MODELS, "HEAD": Page.MODELS},
-    "/models": {"GET": Page.MODELS, "HEAD": Page.MODELS},
-    "/health": {"GET": Page.HEALTH, "HEAD": Page.HEALTH},
-    "/v1/health": {"GET": Page.HEALTH, "HEAD": Page.HEALTH},
-    # Of the engine that was started last, or of ?model=.
-    "/props": {"GET": Page.ENGINE, "HEAD": Page.ENGINE},
-    "/slots": {"GET": Page.ENGINE, "HEAD": Page.ENGINE},
-    # Of the engine that holds ?conv_id=.
-    "/v1/stream": {"GET": Page.STREAM, "DELETE": Page.STREAM},
-    "/v1/streams/lookup": {"POST": Page.STREAMS},
-    # Of the engine that writes the completion.
-    "/v1/chat/completions/control": {"POST": Page.CONTROL},
-}
+    handle: Handler
+    listed: bool = False
+    work: bool = False
 
 
-class Admin(Enum):
-    """What operators see and do; see server/admin/handlers.py."""
-
-    RUNNING = "running"
-    LOAD = "load"
-    UNLOAD = "unload"
-    RELOAD = "reload"
-    CONFIG = "config"
-    LOGS = "logs"
-    LOG_STREAM = "log stream"
-    EVENTS = "events"
-    METRICS = "metrics"
+Methods = dict[str, Route]
 
 
-ADMIN: dict[str, dict[str, Admin]] = {
-    "/running": {"GET": Admin.RUNNING, "HEAD": Admin.RUNNING},
-    "/admin/load": {"POST": Admin.LOAD},
-    "/admin/unload": {"POST": Admin.UNLOAD},
-    "/admin/reload": {"POST": Admin.RELOAD},
-    "/admin/config/reload": {"POST": Admin.CONFIG},
-    "/logs": {"GET": Admin.LOGS, "HEAD": Admin.LOGS},
-    "/logs/stream": {"GET": Admin.LOG_STREAM},
-    "/events": {"GET": Admin.EVENTS},
-    "/metrics": {"GET": Admin.METRICS, "HEAD": Admin.METRICS},
-}
-_REQUESTS = "/admin/requests/"
+class Found(NamedTuple):
+    """A route, the model or id that the path names, and the engine's path if it is another."""
+
+    route: Route
+    name: str | None = None
+    target: str | None = None
+
+
+@dataclass(frozen=True)
+class Routes:
+    """The table.
+
+    ``exact`` holds whole paths, ``below`` prefixes that a name follows (which may hold slashes),
+    ``beside`` pages that follow a model's name, ``upstream`` the engine's paths that follow
+    ``/upstream/<model>``; those that it lacks are answered by ``passthrough``, in which ``*`` is
+    any method. ``socket`` opens websockets.
+    """
+
+    exact: Mapping[str, Methods]
+    below: Mapping[str, Methods]
+    beside: Mapping[str, Methods]
+    upstream: Mapping[str, Methods]
+    passthrough: Methods
+    socket: Route
+
+    def find(
+        self,
+        method: str,
+        path: str,
+        beyond: tuple[str, str] | None,
+        models: Container[str],
+        *,
+        upgrade: bool,
+    ) -> Found:
+        """Return the route of a request; raise UnknownPath or WrongMethod where there is none.
+
+        ``path`` is decoded; ``beyond`` is what ``upstream_of`` says of the path as it was sent.
+        """
+        if (row := self.exact.get(path)) is not None:
+            return Found(_of_method(row, method, path))
+        if beyond is not None:
+            name, raw = beyond
+            # Compared decoded: an engine decodes it as well.
+            return Found(self._upstream(method, unquote(raw), upgrade=upgrade), name)
+        for page, row in self.beside.items():
+            if path.endswith(page) and (name := path.removesuffix(page)[1:]) in models:
+                return Found(_of_method(row, method, path), name, page)
+        for prefix, row in self.below.items():
+            if path.startswith(prefix) and len(path) > len(prefix):
+                return Found(_of_method(row, method, path), path.removeprefix(prefix))
+        raise UnknownPath(f"Nothing is served at {path}.")
+
+    def _upstream(self, method: str, path: str, *, upgrade: bool) -> Route:
+        if upgrade:
+            return self.socket
+        row = self.upstream.get(path, {})
+        return row.get(method) or self.passthrough.get(method) or self.passthrough["*"]
+
+
+def routes(
+    inference: Callable[[Endpoint], Handler],
+    passthrough: Passthrough,
+    streams: StreamRoutes,
+    sockets: WebSockets,
+    status: StatusPages,
+    admin: AdminHandlers,
+) -> Routes:
+    """Return the table of these handlers."""
+    answers = {
+        path: {"POST": Route(inference(endpoint), listed=True, work=True)}
+        for path, endpoint in BY_PATH.items()
+    }
+    look = Route(passthrough.look, listed=True)
+    return Routes(
+        exact={
+            **answers,
+            "/v1/models": _reading(status.models),
+            "/models": _reading(status.models),
+            "/health": _reading(status.health),
+            "/v1/health": _reading(status.health),
+            # Of the engine that was started last, or of ?model=.
+            "/props": {"GET": look, "HEAD": look},
+            "/slots": {"GET": look, "HEAD": look},
+            # Of the engine that holds ?conv_id=.
+            "/v1/stream": {
+                "GET": Route(streams.read, listed=True),
+                "DELETE": Route(streams.stop, listed=True),
+            },
+            "/v1/streams/lookup": {"POST": Route(streams.lookup, listed=True)},
+            # Of the engine that writes the completion.
+            "/v1/chat/completions/control": {"POST": Route(streams.control, listed=True)},
+            "/running": _reading(admin.running),
+            "/admin/load": {"POST": Route(admin.load, listed=True)},
+            "/admin/unload": {"POST": Route(admin.unload)},
+            "/admin/reload": {"POST": Route(admin.reload_engines)},
+            "/admin/config/reload": {"POST": Route(admin.reload_configuration)},
+            "/logs": _reading(admin.logs),
+            "/logs/stream": {"GET": Route(admin.log_stream, work=True)},
+            "/events": {"GET": Route(admin.events, work=True)},
+            "/metrics": _reading(admin.metrics),
+        },
+        below={
+            "/v1/models/": _reading(status.model),
+            "/models/": _reading(status.model),
+            "/admin/requests/": {"DELETE": Route(admin.cancel)},
+        },
+        beside={page: {"GET": look, "HEAD": look} for page in ("/health", "/props", "/slots")},
+        upstream={
+            **answers,
+            # To end a stream, one must not wait until it has ended.
+            "/v1/stream": {"DELETE": look},
+            "/v1/streams/lookup": {"POST": Route(streams.lookup, listed=True)},
+            "/v1/chat/completions/control": {"POST": Route(streams.control, listed=True)},
+        },
+        passthrough={
+            "GET": look,
+            "HEAD": look,
+            "OPTIONS": look,
+            "*": Route(passthrough.work, listed=True, work=True),
+        },
+        socket=Route(sockets.tunnel, listed=True, work=True),
+    )
+
+
+# Paths for operators alone; below the last two even where nothing is served.
+_ADMIN = frozenset({"/running", "/logs", "/events", "/metrics"})
 
 
 def is_admin(path: str) -> bool:
-    """Whether the path is for operators alone, even where nothing is served."""
-    return path in ADMIN or path.startswith(("/admin/", "/logs/"))
-
-
-def request_in(path: str) -> str | None:
-    """The id that ``/admin/requests/{id}`` names, or None for other paths."""
-    name = path.removeprefix(_REQUESTS)
-    return name if name and name != path else None
-
-
-def model_in(path: str) -> str | None:
-    """The model that ``/v1/models/{id}`` names, or None for other paths; ids may hold slashes."""
-    for prefix in ("/v1/models/", "/models/"):
-        if path.startswith(prefix) and len(path) > len(prefix):
-            return path.removeprefix(prefix)
-    return None
-
-
-def page_of_model(path: str, models: Container[str]) -> tuple[str, str] | None:
-    """Model and page of ``/<model>/props`` and the like; None for other paths."""
-    for page in _SHOWN:
-        if path.endswith(page) and (name := path.removesuffix(page)[1:]) in models:
-            return name, page
-    return None
+    """Return whether the path is for operators alone."""
+    return path in _ADMIN or path.startswith(("/admin/", "/logs/"))
 
 
 def upstream_of(raw_path: str, models: Container[str]) -> tuple[str, str] | None:
-    """Model and engine's path of ``/upstream/<model>/…``; None for other paths.
+    """Return model and engine's path of ``/upstream/<model>/…``; None for other paths.
 
     Names may hold slashes: the longest that is known counts, else the first part, which is
     then unknown. The engine's path stays as it was written.
@@ -116,3 +186,14 @@ def upstream_of(raw_path: str, models: Container[str]) -> tuple[str, str] | None
         if name in models:
             return name, "/" + "/".join(parts[count:])
     return unquote(parts[0]), "/"
+
+
+def _reading(handle: Handler) -> Methods:
+    return {"GET": Route(handle), "HEAD": Route(handle)}
+
+
+def _of_method(row: Methods, method: str, path: str) -> Route:
+    route = row.get(method)
+    if route is None:
+        raise WrongMethod(f"{path} does not take {method}.", tuple(row))
+    return route

@@ -7,7 +7,6 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from aiohttp import web
 
 from engine.observer import Changed, Observer
 from inference.in_flight import Ongoing, RequestRegistry
@@ -80,11 +79,13 @@ class Telemetry(Observer):
             record = ongoing.record
             self._tell("request", id=record.id, phase="began", path=record.path)
 
-    def ended(self, ongoing: Ongoing, now: float) -> None:
-        """A request has ended, and its record is complete."""
-        self.requests.remove(ongoing)
+    def ended(self, ongoing: Ongoing, now: float, *, listed: bool) -> None:
+        """A request has ended, and its record is complete; ``listed`` if ``began`` was called."""
         record = ongoing.record
         self.metrics.ended(record, now)
+        if not listed:
+            return
+        self.requests.remove(ongoing)
         if len(self.events):
             self._tell(
                 "request",
@@ -109,7 +110,3 @@ class Telemetry(Observer):
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
-
-
-# Where a request finds it.
-TELEMETRY = web.RequestKey("watch", Telemetry)

@@ -9,29 +9,21 @@ engine is not unloaded under it.
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import aiohttp
 from aiohttp import WSMsgType, web
 
-from inference.in_flight import Ongoing
-from server.access_log import AccessRecord
-from server.client_key import client_of
-from server.client_response import CARRIED, REQUEST_ID
-from server.errors import shape_of
 from server.headers import to_websocket
-from server.telemetry import TELEMETRY
-from utils.errors import BadRequest, RequestCancelled
+from utils.errors import BadRequest
 from utils.tasks import TaskOwner, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from engine.lease import Lease
     from engine.manager import EngineManager
-    from server.configuration import Configuration
-    from utils.clock import Clock
+    from server.context import RequestContext
 
 _PROTOCOL = "Sec-WebSocket-Protocol"
 # How long, in seconds, the other side may take to agree that it is over.
@@ -41,12 +33,6 @@ _NORMAL, _AWAY, _BROKEN = 1000, 1001, 1011
 _NO_CODE, _LOST, _TLS = 1005, 1006, 1015
 
 _Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
-
-
-class _Pieces:
-    """Messages are no tokens, and none are counted."""
-
-    chunks = 0
 
 
 class _End(NamedTuple):
@@ -69,39 +55,30 @@ def is_upgrade(method: str, headers: Mapping[str, str]) -> bool:
 class WebSockets:
     """Connects clients with engines until either side, or the gateway, ends."""
 
-    def __init__(self, manager: EngineManager, clock: Clock) -> None:
+    def __init__(self, manager: EngineManager) -> None:
         self._manager = manager
-        self._clock = clock
         self._closing = asyncio.Event()
 
     def close(self) -> None:
         """Every socket is told that the gateway goes away."""
         self._closing.set()
 
-    async def tunnel(
-        self, request: web.BaseRequest, configuration: Configuration, name: str, path: str
-    ) -> web.StreamResponse:
-        """The websocket has been opened, used and closed.
+    async def tunnel(self, ctx: RequestContext) -> None:
+        """Open the websocket, and pass messages until it has ended.
 
         BadRequest, ModelNotLoaded, EngineBusy or EngineUnreachable when it is not opened.
         """
+        request, record = ctx.request, ctx.record
         offered = [word.strip() for word in request.headers.get(_PROTOCOL, "").split(",")]
         if not web.WebSocketResponse().can_prepare(request).ok:
             raise BadRequest("The request is no valid websocket handshake (RFC 6455, 4.2.1).")
-        model = configuration.catalog.find(name)
-        settings = configuration.settings
-        record = AccessRecord(
-            request.method,
-            request.rel_url.raw_path,
-            self._clock.now(),
-            request[CARRIED][REQUEST_ID],
-            client=client_of(request.headers, request.remote),
-        )
-        lease = self._manager.visit(model, record.client)
+        model = ctx.configuration.catalog.find(ctx.name)
+        settings = ctx.configuration.settings
+        lease = self._manager.visit(model, ctx.client)
         record.model, record.variant = model.name, lease.variant.label
         try:
             upstream = await lease.client.websocket(
-                path,
+                ctx.target,
                 to_websocket(request.headers),
                 [word for word in offered if word],
                 largest=settings.max_request_bytes,
@@ -118,14 +95,10 @@ class WebSockets:
                     # The other side is told first.
                     autoclose=False,
                 )
-                with _seen(request, record, self._clock) as ongoing:
-                    await down.prepare(request)
-                    record.status = down.status
-                    with ongoing:
-                        await self._relay(down, upstream, lease)
+                await ctx.response.upgrade(down)
+                await self._relay(down, upstream, lease)
         finally:
             lease.leave()
-        return down
 
     async def _relay(
         self, down: web.WebSocketResponse, upstream: aiohttp.ClientWebSocketResponse, lease: Lease
@@ -150,23 +123,6 @@ class WebSockets:
             await tasks.cancel()
             await upstream.close(code=end.code, message=end.reason)
             await down.close(code=end.code, message=end.reason)
-
-
-@contextmanager
-def _seen(request: web.BaseRequest, record: AccessRecord, clock: Clock) -> Iterator[Ongoing]:
-    """Inside the block the socket is among the requests in flight; then one line is logged."""
-    telemetry = request[TELEMETRY]
-    ongoing = Ongoing(record, _Pieces())
-    telemetry.began(ongoing)
-    try:
-        yield ongoing
-    except RequestCancelled as error:
-        # The socket has been closed for it: that is all that its client can be told.
-        record.note, record.failed = type(error).__name__, shape_of(error).status
-    finally:
-        now = clock.now()
-        record.write(now)
-        telemetry.ended(ongoing, now)
 
 
 async def _pump(source: _Socket, sink: _Socket, lost: int) -> _End:

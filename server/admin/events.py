@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from server.client_response import STREAM_HEADERS, ClientResponse
+from server.client_response import STREAM_HEADERS
 from utils.logbook import Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from aiohttp import web
-
-    from server.telemetry import Telemetry
-    from utils.clock import Clock
-    from utils.config.settings import ServerSettings
+    from server.context import RequestContext
 
 _OK = 200
 _EVENT_STREAM = "text/event-stream"
@@ -29,59 +25,42 @@ _PLAIN = {
 }
 
 
-async def follow_events(
-    request: web.BaseRequest,
-    clock: Clock,
-    settings: ServerSettings,
-    telemetry: Telemetry,
-    snapshot: Callable[[], bytes],
-) -> web.StreamResponse:
-    """``snapshot()`` as the first event, then each event as it happens."""
-    down = ClientResponse(request, clock, settings.client_timeout)
+async def follow_events(ctx: RequestContext, snapshot: Callable[[], bytes]) -> None:
+    """Answer with ``snapshot()`` as the first event, then with each event as it happens."""
+    telemetry, down = ctx.telemetry, ctx.response
     with telemetry.events.subscribe() as subscription:
-        async with down:
-            await down.begin(_OK, STREAM_HEADERS)
-            await down.write(snapshot())
-            down.keep_alive(settings.keepalive_interval)
-            while (batch := await subscription.fetch()) is not None:
-                events, lost = batch
-                if lost:
-                    events.insert(0, telemetry.event("lost", {"events": lost}))
-                await down.write(b"".join(events))
-            await down.end()
-    return down.response
+        await down.begin(_OK, STREAM_HEADERS)
+        await down.write(snapshot())
+        down.keep_alive(ctx.configuration.settings.keepalive_interval)
+        while (batch := await subscription.fetch()) is not None:
+            events, lost = batch
+            if lost:
+                events.insert(0, telemetry.event("lost", {"events": lost}))
+            await down.write(b"".join(events))
 
 
-async def follow_log(
-    request: web.BaseRequest,
-    clock: Clock,
-    settings: ServerSettings,
-    telemetry: Telemetry,
-    source: str | None,
-) -> web.StreamResponse:
-    """The lines that are kept, then each as it is written; as events for those who ask so."""
-    as_events = _EVENT_STREAM in request.headers.get("Accept", "")
+async def follow_log(ctx: RequestContext, source: str | None) -> None:
+    """Answer with the lines that are kept, then with each as it is written.
+
+    They are written as events where the client asks for those.
+    """
+    as_events = _EVENT_STREAM in ctx.request.headers.get("Accept", "")
     written = _as_events if as_events else as_text
-    down = ClientResponse(request, clock, settings.client_timeout)
-    kept, subscription, last = telemetry.log.follow(source)
+    down = ctx.response
+    kept, subscription, last = ctx.telemetry.log.follow(source)
     with subscription:
-        async with down:
-            await down.begin(_OK, STREAM_HEADERS if as_events else _PLAIN)
-            if as_events:
-                down.keep_alive(settings.keepalive_interval)
-            if kept:
-                await down.write(written(kept))
-            while (batch := await subscription.fetch()) is not None:
-                lines, lost = batch
-                news = [
-                    line for line in lines if line.number > last and source in (None, line.source)
-                ]
-                if lost:
-                    news.insert(0, Line(last, "", f"… {lost} lines were not read in time"))
-                if news:
-                    await down.write(written(news))
-            await down.end()
-    return down.response
+        await down.begin(_OK, STREAM_HEADERS if as_events else _PLAIN)
+        if as_events:
+            down.keep_alive(ctx.configuration.settings.keepalive_interval)
+        if kept:
+            await down.write(written(kept))
+        while (batch := await subscription.fetch()) is not None:
+            lines, lost = batch
+            news = [line for line in lines if line.number > last and source in (None, line.source)]
+            if lost:
+                news.insert(0, Line(last, "", f"… {lost} lines were not read in time"))
+            if news:
+                await down.write(written(news))
 
 
 def as_text(lines: Iterable[Line]) -> bytes:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
-from aiohttp import web
-
 from server.admin.events import as_text, follow_events, follow_log
 from server.admin.params import params_in
 from server.admin.status import Sight, running_view
-from server.client_key import client_of
 from server.metrics import Present
-from server.middleware import answered, read_body
-from server.routes import ADMIN, Admin, request_in
-from utils.errors import BadRequest, GatewayError, ShuttingDown, UnknownPath, WrongMethod
+from server.uploads.body import read_body
+from utils.errors import BadRequest, GatewayError
 from utils.logger import get_logger
 from utils.tasks import TaskOwner
 
@@ -24,13 +19,10 @@ if TYPE_CHECKING:
     from server.access_log import AccessRecord
     from server.admin.params import Params
     from server.admin.reload import Reloader
-    from server.client_response import ClientResponse
-    from server.configuration import Configuration
+    from server.context import RequestContext
     from server.telemetry import Telemetry
-    from utils.clock import Clock
 
 _log = get_logger("admin")
-_JSON = {"Content-Type": "application/json; charset=utf-8"}
 _OK = 200
 _ACCEPTED = 202
 # What an order may hold, with room to spare.
@@ -38,64 +30,43 @@ _LARGEST_ORDER = 64 * 1024
 
 
 class AdminHandlers:
-    """Answers on the admin paths; who may ask was decided before."""
+    """Answers on the admin paths; the frame has decided who may ask."""
 
-    def __init__(
-        self, manager: EngineManager, telemetry: Telemetry, clock: Clock, reloader: Reloader
-    ) -> None:
+    def __init__(self, manager: EngineManager, telemetry: Telemetry, reloader: Reloader) -> None:
         self._manager = manager
         self._telemetry = telemetry
-        self._clock = clock
         self._reloader = reloader
         self._tasks = TaskOwner("admin")
-        self._closing = False
         telemetry.metrics.show(self._present)
 
     async def close(self) -> None:
-        """What goes on without an end has ended, and no more of it begins."""
-        self._closing = True
+        """End what goes on without an end."""
         self._telemetry.close()
         await self._tasks.cancel()
 
-    async def answer(
-        self, request: web.BaseRequest, configuration: Configuration
-    ) -> web.StreamResponse:
-        """The response to a request for an admin path."""
-        if (request_id := request_in(request.path)) is not None:
-            _only(request, ("DELETE",))
-            self._telemetry.requests.cancel(request_id)
-            return _json({"cancelled": request_id})
-        methods = ADMIN.get(request.path)
-        if methods is None:
-            raise UnknownPath(f"Nothing is served at {request.path}.")
-        _only(request, tuple(methods))
-        what = methods[request.method]
-        if request.method == "POST":
-            return await self._obey(request, configuration, what)
-        return await self._show(request, configuration, what)
-
     # -- looking ---------------------------------------------------------------------
 
-    async def _show(
-        self, request: web.BaseRequest, configuration: Configuration, what: Admin
-    ) -> web.StreamResponse:
-        if what is Admin.RUNNING:
-            return _json(self._running())
-        if what is Admin.METRICS:
-            body, kind = self._telemetry.metrics.page(request.headers.get("Accept", ""))
-            return web.Response(body=body, headers={"Content-Type": kind})
-        source = request.query.get("model")
-        if source is not None:
-            source = configuration.catalog.find(source).name
-        if what is Admin.LOGS:
-            text = as_text(self._telemetry.log.lines(source))
-            return web.Response(body=text, content_type="text/plain", charset="utf-8")
-        if self._closing:
-            raise ShuttingDown("The gateway is shutting down.")
-        settings = configuration.settings
-        if what is Admin.LOG_STREAM:
-            return await follow_log(request, self._clock, settings, self._telemetry, source)
-        return await follow_events(request, self._clock, settings, self._telemetry, self._snapshot)
+    async def running(self, ctx: RequestContext) -> None:
+        """Answer with what every engine and every request does at this moment."""
+        await ctx.json(self._running())
+
+    async def metrics(self, ctx: RequestContext) -> None:
+        """Answer with the metrics, as Prometheus reads them."""
+        body, kind = self._telemetry.metrics.page(ctx.request.headers.get("Accept", ""))
+        await ctx.response.answer(_OK, {"Content-Type": kind}, body)
+
+    async def logs(self, ctx: RequestContext) -> None:
+        """Answer with the last lines of the log, or with those of ``?model=``."""
+        text = as_text(self._telemetry.log.lines(_source(ctx)))
+        await ctx.response.answer(_OK, {"Content-Type": "text/plain; charset=utf-8"}, text)
+
+    async def log_stream(self, ctx: RequestContext) -> None:
+        """Answer with the log's last lines, then with each as it is written."""
+        await follow_log(ctx, _source(ctx))
+
+    async def events(self, ctx: RequestContext) -> None:
+        """Answer with what is so now as the first event, then with each event as it happens."""
+        await follow_events(ctx, lambda: self._telemetry.event("snapshot", self._running()))
 
     def _running(self) -> dict[str, Any]:
         sights = []
@@ -112,50 +83,46 @@ class AdminHandlers:
         line = self._manager.line()
         return running_view(sights, line, self._telemetry.requests, self._manager.now())
 
-    def _snapshot(self) -> bytes:
-        return self._telemetry.event("snapshot", self._running())
-
     def _present(self) -> Present:
         waiting, in_flight = self._manager.waiting(), len(self._telemetry.requests)
         return Present(self._manager.records(), waiting, in_flight)
 
     # -- doing -----------------------------------------------------------------------
 
-    async def _obey(
-        self, request: web.BaseRequest, configuration: Configuration, what: Admin
-    ) -> web.StreamResponse:
-        if what is Admin.CONFIG:
-            return await self._read_configuration(request)
-        patience = configuration.settings.client_timeout
-        params = params_in(await read_body(request, _LARGEST_ORDER, patience))
-        if what is Admin.LOAD:
-            return await self._load(request, configuration, params)
-        name = params.text("model") if what is Admin.UNLOAD else None
+    async def unload(self, ctx: RequestContext) -> None:
+        """Unload the model that the body names; with ``force`` without waiting for answers."""
+        params = await _params(ctx)
+        name = params.text("model")
         force = params.flag("force")
         params.end()
-        model = None if name is None else configuration.catalog.find(name).name
+        await self._unload(ctx, ctx.configuration.catalog.find(name).name, force=force)
+
+    async def reload_engines(self, ctx: RequestContext) -> None:
+        """Unload every model; each is loaded again by the next request for it."""
+        params = await _params(ctx)
+        force = params.flag("force")
+        params.end()
+        await self._unload(ctx, None, force=force)
+
+    async def _unload(self, ctx: RequestContext, model: str | None, *, force: bool) -> None:
         gone = await self._manager.unload(model, force=force)
         labels = [variant.label for variant in gone]
         _log.info("unloaded %s", ", ".join(labels) or "nothing: no engine was running")
-        return _json({"unloaded": labels})
+        await ctx.json({"unloaded": labels})
 
-    async def _load(
-        self, request: web.BaseRequest, configuration: Configuration, params: Params
-    ) -> web.StreamResponse:
-        model = configuration.catalog.find(params.text("model"))
+    async def load(self, ctx: RequestContext) -> None:
+        """Load the model that the body names, and answer when it is ready; 202 with ``wait=0``."""
+        params = await _params(ctx)
+        model = ctx.configuration.catalog.find(params.text("model"))
         variant = _variant(model, params.number("variant"))
         params.end()
-        client = client_of(request.headers, request.remote)
-        if request.query.get("wait", "1") in ("0", "false", "no"):
-            self._tasks.spawn(self._load_unwatched(variant, client), f"load {variant.label}")
-            return _json({"loading": variant.label}, _ACCEPTED)
-
-        async def serve(down: ClientResponse, record: AccessRecord) -> None:
-            record.model, record.client = model.name, client
-            loaded = await self._loaded(variant, client, record)
-            await down.answer(_OK, _JSON, orjson.dumps(loaded))
-
-        return await answered(request, self._clock, configuration.settings.client_timeout, serve)
+        if _off(ctx.request.query.get("wait", "1")):
+            loading = self._load_unwatched(variant, ctx.client)
+            self._tasks.spawn(loading, f"load {variant.label}")
+            await ctx.json({"loading": variant.label}, _ACCEPTED)
+            return
+        ctx.record.model = model.name
+        await ctx.json(await self._loaded(variant, ctx.client, ctx.record))
 
     async def _loaded(
         self, variant: VariantSpec, client: str, record: AccessRecord | None = None
@@ -189,9 +156,30 @@ class AdminHandlers:
         except GatewayError as error:
             _log.warning("%s was not loaded: %s", variant.label, error.message)
 
-    async def _read_configuration(self, request: web.BaseRequest) -> web.StreamResponse:
-        dry_run = request.query.get("dry_run", "0") not in ("0", "false", "no")
-        return _json(await self._reloader.reload(dry_run=dry_run))
+    async def reload_configuration(self, ctx: RequestContext) -> None:
+        """Load the configuration file again; with ``dry_run`` only say what that would change."""
+        dry_run = not _off(ctx.request.query.get("dry_run", "0"))
+        await ctx.json(await self._reloader.reload(dry_run=dry_run))
+
+    async def cancel(self, ctx: RequestContext) -> None:
+        """Cancel the request in flight that the path names; UnknownRequest when there is none."""
+        request_id = ctx.name or ""
+        self._telemetry.requests.cancel(request_id)
+        await ctx.json({"cancelled": request_id})
+
+
+async def _params(ctx: RequestContext) -> Params:
+    return params_in(await read_body(ctx, _LARGEST_ORDER))
+
+
+def _source(ctx: RequestContext) -> str | None:
+    """Return the name of the model whose log is asked for, or None for the gateway's own."""
+    name = ctx.request.query.get("model")
+    return None if name is None else ctx.configuration.catalog.find(name).name
+
+
+def _off(word: str) -> bool:
+    return word in ("0", "false", "no")
 
 
 def _variant(model: ModelSpec, context: int | None) -> VariantSpec:
@@ -208,12 +196,3 @@ def _variant(model: ModelSpec, context: int | None) -> VariantSpec:
 
 def _serves(running: VariantSpec, wanted: VariantSpec) -> bool:
     return running.model == wanted.model and running.context >= wanted.context
-
-
-def _only(request: web.BaseRequest, methods: tuple[str, ...]) -> None:
-    if request.method not in methods:
-        raise WrongMethod(f"{request.path} does not take {request.method}.", methods)
-
-
-def _json(value: dict[str, Any], status: int = _OK) -> web.Response:
-    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")

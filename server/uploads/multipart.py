@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING
 from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from server.middleware import ask_for_body, too_large
+from server.uploads.body import ask_for_body, too_large
 from server.uploads.form import Form
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from server.context import RequestContext
+
 _PIECE = 64 * 1024
 
 
-async def read_form(request: web.BaseRequest, limit: int, patience: float) -> Form:
-    """The form that the body is; close it. RequestTooLarge and BadRequest as with any body.
+async def read_form(ctx: RequestContext) -> Form:
+    """Return the form that the body is; close it. RequestTooLarge and BadRequest as with any body.
 
     StorageFull when there is no room for its files.
     """
+    request, settings = ctx.request, ctx.configuration.settings
+    limit, patience = settings.max_request_bytes, settings.client_timeout
     kind = request.headers.get("Content-Type", "")
     if not kind.lower().startswith("multipart/form-data"):
         raise BadRequest("The body must be a form (multipart/form-data) with a part 'file'.")

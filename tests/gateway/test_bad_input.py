@@ -270,8 +270,7 @@ async def test_a_request_cut_off_half_way(
         # The half that came is in the gateway's hands: another client has been served since.
         await gw.health()
         client.leave()
-        await until(lambda: logged(caplog))
-        assert "499 model=-" in logged(caplog)[0]
+        await until(lambda: any("499 model=-" in line for line in logged(caplog)))
         assert (await gw.health())["status"] == "ok"
 
 

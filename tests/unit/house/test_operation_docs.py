@@ -7,13 +7,15 @@ import re
 import pytest
 from builders import variant
 from paths import ROOT
+from route_table import named_routes
 
 from engine.scheduling.records import EngineRecord
 from server.metrics import Metrics, Present
-from server.routes import ADMIN, is_admin, request_in
+from server.routes import is_admin
 from utils.errors import RequestCancelled
 
 TEXT = (ROOT / "docs" / "operation.md").read_text(encoding="utf-8")
+ADMIN = [path for path in named_routes().exact if is_admin(path)]
 EVENTS = ("snapshot", "engine", "load", "queue", "request", "lost")
 
 
@@ -50,9 +52,3 @@ def test_what_a_cancelled_client_reads_is_quoted_as_it_is() -> None:
     quoted = "An operator cancelled this request."
     assert quoted in TEXT
     assert f'{RequestCancelled.__name__}("{quoted}")' in handed
-
-
-def test_an_id_is_whatever_follows() -> None:
-    assert request_in("/admin/requests/3fa-7") == "3fa-7"
-    assert request_in("/admin/requests/") is None
-    assert request_in("/admin/load") is None

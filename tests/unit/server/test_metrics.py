@@ -117,10 +117,12 @@ def test_an_answer_that_told_no_counts_adds_none() -> None:
     assert value(metrics, "llm_gateway_prompt_tokens_total", **BOTH) is None
 
 
-def test_orders_of_operators_are_no_requests() -> None:
+def test_orders_of_operators_are_counted_and_not_timed() -> None:
     metrics = Metrics()
     ended(metrics, path="/admin/load", status=200, model=V.model, variant=V.label, queued=3.0)
-    assert not [s for s in samples(metrics) if s.labels.get("model") == V.model]
+    [sample] = [s for s in samples(metrics) if s.labels.get("model") == V.model]
+    assert sample.name == "llm_gateway_requests_total"
+    assert sample.value == 1
 
 
 @pytest.mark.parametrize(

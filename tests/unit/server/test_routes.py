@@ -1,78 +1,159 @@
-"""server/routes.py: the literal list of paths."""
+"""server/routes.py: the literal table of paths."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from route_table import named_routes
 
-from models.requests.endpoints import BY_PATH, ENDPOINTS
-from server.routes import ROUTES, Page, model_in, page_of_model, upstream_of
+from models.requests.endpoints import BY_PATH, CHAT, ENDPOINTS
+from server.routes import Found, is_admin, upstream_of
+from utils.errors import UnknownPath, WrongMethod
 
-
-def test_the_pages_and_their_methods() -> None:
-    pages = {path: row for path, row in ROUTES.items() if path not in BY_PATH}
-    assert {
-        path: {m: getattr(what, "value", None) for m, what in row.items()}
-        for path, row in pages.items()
-    } == {
-        "/v1/models": {"GET": "models", "HEAD": "models"},
-        "/models": {"GET": "models", "HEAD": "models"},
-        "/health": {"GET": "health", "HEAD": "health"},
-        "/v1/health": {"GET": "health", "HEAD": "health"},
-        "/props": {"GET": "engine", "HEAD": "engine"},
-        "/slots": {"GET": "engine", "HEAD": "engine"},
-        "/v1/stream": {"GET": "stream", "DELETE": "stream"},
-        "/v1/streams/lookup": {"POST": "streams"},
-        "/v1/chat/completions/control": {"POST": "control"},
-    }
-
-
-def test_engines_are_asked_by_post_only() -> None:
-    assert {path: ROUTES[path] for path in BY_PATH} == {
-        path: {"POST": kind} for path, kind in BY_PATH.items()
-    }
-
-
-def test_every_kind_of_request_and_every_page_has_a_path() -> None:
-    served = {what for row in ROUTES.values() for what in row.values()}
-    assert served == {*ENDPOINTS, *Page}
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("/v1/models/a", "a"),
-        ("/models/a/b:c", "a/b:c"),
-        ("/v1/models/", None),
-        ("/v1/models", None),
-        ("/v1/modelsa", None),
-        ("/v1/chat/completions", None),
-    ],
-)
-def test_the_model_in_a_path(path: str, name: str | None) -> None:
-    assert model_in(path) == name
-
-
+TABLE = named_routes()
 KNOWN = {"m", "org/e", "org", "a b"}
 
 
+def found(method: str, path: str, *, upgrade: bool = False) -> Found:
+    return TABLE.find(method, path, upstream_of(path, KNOWN), KNOWN, upgrade=upgrade)
+
+
+def answers(method: str, path: str, *, upgrade: bool = False) -> Any:
+    return found(method, path, upgrade=upgrade).route.handle
+
+
+def test_the_gateway_s_own_paths_and_their_methods() -> None:
+    own = {path: row for path, row in TABLE.exact.items() if path not in BY_PATH}
+    handlers: Any = {
+        path: {m: route.handle for m, route in row.items()} for path, row in own.items()
+    }
+    assert handlers == {
+        "/v1/models": {"GET": "status.models", "HEAD": "status.models"},
+        "/models": {"GET": "status.models", "HEAD": "status.models"},
+        "/health": {"GET": "status.health", "HEAD": "status.health"},
+        "/v1/health": {"GET": "status.health", "HEAD": "status.health"},
+        "/props": {"GET": "passthrough.look", "HEAD": "passthrough.look"},
+        "/slots": {"GET": "passthrough.look", "HEAD": "passthrough.look"},
+        "/v1/stream": {"GET": "streams.read", "DELETE": "streams.stop"},
+        "/v1/streams/lookup": {"POST": "streams.lookup"},
+        "/v1/chat/completions/control": {"POST": "streams.control"},
+        "/running": {"GET": "admin.running", "HEAD": "admin.running"},
+        "/admin/load": {"POST": "admin.load"},
+        "/admin/unload": {"POST": "admin.unload"},
+        "/admin/reload": {"POST": "admin.reload_engines"},
+        "/admin/config/reload": {"POST": "admin.reload_configuration"},
+        "/logs": {"GET": "admin.logs", "HEAD": "admin.logs"},
+        "/logs/stream": {"GET": "admin.log_stream"},
+        "/events": {"GET": "admin.events"},
+        "/metrics": {"GET": "admin.metrics", "HEAD": "admin.metrics"},
+    }
+
+
+@pytest.mark.parametrize("prefix", ["", "/upstream/m"])
+def test_engines_are_asked_by_post_only(prefix: str) -> None:
+    for path, endpoint in BY_PATH.items():
+        assert answers("POST", prefix + path) is endpoint
+
+
+def test_work_is_refused_at_the_end_and_looking_is_not() -> None:
+    every = [r for row in (*TABLE.exact.values(), *TABLE.below.values()) for r in row.values()]
+    work = {str(route.handle) for route in every if route.work}
+    assert work == {*map(str, ENDPOINTS), "admin.events", "admin.log_stream"}
+    assert TABLE.socket.work
+    assert {method for method, route in TABLE.passthrough.items() if route.work} == {"*"}
+
+
+def test_what_an_engine_answers_is_listed_and_an_order_is_not() -> None:
+    rows = (*TABLE.exact.values(), *TABLE.below.values(), *TABLE.beside.values())
+    every = [route for row in rows for route in row.values()]
+    quiet = {str(route.handle).partition(".")[0] for route in every if not route.listed}
+    assert quiet == {"status", "admin"}
+    listed = {str(route.handle) for route in every if route.listed}
+    assert {handler for handler in listed if handler.startswith("admin")} == {"admin.load"}
+
+
 @pytest.mark.parametrize(
-    ("path", "found"),
+    ("method", "path", "handler", "name", "target"),
     [
-        ("/m/props", ("m", "/props")),
-        ("/org/e/slots", ("org/e", "/slots")),
-        ("/m/health", ("m", "/health")),
-        ("/x/health", None),
-        ("/m/metrics", None),
-        ("/props", None),
-        ("/m", None),
+        ("GET", "/v1/models/a", "status.model", "a", None),
+        ("HEAD", "/models/a/b:c", "status.model", "a/b:c", None),
+        ("DELETE", "/admin/requests/3fa-7", "admin.cancel", "3fa-7", None),
+        ("GET", "/m/props", "passthrough.look", "m", "/props"),
+        ("GET", "/org/e/slots", "passthrough.look", "org/e", "/slots"),
+        ("HEAD", "/m/health", "passthrough.look", "m", "/health"),
+        ("GET", "/upstream/m/props", "passthrough.look", "m", None),
+        ("OPTIONS", "/upstream/m/x", "passthrough.look", "m", None),
+        ("POST", "/upstream/org/e/x", "passthrough.work", "org/e", None),
+        ("PUT", "/upstream/m/v1/chat/completions", "passthrough.work", "m", None),
+        ("DELETE", "/upstream/m/v1/stream", "passthrough.look", "m", None),
+        ("DELETE", "/upstream/m/v1/x", "passthrough.work", "m", None),
+        ("POST", "/upstream/m/v1/streams/lookup", "streams.lookup", "m", None),
+        ("POST", "/upstream/m/v1/chat/completions/control", "streams.control", "m", None),
+        ("POST", "/upstream/who/tokenize", "passthrough.work", "who", None),
     ],
 )
-def test_pages_under_a_model_s_name(path: str, found: tuple[str, str] | None) -> None:
-    assert page_of_model(path, KNOWN) == found
+def test_paths_that_hold_a_name(
+    method: str, path: str, handler: str, name: str, target: str | None
+) -> None:
+    route, *named = found(method, path)
+    assert (route.handle, *named) == (handler, name, target)
+
+
+def test_an_encoded_path_is_the_same_path() -> None:
+    assert answers("POST", "/upstream/m/v1/chat/completion%73") is CHAT
+
+
+def test_a_websocket_is_opened_beyond_only() -> None:
+    assert answers("GET", "/upstream/m/ws", upgrade=True) == "sockets.tunnel"
+    assert answers("GET", "/health", upgrade=True) == "status.health"
 
 
 @pytest.mark.parametrize(
-    ("path", "found"),
+    "path",
+    ["/nowhere", "/v1/models/", "/v1/modelsa", "/x/health", "/m/metrics", "/m", "/admin/requests/"],
+)
+def test_other_paths_are_unknown(path: str) -> None:
+    with pytest.raises(UnknownPath, match="Nothing is served at"):
+        found("GET", path)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/chat/completions", ("POST",)),
+        ("POST", "/v1/models/a", ("GET", "HEAD")),
+        ("POST", "/m/props", ("GET", "HEAD")),
+        ("GET", "/admin/requests/x", ("DELETE",)),
+        ("HEAD", "/events", ("GET",)),
+    ],
+)
+def test_other_methods_are_refused(method: str, path: str, allowed: tuple[str, ...]) -> None:
+    with pytest.raises(WrongMethod, match="does not take") as caught:
+        found(method, path)
+    assert caught.value.allowed == allowed
+
+
+def test_paths_for_operators() -> None:
+    every = [*TABLE.exact, *TABLE.below, "/admin/nowhere", "/logs/x", "/loggs", "/administrator"]
+    assert {path for path in every if is_admin(path)} == {
+        "/running",
+        "/admin/load",
+        "/admin/unload",
+        "/admin/reload",
+        "/admin/config/reload",
+        "/admin/requests/",
+        "/admin/nowhere",
+        "/logs",
+        "/logs/stream",
+        "/logs/x",
+        "/events",
+        "/metrics",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
     [
         ("/upstream/m/props", ("m", "/props")),
         ("/upstream/m", ("m", "/")),
@@ -87,5 +168,5 @@ def test_pages_under_a_model_s_name(path: str, found: tuple[str, str] | None) ->
         ("/upstreams/m", None),
     ],
 )
-def test_the_model_and_the_path_beyond(path: str, found: tuple[str, str] | None) -> None:
-    assert upstream_of(path, KNOWN) == found
+def test_the_model_and_the_path_beyond(path: str, expected: tuple[str, str] | None) -> None:
+    assert upstream_of(path, KNOWN) == expected

@@ -1,0 +1,35 @@
+"""``StatusPages``: the gateway's own pages, which need no engine."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from server.status import health_view, model_view, models_view
+
+if TYPE_CHECKING:
+    from engine.manager import EngineManager
+    from server.context import RequestContext
+
+
+class StatusPages:
+    """Shows the models and the gateway's health."""
+
+    def __init__(self, manager: EngineManager) -> None:
+        self._manager = manager
+        self._created = int(time.time())
+
+    async def models(self, ctx: RequestContext) -> None:
+        """Answer with every configured model, loaded or not."""
+        catalog = ctx.configuration.catalog
+        await ctx.json(models_view(catalog, self._manager.records(), self._created))
+
+    async def model(self, ctx: RequestContext) -> None:
+        """Answer with the model that the path names; ModelNotFound when there is none."""
+        model = ctx.configuration.catalog.find(ctx.name)
+        await ctx.json(model_view(model, self._manager.records(), self._created))
+
+    async def health(self, ctx: RequestContext) -> None:
+        """Answer with the gateway's state and that of each engine."""
+        records, waiting = self._manager.records(), self._manager.waiting()
+        await ctx.json(health_view(records, waiting, closing=ctx.closing))

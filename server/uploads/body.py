@@ -1,0 +1,55 @@
+"""Reading the body of a request, within limits of size and time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from utils.errors import BadRequest, RequestTooLarge
+
+if TYPE_CHECKING:
+    from server.context import RequestContext
+
+
+async def read_body(ctx: RequestContext, limit: int | None = None) -> bytes:
+    """Return the body; RequestTooLarge before more than ``limit`` bytes are in memory.
+
+    ``limit`` is ``server.max_request_bytes`` unless given. BadRequest when no byte of it came
+    for ``server.client_timeout`` seconds.
+    """
+    request, settings = ctx.request, ctx.configuration.settings
+    limit = settings.max_request_bytes if limit is None else limit
+    if (request.content_length or 0) > limit:
+        raise too_large(limit)
+    await ask_for_body(request)
+    content = request.content
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        while not content.at_eof():
+            if content.is_eof():  # all of it is here, as with most requests: no clock is needed
+                pieces.append(content.read_nowait())
+            else:
+                async with asyncio.timeout(settings.client_timeout):
+                    pieces.append(await content.readany())
+            size += len(pieces[-1])
+            if size > limit:
+                raise too_large(limit)
+    except TimeoutError:
+        raise BadRequest("The request body stopped coming before its end.") from None
+    except web.RequestPayloadError:
+        raise BadRequest("The request body ended early or is badly encoded.") from None
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def ask_for_body(request: web.BaseRequest) -> None:
+    """Ask for the body where the client waits for that before it sends it, as curl does."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def too_large(limit: int) -> RequestTooLarge:
+    """Return the refusal of a body that exceeds ``limit`` bytes."""
+    return RequestTooLarge(f"The request body exceeds {limit} bytes (server.max_request_bytes).")
