@@ -1,17 +1,101 @@
-"""The composition root: what a configuration finds, and what is made of it."""
+"""The composition root: from settings and models to a gateway that can serve.
+
+Used by main.py and by the tests alike. Nothing here reads a file or starts anything by itself.
+"""
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.limits import limits_of
+from engine.llamacpp.prompt_cache.manager import PromptCacheManager
+from engine.llamacpp.prompt_cache.store import StateStore
+from engine.llamacpp.tokenizer import LlamaTokenize
+from engine.manager import EngineManager
+from engine.process.health import checks_of
+from engine.process.orphans import OrphanRegistry
+from engine.resources.learnt_store import LearntNeeds, LoadTimes, PromptCacheMisses
+from engine.resources.memory import Memory
+from engine.resources.preload import Preloader
+from engine.scheduling.policy import policy_of
 from models.catalog import Catalog
+from models.selection import ModelSelector
+from models.sizing import Sizer
+from server.admin.reload import Reloader
+from server.configuration import Configuration, CurrentConfiguration
+from server.gateway import GatewayServer
+from server.handler import RequestHandler
 from utils.bundled import bundled_model, bundled_server
+from utils.clock import LoopClock
 from utils.config.lua_data import Presets
 from utils.config.settings import server_settings
+from utils.logger import get_logger
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from server.admin.reload import Load
+    from utils.clock import Clock
     from utils.config.settings import ServerSettings
     from utils.config.tables import Tables
+
+# Where in the state folder the states of engines lie.
+STATES = "slots"
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A gateway, and the parts of it that its owner uses.
+
+    ``orphans`` ends the engines that an earlier gateway left, when told to.
+    """
+
+    gateway: GatewayServer
+    manager: EngineManager
+    reloader: Reloader
+    orphans: OrphanRegistry
+
+
+def build(
+    settings: ServerSettings,
+    catalog: Catalog,
+    load: Load,
+    folder: Path,
+    *,
+    clock: Clock | None = None,
+    prompt_caches: PromptCacheManager | None = None,
+    tokenizer: LlamaTokenize | None = None,
+    watch: AsyncIterator[None] | None = None,
+) -> App:
+    """Return a gateway for these models that keeps its files in ``folder``; it does not run yet.
+
+    ``load`` is called for each reload, and a reload follows whenever ``watch`` yields. Without
+    ``prompt_caches`` no engine state is saved.
+    """
+    clock = clock or LoopClock()
+    orphans = OrphanRegistry(folder)
+    memory = Memory(clock, LearntNeeds(folder, os.environ), wait=settings.memory_wait)
+    manager = EngineManager(
+        catalog,
+        policy_of(settings),
+        clock,
+        orphans,
+        limits=limits_of(catalog, settings),
+        memory=memory,
+        port_range=settings.port_range,
+        prompt_caches=prompt_caches,
+        checks=checks_of(settings),
+        preloader=Preloader(LoadTimes(folder, os.environ), enabled=settings.warm_loads),
+    )
+    selector = ModelSelector(Sizer(manager, tokenizer or LlamaTokenize()), manager)
+    current = CurrentConfiguration(Configuration.of(settings, catalog))
+    handler = RequestHandler(current, selector, manager, clock)
+    reloader = Reloader(load, current, manager, selector, watch)
+    gateway = GatewayServer(current, handler, manager, reloader)
+    return App(gateway, manager, reloader, orphans)
 
 
 def presets() -> Presets:
@@ -23,3 +107,14 @@ def settings_and_catalog(tables: Tables) -> tuple[ServerSettings, Catalog]:
     """Return the settings and the models of a checked configuration."""
     settings = server_settings(tables.server)
     return settings, Catalog.from_tables(tables.models, settings, tables.groups)
+
+
+def prompt_caches(settings: ServerSettings, folder: Path) -> PromptCacheManager | None:
+    """Return what saves engine state below ``folder``; None, and a warning, if nothing can."""
+    store = StateStore(folder / STATES, settings.state_budget)
+    try:
+        store.open()
+    except OSError as error:
+        get_logger("carry").warning("no state is carried: %s: %s", folder, error.strerror)
+        return None
+    return PromptCacheManager(store, settings.state_timeout, misses=PromptCacheMisses(folder))

@@ -16,37 +16,19 @@ if __name__ == "__main__" or sys.argv[0].endswith(("llm-gateway", "llm-gateway.e
 import argparse
 import asyncio
 import gc
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platformdirs
 
-from app import presets, settings_and_catalog
-from engine.limits import limits_of
-from engine.llamacpp.prompt_cache.manager import PromptCacheManager
+from app import STATES, build, presets, prompt_caches, settings_and_catalog
 from engine.llamacpp.prompt_cache.store import StateStore
-from engine.llamacpp.tokenizer import LlamaTokenize
-from engine.manager import EngineManager
-from engine.process.health import checks_of
-from engine.process.orphans import OrphanRegistry
-from engine.resources.learnt_store import LearntNeeds, LoadTimes, PromptCacheMisses
-from engine.resources.memory import Memory
-from engine.resources.preload import Preloader
-from engine.scheduling.policy import policy_of
-from models.selection import ModelSelector
-from models.sizing import Sizer
-from server.admin.reload import Reloader
-from server.configuration import Configuration, CurrentConfiguration
-from server.gateway import GatewayServer
-from server.handler import RequestHandler
-from utils.clock import LoopClock
 from utils.config.child import load_apart
 from utils.config.loader import ConfigLoader
 from utils.config.settings import ServerSettings
 from utils.config.watch import changed, fingerprint
 from utils.errors import ConfigError
-from utils.logger import get_logger, setup_logging
+from utils.logger import setup_logging
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -56,8 +38,6 @@ if TYPE_CHECKING:
 VERSION = "0.1.0"
 FAILED = 1
 BAD_CONFIG = 2
-# Where in the state folder the states of engines lie.
-SLOTS = "slots"
 # New containers until the youngest are searched for cycles; requests leave few behind.
 _COLLECT_EVERY = 20_000
 
@@ -127,35 +107,24 @@ async def _serve(
     settings: ServerSettings, catalog: Catalog, config: Path, watch: AsyncIterator[None] | None
 ) -> int:
     folder = _state_folder(settings)
-    registry = OrphanRegistry(folder)
-    registry.sweep()
-    clock = LoopClock()
-    learnt = LearntNeeds(folder, os.environ)
-    manager = EngineManager(
-        catalog,
-        policy_of(settings),
-        clock,
-        registry,
-        limits=limits_of(catalog, settings),
-        memory=Memory(clock, learnt, wait=settings.memory_wait),
-        port_range=settings.port_range,
-        prompt_caches=_prompt_caches(settings, folder),
-        checks=checks_of(settings),
-        preloader=Preloader(LoadTimes(Path(folder), os.environ), enabled=settings.warm_loads),
-    )
-    selector = ModelSelector(Sizer(manager, LlamaTokenize()), manager)
-    current = CurrentConfiguration(Configuration.of(settings, catalog))
-    handler = RequestHandler(current, selector, manager, clock)
 
     async def load() -> tuple[ServerSettings, Catalog]:
         return settings_and_catalog(await load_apart(config, presets()))
 
-    reloader = Reloader(load, current, manager, selector, watch)
+    app = build(
+        settings,
+        catalog,
+        load,
+        folder,
+        prompt_caches=prompt_caches(settings, folder),
+        watch=watch,
+    )
+    app.orphans.sweep()
     # What exists now lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
-    return await GatewayServer(current, handler, manager, reloader).run()
+    return await app.gateway.run()
 
 
 def _state_folder(settings: ServerSettings) -> Path:
@@ -167,7 +136,7 @@ def _forget(config: Path | None) -> int:
     settings = ServerSettings()
     if config is not None:
         settings, _ = settings_and_catalog(ConfigLoader(config, presets()).load())
-    folder = _state_folder(settings) / SLOTS
+    folder = _state_folder(settings) / STATES
     try:
         states, size = StateStore(folder, 0).forget()
     except OSError as error:
@@ -175,17 +144,6 @@ def _forget(config: Path | None) -> int:
         return FAILED
     print(f"{folder}: {states} saved state(s) removed, {size / 2**20:.1f} MiB")  # noqa: T201 - the answer asked for
     return 0
-
-
-def _prompt_caches(settings: ServerSettings, folder: Path) -> PromptCacheManager | None:
-    """What carries engine state from run to run; None where no state can be kept."""
-    store = StateStore(folder / SLOTS, settings.state_budget)
-    try:
-        store.open()
-    except OSError as error:
-        get_logger("carry").warning("no state is carried: %s: %s", folder, error.strerror)
-        return None
-    return PromptCacheManager(store, settings.state_timeout, misses=PromptCacheMisses(folder))
 
 
 def _summary(catalog: Catalog) -> str:

@@ -19,32 +19,21 @@ from fake_engine import LLAMA_SERVER, LLAMA_TOKENIZE, Journal, faults
 from gateway_client import GatewayClient, client_session
 from raw_client import PATIENCE
 
-from engine.limits import limits_of
+from app import build
 from engine.llamacpp.prompt_cache.manager import PromptCacheManager
 from engine.llamacpp.tokenizer import LlamaTokenize
-from engine.manager import EngineManager
-from engine.process.health import checks_of
-from engine.process.orphans import OrphanRegistry
-from engine.resources.learnt_store import LearntNeeds, LoadTimes
-from engine.resources.memory import Memory
-from engine.resources.preload import Preloader
-from engine.scheduling.policy import policy_of
 from models.catalog import Catalog
-from models.selection import ModelSelector
-from models.sizing import Sizer
 from models.spec import ModelSpec, Timeouts, TokenizationSpec, VariantSpec
-from server.admin.reload import Reloader
-from server.configuration import Configuration, CurrentConfiguration
-from server.gateway import GatewayServer
-from server.handler import RequestHandler
-from utils.clock import Clock, LoopClock
 from utils.config.settings import ServerSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from engine.llamacpp.prompt_cache.store import StateStore
+    from engine.manager import EngineManager
     from engine.scheduling.lifecycle import State
+    from server.admin.reload import Reloader
+    from utils.clock import Clock
     from utils.errors import ConfigError
 
 PATIENT = Timeouts(health_check=5.0, startup=PATIENCE, idle=900.0, stop=PATIENCE)
@@ -157,27 +146,7 @@ async def running_gateway(
     async with nothing_left(journal):
         given = ServerSettings(listen_v4="127.0.0.1:0", **settings)
         catalog = Catalog(models, default_model)
-        clock = clock or LoopClock()
         folder = journal.path.parent / "state"
-        registry = OrphanRegistry(folder)
-        memory = Memory(clock, LearntNeeds(folder, os.environ), wait=given.memory_wait)
-        manager = EngineManager(
-            catalog,
-            policy_of(given),
-            clock,
-            registry,
-            limits=limits_of(catalog, given),
-            memory=memory,
-            prompt_caches=PromptCacheManager(store, given.state_timeout)
-            if store is not None
-            else None,
-            checks=checks_of(given),
-            preloader=Preloader(LoadTimes(folder, os.environ), enabled=given.warm_loads),
-        )
-        sizer = Sizer(manager, LlamaTokenize(tokenizer_timeout))
-        current = CurrentConfiguration(Configuration.of(given, catalog))
-        selector = ModelSelector(sizer, manager)
-        handler = RequestHandler(current, selector, manager, clock)
 
         async def load() -> tuple[ServerSettings, Catalog]:
             if following.fault is not None:
@@ -185,17 +154,23 @@ async def running_gateway(
             return following.settings, following.catalog
 
         following = Following(given, catalog)
-        reloader = Reloader(load, current, manager, selector)
-        async with (
-            GatewayServer(current, handler, manager, reloader).serving() as endpoints,
-            client_session() as session,
-        ):
+        carried = PromptCacheManager(store, given.state_timeout) if store is not None else None
+        app = build(
+            given,
+            catalog,
+            load,
+            folder,
+            clock=clock,
+            prompt_caches=carried,
+            tokenizer=LlamaTokenize(tokenizer_timeout),
+        )
+        async with app.gateway.serving() as endpoints, client_session() as session:
             gateway = Gateway(
                 endpoints[0].port,
                 journal,
                 session,
-                manager=manager,
-                reloader=reloader,
+                manager=app.manager,
+                reloader=app.reloader,
                 following=following,
             )
             try:
