@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from engine.limits import limits_of
 from engine.llamacpp.prompt_cache.manager import PromptCacheManager
 from engine.llamacpp.prompt_cache.store import StateStore
-from engine.llamacpp.tokenizer import LlamaTokenize
+from engine.llamacpp.type import LlamaCpp
 from engine.manager import EngineManager
 from engine.process.health import checks_of
 from engine.process.orphans import OrphanRegistry
@@ -20,6 +20,7 @@ from engine.resources.learnt_store import LearntNeeds, LoadTimes, PromptCacheMis
 from engine.resources.memory import Memory
 from engine.resources.preload import Preloader
 from engine.scheduling.policy import policy_of
+from engine.types import EngineTypes
 from models.catalog import Catalog
 from models.selection import ModelSelector
 from models.sizing import Sizer
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from engine.llamacpp.tokenizer import LlamaTokenize
     from server.admin.reload import Load
     from utils.clock import Clock
     from utils.config.settings import ServerSettings
@@ -77,21 +79,22 @@ def build(
     """
     clock = clock or LoopClock()
     orphans = OrphanRegistry(folder)
-    memory = Memory(clock, LearntNeeds(folder, os.environ), wait=settings.memory_wait)
+    types = EngineTypes([LlamaCpp(prompt_caches, tokenizer)])
+    memory = Memory(clock, LearntNeeds(folder, os.environ, types), wait=settings.memory_wait)
     manager = EngineManager(
         catalog,
         policy_of(settings),
         clock,
         orphans,
-        limits=limits_of(catalog, settings),
+        types,
+        limits=limits_of(catalog, settings, types),
         memory=memory,
         port_range=settings.port_range,
-        prompt_caches=prompt_caches,
         checks=checks_of(settings),
-        preloader=Preloader(LoadTimes(folder, os.environ), enabled=settings.warm_loads),
+        preloader=Preloader(LoadTimes(folder, os.environ, types), enabled=settings.warm_loads),
     )
-    selector = ModelSelector(Sizer(manager, tokenizer or LlamaTokenize()), manager)
-    current = CurrentConfiguration(Configuration.of(settings, catalog))
+    selector = ModelSelector(Sizer(manager, types), manager)
+    current = CurrentConfiguration(Configuration.of(settings, catalog, types))
     handler = RequestHandler(current, selector, manager, clock)
     reloader = Reloader(load, current, manager, selector, watch)
     gateway = GatewayServer(current, handler, manager, reloader)
@@ -100,7 +103,7 @@ def build(
 
 def presets() -> Presets:
     """Return what a configuration finds in ``presets`` on this machine."""
-    return Presets(("llamacpp",), bundled_server(), bundled_model())
+    return Presets((LlamaCpp.name,), bundled_server(), bundled_model())
 
 
 def settings_and_catalog(tables: Tables) -> tuple[ServerSettings, Catalog]:

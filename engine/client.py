@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from models.requests.reader import RequestFacts, Upload
 
-# llama-server closes an idle connection after 5 s; ours must not be the one that is surprised.
+# Engines close an idle connection after 5 s or more; ours must not be the one that is surprised.
 _KEEPALIVE = 3.0
 _IN_ONE_PIECE = 1024 * 1024
 _ENDLESS = aiohttp.ClientTimeout(total=None, sock_connect=10)
@@ -129,21 +129,32 @@ class EngineClient:
         """Whether the engine says it is ready; False for anything else, a time-out too."""
         raise NotImplementedError
 
+    # What only some engines can do; the others leave it to these.
+
+    def too_long(self, response: UpstreamResponse) -> tuple[int, int] | None:
+        """The prompt's tokens and the engine's context where it refuses the prompt for its length.
+
+        None for every other answer.
+        """
+
     async def count(self, facts: RequestFacts) -> int:
         """The exact number of prompt tokens; CountUnavailable when the engine cannot tell."""
-        raise NotImplementedError
+        raise CountUnavailable("this engine counts no tokens")
 
     async def continues(self, request: bytes, text: str) -> bool:
         """Whether the engine takes ``text``, the chat's last message, for its own beginning."""
-        raise NotImplementedError
+        return False
 
     async def streams(self, names: bytes) -> list[Any]:
         """What the engine keeps of the conversations in ``names``; empty when it keeps none."""
-        raise NotImplementedError
+        return []
 
     async def stop_stream(self, conversation: str) -> None:
         """What the engine writes for the conversation ends, if it does and can."""
-        raise NotImplementedError
+
+    async def findings(self) -> list[str]:
+        """How the engine, which is ready, differs from its configuration, for a person."""
+        return []
 
     async def close(self) -> None:
         """Every connection to the engine is closed, and no new one will be opened."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from math import ceil
 from typing import TYPE_CHECKING, Self
 
-from engine.llamacpp.progress import expected
 from engine.scheduling import events as ev
 from engine.scheduling.lifecycle import State
 from utils.errors import GatewayError
@@ -203,3 +203,13 @@ class Leases:
         _, granted = self._open[request]
         if not granted.done():
             granted.set_exception(error)
+
+
+def expected(load: float, elapsed: float) -> str:
+    """How far a load is by the time that the last one took, for a person; "" if it took longer.
+
+    Both are seconds.
+    """
+    if elapsed >= load:
+        return ""
+    return f", {100 * elapsed / load:.0f} %, {ceil(load - elapsed)} s left"

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from engine.llamacpp.client import engine_url
 from engine.scheduling.eviction import Limits
 
 if TYPE_CHECKING:
+    from engine.types import EngineTypes
     from models.catalog import Catalog
     from utils.config.settings import ServerSettings
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def limits_of(catalog: Catalog, settings: ServerSettings) -> Limits:
+def limits_of(catalog: Catalog, settings: ServerSettings, types: EngineTypes) -> Limits:
     """The limits that hold for the engines of ``catalog``."""
-    urls = {v.label: engine_url(v, m.connect) for m in catalog.models for v in m.variants}
+    urls = {v.label: types.of(v).address(v, m.connect) for m in catalog.models for v in m.variants}
     return Limits(
         max_loaded=settings.max_loaded_models,
         addresses={label: address(url) for label, url in urls.items() if url is not None},

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from engine.client import EngineClient
-    from engine.llamacpp.prompt_cache.manager import PromptCacheManager
     from engine.process.engine_process import EngineProcess
     from engine.process.health import HealthChecks
     from engine.process.orphans import OrphanRegistry
     from engine.scheduling.queue import Waiting
+    from engine.types import EngineTypes
     from models.catalog import Catalog
     from models.requests.reader import RequestFacts
     from models.spec import ModelSpec, VariantSpec
@@ -53,22 +53,22 @@ class EngineManager:
         policy: Policy,
         clock: Clock,
         registry: OrphanRegistry,
+        types: EngineTypes,
         *,
         limits: Limits | None = None,
         memory: Memory | None = None,
         port_range: tuple[int, int] | None = None,
-        prompt_caches: PromptCacheManager | None = None,
         checks: HealthChecks | None = None,
         preloader: Preloader | None = None,
     ) -> None:
-        self._preloader = preloader or Preloader(LoadTimes(None, os.environ), enabled=False)
+        self._preloader = preloader or Preloader(LoadTimes(None, os.environ, types), enabled=False)
         self._models = {model.name: model for model in catalog.models}
         variants = [variant for model in catalog.models for variant in model.variants]
         self._memory = memory or Memory(clock)
         limits = self._with_known(variants, limits or Limits())
         self._scheduler = Scheduler(variants, policy, limits, self._loads_of(variants))
         self._clock = clock
-        self._processes = ProcessPool(clock, registry, self._memory, self._report, prompt_caches)
+        self._processes = ProcessPool(clock, registry, self._memory, self._report, types)
         self._processes.launching = Launching(port_range, checks)
         self._leases = Leases(self._scheduler, clock, self._feed)
         self._inbox: deque[ev.Event] = deque()

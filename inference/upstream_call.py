@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import orjson
-
 from inference.usage import Usage
 from models.requests.reader import parse
 from models.selection import Selection, choose_larger
@@ -20,9 +18,8 @@ if TYPE_CHECKING:
 
     from multidict import CIMultiDict
 
+    from engine.base import Placement
     from engine.lease import Lease
-    from engine.llamacpp.prompt_cache.assignment import SlotAssignment
-    from engine.llamacpp.prompt_cache.engine_cache import EnginePromptCache
     from engine.manager import EngineManager
     from engine.upstream import UpstreamResponse
     from inference.continuation.request import Continuation
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
     from models.spec import VariantSpec
 
 _log = get_logger("exchange")
-_BAD_REQUEST = 400
 # A connection that breaks because the engine died is seen before its exit is.
 _EXIT_NOTICE = 0.5
 
@@ -45,8 +41,7 @@ class UpstreamCall:
         self._lease = lease
         self._selection = selection
         self._facts = facts
-        self._assignment: SlotAssignment | None = None
-        self._prompt_cache: EnginePromptCache | None = None
+        self._place: Placement | None = None
         self._begun = False
         # The engine whose answer the client has while a larger one has not joined.
         self._outgrown: VariantSpec | None = None
@@ -106,7 +101,7 @@ class UpstreamCall:
                 tried = True
                 await self._manager.again(self._lease, self._lease.minimum)
                 continue
-            refused = overflow(upstream)
+            refused = self._lease.client.too_long(upstream)
             if refused is None:
                 self._begun = not upstream.failed
                 return upstream
@@ -117,11 +112,9 @@ class UpstreamCall:
         body = self._facts.upload or self._facts.body
         # Another engine may have begun an answer that this one is to continue.
         self._begun = False
-        self._prompt_cache = self._lease.engine.prompt_cache
-        if self._prompt_cache is not None:
-            self._assignment = await self._prompt_cache.assign(self._facts)
-            if self._assignment is not None and isinstance(body, bytes):
-                body = self._assignment.body(body)
+        self._place = await self._lease.engine.hooks.assign(self._facts)
+        if self._place is not None and isinstance(body, bytes):
+            body = self._place.body(body)
         upstream = await self._lease.client.forward(path, headers, body, method)
         if upstream.failed:
             self.left(refused=True)
@@ -205,21 +198,21 @@ class UpstreamCall:
         if self._outgrown is not None:
             # Of what the larger engine did in vain nothing is known.
             self.left()
-        if self._assignment is not None and self._prompt_cache is not None:
-            self._prompt_cache.answered(self._assignment, usage.total, usage.cached, usage.read)
-            self._assignment = None
+        if self._place is not None:
+            self._place.answered(usage.total, usage.cached, usage.read)
+            self._place = None
 
     def left(self, *, refused: bool = False) -> None:
-        """The request holds no slot any more, whatever became of it; harmless when repeated."""
-        if self._assignment is None or self._prompt_cache is None:
+        """The request holds no place any more, whatever became of it; harmless when repeated."""
+        if self._place is None:
             return
         if refused:
-            self._prompt_cache.refused(self._assignment)
+            self._place.refused()
         elif self._begun:
-            self._prompt_cache.answered(self._assignment)
+            self._place.answered()
         else:
-            self._prompt_cache.broken_off(self._assignment)
-        self._assignment = None
+            self._place.broken_off()
+        self._place = None
 
     def _larger(self, prompt: int, context: int) -> VariantSpec:
         model, variant = self._selection.model, self._lease.variant
@@ -250,16 +243,3 @@ def decision(variant: VariantSpec, size: PromptSize, facts: RequestFacts) -> dic
     if facts.endpoint.sized:
         told["X-Gateway-Prompt-Tokens"] = f"{size.tokens}; source={size.source.value}"
     return told
-
-
-def overflow(upstream: UpstreamResponse) -> tuple[int, int] | None:
-    """Prompt tokens and context of an ``exceed_context_size_error``; None for other answers."""
-    if upstream.status != _BAD_REQUEST:
-        return None
-    try:
-        error = orjson.loads(upstream.first)["error"]
-        if error["type"] != "exceed_context_size_error":
-            return None
-        return int(error["n_prompt_tokens"]), int(error["n_ctx"])
-    except (ValueError, KeyError, TypeError):
-        return None

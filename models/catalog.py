@@ -80,12 +80,11 @@ class Catalog:
 
 
 def _model(table: ModelTable) -> ModelSpec:
-    variants = (_variant(variant, table.name) for variant in table.variants)
+    variants = (_variant(variant, table) for variant in table.variants)
     return ModelSpec(
         name=table.name,
         variants=tuple(sorted(variants, key=lambda variant: variant.context)),
         aliases=tuple(a if isinstance(a, str) else a["name"] for a in table.aliases),
-        engine=table.engine,
         connect=table.connect,
         group=table.group,
         pinned=table.pinned,
@@ -106,7 +105,7 @@ def _model(table: ModelTable) -> ModelSpec:
     )
 
 
-def _variant(table: VariantTable, model: str) -> VariantSpec:
+def _variant(table: VariantTable, model: ModelTable) -> VariantSpec:
     timeouts = Timeouts(
         health_check=table.health_check_timeout,
         startup=table.engine_startup_timeout,
@@ -114,7 +113,8 @@ def _variant(table: VariantTable, model: str) -> VariantSpec:
         stop=table.engine_stop_timeout,
     )
     return VariantSpec(
-        model=model,
+        model=model.name,
+        engine=model.engine,
         context=table.context,
         binary=table.binary,
         timeouts=timeouts,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from models.catalog import Catalog
+from models.spec import ModelSpec
 from utils.config.schema import keys_of
 from utils.config.settings import ServerSettings
 from utils.config.tables import ModelTable, VariantTable
@@ -19,13 +20,15 @@ from utils.config.tables import ModelTable, VariantTable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from models.spec import ModelSpec, VariantSpec
+    from models.spec import VariantSpec
 
 # The settings that only the start of the gateway reads.
 NEEDS_RESTART = tuple(k.name for k in keys_of(ServerSettings) if k.reload == "restart")
-# What of a variant an engine is started with, and what of a model all its engines are.
-_OF_ENGINE = frozenset(k.name for k in keys_of(VariantTable) if k.reload == "engine")
-_OF_ENGINES = tuple(k.name for k in keys_of(ModelTable) if k.reload == "engine")
+# What an engine is started with, and what of that only the model itself has.
+_OF_ENGINE = frozenset(
+    k.name for table in (VariantTable, ModelTable) for k in keys_of(table) if k.reload == "engine"
+)
+_OF_MODEL = tuple(each.name for each in fields(ModelSpec) if each.name in _OF_ENGINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +107,7 @@ def changes(
     new = {model.name: model for model in after[1].models}
     both = [(old[name], model) for name, model in new.items() if name in old]
     variants = _variants(both)
-    kept = {
-        label for label, what in variants.items() if _OF_ENGINE.union(_OF_ENGINES).isdisjoint(what)
-    }
+    kept = {label for label, what in variants.items() if _OF_ENGINE.isdisjoint(what)}
     restart, settings = _settings(before[0], after[0])
     return Changes(
         added=tuple(name for name in new if name not in old),
@@ -168,7 +169,7 @@ def _variants(both: list[tuple[ModelSpec, ModelSpec]]) -> dict[str, tuple[str, .
     """What is different of each variant that is in both, by its label."""
     found = {}
     for one, other in both:
-        shared = [name for name in _OF_ENGINES if getattr(one, name) != getattr(other, name)]
+        shared = [name for name in _OF_MODEL if getattr(one, name) != getattr(other, name)]
         old = {variant.context: variant for variant in one.variants}
         for variant in other.variants:
             if (was := old.get(variant.context)) is not None:

@@ -32,7 +32,10 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class VariantSpec:
-    """One way to start a model's engine: a command line and the context it yields."""
+    """One way to start a model's engine: a command line and the context it yields.
+
+    ``engine`` names the engine's type; "" is the default one.
+    """
 
     model: str
     context: int
@@ -43,6 +46,7 @@ class VariantSpec:
     parallel: int = 1
     needs: Mapping[str, int] = field(default_factory=dict)
     state_carry: bool = False
+    engine: str = ""
 
     @property
     def label(self) -> str:
@@ -57,7 +61,6 @@ class ModelSpec:
     name: str
     variants: tuple[VariantSpec, ...]
     aliases: tuple[str, ...] = ()
-    engine: str = "llamacpp"
     connect: str | None = None
     group: str | None = None
     pinned: bool = False
@@ -69,6 +72,11 @@ class ModelSpec:
     strip_params: tuple[str, ...] = ()
     upstream_model: str | None = None
     alias_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def engine(self) -> str:
+        """The name of its engines' type; "" for the default one."""
+        return self.variants[0].engine
 
     @property
     def largest(self) -> VariantSpec:

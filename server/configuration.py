@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.capabilities import capabilities_of
 from server.cors import Cors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from engine.types import EngineTypes
     from models.capabilities import Capabilities
     from models.catalog import Catalog
     from models.spec import ModelSpec
@@ -28,12 +28,13 @@ class Configuration:
     catalog: Catalog
     cors: Cors
     able: Mapping[str, Capabilities]
+    types: EngineTypes
 
     @classmethod
-    def of(cls, settings: ServerSettings, catalog: Catalog) -> Configuration:
-        """The configuration of these settings and models."""
-        able = {model.name: capabilities_of(model) for model in catalog.models}
-        return cls(settings, catalog, Cors(settings.cors_origins), able)
+    def of(cls, settings: ServerSettings, catalog: Catalog, types: EngineTypes) -> Configuration:
+        """The configuration of these settings and models; their engines are of these ``types``."""
+        able = {model.name: types.capabilities(model) for model in catalog.models}
+        return cls(settings, catalog, Cors(settings.cors_origins), able, types)
 
 
 class CurrentConfiguration:

@@ -5,26 +5,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.scheduling.lifecycle import State
-from models.capabilities import capabilities_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from engine.scheduling.scheduler import EngineRecord
+    from models.capabilities import Capabilities
     from models.catalog import Catalog
     from models.spec import ModelSpec
 
 
-def models_view(catalog: Catalog, records: Iterable[EngineRecord], created: int) -> dict[str, Any]:
+def models_view(
+    catalog: Catalog,
+    able: Mapping[str, Capabilities],
+    records: Iterable[EngineRecord],
+    created: int,
+) -> dict[str, Any]:
     """``/v1/models``: every model, whether loaded or not."""
     records = tuple(records)
     return {
         "object": "list",
-        "data": [model_view(model, records, created) for model in catalog.models],
+        "data": [model_view(model, able, records, created) for model in catalog.models],
     }
 
 
-def model_view(model: ModelSpec, records: Iterable[EngineRecord], created: int) -> dict[str, Any]:
+def model_view(
+    model: ModelSpec,
+    able: Mapping[str, Capabilities],
+    records: Iterable[EngineRecord],
+    created: int,
+) -> dict[str, Any]:
     """``/v1/models/{id}``: one of them.
 
     ``load_seconds`` tells of each variant, by its context, how long its last start took; null
@@ -38,7 +48,7 @@ def model_view(model: ModelSpec, records: Iterable[EngineRecord], created: int) 
         "owned_by": "llm-gateway",
         "aliases": list(model.aliases),
         "context_length": model.largest.context,
-        "capabilities": capabilities_of(model).shown(),
+        "capabilities": able[model.name].shown(),
         "state": _state(own).value,
         "variants": [variant.context for variant in model.variants],
         "load_seconds": {

@@ -21,13 +21,14 @@ class StatusPages:
 
     async def models(self, ctx: RequestContext) -> None:
         """Answer with every configured model, loaded or not."""
-        catalog = ctx.configuration.catalog
-        await ctx.json(models_view(catalog, self._manager.records(), self._created))
+        catalog, able = ctx.configuration.catalog, ctx.configuration.able
+        await ctx.json(models_view(catalog, able, self._manager.records(), self._created))
 
     async def model(self, ctx: RequestContext) -> None:
         """Answer with the model that the path names; ModelNotFound when there is none."""
         model = ctx.configuration.catalog.find(ctx.name)
-        await ctx.json(model_view(model, self._manager.records(), self._created))
+        able, records = ctx.configuration.able, self._manager.records()
+        await ctx.json(model_view(model, able, records, self._created))
 
     async def health(self, ctx: RequestContext) -> None:
         """Answer with the gateway's state and that of each engine."""

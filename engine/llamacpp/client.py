@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 import orjson
 
-from engine.client import EngineClient
-from engine.process.spawn import Launch
+from engine.base import EngineClient, Launch
+from engine.llamacpp.log import PROGRESS_VARIABLE
 from models.counts import longest
 from models.requests import endpoints
 from utils.errors import CountUnavailable, StateUnavailable
@@ -20,10 +20,12 @@ from utils.errors import CountUnavailable, StateUnavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from engine.base import UpstreamResponse
     from models.requests.reader import RequestFacts
     from models.spec import VariantSpec
 
 _OK = 200
+_BAD_REQUEST = 400
 _NOT_FOUND = 404
 # Who tells the exact size of a prompt; those of other kinds are texts for /tokenize.
 _COUNTING = {
@@ -88,7 +90,9 @@ def build_launch(variant: VariantSpec, url: str, environ: Mapping[str, str]) -> 
         if not any(name in args for name in names) and variable not in variant.env:
             args += [names[-1], value]
     env = library_environment(dict(environ) | dict(variant.env), variant.binary)
-    return Launch(variant.label, (variant.binary, *args), env, url)
+    return Launch(
+        variant.label, (variant.binary, *args), env, url, reads_input=PROGRESS_VARIABLE in env
+    )
 
 
 def api_key(variant: VariantSpec, environ: Mapping[str, str]) -> str | None:
@@ -117,6 +121,18 @@ class LlamaCppEngine(EngineClient):
     async def healthy(self) -> bool:
         """Whether ``GET /health`` answers 200; it is 503 while the model loads."""
         return await self._probe("/health") == _OK
+
+    def too_long(self, response: UpstreamResponse) -> tuple[int, int] | None:
+        """Prompt tokens and context of an ``exceed_context_size_error``; None for other answers."""
+        if response.status != _BAD_REQUEST:
+            return None
+        try:
+            error = orjson.loads(response.first)["error"]
+            if error["type"] != "exceed_context_size_error":
+                return None
+            return int(error["n_prompt_tokens"]), int(error["n_ctx"])
+        except (ValueError, KeyError, TypeError):
+            return None
 
     async def count(self, facts: RequestFacts) -> int:
         """The prompt's exact tokens, template and tools included; CountUnavailable otherwise."""

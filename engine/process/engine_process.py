@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from engine.base import EngineHooks, LogReader
 from engine.process.health import HealthChecks
 from engine.process.log_tail import last_meaningful
 from engine.process.ports import port_holder
 from engine.process.probes import until_ready, until_unresponsive
 from engine.process.pump import EngineOutput
-from engine.process.spawn import Child, Launch, spawn
+from engine.process.spawn import Child, spawn
 from engine.process.stop import stop_and_reap
 from engine.scheduling import events as ev
 from utils.errors import EngineStartTimeout, EngineUnresponsive
@@ -26,9 +27,8 @@ from utils.tasks import TaskOwner, first_of, happens
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from engine.base import Launch, Shortage
     from engine.client import EngineClient
-    from engine.llamacpp.prompt_cache.engine_cache import EnginePromptCache
-    from engine.llamacpp.shortage import Shortage
     from engine.process.orphans import OrphanRegistry
     from engine.resources.memory import EngineMemory
     from models.spec import Timeouts
@@ -55,15 +55,16 @@ class EngineProcess:
         memory: EngineMemory,
         checks: HealthChecks | None = None,
         *,
-        prompt_cache: EnginePromptCache | None = None,
+        hooks: EngineHooks | None = None,
+        reader: LogReader | None = None,
         heard: Callable[[str], None] | None = None,
         loading: Callable[[float], None] | None = None,
     ) -> None:
         self.ticket = ticket
         self.client = client
-        self.prompt_cache = prompt_cache
+        self.hooks = hooks or EngineHooks()
         self.label = launch.label
-        self.output = EngineOutput(launch.label, memory.read, heard, loading)
+        self.output = EngineOutput(launch.label, reader or LogReader(), heard, loading)
         self.pid: int | None = None
         self.started_at = clock.now()
         self.ready_at: float | None = None
@@ -84,7 +85,7 @@ class EngineProcess:
     def stop(self, *, save: bool = False) -> None:
         """The stop ladder begins; EngineExited follows. Harmless when called again.
 
-        With ``save`` a ready engine keeps its slots' contents first.
+        With ``save`` a ready engine's ``before_stop`` hook comes first.
         """
         if not self._stop.is_set():
             self._saves = save
@@ -144,8 +145,7 @@ class EngineProcess:
             await first_of(output, timeout=_OUTPUT_GRACE)
             child.close()
             await tasks.cancel()
-            if self.prompt_cache is not None:
-                self.prompt_cache.ended()
+            self.hooks.ended()
             self._registry.remove(child.pid)
             self._memory.ended()
         if self._stop.is_set():
@@ -193,19 +193,17 @@ class EngineProcess:
         ready.cancel()
         await first_of(exited, stop)
         if not exited.done():
-            if self._saves and self.ready_at is not None and self.prompt_cache is not None:
-                await first_of(exited, tasks.spawn(self.prompt_cache.save(), "save"))
-            # llama-server lives on for as long as someone listens to an answer of its.
+            if self._saves and self.ready_at is not None:
+                await first_of(exited, tasks.spawn(self.hooks.before_stop(), "save"))
+            # Some engines live on for as long as someone listens to an answer of theirs.
             await self.client.close()
             await self._memory.leaving()
 
     async def _prepared(self) -> Launch | None:
         """How it is launched; None when it was stopped before that was known."""
-        if self.prompt_cache is None:
-            return self._launch
         tasks = TaskOwner(self.label)
         stop = tasks.spawn(self._stop.wait(), "stop")
-        prepared = tasks.spawn(self.prompt_cache.prepared(self._launch), "prepared")
+        prepared = tasks.spawn(self.hooks.prepared(self._launch), "prepared")
         try:
             await first_of(stop, prepared)
             return None if stop.done() else prepared.result()

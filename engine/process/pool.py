@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from engine.llamacpp.client import LlamaCppEngine, build_launch, engine_url
 from engine.process.engine_process import EngineProcess
 from engine.process.orphans import OWNER_VARIABLE, OrphanRegistry
 from engine.process.ports import free_port
@@ -23,9 +22,9 @@ from utils.tasks import TaskOwner
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.llamacpp.prompt_cache.manager import PromptCacheManager
     from engine.process.health import HealthChecks
     from engine.resources.memory import Memory
+    from engine.types import EngineTypes
     from models.spec import ModelSpec, VariantSpec
     from utils.clock import Clock
 
@@ -51,13 +50,13 @@ class ProcessPool:
         registry: OrphanRegistry,
         memory: Memory,
         report: Callable[[ev.Event], None],
-        prompt_caches: PromptCacheManager | None = None,
+        types: EngineTypes,
     ) -> None:
         self.launching = Launching()
         self._clock = clock
         self._registry = registry
         self._memory = memory
-        self._prompt_caches = prompt_caches
+        self._types = types
         self._report = report
         self._tasks = TaskOwner("engines")
         self._processes: dict[int, EngineProcess] = {}
@@ -84,12 +83,14 @@ class ProcessPool:
 
         ``heard`` gets each line of its output, ``loading`` how much of it is loaded, in percent.
         """
-        url = engine_url(variant, model.connect) or f"http://127.0.0.1:{self._free_port()}"
-        launch = build_launch(variant, url, os.environ)
+        engine = self._types.of(variant)
+        address = engine.address(variant, model.connect)
+        url = address or f"http://127.0.0.1:{self._free_port()}"
+        launch = engine.launch(variant, url, os.environ)
         ours = {OWNER_VARIABLE: self._registry.owner, "LLM_GATEWAY_PYTHON": sys.executable}
         launch = replace(launch, env={**launch.env, **ours})
-        client = LlamaCppEngine(variant, url)
-        carries = self._prompt_caches is not None and variant.state_carry
+        client = engine.client(variant, url)
+        reader = engine.log_reader(variant, os.environ)
         process = EngineProcess(
             ticket,
             launch,
@@ -98,11 +99,10 @@ class ProcessPool:
             self._told,
             self._clock,
             self._registry,
-            self._memory.engine(variant),
+            self._memory.engine(variant, reader),
             self.launching.checks,
-            prompt_cache=self._prompt_caches.of(variant, client)
-            if self._prompt_caches and carries
-            else None,
+            hooks=engine.hooks(variant, client),
+            reader=reader,
             heard=heard,
             loading=loading,
         )

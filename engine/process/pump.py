@@ -6,13 +6,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from engine.llamacpp.progress import is_protocol, percent_in
 from engine.process.log_tail import LogTail
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from engine.base import LogReader
     from engine.process.spawn import Child
 
 
@@ -20,14 +20,14 @@ class EngineOutput:
     """The lines of one run of one engine.
 
     ``tail`` keeps the last ones, ``stirred`` is set at each. ``loads`` is true until somebody says
-    that the engine is ready; meanwhile ``learn`` gets each line. ``heard`` gets all of them,
+    that the engine is ready; meanwhile ``reader`` reads each line. ``heard`` gets all of them,
     ``loading`` the percentage when the engine tells how far it is.
     """
 
     def __init__(
         self,
         label: str,
-        learn: Callable[[str], None],
+        reader: LogReader,
         heard: Callable[[str], None] | None = None,
         loading: Callable[[float], None] | None = None,
     ) -> None:
@@ -35,21 +35,21 @@ class EngineOutput:
         self.stirred = asyncio.Event()
         self.loads = True
         self._log = get_logger(f"engine.{label}")
-        self._learn = learn
+        self._reader = reader
         self._heard = heard
         self._loading = loading
 
     async def read(self, child: Child) -> None:
         """Return at the end of the child's output."""
         async for line in child.lines():
-            if is_protocol(line):
-                percent = percent_in(line)
+            if self._reader.is_protocol(line):
+                percent = self._reader.percent(line)
                 if percent is not None and self._loading is not None:
                     self._loading(percent)
                 continue
             self.tail.append(line)
             if self.loads:
-                self._learn(line)
+                self._reader.read(line)
             self.stirred.set()
             if self._heard is not None:
                 self._heard(line)

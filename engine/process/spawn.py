@@ -19,29 +19,19 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psutil
 
-from engine.llamacpp.progress import VARIABLE
 from engine.process.log_tail import LineSplitter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable
+
+    from engine.base import Launch
 
 _WINDOWS = sys.platform == "win32"
 _IF_PARENT_LIVES = '[ "$PPID" = "$0" ] && exec "$@"'
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """All that is needed to start an engine: its name in logs, command line, environment, URL."""
-
-    label: str
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    url: str
 
 
 class Child:
@@ -52,8 +42,11 @@ class Child:
         process: asyncio.subprocess.Process,
         output: asyncio.StreamReader,
         close: Callable[[], None],
+        stop_signal: str = "SIGTERM",
     ) -> None:
         self._process = process
+        # Windows knows few by their names, and none of them asks.
+        self._stop_signal = getattr(signal, stop_signal, signal.SIGTERM)
         self._output = output
         self._close = close
 
@@ -67,9 +60,9 @@ class Child:
         return await self._process.wait()
 
     def terminate(self) -> None:
-        """SIGTERM to the whole group, and the end of its input; nothing when it is gone."""
+        """The stop signal to the whole group, and the end of its input; nothing once it is gone."""
         self._end_input()
-        self._signal(signal.SIGTERM)
+        self._signal(self._stop_signal)
 
     def kill(self) -> None:
         """SIGKILL to the whole group, also what is left of it after the leader's death."""
@@ -100,7 +93,7 @@ class Child:
         self._end_input()
 
     def _end_input(self) -> None:
-        # llama-server that reads commands there does not end before it.
+        # An engine that reads commands there does not end before it.
         if self._process.stdin is not None:
             self._process.stdin.close()
 
@@ -153,7 +146,7 @@ async def spawn(launch: Launch) -> Child:
         raise
     finally:
         os.close(writing)
-    return Child(process, output, transport.close)
+    return Child(process, output, transport.close, launch.stop_signal)
 
 
 @functools.cache
@@ -170,8 +163,8 @@ def _dies_with_parent() -> tuple[str, ...]:
 
 
 def _input(launch: Launch) -> int:
-    # An engine that tells of its progress ends with its input: that stays open as long as it lives.
-    return asyncio.subprocess.PIPE if VARIABLE in launch.env else asyncio.subprocess.DEVNULL
+    # An engine that reads it may end with it: it stays open as long as the engine lives.
+    return asyncio.subprocess.PIPE if launch.reads_input else asyncio.subprocess.DEVNULL
 
 
 async def _spawn_on_windows(launch: Launch) -> Child:

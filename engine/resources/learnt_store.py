@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import orjson
 
-from engine.llamacpp.client import argument
 from engine.resources.rules import fingerprint, peak
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from engine.types import EngineTypes
     from models.spec import VariantSpec
 
 _Known = TypeVar("_Known")
@@ -40,19 +40,33 @@ COLD, WARM = "cold", "warm"
 
 
 class _Learnt(ABC, Generic[_Known]):
-    """By the variant's definition, something by name; without a ``folder``, of this run only."""
+    """By the variant's definition, something by name; without a ``folder``, of this run only.
 
-    def __init__(self, folder: Path | None, environ: Mapping[str, str], name: str) -> None:
+    ``types`` tell which files and which variables of ``environ`` belong to a definition.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        environ: Mapping[str, str],
+        name: str,
+        types: EngineTypes | None = None,
+    ) -> None:
         self._file = None if folder is None else folder / name
         self._environ = environ
+        self._types = types
         self._known = self._read()
 
+    def files(self, variant: VariantSpec) -> list[str]:
+        """The files that the variant's engine reads while it loads."""
+        return [] if self._types is None else self._types.files(variant, self._environ)
+
     def key(self, variant: VariantSpec) -> str:
-        """What the variant is found by: its command line, environment and model file."""
-        env = dict(self._environ) | dict(variant.env)
-        model = argument(variant.args, "-m", "--model") or env.get("LLAMA_ARG_MODEL")
-        files = [_state_of(variant.binary), _state_of(model) if model else None]
-        return fingerprint(variant, self._environ, tuple(files))
+        """What the variant is found by: its command line, environment and files."""
+        types, environ = self._types, self._environ
+        inherited = {} if types is None else types.inherited(variant, environ)
+        files = [_state_of(path) for path in (variant.binary, *self.files(variant))]
+        return fingerprint(variant, inherited, tuple(files))
 
     def of(self, key: str) -> dict[str, _Known]:
         """What is known so far; empty when nothing is."""
@@ -109,8 +123,10 @@ class _Learnt(ABC, Generic[_Known]):
 class LearntNeeds(_Learnt[int]):
     """Peaks of memory, in bytes."""
 
-    def __init__(self, folder: Path | None, environ: Mapping[str, str]) -> None:
-        super().__init__(folder, environ, FILE)
+    def __init__(
+        self, folder: Path | None, environ: Mapping[str, str], types: EngineTypes | None = None
+    ) -> None:
+        super().__init__(folder, environ, FILE, types)
 
     def learn(self, key: str, amounts: Mapping[str, int]) -> None:
         """A measurement is remembered; a disk that fails is logged, not fatal."""
@@ -126,8 +142,10 @@ class LearntNeeds(_Learnt[int]):
 class LoadTimes(_Learnt[list[int]]):
     """How long variants took to load: the last times of each ``kind``; "" is of any kind."""
 
-    def __init__(self, folder: Path | None, environ: Mapping[str, str]) -> None:
-        super().__init__(folder, environ, LOADS)
+    def __init__(
+        self, folder: Path | None, environ: Mapping[str, str], types: EngineTypes | None = None
+    ) -> None:
+        super().__init__(folder, environ, LOADS, types)
 
     def seconds(self, variant: VariantSpec) -> float:
         """The last load; 0.0 when none is known."""

@@ -11,8 +11,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from engine.llamacpp.memory_log import Projection, visible_devices
-from engine.llamacpp.shortage import Shortage, shortage
+from engine.base import LogReader
 from engine.resources.learnt_store import LearntNeeds
 from engine.resources.probe import MachineProbe, MemoryProbe, Usage
 from engine.resources.rules import combined, is_back, peak
@@ -21,6 +20,7 @@ from utils.logger import get_logger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from engine.base import Shortage
     from models.spec import VariantSpec
     from utils.clock import Clock
 
@@ -53,9 +53,9 @@ class Memory:
         self.wait = wait
         self._owed: list[tuple[float, dict[str, int]]] = []
 
-    def engine(self, variant: VariantSpec) -> EngineMemory:
-        """The memory of one run of the variant."""
-        return EngineMemory(self, variant)
+    def engine(self, variant: VariantSpec, reader: LogReader | None = None) -> EngineMemory:
+        """The memory of one run of the variant, whose output ``reader`` reads."""
+        return EngineMemory(self, variant, reader or LogReader())
 
     def known(self, variant: VariantSpec) -> dict[str, int]:
         """What was learnt of the variant as it is defined now."""
@@ -75,23 +75,15 @@ class Memory:
 class EngineMemory:
     """The memory of one run of an engine."""
 
-    def __init__(self, shared: Memory, variant: VariantSpec) -> None:
+    def __init__(self, shared: Memory, variant: VariantSpec, reader: LogReader) -> None:
         self._shared = shared
+        self._reader = reader
         self._key = shared.learnt.key(variant)
         self._learnt = shared.learnt.of(self._key)
         self._declared = variant.needs
-        self._visible = visible_devices(dict(os.environ) | dict(variant.env))
-        self._projection = Projection(self._visible)
         self._used = Usage({}, {})
         self._free: dict[str, int] = {}
         self._told: dict[str, int] = {}
-        self._lacked: Shortage | None = None
-
-    def read(self, line: str) -> None:
-        """The engine wrote a line while it loaded."""
-        self._projection.read(line)
-        # What follows the cause may be a long trace, so it is kept when it comes.
-        self._lacked = self._lacked or shortage((line,), 0, self._visible)
 
     def owed(self) -> bool:
         """Whether a start must look first: engines have just ended."""
@@ -126,7 +118,7 @@ class EngineMemory:
 
     def learn(self, report: Callable[[dict[str, int]], None]) -> None:
         """What is known of the engine's memory by now is reported and learnt, if it is news."""
-        amounts = combined(self._used.held, self._projection.amounts())
+        amounts = combined(self._used.held, self._reader.amounts())
         if amounts and amounts != self._told:
             self._told = amounts
             self._shared.learnt.learn(self._key, amounts)
@@ -157,4 +149,4 @@ class EngineMemory:
 
     def shortage(self, status: int) -> Shortage | None:
         """Which memory the engine ran out of, if that is why it ended with ``status``."""
-        return self._lacked or shortage((), status)
+        return self._reader.shortage(status)

@@ -17,7 +17,6 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from engine.llamacpp.prompt_cache.fingerprint import files_of, with_shards
 from engine.resources.learnt_store import COLD, WARM
 from engine.resources.page_cache import TELLS, Reading, cached_share, size_of, spare_memory
 from utils.logger import get_logger
@@ -125,7 +124,7 @@ class Preloader:
 
     async def _read(self, variant: VariantSpec, reading: Reading) -> None:
         def read() -> tuple[int, int]:
-            before, paths = reading.done, paths_of(variant)
+            before, paths = reading.done, self.loads.files(variant)
             reading.run(paths, self._spare)
             return reading.done - before, sum(map(size_of, paths))
 
@@ -135,7 +134,7 @@ class Preloader:
 
     async def _look(self, variant: VariantSpec, reading: Reading, load: _Load) -> None:
         def look() -> str:
-            paths = paths_of(variant)
+            paths = self.loads.files(variant)
             size = sum(map(size_of, paths))
             if reading.done > _SHARE * size:
                 return WARM
@@ -146,11 +145,6 @@ class Preloader:
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-
-def paths_of(variant: VariantSpec) -> list[str]:
-    """The files that an engine of the variant reads when it loads."""
-    return with_shards(files_of(variant.args, variant.env))
 
 
 def _middle(seconds: Sequence[float]) -> float:

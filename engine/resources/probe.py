@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import psutil
 
-from engine.llamacpp.memory_log import RAM
+from engine.resources.rules import RAM
 
 
 class Usage(NamedTuple):

@@ -17,16 +17,14 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from engine.llamacpp.memory_log import RAM
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from models.spec import VariantSpec
 
 Amounts = dict[str, int]
-# What of the gateway's own environment changes an engine's memory.
-_INHERITED = ("LLAMA_", "GGML_", "CUDA_", "HIP_", "ROCR_", "HSA_")
+# The machine's main memory among the resources; those of GPUs are ``gpu0``, ``gpu1`` and so on.
+RAM = "ram"
 
 
 def taken(
@@ -58,9 +56,13 @@ def is_back(free: Mapping[str, int], needs: Mapping[str, int], owed: Mapping[str
     return all(free[name] >= min(level) for name, level in levels.items() if name in free)
 
 
-def fingerprint(variant: VariantSpec, environ: Mapping[str, str], files: tuple[object, ...]) -> str:
-    """The same text for the same definition on the same ``files`` (such as their size and time)."""
-    inherited = {k: v for k, v in environ.items() if k.startswith(_INHERITED)}
-    env = sorted((inherited | dict(variant.env)).items())
+def fingerprint(
+    variant: VariantSpec, inherited: Mapping[str, str], files: tuple[object, ...]
+) -> str:
+    """The same text for the same definition on the same ``files`` (such as their size and time).
+
+    ``inherited`` is what of the gateway's own environment changes an engine's memory.
+    """
+    env = sorted((dict(inherited) | dict(variant.env)).items())
     parts = (variant.label, variant.binary, variant.args, variant.parallel, env, files)
     return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -76,9 +76,7 @@ class AdminHandlers:
             if process is None:
                 sights.append(Sight(record, None, None, idle))
                 continue
-            prompt_cache = (
-                process.prompt_cache.standing.value if process.prompt_cache is not None else "off"
-            )
+            prompt_cache = process.hooks.prompt_cache
             sights.append(Sight(record, process.pid, process.client.url, idle, prompt_cache))
         line = self._manager.line()
         return running_view(sights, line, self._telemetry.requests, self._manager.now())

@@ -111,10 +111,11 @@ class Reloader:
         if not found:
             _log.info("the configuration is loaded, nothing has changed")
             return
-        level = self._current.now.settings.log_level
+        now = self._current.now
+        level, types = now.settings.log_level, now.types
         # Whatever might fail comes first.
-        configuration = Configuration.of(settings, catalog)
-        policy, limits = policy_of(settings), limits_of(catalog, settings)
+        configuration = Configuration.of(settings, catalog, types)
+        policy, limits = policy_of(settings), limits_of(catalog, settings, types)
         self._current.now = configuration
         self._selector.forget(found.stale)
         self._manager.reconfigure(

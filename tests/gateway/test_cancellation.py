@@ -14,7 +14,7 @@ from engines import running_manager
 from gateway import fake_model, fake_tokenizer, fake_variant, until
 from gateway_client import CHAT, chat_body
 
-from engine.llamacpp.tokenizer import LlamaTokenize
+from engine.llamacpp.type import LlamaCpp
 from engine.scheduling import events as ev
 from engine.scheduling.lifecycle import State
 from inference.upstream_call import UpstreamCall
@@ -235,7 +235,7 @@ async def test_drain_waiting_for_the_last_request(journal: Journal) -> None:
 
 
 def sizes(manager: EngineManager) -> ModelSelector:
-    return ModelSelector(Sizer(manager, LlamaTokenize()), manager)
+    return ModelSelector(Sizer(manager, LlamaCpp()), manager)
 
 
 def unclear(journal: Journal, **knobs: Any) -> ModelSpec:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builders import model, variant
+from builders import TYPES, model, variant
 from gateway import Gateway, fake_model, fake_tokenizer, fake_variant, running_gateway, until
 from gateway_client import CHAT
 from raw_client import RawClient, post, text_of
@@ -226,7 +226,8 @@ class Bench:
         self.going_on.set()
         self.models = [model()]
         self.fault: Exception | None = None
-        self.current = CurrentConfiguration(Configuration.of(ServerSettings(), Catalog([model()])))
+        configuration = Configuration.of(ServerSettings(), Catalog([model()]), TYPES)
+        self.current = CurrentConfiguration(configuration)
         self.told: list[str] = []
         self.reloader = Reloader(self.load, self.current, self, self, watch)  # type: ignore[arg-type]  # what it tells engines and selector is noted here
 

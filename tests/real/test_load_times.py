@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
+from builders import TYPES
 from gateway import fake_model, fake_variant, running_gateway
 from real_engines import ENGINES, gateway, lua_config, lua_model, until
 
@@ -29,7 +30,7 @@ SOON = 0.02
 
 def known_before(journal: Journal, *variants: VariantSpec) -> None:
     """A gateway of before has seen each of them load."""
-    loads = LoadTimes(journal.path.parent / "state", os.environ)
+    loads = LoadTimes(journal.path.parent / "state", os.environ, TYPES)
     for variant in variants:
         loads.learn(variant, KNOWN)
 
@@ -51,7 +52,7 @@ async def test_who_finds_the_queue_full_comes_back_when_the_engine_is_loaded(
 
 async def test_what_is_left_of_a_load_counts(journal: Journal) -> None:
     variant = fake_variant(journal, load_seconds=ENDLESS)
-    loads = LoadTimes(journal.path.parent / "state", os.environ)
+    loads = LoadTimes(journal.path.parent / "state", os.environ, TYPES)
     loads.learn(variant, 40.0)
     async with running_gateway(journal, fake_model(variant), max_queue=1) as gw:
         await gw.stream("first")
@@ -75,7 +76,7 @@ async def test_nothing_known_is_not_made_up(journal: Journal) -> None:
 async def test_a_load_that_is_still_to_come_counts_in_full(journal: Journal) -> None:
     busy = fake_variant(journal, stall_at=1, model="busy")
     wanted = fake_variant(journal, load_seconds=ENDLESS)
-    loads = LoadTimes(journal.path.parent / "state", os.environ)
+    loads = LoadTimes(journal.path.parent / "state", os.environ, TYPES)
     loads.learn(wanted, 20.0)
     models = fake_model(busy), fake_model(wanted)
     async with running_gateway(journal, *models, max_queue=1) as gw:

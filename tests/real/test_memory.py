@@ -31,7 +31,7 @@ async def test_an_engine_is_measured_and_its_projection_is_read(
     async with running_engine(journal, variant) as run:
         measured = await run.reported(ev.EngineMeasured)
         assert isinstance(measured, ev.EngineMeasured)
-        projected = run.process._memory._projection.amounts()
+        projected = run.process._memory._reader.amounts()
         weights = Path(MODEL).stat().st_size
         # Weights, 11 MiB of keys and values, some for computing.
         assert weights < projected["ram"] < weights + 60 * MIB

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from engine.llamacpp.type import LlamaCpp
+from engine.types import EngineTypes
 from models.requests import endpoints
 from models.requests.reader import RequestFacts, parse
 from models.spec import ModelSpec, Timeouts, TokenizationSpec, VariantSpec
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 _T = TypeVar("_T")
+TYPES = EngineTypes([LlamaCpp()])
 TIMEOUTS = Timeouts(health_check=5.0, startup=300.0, idle=900.0, stop=10.0)
 BARE = TokenizationSpec(
     extra_tokens_per_message=0,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway import nothing_left, until
 
-from engine.llamacpp.client import LlamaCppEngine, build_launch, engine_url
+from engine.llamacpp.type import LlamaCpp
 from engine.manager import EngineManager
 from engine.process.engine_process import EngineProcess
 from engine.process.orphans import OrphanRegistry
@@ -18,6 +18,7 @@ from engine.process.ports import free_port
 from engine.resources.memory import Memory
 from engine.scheduling import events as ev
 from engine.scheduling.scheduler import Limits, Policy
+from engine.types import EngineTypes
 from models.catalog import Catalog
 from utils.clock import LoopClock
 
@@ -107,18 +108,21 @@ async def running_engine(
 ) -> AsyncIterator[Run]:
     """Inside the block the variant's engine has been told to start; at its end it is gone."""
     async with nothing_left(journal):
-        url = engine_url(variant, None) or f"http://127.0.0.1:{port or free_port()}"
+        engine = LlamaCpp()
+        url = engine.address(variant, None) or f"http://127.0.0.1:{port or free_port()}"
+        reader = engine.log_reader(variant, os.environ)
         reports: list[ev.Event] = []
         process = EngineProcess(
             7,
-            build_launch(variant, url, os.environ),
-            LlamaCppEngine(variant, url),
+            engine.launch(variant, url, os.environ),
+            engine.client(variant, url),
             variant.timeouts,
             reports.append,
             LoopClock(),
             OrphanRegistry(journal.path.parent / "state"),
-            (memory or Memory(LoopClock())).engine(variant),
+            (memory or Memory(LoopClock())).engine(variant, reader),
             checks,
+            reader=reader,
         )
         run = Run(process, asyncio.create_task(process.run()), reports)
         try:
@@ -148,6 +152,7 @@ async def running_manager(
             policy or Policy(max_queue=max_queue),
             clock or LoopClock(),
             OrphanRegistry(journal.path.parent / "state"),
+            EngineTypes([LlamaCpp()]),
             limits=limits,
             memory=memory,
             port_range=port_range,

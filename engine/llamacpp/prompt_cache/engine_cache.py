@@ -31,10 +31,10 @@ from utils.errors import StateUnavailable
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
+    from engine.base import Launch
     from engine.llamacpp.client import LlamaCppEngine
     from engine.llamacpp.prompt_cache.assignment import SlotAssignment
     from engine.llamacpp.prompt_cache.manager import PromptCacheManager
-    from engine.process.spawn import Launch
     from models.requests.reader import RequestFacts
     from models.spec import VariantSpec
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from engine.process.spawn import spawn
 
 if TYPE_CHECKING:
-    from engine.process.spawn import Child, Launch
+    from engine.base import Launch
+    from engine.process.spawn import Child
 
 SAVE_PATH = "--slot-save-path"
 CACHE_RAM = "--cache-ram"

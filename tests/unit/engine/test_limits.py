@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from builders import model, variant
+from builders import TYPES, model, variant
 
 from engine.limits import address, limits_of
 from engine.scheduling.eviction import Limits
@@ -32,7 +32,7 @@ def test_another_host_or_port_is_another_place() -> None:
 def test_groups_and_who_is_kept() -> None:
     models = [model(name="a", group="g"), model(name="b", pinned=True), model(name="c", group="h")]
     groups = [GroupSpec("g", persistent=True), GroupSpec("h")]
-    assert limits_of(Catalog(models, groups=groups), ServerSettings()) == Limits(
+    assert limits_of(Catalog(models, groups=groups), ServerSettings(), TYPES) == Limits(
         groups={"a": "g", "c": "h"}, pinned=frozenset({"b"}), persistent=frozenset({"g"})
     )
 
@@ -40,7 +40,8 @@ def test_groups_and_who_is_kept() -> None:
 def test_limits_of_a_configuration() -> None:
     ported = ModelSpec("p", (variant(512, "p", args=("--port", "9")), variant(1024, "p")))
     catalog = Catalog([model(512, 1024, name="c", connect="http://localhost:9"), ported])
-    assert limits_of(catalog, ServerSettings(max_loaded_models=4, resources={"r": 1})) == Limits(
+    settings = ServerSettings(max_loaded_models=4, resources={"r": 1})
+    assert limits_of(catalog, settings, TYPES) == Limits(
         4,
         resources={"r": 1},
         addresses={"c@512": "localhost:9", "c@1024": "localhost:9", "p@512": "localhost:9"},

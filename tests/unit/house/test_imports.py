@@ -26,9 +26,7 @@ IMPURE = {"asyncio", "aiohttp", "time"}
 PURE = (
     "engine/scheduling/",
     "engine/observer.py",
-    "engine/llamacpp/memory_log.py",
-    "engine/llamacpp/progress.py",
-    "engine/llamacpp/shortage.py",
+    "engine/llamacpp/log.py",
     "engine/process/health.py",
     "engine/process/log_tail.py",
     "engine/resources/rules.py",

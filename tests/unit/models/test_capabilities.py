@@ -1,4 +1,4 @@
-"""models/capabilities.py: what a model can do, read from its arguments."""
+"""models/capabilities.py: what a model can do, and what requests need."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builders import model, variant
+from builders import TYPES, model, variant
 
-from models.capabilities import NAMES, Capabilities, capabilities_of, require
+from models.capabilities import NAMES, Capabilities, require
 from models.requests import endpoints
 from models.requests.reader import parse
 from models.spec import ModelSpec
@@ -30,57 +30,6 @@ def made(*variants: Any, **fields: Any) -> ModelSpec:
     return ModelSpec(name="m", variants=specs, **fields)
 
 
-def able(args: str = "", **env: str) -> Capabilities:
-    return capabilities_of(made((args, env)))
-
-
-@pytest.mark.parametrize(
-    ("args", "env", "certain", "more"),
-    [
-        ("", {}, {"text", "tools"}, set()),
-        ("--jinja", {}, {"text", "tools"}, set()),
-        ("--no-jinja", {}, {"text"}, set()),
-        ("--no-jinja --jinja", {}, {"text", "tools"}, set()),
-        ("--chat-template chatml", {}, {"text", "tools"}, set()),
-        ("", {"LLAMA_ARG_JINJA": "0"}, {"text"}, set()),
-        ("", {"LLAMA_ARG_JINJA": "1"}, {"text", "tools"}, set()),
-        ("--jinja", {"LLAMA_ARG_JINJA": "false"}, {"text", "tools"}, set()),
-        ("--mmproj p.gguf", {}, {"text", "tools", "vision"}, BOTH),
-        ("-mm /a/audio/p.gguf", {}, {"text", "tools", "vision"}, BOTH),
-        ("-mm C:\\audio\\p.gguf", {}, {"text", "tools", "vision"}, BOTH),
-        ("-mm /a/mmproj-Voxtral.gguf", {}, {"text", "tools", "audio"}, BOTH),
-        ("", {"LLAMA_ARG_MMPROJ": "p.gguf"}, {"text", "tools", "vision"}, BOTH),
-        ("-hf org/model", {}, {"text", "tools"}, BOTH),
-        ("-hf org/model --no-mmproj", {}, {"text", "tools"}, set()),
-        ("--embeddings", {}, {"embeddings"}, set()),
-        ("--embedding --pooling mean", {}, {"embeddings"}, set()),
-        ("--embedding --mmproj p", {}, {"embeddings", "vision"}, BOTH),
-        ("--embedding --pooling rank", {}, {"rerank"}, set()),
-        ("--pooling rank", {}, {"text", "tools"}, set()),
-        ("--reranking", {}, {"rerank"}, set()),
-        ("--rerank", {}, {"rerank"}, set()),
-        ("", {"LLAMA_ARG_EMBEDDINGS": "true"}, {"embeddings"}, set()),
-        ("", {"LLAMA_ARG_RERANKING": "on"}, {"rerank"}, set()),
-        ("", {"LLAMA_ARG_RERANKING": "off"}, {"text", "tools"}, set()),
-    ],
-)
-def test_arguments_tell(args: str, env: dict[str, str], certain: set[str], more: set[str]) -> None:
-    assert able(args, **env) == Capabilities(frozenset(certain), frozenset(certain | more))
-
-
-def test_what_only_one_variant_can_is_possible_but_not_promised() -> None:
-    assert capabilities_of(made(("--mmproj p", {}), ("", {}))) == Capabilities(
-        frozenset({"text", "tools"}), frozenset({"text", "tools", *BOTH})
-    )
-
-
-def test_the_configuration_has_the_last_word() -> None:
-    given = frozenset({"text", "audio"})
-    assert capabilities_of(made(("--embeddings", {}), capabilities=given)) == Capabilities(
-        given, given
-    )
-
-
 def test_they_are_shown_in_a_fixed_order() -> None:
     assert Capabilities(frozenset(NAMES), frozenset()).shown() == list(NAMES)
 
@@ -89,7 +38,7 @@ def refusal(args: str, kind: Endpoint, **body: Any) -> str | None:
     spec = made((args, {}))
     facts = parse(kind, json.dumps(body).encode())
     try:
-        require(spec, capabilities_of(spec), facts)
+        require(spec, TYPES.capabilities(spec), facts)
     except NotCapable as error:
         assert error.param == "model"
         return error.message
@@ -136,5 +85,5 @@ def test_a_model_that_promises_nothing() -> None:
     spec = model(capabilities=frozenset())
     with pytest.raises(NotCapable, match=r"It serves nothing\."):
         require(
-            spec, capabilities_of(spec), parse(endpoints.CHAT, b'{"messages":[{"role":"user"}]}')
+            spec, TYPES.capabilities(spec), parse(endpoints.CHAT, b'{"messages":[{"role":"user"}]}')
         )

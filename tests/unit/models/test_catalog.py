@@ -37,7 +37,14 @@ def test_a_model_with_nothing_but_the_necessary() -> None:
     assert model == ModelSpec(
         name="a",
         variants=(
-            VariantSpec("a", context=512, binary="/bin/sh", timeouts=times, state_carry=True),
+            VariantSpec(
+                "a",
+                context=512,
+                binary="/bin/sh",
+                timeouts=times,
+                state_carry=True,
+                engine="llamacpp",
+            ),
         ),
         grow_answers=True,
     )

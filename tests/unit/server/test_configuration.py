@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builders import variant
+from builders import TYPES, variant
 
 from models.catalog import Catalog
 from models.spec import ModelSpec
@@ -11,7 +11,8 @@ from utils.config.settings import ServerSettings
 
 
 def configuration(*models: ModelSpec) -> Configuration:
-    return Configuration.of(ServerSettings(cors_origins=("https://a.example",)), Catalog(models))
+    settings = ServerSettings(cors_origins=("https://a.example",))
+    return Configuration.of(settings, Catalog(models), TYPES)
 
 
 def model(name: str) -> ModelSpec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from builders import model
+from builders import TYPES, model
 
 from engine.scheduling.lifecycle import State
 from engine.scheduling.scheduler import EngineRecord
@@ -14,6 +14,7 @@ from server.status import health_view, model_view, models_view
 
 QWEN = model(4096, 8192, name="qwen", aliases=("gpt-4o", "q"))
 TINY = model(2048, name="tiny")
+ABLE = {each.name: TYPES.capabilities(each) for each in (QWEN, TINY)}
 
 
 def records(*states: State) -> list[EngineRecord]:
@@ -23,7 +24,10 @@ def records(*states: State) -> list[EngineRecord]:
 
 def test_every_model_is_listed_whether_loaded_or_not() -> None:
     shown = models_view(
-        Catalog([QWEN, TINY], None), records(State.STOPPED, State.READY, State.STOPPED), 1700000000
+        Catalog([QWEN, TINY], None),
+        ABLE,
+        records(State.STOPPED, State.READY, State.STOPPED),
+        1700000000,
     )
     assert shown == {
         "object": "list",
@@ -60,14 +64,14 @@ def test_every_model_is_listed_whether_loaded_or_not() -> None:
 def test_how_long_a_variant_took_to_load() -> None:
     measured = records(*[State.STOPPED] * 3)
     measured[1].load_seconds = 2.34567
-    shown = model_view(QWEN, measured, 5)
+    shown = model_view(QWEN, ABLE, measured, 5)
     assert shown["load_seconds"] == {"4096": None, "8192": 2.346}
 
 
 def test_one_model_is_shown_as_in_the_list() -> None:
     stopped = records(*[State.STOPPED] * 3)
-    listed = models_view(Catalog([QWEN, TINY], None), stopped, 5)["data"]
-    assert [model_view(model, stopped, 5) for model in (QWEN, TINY)] == listed
+    listed = models_view(Catalog([QWEN, TINY], None), ABLE, stopped, 5)["data"]
+    assert [model_view(model, ABLE, stopped, 5) for model in (QWEN, TINY)] == listed
 
 
 @pytest.mark.parametrize(
@@ -87,7 +91,7 @@ def test_one_model_is_shown_as_in_the_list() -> None:
 def test_a_model_shows_the_most_telling_state_of_its_variants(
     small: State, large: State, told: str
 ) -> None:
-    shown = models_view(Catalog([QWEN, TINY], None), records(small, large, State.STOPPED), 0)
+    shown = models_view(Catalog([QWEN, TINY]), ABLE, records(small, large, State.STOPPED), 0)
     assert [entry["state"] for entry in shown["data"]] == [told, "stopped"]
 
 

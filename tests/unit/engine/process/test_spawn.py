@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from raw_client import PATIENCE
 
-from engine.llamacpp.progress import VARIABLE
-from engine.process.spawn import Launch, _dies_with_parent, spawn
+from engine.base import Launch
+from engine.process.spawn import _dies_with_parent, spawn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,8 +23,8 @@ DEAF = "trap '' TERM; echo started; cat > /dev/null; echo over"
 
 @pytest.mark.timeout(PATIENCE)
 async def test_it_stays_open_until_the_engine_is_to_end() -> None:
-    env = {**os.environ, VARIABLE: "1"}
-    child = await spawn(Launch("m@1", ("sh", "-c", DEAF), env, "http://127.0.0.1:1"))
+    argv = "sh", "-c", DEAF
+    child = await spawn(Launch("m@1", argv, os.environ, "http://127.0.0.1:1", reads_input=True))
     lines = child.lines()
     try:
         assert await anext(lines) == "started"
@@ -38,8 +38,7 @@ async def test_it_stays_open_until_the_engine_is_to_end() -> None:
 
 @pytest.mark.timeout(PATIENCE)
 async def test_other_engines_have_none() -> None:
-    env = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    child = await spawn(Launch("m@1", ("sh", "-c", DEAF), env, "http://127.0.0.1:1"))
+    child = await spawn(Launch("m@1", ("sh", "-c", DEAF), os.environ, "http://127.0.0.1:1"))
     try:
         assert [line async for line in child.lines()] == ["started", "over"]
         assert await child.wait() == 0

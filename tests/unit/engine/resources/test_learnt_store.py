@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import variant
+from builders import TYPES, variant
 
 from engine.resources import learnt_store as learnt
 from engine.resources.learnt_store import FILE, LOADS, LearntNeeds, LoadTimes
@@ -57,7 +57,7 @@ def test_a_hair_more_is_not_worth_a_write(tmp_path: Path) -> None:
 def test_a_changed_definition_forgets(tmp_path: Path) -> None:
     model = tmp_path / "m.gguf"
     model.write_bytes(b"x")
-    known = LearntNeeds(None, {})
+    known = LearntNeeds(None, {}, TYPES)
     spec = variant(args=("-m", str(model)))
     before = known.key(spec)
     assert known.key(spec) == before
@@ -68,6 +68,13 @@ def test_a_changed_definition_forgets(tmp_path: Path) -> None:
     os.utime(model, (1, 1))
     assert known.key(by_env) != before
     assert known.key(variant(args=("-m", "no/such\0file")))
+
+
+def test_only_variables_that_an_engine_looks_at_make_a_difference() -> None:
+    plain = LearntNeeds(None, {"HOME": "/a"}, TYPES).key(ONE)
+    assert LearntNeeds(None, {"HOME": "/b"}, TYPES).key(ONE) == plain
+    for name in ("LLAMA_ARG_N_GPU_LAYERS", "CUDA_VISIBLE_DEVICES"):
+        assert LearntNeeds(None, {name: "1"}, TYPES).key(ONE) != plain
 
 
 @pytest.mark.parametrize(

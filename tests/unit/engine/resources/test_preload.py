@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from builders import variant
+from builders import TYPES, variant
 from disk import evict
 
 from engine.resources.learnt_store import COLD, WARM, LoadTimes
 from engine.resources.page_cache import BLOCK, cached_share
-from engine.resources.preload import _RETRY, Preloader, paths_of
+from engine.resources.preload import _RETRY, Preloader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 SIZE = 4 * BLOCK - BLOCK // 2 - 7
 ALL = {0, 1, 2, 3}
+
+
+def paths_of(spec: VariantSpec) -> list[str]:
+    return TYPES.files(spec, {})
 
 
 def sized(folder: Path, name: str = "m.gguf", context: int = 4096) -> VariantSpec:
@@ -39,7 +43,7 @@ def plenty() -> int:
 
 @contextlib.asynccontextmanager
 async def warmer_of(loads: LoadTimes | None = None, **fields: bool) -> AsyncIterator[Preloader]:
-    preloader = Preloader(loads or LoadTimes(None, {}), spare=plenty, **fields)
+    preloader = Preloader(loads or LoadTimes(None, {}, TYPES), spare=plenty, **fields)
     yield preloader
     await preloader.close()
 
@@ -163,7 +167,7 @@ async def test_another_that_is_next_ends_the_reading(
         go_on.wait(10)
         return plenty()
 
-    preloader = Preloader(LoadTimes(None, {}), spare=spare)
+    preloader = Preloader(LoadTimes(None, {}, TYPES), spare=spare)
     preloader.want(spec)
     while not asked.is_set():
         await asyncio.sleep(0.001)
@@ -198,7 +202,7 @@ async def test_defined_anew_it_is_another(tmp_path: Path, cold: set[int]) -> Non
         go_on.wait(10)
         return plenty()
 
-    preloader = Preloader(LoadTimes(None, {}), spare=spare)
+    preloader = Preloader(LoadTimes(None, {}, TYPES), spare=spare)
     preloader.want(spec)
     while not asked.is_set():
         await asyncio.sleep(0.001)
@@ -250,7 +254,7 @@ async def test_an_engine_that_was_ready_before_anybody_looked(
 
 
 async def test_after_the_end_nothing_is_read(tmp_path: Path, cold: set[int]) -> None:
-    preloader, spec = Preloader(LoadTimes(None, {}), spare=plenty), sized(tmp_path)
+    preloader, spec = Preloader(LoadTimes(None, {}, TYPES), spare=plenty), sized(tmp_path)
     await preloader.close()
     await load(preloader, spec, 1.0, waits=True)
     await preloader.close()
@@ -292,12 +296,12 @@ async def test_off_where_it_does_not_help(
     warm_times: list[float],
     reads: bool,
 ) -> None:
-    spec, loads = sized(tmp_path), LoadTimes(tmp_path / "state", {})
+    spec, loads = sized(tmp_path), LoadTimes(tmp_path / "state", {}, TYPES)
     for kind, times in ((COLD, cold_times), (WARM, warm_times)):
         for seconds in times:
             loads.learn(spec, seconds, kind)
     # As the next gateway finds it.
-    async with warmer_of(LoadTimes(tmp_path / "state", {})) as preloader:
+    async with warmer_of(LoadTimes(tmp_path / "state", {}, TYPES)) as preloader:
         preloader.want(spec)
         await settled(preloader)
         assert bool(cold) == reads

@@ -10,6 +10,7 @@ import pytest
 from builders import variant
 from fake_engine import LLAMA_SERVER
 
+from engine.base import Launch
 from engine.llamacpp.client import LlamaCppEngine
 from engine.llamacpp.prompt_cache import engine_cache as engine_cache_module
 from engine.llamacpp.prompt_cache import flag_probe as support
@@ -17,7 +18,7 @@ from engine.llamacpp.prompt_cache.assignment import SlotAssignment
 from engine.llamacpp.prompt_cache.flag_probe import CACHE_RAM, NO_CACHE_IDLE, SAVE_PATH, FlagProbe
 from engine.llamacpp.prompt_cache.manager import PromptCacheManager
 from engine.llamacpp.prompt_cache.store import StateStore
-from engine.process.spawn import Child, Launch, spawn
+from engine.process.spawn import Child, spawn
 from models.requests import endpoints
 from models.requests.reader import parse
 

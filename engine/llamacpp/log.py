@@ -1,0 +1,196 @@
+"""What llama-server prints: memory, failed allocations, and how much is loaded. Pure.
+
+Memory. llama-server names each buffer that it allocates, and before that what it expects to
+need. Releases differ in what they print by default; of recent ones ``-lv 4`` shows it all.
+
+1. The buffers of one device are added up. Buffers in front of a projection were a trial,
+   made to find out what fits.
+2. Without buffers the latest projection counts.
+3. Main memory is ``ram``; the devices of a backend are ``gpu0``, ``gpu1`` …, by their numbers
+   on the machine where the environment hides some. Memory of other machines counts nothing.
+
+Failed allocations. The first line that tells of one is the cause, in the wording of llama.cpp and
+of what lies below it: CUDA, HIP, Vulkan, Metal, the C++ library, the kernel. What is only a
+warning is none: pinned and locked memory can be done without.
+
+Progress. llama-server tells its own router mode, in lines on its standard output, when it finds
+``LLAMA_SERVER_ROUTER_PORT`` in its environment; it then ends as soon as its standard input
+does. That is an internal protocol of llama.cpp: it is read where a variant's ``env`` asks
+for it, and nothing depends on it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from engine.base import LogReader, Shortage
+from engine.resources.rules import RAM
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+PROGRESS_VARIABLE = "LLAMA_SERVER_ROUTER_PORT"
+_PREFIX = "cmd_child_to_router:"
+_STATE = _PREFIX + "state:"
+
+_MIB = 1024 * 1024
+_VISIBLE = {
+    "CUDA": "CUDA_VISIBLE_DEVICES",
+    "ROCm": "HIP_VISIBLE_DEVICES",
+    "Vulkan": "GGML_VK_VISIBLE_DEVICES",
+}
+_BUFFER = re.compile(r": +(\S+) +(?:[\w ]+ )?buffer size += +(\d+\.\d+) MiB")
+_TABLE = re.compile(r"\| memory breakdown \[MiB\]")
+_GPU_ROW = re.compile(r"\|\s+- (\w+).*\|\s*\d+ = \d+ \+ \((\d+) = ")
+_HOST_ROW = re.compile(r"\|\s+- Host\s+\|\s+(\d+) = ")
+_EACH = re.compile(r" - (\w+).*: +\d+ total, +(\d+) used")
+_ALL = re.compile(r"projected to use (\d+) MiB of (host|device) memory")
+_DEVICE = re.compile(r"(CUDA|ROCm|MUSA|Vulkan|MTL|Metal|SYCL|CANN|OpenCL)(\d*)(?!\w*_Host)")
+
+_FAILED = re.compile(
+    r"out of (?:\w+ )?memory|cudaMalloc failed|hipMalloc failed"
+    r"|insufficient memory|cannot allocate memory|std::bad_alloc|OutOf(?:Device|Host)Memory"
+    r"|failed to allocate|unable to allocate|memory allocation of size \d+ failed"
+    r"|Insufficient Memory",
+    re.IGNORECASE,
+)
+_HARMLESS = re.compile(
+    r"pinned memory|mlock|host buffer for async|retrying|skipping|^\W*warning", re.IGNORECASE
+)
+_ON_DEVICE = re.compile(r"on device (\d+)")
+_DEVICE_NAME = re.compile(r"\b((?:CUDA|ROCm|MUSA|Vulkan|MTL|Metal|SYCL|CANN)\d*)\b")
+_ON_GPU = re.compile(
+    r"cuda|hip\w*malloc|rocm|OutOfDeviceMemory|vulkan|metal|kIOGPU|device memory", re.IGNORECASE
+)
+
+
+class LlamaCppLog(LogReader):
+    """Reads what a llama-server with the environment ``env`` prints."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._visible = visible_devices(env)
+        self._projection = Projection(self._visible)
+        self._lacked: Shortage | None = None
+
+    def is_protocol(self, line: str) -> bool:
+        """Whether the line is for llama.cpp's router, and no person should read it."""
+        return line.startswith(_PREFIX)
+
+    def percent(self, line: str) -> float | None:
+        """How much is loaded, from 0 to 100; None when the line does not tell.
+
+        A model may come in stages, such as the text part and the one for images.
+        """
+        return percent_in(line)
+
+    def read(self, line: str) -> None:
+        """The engine printed a line while it loaded."""
+        self._projection.read(line)
+        # What follows the cause may be a long trace, so it is kept when it comes.
+        self._lacked = self._lacked or shortage(line, self._visible)
+
+    def amounts(self) -> dict[str, int]:
+        """The buffers that llama-server allocated, else what it expects to need; in bytes."""
+        return self._projection.amounts()
+
+    def shortage(self, status: int) -> Shortage | None:
+        """What the first line about a failed allocation says, else what ``status`` says."""
+        return self._lacked or super().shortage(status)
+
+
+class Projection:
+    """The memory of one engine as its log tells it."""
+
+    def __init__(self, visible: Mapping[str, Sequence[int]] | None = None) -> None:
+        self._visible = visible or {}
+        self._buffers: dict[str, float] = {}
+        self._expected: dict[str, float] = {}
+
+    def read(self, line: str) -> None:
+        """Another line of the log; most say nothing of memory."""
+        if "MiB" not in line and " total, " not in line and "| " not in line:
+            return
+        if (found := _BUFFER.search(line)) is not None:
+            self._add(self._buffers, found[1], float(found[2]))
+        elif _TABLE.search(line) is not None:
+            self._buffers, self._expected = {}, {}
+        elif (found := _GPU_ROW.search(line) or _EACH.search(line)) is not None:
+            self._expected[resource_of(found[1], self._visible) or ""] = float(found[2])
+        elif (found := _HOST_ROW.search(line)) is not None:
+            self._expected[RAM] = float(found[1])
+        elif (found := _ALL.search(line)) is not None:
+            self._buffers = {}
+            name = RAM if found[2] == "host" else str(resource_of("CUDA0", self._visible))
+            if not self._expected:
+                self._expected[name] = float(found[1])
+
+    def read_all(self, lines: Iterable[str]) -> dict[str, int]:
+        """The amounts after all of ``lines``."""
+        for line in lines:
+            self.read(line)
+        return self.amounts()
+
+    def amounts(self) -> dict[str, int]:
+        """Bytes by resource, as far as the log has told."""
+        told = self._buffers or self._expected
+        return {name: round(mib * _MIB) for name, mib in told.items() if name and mib > 0}
+
+    def _add(self, sizes: dict[str, float], name: str, mib: float) -> None:
+        resource = resource_of(name, self._visible)
+        if resource is not None:
+            sizes[resource] = sizes.get(resource, 0.0) + mib
+
+
+def resource_of(name: str, visible: Mapping[str, Sequence[int]] | None = None) -> str | None:
+    """The resource behind a device or buffer of llama.cpp; None: it is another machine's."""
+    found = _DEVICE.match(name)
+    if found is None:
+        return None if name.startswith("RPC") else RAM
+    number = int(found[2] or 0)
+    shown = (visible or {}).get(found[1], ())
+    return f"gpu{shown[number] if number < len(shown) else number}"
+
+
+def visible_devices(env: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
+    """Which devices each backend sees, in its order, where the environment says so by number."""
+    lists = {backend: env.get(name, "").split(",") for backend, name in _VISIBLE.items()}
+    return {
+        backend: tuple(map(int, numbers))
+        for backend, numbers in lists.items()
+        if all(number.strip().isdecimal() for number in numbers)
+    }
+
+
+def shortage(line: str, visible: Mapping[str, Sequence[int]] | None = None) -> Shortage | None:
+    """What an engine lacked that printed this line; None where the line tells of no failure."""
+    if not _FAILED.search(line) or _HARMLESS.search(line):
+        return None
+    return Shortage(_lacked(line, visible), line.strip())
+
+
+def percent_in(line: str) -> float | None:
+    """How much is loaded, from 0 to 100; None when the line does not tell."""
+    try:
+        told: Any = orjson.loads(line.removeprefix(_STATE))
+        if told["state"] != "loading":
+            return None
+        payload = told["payload"]
+        stages = payload["stages"]
+        done = stages.index(payload["current"]) + payload["value"]
+        share = float(done) / len(stages)
+        return round(100.0 * min(1.0, max(0.0, share)), 1)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _lacked(line: str, visible: Mapping[str, Sequence[int]] | None) -> str:
+    if (numbered := _ON_DEVICE.search(line)) is not None:
+        return resource_of(f"CUDA{numbered[1]}", visible) or RAM
+    if "_Host buffer" in line:
+        return RAM
+    if (named := _DEVICE_NAME.search(line)) is not None:
+        return resource_of(named[1], visible) or RAM
+    return "gpu0" if _ON_GPU.search(line) else RAM

@@ -1,0 +1,133 @@
+"""``LlamaCpp``: llama-server as a kind of engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.base import EngineHooks, EngineType, Launch, Placement
+from engine.llamacpp.capabilities import deduced
+from engine.llamacpp.client import LlamaCppEngine, build_launch, engine_url
+from engine.llamacpp.log import LlamaCppLog
+from engine.llamacpp.prompt_cache.fingerprint import files_of, with_shards
+from engine.llamacpp.tokenizer import LlamaTokenize
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.base import Capabilities, EngineClient
+    from engine.llamacpp.prompt_cache.assignment import SlotAssignment
+    from engine.llamacpp.prompt_cache.engine_cache import EnginePromptCache
+    from engine.llamacpp.prompt_cache.manager import PromptCacheManager
+    from models.requests.reader import RequestFacts
+    from models.spec import ModelSpec, VariantSpec
+
+
+class LlamaCpp(EngineType):
+    """llama-server. Prompts are saved and restored where ``prompt_caches`` is given."""
+
+    name = "llamacpp"
+    environment = (*EngineType.environment, "LLAMA_", "GGML_")
+
+    def __init__(
+        self,
+        prompt_caches: PromptCacheManager | None = None,
+        tokenizer: LlamaTokenize | None = None,
+    ) -> None:
+        self._prompt_caches = prompt_caches
+        self._tokenizer = tokenizer or LlamaTokenize()
+
+    def address(self, variant: VariantSpec, connect: str | None) -> str | None:
+        """``connect``, else what the arguments or variables say; None without a port."""
+        return engine_url(variant, connect)
+
+    def launch(self, variant: VariantSpec, url: str, environ: Mapping[str, str]) -> Launch:
+        """The variant's command line; host, port and alias are added where they are left out."""
+        return build_launch(variant, url, environ)
+
+    def client(self, variant: VariantSpec, url: str) -> LlamaCppEngine:
+        """The way to a llama-server, with its key."""
+        return LlamaCppEngine(variant, url)
+
+    def capabilities(self, variant: VariantSpec) -> Capabilities:
+        """What llama-server's arguments and variables make of it."""
+        return deduced(variant)
+
+    def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
+        """The model with all its shards, the projector, adapters and the draft model."""
+        return with_shards(files_of(variant.args, {**environ, **variant.env}))
+
+    def hooks(self, variant: VariantSpec, client: EngineClient) -> EngineHooks:
+        """The prompt cache, where prompts of the variant are saved."""
+        if (
+            self._prompt_caches is None
+            or not variant.state_carry
+            or not isinstance(client, LlamaCppEngine)
+        ):
+            return EngineHooks()
+        return PromptCacheHooks(self._prompt_caches.of(variant, client))
+
+    def log_reader(self, variant: VariantSpec, environ: Mapping[str, str]) -> LlamaCppLog:
+        """What reads llama-server's lines about memory and progress."""
+        return LlamaCppLog({**environ, **variant.env})
+
+    async def count_text(self, model: ModelSpec, text: str) -> int:
+        """The tokens by ``tokenization.binary``; CountUnavailable where there is none."""
+        return await self._tokenizer.count_text(model, text)
+
+
+class PromptCacheHooks(EngineHooks):
+    """The prompt cache of one running llama-server."""
+
+    def __init__(self, cache: EnginePromptCache) -> None:
+        self._cache = cache
+
+    @property
+    def prompt_cache(self) -> str:
+        """Whether prompts are saved and restored; known once the engine starts."""
+        return self._cache.standing.value
+
+    async def prepared(self, launch: Launch) -> Launch:
+        """The launch with the folder for saved slots, where the engine takes one."""
+        return await self._cache.prepared(launch)
+
+    async def assign(self, facts: RequestFacts) -> Placement | None:
+        """The request's slot, with the best saved state restored."""
+        assignment = await self._cache.assign(facts)
+        return None if assignment is None else SlotPlacement(self._cache, assignment)
+
+    async def before_stop(self) -> None:
+        """What the slots hold is on disk, as far as it is worth it."""
+        await self._cache.save()
+
+    def ended(self) -> None:
+        """What the engine was still writing is for nobody."""
+        self._cache.ended()
+
+
+class SlotPlacement(Placement):
+    """A request's slot in a llama-server."""
+
+    def __init__(self, cache: EnginePromptCache, assignment: SlotAssignment) -> None:
+        self._cache = cache
+        self._assignment = assignment
+
+    def body(self, body: bytes) -> bytes:
+        """The request, naming its slot where the engine has several."""
+        return self._assignment.body(body)
+
+    def answered(
+        self,
+        tokens: int | None = None,
+        cached: int | None = None,
+        read: tuple[int, float] | None = None,
+    ) -> None:
+        """The slot holds the prompt and the answer."""
+        self._cache.answered(self._assignment, tokens, cached, read)
+
+    def refused(self) -> None:
+        """The slot is as it was."""
+        self._cache.refused(self._assignment)
+
+    def broken_off(self) -> None:
+        """What is new in the slot may be missing."""
+        self._cache.broken_off(self._assignment)

@@ -1,0 +1,46 @@
+"""engine/llamacpp/capabilities.py: what a llama-server can do, read from its arguments."""
+
+from __future__ import annotations
+
+import pytest
+from builders import variant
+
+from engine.llamacpp.capabilities import deduced
+from models.capabilities import Capabilities
+
+BOTH = {"vision", "audio"}
+
+
+@pytest.mark.parametrize(
+    ("args", "env", "certain", "more"),
+    [
+        ("", {}, {"text", "tools"}, set()),
+        ("--jinja", {}, {"text", "tools"}, set()),
+        ("--no-jinja", {}, {"text"}, set()),
+        ("--no-jinja --jinja", {}, {"text", "tools"}, set()),
+        ("--chat-template chatml", {}, {"text", "tools"}, set()),
+        ("", {"LLAMA_ARG_JINJA": "0"}, {"text"}, set()),
+        ("", {"LLAMA_ARG_JINJA": "1"}, {"text", "tools"}, set()),
+        ("--jinja", {"LLAMA_ARG_JINJA": "false"}, {"text", "tools"}, set()),
+        ("--mmproj p.gguf", {}, {"text", "tools", "vision"}, BOTH),
+        ("-mm /a/audio/p.gguf", {}, {"text", "tools", "vision"}, BOTH),
+        ("-mm C:\\audio\\p.gguf", {}, {"text", "tools", "vision"}, BOTH),
+        ("-mm /a/mmproj-Voxtral.gguf", {}, {"text", "tools", "audio"}, BOTH),
+        ("", {"LLAMA_ARG_MMPROJ": "p.gguf"}, {"text", "tools", "vision"}, BOTH),
+        ("-hf org/model", {}, {"text", "tools"}, BOTH),
+        ("-hf org/model --no-mmproj", {}, {"text", "tools"}, set()),
+        ("--embeddings", {}, {"embeddings"}, set()),
+        ("--embedding --pooling mean", {}, {"embeddings"}, set()),
+        ("--embedding --mmproj p", {}, {"embeddings", "vision"}, BOTH),
+        ("--embedding --pooling rank", {}, {"rerank"}, set()),
+        ("--pooling rank", {}, {"text", "tools"}, set()),
+        ("--reranking", {}, {"rerank"}, set()),
+        ("--rerank", {}, {"rerank"}, set()),
+        ("", {"LLAMA_ARG_EMBEDDINGS": "true"}, {"embeddings"}, set()),
+        ("", {"LLAMA_ARG_RERANKING": "on"}, {"rerank"}, set()),
+        ("", {"LLAMA_ARG_RERANKING": "off"}, {"text", "tools"}, set()),
+    ],
+)
+def test_arguments_tell(args: str, env: dict[str, str], certain: set[str], more: set[str]) -> None:
+    found = deduced(variant(args=tuple(args.split()), env=env))
+    assert found == Capabilities(frozenset(certain), frozenset(certain | more))

@@ -1,0 +1,38 @@
+"""engine/types.py: types are found by their names, and asked about models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from builders import TYPES, variant
+
+from models.capabilities import Capabilities
+from models.spec import ModelSpec
+from utils.errors import ConfigError
+
+BOTH = {"vision", "audio"}
+
+
+def made(*args: str, **fields: Any) -> ModelSpec:
+    specs = tuple(variant(512 * n, args=tuple(a.split())) for n, a in enumerate(args, start=1))
+    return ModelSpec(name="m", variants=specs, **fields)
+
+
+def test_a_variant_has_the_type_that_it_names_or_the_first() -> None:
+    assert TYPES.of(variant()) is TYPES.of(variant(engine="llamacpp"))
+    with pytest.raises(ConfigError, match=r"no engine type 'other'. Known types: llamacpp"):
+        TYPES.of(variant(engine="other"))
+
+
+def test_what_only_one_variant_can_is_possible_but_not_promised() -> None:
+    assert TYPES.capabilities(made("--mmproj p", "")) == Capabilities(
+        frozenset({"text", "tools"}), frozenset({"text", "tools", *BOTH})
+    )
+
+
+def test_the_configuration_has_the_last_word() -> None:
+    given = frozenset({"text", "audio"})
+    assert TYPES.capabilities(made("--embeddings", capabilities=given)) == Capabilities(
+        given, given
+    )
