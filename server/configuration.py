@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from server.cors import Cors
+from server.hosts import Hosts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,7 @@ class Configuration:
     settings: ServerSettings
     catalog: Catalog
     cors: Cors
+    hosts: Hosts
     able: Mapping[str, Capabilities]
     types: EngineTypes
 
@@ -34,7 +36,8 @@ class Configuration:
     def of(cls, settings: ServerSettings, catalog: Catalog, types: EngineTypes) -> Configuration:
         """The configuration of these settings and models; their engines are of these ``types``."""
         able = {model.name: types.capabilities(model) for model in catalog.models}
-        return cls(settings, catalog, Cors(settings.cors_origins), able, types)
+        cors, hosts = Cors(settings.cors_origins), Hosts(settings.hosts)
+        return cls(settings, catalog, cors, hosts, able, types)
 
 
 class CurrentConfiguration:

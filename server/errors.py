@@ -32,6 +32,7 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.BadRequest, Shape(400, _INVALID, "invalid_request")),
     (errors.UnknownPath, Shape(404, _INVALID, "unknown_path")),
     (errors.WrongMethod, Shape(405, _INVALID, "method_not_allowed")),
+    (errors.HostRefused, Shape(421, _INVALID, "host_not_served")),
     (errors.OriginRefused, Shape(403, "permission_error", "origin_not_allowed")),
     (errors.NotAuthenticated, Shape(401, "authentication_error", "admin_token_required")),
     (errors.AdminRefused, Shape(403, "permission_error", "admin_local_only")),

@@ -1,7 +1,7 @@
 """The frame around every request, whatever its path.
 
-One chain: request id, who asks, origin, preflight, admin rights, route, handler; then errors in
-the API's own shape, one line in the log, one count in the metrics.
+One chain: request id, who asks, host, origin, preflight, admin rights, route, handler; then
+errors in the API's own shape, one line in the log, one count in the metrics.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from server.client_response import REQUEST_ID, ClientResponse
 from server.context import RequestContext
 from server.cors import is_preflight
 from server.errors import shape_of
+from server.machine import Machine
+from server.protocol import AUTHORITY
 from server.routes import Route, is_admin, upstream_of
 from server.websocket import is_upgrade
 from utils.errors import GatewayError, ShuttingDown
@@ -44,6 +46,7 @@ class Middleware:
         self._routes = routes
         self._telemetry = telemetry
         self._clock = clock
+        self._machine = Machine(clock, (each.host for each in current.now.settings.listen))
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Return the response, which the client has; or what is left of it if the client left."""
@@ -113,6 +116,8 @@ class Middleware:
             query = request.rel_url.raw_query_string
             ctx.target = f"{beyond[1]}?{query}" if query else beyond[1]
             ctx.response.speak(beyond[1])
+        names = [*headers.getall("Host", ()), *request.get(AUTHORITY, ())]
+        configuration.hosts.require(names, request.version, self._machine.own)
         admin = is_admin(path)
         if admin:
             token = configuration.settings.admin_token is not None

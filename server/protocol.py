@@ -15,6 +15,10 @@ from utils.logger import get_logger
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from aiohttp import StreamReader
+    from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.http_parser import RawRequestMessage
+
 _log = get_logger("http")
 _SERVER_FAULT = 500
 
@@ -57,6 +61,10 @@ class _Protocol(web.RequestHandler):
         return response
 
 
+# The authority of a request target in absolute form, which counts as a Host header does.
+AUTHORITY = web.RequestKey("authority", tuple[str, ...])
+
+
 class HttpServer(web.Server):
     """aiohttp's server beneath ``web.Application``: a few literal paths need no router.
 
@@ -64,8 +72,22 @@ class HttpServer(web.Server):
     """
 
     def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
-        super().__init__(handler, handler_cancellation=True)
+        super().__init__(handler, request_factory=_request, handler_cancellation=True)
 
     def __call__(self) -> web.RequestHandler:
         """The protocol of a new connection."""
         return _Protocol(self, loop=asyncio.get_running_loop(), access_log_class=_Silent)
+
+
+def _request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: web.RequestHandler,
+    writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
+) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    request = web.BaseRequest(message, payload, protocol, writer, task, loop)
+    if message.url.absolute:
+        request[AUTHORITY] = (message.url.raw_authority,)
+    return request

@@ -74,6 +74,10 @@ class WrongMethod(GatewayError):
         self.allowed = allowed
 
 
+class HostRefused(GatewayError):
+    """The gateway is not served by the name by which the request calls it (``server.hosts``)."""
+
+
 class OriginRefused(GatewayError):
     """A browser asked whether a page of this origin may use the gateway, and it may not."""
 

@@ -98,8 +98,9 @@ async def test_a_page_that_is_named_may_with_the_token(journal: Journal) -> None
 
 
 async def test_without_a_token_neither_proxies_nor_other_names_open(journal: Journal) -> None:
-    async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
-        for headers in ({"X-Forwarded-For": "10.0.0.1"}, {"Host": "evil.example"}):
+    model = fake_model(fake_variant(journal))
+    async with running_gateway(journal, model, hosts=("llm.example",)) as gateway:
+        for headers in ({"X-Forwarded-For": "10.0.0.1"}, {"Host": "llm.example"}):
             answer = await gateway.request("GET", "/running", headers=headers)
             answer.error(403, "admin_local_only")
         (await gateway.request("GET", "/admin/nowhere")).error(404, "unknown_path")
@@ -380,7 +381,7 @@ async def test_a_request_that_is_cancelled_while_it_is_read(journal: Journal) ->
     async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
         client = await gateway.connect()
         await client.send(
-            f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode()
+            f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{{".encode()
         )
         request_id = await only_id(gateway, "reading")
         assert (await cancel(gateway, request_id)).status == 200

@@ -320,7 +320,7 @@ async def test_a_path_of_any_bytes_can_be_told(journal: Journal) -> None:
     async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
         client = await listen(gateway, "/events")
         other = await gateway.connect()
-        await other.send(b"GET /upstream/m/\xff%ff HTTP/1.1\r\nHost: x\r\n\r\n")
+        await other.send(b"GET /upstream/m/\xff%ff HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert (await other.head()).status in {400, 503}
         assert (await gateway.chat()).status == 200
         told = await facts_until(

@@ -66,9 +66,9 @@ async def test_an_upload_that_stops_coming_is_refused(journal: Journal, sent: by
     "data",
     [
         b"FOO\r\n\r\n",
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nMARKER\r\n\r\n",
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nMARKER\r\n\r\n",
         (
-            b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n"
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n"
             b"Content-Length: 2\r\n\r\n"
         ),
         b"\x16\x03\x01\x02\x00MARKER\r\n\r\n",

@@ -249,7 +249,8 @@ async def refused(gw: Gateway, **more: Any) -> Answer | None:
 def headers(size: int) -> bytes:
     kind = "multipart/form-data; boundary=b"
     return (
-        f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n\r\n"
+        f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\n"
+        f"Content-Type: {kind}\r\nContent-Length: {size}\r\n\r\n"
     ).encode()
 
 

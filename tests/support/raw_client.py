@@ -14,7 +14,7 @@ def post(path: str, body: bytes, *headers: str) -> bytes:
     """A whole POST request, with its length."""
     lines = (
         f"POST {path} HTTP/1.1",
-        "Host: gateway",
+        "Host: localhost",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         *headers,

@@ -57,6 +57,7 @@ KINDS = {
     "engine_type": Kind("preset"),
     "env": Kind("table", _environment),
     "flag": Kind("boolean"),
+    "hosts": Kind("list of names", tuple),
     "listen_v4": Kind("address"),
     "listen_v6": Kind("address"),
     "log_level": Kind("text"),

@@ -287,6 +287,14 @@ class ServerSettings(ModelSettings):
             reload="restart",
         ),
     )
+    hosts: tuple[str, ...] = field(
+        default=(),
+        metadata=key(
+            "hosts",
+            "Other names by which clients call this machine, without port, such as "
+            '`"llm.example.com"`; `"*"`: any name. See [Names](#names).',
+        ),
+    )
     cors_origins: tuple[str, ...] = field(
         default=(),
         metadata=key(

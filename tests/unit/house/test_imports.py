@@ -42,6 +42,7 @@ PURE = (
     "server/dialects.py",
     "server/errors.py",
     "server/headers.py",
+    "server/hosts.py",
     "server/routes.py",
     "server/status.py",
     "utils/config/lua_data.py",

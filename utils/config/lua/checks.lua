@@ -211,6 +211,19 @@ return function(folder)
     return checks.list(value, place, "a list of origins", origin)
   end
 
+  -- Without a port: clients may come through another.
+  local function host(value, place)
+    if value == "*" or type(value) == "string"
+      and (value:find("^[%w._-]+$") or value:find("^[%x:.]+$")) then
+      return value
+    end
+    expected(place, 'a name such as "llm.example.com", without port, or "*"', value)
+  end
+
+  function checks.hosts(value, place)
+    return checks.list(value, place, "a list of names", host)
+  end
+
   function checks.capabilities(value, place)
     return checks.list(value, place, 'a list such as { "text", "tools" }', capability)
   end

@@ -135,6 +135,22 @@ def test_origins_that_are_none(origin: str, tmp_path: Path) -> None:
     assert told.startswith("server.cors_origins[1]: expected an origin such as ")
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_hosts(version: str, tmp_path: Path) -> None:
+    source = 'server = { hosts = { "llm.example.com", "10.0.0.5", "fd00::5", "*" } } ' + models()
+    left = run(version, tmp_path, source)
+    assert left.faults == []
+    assert left.server["hosts"] == ["llm.example.com", "10.0.0.5", "fd00::5", "*"]
+    assert server_settings({"hosts": ["a"]}).hosts == ("a",)
+
+
+@pytest.mark.parametrize("host", ["5", '"a.b:80"', '"http://a.b"', '"a b"', '""', '"[::1]"'])
+def test_hosts_that_are_none(host: str, tmp_path: Path) -> None:
+    source = f"server = {{ hosts = {{ {host} }} }} " + models()
+    (told,) = run("lua54", tmp_path, source).faults
+    assert told.startswith("server.hosts[1]: expected a name such as ")
+
+
 @pytest.mark.parametrize("token", ['""', '"two words"', '"schl\\u{fc}ssel"', "7", '"line\\n"'])
 def test_a_token_that_no_header_can_carry_is_not_shown(token: str, tmp_path: Path) -> None:
     source = f"server = {{ admin_token = {token} }} " + models()
