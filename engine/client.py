@@ -32,13 +32,16 @@ _ENDLESS = aiohttp.ClientTimeout(total=None, sock_connect=10)
 class EngineClient:
     """A connection pool to one run of one engine; a new run gets a new client.
 
-    ``heard`` grows with every piece of an answer to a request that comes.
+    ``heard`` grows with every piece of an answer to a request that comes, ``answered`` with those
+    that are more than a keep-alive comment.
     """
 
     def __init__(self, url: str, *, probe_timeout: float, headers: Mapping[str, str]) -> None:
         self.url = url
         self._headers = dict(headers)
         self.heard = 0
+        self.answered = 0
+        self._opening = 0
         self._patience = probe_timeout
         self._probe_timeout = aiohttp.ClientTimeout(total=probe_timeout)
         self._session: aiohttp.ClientSession | None = None
@@ -53,7 +56,16 @@ class EngineClient:
 
         An engine that wants a key gets its own, not the client's.
         """
-        return await self._begin(await self._request(path, headers, body, method))
+        self._opening += 1
+        try:
+            return await self._begin(await self._request(path, headers, body, method))
+        finally:
+            self._opening -= 1
+
+    @property
+    def active(self) -> int:
+        """How many requests were sent to the engine and have not ended."""
+        return self._opening + len(self._responses)
 
     async def look(self, path: str, headers: Mapping[str, str], method: str) -> UpstreamResponse:
         """The same for what takes no work, and so must be answered within ``probe_timeout``.
@@ -84,7 +96,7 @@ class EngineClient:
             raise EngineUnreachable(f"The engine gave no answer: {said_by(error)}") from error
 
     async def _begin(self, response: aiohttp.ClientResponse) -> UpstreamResponse:
-        self._hear()
+        self._hear(b"")
         upstream = UpstreamResponse(response, self._responses.discard, self._hear)
         self._responses.add(upstream)
         try:
@@ -136,6 +148,13 @@ class EngineClient:
 
         None for every other answer.
         """
+
+    async def counters(self) -> tuple[int, ...] | None:
+        """Return numbers that move while the engine computes.
+
+        () where it computes nothing, None where it does not tell.
+        """
+        return None
 
     async def count(self, facts: RequestFacts) -> int:
         """The exact number of prompt tokens; CountUnavailable when the engine cannot tell."""
@@ -208,8 +227,9 @@ class EngineClient:
         except (TimeoutError, aiohttp.ClientError, OSError):
             return None
 
-    def _hear(self) -> None:
+    def _hear(self, piece: bytes) -> None:
         self.heard += 1
+        self.answered += not piece.startswith(b":")
 
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:

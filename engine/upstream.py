@@ -26,7 +26,7 @@ class UpstreamResponse:
         self,
         response: aiohttp.ClientResponse,
         forget: Callable[[UpstreamResponse], None],
-        heard: Callable[[], None],
+        heard: Callable[[bytes], None],
     ) -> None:
         self._response = response
         self._forget = forget
@@ -80,7 +80,7 @@ class UpstreamResponse:
             chunk = await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
             raise EngineBroke(f"The engine broke off its response: {said_by(error)}") from error
-        self._heard()
+        self._heard(chunk)
         return chunk
 
 

@@ -111,6 +111,7 @@ def _variant(table: VariantTable, model: ModelTable) -> VariantSpec:
         startup=table.engine_startup_timeout,
         idle=table.engine_idle_timeout,
         stop=table.engine_stop_timeout,
+        stall=table.stall_timeout,
     )
     return VariantSpec(
         model=model.name,

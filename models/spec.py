@@ -22,12 +22,13 @@ GroupSpec = GroupTable
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """The waits that cascade variant > model > server, in seconds."""
+    """The waits that cascade variant > model > server, in seconds; ``stall`` 0: never."""
 
     health_check: float
     startup: float
     idle: float
     stop: float
+    stall: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

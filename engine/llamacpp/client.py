@@ -134,6 +134,24 @@ class LlamaCppEngine(EngineClient):
         except (ValueError, KeyError, TypeError):
             return None
 
+    async def counters(self) -> tuple[int, ...] | None:
+        """Return what ``GET /slots`` counts of the slots at work, or None where it is not told.
+
+        The counter of a prompt moves once per batch (``-b``).
+        """
+        try:
+            status, answer = await self._ask("/slots", method="GET")
+        except CountUnavailable:
+            return None
+        if status != _OK or not isinstance(answer, list):
+            return None
+        return tuple(
+            number
+            for slot in answer
+            if isinstance(slot, dict) and slot.get("is_processing")
+            for number in _counters_of(slot)
+        )
+
     async def count(self, facts: RequestFacts) -> int:
         """The prompt's exact tokens, template and tools included; CountUnavailable otherwise."""
         path = _COUNTING.get(facts.endpoint)
@@ -221,6 +239,15 @@ class LlamaCppEngine(EngineClient):
         if not isinstance(tokens, list):
             raise CountUnavailable("tokenize answered without tokens")
         return len(tokens)
+
+
+def _counters_of(slot: dict[str, Any]) -> list[int]:
+    """The slot's number, its task, and how far that is; older servers name fewer of them."""
+    following = slot.get("next_token")
+    token = following[0] if isinstance(following, list) and following else following
+    decoded = token.get("n_decoded") if isinstance(token, dict) else None
+    told = [slot.get(name) for name in ("id", "id_task", "n_past", "n_prompt_tokens_processed")]
+    return [number for number in (*told, decoded) if isinstance(number, int)]
 
 
 def _integer(answer: Any, name: str) -> int:  # noqa: ANN401 - decoded JSON

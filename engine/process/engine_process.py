@@ -15,7 +15,7 @@ from engine.base import EngineHooks, LogReader
 from engine.process.health import HealthChecks
 from engine.process.log_tail import last_meaningful
 from engine.process.ports import port_holder
-from engine.process.probes import until_ready, until_unresponsive
+from engine.process.probes import until_ready, until_stalled, until_unresponsive
 from engine.process.pump import EngineOutput
 from engine.process.spawn import Child, spawn
 from engine.process.stop import stop_and_reap
@@ -181,15 +181,11 @@ class EngineProcess:
             self._report(ev.EngineReady(self.ticket, self.ready_at))
             if self.pid is not None:
                 tasks.spawn(self._memory.watch(self.pid, self._measured), "memory")
-            if self._checks.interval:
-                unresponsive = tasks.spawn(
-                    until_unresponsive(self.label, self.client, self._checks, self._clock), "health"
-                )
-                await first_of(exited, stop, unresponsive)
-                if unresponsive.done() and not exited.done() and not stop.done():
-                    unresponsive.result()
-                    self._give_up()
-                unresponsive.cancel()
+            hangs = tasks.spawn(self._until_it_hangs(), "health")
+            await first_of(exited, stop, hangs)
+            if hangs.done() and not exited.done() and not stop.done():
+                self._give_up(hangs.result())
+            hangs.cancel()
         ready.cancel()
         await first_of(exited, stop)
         if not exited.done():
@@ -198,6 +194,29 @@ class EngineProcess:
             # Some engines live on for as long as someone listens to an answer of theirs.
             await self.client.close()
             await self._memory.leaving()
+
+    async def _until_it_hangs(self) -> str:
+        """Return what shows that the engine hangs, once something does."""
+        tasks = TaskOwner(self.label)
+        looks = []
+        if self._checks.interval:
+            unresponsive = until_unresponsive(self.label, self.client, self._checks, self._clock)
+            failures = f"it answered none of its last {self._checks.failures} health checks"
+            looks.append((tasks.spawn(unresponsive, "unresponsive"), failures))
+        if limit := self._timeouts.stall:
+            stalled = until_stalled(self.client, limit, self._clock)
+            still = f"nothing moved on its requests for {limit:g} s (stall_timeout)"
+            looks.append((tasks.spawn(stalled, "stalled"), still))
+        if not looks:
+            await asyncio.Event().wait()
+        try:
+            await first_of(*(task for task, _ in looks))
+            ended = [(task, reason) for task, reason in looks if task.done()]
+            for task, _ in ended:
+                task.result()
+            return ended[0][1]
+        finally:
+            await tasks.cancel()
 
     async def _prepared(self) -> Launch | None:
         """How it is launched; None when it was stopped before that was known."""
@@ -232,9 +251,9 @@ class EngineProcess:
         )
         self._report(ev.EngineUnhealthy(self.ticket, error, self._clock.now()))
 
-    def _give_up(self) -> None:
+    def _give_up(self, reason: str) -> None:
         # Said at once: who was being answered shall not wait for the end of the stop ladder.
-        self.ended = f"it answered none of its last {self._checks.failures} health checks"
+        self.ended = reason
         error = EngineUnresponsive(f"The engine {self.label} hangs: {self.ended}.")
         _log.warning("%s is replaced: %s", self.label, self.ended)
         self._report(ev.EngineUnhealthy(self.ticket, error, self._clock.now()))

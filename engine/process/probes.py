@@ -1,10 +1,10 @@
-"""Looking at an engine from outside: whether it is ready yet, and whether it still answers."""
+"""Looking at an engine from outside: whether it is ready, still answers, and gets on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.process.health import HealthChecks, Pulse
+from engine.process.health import HealthChecks, Pulse, StallWatch
 from utils.logger import get_logger
 from utils.tasks import happens
 
@@ -20,6 +20,9 @@ _log = get_logger("engine")
 _FIRST_PROBE = 0.01
 _SLOWEST_PROBE = 0.1
 _PROBE_SHARE = 0.04
+# A stall is looked for so often, in seconds, and at least so many times within its limit.
+_STALL_LOOK = 10.0
+_STALL_LOOKS = 5
 
 
 async def until_ready(
@@ -51,6 +54,21 @@ async def until_unresponsive(
         if pulse.failed:
             _log.warning("%s failed a health check, %d in a row", label, pulse.failed)
         pause = max(0.0, began + checks.interval - clock.now())
+
+
+async def until_stalled(client: EngineClient, limit: float, clock: Clock) -> None:
+    """Return when nothing has moved on the engine's requests for ``limit`` seconds."""
+    watch = StallWatch(limit, clock.now())
+    # An engine that hangs later may not tell its counters any more; so it is asked once before.
+    counters = await client.counters()
+    answered = client.answered
+    while not watch.stalled(
+        clock.now(), active=client.active, answered=client.answered, counters=counters
+    ):
+        answered = client.answered
+        await clock.sleep(min(_STALL_LOOK, limit / _STALL_LOOKS))
+        if client.active and client.answered == answered:
+            counters = await client.counters()
 
 
 def _interval_after(elapsed: float) -> float:

@@ -144,3 +144,55 @@ async def test_a_hung_engine_does_not_hold_up_the_drain(journal: Journal) -> Non
         await gw.manager.drain(3600.0)
         assert gw.state() is State.STOPPED
         assert (await client.rest())[-1]["error"]["code"] == "engine_broke"
+
+
+# -- its computing hangs, and its health answers ------------------------------------------------
+
+
+# The limit is looked for five times within it.
+STALLING = replace(PATIENT, stall=0.4, stop=0.2)
+
+
+async def test_an_engine_whose_computing_hangs_is_replaced(journal: Journal) -> None:
+    variant = fake_variant(journal, timeouts=STALLING, stall_at="headers", times=1)
+    async with running_gateway(journal, fake_model(variant), health_check_interval=0) as gw:
+        client = await (await gw.stream("served")).head()
+        *events, _ = await client.rest()
+        assert text_of(events).startswith("served.0")
+        assert len(gw.starts()) == 2
+
+
+async def test_an_answer_that_has_begun_tells_that_the_computing_hangs(journal: Journal) -> None:
+    variant = fake_variant(journal, timeouts=STALLING, stall_at=2)
+    async with running_gateway(journal, fake_model(variant)) as gw:
+        client = await (await gw.stream()).head()
+        error = (await client.rest())[-1]["error"]
+        assert error["code"] == "engine_broke"
+        assert "nothing moved on its requests for 0.4 s (stall_timeout)" in error["message"]
+
+
+async def test_a_long_prompt_whose_counters_move_is_waited_for(journal: Journal) -> None:
+    variant = fake_variant(journal, timeouts=STALLING, prefill_seconds=1.5)
+    async with running_gateway(journal, fake_model(variant)) as gw:
+        assert (await gw.chat()).status == 200
+        assert len(gw.starts()) == 1
+        assert journal.events("request", path="/slots")
+
+
+async def test_an_engine_that_hides_its_slots_is_waited_for(journal: Journal) -> None:
+    variant = fake_variant(journal, timeouts=STALLING, prefill_seconds=1.5, hides_slots=True)
+    async with running_gateway(journal, fake_model(variant)) as gw:
+        assert (await gw.chat()).status == 200
+        assert len(gw.starts()) == 1
+
+
+async def test_keep_alive_comments_of_an_engine_that_hangs_are_no_answer(journal: Journal) -> None:
+    """A slot at work whose counters stand still; only its comments come."""
+    variant = fake_variant(
+        journal, timeouts=STALLING, prefill_seconds=60, ping_seconds=0.05, frozen_slots=True
+    )
+    async with running_gateway(journal, fake_model(variant)) as gw:
+        await gw.stream()
+        await gw.until_state(State.BACKOFF)
+        [engine] = (await gw.health())["engines"]
+        assert "hangs: nothing moved" in engine["reason"]

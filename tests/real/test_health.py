@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
+import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ OFTEN = (
     " engine_stop_timeout = 1,"
 )
 PATIENCE = 60.0
+FOX = "the quick brown fox jumps over the lazy dog "
 
 
 @pytest.fixture(params=list(ENGINES))
@@ -81,7 +83,34 @@ def test_an_engine_that_reads_a_long_prompt_is_not_taken_for_one_that_hangs(
     served: Gateway,
 ) -> None:
     # Several seconds without a byte of an answer, and many looks.
-    with ask(served, "the quick brown fox jumps over the lazy dog " * 150) as answer:
-        assert json.load(answer)["usage"]["prompt_tokens"] > 1000
+    with ask(served, FOX * 60) as answer:
+        assert json.load(answer)["usage"]["prompt_tokens"] > 500
     assert not [line for line in served.log if "is replaced" in line]
     assert served.stop() == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_prompt_of_many_batches_is_not_taken_for_computing_that_hangs(
+    engine: str, tmp_path: Path
+) -> None:
+    # Its counter moves once per batch of 32 tokens, within the limit; all of it takes longer.
+    models = lua_model("smol", ENGINES[engine], (2048,), args=("-b", "32"))
+    with gateway(tmp_path, lua_config(tmp_path, models, "stall_timeout = 3,")) as served:
+        with ask(served, FOX * 60) as answer:
+            assert json.load(answer)["usage"]["prompt_tokens"] > 500
+        assert not [line for line in served.log if "is replaced" in line]
+        assert served.stop() == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_computing_without_a_sign_of_progress_is_cut_off(engine: str, tmp_path: Path) -> None:
+    # One batch for the whole prompt: as seen from outside, nothing moves in all that time.
+    models = lua_model("smol", ENGINES[engine], (2048,), args=("-b", "2048"))
+    limits = "stall_timeout = 0.5, engine_stop_timeout = 1,"
+    with gateway(tmp_path, lua_config(tmp_path, models, limits)) as served:
+        with pytest.raises(urllib.error.HTTPError) as told:
+            ask(served, FOX * 150)
+        with told.value as answer:
+            assert answer.status == 502
+            assert "nothing moved on its requests for 0.5 s" in answer.read().decode()
+        assert served.stop() == 0

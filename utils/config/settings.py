@@ -68,6 +68,16 @@ class VariantSettings:
             reload="start",
         ),
     )
+    stall_timeout: float = field(
+        default=600.0,
+        metadata=key(
+            "delay",
+            "An engine is replaced when nothing moves on its requests for this long: see "
+            "[Engines that hang](#engines-that-hang). `0`: never.",
+            inherits=True,
+            reload="start",
+        ),
+    )
     state_carry: bool = field(
         default=True,
         metadata=key(

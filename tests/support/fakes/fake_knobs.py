@@ -181,6 +181,8 @@ SERVER_KNOBS: dict[str, Value] = COMMON_KNOBS | {
     "BODY": "<html><b>Oops</b> \u00e9",  # … with this body, as text/html
     # -- /health once loaded, one step a call, over and over: ok 503 500 close hang
     "HEALTH": "ok",
+    "HIDES_SLOTS": False,  # GET /slots answers 501, as with --no-slots
+    "FROZEN_SLOTS": False,  # the counters that GET /slots shows never move
 }
 
 TOKENIZE_KNOBS: dict[str, Value] = COMMON_KNOBS | {

@@ -78,6 +78,8 @@ class FakeService:
         self._states = Slots(process) if process.flags.save_path else None
         self._ids = 0
         self._health_calls = 0
+        # Tokens read and written so far.
+        self._done = 0
 
     def serve(self, sock: socket.socket) -> None:
         """A fresh connection → all its requests answered, and it is closed."""
@@ -106,8 +108,12 @@ class FakeService:
             connection.respond_json(200, model_list(self._flags.alias, self.n_ctx))
         elif key == ("GET", "/props"):
             connection.respond_json(200, props(self._flags, self.n_ctx))
+        elif key == ("GET", "/slots") and not self._knobs.on("HIDES_SLOTS"):
+            slots = slot_list(self._flags.slots, self.n_ctx, self.busy, self._done)
+            connection.respond_json(200, slots)
         elif key == ("GET", "/slots"):
-            connection.respond_json(200, slot_list(self._flags.slots, self.n_ctx, self.busy))
+            body = {"message": "no slots here", "type": "not_supported_error", "code": 501}
+            connection.respond_json(501, {"error": body})
         elif request.path in STREAMS and self._knobs.on("RESUMABLE"):
             self._stream(connection, request)
         elif key[0] == "POST":
@@ -360,6 +366,7 @@ class FakeService:
             step = min(left, 0.02)
             connection.wait(step)
             left -= step
+            self._done += not self._knobs.on("FROZEN_SLOTS")
             if self._process.stopping:
                 left = FOREVER
             if left <= 0:

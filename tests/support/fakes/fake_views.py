@@ -76,9 +76,15 @@ def props(flags: Flags, n_ctx: int) -> dict[str, object]:
     }
 
 
-def slot_list(slots: int, n_ctx: int, busy: int) -> list[dict[str, object]]:
-    """Number of slots, and how many are at work → the body of /slots."""
+def slot_list(slots: int, n_ctx: int, busy: int, done: int) -> list[dict[str, object]]:
+    """Number of slots, how many are at work, the tokens they have done → the body of /slots."""
+    work: dict[str, object] = {
+        "id_task": 0,
+        "n_prompt_tokens_processed": 0,
+        "next_token": [{"has_next_token": True, "n_decoded": done}],
+    }
     return [
         {"id": i, "n_ctx": n_ctx, "speculative": False, "is_processing": i < busy}
+        | (work if i < busy else {})
         for i in range(slots)
     ]

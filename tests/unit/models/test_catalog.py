@@ -20,6 +20,7 @@ SETTINGS = ServerSettings(
     engine_startup_timeout=2.0,
     engine_idle_timeout=3.0,
     engine_stop_timeout=4.0,
+    stall_timeout=5.0,
 )
 
 
@@ -33,7 +34,7 @@ def named(name: str, *aliases: str) -> Table:
 
 def test_a_model_with_nothing_but_the_necessary() -> None:
     (model,) = Catalog.from_tables([{"name": "a", "variants": [SMALL]}], SETTINGS).models
-    times = Timeouts(health_check=1.0, startup=2.0, idle=3.0, stop=4.0)
+    times = Timeouts(health_check=1.0, startup=2.0, idle=3.0, stop=4.0, stall=5.0)
     assert model == ModelSpec(
         name="a",
         variants=(
@@ -110,14 +111,14 @@ def test_times_cascade_from_variant_over_model_to_server() -> None:
         "engine_idle_timeout": 30,
         "engine_stop_timeout": 40,
         "variants": [
-            {**SMALL, "engine_stop_timeout": 400},
+            {**SMALL, "engine_stop_timeout": 400, "stall_timeout": 0},
             {**SMALL, "context": 1024, "health_check_timeout": 100, "engine_startup_timeout": 0.5},
         ],
     }
     (model,) = Catalog.from_tables([table, named("b")], SETTINGS).models[:1]
     assert [variant.timeouts for variant in model.variants] == [
-        Timeouts(health_check=1.0, startup=2.0, idle=30.0, stop=400.0),
-        Timeouts(health_check=100.0, startup=0.5, idle=30.0, stop=40.0),
+        Timeouts(health_check=1.0, startup=2.0, idle=30.0, stop=400.0, stall=0.0),
+        Timeouts(health_check=100.0, startup=0.5, idle=30.0, stop=40.0, stall=5.0),
     ]
 
 

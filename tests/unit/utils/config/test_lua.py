@@ -153,6 +153,7 @@ def test_everything_at_once_is_accepted(check: Callable[[str], Result]) -> None:
         server = {
           listen_v4 = "none", listen_v6 = "[::1]:7777", health_check_timeout = 0.5,
           engine_startup_timeout = 60, engine_idle_timeout = 2.0, engine_stop_timeout = 1,
+          stall_timeout = 0,
           shutdown_timeout = 1, keepalive_interval = 1, max_request_bytes = 2^20, max_queue = 1,
           resources = { gpu0 = "24GiB", ram = 2^30 }, priority_header = true,
           health_check_interval = 0, health_check_failures = 1,
@@ -165,6 +166,7 @@ def test_everything_at_once_is_accepted(check: Callable[[str], Result]) -> None:
           name = "größer 🦙", aliases = { "kurz" }, engine = presets.engines.llamacpp,
           connect = "http://127.0.0.1:8080/", health_check_timeout = 1,
           engine_startup_timeout = 1, engine_idle_timeout = 1, engine_stop_timeout = 1,
+          stall_timeout = 0,
           tokenization = {
             binary = "/bin/sh", extra_args = { "-m", unpack({ "x" }) },
             extra_tokens_per_message = 0, extra_tokens_per_request = 0,
@@ -177,6 +179,7 @@ def test_everything_at_once_is_accepted(check: Callable[[str], Result]) -> None:
             context = 4096.0, env = { ["a.b"] = "1", Z = "", A = 5 },
             health_check_timeout = 1, engine_startup_timeout = 1, engine_idle_timeout = 1,
             engine_stop_timeout = 1,
+          stall_timeout = 0,
           } },
         } }
         """
