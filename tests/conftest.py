@@ -1,9 +1,10 @@
-"""What holds for every test."""
+"""Settings and fixtures of all tests."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import random
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -17,14 +18,36 @@ from engine.resources.page_cache import BLOCK
 if TYPE_CHECKING:
     from pathlib import Path
 
-# A machine that is busy with something else is no reason to fail, nor is luck: every run tries
-# the same examples. To look for new ones: pytest --hypothesis-profile=explore.
+# A machine that is busy with something else is no reason to fail.
 _PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("gateway", _PATIENT, derandomize=True)
+settings.register_profile("gateway", _PATIENT)
 settings.register_profile("explore", _PATIENT, max_examples=1000)
 settings.load_profile("gateway")
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+@pytest.hookimpl(tryfirst=True)  # before Hypothesis reads the option
+def pytest_configure(config: pytest.Config) -> None:
+    """Every run has a seed of its own; ``--hypothesis-seed`` repeats an earlier run.
+
+    pytest-xdist hands the options on, so its workers have the same seed.
+    """
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the seed, in quiet runs too."""
+    terminalreporter.line(f"random worlds: --hypothesis-seed={config.option.hypothesis_seed}")
+
+
+@pytest.fixture
+def dice(request: pytest.FixtureRequest) -> random.Random:
+    """Random numbers from the seed of the run and the name of the test."""
+    return random.Random(f"{request.config.option.hypothesis_seed} {request.node.name}")
 
 
 def pytest_asyncio_loop_factories() -> dict[str, LoopFactory]:

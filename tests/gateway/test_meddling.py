@@ -118,9 +118,10 @@ class Crowd:
         return chat_body(model=self._model(), max_tokens=tokens, stream=stream)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("world", range(4))
+@pytest.mark.usefixtures("world")
 async def test_nothing_is_left(
-    journal: Journal, caplog: pytest.LogCaptureFixture, seed: int
+    journal: Journal, caplog: pytest.LogCaptureFixture, dice: random.Random
 ) -> None:
     caplog.set_level(logging.WARNING)
     knobs: dict[str, Any] = {"resumable": True, "token_delay": 0.01, "timeouts": PATIENT}
@@ -131,12 +132,11 @@ async def test_nothing_is_left(
     async with running_gateway(
         journal, ours[1], other, max_loaded_models=2, keepalive_interval=0.05
     ) as gw:
-        chance = random.Random(seed)
-        crowd = Crowd(gw, chance, ours, other)
+        crowd = Crowd(gw, dice, ours, other)
         async with asyncio.TaskGroup() as tasks:
             for _ in range(STEPS):
                 tasks.create_task(crowd.step()())
-                await asyncio.sleep(chance.uniform(0, 0.05))
+                await asyncio.sleep(dice.uniform(0, 0.05))
         await gw.request("POST", "/admin/reload", json={"force": True})
         await until(lambda: not any(record.active for record in gw.manager.records()))
         running = (await gw.request("GET", "/running")).json

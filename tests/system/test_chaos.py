@@ -85,14 +85,14 @@ async def served(gateway: GatewayProcess, clients: list[Asked]) -> Counter[str]:
     return ends
 
 
-async def test_500_clients_get_their_own_answers(journal: Journal) -> None:
+async def test_500_clients_get_their_own_answers(journal: Journal, dice: random.Random) -> None:
     async with started(journal) as (gateway, process):
         files, sizes = process.num_fds(), []
-        for seed in (1, 2):
+        for turn in (1, 2):
             before = len(journal.events())
-            ends = await served(gateway, crowd(seed, CLIENTS, MODELS))
+            ends = await served(gateway, crowd(world(dice), CLIENTS, MODELS))
             assert ends == {"answered": CLIENTS}
-            await journal.wait("finished", count=CLIENTS * seed)
+            await journal.wait("finished", count=CLIENTS * turn)
             events = journal.events()[before:]
             asked = [each for each in events if each.get("path") == CHAT]
             assert len({each["sha256"] for each in asked}) == len(asked) == CLIENTS
@@ -104,9 +104,15 @@ async def test_500_clients_get_their_own_answers(journal: Journal) -> None:
         assert sizes[1] - sizes[0] < SLACK
 
 
-async def kill_engines(process: psutil.Process, killed: dict[int, float]) -> None:
+def world(dice: random.Random) -> int:
+    """A crowd's seed."""
+    return dice.randrange(1, 2**32)
+
+
+async def kill_engines(
+    process: psutil.Process, killed: dict[int, float], dice: random.Random
+) -> None:
     """Engines are killed at random moments, for as long as this runs but not for ever."""
-    dice = random.Random(4)
     while len(killed) < MOST_KILLS:
         await asyncio.sleep(dice.uniform(0.05, 0.4))
         if engines := process.children():
@@ -124,12 +130,14 @@ async def answered_at_last(gateway: GatewayProcess, model: str) -> None:
         await asyncio.sleep(float(answer.headers["Retry-After"]))
 
 
-async def test_500_clients_of_whom_many_leave_while_engines_are_killed(journal: Journal) -> None:
+async def test_500_clients_of_whom_many_leave_while_engines_are_killed(
+    journal: Journal, dice: random.Random
+) -> None:
     async with started(journal) as (gateway, process):
         files, before = process.num_fds(), len(journal.events())
         killed: dict[int, float] = {}
-        killer = asyncio.create_task(kill_engines(process, killed))
-        clients = crowd(3, CLIENTS, MODELS, leaving=0.4, within=6.0)
+        killer = asyncio.create_task(kill_engines(process, killed, dice))
+        clients = crowd(world(dice), CLIENTS, MODELS, leaving=0.4, within=6.0)
         ends = await served(gateway, clients)
         killer.cancel()
         await asyncio.wait([killer])
@@ -148,5 +156,5 @@ async def test_500_clients_of_whom_many_leave_while_engines_are_killed(journal: 
         await until(lambda: process.num_fds() <= files)
         # It is as good as new: whoever asks again as late as told hears nothing of what was.
         await asyncio.gather(*(answered_at_last(gateway, model) for model in MODELS))
-        assert await served(gateway, crowd(5, 60, MODELS)) == {"answered": 60}
+        assert await served(gateway, crowd(world(dice), 60, MODELS)) == {"answered": 60}
         await until(lambda: process.num_fds() <= files)

@@ -492,7 +492,7 @@ def _key(spec: VariantSpec) -> tuple[str, int]:
     return spec.model, spec.context
 
 
-World.TestCase.settings = settings(max_examples=300, stateful_step_count=80)
+World.TestCase.settings = settings(stateful_step_count=80)
 
 
 TestWorld = World.TestCase

@@ -346,5 +346,7 @@ def _key(spec: VariantSpec) -> tuple[str, int]:
     return spec.model, spec.context
 
 
-ManyWorld.TestCase.settings = settings(max_examples=150, stateful_step_count=60)
+ManyWorld.TestCase.settings = settings(
+    max_examples=settings().max_examples // 2, stateful_step_count=60
+)
 TestManyWorld = ManyWorld.TestCase
