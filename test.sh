@@ -1,5 +1,8 @@
 #!/bin/sh
-# Check the project: ruff, mypy, and pytest with the arguments given.
+# Check the project: ruff, mypy, and the tests.
+#
+# Without arguments it runs the unit and gateway tests on all cores, then those on real engines.
+# The slow tests in tests/system are left to .ci/run. Arguments go to one run of pytest instead.
 #
 # LLAMA_SERVER and LLAMA_TOKENIZE name binaries to test with besides the bundled engine; without
 # them those on PATH are taken, if any.
@@ -16,6 +19,8 @@ cd "$here"
 LLAMA_SERVER=${LLAMA_SERVER:-$(command -v llama-server || true)}
 LLAMA_TOKENIZE=${LLAMA_TOKENIZE:-$(command -v llama-tokenize || true)}
 export LLAMA_SERVER LLAMA_TOKENIZE
+python=$here/venv/bin/python
+cores=$("$python" -c 'import os; print(os.cpu_count() or 1)')
 
 failed=
 step() { # a name, then a command
@@ -25,10 +30,24 @@ step() { # a name, then a command
     "$@" || failed="$failed$name; "
 }
 
-step "ruff check" venv/bin/python -m ruff check .
-step "ruff format" venv/bin/python -m ruff format --check .
-step "mypy" venv/bin/python -m mypy
-step "pytest" venv/bin/python -m pytest "$@"
+# mypy uses one core for half a minute the first time, and is given it beside the tests.
+types=$(mktemp)
+trap 'rm -f "$types"' EXIT
+"$python" -m mypy >"$types" 2>&1 &
+checker=$!
+
+step "ruff check" "$python" -m ruff check .
+step "ruff format" "$python" -m ruff format --check .
+if [ $# -gt 0 ]; then
+    step "pytest" "$python" -m pytest "$@"
+else
+    # Gateway tests mostly wait for processes: two for each core.
+    step "unit and gateway tests" "$python" -m pytest -q -n $((2 * cores)) tests/unit tests/gateway
+    step "real engines" "$python" -m pytest -q -n "$cores" --dist loadgroup tests/real
+fi
+wait "$checker" || failed="${failed}mypy; "
+echo "== mypy"
+cat "$types"
 
 if [ -n "$failed" ]; then
     echo "FAILED: ${failed%; }" >&2

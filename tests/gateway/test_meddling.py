@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from gateway_client import CHAT, chat_body
 from models.catalog import Catalog
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable, Coroutine
 
     from fake_engine import Journal

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from gateway_child import GatewayProcess, gateway_process, lua, quiet_port
 from gateway_client import CHAT, chat_body
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import AsyncIterator
 
 CLIENTS = 500

@@ -51,7 +51,7 @@ def test_no_more_switches_and_no_longer_waits_than_in_the_order_of_arrival(
     if most == 1:
         assert ours.starts <= plain.starts
         assert plain.starts == loads_in_order_of_arrival(jobs, most)
-    # With room for several, luck decides little: in hundreds of worlds at most 3 % more, 5 % longer.
+    # With room for several, luck decides: in hundreds of worlds at most 3 % more, 5 % longer.
     assert ours.starts <= 1.1 * plain.starts
     assert ours.most_engines == plain.most_engines == most
     assert sum(ours.waited.values()) <= 1.2 * sum(plain.waited.values())
