@@ -84,7 +84,12 @@ class Finding(NamedTuple):
 
 
 class LogReader:
-    """Reads the output of one run of an engine. This one understands no line."""
+    """Reads the output of one run of an engine. This one understands no line.
+
+    ``advice`` says what to change of a variant that needs too much memory.
+    """
+
+    advice = "Let it take less"
 
     def is_protocol(self, line: str) -> bool:
         """Whether the line is for a program, and no person should read it."""

@@ -189,7 +189,7 @@ class Leases:
         lease, granted = self._open[request]
         lease.engine = engine
         lease.variant = variant
-        smaller = lease.variant.context < lease.minimum.context
+        smaller = lease.variant.capacity < lease.minimum.capacity
         if smaller and not lease.asked.auxiliary:
             wanted, got = lease.minimum.label, lease.variant.label
             _log.warning("%s runs out of memory: %s serves instead", wanted, got)

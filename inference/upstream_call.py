@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from inference.usage import Usage
 from models.requests.reader import parse
 from models.selection import Selection, choose_larger
-from models.sizing import PromptSize, Source
+from models.sizing import UNCOUNTED, PromptSize, Source
 from server.headers import to_engine, to_engine_unread
 from utils.errors import ContextLengthExceeded, EngineBroke, EngineUnreachable, GatewayError
 from utils.logger import get_logger
@@ -53,7 +53,7 @@ class UpstreamCall:
         """The headers that tell which engine answers."""
         told = decision(self._variant, self._selection.size, self._facts)
         wanted = self._selection.minimum
-        if self._variant.context < wanted.context:
+        if self._variant.capacity < wanted.capacity:
             told["X-Gateway-Fallback"] = f"{wanted.label}; reason=out-of-memory"
         return told
 
@@ -123,7 +123,7 @@ class UpstreamCall:
     @property
     def context(self) -> int:
         """Tokens that the context of the engine holds that the request was sent to last."""
-        return self._lease.variant.context
+        return self._lease.variant.capacity
 
     @property
     def label(self) -> str:
@@ -218,7 +218,7 @@ class UpstreamCall:
         model, variant = self._selection.model, self._lease.variant
         larger = choose_larger(model, variant, prompt, self._selection.output)
         if larger is None:
-            limit = context if variant is model.largest else model.largest.context
+            limit = context if variant is model.largest else model.largest.capacity
             raise ContextLengthExceeded(model.name, prompt, limit)
         self._selection = replace(
             self._selection, minimum=larger, size=PromptSize(prompt, prompt, Source.ENGINE)
@@ -240,6 +240,6 @@ class UpstreamCall:
 def decision(variant: VariantSpec, size: PromptSize, facts: RequestFacts) -> dict[str, str]:
     """The headers that tell what was decided, and on what grounds, if it was for its size."""
     told = {"X-Gateway-Variant": variant.label}
-    if facts.endpoint.sized:
+    if facts.endpoint.sized and size is not UNCOUNTED:
         told["X-Gateway-Prompt-Tokens"] = f"{size.tokens}; source={size.source.value}"
     return told

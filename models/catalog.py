@@ -83,7 +83,7 @@ def _model(table: ModelTable) -> ModelSpec:
     variants = (_variant(variant, table) for variant in table.variants)
     return ModelSpec(
         name=table.name,
-        variants=tuple(sorted(variants, key=lambda variant: variant.context)),
+        variants=tuple(sorted(variants, key=lambda variant: variant.capacity)),
         aliases=tuple(a if isinstance(a, str) else a["name"] for a in table.aliases),
         connect=table.connect,
         group=table.group,

@@ -1,6 +1,6 @@
 """How one configuration differs from another, and what that means for what runs. Pure.
 
-1. A model or a variant is the same under the same name or context, wherever it stands.
+1. A model is the same under the same name, a variant under the same label, wherever it stands.
 2. An engine goes on where the command line, the environment, the address and the kind of
    engine are as before; other times, places and needs of a variant hold without a restart.
 3. What a running gateway cannot change keeps its value: see ``NEEDS_RESTART``.
@@ -170,9 +170,9 @@ def _variants(both: list[tuple[ModelSpec, ModelSpec]]) -> dict[str, tuple[str, .
     found = {}
     for one, other in both:
         shared = [name for name in _OF_MODEL if getattr(one, name) != getattr(other, name)]
-        old = {variant.context: variant for variant in one.variants}
+        old = {variant.label: variant for variant in one.variants}
         for variant in other.variants:
-            if (was := old.get(variant.context)) is not None:
+            if (was := old.get(variant.label)) is not None:
                 found[variant.label] = (*shared, *_variant(was, variant))
     return found
 
@@ -187,8 +187,8 @@ def _only(both: list[tuple[ModelSpec, ModelSpec]], *, first: bool) -> tuple[str,
     labels: list[str] = []
     for pair in both:
         here, there = pair if first else reversed(pair)
-        contexts = {variant.context for variant in there.variants}
-        labels += [each.label for each in here.variants if each.context not in contexts]
+        others = {variant.label for variant in there.variants}
+        labels += [each.label for each in here.variants if each.label not in others]
     return tuple(labels)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from models.sizing import UNCOUNTED
 from utils.errors import ContextLengthExceeded
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def smaller(model: ModelSpec, minimum: VariantSpec, least: int) -> tuple[Variant
     """
     if minimum is model.variants[0]:
         return ()
-    return tuple(v for v in reversed(model.variants) if least <= v.context < minimum.context)
+    return tuple(v for v in reversed(model.variants) if least <= v.capacity < minimum.capacity)
 
 
 def choose_larger(
@@ -63,8 +64,9 @@ def choose_larger(
 
     It is larger than the one that refused, whatever that one's configuration claims.
     """
-    larger = [v for v in model.variants if v.context > refused.context and v.context > prompt]
-    return next((v for v in larger if v.context >= prompt + output), larger[-1] if larger else None)
+    larger = [v for v in model.variants if v.capacity > max(refused.capacity, prompt)]
+    enough = (variant for variant in larger if variant.capacity >= prompt + output)
+    return next(enough, larger[-1] if larger else None)
 
 
 def choose_ahead(model: ModelSpec, answered: VariantSpec, tokens: int | None) -> VariantSpec | None:
@@ -73,10 +75,10 @@ def choose_ahead(model: ModelSpec, answered: VariantSpec, tokens: int | None) ->
     That is taken to be so from ``AHEAD`` of the context on. None if it will not, or nothing is
     known of its size.
     """
-    if tokens is None or tokens < AHEAD * answered.context:
+    if tokens is None or tokens < AHEAD * answered.capacity:
         return None
-    larger = [variant for variant in model.variants if variant.context > answered.context]
-    enough = (variant for variant in larger if tokens < AHEAD * variant.context)
+    larger = [variant for variant in model.variants if variant.capacity > answered.capacity]
+    enough = (variant for variant in larger if tokens < AHEAD * variant.capacity)
     return next(enough, larger[-1] if larger else None)
 
 
@@ -88,7 +90,10 @@ class ModelSelector:
         self._engines = engines
 
     async def select(self, model: ModelSpec, facts: RequestFacts) -> Selection:
-        """The variant for the request; ContextLengthExceeded when certainly none holds it."""
+        """The variant for the request; ContextLengthExceeded when certainly none holds it.
+
+        Where no tokens are counted, it is the model's first.
+        """
         output = facts.max_output
         if output is None:
             output = model.tokenization.default_max_tokens
@@ -98,18 +103,20 @@ class ModelSelector:
         # A prompt must leave room for one token at least, or the engine refuses it.
         least = 1 if facts.endpoint.generates else 0
         output = max(least, output)
+        if not model.counted:
+            return Selection(model, model.variants[0], UNCOUNTED, output)
         running = self._engines.running(model)
 
         def clear(size: PromptSize) -> bool:
-            if running is not None and running.context >= size.tokens + output:
+            if running is not None and running.capacity >= size.tokens + output:
                 return True
             return choose(model, size.tokens, output) is choose(model, size.at_least, output)
 
         size = await self._sizer.size(model, facts, clear)
-        if size.at_least + least > model.largest.context and not facts.endpoint.cut_to_fit:
-            raise ContextLengthExceeded(model.name, size.at_least, model.largest.context)
+        if size.at_least + least > model.largest.capacity and not facts.endpoint.cut_to_fit:
+            raise ContextLengthExceeded(model.name, size.at_least, model.largest.capacity)
         minimum = choose(model, size.tokens, output)
-        if facts.max_output is not None and size.at_least + output <= minimum.context:
+        if facts.max_output is not None and size.at_least + output <= minimum.capacity:
             needed = size.tokens + output
         elif facts.endpoint.generates and not facts.endpoint.cut_to_fit:
             # Where the prompt is too long after all, the engine refuses it.

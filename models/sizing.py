@@ -30,6 +30,7 @@ class Source(Enum):
     CACHE = "cache"
     ENGINE = "engine"
     TOKENIZER = "tokenizer"
+    NOBODY = "nobody"
 
 
 class PromptSize(NamedTuple):
@@ -43,6 +44,10 @@ class PromptSize(NamedTuple):
     def exact(self) -> bool:
         """Whether the number is the engine's own."""
         return self.tokens == self.at_least
+
+
+# Where engines count no tokens.
+UNCOUNTED = PromptSize(0, 0, Source.NOBODY)
 
 
 class TokenCounter(Protocol):

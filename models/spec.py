@@ -2,7 +2,7 @@
 
 Nothing here knows where the values came from (the Lua file) or what becomes of
 them (processes, HTTP). Order is meaning: a model's variants stand from the
-smallest context to the largest.
+smallest capacity to the largest.
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class VariantSpec:
-    """One way to start a model's engine: a command line and the context it yields.
+    """One way to start a model's engine, and the room for a request that this yields.
 
-    ``engine`` names the engine's type; "" is the default one.
+    A variant is the same under the same ``label``. ``context`` is how many tokens one request may
+    have, prompt and answer together; None for engines that count none. Without a ``name`` the
+    context is its name. ``engine`` names the engine's type; "" is the default one.
     """
 
     model: str
-    context: int
+    context: int | None
     binary: str
     timeouts: Timeouts
     args: tuple[str, ...] = ()
@@ -48,16 +50,27 @@ class VariantSpec:
     needs: Mapping[str, int] = field(default_factory=dict)
     state_carry: bool = False
     engine: str = ""
+    name: str = ""
 
     @property
     def label(self) -> str:
-        """The variant's name in logs and headers: ``model@context``."""
-        return f"{self.model}@{self.context}"
+        """The variant's name in logs and headers, and its key: ``model@name``."""
+        return f"{self.model}@{self.name or self.context}"
+
+    @property
+    def capacity(self) -> int:
+        """By how much room variants are compared: tokens, 0 where none are counted."""
+        return self.context or 0
+
+    @property
+    def shown(self) -> int | str | None:
+        """What clients see of it among its model's variants: its context, else its name."""
+        return self.name or self.context
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model under the name that clients ask for, with its variants in ascending context."""
+    """A model under the name that clients ask for, its variants in ascending capacity."""
 
     name: str
     variants: tuple[VariantSpec, ...]
@@ -81,9 +94,14 @@ class ModelSpec:
 
     @property
     def largest(self) -> VariantSpec:
-        """The variant with the most context."""
+        """The variant with the most room for a request."""
         return self.variants[-1]
 
     def smallest_holding(self, tokens: int) -> VariantSpec | None:
-        """The smallest variant whose context holds ``tokens``, or None when none does."""
-        return next((v for v in self.variants if v.context >= tokens), None)
+        """The smallest variant that has room for ``tokens``, or None when none has."""
+        return next((v for v in self.variants if v.capacity >= tokens), None)
+
+    @property
+    def counted(self) -> bool:
+        """Whether the tokens of its requests are counted: some variant has a context."""
+        return self.largest.capacity > 0

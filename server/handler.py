@@ -77,7 +77,7 @@ class RequestHandler:
         if facts.stream:
             down.keep_alive(configuration.settings.keepalive_interval)
         selection = await self._selector.select(model, facts)
-        record.prompt = selection.size.tokens if facts.endpoint.sized else None
+        record.prompt = (selection.size.tokens or None) if facts.endpoint.sized else None
         down.decided = decision(selection.minimum, selection.size, facts)
         lease = self._manager.lease(
             selection.minimum, ctx.client, priority, facts.keep_alive, selection.fallbacks
@@ -97,7 +97,7 @@ class RequestHandler:
                 down.decided = exchange.decision()
                 # Whoever may read a stream again must find all of it on one engine.
                 codec = self._experience.codec(model, facts.endpoint)
-                may_grow = lease.variant.context < model.largest.context
+                may_grow = lease.variant.capacity < model.largest.capacity
                 try:
                     if codec is not None and may_grow and conversation is None:
                         usage = await relay_continued(upstream, down, codec, facts, exchange)

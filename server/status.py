@@ -37,8 +37,8 @@ def model_view(
 ) -> dict[str, Any]:
     """``/v1/models/{id}``: one of them.
 
-    ``load_seconds`` tells of each variant, by its context, how long its last start took; null
-    where none has been measured.
+    ``load_seconds`` tells of each variant, by its context or name, how long its last start took;
+    null where none has been measured.
     """
     own = [record for record in records if record.variant.model == model.name]
     return {
@@ -50,9 +50,9 @@ def model_view(
         "context_length": model.largest.context,
         "capabilities": able[model.name].shown(),
         "state": _state(own).value,
-        "variants": [variant.context for variant in model.variants],
+        "variants": [variant.shown for variant in model.variants],
         "load_seconds": {
-            str(record.variant.context): round(record.load_seconds, 3) or None for record in own
+            str(record.variant.shown): round(record.load_seconds, 3) or None for record in own
         },
     }
 

@@ -70,6 +70,8 @@ _ON_GPU = re.compile(
 class LlamaCppLog(LogReader):
     """Reads what a llama-server with the environment ``env`` prints."""
 
+    advice = "Lower -c, -ngl or -b in this variant's args"
+
     def __init__(self, env: Mapping[str, str]) -> None:
         self._visible = visible_devices(env)
         self._projection = Projection(self._visible)

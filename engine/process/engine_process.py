@@ -63,8 +63,9 @@ class EngineProcess:
         self.ticket = ticket
         self.client = client
         self.hooks = hooks or EngineHooks()
+        self._reader = reader or LogReader()
         self.label = launch.label
-        self.output = EngineOutput(launch.label, reader or LogReader(), heard, loading)
+        self.output = EngineOutput(launch.label, self._reader, heard, loading)
         self.pid: int | None = None
         self.started_at = clock.now()
         self.ready_at: float | None = None
@@ -114,8 +115,15 @@ class EngineProcess:
             finally:
                 self._gone.set()
                 lacked = self._shortage.resource if self._shortage is not None else ""
-                now = self._clock.now()
-                self._report(ev.EngineExited(self.ticket, reason, now, out_of_memory=lacked))
+                self._report(
+                    ev.EngineExited(
+                        self.ticket,
+                        reason,
+                        self._clock.now(),
+                        out_of_memory=lacked,
+                        advice=self._reader.advice,
+                    )
+                )
 
     async def _run(self) -> str:
         if self._memory.owed() and not await self._memory_is_back():

@@ -103,7 +103,7 @@ class Admission:
         """The request, which has ended with what it ``held``, waits in its old turn."""
         waiting = held.waiting if held else Waiting(event.request, event.minimum, event.now)
         # Whoever asks for another engine than it had has learnt that less would not do.
-        same = event.minimum.context == waiting.minimum.context
+        same = event.minimum.label == waiting.minimum.label
         fallbacks = waiting.fallbacks if same else ()
         waiting = replace(waiting, minimum=event.minimum, returned=True, fallbacks=fallbacks)
         self.queue.add(waiting)
@@ -147,15 +147,14 @@ class Admission:
             other = coming.get(wanted.model)
             if waiting.request == request or served or (other and other.serves(wanted)):
                 continue
-            coming[wanted.model] = self._engines.records[wanted.model, wanted.context]
+            coming[wanted.model] = self._engines.records[wanted.label]
         return list(coming.values())
 
     def _renew(self, waiting: Waiting, out: list[ev.Effect]) -> bool:
         records = self._engines.records
-        model, context = waiting.minimum.model, waiting.minimum.context
-        minimum = equivalent(records, model, context)
+        minimum = equivalent(records, waiting.minimum)
         if minimum is None:
-            self.refuse(waiting.request, gone(records, model, context), out)
+            self.refuse(waiting.request, gone(records, waiting.minimum), out)
             return False
         waiting.minimum = minimum
         if waiting.fallbacks:
@@ -163,5 +162,5 @@ class Admission:
         return True
 
     def _lacks_memory(self, waiting: Waiting, now: float) -> bool:
-        record = self._engines.records[waiting.minimum.model, waiting.minimum.context]
+        record = self._engines.records[waiting.minimum.label]
         return record.shortages > 0 and now < record.retry_at

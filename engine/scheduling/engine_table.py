@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class EngineTable:
     """Every engine's record. The only owner of engine states.
 
-    ``records`` are those of the configured variants, by model and context; ``alive`` are those
+    ``records`` are those of the configured variants, by label; ``alive`` are those
     whose process may exist, by model; ``limits`` hold now, with all that was learnt. ``loads`` are
     the seconds that engines took to load before, by their labels, where that is known.
     """
@@ -43,9 +43,7 @@ class EngineTable:
         loads: Mapping[str, float] | None = None,
     ) -> None:
         self.limits = limits
-        self.records = {
-            (v.model, v.context): EngineRecord(v, takes=limits.takes(v)) for v in variants
-        }
+        self.records = {v.label: EngineRecord(v, takes=limits.takes(v)) for v in variants}
         self._loaded_before(loads or {})
         self.alive: dict[str, EngineRecord] = {}
         self._given = limits
@@ -72,7 +70,7 @@ class EngineTable:
 
     def configured(self, record: EngineRecord) -> bool:
         """Whether it is the record of a configured variant."""
-        return self.records.get((record.variant.model, record.variant.context)) is record
+        return self.records.get(record.variant.label) is record
 
     def latest(self, minimum: VariantSpec) -> EngineRecord | None:
         """The record of the engine that was started last of those that serve ``minimum``."""
@@ -108,7 +106,7 @@ class EngineTable:
         self._tickets += 1
         record.ticket = self._tickets
         record.used_at = record.started_at = now
-        record.ahead = 0
+        record.ahead = None
         record.unused = True
         self._runs[record.ticket] = record
         out.append(ev.StartEngine(record.ticket, record.variant))
@@ -166,6 +164,7 @@ class EngineTable:
         if before is not State.ABORTING:
             record.reason = event.reason
         if before is State.STARTING:
+            record.advice = event.advice
             self._starved(record, event.out_of_memory)
             if tried_again(record):
                 record.retry_at = event.now

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A request asks for an engine of at least ``minimum``'s context.
+    """A request asks for an engine of at least ``minimum``'s capacity.
 
     Requests that arrive later have larger numbers. ``client`` is who shares the engine's
     time with others, such as an API key or an address. ``fallbacks`` are smaller variants that
@@ -86,12 +86,14 @@ class EngineUnhealthy:
 class EngineExited:
     """An engine's process is gone and reaped. ``reason`` is for a person.
 
-    ``out_of_memory`` names the resource for lack of which it ended while it loaded, if so.
+    ``out_of_memory`` names the resource for lack of which it ended while it loaded, if so;
+    ``advice`` says what to change.
     """
 
     engine: int
     reason: str
     out_of_memory: str = field(default="", kw_only=True)
+    advice: str = field(default="", kw_only=True)
     now: float
 
 

@@ -115,7 +115,7 @@ class IdleEngines:
 
 def smaller_than(
     record: EngineRecord,
-    records: Mapping[tuple[str, int], EngineRecord],
+    records: Mapping[str, EngineRecord],
     *,
     after: float,
     requests: int,
@@ -123,17 +123,17 @@ def smaller_than(
     """The smaller variant that rule 2 speaks of, or None."""
     if after <= 0 or len(record.needs) < requests:
         return None
-    wanted = max(list(record.needs)[-requests:])
-    if wanted >= record.variant.context:
+    wanted = max(list(record.needs)[-requests:], key=lambda variant: variant.capacity)
+    if wanted.capacity >= record.variant.capacity:
         return None
-    return records[record.variant.model, wanted]
+    return records[wanted.label]
 
 
 def larger_ahead(
-    record: EngineRecord, records: Mapping[tuple[str, int], EngineRecord], now: float
+    record: EngineRecord, records: Mapping[str, EngineRecord], now: float
 ) -> EngineRecord | None:
     """The larger variant that rule 4 speaks of, if it may be started now, or None."""
-    larger = records.get((record.variant.model, record.ahead))
+    larger = None if record.ahead is None else records.get(record.ahead.label)
     return larger if larger is not None and now >= larger.retry_at else None
 
 

@@ -48,8 +48,7 @@ def out_of_memory(record: EngineRecord, retry_after: float) -> EngineOutOfMemory
     """The error for those whom nothing smaller can serve: what lacked, and what to change."""
     message = (
         f"The engine {record.variant.label} ran out of memory ({record.lacked}) while it loaded:"
-        f" {record.reason}. Other idle engines made room, and it was not enough. Lower -c, -ngl"
-        " or -b in this variant's args, add a variant with a smaller context, or end what else"
-        f" uses {record.lacked}."
+        f" {record.reason}. Other idle engines made room, and it was not enough. {record.advice},"
+        f" add a smaller variant, or end what else uses {record.lacked}."
     )
     return EngineOutOfMemory(message, retry_after)

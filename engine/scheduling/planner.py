@@ -95,7 +95,7 @@ class Planner:
     """One walk along the queue, from its head until something can be done."""
 
     queue: Queue
-    records: Mapping[tuple[str, int], EngineRecord]
+    records: Mapping[str, EngineRecord]
     alive: Mapping[str, EngineRecord]
     limits: Limits
     min_residency: float
@@ -109,8 +109,8 @@ class Planner:
         """The first thing that can be done; None when everybody must wait."""
         turn = self.queue.in_turn(self.now)
         for each in turn:
-            model, context = each.minimum.model, each.minimum.context
-            least = 0 if each.auxiliary else context
+            model = each.minimum.model
+            least = 0 if each.auxiliary else each.minimum.capacity
             self._least[model] = min(least, self._least.get(model, least))
         decided = set()
         for position, each in enumerate(turn):
@@ -126,7 +126,7 @@ class Planner:
                 continue
             # What was decided for one holds for all behind who want the same as urgently.
             urgency = each.returned, self.queue.overdue(each, self.now)
-            key = each.minimum.model, each.minimum.context, urgency
+            key = each.minimum.label, urgency
             if key not in decided:
                 decided.add(key)
                 act = self._make_room(each)
@@ -156,7 +156,7 @@ class Planner:
 
     def _make_room(self, waiting: Waiting) -> Act | None:
         wanted = waiting.minimum
-        own = self.records[wanted.model, wanted.context]
+        own = self.records[wanted.label]
         useful = [each for each in self.alive.values() if each.useful]
         rest = [each for each in useful if each.ticket not in self._claimed]
         may_go = [each for each in rest if not self._spared(each, waiting)]
@@ -181,7 +181,7 @@ class Planner:
         """Whether the engine makes no room for the request, or not yet."""
         if record.ticket in self._awaited:
             return True
-        wanted = self._least.get(record.variant.model, inf) <= record.variant.context
+        wanted = self._least.get(record.variant.model, inf) <= record.variant.capacity
         if waiting.returned or not (wanted or record.busy):
             return False
         if wanted and record.unused:

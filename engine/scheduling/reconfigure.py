@@ -20,57 +20,51 @@ if TYPE_CHECKING:
     from engine.scheduling.eviction import Limits
     from models.spec import VariantSpec
 
-Records = dict[tuple[str, int], EngineRecord]
+Records = dict[str, EngineRecord]
 
 
 def renewed(
-    records: Mapping[tuple[str, int], EngineRecord],
+    records: Mapping[str, EngineRecord],
     variants: Iterable[VariantSpec],
     kept: Collection[str],
 ) -> Records:
     """A record for each variant: its own of before if its label is among ``kept``, else new."""
     after: Records = {}
     for variant in variants:
-        key = variant.model, variant.context
-        record = records.get(key) if variant.label in kept else None
-        after[key] = record or EngineRecord(variant)
-        after[key].variant = variant
+        record = records.get(variant.label) if variant.label in kept else None
+        after[variant.label] = record or EngineRecord(variant)
+        after[variant.label].variant = variant
     for record in after.values():
-        model = record.variant.model
-        needs = [equivalent(after, model, context) for context in record.needs]
-        record.needs = deque(each.context for each in needs if each is not None)
+        needs = [equivalent(after, wanted) for wanted in record.needs]
+        record.needs = deque(each for each in needs if each is not None)
     return after
 
 
-def equivalent(
-    records: Mapping[tuple[str, int], EngineRecord], model: str, context: int
-) -> VariantSpec | None:
-    """The variant of this context, else the next larger one of the model; None without any."""
-    own = records.get((model, context))
+def equivalent(records: Mapping[str, EngineRecord], wanted: VariantSpec) -> VariantSpec | None:
+    """The variant of this label, else the next one of the model that has as much room, or None."""
+    own = records.get(wanted.label)
     if own is not None:
         return own.variant
-    larger = [
-        record.variant
-        for record in records.values()
-        if record.variant.model == model and record.variant.context > context
-    ]
-    return min(larger, key=lambda variant: variant.context, default=None)
+    larger = [record.variant for record in records.values() if record.serves(wanted)]
+    return min(larger, key=lambda variant: variant.capacity, default=None)
 
 
 def still_there(
-    records: Mapping[tuple[str, int], EngineRecord], variants: Iterable[VariantSpec]
+    records: Mapping[str, EngineRecord], variants: Iterable[VariantSpec]
 ) -> tuple[VariantSpec, ...]:
     """Those of ``variants`` that are configured, as they are now."""
-    found = (records.get((variant.model, variant.context)) for variant in variants)
+    found = (records.get(variant.label) for variant in variants)
     return tuple(record.variant for record in found if record is not None)
 
 
-def gone(records: Mapping[tuple[str, int], EngineRecord], model: str, context: int) -> GatewayError:
+def gone(records: Mapping[str, EngineRecord], wanted: VariantSpec) -> GatewayError:
     """What a request is told that asked for a variant without an equivalent."""
+    model = wanted.model
     if any(record.variant.model == model for record in records.values()):
+        lost = f"variant of {wanted.context} tokens" if wanted.context else "such variant"
         return ConfigurationChanged(
-            f"The configuration was changed meanwhile: '{model}' has no variant of {context}"
-            " tokens any more. Send the request again.",
+            f"The configuration was changed meanwhile: '{model}' has no {lost} any more."
+            " Send the request again.",
             param="model",
         )
     return ModelNotFound(

@@ -24,8 +24,9 @@ class EngineRecord:
 
     ``memory`` is what the living engine holds, ``takes`` what it counts for among
     ``server.resources``; both in bytes. ``shortages`` counts the loads in a row that ran out of
-    memory, the last time of ``lacked``. ``ahead`` is the context that the conversation answered
-    last will need next, 0 if this one does. ``active`` are the requests that take a place each,
+    memory, the last time of ``lacked``; ``advice`` says what to change then. ``ahead`` is the
+    variant that the conversation answered last will need next, None if this one does.
+    ``active`` are the requests that take a place each,
     ``auxiliary`` those that take none; ``unused`` is true from a start until the first of either.
     """
 
@@ -39,7 +40,7 @@ class EngineRecord:
     failures: int = 0
     retry_at: float = 0.0
     reason: str = ""
-    needs: deque[int] = field(default_factory=deque)
+    needs: deque[VariantSpec] = field(default_factory=deque)
     used_at: float = 0.0
     started_at: float = 0.0
     ready_at: float = 0.0
@@ -50,7 +51,8 @@ class EngineRecord:
     takes: Mapping[str, int] = field(default_factory=dict)
     shortages: int = 0
     lacked: str = ""
-    ahead: int = 0
+    advice: str = ""
+    ahead: VariantSpec | None = None
 
     def use(self, now: float) -> None:
         """Another request is served; older uses count half as much after each ``HALF_LIFE``."""
@@ -84,4 +86,4 @@ class EngineRecord:
 
     def serves(self, minimum: VariantSpec) -> bool:
         """Whether this variant can take a request that needs ``minimum``."""
-        return self.variant.model == minimum.model and self.variant.context >= minimum.context
+        return self.variant.model == minimum.model and self.variant.capacity >= minimum.capacity

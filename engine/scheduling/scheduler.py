@@ -9,7 +9,7 @@ Rules, in the order in which they are applied:
     ``max_switch_wait`` allows it, requests for engines that run are served
     before the engine makes room, clients are served in turn, and priorities
     count: see ``engine/scheduling/queue.py``.
-3.  A running engine serves every request of its model that fits its context,
+3.  A running engine serves every request of its model that fits its capacity,
     ``parallel`` of them at once. A request that no engine can serve claims
     those that must make room for it: they serve nobody after it, and end when
     all of them are free. A busy engine is never ended: see ``engine/scheduling/planner.py``.
@@ -175,7 +175,7 @@ class Scheduler:
             self._admission.readmit(event, held, out)
         elif held is not None and event.ahead is not None:
             # Harmless where the engine has ended since: a start forgets it.
-            held.record.ahead = event.ahead.context
+            held.record.ahead = event.ahead
 
     def _reported(self, event: ev.Report, out: list[ev.Effect]) -> None:
         match event:
@@ -284,10 +284,10 @@ class Scheduler:
         record.unused = False
         record.use(now)
         if not waiting.auxiliary:
-            record.needs.append(waiting.minimum.context)
+            record.needs.append(waiting.minimum)
             if len(record.needs) > self._policy.shrink_requests:
                 record.needs.popleft()
-            record.ahead = 0
+            record.ahead = None
         if waiting.keep_alive is not None:
             self._idle.keep(record.variant.model, waiting.keep_alive)
         out.append(self._admission.grant(waiting, record, now))

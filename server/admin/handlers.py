@@ -112,7 +112,7 @@ class AdminHandlers:
         """Load the model that the body names, and answer when it is ready; 202 with ``wait=0``."""
         params = await _params(ctx)
         model = ctx.configuration.catalog.find(params.text("model"))
-        variant = _variant(model, params.number("variant"))
+        variant = _variant(model, params.variant())
         params.end()
         if _off(ctx.request.query.get("wait", "1")):
             loading = self._load_unwatched(variant, ctx.client)
@@ -180,17 +180,15 @@ def _off(word: str) -> bool:
     return word in ("0", "false", "no")
 
 
-def _variant(model: ModelSpec, context: int | None) -> VariantSpec:
-    if context is None:
+def _variant(model: ModelSpec, asked: int | str | None) -> VariantSpec:
+    if asked is None:
         return model.variants[0]
     for variant in model.variants:
-        if variant.context == context:
+        if asked in (variant.context, variant.name or str(variant.context)):
             return variant
-    known = ", ".join(str(variant.context) for variant in model.variants)
-    raise BadRequest(
-        f"'{model.name}' has no variant of context {context}; it has {known}.", param="variant"
-    )
+    known = ", ".join(str(variant.shown) for variant in model.variants)
+    raise BadRequest(f"'{model.name}' has no variant {asked}; it has {known}.", param="variant")
 
 
 def _serves(running: VariantSpec, wanted: VariantSpec) -> bool:
-    return running.model == wanted.model and running.context >= wanted.context
+    return running.model == wanted.model and running.capacity >= wanted.capacity

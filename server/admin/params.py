@@ -22,11 +22,13 @@ class Params:
             raise BadRequest(f"'{name}' must be a model's name.", param=name)
         return value
 
-    def number(self, name: str) -> int | None:
-        """A field that may be left out."""
-        value = self._fields.pop(name, None)
-        if value is not None and type(value) is not int:
-            raise BadRequest(f"'{name}' must be a context, such as 8192.", param=name)
+    def variant(self) -> int | str | None:
+        """Return the context or the name of a variant, or None where the field is left out."""
+        value = self._fields.pop("variant", None)
+        if value is not None and type(value) is not int and not isinstance(value, str):
+            raise BadRequest(
+                "'variant' must be a context, such as 8192, or a variant's name.", param="variant"
+            )
         return value
 
     def flag(self, name: str) -> bool:

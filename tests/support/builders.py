@@ -25,7 +25,7 @@ BARE = TokenizationSpec(
 )
 
 
-def variant(context: int = 4096, model: str = "m", **fields: Any) -> VariantSpec:
+def variant(context: int | None = 4096, model: str = "m", **fields: Any) -> VariantSpec:
     given: dict[str, Any] = {"binary": "/opt/llama/llama-server", "timeouts": TIMEOUTS}
     return VariantSpec(model=model, context=context, **(given | fields))
 

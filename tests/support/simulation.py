@@ -314,10 +314,10 @@ class Simulation:
         assert not process.retired, "an engine of before serves a new request"
         assert not process.stopping
         assert process.variant.model == job.minimum.model
-        least = min([job.minimum, *job.fallbacks], key=lambda each: each.context)
-        assert process.variant.context >= least.context
+        least = min([job.minimum, *job.fallbacks], key=lambda each: each.capacity)
+        assert process.variant.capacity >= least.capacity
         asked = self._minimum.get(effect.request, job.minimum)
-        if process.variant.context < asked.context:
+        if process.variant.capacity < asked.capacity:
             asked = process.variant
         self._minimum[effect.request] = asked
         since = self._waiting.pop(effect.request)

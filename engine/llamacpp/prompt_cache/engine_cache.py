@@ -179,6 +179,6 @@ class EnginePromptCache:
     async def _asked(self) -> SlotBook:
         engine = await self._client.properties()
         if self._swap is not None:
-            context = engine.context or self._variant.context
+            context = engine.context or self._variant.capacity
             self._swap.specify(await asyncio.to_thread(rope_factors, engine.model, context))
         return SlotBook.of(engine.slots, packed=self._packed)

@@ -95,7 +95,7 @@ class SlotTransfer:
             self.cache.displaced(slot.marks, slot.tokens, slot.spares(assignment.marks))
 
     def _best(self, assignment: SlotAssignment, held: int) -> SavedState | None:
-        model, context = self._variant.model, self._variant.context
+        model, context = self._variant.model, self._variant.capacity
         index = self._store.index
         return index.best(model, self.fingerprint, assignment.marks, held=held, context=context)
 

@@ -79,7 +79,11 @@ def test_variants_come_and_go() -> None:
 
 
 def test_every_field_of_a_variant_has_its_rule() -> None:
-    assert {*DIFFERENT_VARIANT} == {f.name for f in fields(VariantSpec)} - {"model", "context"}
+    assert {*DIFFERENT_VARIANT} == {f.name for f in fields(VariantSpec)} - {
+        "model",
+        "context",
+        "name",
+    }
 
 
 @pytest.mark.parametrize("name", DIFFERENT_VARIANT)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from models.requests import endpoints
 from models.requests.reader import parse
 from models.selection import ModelSelector, Selection, choose, choose_ahead, choose_larger
-from models.sizing import PromptSize, Sizer, Source
+from models.sizing import UNCOUNTED, PromptSize, Sizer, Source
 from models.spec import ModelSpec, TokenizationSpec, VariantSpec
 from utils.errors import ContextLengthExceeded, CountUnavailable
 
@@ -111,10 +111,10 @@ def test_tries_after_refusals_come_to_an_end(
     tried: VariantSpec | None = data.draw(st.sampled_from(spec.variants))
     before = 0
     while tried is not None:
-        assert tried.context > before
-        before = tried.context
+        assert tried.capacity > before
+        before = tried.capacity
         tried = choose_larger(spec, tried, tokens, output)
-        assert tried is None or tried.context > tokens
+        assert tried is None or tried.capacity > tokens
 
 
 def test_a_bound_that_is_clear_decides_without_a_count() -> None:
@@ -160,7 +160,7 @@ def test_room_for_the_answer_is_what_was_asked_or_the_default(
     spec = model(100, 200, 400, tokenization=tokenization)
     selection = World(engine=60).select(prompt(60, asked), spec)
     assert selection.output == output
-    assert selection.minimum.context == (200 if output + 60 > 100 else 100)
+    assert selection.minimum.capacity == (200 if output + 60 > 100 else 100)
 
 
 @pytest.mark.parametrize(("asked", "output"), [(300, 40), (20, 20), (None, 40), (0, 1)], ids=str)
@@ -174,7 +174,7 @@ def test_what_grows_need_not_have_all_its_room_at_once(
     spec = model(100, 200, 400, tokenization=tokenization, grow_answers=grows)
     selection = World(engine=60).select(prompt(60, asked), spec)
     if grows:
-        assert (selection.output, selection.minimum.context) == (output, 100)
+        assert (selection.output, selection.minimum.capacity) == (output, 100)
     else:
         assert selection.output == {None: 1024, 0: 1}.get(asked, asked)
 
@@ -256,13 +256,13 @@ def test_the_choice_holds_the_prompt_or_is_the_largest(
     try:
         selection = World(running, engine=tokens).select(facts)
     except ContextLengthExceeded:
-        assert tokens >= LARGE.context
+        assert tokens >= LARGE.capacity
         return
     needed = selection.size.tokens + output
     assert selection.size.tokens >= tokens
-    assert selection.minimum.context >= needed or selection.minimum is LARGE
-    smaller = [v for v in MODEL.variants if v.context < selection.minimum.context]
-    assert all(v.context < needed for v in smaller)
+    assert selection.minimum.capacity >= needed or selection.minimum is LARGE
+    smaller = [v for v in MODEL.variants if v.capacity < selection.minimum.capacity]
+    assert all(v.capacity < needed for v in smaller)
 
 
 def test_a_variant_of_another_model_is_none_of_its_business() -> None:
@@ -283,6 +283,14 @@ def test_a_variant_of_another_model_is_none_of_its_business() -> None:
 )
 def test_the_variant_for_the_next_turn(tokens: int | None, context: int, ahead: int | None) -> None:
     of_three = model(1000, 2000, 4000)
-    answered = next(v for v in of_three.variants if v.context == context)
+    answered = next(v for v in of_three.variants if v.capacity == context)
     found = choose_ahead(of_three, answered, tokens)
-    assert (None if found is None else found.context) == ahead
+    assert (None if found is None else found.capacity) == ahead
+
+
+def test_where_no_tokens_are_counted_the_first_variant_is_taken_and_nobody_is_asked() -> None:
+    fast, slow = variant(None, name="fast"), variant(None, name="slow")
+    spec = ModelSpec("m", (fast, slow))
+    selector = ModelSelector(None, None)  # type: ignore[arg-type]  # neither is asked
+    selection = result_of(selector.select(spec, chat("a" * 9999)))
+    assert (selection.minimum, selection.size, selection.fallbacks) == (fast, UNCOUNTED, ())

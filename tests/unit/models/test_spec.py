@@ -9,9 +9,25 @@ from builders import model, variant
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.spec import ModelSpec
+
 
 def test_a_variant_is_called_by_model_and_context() -> None:
     assert variant(8192, "qwen").label == "qwen@8192"
+
+
+def test_a_variant_may_have_a_name_of_its_own() -> None:
+    named = variant(8192, "qwen", name="long")
+    assert (named.label, named.shown, named.capacity) == ("qwen@long", "long", 8192)
+    plain = variant(8192, "qwen")
+    assert (plain.shown, plain.capacity) == (8192, 8192)
+
+
+def test_a_variant_without_a_context_has_no_capacity() -> None:
+    voice = variant(None, "voice", name="fast")
+    assert (voice.label, voice.shown, voice.capacity) == ("voice@fast", "fast", 0)
+    assert not ModelSpec("voice", (voice,)).counted
+    assert model().counted
 
 
 def test_the_largest_variant_is_the_last() -> None:

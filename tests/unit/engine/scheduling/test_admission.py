@@ -34,8 +34,8 @@ class World:
     def __init__(self) -> None:
         self.engines = EngineTable((SMALL, LARGE, OTHER), Limits())
         self.admission = Admission(self.engines, 0.0)
-        self.small = self.engines.records["m", 4096]
-        self.large = self.engines.records["m", 8192]
+        self.small = self.engines.records["m@4096"]
+        self.large = self.engines.records["m@8192"]
         self.out: list[ev.Effect] = []
 
     @property
@@ -175,7 +175,7 @@ class TestHolds:
 
     def test_engines_that_others_wait_for_are_to_be_loaded_first(self) -> None:
         world = World()
-        other = world.engines.records["other", 4096]
+        other = world.engines.records["other@4096"]
         world.small.load_seconds, world.large.load_seconds, other.load_seconds = 3.0, 5.0, 20.0
         for request, minimum in [(1, SMALL), (2, SMALL), (9, OTHER)]:
             world.arrive(request, minimum)

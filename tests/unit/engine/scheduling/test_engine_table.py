@@ -23,7 +23,7 @@ LIMITS = Limits(max_loaded=3, resources={"gpu": 100}, addresses={SMALL.label: "l
 def fleet_of() -> tuple[EngineTable, EngineRecord]:
     """A fleet of the three, and the small one's record."""
     engines = EngineTable((SMALL, LARGE, OTHER), LIMITS)
-    return engines, engines.records["a", 4096]
+    return engines, engines.records["a@4096"]
 
 
 def started(engines: EngineTable, record: EngineRecord, now: float = 0.0) -> int:
@@ -42,7 +42,7 @@ class TestRuns:
         engines, record = fleet_of()
         out: list[ev.Effect] = []
         engines.start(record, 5.0, out)
-        engines.start(engines.records["b", 4096], 6.0, out)
+        engines.start(engines.records["b@4096"], 6.0, out)
         assert out == [ev.StartEngine(1, SMALL), ev.StartEngine(2, OTHER)]
         assert (record.state, record.started_at, record.used_at) == (State.STARTING, 5.0, 5.0)
         assert engines.run(1) is record
@@ -54,10 +54,10 @@ class TestRuns:
         assert engines.latest(SMALL) is None
         started(engines, record)
         engines.exited(ev.EngineExited(1, "gone", 1.0))
-        started(engines, engines.records["a", 8192])
-        started(engines, engines.records["b", 4096])
-        assert engines.latest(SMALL) is engines.records["a", 8192]
-        assert engines.latest(OTHER) is engines.records["b", 4096]
+        started(engines, engines.records["a@8192"])
+        started(engines, engines.records["b@4096"])
+        assert engines.latest(SMALL) is engines.records["a@8192"]
+        assert engines.latest(OTHER) is engines.records["b@4096"]
 
     def test_ready_ends_what_is_known_of_failures(self) -> None:
         engines, record = fleet_of()
@@ -106,7 +106,7 @@ class TestRuns:
     def test_a_larger_variant_lives_in_the_place_of_its_model(self) -> None:
         engines, record = fleet_of()
         started(engines, record)
-        large = engines.records["a", 8192]
+        large = engines.records["a@8192"]
         started(engines, large)
         engines.exited(ev.EngineExited(1, "gone", 1.0))
         assert engines.alive == {"a": large}
@@ -137,7 +137,7 @@ class TestFailures:
         engines, record = fleet_of()
         ready(engines, record)
         record.active.add(7)
-        record.needs.append(4096)
+        record.needs.append(record.variant)
         assert engines.exited(ev.EngineExited(1, "signal 11", 9.0)) is None
         assert (record.state, record.failures, record.retry_at) == (State.BACKOFF, 0, 9.0)
         assert record.reason == "signal 11"
@@ -209,7 +209,7 @@ class TestRenewal:
 
     def test_who_is_kept_goes_on(self) -> None:
         engines, _ = fleet_of()
-        other = engines.records["b", 4096]
+        other = engines.records["b@4096"]
         ready(engines, other)
         assert self.renew(engines, OTHER.label) == []
         assert engines.configured(other)
@@ -235,7 +235,7 @@ class TestRenewal:
 
     def test_who_is_too_many_ends(self) -> None:
         engines, _ = fleet_of()
-        large, other = engines.records["a", 8192], engines.records["b", 4096]
+        large, other = engines.records["a@8192"], engines.records["b@4096"]
         ready(engines, large)
         ready(engines, other, 5.0)
         assert self.renew(engines, LARGE.label, OTHER.label, limits=Limits(max_loaded=1)) == [large]

@@ -16,7 +16,7 @@ from engine.scheduling.policy import Policy
 from engine.scheduling.records import EngineRecord
 
 SMALL, LARGE = EngineRecord(variant(4096)), EngineRecord(variant(8192))
-RECORDS = {("m", 4096): SMALL, ("m", 8192): LARGE}
+RECORDS = {"m@4096": SMALL, "m@8192": LARGE}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ RECORDS = {("m", 4096): SMALL, ("m", 8192): LARGE}
 def test_which_smaller_variant_would_have_done(
     needs: list[int], requests: int, after: float, smaller: EngineRecord | None
 ) -> None:
-    record = EngineRecord(variant(8192), needs=deque(needs))
+    record = EngineRecord(variant(8192), needs=deque(map(variant, needs)))
     assert smaller_than(record, RECORDS, after=after, requests=requests) is smaller
 
 
@@ -82,7 +82,7 @@ class TestIdleEngines:
 
     def shrunk(self) -> None:
         """The larger one has just been told to end for the smaller one."""
-        self.large.needs.append(4096)
+        self.large.needs.append(self.small.variant)
         assert self.rest(302.0) == [ev.StopEngine(1)]
         assert self.rest(303.0) == [], "it has not ended yet"
 
@@ -163,7 +163,7 @@ class TestIdleEngines:
     ("ahead", "retry_at", "larger"), [(0, 0.0, False), (8192, 0.0, True), (8192, 9.0, False)]
 )
 def test_the_larger_one_that_will_be_needed(ahead: int, retry_at: float, larger: bool) -> None:
-    record = EngineRecord(variant(4096), ahead=ahead)
+    record = EngineRecord(variant(4096), ahead=variant(ahead) if ahead else None)
     large = EngineRecord(variant(8192), retry_at=retry_at)
-    records = {("m", 4096): record, ("m", 8192): large}
+    records = {"m@4096": record, "m@8192": large}
     assert larger_ahead(record, records, 5.0) is (large if larger else None)

@@ -31,7 +31,9 @@ def test_a_request_steps_down_from_variant_to_variant() -> None:
 
 
 def test_the_error_says_who_lacked_what_and_what_to_change() -> None:
-    record = EngineRecord(LARGE, reason="exit status 1: cudaMalloc failed", lacked="gpu0")
+    record = EngineRecord(
+        LARGE, reason="exit status 1: cudaMalloc failed", lacked="gpu0", advice="Lower -c or -ngl"
+    )
     error = out_of_memory(record, 4.0)
     assert error.retry_after == 4.0
     for part in ("m@4096", "gpu0", "cudaMalloc failed", "-ngl", "-c"):

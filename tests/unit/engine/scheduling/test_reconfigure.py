@@ -44,39 +44,45 @@ def script(*configured: str, limits: Limits | None = None, **policy: float) -> S
     return made
 
 
-def records(*variants: VariantSpec) -> dict[tuple[str, int], EngineRecord]:
-    return {(each.model, each.context): EngineRecord(each) for each in variants}
+def records(*variants: VariantSpec) -> dict[str, EngineRecord]:
+    return {each.label: EngineRecord(each) for each in variants}
 
 
 class TestRecords:
     def test_who_is_kept_keeps_its_record_with_the_new_words(self) -> None:
         before = records(A4, B4)
         after = renewed(before, [PATIENT_A4, C4], {"a@4096"})
-        assert after["a", 4096] is before["a", 4096]
-        assert after["a", 4096].variant is PATIENT_A4
-        assert list(after) == [("a", 4096), ("c", 4096)]
+        assert after["a@4096"] is before["a@4096"]
+        assert after["a@4096"].variant is PATIENT_A4
+        assert list(after) == ["a@4096", "c@4096"]
 
     def test_who_is_defined_otherwise_has_no_past(self) -> None:
         before = records(A4)
-        before["a", 4096].failures = 3
+        before["a@4096"].failures = 3
         after = renewed(before, [NEW_A4], ())
-        assert asdict(after["a", 4096]) == asdict(EngineRecord(NEW_A4))
+        assert asdict(after["a@4096"]) == asdict(EngineRecord(NEW_A4))
 
     def test_sizes_seen_are_those_of_variants_that_there_are(self) -> None:
         before = records(A4, A8, variant(16384, "a"))
-        before["a", 16384].needs = deque([4096, 8192, 16384])
-        after = renewed(before, [A8, variant(16384, "a")], {"a@16384"})
-        assert list(after["a", 16384].needs) == [8192, 8192, 16384]
+        largest = variant(16384, "a")
+        before["a@16384"].needs = deque([A4, A8, largest])
+        after = renewed(before, [A8, largest], {"a@16384"})
+        assert list(after["a@16384"].needs) == [A8, A8, largest]
 
     @pytest.mark.parametrize(
         ("context", "found"), [(4096, A4), (2048, A4), (5000, A8), (8192, A8), (9000, None)]
     )
     def test_the_next_larger_of_the_model(self, context: int, found: VariantSpec | None) -> None:
-        assert equivalent(records(A8, B4, A4), "a", context) is found
+        assert equivalent(records(A8, B4, A4), variant(context, "a")) is found
+
+    def test_without_a_context_any_other_of_the_model_does(self) -> None:
+        fast, slow = variant(None, "a", name="fast"), variant(None, "a", name="slow")
+        assert equivalent(records(fast, slow), slow) is slow
+        assert equivalent(records(B4, fast), slow) is fast
 
     def test_what_is_told_when_there_is_none(self) -> None:
-        assert isinstance(gone(records(A4), "b", 4096), ModelNotFound)
-        error = gone(records(A4), "a", 8192)
+        assert isinstance(gone(records(A4), B4), ModelNotFound)
+        error = gone(records(A4), A8)
         assert isinstance(error, ConfigurationChanged)
         assert "'a' has no variant of 8192 tokens any more" in error.message
 

@@ -280,7 +280,7 @@ def test_when_memory_runs_out_nobody_is_lost_and_no_load_is_repeated_for_ever(
     for _ in range(100):
         now += dice.expovariate(1 / pause)
         minimum = dice.choice(SIZES)
-        smaller = [v for v in SIZES if v.model == minimum.model and v.context < minimum.context]
+        smaller = [v for v in SIZES if v.model == minimum.model and v.capacity < minimum.capacity]
         fallbacks = tuple(reversed(smaller))[: dice.randrange(3)]
         patience = dice.choice((3.0, float("inf")))
         seconds = dice.uniform(0.0, 8.0)

@@ -79,7 +79,7 @@ class Request:
     history: list[Fate] = field(default_factory=list)
 
     def fits(self, running: VariantSpec) -> bool:
-        large_enough = self.auxiliary or running.context >= self.minimum.context
+        large_enough = self.auxiliary or running.capacity >= self.minimum.capacity
         return running.model == self.minimum.model and large_enough
 
     def becomes(self, fate: Fate) -> None:
@@ -94,7 +94,7 @@ class World(RuleBasedStateMachine):
         self.process: Process | None = None
         self.tickets: list[int] = []
         self.requests: dict[int, Request] = {}
-        self.failures = {(v.model, v.context): 0 for v in VARIANTS}
+        self.failures = {(v.model, v.capacity): 0 for v in VARIANTS}
         self.retry_at = dict.fromkeys(self.failures, 0.0)
         self.closed = False
         self.halted = False
@@ -392,7 +392,7 @@ class World(RuleBasedStateMachine):
                 r.idle_since,
                 r.failures,
                 r.retry_at,
-                list(r.needs),
+                [each.label for each in r.needs],
             )
             for r in self.scheduler.records
         ]
@@ -489,7 +489,7 @@ class World(RuleBasedStateMachine):
 
 
 def _key(spec: VariantSpec) -> tuple[str, int]:
-    return spec.model, spec.context
+    return spec.model, spec.capacity
 
 
 World.TestCase.settings = settings(stateful_step_count=80)

@@ -130,7 +130,7 @@ class ManyWorld(RuleBasedStateMachine):
         assert not process.told_to_stop
         assert not process.sick, "a deaf engine is granted"
         assert process.variant.model == request.minimum.model
-        assert process.variant.context >= request.minimum.context
+        assert process.variant.capacity >= request.minimum.capacity
         request.waits, request.engine = False, process.ticket
         assert len(self.holders(process)) <= process.variant.parallel
 
@@ -343,7 +343,7 @@ class ManyWorld(RuleBasedStateMachine):
 
 
 def _key(spec: VariantSpec) -> tuple[str, int]:
-    return spec.model, spec.context
+    return spec.model, spec.capacity
 
 
 ManyWorld.TestCase.settings = settings(

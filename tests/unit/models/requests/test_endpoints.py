@@ -50,7 +50,7 @@ def facts(kind: Endpoint, **fields: Any) -> RequestFacts:
 def chosen(kind: Endpoint, tokens: int, **fields: Any) -> int:
     sizer: Any = Exactly(tokens)
     selector = ModelSelector(sizer, Nothing())
-    return result_of(selector.select(MODEL, facts(kind, **fields))).minimum.context
+    return result_of(selector.select(MODEL, facts(kind, **fields))).minimum.capacity
 
 
 @pytest.mark.parametrize(("tokens", "context"), [(100, 100), (101, 200), (200, 200)])
