@@ -234,7 +234,9 @@ async def test_a_compressed_body_over_the_limit(
         too_large(await gw.post(packed, headers={"Content-Encoding": "gzip"}))
 
 
-@pytest.mark.parametrize("packed", [b"no gzip at all", gzip.compress(b"{}" * 100)[:20]])
+@pytest.mark.parametrize(
+    "packed", [b"no gzip at all", gzip.compress(b"{}" * 100)[:20]], ids=["not gzip", "cut off"]
+)
 async def test_a_badly_compressed_body(
     journal: Journal, caplog: pytest.LogCaptureFixture, packed: bytes
 ) -> None:
