@@ -1,1 +1,1 @@
-"""The machine's memory: measured, learnt, waited for, filled ahead."""
+"""The machine's memory: measure it, remember what engines need, wait for it, preload files."""

@@ -1,7 +1,8 @@
-"""What was learnt, kept in a file of ``state_dir`` each: memory, load times, use of states.
+"""Measurements that outlive the gateway: memory needs, load times and prompt cache misses.
 
-A changed definition has another key, and nothing is known of it. The file holds the keys used
-last, up to ``MOST``; what cannot be read is ignored with a line in the log.
+Each kind has a file in ``state_dir``. A variant with a changed definition has a new key, so it
+starts without measurements. A file holds the ``MOST`` keys used last. An unreadable file is
+ignored, with a line in the log.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ LOADS = "loads.json"
 MISSES = "misses.json"
 MOST = 256
 _LARGEST_FILE = 1 << 20
-# Less is not worth a write.
+# A smaller change, as a share, is not worth a write.
 _NEWS = 0.01
 _LOAD_NEWS = 0.1
-# Of so many loads of a kind one or two may have been out of the ordinary.
+# How many load times of a kind are kept: enough for a median when one or two are unusual.
 _TIMES = 5
-# Kinds of loads: from the disk, and after the files were read ahead.
+# Kinds of loads: from the disk, and after the files were preloaded.
 COLD, WARM = "cold", "warm"
 
 
@@ -69,12 +70,12 @@ class _Learnt(ABC, Generic[_Known]):
         return fingerprint(variant, inherited, tuple(files))
 
     def of(self, key: str) -> dict[str, _Known]:
-        """What is known so far; empty when nothing is."""
+        """Return what is known for the key by now; empty if nothing is."""
         return dict(self._known.get(key, {}))
 
     @abstractmethod
     def _value(self, raw: object) -> _Known:
-        """What stands in the file, if it is of the right kind; else TypeError."""
+        """Return the value as it is read from the file, or raise TypeError for a wrong type."""
 
     def _know(self, key: str, after: dict[str, _Known], *, news: bool) -> None:
         self._known.pop(key, None)
@@ -100,7 +101,7 @@ class _Learnt(ABC, Generic[_Known]):
             return {}
 
     def _save(self) -> None:
-        # Another gateway may keep its knowledge in the same folder.
+        # Another gateway may write to the same folder.
         others = {key: each for key, each in self._read().items() if key not in self._known}
         newest = list((others | self._known).items())[-MOST:]
         self._known = dict(newest)
@@ -121,7 +122,7 @@ class _Learnt(ABC, Generic[_Known]):
 
 
 class LearntNeeds(_Learnt[int]):
-    """Peaks of memory, in bytes."""
+    """The peak memory use of each variant, in bytes by resource."""
 
     def __init__(
         self, folder: Path | None, environ: Mapping[str, str], types: EngineTypes | None = None
@@ -129,7 +130,7 @@ class LearntNeeds(_Learnt[int]):
         super().__init__(folder, environ, FILE, types)
 
     def learn(self, key: str, amounts: Mapping[str, int]) -> None:
-        """A measurement is remembered; a disk that fails is logged, not fatal."""
+        """Remember a measurement. A write error is logged and not raised."""
         before = self.of(key)
         after = peak(before, amounts)
         news = any(amount > before.get(name, 0) * (1 + _NEWS) for name, amount in after.items())
@@ -140,7 +141,7 @@ class LearntNeeds(_Learnt[int]):
 
 
 class LoadTimes(_Learnt[list[int]]):
-    """How long variants took to load: the last times of each ``kind``; "" is of any kind."""
+    """How long variants took to load: the last times of each kind. Kind "" is the last load."""
 
     def __init__(
         self, folder: Path | None, environ: Mapping[str, str], types: EngineTypes | None = None
@@ -148,15 +149,15 @@ class LoadTimes(_Learnt[list[int]]):
         super().__init__(folder, environ, LOADS, types)
 
     def seconds(self, variant: VariantSpec) -> float:
-        """The last load; 0.0 when none is known."""
+        """Return the seconds of the last load; 0.0 if none is known."""
         return self.times(variant)[-1] if self.times(variant) else 0.0
 
     def times(self, variant: VariantSpec, kind: str = "") -> list[float]:
-        """The last loads of that kind, the latest at the end, in seconds."""
+        """Return the seconds of the last loads of that kind, the latest at the end."""
         return [each / 1000 for each in self.of(self.key(variant)).get(kind, [])]
 
     def learn(self, variant: VariantSpec, seconds: float, kind: str = "") -> None:
-        """The variant was loaded in ``seconds``; a disk that fails is logged, not fatal."""
+        """Remember that the variant loaded in ``seconds``. A write error is logged, not raised."""
         key, taken = self.key(variant), max(1, round(1000 * seconds))
         before = self.of(key)
         last = before.get("", [0])[-1]
@@ -167,23 +168,23 @@ class LoadTimes(_Learnt[list[int]]):
 
     def _value(self, raw: object) -> list[int]:
         if not isinstance(raw, list) or not raw:
-            raise TypeError("the times are no list")
+            raise TypeError("the load times are not a list")
         return [_amount(each) for each in raw][-_TIMES:]
 
 
 class PromptCacheMisses(_Learnt[int]):
-    """How many restores in a row spared nothing, by the fingerprint of states, and when."""
+    """How many prompt cache restores in a row saved no prefill, by fingerprint, and when."""
 
     def __init__(self, folder: Path | None) -> None:
         super().__init__(folder, {}, MISSES)
 
     def since(self, fingerprint: str) -> tuple[int, int]:
-        """The misses since a restore helped, and the time of the last one."""
+        """Return the misses since the last useful restore, and the time of the last miss."""
         known = self.of(fingerprint)
         return known.get("misses", 0), known.get("at", 0)
 
     def learn(self, fingerprint: str, misses: int, at: float) -> None:
-        """So many by now; a disk that fails is logged, not fatal."""
+        """Remember the number of misses by now. A write error is logged and not raised."""
         if misses != self.since(fingerprint)[0]:
             self._know(fingerprint, {"misses": misses, "at": round(at)}, news=True)
 
@@ -200,5 +201,5 @@ def _state_of(path: str) -> tuple[str, int, int] | None:
 
 def _amount(raw: object) -> int:
     if not isinstance(raw, int) or isinstance(raw, bool) or raw < 0:
-        raise TypeError("an amount is no whole number")
+        raise TypeError("an amount is not a whole number of 0 or more")
     return raw

@@ -1,8 +1,8 @@
-"""The engines' memory as they live: waited for before a start, measured, learnt, given back.
+"""Measure the memory of running engines, and wait for the memory of ended ones before a start.
 
-A driver returns an engine's memory some time after its exit. A start within ``wait`` seconds of
-one looks every ``POLL`` seconds whether there is enough, by ``needs.is_back``, and goes on when
-the ``wait`` is over in any case; others do not look at all.
+A driver returns an engine's memory some time after the engine's exit. So a start within ``wait``
+seconds of an exit checks every ``POLL`` seconds whether enough memory is free (``rules.is_back``).
+It goes on as soon as there is enough, or when ``wait`` is over. Other starts do not check.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 _log = get_logger("memory")
 POLL = 0.05
-# From an engine's readiness to the first look at it.
+# Seconds from an engine's readiness to its first measurement.
 SETTLED = 1.0
-# Between two looks: its first requests make it grow, later ones seldom.
+# Seconds between two measurements, at first and at most. Memory grows with the first requests.
 SOON = 2.0
 EVERY = 30.0
-# Others take a little meanwhile; the rest of it may well be theirs.
+# The share of an engine's memory to wait for; other programs may take some of the rest.
 _SHARE = 0.9
-# A driver in trouble may never answer; no engine's start or end waits for that.
+# Seconds to wait for the driver's answer. It may never come, and no start or stop depends on it.
 _PATIENCE = 1.0
 
 
 class Memory:
-    """What all engines share: the meter, what was learnt, and what has yet to come back."""
+    """What all engines share: the probe, the learnt needs, and the memory not yet returned."""
 
     def __init__(
         self,
@@ -58,16 +58,16 @@ class Memory:
         return EngineMemory(self, variant, reader or LogReader())
 
     def known(self, variant: VariantSpec) -> dict[str, int]:
-        """What was learnt of the variant as it is defined now."""
+        """Return the learnt needs of the variant as it is defined now, in bytes by resource."""
         return self.learnt.of(self.learnt.key(variant))
 
     def ended(self, level: dict[str, int]) -> None:
-        """An engine is gone; when all is back, there is ``level`` free, as far as is known."""
+        """Note that an engine has ended. ``level`` bytes are free once its memory is back."""
         if self.wait:
             self._owed = [*self.owed(), (self.clock.now() + self.wait, level)]
 
     def owed(self) -> list[tuple[float, dict[str, int]]]:
-        """Until when what is awaited."""
+        """Return what starts wait for: (the end of the wait, bytes free by then by resource)."""
         now = self.clock.now()
         return [(until, level) for until, level in self._owed if until > now]
 
@@ -86,29 +86,29 @@ class EngineMemory:
         self._told: dict[str, int] = {}
 
     def owed(self) -> bool:
-        """Whether a start must look first: engines have just ended."""
+        """Return whether a start must wait: an engine has just ended."""
         return bool(self._shared.owed())
 
     async def back(self) -> None:
-        """There is room, as far as is known, or ``wait`` is over since the last engine's end."""
+        """Return once enough memory is free, or ``wait`` seconds after the last engine's end."""
         clock = self._shared.clock
         began = clock.now()
         while owed := self._shared.owed():
             level: dict[str, int] = {}
             for _, expected in owed:
                 level = peak(level, expected)
-            # Who was measured once needs nothing of what it did not take then.
+            # A variant that was measured needs none of the resources that it did not use then.
             unused = dict.fromkeys(level, 0) if self._learnt else {}
             needs = unused | self._learnt | dict(self._declared)
             if is_back(await self._look(), needs, level):
                 return
             await clock.sleep(POLL)
-        _log.info("after %.1f s not all memory of ended engines is back", clock.now() - began)
+        _log.info("after %.1f s some memory of ended engines is not free", clock.now() - began)
 
     async def watch(self, pid: int, report: Callable[[dict[str, int]], None]) -> None:
-        """Whatever is measured is reported and learnt, until cancelled."""
+        """Measure the engine until cancelled; report and remember what is new."""
         pause = SOON
-        # The first moments belong to whoever waited for the engine: looking costs them 30 ms.
+        # A measurement costs 30 ms, which the request that waited for the engine should not pay.
         await self._shared.clock.sleep(SETTLED)
         while True:
             self._used = await asyncio.to_thread(self._shared.probe.used_by, pid)
@@ -117,7 +117,7 @@ class EngineMemory:
             pause = min(EVERY, 2 * pause)
 
     def learn(self, report: Callable[[dict[str, int]], None]) -> None:
-        """What is known of the engine's memory by now is reported and learnt, if it is news."""
+        """Report and remember what is known of the engine's memory, if it has changed."""
         amounts = combined(self._used.held, self._reader.amounts())
         if amounts and amounts != self._told:
             self._told = amounts
@@ -125,12 +125,12 @@ class EngineMemory:
             report(amounts)
 
     async def leaving(self) -> None:
-        """The engine is about to be stopped: what is free beside it is noted."""
+        """Measure the free memory just before the engine is stopped."""
         if self._shared.wait and self._used.returns:
             self._free = await self._look()
 
     async def _look(self) -> dict[str, int]:
-        """What is free; nothing is known of it while the driver does not answer."""
+        """Return the free bytes by resource; empty if the driver does not answer in time."""
         try:
             async with asyncio.timeout(_PATIENCE):
                 return await asyncio.to_thread(self._shared.probe.free)
@@ -138,7 +138,7 @@ class EngineMemory:
             return {}
 
     def ended(self) -> None:
-        """The engine's processes are gone; starts wait for what they held."""
+        """Note that the engine's processes have ended; starts wait for their memory."""
         self._shared.ended(
             {
                 name: self._free[name] + int(_SHARE * amount)
@@ -148,5 +148,5 @@ class EngineMemory:
         )
 
     def shortage(self, status: int) -> Shortage | None:
-        """Which memory the engine ran out of, if that is why it ended with ``status``."""
+        """Return which memory was too small if that ended the engine (``status``), else None."""
         return self._reader.shortage(status)

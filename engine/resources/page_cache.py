@@ -1,6 +1,6 @@
-"""Files in the page cache: what of them is there, and how it gets there.
+"""Files in the system's page cache: read them into it, and ask how much of them is there.
 
-To look at a byte that is not cached may bring its page in.
+Asking about a byte that is not cached may read its page into the cache.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 BLOCK = 4 << 20
-# For whatever else the machine does meanwhile.
+# Bytes that stay free for the rest of the machine.
 RESERVE = 1 << 30
 _LOOKS = 32
-# Whether the system has the call that tells what is cached.
+# Whether the system can tell what is cached.
 TELLS = hasattr(os, "preadv") and hasattr(os, "RWF_NOWAIT")
 _MEMORY = Path("/proc/meminfo")
 
 
 class Reading:
-    """Bytes ``done`` that were not cached before.
+    """One preload of files. ``done`` counts the bytes that came from the disk.
 
-    ``stopped``, by any thread, ends a run after the block at hand.
+    Any thread may set ``stopped``; the run then ends after the current block.
     """
 
     def __init__(self) -> None:
@@ -35,10 +35,10 @@ class Reading:
         self.stopped = False
 
     def run(self, paths: Sequence[str], spare: Callable[[], int]) -> None:
-        """The files are cached, in order, as far as ``spare()`` bytes go, or until ``stopped``.
+        """Read the files into the page cache, in order, until ``stopped`` or out of memory.
 
-        A file that cannot be read is passed over, as is what is cached already; that counts
-        against ``spare`` too, which is asked anew for each block.
+        ``spare`` returns the bytes that may be filled; it is called for each block. Blocks that
+        are cached already are not read, but count against it. An unreadable file is skipped.
         """
         buffer = bytearray(BLOCK)
         taken = 0
@@ -48,20 +48,20 @@ class Reading:
                     taken += BLOCK
                     if self.stopped or taken > spare():
                         return
-                    # In two places: at one somebody may have looked before.
+                    # Two places, because an earlier check may have cached the page at one.
                     cached = is_cached(descriptor, (block.start + block.stop) // 2)
                     cached = cached and is_cached(descriptor, block.start)
                     if not cached:
                         read = os.preadv(descriptor, [buffer], block.start)
-                        # Where nobody tells, it may have come from memory.
+                        # If the file system cannot tell, the block may have come from memory.
                         self.done += read if cached is False else 0
 
 
 def spare_memory() -> int:
-    """Bytes that files may fill without taking away what a program uses.
+    """Return the bytes that files may fill without taking memory that a program uses.
 
-    What is mapped counts as available to the system: it could be read again. It is the weights
-    of the engines that run.
+    Mapped files count as available for the system, since it can read them again. Here they are
+    the weights of running engines, so they are subtracted.
     """
     amounts = {"MemAvailable": 0, "Mapped": 0}
     with contextlib.suppress(OSError):
@@ -73,16 +73,16 @@ def spare_memory() -> int:
 
 
 def cached_share(paths: Sequence[str]) -> float | None:
-    """How much of the files is cached, from 0 to 1, by looking here and there.
+    """Return how much of the files is cached, from 0 to 1, by a sample of their blocks.
 
-    None where the file system does not tell, or there is no such file.
+    Return None if the file system cannot tell, or no file can be read.
     """
     step = max(1, sum(len(_blocks(path)) for path in paths) // _LOOKS)
     seen: list[bool | None] = []
     for path in paths:
         with contextlib.suppress(OSError, ValueError), _opened(path) as descriptor:
             for block in _blocks(path)[::step]:
-                # Anywhere in it: where somebody has looked before, a page is cached for that.
+                # A random place, because an earlier check has cached the page that it looked at.
                 at = random.randrange(block.start, block.stop)  # noqa: S311 - no secret
                 seen.append(is_cached(descriptor, at))
     known = [each for each in seen if each is not None]
@@ -90,7 +90,7 @@ def cached_share(paths: Sequence[str]) -> float | None:
 
 
 def is_cached(descriptor: int, at: int) -> bool | None:
-    """Whether that byte can be read without waiting for the disk; None if unknown."""
+    """Return whether that byte can be read without waiting for the disk; None if unknown."""
     try:
         return os.preadv(descriptor, [bytearray(1)], at, os.RWF_NOWAIT) > 0
     except BlockingIOError:
@@ -100,7 +100,7 @@ def is_cached(descriptor: int, at: int) -> bool | None:
 
 
 def size_of(path: str) -> int:
-    """Bytes of the file; 0 when there is none, or what is there is no plain file."""
+    """Return the size of a regular file in bytes; 0 for anything else."""
     try:
         status = Path(path).stat()
     except (OSError, ValueError):
@@ -110,10 +110,10 @@ def size_of(path: str) -> int:
 
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[int]:
-    # Without waiting for somebody who writes into it, were it a pipe.
+    # If the path is a pipe, O_NONBLOCK keeps this from waiting for its writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        # The system reads nothing on its own account: what is cached was read by somebody.
+        # No read-ahead by the system: it would cache blocks that nobody has read.
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
         yield descriptor
     finally:

@@ -1,14 +1,14 @@
-"""The files of the engine that starts next are read into the page cache while it must wait.
+"""Preload: while the next engine waits to start, read its files into the page cache.
 
-A read costs memory that nobody else wants at the moment, and disk time that the engine would
-spend itself a little later. It ends when the engine starts, or another is to be next. What lies
-in the cache already is not read again.
+A preload takes memory that is free at the moment, and disk time that the engine would spend soon
+itself. It ends when the engine starts, or when another engine is to start next. Blocks that are
+cached already are not read again.
 
-Whether it helps is measured: loads from the disk, and loads after a read. Where the latter are no
-faster, by the medians of several, that variant is left alone; but once in a while it is tried
-again, for disks, machines and luck change.
+The gateway measures whether preloads help. It keeps the times of loads from the disk and of loads
+after a preload. If the median after a preload is no shorter, it stops preloading that variant,
+and tries again from time to time, because disks and machines change.
 
-Only where the system tells what is cached (Linux); elsewhere nothing is read.
+This works only where the system can tell what is cached (Linux). Elsewhere nothing is read.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ if TYPE_CHECKING:
     from models.spec import VariantSpec
 
 _T = TypeVar("_T")
-_log = get_logger("warm")
-# So much of the files, when it came from the disk, makes a difference that can be measured.
+_log = get_logger("preload")
+# A load counts as preloaded if more than this share of the files came from the disk.
 _SHARE = 0.5
-# A load with no more of them in the cache comes from the disk.
+# A load counts as one from the disk if at most this share of the files was cached.
 _LITTLE = 0.1
-# Loads after a read that take longer than this share of others are not worth the reading.
+# A preload helps if the load takes less than this share of the time of a load from the disk.
 _HELPS = 0.9
-# So many of each kind, before anything is said of them.
+# How many loads of each kind are needed before they are compared.
 _ENOUGH = 3
-# After so many loads that were left alone, another is read for.
+# After this many loads without a preload, the next one gets a preload.
 _RETRY = 8
 
 
 class _Load:
-    """One load: what kind it is, as far as it is known."""
+    """One load. ``kind`` is empty until it is known."""
 
     def __init__(self) -> None:
         self.kind = ""
 
 
 class Preloader:
-    """Reads ahead for one engine at a time, and remembers the load times of all."""
+    """Preload for one engine at a time, and remember the load times of all engines."""
 
     def __init__(
         self,
@@ -62,18 +62,18 @@ class Preloader:
         self.loads = loads
         self._enabled = enabled and TELLS
         self._spare = spare
-        self._tasks = TaskOwner("warm")
-        # One thread: a read ends before the next begins, and before anybody looks what is cached.
-        self._thread = ThreadPoolExecutor(1, "warm")
+        self._tasks = TaskOwner("preload")
+        # One thread, so that a read ends before the next read or check begins.
+        self._thread = ThreadPoolExecutor(1, "preload")
         self._next: VariantSpec | None = None
-        # By label: what was read for the load to come, the load under way, and how many there
-        # were since the last that was read for.
+        # By label: the read for the next load, the current load, and the number of loads since
+        # the last preload.
         self._readings: dict[str, tuple[VariantSpec, Reading]] = {}
         self._loads: dict[str, _Load] = {}
         self._alone: dict[str, int] = {}
 
     def want(self, variant: VariantSpec | None) -> None:
-        """``variant`` starts as soon as there is room for it; None: nobody waits for a start."""
+        """Preload for ``variant``, which starts next; None ends the preload, as none waits."""
         if variant is self._next:
             return
         if self._next is not None and self._next.label in self._readings:
@@ -86,8 +86,8 @@ class Preloader:
             self._tasks.spawn(self._read(variant, reading), variant.label)
 
     def started(self, variant: VariantSpec) -> None:
-        """Its engine reads for itself from now on."""
-        # It may have been read again from the configuration since it was wanted.
+        """End the preload of the variant, because its engine now reads the files itself."""
+        # By label: a reload of the configuration may have replaced the object.
         if self._next is not None and self._next.label == variant.label:
             self.want(None)
         if self._enabled:
@@ -97,22 +97,22 @@ class Preloader:
             self._tasks.spawn(self._look(variant, reading, load), variant.label)
 
     def ready(self, variant: VariantSpec, seconds: float) -> None:
-        """Its engine took so long."""
+        """Remember that the variant's engine was ready after ``seconds``."""
         label = variant.label
-        # An engine that is ready before its kind is known has not read much: it has none.
+        # An engine that is ready before its kind is known has read little: its kind stays "".
         kind = self._loads.pop(label, _Load()).kind
         self._alone[label] = 0 if kind == WARM else self._alone.get(label, 0) + 1
         self.loads.learn(variant, seconds, kind)
 
     async def close(self) -> None:
-        """Nothing is read any more, from now on."""
+        """Stop reading, for good."""
         self._enabled = False
         self.want(None)
         await self._tasks.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _reading(self, variant: VariantSpec) -> Reading:
-        """What was read for it; nothing yet of one that was defined otherwise."""
+        """Return the read for this variant; a new one if the definition has changed."""
         before, reading = self._readings.get(variant.label, (variant, Reading()))
         return reading if before == variant else Reading()
 
@@ -130,7 +130,7 @@ class Preloader:
 
         done, size = await self._in_thread(read)
         if done:
-            _log.info("%s: %d of %d MiB read ahead", variant.label, done >> 20, size >> 20)
+            _log.info("%s: %d of %d MiB preloaded", variant.label, done >> 20, size >> 20)
 
     async def _look(self, variant: VariantSpec, reading: Reading, load: _Load) -> None:
         def look() -> str:
@@ -148,5 +148,5 @@ class Preloader:
 
 
 def _middle(seconds: Sequence[float]) -> float:
-    # The median, the larger one of two. To import ``statistics`` takes 1.5 MB for good.
+    # The median; of two middle values, the larger. Importing ``statistics`` would take 1.5 MB.
     return sorted(seconds)[len(seconds) // 2]

@@ -1,6 +1,6 @@
-"""What the machine says of its memory: by psutil, and by NVML where there is a driver.
+"""Measure memory: by psutil, and by NVML where its driver is installed.
 
-Every call blocks for some milliseconds; it belongs in a thread.
+Every call blocks for some milliseconds, so call it in a thread.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from engine.resources.rules import RAM
 
 
 class Usage(NamedTuple):
-    """Bytes by resource: what processes hold, and what of it is surely free when they end."""
+    """Bytes by resource: what processes hold, and what becomes free for certain when they end."""
 
     held: dict[str, int]
     returns: dict[str, int]
 
 
 class MemoryProbe(Protocol):
-    """Knows the memory of processes and of the machine."""
+    """Measures the memory of processes and of the machine."""
 
     def used_by(self, pid: int) -> Usage:
-        """What the process and all that it started hold; nothing once they are gone."""
+        """Return what the process and its descendants hold; empty once they have ended."""
 
     def free(self) -> dict[str, int]:
-        """What could be had now, by resource: ``ram``, ``gpu0``, ``gpu1`` and so on."""
+        """Return the free bytes by resource: ``ram``, ``gpu0``, ``gpu1`` and so on."""
 
 
 class MachineProbe:
-    """The meter of this machine. GPUs have NVML's numbers; without a driver there are none."""
+    """The probe of this machine. GPUs have NVML's numbers; without a driver there are none."""
 
     def __init__(self, nvml: Any = None) -> None:  # noqa: ANN401 - the module, or one like it
         self._nvml = nvml
@@ -40,15 +40,15 @@ class MachineProbe:
         self._lock = threading.Lock()
 
     def used_by(self, pid: int) -> Usage:
-        """What the process and all that it started hold; nothing once they are gone."""
+        """Return what the process and its descendants hold; empty once they have ended."""
         resident = private = 0
         pids = set()
         for process in _tree(pid):
             with contextlib.suppress(psutil.Error):
                 memory = process.memory_info()
                 resident += memory.rss
-                # What is mapped from a file is the page cache's and stays there; where the
-                # system does not tell it apart, nothing is expected back.
+                # Pages mapped from a file belong to the page cache and stay there. Where the
+                # system does not count them separately, nothing is expected back.
                 private += memory.rss - getattr(memory, "shared", memory.rss)
                 pids.add(process.pid)
         held = {RAM: resident} if resident else {}
@@ -60,7 +60,7 @@ class MachineProbe:
         return Usage(held | on_gpus, ({RAM: private} if private else {}) | on_gpus)
 
     def free(self) -> dict[str, int]:
-        """What could be had now, by resource."""
+        """Return the free bytes by resource."""
         free = {RAM: int(psutil.virtual_memory().available)}
         for name, gpu in self._named_gpus():
             with contextlib.suppress(self._nvml.NVMLError):
@@ -75,7 +75,7 @@ class MachineProbe:
 
     def _find_gpus(self) -> list[Any]:
         if self._nvml is None:
-            import pynvml  # noqa: PLC0415 - costs time, and is only of use where engines run
+            import pynvml  # noqa: PLC0415 - takes time, and only a gateway with engines needs it
 
             self._nvml = pynvml
         try:
@@ -87,13 +87,13 @@ class MachineProbe:
 
     def _used_on(self, gpu: Any, pids: set[int]) -> int | None:  # noqa: ANN401 - NVML's handle
         used = {}
-        for ask in (
+        for list_processes in (
             self._nvml.nvmlDeviceGetComputeRunningProcesses,
             self._nvml.nvmlDeviceGetGraphicsRunningProcesses,
         ):
             with contextlib.suppress(self._nvml.NVMLError):
-                for process in ask(gpu):
-                    # Vulkan counts as graphics; a process on both lists is one.
+                for process in list_processes(gpu):
+                    # Vulkan counts as graphics. Count a process on both lists once.
                     if process.pid in pids and process.usedGpuMemory is not None:
                         used[process.pid] = int(process.usedGpuMemory)
         return sum(used.values()) if used else None

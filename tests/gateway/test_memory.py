@@ -214,7 +214,7 @@ async def test_the_waiting_is_bounded_and_a_late_start_does_not_wait(
         await until(lambda: meter.asked > 2)
         clock.skip(3601.0)
         await waiting
-        assert "not all memory of ended engines is back" in caplog.text
+        assert "some memory of ended engines is not free" in caplog.text
         await until_measured(manager, "b@256")
         asked = meter.asked
         clock.skip(3601.0)  # idle, so it ends

@@ -104,7 +104,7 @@ def waited_for(machine: Machine, served: Gateway, api: openai.OpenAI, *, reads: 
         waits = pool.submit(ask, api, "second")
         until(lambda: api.get("../health", cast_to=object)["waiting"] == 1)  # type: ignore[index] # JSON
         if reads:
-            until(lambda: bool(lines(served, "second@4096: .* MiB read ahead")))
+            until(lambda: bool(lines(served, "second@4096: .* MiB preloaded")))
             assert (cached_share([str(machine.file)]) or 0.0) > 0.9
         else:
             for _ in range(50):
@@ -115,7 +115,7 @@ def waited_for(machine: Machine, served: Gateway, api: openai.OpenAI, *, reads: 
         assert not waits.done()
         stream.close()
         waits.result()
-    assert bool([at for at in lines(served, "read ahead") if at >= before]) == reads
+    assert bool([at for at in lines(served, "preloaded") if at >= before]) == reads
 
 
 @pytest.mark.timeout(300)

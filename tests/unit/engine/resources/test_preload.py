@@ -85,7 +85,7 @@ async def test_shards_are_one_load(tmp_path: Path, caplog: pytest.LogCaptureFixt
     async with warmer_of() as preloader:
         await load(preloader, spec, 2.0, waits=True)
         assert cached_share(paths_of(spec)) in ((1.0,) if forgets else (1.0, None))
-        assert ("m@4096: 27 of 27 MiB read ahead" in caplog.text) == forgets
+        assert ("m@4096: 27 of 27 MiB preloaded" in caplog.text) == forgets
         assert preloader.loads.times(spec, WARM) == ([2.0] if forgets else [])
 
 
@@ -99,7 +99,7 @@ async def test_who_is_next_is_read_and_measured(
         preloader.want(spec)
         await settled(preloader)
         assert cold == ALL
-        assert "m@4096: 13 of 13 MiB read ahead" in caplog.text
+        assert "m@4096: 13 of 13 MiB preloaded" in caplog.text
         await load(preloader, spec, 2.0, waits=True)
         assert preloader.loads.seconds(spec) == 2.0
         assert preloader.loads.times(spec, WARM) == [2.0]
