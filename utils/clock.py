@@ -1,4 +1,4 @@
-"""Time as a thing that is handed in, so that tests can hold it still."""
+"""The clock, as an object that callers pass in, so that tests can control time."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
 
 
 class Timer(Protocol):
-    """A call that is due later and can be called off."""
+    """A scheduled call that can be cancelled."""
 
     def cancel(self) -> None:
-        """The call does not happen; harmless when it already has."""
+        """Cancel the call. Does nothing if it has already run."""
 
 
 class Clock(Protocol):
-    """Monotonic seconds, and calls at a later second."""
+    """Monotonic time, and calls at a later time."""
 
     def now(self) -> float:
-        """The present moment, in seconds; only differences mean anything."""
+        """Return the current time in seconds; only differences have a meaning."""
         ...
 
     def call_at(self, when: float, call: Callable[[], None]) -> Timer:
-        """``call`` runs once ``now()`` has reached ``when``."""
+        """Schedule ``call`` for the time ``when``, and return its timer."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -35,14 +35,14 @@ class Clock(Protocol):
 class LoopClock:
     """The machine's monotonic clock, and calls on the running event loop.
 
-    Not the loop's own ``time()``: uvloop works in whole milliseconds, and each look-up of
-    the running loop is a system call in Python 3.11.
+    It does not use the loop's ``time()``: uvloop counts in whole milliseconds, and finding the
+    running loop costs a system call each time in Python 3.11.
     """
 
     now = staticmethod(time.monotonic)
 
     def call_at(self, when: float, call: Callable[[], None]) -> Timer:
-        """``call`` runs on the loop at ``when``."""
+        """Schedule ``call`` on the running loop for the time ``when``, and return its timer."""
         return asyncio.get_running_loop().call_later(max(0.0, when - self.now()), call)
 
     async def sleep(self, seconds: float) -> None:

@@ -1,18 +1,19 @@
 """The project's own virtual environment: built from the hashed lock files, or repaired.
 
-    python environment.py            what the gateway runs on
-    python environment.py dev        the same and the tools that check it
+    python environment.py            install what the gateway needs
+    python environment.py dev        install that and the development tools
     python environment.py --check    exit 0 if there is nothing to do
 
-``init.sh`` and ``init.bat`` find a Python and run this file with it, so it uses nothing beyond
-the standard library, and nothing outside the project's folder is written to.
+``init.sh`` and ``init.bat`` find a Python and run this file with it, so it uses only the standard
+library. It writes only to the project's folder.
 
-An interrupted run is repaired by the next one:
+The next run repairs an interrupted one:
 
-* A stamp, a copy of the lock files, is written last; ``run.sh`` compares it and starts.
-* ``unfinished`` lies in the environment while packages are being changed. Where it is found, some
-  package may be half there without looking so: the environment is made anew. Downloads survive.
-* Two runs at once: one works, the other waits, then finds nothing to do.
+* The stamp, a copy of the lock files, is written last. ``run.sh`` starts the gateway only if the
+  stamp equals the lock files.
+* The file ``unfinished`` is in the environment while packages change. If it is found at the start,
+  a package may be incomplete, so the environment is built anew. Downloads are kept.
+* Of two runs at once, one works; the other waits, then finds nothing to do.
 """
 
 from __future__ import annotations
@@ -46,20 +47,20 @@ class Environment:
         self._inherited: tuple[int, ...] = ()
 
     def stamp(self, profile: str) -> Path:
-        """Where a copy of the lock files of ``profile`` lies once they are installed."""
+        """Return the path of the stamp, which exists once ``profile`` is installed."""
         return self.folder / f"ready-{profile}"
 
     def locked(self, profile: str) -> bytes:
-        """What the stamp of ``profile`` must contain; ``run.sh`` and ``test.sh`` know this too."""
+        """Return what the stamp of ``profile`` must contain, as ``run.sh`` and ``test.sh`` do."""
         names = ("uv.txt", f"{profile}.txt")
         return b"".join((self.locks / name).read_bytes() for name in names)
 
     def is_ready(self, profile: str) -> bool:
-        """True where ``profile`` is installed as locked."""
+        """Return whether ``profile`` is installed as locked."""
         return self.python.exists() and _read(self.stamp(profile)) == self.locked(profile)
 
     def prepare(self, profile: str) -> None:
-        """Any state, even a broken one → ready; the tools of ``dev`` are kept where they are."""
+        """Make ``profile`` ready from any state, even a broken one; keep the tools of ``dev``."""
         with self._alone():
             if self.is_ready(profile):
                 return
@@ -78,7 +79,7 @@ class Environment:
         )
 
     def _make(self) -> None:
-        """Anything → an environment that contains the locked uv and nothing else."""
+        """Build the environment anew, with the locked uv and nothing else."""
         say(f"making {self.folder}")
         self.folder.mkdir(exist_ok=True)
         for entry in self.folder.iterdir():
@@ -89,15 +90,15 @@ class Environment:
             else:
                 entry.unlink()
         self.unfinished.touch()
-        # The interpreter by its own name (python3.12, not python3): when the system replaces it,
-        # the link dangles and the environment is made anew instead of missing its packages.
+        # The interpreter by its full name (python3.12, not python3): when the system replaces it,
+        # the link breaks and the environment is built anew, instead of missing its packages.
         base = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
         self._run([base, "-m", "venv", "--without-pip", self.folder])
         pip: list[str | Path] = [self.python, "-m", "pip"]
         try:
             self._run([self.python, "-m", "ensurepip"], quiet=True)
         except subprocess.CalledProcessError:
-            # Debian splits ensurepip off; the system's pip can install into another environment.
+            # Debian packages ensurepip separately; the system's pip can install into the venv.
             pip = [base, "-m", "pip", "--python", self.python]
         say("installing uv")
         try:
@@ -114,7 +115,7 @@ class Environment:
         self.unfinished.unlink()
 
     def _install(self, profile: str) -> None:
-        """A sound environment → one that contains exactly what is locked."""
+        """Make a sound environment contain exactly the locked packages."""
         say(f"installing the {profile} packages")
         for name in PROFILES:
             self.stamp(name).unlink(missing_ok=True)
@@ -138,8 +139,8 @@ class Environment:
             "UV_CACHE_DIR": str(self._downloads / "uv"),
             "UV_PYTHON_DOWNLOADS": "never",
         }
-        # Children hold the lock as well: if this process is killed, its uv goes on for a while,
-        # and the next run waits for that.
+        # Children inherit the lock: if this process is killed, its uv runs on for a while, and
+        # the next run waits for it.
         subprocess.run(  # noqa: S603 - the commands are this file's own
             command,
             cwd=self.locks.parent,
@@ -162,7 +163,7 @@ class Environment:
 
 
 def _try_lock(descriptor: int, *, wait: bool) -> bool:
-    """Lock an open file until it is closed; False where another process has it."""
+    """Lock an open file until it is closed. Return False if another process holds the lock."""
     if sys.platform == "win32":
         import msvcrt  # noqa: PLC0415 - exists on Windows only
 
@@ -193,19 +194,19 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    """Nothing or an older file → this content; never a part of it."""
+    """Replace the file by this content at once, so that no reader sees a part of it."""
     partial = path.with_name(path.name + ".part")
     partial.write_bytes(content)
     partial.replace(path)
 
 
 def say(text: str) -> None:
-    """One line of progress, on stderr so that the gateway's own output stays clean."""
+    """Print a line of progress on stderr, which keeps the gateway's own output clean."""
     print(f"llm-gateway: {text}", file=sys.stderr, flush=True)  # noqa: T201 - a set-up script
 
 
 def main(arguments: Sequence[str], project: Path) -> int:
-    """Do as the module's docstring says; the exit status."""
+    """Do what the module's docstring says, and return the exit status."""
     if list(arguments) == ["--check"]:
         return 0 if Environment(project).is_ready("runtime") else 1
     profile = arguments[0] if arguments else "runtime"

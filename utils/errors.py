@@ -1,14 +1,14 @@
-"""Everything that can go wrong between a client and its answer, without a word of HTTP.
+"""The errors that can happen between a client and its answer. They know nothing of HTTP.
 
-A ``GatewayError`` carries a message for a person and the facts behind it;
-``server/errors.py`` alone decides which status and code a client sees.
+A ``GatewayError`` has a message for a person and the facts behind it. Only ``server/errors.py``
+decides which status and code a client sees.
 """
 
 from __future__ import annotations
 
 
 class GatewayError(Exception):
-    """Base of every failure that a client or an operator is told about."""
+    """Base of every error that a client or an operator sees."""
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -17,7 +17,7 @@ class GatewayError(Exception):
 
 
 class ConfigError(GatewayError):
-    """The configuration cannot be used; ``faults`` names each place that must change."""
+    """The configuration has faults; ``faults`` names each of them."""
 
     def __init__(self, message: str, faults: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -25,11 +25,11 @@ class ConfigError(GatewayError):
 
 
 class BadRequest(GatewayError):
-    """The request cannot be understood; ``param`` names the field where one is at fault."""
+    """The request is not valid; ``param`` names the field at fault, if it is one field."""
 
 
 class NotCapable(GatewayError):
-    """The model is not started for what the request asks: images, embeddings and the like."""
+    """The model cannot do what the request needs, such as images or embeddings."""
 
 
 class RequestTooLarge(GatewayError):
@@ -37,7 +37,7 @@ class RequestTooLarge(GatewayError):
 
 
 class StorageFull(GatewayError):
-    """An upload cannot be kept: no room for temporary files, or no right to write them."""
+    """An upload cannot be stored: no disk space for temporary files, or no right to write them."""
 
 
 class ModelNotFound(GatewayError):
@@ -45,7 +45,7 @@ class ModelNotFound(GatewayError):
 
 
 class ConfigurationChanged(GatewayError):
-    """What the request was to be answered by is not configured any more; another try may be."""
+    """A reload removed what the request waited for; a retry may succeed."""
 
 
 class ContextLengthExceeded(GatewayError):
@@ -63,11 +63,11 @@ class ContextLengthExceeded(GatewayError):
 
 
 class UnknownPath(GatewayError):
-    """The gateway serves nothing at this path."""
+    """The gateway has no route for this path."""
 
 
 class WrongMethod(GatewayError):
-    """The path exists, but not for this method; ``allowed`` names those it has."""
+    """The path does not accept this method; ``allowed`` names the methods that it accepts."""
 
     def __init__(self, message: str, allowed: tuple[str, ...]) -> None:
         super().__init__(message)
@@ -79,11 +79,11 @@ class HostRefused(GatewayError):
 
 
 class OriginRefused(GatewayError):
-    """A browser asked whether a page of this origin may use the gateway, and it may not."""
+    """A page of this origin may not use the gateway (the answer to a browser's preflight)."""
 
 
 class NotAuthenticated(GatewayError):
-    """The path needs ``server.admin_token``, and the request had none or another."""
+    """The path needs ``server.admin_token``, and the request has no token or a wrong one."""
 
 
 class AdminRefused(GatewayError):
@@ -91,7 +91,7 @@ class AdminRefused(GatewayError):
 
 
 class RequestCancelled(GatewayError):
-    """An operator ended the request (``DELETE /admin/requests/{id}``)."""
+    """An operator cancelled the request (``DELETE /admin/requests/{id}``)."""
 
 
 class UnknownRequest(GatewayError):
@@ -99,15 +99,15 @@ class UnknownRequest(GatewayError):
 
 
 class ModelNotLoaded(GatewayError):
-    """No engine runs that could be looked at, and looking starts none."""
+    """The request only reads the state of a running engine, and none runs."""
 
 
 class StreamNotFound(GatewayError):
-    """No running engine holds the conversation."""
+    """No running engine has a stream for this conversation."""
 
 
 class QueueFull(GatewayError):
-    """``server.max_queue`` requests wait already; ``retry_after`` is in seconds."""
+    """``server.max_queue`` requests are waiting already; ``retry_after`` is in seconds."""
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
@@ -115,7 +115,7 @@ class QueueFull(GatewayError):
 
 
 class EngineBusy(GatewayError):
-    """Every place of the engine is taken, and this request does not wait for one."""
+    """Every slot of the engine is in use, and this request does not wait for one."""
 
     retry_after = 1.0
 
@@ -125,11 +125,11 @@ class ShuttingDown(GatewayError):
 
 
 class EngineError(GatewayError):
-    """Base of failures of an engine."""
+    """Base of the errors of engines."""
 
 
 class EngineStartFailed(EngineError):
-    """The engine ended before it was ready; ``retry_after`` is the back-off left, in seconds."""
+    """The engine ended before it was ready; ``retry_after``: seconds until the next start."""
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
@@ -137,7 +137,7 @@ class EngineStartFailed(EngineError):
 
 
 class EngineOutOfMemory(EngineStartFailed):
-    """The machine's memory was not enough for the engine, nor for a smaller one that would do."""
+    """The memory was too small for the engine, and for any smaller variant that would do."""
 
 
 class EngineStartTimeout(EngineStartFailed):
@@ -145,11 +145,11 @@ class EngineStartTimeout(EngineStartFailed):
 
 
 class EngineUnreachable(EngineError):
-    """The connection to the engine failed before a byte of the response came."""
+    """The connection to the engine failed before the first byte of the response."""
 
 
 class EngineUnresponsive(EngineError):
-    """The engine lives and answers nothing within ``health_check_timeout``."""
+    """The engine runs but does not answer within ``health_check_timeout``."""
 
 
 class EngineBroke(EngineError):
@@ -157,12 +157,12 @@ class EngineBroke(EngineError):
 
 
 class EngineRefused(EngineError):
-    """The engine answered with an error page that cannot be passed on as it is."""
+    """The engine answered with an error that cannot be passed on as it is."""
 
 
 class CountUnavailable(EngineError):
-    """A token counter could not count; the next one is asked."""
+    """A token counter could not count; the caller tries the next one."""
 
 
 class StateUnavailable(EngineError):
-    """An engine did not save or restore a slot; the prompt is read anew."""
+    """An engine did not save or restore a slot; the engine prefills the whole prompt."""

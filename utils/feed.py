@@ -1,7 +1,7 @@
-"""One who tells, many who listen, and nobody waits for a listener.
+"""One publisher, many subscribers; the publisher never waits.
 
-Whoever listens too slowly loses the oldest items and is told how many; the rest reach it in
-order. Used on one event loop; not for several threads.
+A subscriber that is too slow loses the oldest items and learns how many. It gets the rest in
+order. A feed belongs to one event loop and is not thread-safe.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 
 class Subscription(Generic[_T]):
-    """What was told since it was made; leave the block to stop listening."""
+    """The items published since it was made. Leaving the ``with`` block ends it."""
 
     def __init__(self, feed: Feed[_T], room: int) -> None:
         self._feed = feed
@@ -29,9 +29,9 @@ class Subscription(Generic[_T]):
         self._feed.forget(self)
 
     async def fetch(self) -> tuple[list[_T], int] | None:
-        """What has come, as soon as something has, and how many were lost before it.
+        """Wait for items; return all of them, and how many were lost before them.
 
-        None when the feed is closed and all of it was handed out.
+        Return None if the feed is closed and no item is left.
         """
         while not self._items:
             if self._feed.closed:
@@ -44,18 +44,18 @@ class Subscription(Generic[_T]):
         return items, lost
 
     def put(self, item: _T) -> None:
-        """The item waits to be fetched; the oldest makes room for it."""
+        """Add an item; if there is no room, the oldest item is lost."""
         self._lost += len(self._items) == self._items.maxlen
         self._items.append(item)
         self._news.set()
 
     def wake(self) -> None:
-        """Whoever waits looks again."""
+        """Make a waiting ``fetch`` check again."""
         self._news.set()
 
 
 class Feed(Generic[_T]):
-    """Hands what it is told to everybody who listens at that time."""
+    """Passes each published item to all current subscriptions."""
 
     def __init__(self, room: int = 1000) -> None:
         self._room = room
@@ -66,22 +66,22 @@ class Feed(Generic[_T]):
         return len(self._subscriptions)
 
     def publish(self, item: _T) -> None:
-        """Everybody who listens will get the item."""
+        """Pass the item to all subscriptions."""
         for subscription in self._subscriptions:
             subscription.put(item)
 
     def subscribe(self) -> Subscription[_T]:
-        """What is published from now on, for ``room`` items that were not fetched yet."""
+        """Return a subscription to what is published from now on. It keeps ``room`` items."""
         subscription = Subscription(self, self._room)
         self._subscriptions.add(subscription)
         return subscription
 
     def forget(self, subscription: Subscription[_T]) -> None:
-        """Nothing more is kept for the subscription; harmless when called again."""
+        """Remove the subscription. Does nothing if it is already removed."""
         self._subscriptions.discard(subscription)
 
     def close(self) -> None:
-        """Every subscription ends, as soon as what it holds was fetched."""
+        """End every subscription, once its items are fetched."""
         self.closed = True
         for subscription in self._subscriptions:
             subscription.wake()

@@ -1,7 +1,7 @@
-"""The last lines of the gateway and of each engine, in memory, for whoever asks for them.
+"""The last log lines of the gateway and of each engine, in memory, for ``/logs``.
 
-Bounded for each source by lines and by characters, so that a talkative engine pushes out
-nobody else's. Lines may come from any thread; listeners live on the event loop.
+Each source has its own limit of lines and of characters, so an engine with much output does not
+push out the lines of others. Any thread may add lines; listeners run on the event loop.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 KEPT_LINES = 1000
 KEPT_CHARACTERS = 256 * 1024
-# Of what the gateway itself says.
+# The source of the gateway's own lines.
 GATEWAY = ""
 
 
@@ -42,7 +42,7 @@ class _Page(deque[Line]):
         self._size = 0
 
     def write(self, line: Line) -> None:
-        """The line is kept, and as many before it as there is room for."""
+        """Keep the line, and drop the oldest lines beyond the limits."""
         self.append(line)
         self._size += len(line.text)
         while len(self) > self._lines or (self._size > self._characters and len(self) > 1):
@@ -50,7 +50,7 @@ class _Page(deque[Line]):
 
 
 class LogBook(logging.Handler):
-    """Keeps what it is given, and what is logged once it is a handler of a logger."""
+    """Keeps the lines that are added, and, as a handler of a logger, what is logged."""
 
     def __init__(self, lines: int = KEPT_LINES, characters: int = KEPT_CHARACTERS) -> None:
         super().__init__()
@@ -63,26 +63,26 @@ class LogBook(logging.Handler):
         self._thread = 0
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Listeners live on ``loop``, which runs in the calling thread."""
+        """Publish to listeners on ``loop``, which runs in the calling thread."""
         self._loop = loop
         self._thread = threading.get_ident()
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """The record is kept; there are no filters here, and ``add`` has a lock of its own."""
+        """Keep the record. There are no filters here, and ``add`` has its own lock."""
         self.emit(record)
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
-        """The record is kept as a line of the gateway's; what engines print comes by ``add``."""
+        """Keep the record as a line of the gateway. Lines of engines come through ``add``."""
         if record.name.startswith(ENGINES):
             return
         try:
             self.add(GATEWAY, self.format(record))
-        except Exception:  # noqa: BLE001 - as logging.Handler asks: a log line ends no work
+        except Exception:  # noqa: BLE001 - as logging.Handler requires: logging never raises
             self.handleError(record)
 
     def add(self, source: str, text: str) -> None:
-        """The line is kept, and those who listen get it; a text of several lines as one."""
+        """Keep the line and publish it. A text of several lines counts as one."""
         with self._guard:
             self._number += 1
             line = Line(self._number, source, text)
@@ -97,16 +97,16 @@ class LogBook(logging.Handler):
                 self._loop.call_soon_threadsafe(self.feed.publish, line)
 
     def lines(self, source: str | None = None) -> list[Line]:
-        """What is kept of one source, or of all, in the order in which it was said."""
+        """Return the kept lines of one source, or of all, in the order of their numbers."""
         with self._guard:
             pages = self._pages.values() if source is None else [self._pages.get(source, ())]
             return list(heapq.merge(*map(tuple, pages)))
 
     def follow(self, source: str | None = None) -> tuple[list[Line], Subscription[Line], int]:
-        """What ``lines`` tells, a subscription to all that follows, and the last number told.
+        """Return ``lines(source)``, a subscription to all later lines, and the last number.
 
-        A line of another thread may reach the subscription although it was told already:
-        its number is not above the last.
+        The subscription may repeat a line of another thread. Ignore lines whose number is not
+        above the last.
         """
         with self._guard:
             return self.lines(source), self.feed.subscribe(), self._number

@@ -1,4 +1,4 @@
-"""Signals as plain calls on the event loop: SIGINT and SIGTERM everywhere, SIGHUP where it is."""
+"""Signals as calls on the event loop: SIGINT, SIGTERM, and SIGHUP where the system has it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def on_stop_signals(call: Callable[[], None]) -> Iterator[None]:
-    """Inside the block each SIGINT or SIGTERM runs ``call`` on the loop; the old handlers return.
+    """Inside the block, run ``call`` on the loop for each SIGINT or SIGTERM; then restore.
 
-    ``signal.signal`` rather than ``loop.add_signal_handler``, which Windows lacks.
+    Uses ``signal.signal``, because Windows has no ``loop.add_signal_handler``.
     """
     with _handled((signal.SIGINT, signal.SIGTERM), call):
         yield
@@ -26,15 +26,15 @@ def on_stop_signals(call: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def on_hangup(asked: Callable[[], None], lost: Callable[[], None]) -> Iterator[None]:
-    """Inside the block SIGHUP runs ``asked``, or ``lost`` when it came as the terminal closed.
+    """Inside the block, run ``asked`` for SIGHUP, or ``lost`` if the terminal was closed.
 
-    Whoever closes a window means to end what runs in it, unless nohup says otherwise.
-    Windows has no such signal.
+    A user who closes a terminal wants to end what runs in it, except under nohup.
+    Windows has no SIGHUP; there this does nothing.
     """
     if sys.platform == "win32":
         yield
         return
-    # Read before a handler is set: SIG_IGN is what nohup leaves.
+    # Check this before a handler is set: nohup sets SIG_IGN.
     attached = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()
 
     def call() -> None:
@@ -60,7 +60,7 @@ def _handled(numbers: Sequence[signal.Signals], call: Callable[[], None]) -> Ite
 
 
 def _has_terminal() -> bool:
-    """Whether the process is attached to a terminal that is still there."""
+    """Return whether the process has a terminal that is still open."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:

@@ -1,6 +1,6 @@
 """Server-sent events in bytes, as engines write them. Pure.
 
-Each has one ``data:`` line, and before it an ``event:`` line with its name in some APIs.
+Each event has one ``data:`` line. In some APIs a line with its name, ``event:``, comes before it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class Event:
 
     @classmethod
     def of(cls, data: dict[str, Any], *, named: bool = False) -> Event:
-        """The event that says ``data``; its name, if it has one, is the data's ``type``."""
+        """Return the event with ``data``. If ``named``, its name is ``data["type"]``."""
         name = b"%b%b\n" % (_NAME, str(data["type"]).encode()) if named else b""
         return cls(name + _DATA + orjson.dumps(data) + _END)
 
     def json(self) -> dict[str, Any] | None:
-        """The object in its ``data:`` line; None for comments, ``[DONE]`` and the like."""
+        """Return the object in the ``data:`` line; None for comments, ``[DONE]`` and the like."""
         start = self.raw.find(b"\n") + 1 if self.raw.startswith(_NAME) else 0
         if not self.raw.startswith(_DATA, start):
             return None
@@ -43,7 +43,7 @@ class Event:
 
 
 def events_of(stream: bytes) -> Iterator[Event]:
-    """Each event in turn; what follows the last blank line is one too."""
+    """Yield each event in turn, and what follows the last blank line as one more."""
     start = 0
     while start < len(stream):
         end = stream.find(_END, start)
@@ -53,26 +53,26 @@ def events_of(stream: bytes) -> Iterator[Event]:
 
 
 class EventBuffer:
-    """Makes whole events of a stream that comes in pieces, in time linear in its length.
+    """Joins the pieces of a stream into whole events, in time linear in its length.
 
-    Lines may end in LF, CRLF or CR (WHATWG HTML, 9.2.6); what comes out ends in LF.
+    Input lines may end in LF, CRLF or CR (WHATWG HTML, 9.2.6); output lines end in LF.
     """
 
     def __init__(self) -> None:
-        # Of the event that is not complete yet.
+        # The pieces of the incomplete event.
         self._pieces: list[bytes] = []
-        # The last byte was a CR, of which an LF may be the second half.
+        # The last byte was a CR; an LF may follow that belongs to it.
         self._after_cr = False
 
     def feed(self, chunk: bytes) -> bytes:
-        """The events that ``chunk`` completes; without a CR, unchanged and mostly the chunk."""
+        """Return the bytes of all events that ``chunk`` completes; only line ends may change."""
         if self._after_cr or b"\r" in chunk:
             chunk = self._with_lf(chunk)
         pieces = self._pieces
         if not pieces and chunk.endswith(_END):
             return chunk
         if pieces and chunk.startswith(b"\n") and pieces[-1].endswith(b"\n"):
-            # A blank line cut in two.
+            # A blank line that was cut in two.
             end = max(1, chunk.rfind(_END) + len(_END))
         else:
             end = chunk.rfind(_END) + len(_END)
@@ -85,7 +85,7 @@ class EventBuffer:
         return whole
 
     def take_rest(self) -> bytes:
-        """What was left of an event that nothing completed; the buffer is empty."""
+        """Return the bytes of the incomplete event, and empty the buffer."""
         rest, self._pieces = b"".join(self._pieces), []
         return rest
 

@@ -1,4 +1,4 @@
-"""The only place that creates tasks: each has a name, an owner, and a failure that is logged."""
+"""The only place that creates tasks. Each task has a name and an owner; its failure is logged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _log = logging.getLogger("gateway.tasks")
 
 
 class TaskOwner:
-    """Holds tasks until they end, so that none is lost, forgotten or collected half-way."""
+    """Holds its tasks until they end, so that none is garbage-collected before."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -24,14 +24,14 @@ class TaskOwner:
         return len(self._tasks)
 
     def spawn(self, coroutine: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
-        """The coroutine runs as a task of this owner; an exception nobody awaits is logged."""
+        """Run the coroutine as a task of this owner. If it fails, the exception is logged."""
         task = asyncio.get_running_loop().create_task(coroutine, name=f"{self._name}/{name}")
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     async def cancel(self) -> None:
-        """Every task is cancelled and has ended."""
+        """Cancel every task, and return once all have ended."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -44,17 +44,17 @@ class TaskOwner:
 
 
 async def first_of(*tasks: asyncio.Future[Any], timeout: float | None = None) -> bool:  # noqa: ASYNC109 - one wait with a limit, no cancel scope
-    """Return once any task has ended (True) or ``timeout`` seconds have passed (False).
+    """Return True once any task has ended, or False after ``timeout`` seconds.
 
-    Unlike ``wait_for`` it cancels nothing, so a result that arrives together with
-    the time-out is never thrown away.
+    Unlike ``wait_for`` it cancels nothing, so a result that comes together with the timeout is
+    not lost.
     """
     done, _ = await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     return bool(done)
 
 
 async def happens(event: asyncio.Event, within: float | None) -> bool:
-    """Whether the event is set, waiting ``within`` seconds for it; None: until it is."""
+    """Wait up to ``within`` seconds for the event (None: without limit); return if it is set."""
     try:
         async with asyncio.timeout(within):
             return await event.wait()

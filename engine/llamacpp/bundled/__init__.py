@@ -1,1 +1,1 @@
-"""The engine that comes along: llama-server's flags on an embedded llama.cpp."""
+"""The bundled engine: an embedded llama.cpp with the flags of llama-server."""

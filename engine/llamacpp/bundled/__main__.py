@@ -1,4 +1,4 @@
-"""``python -m engine.llamacpp.bundled``, which the script ``llama-server`` runs."""
+"""``python -m engine.llamacpp.bundled``: the script ``llama-server`` runs this."""
 
 import os
 import sys

@@ -1,15 +1,15 @@
-"""llama-server's command line, read without llama.cpp: arguments and environment in, settings out.
+"""Parse the command line of llama-server: arguments and environment in, parameters out.
 
-Rules, as llama-server has them:
+The rules are those of llama-server:
 
-* A value is the next argument; ``--flag=value`` is not a spelling.
-* In a long name ``_`` and ``-`` are the same; where a flag is repeated, the last one counts.
-* ``LLAMA_ARG_*`` variables come first, so an argument beats its variable. A switch that can be
-  turned off also has ``LLAMA_ARG_NO_*``, whose mere presence turns it off.
+* A value is the next argument; ``--flag=value`` is not allowed.
+* In a long name ``_`` and ``-`` are the same. If a flag is repeated, the last one counts.
+* ``LLAMA_ARG_*`` variables are read first, so an argument overrides its variable. A switch that
+  can be turned off also has ``LLAMA_ARG_NO_*``; if that variable exists, the switch is off.
 
-Stricter than llama-server in one respect: ``-c 4k`` is refused, not read as 4.
+It is stricter than llama-server in one point: ``-c 4k`` is refused, not read as 4.
 
-This file knows nothing of files, processes or llama.cpp; ``table.py`` lists the flags.
+This file knows nothing of files, processes or llama.cpp. ``table.py`` lists the flags.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ FALSE = ("off", "disabled", "false", "0")
 
 
 class FlagError(Exception):
-    """A command line that llama-server, or this engine, does not understand."""
+    """The command line has an error, or a flag that this engine does not have."""
 
 
 @dataclass(frozen=True)
 class Flag:
-    """One line of the table: its names, and what becomes of the parameters where it is given.
+    """One line of the table: the names of a flag, and how it changes the parameters.
 
-    ``read`` turns the value into changes; a flag without it is a switch that makes the changes
-    ``on``, and under the names ``off_names`` the changes ``off``.
+    ``read`` turns the flag's value into changes. A flag without ``read`` is a switch: its names
+    make the changes ``on``, and its ``off_names`` the changes ``off``.
     """
 
     names: tuple[str, ...]
@@ -51,7 +51,10 @@ class Flag:
     value_optional: bool = False
 
     def from_variable(self, environment: Mapping[str, str]) -> Changes:
-        """The changes its environment variable asks for; none where it is not set."""
+        """Return the changes for the flag's environment variable; none if it is not set.
+
+        Raises FlagError for a value that is not valid.
+        """
         if self.env is None:
             return {}
         if self.off_names and self.env.replace("LLAMA_ARG_", "LLAMA_ARG_NO_") in environment:
@@ -71,7 +74,10 @@ class Flag:
             raise FlagError(f'environment variable "{self.env}": {fault}') from None
 
     def from_arguments(self, name: str, rest: Sequence[str]) -> tuple[Changes, int]:
-        """The changes asked for by ``name`` before ``rest``, and how much of ``rest`` it takes."""
+        """Return the changes for ``name``, and how many arguments of ``rest`` are its value.
+
+        Raises FlagError for a value that is missing or not valid.
+        """
         if name in self.off_names:
             return self.off, 0
         if self.read is None:
@@ -92,7 +98,7 @@ def parse(
     arguments: Sequence[str],
     environment: Mapping[str, str],
 ) -> dict[str, Value]:
-    """Every parameter that was set, by the name the table gives it; or ``FlagError``."""
+    """Return every parameter that is set, by its name in the table, or raise FlagError."""
     by_name = {name: flag for flag in table for name in (*flag.names, *flag.off_names)}
     parameters: dict[str, Value] = {}
     for flag in table:
@@ -111,7 +117,7 @@ def parse(
 
 
 def usage(table: Sequence[Flag]) -> str:
-    """The list of flags for ``--help``."""
+    """Return the list of flags for ``--help``."""
     blocks = []
     for flag in table:
         names = ", ".join((*flag.names, *flag.off_names))

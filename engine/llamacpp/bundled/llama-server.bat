@@ -1,5 +1,5 @@
 @echo off
-rem llama-server for those who have none: the same flags, on the llama.cpp of this project's venv.
+rem The bundled llama-server: the same flags, with the llama.cpp in this project's venv.
 setlocal
 set "project=%~dp0..\..\.."
 set "PYTHONPATH=%project%"

@@ -1,6 +1,6 @@
-"""Parameters that were set → llama.cpp's own record of them, with llama-server's defaults.
+"""Put the parsed parameters into llama.cpp's own record, with the defaults of llama-server.
 
-xllamacpp fills a record by attributes, so this needs nothing of it but an object to fill.
+The record is filled by its attributes, so this file does not import xllamacpp.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _LOAD_MODES: Final = {
     (False, True): "LLAMA_LOAD_MODE_MMAP",
     (False, False): "LLAMA_LOAD_MODE_NONE",
 }
-"""What older llama-servers' --mlock and --mmap, in this order, are called now."""
+"""The load mode for the flags (--mlock, --mmap) of older llama-servers."""
 
 
 def apply(parameters: Mapping[str, Value], params: Any, sampling: Any) -> None:  # noqa: ANN401 - xllamacpp has no types
-    """Fill ``params``, a ``CommonParams``; ``sampling`` enumerates what a user can choose."""
+    """Fill ``params``, a ``CommonParams``; ``sampling`` enumerates the sampling values."""
     plain: dict[str, Value] = {"n_parallel": 1}
     template = {"preserve_reasoning": "true"}
     tensors: list[str] = []
@@ -56,7 +56,7 @@ def apply(parameters: Mapping[str, Value], params: Any, sampling: Any) -> None: 
 
 
 def _threads(parameters: Mapping[str, Value]) -> Mapping[str, Value]:
-    """llama.cpp would take four threads, whatever the machine; llama-server one for each core."""
+    """Return one thread for each core, as llama-server does; llama.cpp would take four."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     every = usable or 1
     cores = min(psutil.cpu_count(logical=False) or every, every)
@@ -72,7 +72,7 @@ def _threads(parameters: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def _put(params: Any, name: str, value: Value) -> None:  # noqa: ANN401 - xllamacpp has no types
-    """Set one attribute by its path, as the type that it has there."""
+    """Set one attribute by its path, and convert the value to the attribute's type."""
     *path, attribute = name.split(".")
     for step in path:
         params = getattr(params, step)

@@ -1,13 +1,12 @@
-"""The bundled engine: llama.cpp's own HTTP server in this process, under llama-server's flags.
+"""The bundled engine: llama.cpp's HTTP server in this process, with llama-server's flags.
 
-From the outside it is a llama-server:
+It behaves as llama-server does:
 
-* Once it listens, and until the model is loaded, every request is answered with 503.
-* SIGTERM and SIGINT end it at once, with status 0 when the model is loaded. Before that they
-  have their default effect, which is what llama-server does too: llama.cpp keeps Python from
-  running while it loads, so nothing else could end a long load.
-* The log goes to stderr. Status 2 means the command line was wrong, 1 that nothing could be
-  served.
+* While the model loads, it answers every request with 503.
+* SIGTERM and SIGINT end it at once, with status 0 if the model is loaded. During the load they
+  have their default effect, as in llama-server. Python cannot run while llama.cpp loads, so a
+  handler could not end a long load.
+* The log goes to stderr. Status 2 means an error in the command line, 1 a failed start.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ MISUSE: Final = 2
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Serve until a signal comes, or do what else is asked for; the exit status."""
+    """Serve until a signal comes, or print the help or the version. Return the exit status."""
     try:
         parameters = parse(TABLE, arguments, environment)
     except FlagError as fault:
@@ -58,9 +57,9 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def read_files(parameters: dict[str, Value]) -> None:
-    """Check the files and folders that were named, and put in the contents of the small ones.
+    """Check the named files and folders, and replace the small files by their contents.
 
-    llama.cpp would look for them only after a while, and say less.
+    llama.cpp would check them later and with worse messages. Raises OSError or ValueError.
     """
     model = str(parameters.get("model.path", ""))
     if not model:
@@ -81,14 +80,14 @@ def read_files(parameters: dict[str, Value]) -> None:
         given = parameters.get("api_keys", ())
         found = tuple(key for line in lines if (key := line.strip()) and not key.startswith("#"))
         if not found:
-            raise ValueError(f"no keys in {keys}")  # or anybody would be let in
+            raise ValueError(f"no keys in {keys}")  # without keys, everybody would have access
         parameters["api_keys"] = (*(given if isinstance(given, tuple) else ()), *map(str, found))
 
 
 def leave(status: int) -> NoReturn:
     """End the process now.
 
-    Python's own way out would wait for llama.cpp's threads, and so for every stream under way.
+    A normal exit would wait for llama.cpp's threads, and so for every stream in progress.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
@@ -97,7 +96,7 @@ def leave(status: int) -> NoReturn:
 
 
 def serve(params: xllamacpp.CommonParams) -> int:
-    """Load the model and answer requests until a signal comes; the exit status."""
+    """Load the model and serve requests until a signal comes. Return the exit status."""
     endings = [signal.SIGTERM, signal.SIGINT]
     if sys.platform == "win32":
         endings.append(signal.SIGBREAK)
@@ -105,18 +104,18 @@ def serve(params: xllamacpp.CommonParams) -> int:
         signal.signal(number, signal.SIG_DFL)
     try:
         server = xllamacpp.Server(params)
-    except Exception as fault:  # noqa: BLE001 - whatever C++ threw, by whatever name
-        # llama.cpp has logged its own reason, which a second, vaguer one must not hide.
+    except Exception as fault:  # noqa: BLE001 - C++ exceptions come under several names
+        # llama.cpp has logged the reason already; a second, vaguer message would hide it.
         known = "Failed to init server" in str(fault)
         say("exiting due to a failed start" if known else f"error: could not start: {fault}")
-        return FAILURE  # by Python's own way out, on which llama.cpp writes the rest of its log
+        return FAILURE  # a normal exit, so that llama.cpp writes the rest of its log
     wait_for(endings)
     say(f"stopping {server.listening_address}")
     leave(SUCCESS)  # before the server's destructor can run
 
 
 def wait_for(endings: Sequence[signal.Signals]) -> None:
-    """Wait for one of these signals, whichever thread the system hands it to."""
+    """Wait for one of these signals, in whichever thread it arrives."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
@@ -126,6 +125,6 @@ def wait_for(endings: Sequence[signal.Signals]) -> None:
 
 
 def say(text: str) -> None:
-    """A line for the log; none where whoever read it is gone."""
+    """Write a line to the log on stderr; ignore a closed stderr."""
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
 """The flags of llama-server that the bundled engine has, as one literal.
 
-A parameter is named by its path in xllamacpp's ``CommonParams``, a member of an enumeration by
-its name. Parameters that begin with ``:`` are the launcher's own, see ``server.py``.
+A parameter's name is its path in xllamacpp's ``CommonParams``; a member of an enumeration stands
+by its name. Parameters that begin with ``:`` belong to ``server.py`` and ``parameters.py``.
 Names, variables and meanings follow llama.cpp b11434, ``common/arg.cpp``.
 """
 
