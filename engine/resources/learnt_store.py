@@ -41,9 +41,10 @@ COLD, WARM = "cold", "warm"
 
 
 class _Learnt(ABC, Generic[_Known]):
-    """By the variant's definition, something by name; without a ``folder``, of this run only.
+    """Named values by the key of a variant's definition.
 
-    ``types`` tell which files and which variables of ``environ`` belong to a definition.
+    Without a ``folder`` the values live in memory only. ``types`` tell which files and which
+    variables of ``environ`` belong to a definition.
     """
 
     def __init__(
@@ -59,11 +60,11 @@ class _Learnt(ABC, Generic[_Known]):
         self._known = self._read()
 
     def files(self, variant: VariantSpec) -> list[str]:
-        """The files that the variant's engine reads while it loads."""
+        """Return the files that the variant's engine reads while it loads."""
         return [] if self._types is None else self._types.files(variant, self._environ)
 
     def key(self, variant: VariantSpec) -> str:
-        """What the variant is found by: its command line, environment and files."""
+        """Return the variant's key, made from its command line, environment and files."""
         types, environ = self._types, self._environ
         inherited = {} if types is None else types.inherited(variant, environ)
         files = [_state_of(path) for path in (variant.binary, *self.files(variant))]

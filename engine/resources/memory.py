@@ -54,7 +54,7 @@ class Memory:
         self._owed: list[tuple[float, dict[str, int]]] = []
 
     def engine(self, variant: VariantSpec, reader: LogReader | None = None) -> EngineMemory:
-        """The memory of one run of the variant, whose output ``reader`` reads."""
+        """Return the memory of one run of the variant; ``reader`` reads the engine's output."""
         return EngineMemory(self, variant, reader or LogReader())
 
     def known(self, variant: VariantSpec) -> dict[str, int]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from models.spec import VariantSpec
 
 Amounts = dict[str, int]
-# The machine's main memory among the resources; those of GPUs are ``gpu0``, ``gpu1`` and so on.
+# The name of main memory among the resources; those of GPUs are ``gpu0``, ``gpu1`` and so on.
 RAM = "ram"
 
 
@@ -63,9 +63,9 @@ def is_back(free: Mapping[str, int], needs: Mapping[str, int], owed: Mapping[str
 def fingerprint(
     variant: VariantSpec, inherited: Mapping[str, str], files: tuple[object, ...]
 ) -> str:
-    """The same text for the same definition on the same ``files`` (such as their size and time).
+    """Return the same text for the same definition and the same ``files`` (size and time).
 
-    ``inherited`` is what of the gateway's own environment changes an engine's memory.
+    ``inherited`` are the variables of the gateway's environment that change an engine's memory.
     """
     env = sorted((dict(inherited) | dict(variant.env)).items())
     parts = (variant.label, variant.binary, variant.args, variant.parallel, env, files)
