@@ -93,7 +93,10 @@ class EngineClient:
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, OSError) as error:
-            raise EngineUnreachable(f"The engine gave no answer: {said_by(error)}") from error
+            sent = not self._closed and not isinstance(error, aiohttp.ClientConnectorError)
+            raise EngineUnreachable(
+                f"The engine gave no answer: {said_by(error)}", sent=sent
+            ) from error
 
     async def _begin(self, response: aiohttp.ClientResponse) -> UpstreamResponse:
         self._hear(b"")

@@ -53,12 +53,16 @@ class Lease:
         self.asked = asked
 
     async def __aenter__(self) -> Self:
+        await self.enter()
+        return self
+
+    async def enter(self) -> None:
+        """Wait until the engine is held; if that fails, nothing is held or waited for."""
         try:
             await self._leases.wait(self, self.asked)
         except BaseException:
             self._leases.leave(self)
             raise
-        return self
 
     async def __aexit__(self, *_error: object) -> None:
         self.leave()

@@ -1,135 +1,199 @@
-"""``Hold``: a lease that outlives its request while an engine writes for a conversation."""
+"""Streams that outlive their clients: ``X-Conversation-Id`` and ``/v1/stream``.
+
+llama-server goes on writing the answer to a streamed request with that header when its client
+leaves, and keeps what it wrote: ``GET /v1/stream?conv_id=…`` reads it again from any byte, and
+``DELETE`` ends it. While it writes, the engine is at work, so the gateway reads on in the
+client's place and keeps the lease: no other request is sent to a slot that is not free, and
+the engine is not taken for idle. Which engine holds a conversation is remembered as long as
+that engine runs.
+
+Only calls that name a conversation come here.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Self
+import weakref
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from utils.errors import GatewayError, RequestCancelled
+from inference.in_flight import Ongoing
+from utils.errors import GatewayError, RequestCancelled, StreamNotFound
 from utils.logger import get_logger
+from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from engine.lease import Lease
+    from engine.client import EngineClient
+    from engine.manager import EngineManager
     from engine.upstream import UpstreamResponse
-    from inference.in_flight import Ongoing, RequestRegistry
-    from inference.stream_registry import StreamRegistry
+    from inference.in_flight import RequestRegistry
+    from inference.upstream_call import UpstreamCall
+    from models.spec import VariantSpec
 
-_log = get_logger("resume")
+_log = get_logger("streams")
+_KEPT = 1024
 
 
-class Hold:
-    """A lease that outlives its request while an engine writes for a conversation."""
+@dataclass(slots=True)
+class _Stream:
+    """The answer to a conversation that an engine writes now, and the tasks that wait for it."""
 
-    def __init__(
-        self,
-        conversations: StreamRegistry,
-        lease: Lease,
-        conversation: str | None,
-        ongoing: Ongoing,
-        requests: RequestRegistry,
-    ) -> None:
-        self.lease = lease
-        self._conversations = conversations
-        self._conversation = conversation
-        self._ongoing = ongoing
+    conversation: str
+    upstream_call: UpstreamCall
+    opening: asyncio.Task[UpstreamResponse | GatewayError]
+    rest: asyncio.Task[None] | None = None
+
+
+class DetachedStreams:
+    """Knows which engine holds which conversation, and reads on for clients that have left."""
+
+    def __init__(self, manager: EngineManager, requests: RequestRegistry) -> None:
+        self._manager = manager
         self._requests = requests
-        self._opening: asyncio.Task[None] | None = None
-        self._rest: asyncio.Task[None] | None = None
-        self._upstream: UpstreamResponse | None = None
-        self._error: GatewayError | None = None
-        self._at_end: Callable[[], None] | None = None
+        self._tasks = TaskOwner("streams")
+        self._at_work: dict[str, _Stream] = {}
+        # Nothing is kept of an engine that has ended.
+        self._holders: OrderedDict[str, tuple[VariantSpec, weakref.ref[EngineClient]]] = (
+            OrderedDict()
+        )
+        self._closing = False
 
-    def at_end(self, act: Callable[[], None]) -> None:
-        """``act`` is done when the engine writes no more for the request."""
-        self._at_end = act
+    # -- for calls -------------------------------------------------------------------
 
-    async def __aenter__(self) -> Self:
-        if self._conversation is not None:
-            await self._conversations.stop(self._conversation)
-        await self.lease.__aenter__()
-        return self
+    async def stop(self, conversation: str) -> None:
+        """End what an engine still writes for the conversation; its next turn comes after that."""
+        stream = self._at_work.get(conversation)
+        if stream is not None:
+            await stream.upstream_call.client.stop_stream(conversation)
 
-    async def __aexit__(self, kind: type[BaseException] | None, *_error: object) -> None:
-        left = kind is not None and issubclass(kind, asyncio.CancelledError | ConnectionError)
-        if left and self._opening is not None and not self._conversations.closing:
-            # Nothing is awaited here: a second cancellation would lose the lease.
-            self._conversations.listening(self)
-            rest = self._cut() if self._ongoing.record.cancelled else self._go_on()
-            self._rest = self._conversations.spawn(rest, "rest")
-            # Also when it is cancelled before its first step.
-            self._rest.add_done_callback(lambda _rest: self._release())
+    async def open(self, upstream_call: UpstreamCall, conversation: str) -> UpstreamResponse:
+        """Return what ``upstream_call.open`` does, which goes on if its client leaves meanwhile."""
+        opening = self._tasks.spawn(_opened(upstream_call), "open")
+        stream = _Stream(conversation, upstream_call, opening)
+        self._at_work[conversation] = stream
+        self._remember(stream)
+        upstream = await asyncio.shield(opening)
+        if isinstance(upstream, GatewayError):
+            raise upstream
+        return upstream
+
+    def take_over(self, upstream_call: UpstreamCall, conversation: str) -> bool:
+        """Read on for a client that has left; return whether the call's end is ours now.
+
+        Nothing is awaited: a second cancellation would lose the lease.
+        """
+        stream = self._at_work.get(conversation)
+        if stream is None or stream.upstream_call is not upstream_call or self._closing:
+            return False
+        record = upstream_call.call.record
+        rest = self._cut(stream) if record.cancelled else self._go_on(stream)
+        stream.rest = self._tasks.spawn(rest, "rest")
+        # Also when it is cancelled before its first step.
+        stream.rest.add_done_callback(lambda _rest: self._end(stream))
+        return True
+
+    def ended(self, upstream_call: UpstreamCall, conversation: str) -> None:
+        """Note that the engine writes no more for the conversation; harmless for others."""
+        stream = self._at_work.get(conversation)
+        if stream is None or stream.upstream_call is not upstream_call:
             return
-        if self._opening is not None:
-            self._opening.cancel()
-        self._release()
+        stream.opening.cancel()
+        self._remember(stream)
+        del self._at_work[conversation]
 
-    async def open(self, opening: Callable[[], Awaitable[UpstreamResponse]]) -> UpstreamResponse:
-        """The answer that ``opening`` brings, also to a client that leaves before it comes."""
-        if self._conversation is None:
-            self._upstream = await opening()
-            return self._upstream
-        self._conversations.begun(self._conversation, self)
-        self._opening = self._conversations.spawn(self._open(opening), "open")
-        await asyncio.shield(self._opening)
-        if self._upstream is None:
-            raise self._error or GatewayError("The engine gave no answer.")
-        return self._upstream
+    # -- for whoever asks about them -------------------------------------------------
 
-    def give_up(self) -> None:
-        """The rest is not listened to any more."""
-        if self._rest is not None:
-            self._rest.cancel()
+    def holder(self, conversation: str) -> tuple[VariantSpec, EngineClient]:
+        """Return the running engine that holds the conversation; StreamNotFound when none does."""
+        if (stream := self._at_work.get(conversation)) is not None:
+            self._remember(stream)
+        variant, client = self._holders.get(conversation, (None, None))
+        kept = None if client is None else client()
+        if variant is not None and kept is not None:
+            if any(client is kept for _, client in self._manager.ready()):
+                return variant, kept
+            del self._holders[conversation]
+        raise StreamNotFound(
+            "No running engine holds a stream of this conversation: it was never begun, or its"
+            " engine has ended."
+        )
 
-    async def _open(self, opening: Callable[[], Awaitable[UpstreamResponse]]) -> None:
+    async def lookup(self, body: bytes) -> list[Any]:
+        """Return what the running engines say of the conversations that ``body`` names."""
+        found: list[Any] = []
+        for _, client in self._manager.ready():
+            found += await client.streams(body)
+        return found
+
+    def close(self) -> None:
+        """Let engines write no more for clients that have left: nobody can read it later."""
+        self._closing = True
+        for stream in self._at_work.values():
+            if stream.rest is not None:
+                stream.rest.cancel()
+
+    # -- in the client's place -------------------------------------------------------
+
+    async def _go_on(self, stream: _Stream) -> None:
+        record = stream.upstream_call.call.record
+        ongoing = Ongoing(record)
+        self._requests.add(ongoing)
         try:
-            self._upstream = await opening()
-        except GatewayError as error:
-            self._error = error
-
-    async def _go_on(self) -> None:
-        self._requests.add(self._ongoing)
-        try:
-            with self._ongoing:
-                await self._listen()
+            with ongoing:
+                await self._read(stream)
         except RequestCancelled as error:
-            _log.info("id=%s goes on no more: %s", self._ongoing.record.id, error.message)
-            await self._cut()
+            _log.info("id=%s goes on no more: %s", record.id, error.message)
+            await self._cut(stream)
         except GatewayError as error:
-            _log.info("the rest of id=%s is lost: %s", self._ongoing.record.id, error.message)
+            _log.info("the rest of id=%s is lost: %s", record.id, error.message)
         finally:
-            self._requests.remove(self._ongoing)
+            self._requests.remove(ongoing)
 
-    async def _listen(self) -> None:
-        if self._opening is not None:
-            await self._opening
-        if self._upstream is not None and await self._is_kept():
-            label, name = self.lease.variant.label, self._ongoing.record.id
-            _log.info("%s goes on for a client that left, id=%s", label, name)
-            self._ongoing.record.detached = True
-            while await self._upstream.read():
-                self._ongoing.down.chunks += 1
+    async def _read(self, stream: _Stream) -> None:
+        upstream = await stream.opening
+        if isinstance(upstream, GatewayError):
+            raise upstream
+        call = stream.upstream_call.call
+        if upstream.failed or not await self._is_kept(stream):
+            return
+        label = stream.upstream_call.variant.label
+        _log.info("%s goes on for a client that left, id=%s", label, call.record.id)
+        call.record.detached = True
+        tally = call.record.tally
+        if not tally.chunks:
+            tally.add(upstream.first)
+        while chunk := await upstream.read():
+            tally.add(chunk)
+        stream.upstream_call.answered(tally.usage())
 
-    async def _cut(self) -> None:
+    async def _cut(self, stream: _Stream) -> None:
         # To hang up is not enough: the engine would go on, as for a client that left.
-        if self._opening is not None:
-            self._opening.cancel()
-        if self._conversation is not None:
-            await self.lease.client.stop_stream(self._conversation)
+        stream.opening.cancel()
+        await stream.upstream_call.client.stop_stream(stream.conversation)
 
-    async def _is_kept(self) -> bool:
-        """Whether the engine keeps the conversation; older ones end with their client."""
-        names = orjson.dumps({"conversation_ids": [self._conversation]})
-        return bool(await self.lease.client.streams(names))
+    async def _is_kept(self, stream: _Stream) -> bool:
+        """Return whether the engine keeps the conversation; older ones end with their client."""
+        names = orjson.dumps({"conversation_ids": [stream.conversation]})
+        return bool(await stream.upstream_call.client.streams(names))
 
-    def _release(self) -> None:
-        if self._conversation is not None:
-            self._conversations.ended(self._conversation, self)
-        if self._upstream is not None:
-            self._upstream.close()
-        if self._at_end is not None:
-            self._at_end()
-        self.lease.leave()
+    def _end(self, stream: _Stream) -> None:
+        self.ended(stream.upstream_call, stream.conversation)
+        stream.upstream_call.end()
+
+    def _remember(self, stream: _Stream) -> None:
+        conversation, upstream_call = stream.conversation, stream.upstream_call
+        self._holders[conversation] = upstream_call.variant, weakref.ref(upstream_call.client)
+        self._holders.move_to_end(conversation)
+        if len(self._holders) > _KEPT:
+            self._holders.popitem(last=False)
+
+
+async def _opened(upstream_call: UpstreamCall) -> UpstreamResponse | GatewayError:
+    """Return the answer or the failure, which perhaps nobody waits for any more."""
+    try:
+        return await upstream_call.open()
+    except GatewayError as error:
+        return error

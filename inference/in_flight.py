@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from itertools import count
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from utils.errors import RequestCancelled, UnknownRequest
 
@@ -13,13 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from server.access_log import AccessRecord
-
-
-class Pieces(Protocol):
-    """What counts the pieces of an answer that the client got so far."""
-
-    chunks: int
+    from inference.call import CallRecord
 
 
 class Ongoing:
@@ -28,11 +22,10 @@ class Ongoing:
     The block is left before the client is told, so that the telling itself is not cancelled.
     """
 
-    __slots__ = ("_cancelled", "_pending", "_task", "down", "record")
+    __slots__ = ("_cancelled", "_pending", "_task", "record")
 
-    def __init__(self, record: AccessRecord, down: Pieces) -> None:
+    def __init__(self, record: CallRecord) -> None:
         self.record = record
-        self.down = down
         self._cancelled = False
         self._pending = 0
         self._task: asyncio.Task[object] | None = None

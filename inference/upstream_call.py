@@ -1,153 +1,169 @@
-"""One request and the engine that answers it: the tries until an answer has begun."""
+"""One call and the engines that answer it, from the first try to the end of the answer."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from inference.lifecycle import Move, State, after
 from inference.usage import Usage
 from models.requests.reader import parse
-from models.selection import Selection, choose_larger
+from models.selection import Selection, choose_ahead, choose_larger
 from models.sizing import UNCOUNTED, PromptSize, Source
-from server.headers import to_engine, to_engine_unread
 from utils.errors import ContextLengthExceeded, EngineBroke, EngineUnreachable, GatewayError
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from multidict import CIMultiDict
-
     from engine.base import Placement
-    from engine.lease import Lease
+    from engine.client import EngineClient
     from engine.manager import EngineManager
     from engine.upstream import UpstreamResponse
+    from inference.call import Call, Hooks
     from inference.continuation.request import Continuation
-    from models.requests.reader import RequestFacts
     from models.spec import VariantSpec
 
-_log = get_logger("exchange")
+_log = get_logger("call")
 # A connection that breaks because the engine died is seen before its exit is.
 _EXIT_NOTICE = 0.5
 
 
 class UpstreamCall:
-    """Holds a lease and the selection it was taken for; both follow the engine's word."""
+    """A call on its way through ``lifecycle.TRANSITIONS``, with its lease.
+
+    ``wait``, ``open``, then ``answered``; ``end`` exactly once, however it ended. ``variant`` is
+    the one whose answer the client has, or will have.
+    """
 
     def __init__(
-        self, manager: EngineManager, lease: Lease, selection: Selection, facts: RequestFacts
+        self, manager: EngineManager, call: Call, selection: Selection, hooks: Hooks
     ) -> None:
+        self.call = call
+        self.state = State.WAITING
+        self.variant: VariantSpec = selection.minimum
         self._manager = manager
-        self._lease = lease
         self._selection = selection
-        self._facts = facts
+        self._hooks = hooks
+        self._facts = call.facts
+        self._lease = manager.lease(
+            selection.minimum,
+            call.record.client,
+            call.priority,
+            call.facts.keep_alive,
+            selection.fallbacks,
+            auxiliary=call.facts.endpoint.auxiliary,
+        )
+        self.waits_for = self._lease.waits_for
+        call.record.ticket = self._lease.request
+        self._upstream: UpstreamResponse | None = None
+        self._usage: Usage | None = None
+        # In the engine, until what became of the call is told to it.
         self._place: Placement | None = None
-        self._begun = False
-        # The engine whose answer the client has while a larger one has not joined.
-        self._outgrown: VariantSpec | None = None
-        self._grew = False
-        self._anew = False
-        self._asked: tuple[str, CIMultiDict[str], str]
 
-    def decision(self) -> dict[str, str]:
-        """The headers that tell which engine answers."""
-        told = decision(self._variant, self._selection.size, self._facts)
-        wanted = self._selection.minimum
-        if self._variant.capacity < wanted.capacity:
-            told["X-Gateway-Fallback"] = f"{wanted.label}; reason=out-of-memory"
-        return told
+    # -- until an answer has begun ---------------------------------------------------
 
-    async def open(self, path: str, headers: Mapping[str, str]) -> UpstreamResponse:
-        """The engine's answer has begun; whatever happened before it, the client saw nothing.
+    async def wait(self) -> None:
+        """Wait for an engine, in the queue and for its start; the errors are those of a lease."""
+        await self._lease.enter()
+        self._granted()
 
-        A crash before the first byte is tried once more. A prompt that the engine refuses
-        for its length moves to the variant that holds it; ContextLengthExceeded when there
-        is none.
+    async def open(self) -> UpstreamResponse:
+        """Return the engine's answer, which has begun; the client saw nothing of what came before.
+
+        A crash before the first byte is tried once more, where it does no harm to ask twice. A
+        prompt that the engine refuses for its length moves to the variant that holds it;
+        ContextLengthExceeded when there is none.
         """
-        sent = to_engine(headers)
-        if (upload := self._facts.upload) is not None:
-            sent["Content-Type"] = upload.content_type
-            sent["Content-Length"] = str(upload.size)
-        return await self._open(path, sent, "POST")
-
-    async def open_unread(
-        self, path: str, headers: Mapping[str, str], method: str
-    ) -> UpstreamResponse:
-        """The same for a request of any method, whose body is passed on as it is."""
-        sent = to_engine_unread(headers)
-        # Nobody would listen to what it went on with, nor know that it does.
-        sent.popall("X-Conversation-Id", None)
-        return await self._open(path, sent, method)
-
-    async def _open(self, path: str, headers: CIMultiDict[str], method: str) -> UpstreamResponse:
-        self._asked = path, headers, method
-        if self._facts.stream:
-            # llama-server closes the connection after a stream, whatever its headers promise;
-            # the next request in the queue would be sent into that.
-            headers["Connection"] = "close"
-        else:
-            # An engine would go on with an answer that nobody can read again.
-            headers.popall("X-Conversation-Id", None)
         tried = False
         while True:
             try:
-                upstream = await self._forward(path, headers, method)
+                upstream = await self._forward()
             except (EngineUnreachable, EngineBroke) as error:
-                self.left()
-                if tried:
+                self._leave_place()
+                if tried or not self._repeatable(error):
                     why = await self._reason(error)
                     label = self._lease.variant.label
                     raise EngineUnreachable(f"The engine {label} gave no answer: {why}") from error
                 tried = True
-                await self._manager.again(self._lease, self._lease.minimum)
+                self._move(Move.RETRY)
+                await self._again(self._lease.minimum)
                 continue
             refused = self._lease.client.too_long(upstream)
             if refused is None:
-                self._begun = not upstream.failed
+                self._move(Move.ANSWERED)
+                self._upstream = upstream
                 return upstream
             upstream.close()
-            await self._manager.again(self._lease, self._larger(*refused))
+            self._move(Move.TOO_LONG)
+            await self._again(self._larger(*refused))
 
-    async def _forward(self, path: str, headers: CIMultiDict[str], method: str) -> UpstreamResponse:
-        body = self._facts.upload or self._facts.body
+    async def _forward(self) -> UpstreamResponse:
+        call, facts = self.call, self._facts
+        body = facts.upload or facts.body
         # Another engine may have begun an answer that this one is to continue.
-        self._begun = False
-        self._place = await self._lease.engine.hooks.assign(self._facts)
+        self._upstream = None
+        self._place = await self._lease.engine.hooks.assign(facts)
         if self._place is not None and isinstance(body, bytes):
             body = self._place.body(body)
-        upstream = await self._lease.client.forward(path, headers, body, method)
+        upstream = await self._lease.client.forward(call.path, call.headers, body, call.method)
         if upstream.failed:
-            self.left(refused=True)
+            self._leave_place(refused=True)
         return upstream
+
+    def _repeatable(self, error: EngineUnreachable | EngineBroke) -> bool:
+        """Return whether the engine cannot have begun to do what it would do twice."""
+        unsent = isinstance(error, EngineUnreachable) and not error.sent
+        return unsent or self.call.facts.endpoint.repeatable
+
+    async def _again(self, minimum: VariantSpec) -> None:
+        await self._manager.again(self._lease, minimum)
+        self._granted()
+
+    def _granted(self) -> None:
+        lease, wanted = self._lease, self._selection.minimum
+        fell_back = lease.variant.capacity < wanted.capacity and not lease.asked.auxiliary
+        self._move(Move.FELL_BACK if fell_back else Move.GRANTED)
+        if self.state is not State.CONTINUING:
+            self.variant = lease.variant
+
+    def _larger(self, prompt: int, context: int) -> VariantSpec:
+        model, variant = self._selection.model, self._lease.variant
+        larger = choose_larger(model, variant, prompt, self._selection.output)
+        if larger is None:
+            limit = context if variant is model.largest else model.largest.capacity
+            raise ContextLengthExceeded(model.name, prompt, limit)
+        size = PromptSize(prompt, prompt, Source.ENGINE)
+        self._selection = replace(self._selection, minimum=larger, size=size)
+        return larger
+
+    # -- while it comes --------------------------------------------------------------
+
+    @property
+    def may_continue(self) -> bool:
+        """Whether a larger variant could continue the answer.
+
+        Who may read a stream again must find all of it on one engine.
+        """
+        larger = self._lease.variant.capacity < self.call.model.largest.capacity
+        return larger and self.call.conversation is None
 
     @property
     def context(self) -> int:
-        """Tokens that the context of the engine holds that the request was sent to last."""
+        """Tokens that the context of the engine holds that the call was sent to last."""
         return self._lease.variant.capacity
 
     @property
-    def label(self) -> str:
-        """The variant whose answer the client has, or will have."""
-        return self._variant.label
+    def client(self) -> EngineClient:
+        """The way to the engine that the call was sent to last."""
+        return self._lease.client
 
-    @property
-    def grew(self) -> bool:
-        """Whether a larger variant continued the answer."""
-        return self._grew
+    def decision(self) -> dict[str, str]:
+        """Return the headers that tell which engine answers."""
+        return decision(self.call, self._selection, self.variant)
 
-    @property
-    def answered_anew(self) -> bool:
-        """Whether a larger variant answered instead of continuing."""
-        return self._anew
+    async def resume(self, continuation: Continuation) -> UpstreamResponse | None:
+        """Return the answer of a larger variant that continues this one; None where none can.
 
-    @property
-    def _variant(self) -> VariantSpec:
-        return self._outgrown or self._lease.variant
-
-    async def grow(self, continuation: Continuation) -> UpstreamResponse | None:
-        """A larger variant begins to continue the answer; None where that cannot be.
-
-        What it says is a part of the answer once ``joined`` was called.
+        What it says is a part of the answer once ``joined`` was called, and not with ``kept``.
         """
         counts = continuation.counts
         selection, variant = self._selection, self._lease.variant
@@ -158,75 +174,73 @@ class UpstreamCall:
         if larger is None:
             return None
         trial = continuation.trial
-        if trial and not await self._lease.client.continues(trial, continuation.text):
+        if trial and not await self.client.continues(trial, continuation.text):
             _log.info("an answer of %s cannot grow: its template forbids it", variant.label)
             return None
         _log.info("an answer fills %s; it goes on in %s", variant.label, larger.label)
-        self.answered(Usage(counts.prompt, counts.written, counts.cached))
-        self._outgrown = variant
+        self._settle_place(Usage(counts.prompt, counts.written, counts.cached))
+        self._close()
+        self._move(Move.FULL)
         try:
             self._facts = parse(self._facts.endpoint, continuation.body)
-            await self._manager.again(self._lease, larger)
-            upstream = await self._open(*self._asked)
+            await self._again(larger)
+            upstream = await self.open()
         except GatewayError as error:
-            _log.warning("an answer of %s cannot grow: %s", variant.label, error.message)
+            self.kept(f"cannot grow: {error.message}")
             return None
         finally:
             # What the client sent is as large as it was.
-            self._selection = replace(self._selection, size=selection.size)
+            self._selection = selection
         if upstream.failed:
-            _log.info("an answer of %s cannot grow: %.200r", variant.label, upstream.first)
-            upstream.close()
+            self.kept(f"cannot grow: {upstream.first[:200]!r}")
             return None
         return upstream
 
-    def refused(self, *, anew: bool) -> None:
-        """What the larger variant says is no part of the answer; ``anew`` if it is another one."""
-        _log.info("an answer of %s cannot grow: it is not continued", self.label)
-        self._anew = anew
-
     def joined(self) -> bool:
-        """What comes is the answering engine's; whether that is another than before."""
-        if self._outgrown is None:
+        """Note that what comes is the client's; return whether that is news."""
+        if self.state is not State.CONTINUING:
             return False
-        self._outgrown = None
-        self._grew = True
+        self._move(Move.JOINED)
+        self.variant = self._lease.variant
         return True
 
+    def kept(self, why: str) -> None:
+        """Note that the answer stays as it was: nothing of the larger variant's is part of it."""
+        _log.info("an answer of %s %s", self.variant.label, why)
+        # Of what the larger engine did in vain nothing is known.
+        self._leave_place()
+        self._close()
+        self._move(Move.KEPT)
+
+    # -- its end ---------------------------------------------------------------------
+
     def answered(self, usage: Usage) -> None:
-        """The answer has come to an end, which may not be the last."""
-        if self._outgrown is not None:
-            # Of what the larger engine did in vain nothing is known.
-            self.left()
-        if self._place is not None:
-            self._place.answered(usage.total, usage.cached, usage.read)
-            self._place = None
+        """Note that the answer has come to its end, and what the engine counted."""
+        self._usage = usage
+        self._settle_place(usage)
+        record, model = self.call.record, self.call.model
+        record.completion = usage.completion
+        if usage.prompt is not None:
+            record.prompt, record.counted = usage.prompt, True
+        if model.grow_ahead and self._facts.endpoint.generates:
+            self._lease.ahead = choose_ahead(model, self._lease.variant, usage.total)
 
-    def left(self, *, refused: bool = False) -> None:
-        """The request holds no place any more, whatever became of it; harmless when repeated."""
-        if self._place is None:
-            return
-        if refused:
-            self._place.refused()
-        elif self._begun:
-            self._place.answered()
-        else:
-            self._place.broken_off()
-        self._place = None
-
-    def _larger(self, prompt: int, context: int) -> VariantSpec:
-        model, variant = self._selection.model, self._lease.variant
-        larger = choose_larger(model, variant, prompt, self._selection.output)
-        if larger is None:
-            limit = context if variant is model.largest else model.largest.capacity
-            raise ContextLengthExceeded(model.name, prompt, limit)
-        self._selection = replace(
-            self._selection, minimum=larger, size=PromptSize(prompt, prompt, Source.ENGINE)
-        )
-        return larger
+    def end(self) -> None:
+        """Give up place, connection and engine, and settle the account. Never waits."""
+        begun = self.state in (State.ANSWERING, State.CONTINUING)
+        self._move(Move.END)
+        record, lease = self.call.record, self._lease
+        self._leave_place()
+        self._close()
+        lease.leave()
+        record.queued, record.loading = lease.queued, lease.loading
+        usage = self._usage
+        if usage is None:
+            usage = record.tally.so_far(self._selection.size.tokens) if begun else Usage()
+        self._hooks.settle(self.call, usage)
 
     async def broken(self, error: EngineBroke) -> EngineBroke:
-        """``error`` with what became of the engine."""
+        """Return ``error`` with what became of the engine."""
         why = await self._reason(error)
         return EngineBroke(f"The engine {self._lease.variant.label} broke off its answer: {why}")
 
@@ -236,10 +250,39 @@ class UpstreamCall:
             await engine.gone(_EXIT_NOTICE)
         return engine.ended or error.message
 
+    def _settle_place(self, usage: Usage) -> None:
+        place, self._place = self._place, None
+        if place is not None:
+            place.answered(usage.total, usage.cached, usage.read)
 
-def decision(variant: VariantSpec, size: PromptSize, facts: RequestFacts) -> dict[str, str]:
-    """The headers that tell what was decided, and on what grounds, if it was for its size."""
+    def _leave_place(self, *, refused: bool = False) -> None:
+        """Give up the place of an answer that did not end; harmless when repeated."""
+        place, self._place = self._place, None
+        if place is None:
+            return
+        if refused:
+            place.refused()
+        elif self._upstream is not None:
+            place.answered()
+        else:
+            place.broken_off()
+
+    def _close(self) -> None:
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.close()
+
+    def _move(self, move: Move) -> None:
+        self.state = after(self.call.record.id, self.state, move)
+
+
+def decision(call: Call, selection: Selection, variant: VariantSpec) -> dict[str, str]:
+    """Return the headers that tell which variant answers, and on what grounds."""
     told = {"X-Gateway-Variant": variant.label}
-    if facts.endpoint.sized and size is not UNCOUNTED:
-        told["X-Gateway-Prompt-Tokens"] = f"{size.tokens}; source={size.source.value}"
+    size, wanted = selection.size, selection.minimum
+    if call.facts.endpoint.sized:
+        if size is not UNCOUNTED:
+            told["X-Gateway-Prompt-Tokens"] = f"{size.tokens}; source={size.source.value}"
+        if variant.capacity < wanted.capacity:
+            told["X-Gateway-Fallback"] = f"{wanted.label}; reason=out-of-memory"
     return told

@@ -7,10 +7,13 @@ Every form ends with them: ``usage`` in OpenAI's shapes or Anthropic's, and llam
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import NamedTuple
 
 # Enough for the last chunk of a stream or the end of a JSON answer.
 TAIL = 8192
+_LAST_CHUNKS = 4
+_EVENT = b"data: "
 
 # Eighteen digits at most: Python refuses to read numbers of thousands of them.
 _NUMBER = re.compile(rb"\s*:\s*(\d{1,18})")
@@ -32,13 +35,15 @@ class Usage(NamedTuple):
     """Tokens as the engine counted them; None where its answer did not say.
 
     ``cached`` is the part of ``prompt`` that the engine did not have to read, ``read`` the rest
-    and how many seconds it took.
+    and how many seconds it took. ``estimated``: of an answer that did not come to its end, whose
+    tokens the gateway counted.
     """
 
     prompt: int | None = None
     completion: int | None = None
     cached: int | None = None
     read: tuple[int, float] | None = None
+    estimated: bool = False
 
     @property
     def total(self) -> int | None:
@@ -87,3 +92,42 @@ def _found(field: bytes, value: re.Pattern[bytes], tail: bytes) -> bytes | None:
             return found[1]
         at = tail.rfind(field, 0, at)
     return None
+
+
+class Tally:
+    """Counts what is relayed of one answer, and keeps what its tokens are told in."""
+
+    __slots__ = ("_first", "_last", "chunks", "events")
+
+    def __init__(self) -> None:
+        # What Anthropic's streams tell of the prompt stands at their beginning.
+        self._first = b""
+        # The counts stand in the last chunks; four hold them even when the end comes in pieces.
+        self._last: deque[bytes] = deque(maxlen=_LAST_CHUNKS)
+        self.chunks = 0
+        self.events = 0
+
+    def add(self, chunk: bytes) -> None:
+        """Count a piece of a stream, which is on its way to the client."""
+        if not self.chunks:
+            self._first = chunk[:TAIL]
+        self.chunks += 1
+        self.events += chunk.count(_EVENT)
+        self._last.append(chunk)
+
+    def usage(self) -> Usage:
+        """Return what the stream says of its tokens."""
+        return usage_of(self._first + b"".join(self._last)[-TAIL:])
+
+    def so_far(self, prompt: int) -> Usage:
+        """Return what is known of a stream that did not come to its end.
+
+        An engine sends an event for each token, after one that only begins the answer.
+        """
+        told = usage_of(self._first)
+        return Usage(
+            prompt if told.prompt is None else told.prompt,
+            max(0, self.events - 1),
+            told.cached,
+            estimated=True,
+        )

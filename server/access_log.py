@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from inference.call import CallRecord
 from utils.logger import get_logger
 
 _log = get_logger("access")
@@ -12,33 +13,17 @@ CLIENT_LEFT = 499
 
 
 @dataclass(slots=True)
-class AccessRecord:
-    """Filled in as a request proceeds; times in seconds, None where it did not get so far."""
+class AccessRecord(CallRecord):
+    """Filled in as a request proceeds; what becomes of its call is in what is inherited.
+
+    ``failed`` is the status of the failure that its client was told, which a stream that had
+    begun cannot show as its own.
+    """
 
     method: str
-    path: str
-    started: float
-    id: str = "-"
     status: int = CLIENT_LEFT
-    model: str | None = None
-    variant: str | None = None
-    prompt: int | None = None
-    # Whether ``prompt`` is the engine's count, not an estimate.
-    counted: bool = False
-    completion: int | None = None
-    queued: float | None = None
-    loading: float | None = None
-    first: float | None = None
     note: str = ""
-    # Of the failure that it was told, which a stream that had begun cannot show as its status.
     failed: int | None = None
-    # By an operator: its answer is wanted by nobody, unlike that of a client that left.
-    cancelled: bool = False
-    # Its client has left, and its answer goes on.
-    detached: bool = False
-    client: str = ""
-    # By which the scheduler knows it, once it asked for an engine.
-    ticket: int | None = None
 
     def line(self, now: float) -> str:
         """The record as ``key=value`` words; nothing of the request's contents."""

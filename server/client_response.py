@@ -15,8 +15,15 @@ from aiohttp import web
 
 from server.cors import add
 from server.dialects import dialect_of
-from server.errors import retry_after, shape_of
-from utils.errors import GatewayError, NotAuthenticated, RequestCancelled, WrongMethod
+from server.errors import is_error, retry_after, shape_of
+from server.headers import to_client
+from utils.errors import (
+    EngineRefused,
+    GatewayError,
+    NotAuthenticated,
+    RequestCancelled,
+    WrongMethod,
+)
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
@@ -31,6 +38,8 @@ STREAM_HEADERS = {
     "X-Accel-Buffering": "no",
 }
 _OK = 200
+# Bytes of an error page that are repeated in a message.
+_SHOWN = 200
 _BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 # So little fits into the socket's buffer, whether the client reads or not.
 _SMALL = 16 * 1024
@@ -55,8 +64,6 @@ class ClientResponse:
         self.decided: dict[str, str] = {}
         self.begun = False
         self.progress: Callable[[], str] | None = None
-        # Of the engine's answer, so far. To look into each for its events would be felt.
-        self.chunks = 0
         self._told: dict[str, str] = {}
         self._carried = carried or {}
         self._request = request
@@ -129,7 +136,7 @@ class ClientResponse:
         response = self.response
         response.set_status(status)
         told = response.headers
-        told.update(headers)
+        told.update(to_client(headers))
         told.update(self.decided)
         add(told, self._carried)
         if self._is_stream:
@@ -201,6 +208,24 @@ class ClientResponse:
             # Half of a JSON body cannot be mended: cutting the connection is the honest end.
             self._abort()
 
+    async def refuse(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+        """Pass on an engine's error page as this client understands it, if that must be done.
+
+        False where it can be passed on like any answer. EngineRefused where a stream that has
+        begun would have to carry a page that is no event.
+        """
+        if self.begun:
+            if not is_error(body):
+                raise EngineRefused(f"The engine answered {status}: {_shown(body)}")
+            await self.answer(status, {}, self.dialect.page(status, body))
+        elif self.dialect.translates:
+            # Its length is set anew, for the page as it is now.
+            page = {n: value for n, value in headers.items() if n.lower() != "content-length"}
+            await self.answer(status, page, self.dialect.page(status, body))
+        else:
+            return False
+        return True
+
     async def end(self) -> None:
         """The response is complete."""
         if not self.begun or self._cut:
@@ -252,3 +277,7 @@ class ClientResponse:
         except ConnectionError:
             # The client has left; aiohttp cancels the handler for it.
             return
+
+
+def _shown(body: bytes) -> str:
+    return " ".join(body[:_SHOWN].decode("utf-8", "replace").split())

@@ -90,3 +90,11 @@ def as_json(error: errors.GatewayError) -> bytes:
 def as_event(body: bytes) -> bytes:
     """An error body as the SSE event that ends a stream which has begun already."""
     return b"data: " + b" ".join(body.splitlines()) + b"\n\n"
+
+
+def is_error(body: bytes) -> bool:
+    """Return whether the body has OpenAI's shape of an error, and so may be sent as an event."""
+    try:
+        return isinstance(orjson.loads(body)["error"], dict)
+    except (ValueError, KeyError, TypeError, IndexError):
+        return False

@@ -51,16 +51,16 @@ class GatewayServer:
         self._current = current
         self._manager = manager
         self._reloader = reloader
-        self._telemetry = Telemetry()
+        self._telemetry = Telemetry(handler.requests)
         manager.observe(self._telemetry)
-        self._conversations = handler.conversations
+        self._streams = handler.streams
         self._sockets = WebSockets(manager)
         self._admin = AdminHandlers(manager, self._telemetry, reloader)
         clock = LoopClock()
         table = routes(
             handler.answers,
-            Passthrough(manager, clock),
-            StreamRoutes(handler.conversations, manager),
+            Passthrough(handler, manager),
+            StreamRoutes(handler.streams, manager),
             self._sockets,
             StatusPages(manager),
             self._admin,
@@ -136,7 +136,7 @@ class GatewayServer:
     async def _close(self) -> None:
         """Begin no more work, and end what goes on that no client waits for."""
         self._frame.closing = True
-        self._conversations.close()
+        self._streams.close()
         self._sockets.close()
         await self._admin.close()
 

@@ -1,6 +1,4 @@
-"""``RequestHandler``: the one way through for an inference request.
-
-    bytes in → RequestFacts → Selection → lease on an engine → engine's response → bytes out
+"""``RequestHandler``: what an HTTP request asks of a model, as a call, and its answer.
 
 Failures are raised where they are found and told to the client by the frame around requests,
 see ``server/middleware.py``.
@@ -10,25 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from inference.continuation.experience import Experience
-from inference.continuation.relay import relay_continued
-from inference.relay import relay
-from inference.stream_registry import StreamRegistry, conversation_of
-from inference.upstream_call import UpstreamCall, decision
-from models.capabilities import require
-from models.requests.reader import RequestFacts, parse
-from models.requests.shaping import shape
-from models.selection import choose_ahead
+from inference.call import Call
+from inference.in_flight import RequestRegistry
+from inference.run import Inference
+from models.requests.endpoints import PASSTHROUGH
+from models.requests.reader import RequestFacts, read
+from server.headers import CONVERSATION, conversation_of, to_engine
 from server.uploads.body import read_body
 from server.uploads.multipart import read_form
-from utils.errors import EngineBroke
 
 if TYPE_CHECKING:
     from engine.manager import EngineManager
     from models.requests.endpoints import Endpoint
     from models.selection import ModelSelector
+    from models.spec import ModelSpec
     from server.configuration import CurrentConfiguration
     from server.context import Handler, RequestContext
     from utils.clock import Clock
@@ -38,7 +33,7 @@ _PARSED_INLINE = 128 * 1024
 
 
 class RequestHandler:
-    """Answers inference requests."""
+    """Answers requests that are work for a model."""
 
     def __init__(
         self,
@@ -47,93 +42,78 @@ class RequestHandler:
         manager: EngineManager,
         clock: Clock,
     ) -> None:
-        self.conversations = StreamRegistry(manager)
-        self._experience = Experience()
-        self._current = current
-        self._selector = selector
-        self._manager = manager
-        self._clock = clock
+        self.requests = RequestRegistry()
+        self._inference = Inference(
+            selector, manager, clock, self.requests, still_has=current.still_has
+        )
+        self.streams = self._inference.streams
 
     def answers(self, endpoint: Endpoint) -> Handler:
         """Return the handler of requests to this endpoint."""
-        return partial(self._handle, endpoint=endpoint)
+        return partial(self._answer, endpoint=endpoint)
 
-    async def _handle(self, ctx: RequestContext, endpoint: Endpoint) -> None:
-        facts = await _read(ctx, endpoint)
+    async def pass_through(self, ctx: RequestContext) -> None:
+        """Pass on what the model's engine, which may have to be started, answers to any request."""
+        model = ctx.configuration.catalog.find(ctx.name)
+        body = await read_body(ctx)
+        # Whatever it is: the engine may answer with a stream, after which it hangs up.
+        facts = RequestFacts(PASSTHROUGH, body, model.name, stream=True, max_output=0)
+        await self._inference.run(_call(ctx, model, facts), ctx.response)
+
+    async def _answer(self, ctx: RequestContext, endpoint: Endpoint) -> None:
+        model, facts = await _read(ctx, endpoint)
         try:
-            await self._serve(ctx, facts)
+            call = _call(ctx, model, facts)
+            if facts.stream:
+                ctx.response.keep_alive(ctx.configuration.settings.keepalive_interval)
+            await self._inference.run(call, ctx.response)
         finally:
             if facts.upload is not None:
                 facts.upload.close()
 
-    async def _serve(self, ctx: RequestContext, facts: RequestFacts) -> None:
-        request, configuration = ctx.request, ctx.configuration
-        record, down = ctx.record, ctx.response
-        # The model that the path names goes before the body's.
-        model = configuration.catalog.find(ctx.name or facts.model)
-        record.model = model.name
-        require(model, configuration.able[model.name], facts)
-        priority = ctx.priority()
-        if facts.stream:
-            down.keep_alive(configuration.settings.keepalive_interval)
-        selection = await self._selector.select(model, facts)
-        record.prompt = (selection.size.tokens or None) if facts.endpoint.sized else None
-        down.decided = decision(selection.minimum, selection.size, facts)
-        lease = self._manager.lease(
-            selection.minimum, ctx.client, priority, facts.keep_alive, selection.fallbacks
-        )
-        record.ticket = lease.request
-        down.progress = lease.waits_for
-        conversation = conversation_of(request.headers, facts)
-        try:
-            async with self.conversations.hold(
-                lease, conversation, record, down, ctx.telemetry.requests
-            ) as hold:
-                exchange = UpstreamCall(self._manager, lease, selection, facts)
-                hold.at_end(exchange.left)
-                upstream = await hold.open(lambda: exchange.open(ctx.target, request.headers))
-                record.variant = lease.variant.label
-                record.first = self._clock.now() - record.started
-                down.decided = exchange.decision()
-                # Whoever may read a stream again must find all of it on one engine.
-                codec = self._experience.codec(model, facts.endpoint)
-                may_grow = lease.variant.capacity < model.largest.capacity
-                try:
-                    if codec is not None and may_grow and conversation is None:
-                        usage = await relay_continued(upstream, down, codec, facts, exchange)
-                    else:
-                        usage = await relay(upstream, down)
-                except EngineBroke as error:
-                    record.variant = exchange.label
-                    raise await exchange.broken(error) from error
-                if exchange.answered_anew:
-                    self._experience.answered_anew(model)
-                record.variant = exchange.label
-                exchange.answered(usage)
-                if model.grow_ahead and facts.endpoint.generates:
-                    lease.ahead = choose_ahead(model, lease.variant, usage.total)
-        finally:
-            record.queued, record.loading = lease.queued, lease.loading
-        if usage.prompt is not None:
-            record.prompt, record.counted = usage.prompt, True
-            if self._current.still_has(model):
-                self._selector.learn(model, facts, usage.prompt)
-        record.completion = usage.completion
+
+def _call(ctx: RequestContext, model: ModelSpec, facts: RequestFacts) -> Call:
+    configuration, request, endpoint = ctx.configuration, ctx.request, facts.endpoint
+    ctx.record.model = model.name
+    kind = None if endpoint is PASSTHROUGH else "application/json"
+    key = configuration.types.of(model.largest).wants_client_key
+    headers = to_engine(request.headers, kind, key=key)
+    if facts.upload is not None:
+        headers["Content-Type"] = facts.upload.content_type
+        headers["Content-Length"] = str(facts.upload.size)
+    conversation = None
+    if facts.stream:
+        # llama-server closes the connection after a stream, whatever its headers promise;
+        # the next request in the queue would be sent into that.
+        headers["Connection"] = "close"
+        if endpoint.generates:
+            conversation = conversation_of(request.headers)
+    if conversation is None:
+        # An engine would go on with an answer that nobody can read again.
+        headers.popall(CONVERSATION, None)
+    return Call(
+        facts=facts,
+        model=model,
+        able=configuration.able[model.name],
+        record=ctx.record,
+        path=ctx.target,
+        headers=headers,
+        method=request.method,
+        priority=ctx.priority(),
+        conversation=conversation,
+    )
 
 
-async def _read(ctx: RequestContext, endpoint: Endpoint) -> RequestFacts:
-    def shaped(fields: dict[str, Any], asked: str | None) -> bool:
-        name = ctx.name or asked
-        return shape(fields, ctx.configuration.catalog.find(name), name)
-
+async def _read(ctx: RequestContext, endpoint: Endpoint) -> tuple[ModelSpec, RequestFacts]:
+    catalog, named = ctx.configuration.catalog, ctx.name
     if endpoint.form:
         form = await read_form(ctx)
         try:
-            return form.facts(shaped)
+            return form.read(catalog, named)
         except BaseException:
             form.close()
             raise
     body = await read_body(ctx)
     if len(body) <= _PARSED_INLINE:
-        return parse(endpoint, body, shaped)
-    return await asyncio.to_thread(parse, endpoint, body, shaped)
+        return read(endpoint, body, catalog, named)
+    return await asyncio.to_thread(read, endpoint, body, catalog, named)

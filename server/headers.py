@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 
 from multidict import CIMultiDict
 
+from utils.errors import BadRequest
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+CONVERSATION = "X-Conversation-Id"
+_LONGEST = 512
 # RFC 9110, 7.6.1: these belong to one connection.
 _HOP_BY_HOP = frozenset(
     {
@@ -55,31 +59,39 @@ _CORS = {
 _NOT_DOWNSTREAM = _HOP_BY_HOP | _CORS | {"date", "server"}
 
 
-def to_engine(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """The client's headers that the engine gets, with the type that its body has."""
+def to_engine(
+    headers: Mapping[str, str], content_type: str | None = "application/json", *, key: bool = False
+) -> CIMultiDict[str]:
+    """Return the client's headers that the engine gets.
+
+    ``content_type`` is the body's; None: what the client says. With ``key`` the engine gets the
+    client's ``Authorization``, too.
+    """
     kept = _without(headers, _NOT_UPSTREAM)
-    kept["Content-Type"] = "application/json"
+    for name, value in (
+        ("Content-Type", content_type or headers.get("Content-Type")),
+        ("Authorization", headers.get("Authorization") if key else None),
+    ):
+        if value is not None:
+            kept[name] = value
     return kept
 
 
-def to_engine_unread(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """The same for a body of any kind, whose type is the client's word."""
-    kept = _without(headers, _NOT_UPSTREAM)
-    if (kind := headers.get("Content-Type")) is not None:
-        kept["Content-Type"] = kind
-    return kept
+def conversation_of(headers: Mapping[str, str]) -> str | None:
+    """Return the conversation whose answer can be read again; BadRequest for too long a name."""
+    conversation = headers.get(CONVERSATION)
+    if conversation and len(conversation) > _LONGEST:
+        raise BadRequest(
+            f"{CONVERSATION} is longer than {_LONGEST} characters.", param=CONVERSATION
+        )
+    return conversation or None
 
 
 def to_look(headers: Mapping[str, str]) -> CIMultiDict[str]:
     """The same for a look at the engine, whose pages may come compressed, and some only so."""
-    kept = to_engine_unread(headers)
+    kept = to_engine(headers, None)
     kept["Accept-Encoding"] = headers.get("Accept-Encoding", "identity")
     return kept
-
-
-def is_stream(headers: Mapping[str, str]) -> bool:
-    """Whether a body with these headers is a stream of events."""
-    return headers.get("Content-Type", "").startswith("text/event-stream")
 
 
 def to_websocket(headers: Mapping[str, str]) -> CIMultiDict[str]:

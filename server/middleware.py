@@ -52,7 +52,7 @@ class Middleware:
         """Return the response, which the client has; or what is left of it if the client left."""
         ctx = self._context(request)
         record, response = ctx.record, ctx.response
-        ongoing = Ongoing(record, response)
+        ongoing = Ongoing(record)
         listed = False
         try:
             async with response:
@@ -82,7 +82,7 @@ class Middleware:
         finally:
             now = self._clock.now()
             record.write(now)
-            self._telemetry.ended(ongoing, now, listed=listed)
+            self._telemetry.ended(record, now, ongoing if listed else None)
         return response.response
 
     def _context(self, request: web.BaseRequest) -> RequestContext:
@@ -93,7 +93,13 @@ class Middleware:
         # The path as it was sent: decoded, it could hold a line break and forge a line of the log.
         raw = request.rel_url.raw_path
         client = client_of(request.headers, request.remote)
-        record = AccessRecord(request.method, raw, self._clock.now(), request_id, client=client)
+        record = AccessRecord(
+            request.method,
+            path=raw,
+            started=self._clock.now(),
+            id=request_id,
+            client=client,
+        )
         patience = configuration.settings.client_timeout
         response = ClientResponse(request, self._clock, patience, carried)
         return RequestContext(

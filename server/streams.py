@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from inference.relay import relay
+from inference.usage import Tally
 from models.requests.fields import decoded
 from server.headers import to_engine
 from server.passthrough import show
@@ -19,7 +20,7 @@ from utils.errors import BadRequest, ModelNotLoaded, StreamNotFound
 if TYPE_CHECKING:
     from engine.manager import EngineManager
     from engine.upstream import UpstreamResponse
-    from inference.stream_registry import StreamRegistry
+    from inference.detached import DetachedStreams
     from server.context import RequestContext
 
 _CONTROL = "/v1/chat/completions/control"
@@ -29,8 +30,8 @@ _NO_CONTENT = 204
 class StreamRoutes:
     """Finds the engine that holds what is asked about."""
 
-    def __init__(self, conversations: StreamRegistry, manager: EngineManager) -> None:
-        self._conversations = conversations
+    def __init__(self, streams: DetachedStreams, manager: EngineManager) -> None:
+        self._streams = streams
         self._manager = manager
 
     async def read(self, ctx: RequestContext) -> None:
@@ -38,13 +39,13 @@ class StreamRoutes:
 
         StreamNotFound when no engine holds it.
         """
-        holder = self._conversations.holder(_conversation(ctx))
+        holder = self._streams.holder(_conversation(ctx))
         await show(ctx, *holder, ctx.target)
 
     async def stop(self, ctx: RequestContext) -> None:
         """End the stream of the conversation that the query names, which may have ended before."""
         try:
-            holder = self._conversations.holder(_conversation(ctx))
+            holder = self._streams.holder(_conversation(ctx))
         except StreamNotFound:
             await ctx.response.answer(_NO_CONTENT, {}, b"")
         else:
@@ -54,7 +55,7 @@ class StreamRoutes:
         """Answer with what all running engines hold of the conversations that the body names."""
         body = await read_body(ctx)
         decoded(body)
-        await ctx.json(await self._conversations.lookup(body))
+        await ctx.json(await self._streams.lookup(body))
 
     async def control(self, ctx: RequestContext) -> None:
         """Pass on the answer of the engine, of the path's model or any, that writes a completion.
@@ -73,7 +74,7 @@ class StreamRoutes:
                 if _done(upstream) or client is engines[-1][1]:
                     ctx.record.model, ctx.record.variant = variant.model, variant.label
                     ctx.response.decided = {"X-Gateway-Variant": variant.label}
-                    await relay(upstream, ctx.response)
+                    await relay(upstream, ctx.response, Tally())
                     return
 
 

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from engine.observer import Changed, Observer
-from inference.in_flight import Ongoing, RequestRegistry
 from server.metrics import Metrics
 from utils.feed import Feed
 from utils.logbook import LogBook
 from utils.logger import Stamp
 
 if TYPE_CHECKING:
+    from inference.in_flight import Ongoing, RequestRegistry
     from models.spec import VariantSpec
+    from server.access_log import AccessRecord
 
 
 class Telemetry(Observer):
@@ -25,8 +26,8 @@ class Telemetry(Observer):
     Without a listener nothing is written for one.
     """
 
-    def __init__(self) -> None:
-        self.requests = RequestRegistry()
+    def __init__(self, requests: RequestRegistry) -> None:
+        self.requests = requests
         self.metrics = Metrics()
         self.log = LogBook()
         # Events as they are sent: written once, however many listen.
@@ -79,11 +80,10 @@ class Telemetry(Observer):
             record = ongoing.record
             self._tell("request", id=record.id, phase="began", path=record.path)
 
-    def ended(self, ongoing: Ongoing, now: float, *, listed: bool) -> None:
-        """A request has ended, and its record is complete; ``listed`` if ``began`` was called."""
-        record = ongoing.record
+    def ended(self, record: AccessRecord, now: float, ongoing: Ongoing | None) -> None:
+        """Count a request that has ended; ``ongoing`` is what ``began`` was called with, if so."""
         self.metrics.ended(record, now)
-        if not listed:
+        if ongoing is None:
             return
         self.requests.remove(ongoing)
         if len(self.events):

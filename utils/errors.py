@@ -145,7 +145,14 @@ class EngineStartTimeout(EngineStartFailed):
 
 
 class EngineUnreachable(EngineError):
-    """The connection to the engine failed before the first byte of the response."""
+    """The connection to the engine failed before the first byte of the response.
+
+    ``sent`` is False where there was no connection, and so the engine saw nothing of the request.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class EngineUnresponsive(EngineError):

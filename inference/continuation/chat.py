@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from inference.continuation.codec import Json, Step
+from inference.continuation.codec import Json, Step, is_text, plain, replaced
 from inference.continuation.counts import Counts, counts_of, recount
-from inference.continuation.eligibility import is_text, plain, replaced
 
 
 class _OpenAI:

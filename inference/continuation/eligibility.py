@@ -1,60 +1,55 @@
-"""What requests of all APIs that grow have in common. Pure."""
+"""Which answers may go on in a larger variant, as configured and as engines have shown."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from inference.continuation.chat import CHAT, COMPLETION
+from inference.continuation.messages import MESSAGES
+from inference.continuation.responses import RESPONSES
+from models.requests import endpoints
+from utils.logger import get_logger
+
 if TYPE_CHECKING:
-    from inference.continuation.codec import Json
+    from collections.abc import Mapping
 
-# With these the words so far do not tell all that led to them, or more than words was asked for.
-_INEXACT = (
-    "logprobs",
-    "top_logprobs",
-    "n_probs",
-    "json_schema",
-    "grammar",
-    "echo",
-    "suffix",
-    "best_of",
-    "t_max_predict_ms",
-    "n_indent",
-    "return_tokens",
-    "continue_final_message",
-)
+    from inference.continuation.codec import Codec
+    from models.requests.endpoints import Endpoint
+    from models.spec import ModelSpec
+
+_log = get_logger("continuation")
+
+CODECS: Mapping[Endpoint, Codec] = {
+    endpoints.CHAT: CHAT,
+    endpoints.COMPLETION: COMPLETION,
+    endpoints.MESSAGES: MESSAGES,
+    endpoints.RESPONSES: RESPONSES,
+}
 
 
-def plain(request: Json) -> bool:
-    """Whether nothing but words is asked for, once, and nothing else is demanded."""
-    if any(request.get(name) for name in _INEXACT) or request.get("n") not in (None, 1):
-        return False
-    choice = request.get("tool_choice")
-    kind = choice.get("type") if isinstance(choice, dict) else choice
-    return kind in (None, "auto", "none")
+class Eligibility:
+    """Remembers models whose engines answered anew what they should have continued.
 
-
-def is_text(form: object) -> bool:
-    """Whether a ``response_format``, under whichever name, asks for nothing but text."""
-    return not isinstance(form, dict) or form.get("type") in (None, "text")
-
-
-def replaced(last: Json, field: str, text: str, known: tuple[str, ...]) -> bool:
-    """A client's own beginning becomes ``text``, which engines begin with it; False where not.
-
-    It must have no fields beside ``known``.
+    For these nothing larger is started in vain again, until they are defined otherwise.
     """
-    begun = last.get(field)
-    if not isinstance(begun, str) or not text.startswith(begun) or last.keys() - {field, *known}:
-        return False
-    last[field] = text
-    return True
 
+    def __init__(self) -> None:
+        self._anew: dict[str, ModelSpec] = {}
 
-def begun_chat(request: Json, text: str) -> Json:
-    """A chat that an engine's template renders like ``request``, as far as its end goes.
+    def codec(self, model: ModelSpec, endpoint: Endpoint) -> Codec | None:
+        """Return how such an answer is written; None where it ends as the engine ends it."""
+        codec = CODECS.get(endpoint) if model.grow_answers else None
+        if codec is not None and codec.repeats and self._anew.get(model.name) == model:
+            return None
+        return codec
 
-    Engines render chats alone for show; others they turn into chats themselves.
-    """
-    said = [{"role": "user", "content": "?"}, {"role": "assistant", "content": text}]
-    kwargs = request.get("chat_template_kwargs")
-    return {"messages": said} | ({"chat_template_kwargs": kwargs} if kwargs else {})
+    def answered_anew(self, model: ModelSpec) -> None:
+        """Let answers of the model end where their variants do, from now on; logged once."""
+        if self._anew.get(model.name) == model:
+            return
+        self._anew[model.name] = model
+        _log.warning(
+            "%s does not continue what was said but answers anew; its answers end where their"
+            " variants do",
+            model.name,
+        )

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from inference.continuation.codec import Json, Step
+from inference.continuation.codec import Json, Step, begun_chat, plain, replaced
 from inference.continuation.counts import counts_of, recount
-from inference.continuation.eligibility import begun_chat, plain, replaced
 from models.requests.messages import DEFAULT_OUTPUT
 
 if TYPE_CHECKING:

@@ -1,145 +1,144 @@
-"""An answer on its way to the client, which may go on in a larger variant."""
+"""The filter on the relay that lets an answer go on in a larger variant."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING
 
 from inference.continuation.answer import ContinuedAnswer
+from inference.continuation.request import could_continue
 from inference.continuation.stream import ContinuedStream
-from inference.relay import relay
-from inference.usage import TAIL, Usage, usage_of
-from server.headers import is_stream, to_client
+from inference.lifecycle import State
+from inference.usage import TAIL, Tally, Usage, usage_of
 from utils.errors import EngineBroke
-from utils.logger import get_logger
 
 if TYPE_CHECKING:
     from engine.upstream import UpstreamResponse
+    from inference.call import Sink
     from inference.continuation.codec import Codec
     from inference.continuation.request import Continuation
     from inference.upstream_call import UpstreamCall
-    from models.requests.reader import RequestFacts
-    from server.client_response import ClientResponse
 
-_log = get_logger("growing")
-# The counts stand in the last of what was passed on.
-_LAST = 4
 # Bytes of a stream that are read in a millisecond or two.
 _READ_INLINE = 256 * 1024
+_NOT_CONTINUED = "cannot grow: it is not continued"
 
 
-async def relay_continued(
-    upstream: UpstreamResponse,
-    down: ClientResponse,
-    codec: Codec,
-    facts: RequestFacts,
-    exchange: UpstreamCall,
-) -> Usage:
-    """As ``relay``, but an answer that its context cuts short goes on in a larger variant.
+def continuing(
+    upstream_call: UpstreamCall, upstream: UpstreamResponse, codec: Codec | None
+) -> Continuing | None:
+    """Return the filter for an answer that can go on in a larger variant; None for others.
 
-    Where it cannot, the client gets the end that the engine gave it. EngineBroke when the
-    engine breaks off what the client has begun to read.
+    What cannot go on must not be held back.
     """
-    if upstream.failed:
-        return await relay(upstream, down)
-    if is_stream(upstream.headers):
-        growing = ContinuedStream(codec, facts)
-        return await _Stream(down, growing, exchange).relay(upstream)
-    growing_answer = ContinuedAnswer(codec, facts, await _body(upstream))
-    return await _whole(upstream, down, growing_answer, exchange)
+    if codec is None or upstream.failed or not upstream_call.may_continue:
+        return None
+    if not could_continue(codec, upstream_call.call.facts):
+        return None
+    kind = upstream.headers.get("Content-Type", "")
+    return Continuing(upstream_call, codec, whole=not kind.startswith("text/event-stream"))
 
 
-class _Stream:
-    def __init__(
-        self, down: ClientResponse, growing: ContinuedStream, exchange: UpstreamCall
-    ) -> None:
-        self._down = down
-        self._exchange = exchange
-        self._growing = growing
-        self._first = b""
-        self._last: deque[bytes] = deque(maxlen=_LAST)
+class Continuing:
+    """An answer on its way, which goes on in a larger variant when its context is full.
 
-    async def relay(self, upstream: UpstreamResponse) -> Usage:
-        growing, exchange = self._growing, self._exchange
-        await self._down.begin(upstream.status, to_client(upstream.headers))
-        await self._pass_on(upstream)
-        while (continuation := await self._ended()) is not None:
-            following = await exchange.grow(continuation)
-            if following is None:
+    Where it cannot, the client gets the end that the engine gave it. ``whole`` says that the
+    answer is one piece. ``anew`` says that an engine answered instead of continuing.
+    """
+
+    def __init__(self, upstream_call: UpstreamCall, codec: Codec, *, whole: bool) -> None:
+        self.anew = False
+        self._whole = whole
+        self._call = upstream_call
+        self._codec = codec
+        self._stream = ContinuedStream(codec, upstream_call.call.facts)
+        self._grew = False
+
+    async def relay(self, upstream: UpstreamResponse, sink: Sink, tally: Tally) -> Usage:
+        """Do as ``inference.relay.relay``, with all that continues the answer."""
+        if self._whole:
+            return await self._relay_whole(upstream, sink)
+        await sink.begin(upstream.status, upstream.headers)
+        status, following = upstream.status, upstream
+        while True:
+            try:
+                chunk = following.first
+                while chunk and (passed := self._feed(chunk)) is not None:
+                    if passed:
+                        if self._call.joined():
+                            self._grew = True
+                            sink.decided = self._call.decision()
+                            await sink.begin(status, {})
+                        tally.add(passed)
+                        await sink.write(passed)
+                    chunk = await following.read()
+            except EngineBroke as error:
+                if self._call.state is not State.CONTINUING or self._stream.joined:
+                    raise
+                self._call.kept(f"cannot grow: {error.message}")
+            continuation = await self._following()
+            if continuation is None:
                 break
-            growing.resume()
-            async with following:
-                try:
-                    await self._pass_on(following)
-                except EngineBroke as error:
-                    if growing.joined:
-                        raise
-                    _log.info("an answer cannot grow: %s", error.message)
-                    break
-        if end := growing.end():
-            await self._write(end)
-        # As in ``relay``, Anthropic's prompt is counted at the beginning.
-        usage = usage_of(self._first + b"".join(self._last)[-TAIL:])
-        return usage._replace(cached=growing.cached, read=None) if exchange.grew else usage
+            following = continuation
+        if end := self._stream.end():
+            tally.add(end)
+            await sink.write(end)
+        usage = tally.usage()
+        return usage._replace(cached=self._stream.cached, read=None) if self._grew else usage
+
+    def _feed(self, chunk: bytes) -> bytes | None:
+        """Return what the client may have of the stream's next bytes; None: read no further."""
+        passed = self._stream.feed(chunk)
+        if self._stream.refused:
+            self.anew = self._stream.anew
+            self._call.kept(_NOT_CONTINUED)
+            return None
+        return passed
+
+    async def _following(self) -> UpstreamResponse | None:
+        """Return what continues a stream that is over; None where it has ended."""
+        continuation = await self._ended()
+        if self._call.state is State.CONTINUING:
+            self._call.kept(_NOT_CONTINUED)
+        if continuation is None:
+            return None
+        following = await self._call.resume(continuation)
+        if following is not None:
+            self._stream.resume()
+        return following
 
     async def _ended(self) -> Continuation | None:
-        ended, context = self._growing.ended, self._exchange.context
-        if self._growing.size <= _READ_INLINE:
+        ended, context = self._stream.ended, self._call.context
+        if self._stream.size <= _READ_INLINE:
             return ended(context)
         # Other streams go on while all that was said is read once more.
         return await asyncio.to_thread(ended, context)
 
-    async def _pass_on(self, upstream: UpstreamResponse) -> None:
-        growing, exchange = self._growing, self._exchange
-        chunk = upstream.first
-        while chunk:
-            passed = growing.feed(chunk)
-            if growing.refused:
-                exchange.refused(anew=growing.anew)
-                return
-            if passed:
-                if exchange.joined():
-                    self._down.decided = exchange.decision()
-                    await self._down.begin(upstream.status, {})
-                await self._write(passed)
-            chunk = await upstream.read()
-
-    async def _write(self, passed: bytes) -> None:
-        self._first = self._first or passed[:TAIL]
-        self._last.append(passed)
-        self._down.chunks += 1
-        await self._down.write(passed)
-
-
-async def _whole(
-    upstream: UpstreamResponse,
-    down: ClientResponse,
-    growing: ContinuedAnswer,
-    exchange: UpstreamCall,
-) -> Usage:
-    headers = to_client(upstream.headers)
-    while (continuation := growing.ended(exchange.context)) is not None:
-        following = await exchange.grow(continuation)
-        if following is None:
-            break
-        async with following:
-            try:
-                joins = growing.joins(await _body(following))
-            except EngineBroke as error:
-                _log.info("an answer cannot grow: %s", error.message)
+    async def _relay_whole(self, upstream: UpstreamResponse, sink: Sink) -> Usage:
+        call = self._call
+        answer = ContinuedAnswer(self._codec, call.call.facts, await _body(upstream))
+        while (continuation := answer.ended(call.context)) is not None:
+            following = await call.resume(continuation)
+            if following is None:
                 break
-        if not joins:
-            exchange.refused(anew=growing.anew)
-            break
-        exchange.joined()
-    down.decided = exchange.decision()
-    if exchange.grew:
-        headers.popall("Content-Length", None)
-    await down.answer(upstream.status, headers, growing.body)
-    await down.end()
-    usage = usage_of(growing.body[-TAIL:])
-    return usage._replace(cached=growing.cached, read=None) if exchange.grew else usage
+            try:
+                joins = answer.joins(await _body(following))
+            except EngineBroke as error:
+                call.kept(f"cannot grow: {error.message}")
+                break
+            if not joins:
+                self.anew = answer.anew
+                call.kept(_NOT_CONTINUED)
+                break
+            self._grew = call.joined()
+        sink.decided = call.decision()
+        headers = dict(upstream.headers)
+        if self._grew:
+            headers = {n: value for n, value in headers.items() if n.lower() != "content-length"}
+        await sink.answer(upstream.status, headers, answer.body)
+        await sink.end()
+        usage = usage_of(answer.body[-TAIL:])
+        return usage._replace(cached=answer.cached, read=None) if self._grew else usage
 
 
 async def _body(upstream: UpstreamResponse) -> bytes:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from inference.continuation.codec import STRANGE
+
 if TYPE_CHECKING:
     from inference.continuation.codec import Codec, Json
     from inference.continuation.counts import Counts
@@ -59,6 +61,19 @@ def continuation(
     trial = codec.trial(request, text)
     body = orjson.dumps(request)
     return Continuation(body, text, counts, left, None if trial is None else orjson.dumps(trial))
+
+
+def could_continue(codec: Codec, facts: RequestFacts) -> bool:
+    """Return whether an answer to this request can be continued at all, by what is asked for.
+
+    Others are never held back. A text of which nothing is known yet stands for the answer.
+    """
+    try:
+        request = orjson.loads(facts.body)
+        # A beginning of the client's own must be that of the text, which is not known yet.
+        return codec.exact(request) and (facts.prefilled or codec.put(request, ""))
+    except STRANGE:
+        return False
 
 
 def _limit(request: Json, name: str) -> int | None:

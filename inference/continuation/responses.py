@@ -11,9 +11,8 @@ import re
 from typing import TYPE_CHECKING
 
 from inference.continuation.chat import CHAT
-from inference.continuation.codec import Json, Step
+from inference.continuation.codec import Json, Step, begun_chat, is_text, plain, replaced
 from inference.continuation.counts import counts_of, recount
-from inference.continuation.eligibility import begun_chat, is_text, plain, replaced
 
 if TYPE_CHECKING:
     from inference.continuation.counts import Counts

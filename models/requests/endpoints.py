@@ -38,6 +38,8 @@ class Endpoint:
     - ``cut_to_fit``: the engine shortens a prompt that is too long instead of refusing it.
     - ``charged``: its tokens count against the one who asks.
     - ``form``: the body is a form with files, not JSON.
+    - ``auxiliary``: the engine answers it beside its slots.
+    - ``repeatable``: it may be sent again when an engine fails; asking twice does no harm.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Endpoint:
     cut_to_fit: bool = False
     charged: bool = True
     form: bool = False
+    auxiliary: bool = False
+    repeatable: bool = True
 
 
 CHAT = Endpoint(
@@ -125,6 +129,11 @@ AUXILIARY = Endpoint(
     sized=False,
     generates=False,
     charged=False,
+    auxiliary=True,
+)
+# Whatever else an engine answers, of which nothing is known. It has no path of its own.
+PASSTHROUGH = Endpoint(
+    "passthrough", (), sized=False, generates=False, charged=False, repeatable=False
 )
 
 ENDPOINTS = (

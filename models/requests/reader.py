@@ -7,33 +7,56 @@ mislead the sizing is refused, the rest is the engine's business.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
 from models.requests.endpoints import TRANSCRIPTION, Endpoint
 from models.requests.facts import Prompt, RequestFacts, Segment, Upload
 from models.requests.fields import Json, decoded, model_of, output_of, stream_of
-from models.requests.shaping import take_keep_alive
+from models.requests.shaping import shape, take_keep_alive
 from models.requests.transcription import output_of_form, stream_of_form, transcription
 
-__all__ = ["RequestFacts", "Segment", "Upload", "parse", "parse_form"]
+if TYPE_CHECKING:
+    from models.spec import ModelSpec
 
-# A request and the model it names, to whether it was changed.
-Shaper = Callable[[Json, str | None], bool]
+__all__ = ["RequestFacts", "Segment", "Upload", "parse", "parse_form", "read"]
 
 
-def parse(endpoint: Endpoint, body: bytes, shaped: Shaper | None = None) -> RequestFacts:
-    """The facts of ``body``; BadRequest says what is wrong and in which field.
+class Models(Protocol):
+    """Finds models by their names."""
 
-    ``shaped`` may change the request, given the model it names, and tells whether it did;
-    only then is the body written anew.
+    def find(self, name: str | None) -> ModelSpec:
+        """Return the model of this name, or the default; ModelNotFound or BadRequest if none."""
+        ...
+
+
+def read(
+    endpoint: Endpoint, body: bytes, models: Models, named: str | None = None
+) -> tuple[ModelSpec, RequestFacts]:
+    """Decode ``body``, find its model, change what that model's configuration changes, read it.
+
+    ``named`` is a model that goes before the body's own. BadRequest says what is wrong and in
+    which field; the body is written anew only where something in it changed.
 
     Takes about 2 ms a megabyte, so callers move large bodies off the event loop.
     """
     request = decoded(body)
-    model = model_of(request)
-    changed = shaped is not None and shaped(request, model)
+    asked = model_of(request)
+    model = models.find(named or asked)
+    changed = shape(request, model, named or asked)
+    return model, _facts(endpoint, request, body, asked, changed=changed)
+
+
+def parse(endpoint: Endpoint, body: bytes) -> RequestFacts:
+    """Return the facts of ``body``, which no configuration changes; BadRequest as above."""
+    request = decoded(body)
+    return _facts(endpoint, request, body, model_of(request), changed=False)
+
+
+def _facts(
+    endpoint: Endpoint, request: Json, body: bytes, model: str | None, *, changed: bool
+) -> RequestFacts:
     # Shaped first: strip_params can take it from clients, set_params can say it for them.
     taken, keep_alive = take_keep_alive(request)
     prompt = Prompt() if endpoint.read is None else endpoint.read(request)

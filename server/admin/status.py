@@ -108,7 +108,7 @@ def _request(
         "age_seconds": _age(record.started, now),
         "prompt_tokens": record.prompt,
         # Engines send a token at a time, after an event that only begins the answer.
-        "tokens": max(0, ongoing.down.chunks - 1),
+        "tokens": max(0, ongoing.record.tally.chunks - 1),
     }
 
 

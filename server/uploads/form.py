@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from models.requests.fields import Json, model_of
-from models.requests.reader import RequestFacts, parse_form
-from models.requests.shaping import take_keep_alive
+from models.requests.reader import Models, RequestFacts, parse_form
+from models.requests.shaping import shape, take_keep_alive
 from server.uploads.spool import Spool
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Mapping
+
+    from models.spec import ModelSpec
 
 _MOST_PARTS = 128
 # All texts of a form together.
@@ -78,8 +80,11 @@ class Form:
         """The files are gone."""
         self._spool.close()
 
-    def facts(self, shaped: Callable[[Json, str | None], bool]) -> RequestFacts:
-        """What the gateway must know of the form, once it is as configuration wants it."""
+    def read(self, models: Models, named: str | None = None) -> tuple[ModelSpec, RequestFacts]:
+        """Find the form's model, change what its configuration changes, and read the form.
+
+        ``named`` is a model that goes before the form's own.
+        """
         if not any(part.name == "file" and part.text is None for part in self._parts):
             raise BadRequest("The form has no part 'file' with a filename.", param="file")
         texts = {
@@ -90,16 +95,17 @@ class Form:
         fields: Json = dict(texts)
         if _is_number(fields.get("keep_alive", "")):
             fields["keep_alive"] = float(fields["keep_alive"])
-        model = model_of(fields)
+        asked = model_of(fields)
         _, keep_alive = take_keep_alive(fields)
-        shaped(fields, model)
+        model = models.find(named or asked)
+        shape(fields, model, named or asked)
         shown = {name: _as_text(name, value) for name, value in fields.items()}
         wanted = {name: text for name, text in shown.items() if text is not None}
         self._parts = [part for part in self._parts if part.text is None or part.name in wanted]
         for name, text in wanted.items():
             if texts.get(name) != text:
                 self._set(name, text)
-        return parse_form(model, wanted, self._spool.digest, self, keep_alive)
+        return model, parse_form(asked, wanted, self._spool.digest, self, keep_alive)
 
     async def add(
         self,

@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from calls import Collected, call_of
 from engines import running_manager
 from gateway import fake_model, fake_tokenizer, fake_variant, until
-from gateway_client import CHAT, chat_body
+from gateway_client import chat_body
 
 from engine.llamacpp.type import LlamaCpp
 from engine.scheduling import events as ev
 from engine.scheduling.lifecycle import State
-from inference.upstream_call import UpstreamCall
+from inference.in_flight import RequestRegistry
+from inference.run import Inference
 from models.requests import endpoints
 from models.requests.reader import RequestFacts, parse
 from models.selection import ModelSelector
 from models.sizing import Sizer
+from utils.clock import LoopClock
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -321,9 +324,7 @@ async def test_exchange_waiting_for_a_larger_variant(journal: Journal) -> None:
 
 
 async def ask(manager: EngineManager, model: ModelSpec) -> None:
-    facts = facts_of(stream=True)
-    selection = await sizes(manager).select(model, facts)
-    async with manager.lease(selection.minimum) as lease:
-        upstream = await UpstreamCall(manager, lease, selection, facts).open(CHAT, {})
-        async with upstream:
-            assert upstream.first
+    call = call_of(model, facts_of(stream=True))
+    sink = Collected()
+    await Inference(sizes(manager), manager, LoopClock(), RequestRegistry()).run(call, sink)
+    assert sink.body

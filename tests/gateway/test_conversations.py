@@ -248,7 +248,7 @@ async def test_nothing_is_kept_of_an_engine_that_has_ended(journal: Journal) -> 
 async def test_a_gateway_that_ends_does_not_wait_for_nobody(journal: Journal) -> None:
     async with running_gateway(journal, keeping(journal, stall_at=2)) as gw:
         (await begun(gw)).leave()
-        await until(lambda: any(t.get_name() == "conversations/rest" for t in asyncio.all_tasks()))
+        await until(lambda: any(t.get_name() == "streams/rest" for t in asyncio.all_tasks()))
 
 
 async def test_streams_are_found_under_upstream_too(journal: Journal) -> None:

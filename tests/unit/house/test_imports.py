@@ -13,14 +13,6 @@ if TYPE_CHECKING:
 
 # Each room may import from itself and from those before it.
 ROOMS = ("utils", "models", "engine", "inference", "server", "app", "main")
-# Imports against the order, until the core knows no HTTP. No other may be added.
-TOLERATED = {
-    "inference/continuation/relay.py",
-    "inference/in_flight.py",
-    "inference/relay.py",
-    "inference/stream_registry.py",
-    "inference/upstream_call.py",
-}
 IMPURE = {"asyncio", "aiohttp", "time"}
 # Folders and files that decide without waiting, without a clock and without HTTP.
 PURE = (
@@ -30,6 +22,8 @@ PURE = (
     "engine/process/health.py",
     "engine/process/log_tail.py",
     "engine/resources/rules.py",
+    "inference/call.py",
+    "inference/lifecycle.py",
     "inference/usage.py",
     "inference/continuation/",
     "models/",
@@ -58,9 +52,11 @@ TESTED_ELSEWHERE = {
     *(f"models/requests/{name}.py" for name in ("chat", "fields", "parts", "facts")),
     *(
         f"inference/continuation/{name}.py"
-        for name in ("answer", "chat", "codec", "eligibility", "experience", "messages")
+        for name in ("answer", "chat", "codec", "eligibility", "messages")
     ),
     *(f"inference/continuation/{name}.py" for name in ("parts", "responses")),
+    # Values and protocols.
+    "inference/call.py",
     "utils/config/tables.py",
     "utils/errors.py",
 }
@@ -124,7 +120,13 @@ def test_imports_point_one_way(file: str) -> None:
     own = ROOMS.index(file.partition("/")[0].removesuffix(".py"))
     rooms = {module: room_of(module) for module in imports_of(file)}
     against = [name for name, number in rooms.items() if number is not None and number > own]
-    assert bool(against) == (file in TOLERATED), against
+    assert not against
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if f.startswith(("inference/", "models/"))])
+def test_whoever_answers_calls_knows_no_http(file: str) -> None:
+    tops = {module.partition(".")[0] for module in imports_of(file)}
+    assert not tops & {"aiohttp", "multidict", "yarl"}
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
+from inference.call import CallRecord
 from inference.in_flight import Ongoing, RequestRegistry
-from server.access_log import AccessRecord
 from utils.errors import RequestCancelled, UnknownRequest
 
 
 def ongoing(registry: RequestRegistry) -> Ongoing:
-    down: Any = SimpleNamespace(chunks=0)
-    return Ongoing(AccessRecord("POST", "/x", 0.0, registry.new_id()), down)
+    return Ongoing(CallRecord(started=0.0, id=registry.new_id()))
 
 
 async def waits(request: Ongoing, outcome: list[str]) -> None:

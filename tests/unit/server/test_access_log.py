@@ -14,7 +14,7 @@ PATH = "/v1/chat/completions"
 
 
 def test_a_request_that_got_nowhere() -> None:
-    assert AccessRecord("POST", PATH, 10.0).line(10.25) == (
+    assert AccessRecord("POST", path=PATH, started=10.0).line(10.25) == (
         f"POST {PATH} 499 model=- variant=- prompt=- completion=-"
         " queue=- load=- first=- total=0.250s id=-"
     )
@@ -24,7 +24,7 @@ def test_a_request_that_got_nowhere() -> None:
 def test_a_request_that_was_answered() -> None:
     record = AccessRecord(
         "POST",
-        PATH,
+        path=PATH,
         started=10.0,
         id="3fa2c1-7",
         status=200,
@@ -43,7 +43,7 @@ def test_a_request_that_was_answered() -> None:
 
 
 def test_a_note_ends_the_line(caplog: pytest.LogCaptureFixture) -> None:
-    record = AccessRecord("POST", PATH, 0.0, status=429, note="QueueFull")
+    record = AccessRecord("POST", path=PATH, started=0.0, status=429, note="QueueFull")
     with caplog.at_level(logging.INFO, "gateway.access"):
         record.write(1.0)
     [logged] = caplog.messages

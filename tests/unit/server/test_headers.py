@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from server.headers import to_client, to_engine, to_engine_unread, to_look, to_websocket
+from server.headers import conversation_of, to_client, to_engine, to_look, to_websocket
+from utils.errors import BadRequest
 
 HOP_BY_HOP = (
     "Connection",
@@ -51,8 +52,21 @@ def test_what_the_engine_never_gets(name: str) -> None:
 @pytest.mark.parametrize("name", ["Authorization", "X-Api-Key", "Cookie", "Proxy-Authorization"])
 def test_no_engine_gets_the_clients_credentials(name: str) -> None:
     sent = headers((name, "secret"), (name.upper(), "secret"), ("X-A", "1"))
-    for crossing in (to_engine, to_engine_unread, to_look, to_websocket):
+    for crossing in (to_engine, to_look, to_websocket):
         assert name not in crossing(sent)
+
+
+def test_an_engine_that_wants_the_clients_key_gets_that_alone() -> None:
+    sent = headers(("Authorization", "Bearer k"), ("X-Api-Key", "k"), ("Cookie", "c"))
+    assert to_engine(sent, key=True) == headers(JSON, ("Authorization", "Bearer k"))
+
+
+def test_a_conversation_has_a_name_of_bounded_length() -> None:
+    assert conversation_of(headers()) is None
+    assert conversation_of(headers(("x-conversation-id", ""))) is None
+    assert conversation_of(headers(("x-conversation-id", "c" * 512))) == "c" * 512
+    with pytest.raises(BadRequest, match="512"):
+        conversation_of(headers(("x-conversation-id", "c" * 513)))
 
 
 def test_the_engine_gets_json_whatever_the_client_called_it() -> None:
@@ -62,8 +76,8 @@ def test_the_engine_gets_json_whatever_the_client_called_it() -> None:
 
 def test_a_body_that_nobody_read_keeps_its_type() -> None:
     sent = headers(("content-type", "text/x"), ("Host", "h"), ("X-A", "1"))
-    assert to_engine_unread(sent) == headers(("X-A", "1"), ("Content-Type", "text/x"))
-    assert to_engine_unread(headers(("X-A", "1"))) == headers(("X-A", "1"))
+    assert to_engine(sent, None) == headers(("X-A", "1"), ("Content-Type", "text/x"))
+    assert to_engine(headers(("X-A", "1")), None) == headers(("X-A", "1"))
 
 
 @pytest.mark.parametrize("name", [*HOP_BY_HOP, *TO_CLIENT_TOO])

@@ -36,7 +36,7 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 
 def ended(metrics: Metrics, path: str = "/v1/chat/completions", **facts: object) -> None:
-    record = AccessRecord("POST", path, 0.0, "id")
+    record = AccessRecord("POST", path=path, started=0.0, id="id")
     for name, fact in facts.items():
         setattr(record, name, fact)
     metrics.ended(record, 4.0)

@@ -9,8 +9,8 @@ import pytest
 from builders import chat, completion, message
 
 from inference.continuation.chat import CHAT, COMPLETION
-from inference.continuation.codecs import codec_of
 from inference.continuation.counts import Counts
+from inference.continuation.eligibility import CODECS
 from inference.continuation.messages import MESSAGES
 from inference.continuation.request import LEAST, continuation
 from inference.continuation.responses import RESPONSES
@@ -120,9 +120,9 @@ def test_words_that_cannot_be_told_apart_end_it() -> None:
 
 
 def test_other_endpoints_do_not_grow() -> None:
-    assert codec_of(endpoints.EMBEDDINGS) is None
+    assert endpoints.EMBEDDINGS not in CODECS
     for kind in endpoints.ENDPOINTS:
-        assert (codec_of(kind) is not None) == kind.grows
+        assert (kind in CODECS) == kind.grows
 
 
 # -- /v1/messages --------------------------------------------------------------------------------

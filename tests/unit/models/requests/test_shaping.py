@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from builders import model
 
+from models.catalog import Catalog
 from models.requests import endpoints
-from models.requests.reader import parse
+from models.requests.reader import parse, read
 from models.requests.shaping import shape, take_keep_alive
-from utils.errors import BadRequest
+from utils.errors import BadRequest, ModelNotFound
 
 SPEC = model(
     set_params={"temperature": 0.5, "top_k": 1},
@@ -104,21 +105,33 @@ def test_no_keep_alive_at_all() -> None:
 
 def test_the_body_is_written_anew_only_when_it_changes() -> None:
     body = b'{ "prompt" : "a", "temperature": 0.50 }'
-    assert parse(endpoints.COMPLETION, body, lambda _request, _asked: False).body is body
+    assert parse(endpoints.COMPLETION, body).body is body
+    unchanged = Catalog([model(set_params={"temperature": 0.5})])
+    assert read(endpoints.COMPLETION, body, unchanged)[1].body is body
     facts = parse(endpoints.COMPLETION, b'{ "prompt" : "a", "keep_alive": 5 }')
     assert (json.loads(facts.body), facts.keep_alive) == ({"prompt": "a"}, 5.0)
 
 
 def test_what_is_sized_is_what_the_engine_gets() -> None:
-    def shaped(request: dict[str, Any], asked: str | None) -> bool:
-        assert asked == "m:x"
-        request["max_tokens"] = 7
-        request["model"] = "other"
-        return True
-
-    facts = parse(
-        endpoints.COMPLETION, b'{"prompt": "a", "model": "m:x", "max_tokens": 900}', shaped
+    aliased = model(
+        name="m",
+        aliases=("m:x",),
+        alias_params={"m:x": {"max_tokens": 7}},
+        upstream_model="other",
     )
+    body = b'{"prompt": "a", "model": "m:x", "max_tokens": 900}'
+    found, facts = read(endpoints.COMPLETION, body, Catalog([aliased]))
+    assert found is aliased
     assert facts.max_output == 7
     assert facts.model == "m:x"
     assert json.loads(facts.body)["model"] == "other"
+
+
+def test_the_model_of_the_path_goes_before_the_body_s() -> None:
+    one, other = model(name="one"), model(name="other", set_params={"seed": 1})
+    body = b'{"prompt": "a", "model": "one"}'
+    found, facts = read(endpoints.COMPLETION, body, Catalog([one, other]), "other")
+    assert found is other
+    assert json.loads(facts.body)["seed"] == 1
+    with pytest.raises(ModelNotFound):
+        read(endpoints.COMPLETION, body, Catalog([one, other]), "third")

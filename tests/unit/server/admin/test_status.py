@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import inf
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,10 +20,12 @@ NOW = 1000.0
 
 
 def ongoing(ticket: int | None = None, chunks: int = 0, **facts: Any) -> Ongoing:
-    record = AccessRecord("POST", "/v1/chat/completions", 990.0, f"id{ticket}", **facts)
+    record = AccessRecord(
+        "POST", path="/v1/chat/completions", started=990.0, id=f"id{ticket}", **facts
+    )
     record.ticket = ticket
-    down: Any = SimpleNamespace(chunks=chunks)
-    return Ongoing(record, down)
+    record.tally.chunks = chunks
+    return Ongoing(record)
 
 
 def sight(engine: EngineRecord, idle: float = 300.0) -> Sight:

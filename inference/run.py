@@ -1,0 +1,105 @@
+"""``Inference``: the one way to an answer from a model.
+
+    call → Selection → lease on an engine → the engine's answer → sink
+
+It knows neither HTTP nor clients: a request, a voice session and a page ask alike. Failures are
+only raised; the sink's owner tells them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from inference.call import Hooks
+from inference.continuation.eligibility import Eligibility
+from inference.continuation.relay import continuing
+from inference.detached import DetachedStreams
+from inference.relay import relay
+from inference.upstream_call import UpstreamCall, decision
+from models.capabilities import require
+from utils.errors import EngineBroke
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.manager import EngineManager
+    from inference.call import Call, Sink
+    from inference.in_flight import RequestRegistry
+    from models.selection import ModelSelector
+    from models.spec import ModelSpec
+    from utils.clock import Clock
+
+
+class Inference:
+    """Answers calls. ``streams`` are those that go on when their clients have left."""
+
+    def __init__(
+        self,
+        selector: ModelSelector,
+        manager: EngineManager,
+        clock: Clock,
+        requests: RequestRegistry,
+        *,
+        still_has: Callable[[ModelSpec], bool] = lambda _model: True,
+        hooks: Hooks | None = None,
+    ) -> None:
+        self.streams = DetachedStreams(manager, requests)
+        self._eligibility = Eligibility()
+        self._selector = selector
+        self._manager = manager
+        self._clock = clock
+        self._still_has = still_has
+        self._hooks = hooks or Hooks()
+
+    async def run(self, call: Call, sink: Sink) -> None:
+        """Answer ``call``: all of the answer is in ``sink`` except its end.
+
+        Raises a GatewayError where there is no answer, or not all of it; ConnectionError when the
+        client has left. Whatever happens after ``admit``, ``settle`` has been called when the
+        engine is done with the call, and the call holds nothing.
+        """
+        record, facts, conversation = call.record, call.facts, call.conversation
+        record.model = call.model.name
+        require(call.model, call.able, facts)
+        selection = await self._selector.select(call.model, facts)
+        record.prompt = (selection.size.tokens or None) if facts.endpoint.sized else None
+        sink.decided = decision(call, selection, selection.minimum)
+        await self._hooks.admit(call, selection)
+        upstream_call = UpstreamCall(self._manager, call, selection, self._hooks)
+        sink.progress = upstream_call.waits_for
+        detached = False
+        try:
+            if conversation is None:
+                await upstream_call.wait()
+                upstream = await upstream_call.open()
+            else:
+                await self.streams.stop(conversation)
+                await upstream_call.wait()
+                upstream = await self.streams.open(upstream_call, conversation)
+            record.variant = upstream_call.variant.label
+            record.first = self._clock.now() - record.started
+            sink.decided = upstream_call.decision()
+            codec = self._eligibility.codec(call.model, facts.endpoint)
+            part = continuing(upstream_call, upstream, codec)
+            passing = relay if part is None else part.relay
+            usage = await passing(upstream, sink, record.tally)
+            upstream_call.answered(usage)
+            if part is not None and part.anew:
+                self._eligibility.answered_anew(call.model)
+        except EngineBroke as error:
+            raise await upstream_call.broken(error) from error
+        except (asyncio.CancelledError, ConnectionError):
+            # Nothing is awaited here: a second cancellation would lose the lease.
+            if conversation is not None:
+                detached = self.streams.take_over(upstream_call, conversation)
+            raise
+        finally:
+            if not detached:
+                if conversation is not None:
+                    self.streams.ended(upstream_call, conversation)
+                upstream_call.end()
+            if record.first is not None:
+                record.variant = upstream_call.variant.label
+        if usage.prompt is not None and self._still_has(call.model):
+            self._selector.learn(call.model, facts, usage.prompt)
