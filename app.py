@@ -6,7 +6,7 @@ Used by main.py and by the tests alike. Nothing here reads a file or starts anyt
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.limits import limits_of
@@ -67,6 +67,7 @@ def build(
     load: Load,
     folder: Path,
     *,
+    own_token: str = "",
     clock: Clock | None = None,
     prompt_caches: PromptCacheManager | None = None,
     tokenizer: LlamaTokenize | None = None,
@@ -74,10 +75,12 @@ def build(
 ) -> App:
     """Return a gateway for these models that keeps its files in ``folder``; it does not run yet.
 
-    ``load`` is called for each reload, and a reload follows whenever ``watch`` yields. Without
-    ``prompt_caches`` no engine state is saved.
+    ``own_token`` opens the admin paths, beside the one that is configured. ``load`` is called
+    for each reload, and a reload follows whenever ``watch`` yields. Without ``prompt_caches`` no
+    engine state is saved.
     """
     clock = clock or LoopClock()
+    settings = replace(settings, own_token=own_token)
     orphans = OrphanRegistry(folder)
     types = EngineTypes([LlamaCpp(prompt_caches, tokenizer)])
     memory = Memory(clock, LearntNeeds(folder, os.environ, types), wait=settings.memory_wait)

@@ -23,6 +23,9 @@ import platformdirs
 
 from app import STATES, build, presets, prompt_caches, settings_and_catalog
 from engine.llamacpp.prompt_cache.store import StateStore
+from server.admin.commands import add_commands, run_command
+from server.admin.own_token import own_token
+from server.admin.presence import announced
 from utils.config.child import load_apart
 from utils.config.loader import ConfigLoader
 from utils.config.settings import ServerSettings
@@ -46,11 +49,14 @@ def main(argv: list[str] | None = None) -> int:
     """Run the gateway, or only do what an option asks for; the exit status."""
     parser = _parser()
     args = parser.parse_args(argv)
-    if args.config is None and not args.forget:
+    if args.config is None and not args.forget and args.command is None:
         parser.error("the following arguments are required: -c/--config")
     try:
         if args.forget:
             return _forget(args.config)
+        if args.command is not None:
+            settings = _settings(args.config)
+            return run_command(args, settings, _state_folder(settings))
         # Taken before it is read: what changes while it is read is noticed.
         seen = fingerprint(args.config.absolute())
         settings, catalog = settings_and_catalog(ConfigLoader(args.config, presets()).load())
@@ -70,13 +76,17 @@ def _parser() -> argparse.ArgumentParser:
         prog="llm-gateway",
         description="An OpenAI-compatible gateway that starts the llama-server each request needs.",
     )
-    parser.add_argument(
-        "-c",
-        "--config",
-        metavar="FILE",
-        type=Path,
-        help="the Lua configuration, e.g. example.cfg.lua",
-    )
+    # After a command it may stand as well; left out there, it is what stood before.
+    config = argparse.ArgumentParser(add_help=False)
+    for each, default in ((parser, None), (config, argparse.SUPPRESS)):
+        each.add_argument(
+            "-c",
+            "--config",
+            metavar="FILE",
+            type=Path,
+            default=default,
+            help="the Lua configuration, e.g. example.cfg.lua",
+        )
     parser.add_argument("--check", action="store_true", help="validate the configuration and exit")
     parser.add_argument(
         "--watch",
@@ -89,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         help="remove all saved engine state, which holds conversations, and exit",
     )
     parser.add_argument("--version", action="version", version=f"llm-gateway {VERSION}")
+    add_commands(parser, config)
     return parser
 
 
@@ -116,6 +127,7 @@ async def _serve(
         catalog,
         load,
         folder,
+        own_token=own_token(folder),
         prompt_caches=prompt_caches(settings, folder),
         watch=watch,
     )
@@ -124,7 +136,15 @@ async def _serve(
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
-    return await app.gateway.run()
+    return await app.gateway.run(lambda endpoints: announced(folder, endpoints, config))
+
+
+def _settings(config: Path | None) -> ServerSettings:
+    """The settings of this file, or the defaults without one."""
+    if config is None:
+        return ServerSettings()
+    settings, _ = settings_and_catalog(ConfigLoader(config, presets()).load())
+    return settings
 
 
 def _state_folder(settings: ServerSettings) -> Path:
@@ -133,10 +153,7 @@ def _state_folder(settings: ServerSettings) -> Path:
 
 def _forget(config: Path | None) -> int:
     """No state is saved any more where this configuration keeps it; the exit status."""
-    settings = ServerSettings()
-    if config is not None:
-        settings, _ = settings_and_catalog(ConfigLoader(config, presets()).load())
-    folder = _state_folder(settings) / STATES
+    folder = _state_folder(_settings(config)) / STATES
     try:
         states, size = StateStore(folder, 0).forget()
     except OSError as error:

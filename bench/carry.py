@@ -64,7 +64,8 @@ def configuration(folder: Path, port: int, binary: str, contexts: Sequence[int],
 
     chosen = contexts[-1:] if way == WAYS[2] else contexts
     return (
-        f'server = {{ listen_v4 = "127.0.0.1:{port}", state_carry = {json.dumps(way == WAYS[0])}, '
+        f'server = {{ listen_v4 = "127.0.0.1:{port}", {targets.ADMIN_LUA}, '
+        f"state_carry = {json.dumps(way == WAYS[0])}, "
         f"state_dir = {json.dumps(str(folder / 'state'))} }}\n"
         f'models = {{ {{ name = "talk", variants = {{ {", ".join(map(variant, chosen))} }} }} }}\n'
     )
@@ -106,7 +107,7 @@ def one(port: int, messages: list[dict[str, str]]) -> tuple[Turn, str]:
 def running(port: int) -> str:
     """The context of the engine that runs."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
-    connection.request("GET", "/running")
+    connection.request("GET", "/running", headers=targets.ADMIN)
     (engine,) = json.load(connection.getresponse())["engines"]
     connection.close()
     return str(engine["context"])
@@ -128,7 +129,8 @@ class Talk:
     def return_after_unload(self) -> None:
         """A short turn has been answered by an engine that was started for it."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        connection.request("POST", "/admin/unload", json.dumps({"model": "talk"}))
+        body = json.dumps({"model": "talk"})
+        connection.request("POST", "/admin/unload", body, targets.ADMIN)
         connection.getresponse().read()
         connection.close()
         self.say("Thank you.")

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 CONNECTIONS = 64
+# What opens the admin paths of a gateway that is measured, and how its configuration says so.
+ADMIN = {"X-Admin-Token": "for-the-bench"}
+ADMIN_LUA = 'admin_token = "for-the-bench"'
 START_SECONDS = 30.0
 
 # No `connect`: the gateway picks the engine's port, as it does by default.

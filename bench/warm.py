@@ -79,7 +79,7 @@ def configuration(folder: Path, port: int, binary: str, file: Path, way: str) ->
     models = [model("busy", "-m", bundled_model())]
     models += [model(mode, "-m", str(file), "-lm", mode) for mode in MODES]
     return (
-        f'server = {{ listen_v4 = "127.0.0.1:{port}", state_carry = false, '
+        f'server = {{ listen_v4 = "127.0.0.1:{port}", {targets.ADMIN_LUA}, state_carry = false, '
         f"warm_loads = {json.dumps(way == WAYS[1])}, "
         f"state_dir = {json.dumps(str(folder / 'state'))} }}\n"
         f"models = {{ {', '.join(models)} }}\n"
@@ -98,7 +98,7 @@ def evicted(file: Path) -> None:
 def asked(port: int, method: str, path: str) -> Any:  # noqa: ANN401 - JSON
     """The gateway's answer to a question without a body."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=targets.START_SECONDS)
-    connection.request(method, path)
+    connection.request(method, path, headers=targets.ADMIN)
     answer = connection.getresponse()
     found = json.load(answer)
     connection.close()

@@ -135,6 +135,7 @@ def applied(
     kept = {name: getattr(before[0], name) for name in NEEDS_RESTART}
     old = {model.name: model for model in before[1].models}
     models = [old[m.name] if old.get(m.name) == m else m for m in after[1].models]
+    kept["own_token"] = before[0].own_token
     return replace(after[0], **kept), Catalog(models, after[1].default, after[1].groups)
 
 
@@ -143,11 +144,11 @@ def _settings(
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     restart: list[str] = []
     settings: dict[str, str] = {}
-    for known in fields(before):
+    for known in keys_of(ServerSettings):
         one, other = getattr(before, known.name), getattr(after, known.name)
         if one == other:
             continue
-        if known.name in NEEDS_RESTART:
+        if known.reload == "restart":
             restart.append(known.name)
         else:
             # Numbers are no secrets; of the rest nobody knows.

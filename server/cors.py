@@ -70,12 +70,11 @@ class Cors:
                 f"Pages of {origin} may not use this gateway (server.cors_origins)."
             )
 
-    def refuse_admin(self, request: Mapping[str, str], *, token: bool) -> None:
-        """OriginRefused when a page of a stranger turns to an admin path, even to look.
+    def refuse_admin(self, request: Mapping[str, str]) -> None:
+        """Raise OriginRefused if a page from elsewhere asks for an admin path, even to read it.
 
-        Pages of this machine may, and those that came from the gateway's own address. One that
-        ``cors_origins`` names may where a token is asked for, which the page must know; ``*``
-        names nobody.
+        Pages of this machine may, those that came from the gateway's own address, and those that
+        ``cors_origins`` names; ``*`` names nobody. All of them need a token as well.
         """
         origin = request.get("Origin")
         if origin is None:
@@ -86,7 +85,7 @@ class Cors:
             return
         if _LOOPBACK.fullmatch(origin.lower()) is not None or _is_own(origin, request):
             return
-        if not token or origin.lower() not in self._origins:
+        if origin.lower() not in self._origins:
             raise OriginRefused(f"Pages of {origin} may not use the admin paths.")
 
     def preflight(self, request: Mapping[str, str]) -> dict[str, str]:

@@ -35,7 +35,6 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.HostRefused, Shape(421, _INVALID, "host_not_served")),
     (errors.OriginRefused, Shape(403, "permission_error", "origin_not_allowed")),
     (errors.NotAuthenticated, Shape(401, "authentication_error", "admin_token_required")),
-    (errors.AdminRefused, Shape(403, "permission_error", "admin_local_only")),
     (errors.RequestCancelled, Shape(503, _BUSY, "request_cancelled")),
     (errors.UnknownRequest, Shape(404, _INVALID, "unknown_request")),
     (errors.ConfigError, Shape(400, _INVALID, "config_invalid")),

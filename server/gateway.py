@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from server.handler import RequestHandler
 
 _log = get_logger("server")
+Announce = Callable[[list[Endpoint]], AbstractContextManager[None]]
 # Time for responses whose engine has stopped to reach their clients.
 _FLUSH = 2.0
 
@@ -70,18 +72,19 @@ class GatewayServer:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 
-    async def run(self) -> int:
-        """Serve until SIGINT or SIGTERM; the exit status. ConfigError when a port is taken.
+    async def run(self, announce: Announce) -> int:
+        """Serve until SIGINT or SIGTERM; return the exit status. ConfigError if a port is taken.
 
-        SIGHUP loads the configuration again.
+        SIGHUP loads the configuration again. While it serves it is inside ``announce``'s block.
         """
         with (
             on_stop_signals(self._signalled),
             on_hangup(self._reloader.ask, self._signalled),
         ):
-            async with self.serving():
-                async with self._reloader.running():
-                    await self._stop.wait()
+            async with self.serving() as endpoints:
+                with announce(endpoints):
+                    async with self._reloader.running():
+                        await self._stop.wait()
                 return await self._shut_down()
 
     @asynccontextmanager

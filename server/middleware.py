@@ -126,13 +126,12 @@ class Middleware:
         configuration.hosts.require(names, request.version, self._machine.own)
         admin = is_admin(path)
         if admin:
-            token = configuration.settings.admin_token is not None
-            cors.refuse_admin(headers, token=token)
+            cors.refuse_admin(headers)
         if is_preflight(method, headers):
             return Route(_preflight)
         upgrade = is_upgrade(method, headers)
         if admin:
-            require_admin(request, configuration.settings)
+            require_admin(headers, configuration.settings)
         else:
             # Browsers let any page open a websocket, and read from it.
             cors.refuse_work("CONNECT" if upgrade else method, headers)

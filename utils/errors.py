@@ -83,11 +83,7 @@ class OriginRefused(GatewayError):
 
 
 class NotAuthenticated(GatewayError):
-    """The path needs ``server.admin_token``, and the request has no token or a wrong one."""
-
-
-class AdminRefused(GatewayError):
-    """Without ``server.admin_token`` admin paths are for this machine, and this came from afar."""
+    """The path needs an admin token, and the request has no token or a wrong one."""
 
 
 class RequestCancelled(GatewayError):

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 async def listen(gateway: Gateway, path: str, *headers: str) -> RawClient:
     client = await gateway.connect()
-    lines = (f"GET {path} HTTP/1.1", "Host: localhost", *headers)
+    token = f"X-Admin-Token: {gateway.token}"
+    lines = (f"GET {path} HTTP/1.1", "Host: localhost", token, *headers)
     await client.send("\r\n".join([*lines, "", ""]).encode())
     return await client.head()
 

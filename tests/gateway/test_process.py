@@ -77,7 +77,8 @@ async def test_a_signal_sends_onlookers_home_while_streams_go_on(
     async with started(journal, stall_at=2) as gateway:
         client = await streaming(gateway)
         onlooker = await gateway.connect()
-        await onlooker.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Admin-Token: {gateway.token}"
+        await onlooker.send(f"{head}\r\n\r\n".encode())
         assert (await onlooker.head()).status == 200
         gateway.signal()
         while await onlooker.chunk():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import openai
 import pytest
-from real_engines import ENGINES, Gateway, gateway, lua_config, lua_model
+from real_engines import ADMIN, ENGINES, Gateway, gateway, lua_config, lua_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ def small(served: Gateway, whole: Any) -> Iterator[str]:
     assert "small@768 ready" in log
     assert log.count("tokens restored") == 1
     order = urllib.request.Request(
-        f"{served.url}/admin/unload", b'{"model": "small", "force": true}', method="POST"
+        f"{served.url}/admin/unload", b'{"model": "small", "force": true}', ADMIN
     )
     urllib.request.urlopen(order, timeout=30).close()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 from disk import evict
-from real_engines import ENGINES, MODEL, Gateway, gateway, lua_config, lua_model, until
+from real_engines import ADMIN, ENGINES, MODEL, Gateway, gateway, lua_config, lua_model, until
 
 from engine.resources.learnt_store import COLD, LOADS, WARM
 from engine.resources.page_cache import cached_share
@@ -85,7 +85,7 @@ def loaded_from_the_disk(machine: Machine, api: openai.OpenAI) -> None:
     for _ in range(5):
         evict(machine.file)
         ask(api, "second")
-        api.post("../admin/reload", cast_to=object)
+        api.post("../admin/reload", cast_to=object, options={"headers": ADMIN})
         if machine.learnt() or not machine.forgets:
             return
     raise AssertionError("no load from the disk was seen")

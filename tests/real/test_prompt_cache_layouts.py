@@ -12,7 +12,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
-from real_engines import ENGINES, Gateway, gateway, lua_config, lua_model, until
+from real_engines import ADMIN, ENGINES, Gateway, gateway, lua_config, lua_model, until
 from talk import Talk, unload
 from tiny_models import HYBRID, LONG_ROPE, RECURRENT, SLIDING, write
 
@@ -67,7 +67,8 @@ def config(folder: Path, *models: str) -> str:
 
 
 def standing(served: Gateway, model: str) -> str:
-    with urllib.request.urlopen(f"{served.url}/running", timeout=30) as answer:
+    asked = urllib.request.Request(f"{served.url}/running", headers=ADMIN)
+    with urllib.request.urlopen(asked, timeout=30) as answer:
         engines = json.load(answer)["engines"]
     (said,) = [each["state_carry"] for each in engines if each["model"] == model]
     return str(said)

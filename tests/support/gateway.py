@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from utils.clock import Clock
     from utils.errors import ConfigError
 
+OWN_TOKEN = "made-by-the-gateway"
 PATIENT = Timeouts(health_check=5.0, startup=PATIENCE, idle=900.0, stop=PATIENCE)
 
 
@@ -160,6 +161,7 @@ async def running_gateway(
             catalog,
             load,
             folder,
+            own_token=OWN_TOKEN,
             clock=clock,
             prompt_caches=carried,
             tokenizer=LlamaTokenize(tokenizer_timeout),
@@ -169,6 +171,7 @@ async def running_gateway(
                 endpoints[0].port,
                 journal,
                 session,
+                OWN_TOKEN,
                 manager=app.manager,
                 reloader=app.reloader,
                 following=following,

@@ -18,6 +18,8 @@ from gateway_client import GatewayClient, client_session
 from paths import ROOT
 from raw_client import PATIENCE
 
+from server.admin.own_token import own_token
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
@@ -124,9 +126,14 @@ async def gateway_process(
     process = await run("-c", str(file), *options, log=log)
     try:
         async with client_session() as session:
-            gateway = GatewayProcess(port, journal, session, process=process, log=log)
-            await until(lambda: "listening on" in gateway.said or process.returncode is not None)
-            assert process.returncode is None, gateway.said
+
+            def said() -> str:
+                return log.read_text(errors="replace")
+
+            await until(lambda: "listening on" in said() or process.returncode is not None)
+            assert process.returncode is None, said()
+            token = own_token(folder / "state")
+            gateway = GatewayProcess(port, journal, session, token, process=process, log=log)
             try:
                 yield gateway
             finally:

@@ -32,6 +32,8 @@ def _found(variable: str, name: str) -> str | None:
     return os.environ.get(variable) or shutil.which(name)
 
 
+# What a request for an admin path of a gateway with ``lua_config`` carries.
+ADMIN = {"X-Admin-Token": "for-tests"}
 LLAMA_SERVER = _found("LLAMA_SERVER", "llama-server")
 LLAMA_TOKENIZE = _found("LLAMA_TOKENIZE", "llama-tokenize")
 ENGINES = {"bundled": bundled_server()} | ({"llama.cpp": LLAMA_SERVER} if LLAMA_SERVER else {})
@@ -108,7 +110,7 @@ def lua_config(folder: Path, models: str, server: str = "") -> str:
     """A configuration that listens on a free port and keeps its state in ``folder``."""
     return (
         f'server = {{ listen_v4 = "127.0.0.1:{free_port()}", '
-        f'state_dir = "{folder}/state", {server} }}\n'
+        f'state_dir = "{folder}/state", admin_token = "{ADMIN["X-Admin-Token"]}", {server} }}\n'
         f"models = {{ {models} }}\n"
     )
 

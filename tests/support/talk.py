@@ -7,6 +7,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import openai
+from real_engines import ADMIN
 
 if TYPE_CHECKING:
     from real_engines import Gateway
@@ -43,5 +44,6 @@ class Talk:
 def unload(served: Gateway, model: str) -> None:
     """The model's engine has ended, its state saved."""
     body = json.dumps({"model": model}).encode()
-    with urllib.request.urlopen(f"{served.url}/admin/unload", body, timeout=30) as answer:
+    order = urllib.request.Request(f"{served.url}/admin/unload", body, ADMIN)
+    with urllib.request.urlopen(order, timeout=30) as answer:
         assert answer.status == 200

@@ -318,9 +318,9 @@ class ServerSettings(ModelSettings):
         repr=False,
         metadata=key(
             "secret",
-            "What the admin paths ask for, as `Authorization: Bearer …` or `X-Admin-Token`. "
-            "Without it they answer this machine alone: see [operation.md](operation.md). ASCII, "
-            "no spaces; `openssl rand -hex 16` makes a good one, and "
+            "A token for the admin paths, beside the one that the gateway makes for itself: see "
+            "[operation.md](operation.md#the-admin-token). ASCII, no spaces; "
+            "`openssl rand -hex 16` makes a good one, and "
             '`admin_token = os.getenv("…")` keeps it out of the file.',
         ),
     )
@@ -338,6 +338,9 @@ class ServerSettings(ModelSettings):
             reload="restart",
         ),
     )
+
+    # Made by the gateway, not set in the file: it opens the admin paths, as admin_token does.
+    own_token: str = field(default="", repr=False)
 
     @property
     def listen(self) -> tuple[Endpoint, ...]:

@@ -32,7 +32,6 @@ SHAPES = {
     errors.HostRefused: Shape(421, INVALID, "host_not_served"),
     errors.OriginRefused: Shape(403, "permission_error", "origin_not_allowed"),
     errors.NotAuthenticated: Shape(401, "authentication_error", "admin_token_required"),
-    errors.AdminRefused: Shape(403, "permission_error", "admin_local_only"),
     errors.RequestCancelled: Shape(503, "service_unavailable_error", "request_cancelled"),
     errors.UnknownRequest: Shape(404, INVALID, "unknown_request"),
     errors.ModelNotLoaded: Shape(503, "service_unavailable_error", "model_not_loaded"),

@@ -1,0 +1,211 @@
+"""``main.py status | load | unload | reload | logs``: what an operator tells a running gateway.
+
+The gateway is found by the note in its state folder, and the token beside it: whoever may read
+them need not type either.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from server.admin.own_token import NAME, read_token
+from server.admin.presence import Presence, gateways_in, local_url
+from server.admin.show import reload_text, status_text
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from utils.config.settings import ServerSettings
+
+FAILED = 1
+NOT_RUNNING = 3
+_OK = range(200, 300)
+_CONNECT = 5.0
+
+
+class CommandError(Exception):
+    """The command was not carried out; the text says why, and ``status`` is for the shell."""
+
+    def __init__(self, message: str, status: int = FAILED) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def add_commands(parser: argparse.ArgumentParser, config: argparse.ArgumentParser) -> None:
+    """Add the commands to ``parser``; each of them has the options of ``config`` too."""
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", title="commands for a gateway that runs"
+    )
+
+    def add(name: str, what: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, parents=[config], help=what, description=what)
+
+    add("status", "show models, engines, requests and the queue")
+    load = add("load", "start a model's engine, and wait until it is ready")
+    load.add_argument("model")
+    load.add_argument("--variant", help="start this variant, not the smallest")
+    unload = add("unload", "stop a model's engine, or all engines")
+    unload.add_argument("model", nargs="?")
+    unload.add_argument("--force", action="store_true", help="do not wait for answers to end")
+    reload = add("reload", "read the configuration file again")
+    reload.add_argument("--dry-run", action="store_true", help="only show what would change")
+    logs = add("logs", "show the last lines of the log")
+    logs.add_argument("model", nargs="?", help="only those of this model's engines")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on with each new line")
+
+
+def run_command(args: argparse.Namespace, settings: ServerSettings, folder: Path) -> int:
+    """Carry out the command in ``args`` and return the exit status.
+
+    ``folder`` is the state folder of the gateway. ``settings`` are those of ``args.config`` if
+    that is given.
+    """
+    try:
+        gateway = _found(args, settings, folder)
+        client = AdminClient(gateway.url, _token(settings, folder))
+        return _COMMANDS[args.command](args, client, gateway)
+    except CommandError as error:
+        print(f"llm-gateway: {error}", file=sys.stderr)  # noqa: T201 - an answer for a terminal
+        return error.status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return FAILED
+
+
+class AdminClient:
+    """Asks the admin paths of the gateway at ``url``."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        self._url = url
+        self._token = token
+
+    def ask(self, method: str, path: str, order: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
+        """Return the JSON that the gateway answers; raise CommandError if it refuses."""
+        return json.loads(self._answer(method, path, order).read())
+
+    def follow(self, path: str) -> None:
+        """Print the text that the gateway answers, each piece as it comes."""
+        answer = self._answer("GET", path, None)
+        while piece := answer.read1():
+            sys.stdout.write(piece.decode("utf-8", "replace"))
+            sys.stdout.flush()
+
+    def _answer(
+        self, method: str, path: str, order: Mapping[str, Any] | None
+    ) -> http.client.HTTPResponse:
+        parts = urlsplit(self._url)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_CONNECT)
+        headers = {} if self._token is None else {"X-Admin-Token": self._token}
+        body = None if order is None else json.dumps(order)
+        try:
+            connection.connect()
+            # A load may take as long as it takes.
+            connection.sock.settimeout(None)
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            raise CommandError(f"no gateway answers at {self._url}: {error}", NOT_RUNNING) from None
+        if answer.status not in _OK:
+            raise CommandError(_refusal(answer))
+        return answer
+
+
+def _refusal(answer: http.client.HTTPResponse) -> str:
+    try:
+        error = json.loads(answer.read())["error"]
+        return "\n".join([error["message"], *error.get("faults", ())])
+    except (ValueError, KeyError, TypeError):
+        return f"the gateway answered with status {answer.status}"
+
+
+def _found(args: argparse.Namespace, settings: ServerSettings, folder: Path) -> Presence:
+    """The gateway that is meant; raises CommandError if none runs, or it is not clear which."""
+    try:
+        known = gateways_in(folder)
+    except PermissionError as error:
+        raise CommandError(f"{error.filename}: {error.strerror}") from None
+    if args.config is None:
+        if not known:
+            hint = "; if its configuration sets state_dir, name the file with -c"
+            raise CommandError(f"no gateway runs, as {folder} tells{hint}", NOT_RUNNING)
+        if len(known) > 1:
+            files = ", ".join(f"-c {each.config}" for each in known)
+            raise CommandError(f"{len(known)} gateways run; say which: {files}")
+        return known[0]
+    config = str(args.config.absolute())
+    mine = [each for each in known if each.config == config]
+    # Without a note it may still run where the file says.
+    return mine[0] if mine else Presence(0, local_url(settings.listen[0]), config)
+
+
+def _token(settings: ServerSettings, folder: Path) -> str | None:
+    try:
+        return read_token(folder) or settings.admin_token
+    except OSError as error:
+        if settings.admin_token is not None:
+            return settings.admin_token
+        raise CommandError(
+            f"{folder / NAME}: {error.strerror}; run this as the user who runs the gateway"
+        ) from None
+
+
+def _status(_args: argparse.Namespace, client: AdminClient, gateway: Presence) -> int:
+    running = client.ask("GET", "/running")
+    models = client.ask("GET", "/v1/models")["data"]
+    process = f", process {gateway.pid}" if gateway.pid else ""
+    _say(f"{gateway.url}{process}, {gateway.config}\n\n{status_text(running, models)}")
+    return 0
+
+
+def _load(args: argparse.Namespace, client: AdminClient, _gateway: Presence) -> int:
+    order: dict[str, Any] = {"model": args.model}
+    if args.variant is not None:
+        order["variant"] = int(args.variant) if args.variant.isdecimal() else args.variant
+    loaded = client.ask("POST", "/admin/load", order)
+    seconds = loaded["load_seconds"]
+    how = f"ready after {seconds:.1f} s" if seconds else "ready, it was running"
+    _say(f"{loaded['variant']}: {how}\n")
+    return 0
+
+
+def _unload(args: argparse.Namespace, client: AdminClient, _gateway: Presence) -> int:
+    order: dict[str, Any] = {"force": args.force}
+    path = "/admin/reload"
+    if args.model is not None:
+        order["model"] = args.model
+        path = "/admin/unload"
+    gone = client.ask("POST", path, order)["unloaded"]
+    _say("".join(f"{label}: unloaded\n" for label in gone) or "no engine was running\n")
+    return 0
+
+
+def _reload(args: argparse.Namespace, client: AdminClient, _gateway: Presence) -> int:
+    _say(reload_text(client.ask("POST", f"/admin/config/reload?dry_run={args.dry_run:d}", {})))
+    return 0
+
+
+def _logs(args: argparse.Namespace, client: AdminClient, _gateway: Presence) -> int:
+    path = "/logs/stream" if args.follow else "/logs"
+    client.follow(path if args.model is None else f"{path}?model={quote(args.model, safe='')}")
+    return 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+
+
+_COMMANDS = {
+    "status": _status,
+    "load": _load,
+    "unload": _unload,
+    "reload": _reload,
+    "logs": _logs,
+}

@@ -1,0 +1,127 @@
+"""What the admin paths answer, as text for a person at a terminal. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_MINUTE = 60
+_HOUR = 3600
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_STEP = 1024
+
+
+def status_text(running: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> str:
+    """The models with their engines, the requests in flight and the queue.
+
+    ``running`` is what ``/running`` answers, ``models`` the list of ``/v1/models``.
+    """
+    engines = running["engines"]
+    loaded = {engine["model"] for engine in engines}
+    idle = [{"model": one["id"]} for one in models if one["id"] not in loaded]
+    parts = [_table("MODEL VARIANT STATE REQUESTS MEMORY SINCE", map(_engine, [*engines, *idle]))]
+    if running["requests"]:
+        head = "REQUEST STATE MODEL CLIENT AGE TOKENS"
+        parts.append(_table(head, map(_request, running["requests"])))
+    if running["queue"]:
+        parts.append(_table("TURN REQUEST MODEL WAITED FOR", map(_waiting, running["queue"])))
+    return "\n".join(parts)
+
+
+def reload_text(changes: Mapping[str, Any]) -> str:
+    """What a reload changed, or would change if it was only tried; a line a change."""
+    models, variants = changes["models"], changes["variants"]
+    lines = [
+        *(f"model {name}: added" for name in models["added"]),
+        *(f"model {name}: removed" for name in models["removed"]),
+        *(f"model {name}: {', '.join(what)}" for name, what in models["changed"].items()),
+        *(f"variant {label}: added" for label in variants["added"]),
+        *(f"variant {label}: removed" for label in variants["removed"]),
+        *(
+            f"variant {label}: {', '.join(what)}; its engine is replaced"
+            for label, what in variants["redefined"].items()
+        ),
+        *(f"variant {label}: {', '.join(what)}" for label, what in variants["adjusted"].items()),
+        *(f"server.{name}: {what}" for name, what in changes["settings"].items()),
+        *(["groups: changed"] if changes["groups"] else []),
+        *(f"server.{name}: needs a restart" for name in changes["needs_restart"]),
+    ]
+    return "".join(f"{line}\n" for line in lines or ["nothing has changed"])
+
+
+def _engine(engine: Mapping[str, Any]) -> Sequence[str]:
+    if "variant" not in engine:
+        return engine["model"], "", "not loaded", "", "", ""
+    state = engine["state"]
+    if "reason" in engine:
+        state += f" ({engine['reason']})"
+    since = ""
+    if "idle_seconds" in engine:
+        due = engine["unload_in_seconds"]
+        then = "stays" if due is None else f"unloads in {_time(due)}"
+        since = f"idle for {_time(engine['idle_seconds'])}, {then}"
+    elif "ready_seconds_ago" in engine:
+        since = f"ready for {_time(engine['ready_seconds_ago'])}"
+    elif "started_seconds_ago" in engine:
+        since = f"started {_time(engine['started_seconds_ago'])} ago"
+    elif "retry_in_seconds" in engine:
+        since = f"tried again in {_time(engine['retry_in_seconds'])}"
+    memory = ", ".join(f"{name} {_size(size)}" for name, size in engine["memory"].items())
+    label = engine["variant"].removeprefix(f"{engine['model']}@")
+    places = f"{engine['active']} of {engine['parallel']}"
+    return engine["model"], label, state, places, memory, since
+
+
+def _request(request: Mapping[str, Any]) -> Sequence[str]:
+    prompt = request["prompt_tokens"]
+    read = "" if prompt is None else f"{prompt} + "
+    return (
+        request["id"],
+        request["state"],
+        request["variant"] or request["model"] or "",
+        request["client"],
+        _time(request["age_seconds"]),
+        f"{read}{request['tokens']}",
+    )
+
+
+def _waiting(waiting: Mapping[str, Any]) -> Sequence[str]:
+    return (
+        str(waiting["position"]),
+        waiting["id"] or "a load",
+        waiting["model"],
+        _time(waiting["waited_seconds"]),
+        waiting["waits_for"],
+    )
+
+
+def _time(seconds: float) -> str:
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - digits
+    if seconds < _HOUR:
+        return f"{seconds // _MINUTE:.0f} min {seconds % _MINUTE:.0f} s"
+    return f"{seconds // _HOUR:.0f} h {seconds % _HOUR // _MINUTE:.0f} min"
+
+
+def _size(size: float) -> str:
+    for unit in _UNITS:
+        if size < _STEP or unit == _UNITS[-1]:
+            return f"{size:.3g} {unit}" if size < 999 else f"{size:.0f} {unit}"  # noqa: PLR2004 - digits
+        size /= _STEP
+    return ""
+
+
+def _table(head: str, rows: Iterable[Sequence[str]]) -> str:
+    """The rows below ``head`` in columns; a column that is empty in all rows is left out."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    titles = head.split()
+    used = [at for at in range(len(titles)) if any(row[at] for row in cells)]
+    lines = [[titles[at] for at in used], *([row[at] for at in used] for row in cells)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(used))]
+    return "".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        + "\n"
+        for line in lines
+    )
