@@ -1,7 +1,7 @@
 #!/bin/sh
-# Have systemd check the units, and say how exposed the machine's own is.
+# Check both units with systemd, and print how exposed the system unit is.
 #
-# systemd wants the programs to exist that a unit starts: a stand-in takes the gateway's place.
+# systemd checks that the program of a unit exists, so a stub takes the gateway's place.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -19,13 +19,13 @@ for kind in system user; do
         echo "deploy/$kind/llm-gateway.service: $said" >&2
         exit 1
     }
-    if [ -n "$said" ]; then # unknown keys are only warned of
+    if [ -n "$said" ]; then # an unknown key is only a warning, with status 0
         echo "deploy/$kind/llm-gateway.service: $said" >&2
         exit 1
     fi
 done
 
-# 2.5 of 10: what GPUs and clients need stays open.
+# At most 2.5 of 10: GPUs and clients need some access.
 systemd-analyze --offline=yes --threshold=25 --no-pager security \
     "$work/system/llm-gateway.service" >"$work/exposure" || {
     cat "$work/exposure" >&2
