@@ -1,1 +1,1 @@
-"""What is known of models: their specification, their catalogue and how one is chosen."""
+"""Models: their specification, the catalog, and the choice of a variant."""

@@ -1,6 +1,6 @@
-"""All configured models under every name a client may use.
+"""The catalog: all configured models, by name and alias.
 
-Built once from checked tables and never changed. It knows no engine and no request.
+It is built once from checked tables and never changes. It knows no engines and no requests.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Catalog:
-    """The models in the order of the configuration, found by name or alias."""
+    """The models in the order of the configuration; finds them by name or alias."""
 
     __slots__ = ("_by_name", "default", "groups", "models")
 
@@ -36,7 +36,7 @@ class Catalog:
         self._by_name = {
             name: model for model in self.models for name in (model.name, *model.aliases)
         }
-        # An only model needs no name in a request, and no default_model either.
+        # A single model is the default, even without default_model.
         if default is None and len(self.models) == 1:
             default = self.models[0].name
         self.default = None if default is None else self._by_name[default].name
@@ -57,13 +57,13 @@ class Catalog:
         )
 
     def __contains__(self, name: object) -> bool:
-        """Whether a model has this name or alias."""
+        """Return whether a model has this name or alias."""
         return name in self._by_name
 
     def find(self, name: str | None) -> ModelSpec:
-        """The model of this name or alias; without a name, the default.
+        """Return the model with this name or alias; without a name, the default model.
 
-        Raises ModelNotFound for an unknown name, BadRequest where a name is needed.
+        Raises ModelNotFound for an unknown name, BadRequest if there is no name and no default.
         """
         model = self._by_name.get(name or self.default or "")
         if model is not None:

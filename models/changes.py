@@ -1,9 +1,9 @@
-"""How one configuration differs from another, and what that means for what runs. Pure.
+"""Compare two configurations, and tell what a reload means for running engines. Pure.
 
-1. A model is the same under the same name, a variant under the same label, wherever it stands.
-2. An engine goes on where the command line, the environment, the address and the kind of
-   engine are as before; other times, places and needs of a variant hold without a restart.
-3. What a running gateway cannot change keeps its value: see ``NEEDS_RESTART``.
+1. A model is identified by its name, a variant by its label; their order does not matter.
+2. An engine runs on if its command line, environment, address and engine type are the same.
+   Other keys of a variant, such as times and needs, change without a restart of the engine.
+3. A setting that a running gateway cannot change keeps its value: see ``NEEDS_RESTART``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from models.spec import VariantSpec
 
-# The settings that only the start of the gateway reads.
+# The settings that are read only at the start of the gateway.
 NEEDS_RESTART = tuple(k.name for k in keys_of(ServerSettings) if k.reload == "restart")
 # What an engine is started with, and what of that only the model itself has.
 _OF_ENGINE = frozenset(
@@ -33,10 +33,10 @@ _OF_MODEL = tuple(each.name for each in fields(ModelSpec) if each.name in _OF_EN
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is new. Models are named, variants by their label; values say what differs.
+    """The changes: models by name, variants by label, each with the keys that differ.
 
-    ``redefined`` engines drain, ``adjusted`` ones go on, ``kept`` are the labels of all that
-    go on. ``restart`` names the settings that hold only after a restart.
+    Engines of ``redefined`` variants drain, those of ``adjusted`` variants run on; ``kept`` are
+    the labels of all that run on. ``restart`` names the settings that need a restart.
     """
 
     added: tuple[str, ...] = ()
@@ -56,13 +56,13 @@ class Changes:
 
     @property
     def stale(self) -> tuple[str, ...]:
-        """The models of before that are not, or not as they were, among those of now."""
+        """Return the names of the earlier models that are removed or changed."""
         labels = (*self.variants_removed, *self.redefined, *self.adjusted, *self.variants_added)
         partly = {label.rpartition("@")[0] for label in labels}
         return tuple(sorted({*self.removed, *self.models, *partly} - {*self.added}))
 
     def shown(self) -> dict[str, Any]:
-        """All of it as plain JSON values."""
+        """Return the changes as plain JSON values."""
         return {
             "models": {
                 "added": list(self.added),
@@ -81,7 +81,7 @@ class Changes:
         }
 
     def lines(self) -> list[str]:
-        """All of it for a person, a line a change; none when nothing is new."""
+        """Return the changes for a person, one line for each; empty if there are none."""
         return [
             *(f"model {name}: added" for name in self.added),
             *(f"model {name}: removed" for name in self.removed),
@@ -90,7 +90,7 @@ class Changes:
             *(f"variant {label}: removed" for label in self.variants_removed),
             *(f"variant {label}: {', '.join(what)}" for label, what in self.redefined.items()),
             *(
-                f"variant {label}: {', '.join(what)}; an engine that runs goes on"
+                f"variant {label}: {', '.join(what)}; a running engine goes on"
                 for label, what in self.adjusted.items()
             ),
             *(f"server.{name}: {what}" for name, what in self.settings.items()),
@@ -102,7 +102,7 @@ class Changes:
 def changes(
     before: tuple[ServerSettings, Catalog], after: tuple[ServerSettings, Catalog]
 ) -> Changes:
-    """What ``after`` changes in ``before``."""
+    """Return what ``after`` changes in ``before``."""
     old = {model.name: model for model in before[1].models}
     new = {model.name: model for model in after[1].models}
     both = [(old[name], model) for name, model in new.items() if name in old]
@@ -127,10 +127,10 @@ def changes(
 def applied(
     before: tuple[ServerSettings, Catalog], after: tuple[ServerSettings, Catalog]
 ) -> tuple[ServerSettings, Catalog]:
-    """``after`` as a gateway can take it on that runs with ``before``.
+    """Return ``after`` as far as a gateway that runs with ``before`` can apply it.
 
-    Settings that need a restart are those of before; a model that is as it was is the very
-    same object, so that what was learnt of it can be told to hold.
+    Settings that need a restart keep their value. An unchanged model stays the same object, so
+    that callers can see that what they learnt about it still holds.
     """
     kept = {name: getattr(before[0], name) for name in NEEDS_RESTART}
     old = {model.name: model for model in before[1].models}
@@ -151,7 +151,7 @@ def _settings(
         if known.reload == "restart":
             restart.append(known.name)
         else:
-            # Numbers are no secrets; of the rest nobody knows.
+            # Numbers are not secret. Other values may be, so they are not shown.
             plain = isinstance(one, int | float) and isinstance(other, int | float)
             settings[known.name] = f"{_number(one)} → {_number(other)}" if plain else "changed"
     return tuple(restart), settings
@@ -167,7 +167,7 @@ def _model(before: ModelSpec, after: ModelSpec) -> tuple[str, ...]:
 
 
 def _variants(both: list[tuple[ModelSpec, ModelSpec]]) -> dict[str, tuple[str, ...]]:
-    """What is different of each variant that is in both, by its label."""
+    """Return the keys that differ for each variant that is in both, by its label."""
     found = {}
     for one, other in both:
         shared = [name for name in _OF_MODEL if getattr(one, name) != getattr(other, name)]
@@ -184,7 +184,7 @@ def _variant(before: VariantSpec, after: VariantSpec) -> tuple[str, ...]:
 
 
 def _only(both: list[tuple[ModelSpec, ModelSpec]], *, first: bool) -> tuple[str, ...]:
-    """The labels that are in one of each pair and not in the other."""
+    """Return the labels that are in only one model of each pair: the first or the second."""
     labels: list[str] = []
     for pair in both:
         here, there = pair if first else reversed(pair)

@@ -1,8 +1,8 @@
-"""Prompt sizes that are known already, found by what the prompt begins with.
+"""Known prompt sizes, found by the beginning of the prompt. Pure.
 
-A conversation grows at its end. Each exact count is kept under the digest of
-the messages it covers, so the next turn only has to size what is new. Pure; a
-bounded dictionary whose oldest unused entry goes first.
+A conversation grows at its end. Each exact count is kept under the digest of the messages that it
+covers, so for the next turn only the new messages must be sized. The cache is bounded; the least
+recently used entry goes first.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 _KEPT = 4096
 _TOOL_PROSE = 256
-# Of many inputs, so many are counted; an engine refuses what it could not hold after all.
+# How many inputs of a request are counted; the engine refuses one that is too long after all.
 _COUNTED = 8
 
 
 class Known(NamedTuple):
-    """The longest known beginning of a prompt: its tokens, and how many segments it covers."""
+    """The longest known beginning of a prompt: its tokens, and the number of its segments."""
 
     tokens: int = 0
     segments: int = 0
@@ -37,7 +37,7 @@ class CountCache:
         self._counts: OrderedDict[tuple[str, bytes], int] = OrderedDict()
 
     def known(self, model: str, facts: RequestFacts) -> Known:
-        """The longest prefix of the request that was counted before; Known() when none was."""
+        """Return the longest prefix of the request with a known count, or ``Known()``."""
         for covered in range(len(facts.segments), 0, -1):
             key = (model, facts.segments[covered - 1].digest)
             if (tokens := self._counts.get(key)) is not None:
@@ -46,10 +46,10 @@ class CountCache:
         return Known()
 
     def learn(self, model: str, facts: RequestFacts, tokens: int) -> None:
-        """The whole request has ``tokens`` prompt tokens.
+        """Remember that the request has ``tokens`` prompt tokens.
 
-        One that ends in an answer to be continued is no beginning of a longer one: its last
-        message would be printed differently there.
+        A prefilled request is not remembered: in a longer prompt the template would print its
+        last message differently.
         """
         if not facts.segments or facts.prefilled:
             return
@@ -58,18 +58,18 @@ class CountCache:
             self._counts.popitem(last=False)
 
     def forget(self, models: Collection[str]) -> None:
-        """Nothing is known of these models."""
+        """Forget the counts of these models."""
         for key in [key for key in self._counts if key[0] in models]:
             del self._counts[key]
 
 
 def allowance(facts: RequestFacts, spec: TokenizationSpec, known: Known) -> int:
-    """Tokens that templates and media add beyond the texts themselves, for what is not known."""
+    """Return the tokens that templates and media add to the text of the part not yet known."""
     new = facts.segments[known.segments :]
     messages = len(new) - (known.segments == 0) if new else 0
     sounds = sum(segment.sounds for segment in new)
     images = sum(segment.media for segment in new) - sounds
-    # Where a known beginning ends, the template's opening of an answer gives way to more.
+    # A known count includes the opening of an answer, where now the new messages follow.
     once = spec.extra_tokens_per_message
     if known.segments == 0:
         once = spec.extra_tokens_per_request
@@ -84,16 +84,16 @@ def allowance(facts: RequestFacts, spec: TokenizationSpec, known: Known) -> int:
 
 
 def longest(prompts: tuple[str, ...]) -> list[str]:
-    """The few of ``prompts`` among which the one with the most tokens is looked for."""
+    """Return the longest few of ``prompts``, to find the one with the most tokens among them."""
     if len(prompts) <= _COUNTED:
         return list(prompts)
     return sorted(prompts, key=len, reverse=True)[:_COUNTED]
 
 
 def byte_bound(facts: RequestFacts, spec: TokenizationSpec, known: Known) -> int:
-    """A number of prompt tokens that the request cannot exceed; needs no tokenizer.
+    """Return an upper bound of the prompt tokens, without a tokenizer.
 
-    Every token of a byte-level or byte-fallback vocabulary stands for at least one byte.
+    A token of a byte-level or byte-fallback vocabulary stands for at least one byte.
     """
     if not facts.endpoint.sized:
         return 1

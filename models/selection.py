@@ -1,4 +1,4 @@
-"""Which variant a request needs."""
+"""Choose the variant for a request."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ AHEAD = 0.85
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The smallest variant that suffices, and the size it was chosen for.
+    """The smallest variant that is large enough, and the size that it was chosen for.
 
-    ``fallbacks`` are smaller ones that would still do, the largest first: see ``smaller``.
+    ``fallbacks`` are smaller variants that would still do, the largest first: see ``smaller``.
     """
 
     model: ModelSpec
@@ -34,23 +34,23 @@ class Selection:
 
 
 class RunningVariants(Protocol):
-    """Knows which variant of a model runs now."""
+    """Knows the running variant of each model."""
 
     def running(self, model: ModelSpec) -> VariantSpec | None:
-        """The variant whose engine is starting or ready, or None."""
+        """Return the variant whose engine is starting or ready, or None."""
 
 
 def choose(model: ModelSpec, prompt: int, output: int) -> VariantSpec:
-    """The smallest variant that holds prompt and output, else the largest."""
+    """Return the smallest variant that holds prompt and output, else the largest variant."""
     return model.smallest_holding(prompt + output) or model.largest
 
 
 def smaller(model: ModelSpec, minimum: VariantSpec, least: int) -> tuple[VariantSpec, ...]:
-    """Those below ``minimum`` that hold ``least`` tokens, the largest first.
+    """Return the variants smaller than ``minimum`` that hold ``least`` tokens, the largest first.
 
-    What a request cannot do without is its prompt, and its answer if the client named a length
-    that ``minimum`` has room for. A default reserve is a guess and may be given up. So may be a
-    prompt's size that is only a bound, where the engine tells before it answers.
+    ``least`` counts what the request must have: its prompt, and its answer if the client named a
+    length that ``minimum`` can hold. A default reserve for the answer is not needed. An estimated
+    prompt size may be too large; the engine refuses a prompt that is too long before it answers.
     """
     if minimum is model.variants[0]:
         return ()
@@ -60,9 +60,9 @@ def smaller(model: ModelSpec, minimum: VariantSpec, least: int) -> tuple[Variant
 def choose_larger(
     model: ModelSpec, refused: VariantSpec, prompt: int, output: int
 ) -> VariantSpec | None:
-    """The variant to try after an engine refused a prompt of ``prompt`` tokens, or None.
+    """Return the variant to try after an engine refused a prompt of ``prompt`` tokens, or None.
 
-    It is larger than the one that refused, whatever that one's configuration claims.
+    It is larger than the refused variant, even if that one's configured context would do.
     """
     larger = [v for v in model.variants if v.capacity > max(refused.capacity, prompt)]
     enough = (variant for variant in larger if variant.capacity >= prompt + output)
@@ -70,10 +70,10 @@ def choose_larger(
 
 
 def choose_ahead(model: ModelSpec, answered: VariantSpec, tokens: int | None) -> VariantSpec | None:
-    """The variant for the next turn of a conversation of ``tokens``, if it will need a larger one.
+    """Return the variant for the next turn of a conversation of ``tokens``, if it must be larger.
 
-    That is taken to be so from ``AHEAD`` of the context on. None if it will not, or nothing is
-    known of its size.
+    That is so if ``tokens`` fill at least the share ``AHEAD`` of the context. Return None if the
+    current variant will do, no larger one exists, or ``tokens`` is unknown (None).
     """
     if tokens is None or tokens < AHEAD * answered.capacity:
         return None
@@ -90,9 +90,9 @@ class ModelSelector:
         self._engines = engines
 
     async def select(self, model: ModelSpec, facts: RequestFacts) -> Selection:
-        """The variant for the request; ContextLengthExceeded when certainly none holds it.
+        """Return the variant for the request; raise ContextLengthExceeded if none can hold it.
 
-        Where no tokens are counted, it is the model's first.
+        If the model's requests have no token counts, it is the model's first variant.
         """
         output = facts.max_output
         if output is None:
@@ -100,7 +100,7 @@ class ModelSelector:
         limit = model.tokenization.max_reserved_tokens
         if limit is not None and model.grow_answers and facts.endpoint.grows:
             output = min(output, limit)
-        # A prompt must leave room for one token at least, or the engine refuses it.
+        # A prompt must leave room for at least one token, or the engine refuses it.
         least = 1 if facts.endpoint.generates else 0
         output = max(least, output)
         if not model.counted:
@@ -119,16 +119,16 @@ class ModelSelector:
         if facts.max_output is not None and size.at_least + output <= minimum.capacity:
             needed = size.tokens + output
         elif facts.endpoint.generates and not facts.endpoint.cut_to_fit:
-            # Where the prompt is too long after all, the engine refuses it.
+            # If the prompt is too long after all, the engine refuses it.
             needed = size.at_least + least
         else:
             needed = size.tokens + least
         return Selection(model, minimum, size, output, smaller(model, minimum, needed))
 
     def learn(self, model: ModelSpec, facts: RequestFacts, tokens: int) -> None:
-        """An engine reported the request's exact prompt size; the next turn starts from it."""
+        """Remember the exact prompt size that an engine reported, for the next turn."""
         self._sizer.learn(model, facts, tokens)
 
     def forget(self, models: Collection[str]) -> None:
-        """What was learnt of these models does not hold any more."""
+        """Forget the prompt sizes of these models."""
         self._sizer.forget(models)

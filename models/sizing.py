@@ -1,8 +1,8 @@
-"""How many tokens a prompt has, asked of whoever can tell at the least cost.
+"""Size a prompt in tokens, from the cheapest source that is good enough.
 
-The counters themselves live where processes and HTTP are known; this file only
-holds their order: a bound that needs nobody, the running engine, the standalone
-tokenizer, and the bound again when all are silent.
+The sources in order: an upper bound by bytes, the running engine, the standalone tokenizer, and
+the bound again if no source can count. The counters themselves are elsewhere, where processes
+and HTTP are known.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _log = get_logger("sizing")
 
 
 class Source(Enum):
-    """Who counted."""
+    """The source of a count."""
 
     BOUND = "bound"
     CACHE = "cache"
@@ -34,7 +34,7 @@ class Source(Enum):
 
 
 class PromptSize(NamedTuple):
-    """A prompt's tokens. ``at_least`` is certain; ``tokens`` is enough, and equal when exact."""
+    """The size of a prompt: from ``at_least`` to ``tokens`` tokens. Equal if exact."""
 
     tokens: int
     at_least: int
@@ -42,7 +42,7 @@ class PromptSize(NamedTuple):
 
     @property
     def exact(self) -> bool:
-        """Whether the number is the engine's own."""
+        """Return whether the count is exact."""
         return self.tokens == self.at_least
 
 
@@ -54,19 +54,19 @@ class TokenCounter(Protocol):
     """Counts a request's prompt exactly, on the engine that runs its model."""
 
     async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
-        """The prompt's tokens, template and all; None when no engine of the model can tell."""
+        """Return the prompt's tokens with the template, or None if no engine can count them."""
 
 
 class TextCounter(Protocol):
-    """Counts bare text, without an engine."""
+    """Counts text without a template and without an engine."""
 
     async def count_text(self, model: ModelSpec, text: str) -> int:
-        """The tokens of ``text``; CountUnavailable when there is no tokenizer or it failed."""
+        """Return the tokens of the text, or raise CountUnavailable."""
         ...
 
 
 class Sizer:
-    """Sizes prompts; remembers what it learnt."""
+    """Sizes prompts, and remembers exact counts."""
 
     def __init__(self, engines: TokenCounter, tokenizer: TextCounter) -> None:
         self._engines = engines
@@ -79,7 +79,7 @@ class Sizer:
     async def size(
         self, model: ModelSpec, facts: RequestFacts, clear: Callable[[PromptSize], bool]
     ) -> PromptSize:
-        """The prompt's size, from the first source whose answer is ``clear``, else the best."""
+        """Return the prompt's size: the bound if it is ``clear``, else the best count there is."""
         known = self._cache.known(model.name, facts)
         if known.segments and known.segments == len(facts.segments):
             return PromptSize(known.tokens, known.tokens, Source.CACHE)
@@ -97,15 +97,15 @@ class Sizer:
         except CountUnavailable as error:
             if model.tokenization.binary is not None and model.name not in self._told:
                 self._told.add(model.name)
-                _log.warning("tokens of '%s' can only be guessed: %s", model.name, error)
+                _log.warning("tokens of '%s' can only be estimated: %s", model.name, error)
             return guess
 
     def learn(self, model: ModelSpec, facts: RequestFacts, tokens: int) -> None:
-        """An engine reported ``tokens`` prompt tokens for this request."""
+        """Remember that an engine reported ``tokens`` prompt tokens for this request."""
         self._cache.learn(model.name, facts, tokens)
 
     def forget(self, models: Collection[str]) -> None:
-        """Counts of these models do not hold any more, nor those that are being made."""
+        """Forget the counts of these models, also those in progress."""
         self._forgotten += 1
         self._told.difference_update(models)
         for cache in (self._cache, self._texts):
@@ -122,11 +122,11 @@ class Sizer:
         new = "\n".join(segment.text for segment in facts.segments[known.segments :])
         forgotten = self._forgotten
         fresh = await self._tokenizer.count_text(model, new) if new else 0
-        # Only texts are remembered, so that the allowance is added once, for the whole.
+        # Only the counts of texts are remembered; the allowance is added once, for the whole.
         texts = known.tokens + fresh
         if forgotten == self._forgotten:
             self._texts.learn(model.name, facts, texts)
-        # Joining texts moves token borders a little; templates may leave tools out entirely.
+        # Joining texts moves token borders a little, and a template may leave out the tools.
         certain = texts - 2 * len(facts.segments)
         at_least = max(1, certain) if all(s.verbatim for s in facts.segments) else 1
         return PromptSize(

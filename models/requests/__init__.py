@@ -1,1 +1,1 @@
-"""One reader for each way in which a request writes its prompt. Pure."""
+"""The readers of requests: one for each form of a prompt. Pure."""

@@ -1,4 +1,4 @@
-"""``/v1/chat/completions``: messages, tools, and whatever else templates print."""
+"""Read ``/v1/chat/completions``: messages, tools, and other fields that templates print."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _PREAMBLE = ("tools", "functions", "response_format", "chat_template_kwargs", "j
 
 
 def chat(request: Json) -> Prompt:
-    """The prompt of a chat."""
+    """Return the prompt of a chat, or raise BadRequest."""
     messages = objects(request, "messages")
     tools_of(request)
     talk = Conversation("", {name: request[name] for name in _PREAMBLE if request.get(name)})
     for index, message in enumerate(messages):
         role = role_of(message, index)
         content = message.get("content")
-        # Mostly a text, for which no place need be named.
+        # Mostly a text. Then the place is not needed, as a text has no fault to report.
         said = (
             Content(content)
             if isinstance(content, str)

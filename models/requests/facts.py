@@ -1,4 +1,4 @@
-"""What the gateway knows of a request: frozen values, and nothing that makes them."""
+"""The facts of a request, as frozen values. Other files make them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 class Segment(NamedTuple):
     """A piece of the prompt.
 
-    ``size`` is the text's length in UTF-8 bytes, ``media`` the number of images and the like,
-    ``digest`` covers the prompt up to this segment's end, and ``verbatim`` says that any
-    template prints the whole text, as it does with what others said to the model; earlier
-    answers may lose their reasoning. ``sounds`` are the audio parts among ``media``.
+    * ``size``: the length of the text in UTF-8 bytes.
+    * ``media``: the number of media parts; ``sounds``: how many of them are audio.
+    * ``digest``: covers the prompt up to the end of this segment.
+    * ``verbatim``: every template prints the whole text. This is so for messages to the model;
+      its earlier answers may lose their reasoning.
     """
 
     text: str
@@ -28,31 +29,31 @@ class Segment(NamedTuple):
 
 
 class Upload(Protocol):
-    """A body that is not kept in memory; it can be sent more than once."""
+    """A body that is stored outside memory and can be sent more than once."""
 
     @property
     def size(self) -> int:
-        """Its length in bytes."""
+        """The length in bytes."""
 
     @property
     def content_type(self) -> str:
-        """What it is, with everything that its reader must know."""
+        """The content type, with all parameters that a reader needs."""
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes, from the first to the last."""
+        """Yield all bytes, from the first to the last."""
 
     def close(self) -> None:
-        """What it took is free. Harmless when called again."""
+        """Free the storage. Does nothing if called again."""
 
 
 class Prompt(NamedTuple):
-    """What a reader found in a request.
+    """The prompt that a reader found in a request.
 
-    ``segments`` holds the preamble (tools and the like) and then each message; ``prompts``
-    and ``prompt_ids`` (the length of the longest prompt given as token ids) are those of
-    requests without messages. ``prefilled`` says that the last message is the assistant's,
-    which the engine continues instead of closing. ``needs`` names what else than text the
-    model must be capable of.
+    * ``segments``: the preamble (tools and the like), then each message.
+    * ``prompts``: the texts of a request without messages.
+    * ``prompt_ids``: the length of its longest prompt in token ids.
+    * ``prefilled``: the last message is the assistant's; the engine continues it.
+    * ``needs``: the capabilities beside text that the model must have.
     """
 
     segments: tuple[Segment, ...] = ()
@@ -63,13 +64,14 @@ class Prompt(NamedTuple):
 
 
 class RequestFacts(NamedTuple):
-    """A request as the gateway sees it; ``max_output`` is None where the client set no limit.
+    """The facts of a request.
 
-    ``body`` is what the engine gets. ``keep_alive`` is how many seconds without a request the
-    model shall stay loaded after this one; infinity, or None where the client did not say.
-    ``upload`` stands for ``body`` where that would be too large; whoever reads closes it.
-
-    The fields of ``Prompt`` stand here again, for whoever sizes.
+    * ``body``: what the engine gets. For a large body ``upload`` takes its place; its reader
+      closes it.
+    * ``max_output``: the client's token limit; None if it set none.
+    * ``keep_alive``: how many seconds without a request the model stays loaded after this one;
+      may be infinity; None if the client did not say.
+    * The other fields are those of ``Prompt``.
     """
 
     endpoint: Endpoint

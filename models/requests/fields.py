@@ -1,4 +1,4 @@
-"""A body as JSON, and the fields that all kinds of requests share."""
+"""Decode a body as JSON, and read the fields that all requests share."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from utils.errors import BadRequest
 
 Json = dict[str, Any]
 
-# The engine's own limit: a 32-bit integer.
+# The engine's limit: a 32-bit integer.
 _MOST_OUTPUT = 2**31 - 1
-# No request in use comes near it, while every level lengthens each indented line by four.
+# Real requests are far below this. Each level adds four characters to every indented line.
 _DEEPEST = 100
 
 _NAMES: dict[type, str] = {
@@ -27,16 +27,16 @@ _NAMES: dict[type, str] = {
 
 
 def named(value: Any) -> str:  # noqa: ANN401 - decoded JSON
-    """JSON's word for a value's type; never the value, which may be private."""
+    """Return JSON's word for the type of a value; never the value, which may be private."""
     return "an empty array" if value == [] else _NAMES[type(value)]
 
 
 def decoded(body: bytes) -> Json:
-    """The JSON object that ``body`` is; BadRequest when it is none or nested too deep."""
+    """Return ``body`` as a JSON object; raise BadRequest if it is none or nested too deep."""
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        # The message holds a position and a cause, never the text itself.
+        # The message has a position and a cause, never the text itself.
         raise BadRequest(f"The body is not valid JSON: {error.msg} at byte {error.pos}.") from None
     if not isinstance(request, dict):
         raise BadRequest("The body must be a JSON object.")
@@ -47,7 +47,7 @@ def decoded(body: bytes) -> Json:
 
 
 def model_of(request: Json) -> str | None:
-    """The model that is asked for, or None."""
+    """Return the name of the requested model, or None. Raises BadRequest."""
     model = request.get("model")
     if model is not None and not isinstance(model, str):
         raise BadRequest(f"'model' must be a string, not {named(model)}.", param="model")
@@ -55,7 +55,7 @@ def model_of(request: Json) -> str | None:
 
 
 def stream_of(request: Json) -> bool:
-    """Whether the answer is wanted as a stream."""
+    """Return whether the client wants a stream. Raises BadRequest."""
     stream = request.get("stream")
     if stream is not None and not isinstance(stream, bool):
         raise BadRequest(f"'stream' must be true or false, not {named(stream)}.", param="stream")
@@ -63,7 +63,10 @@ def stream_of(request: Json) -> bool:
 
 
 def output_of(request: Json, fields: tuple[str, ...]) -> int | None:
-    """The most tokens that ``fields`` ask for, or None where they set no limit."""
+    """Return the largest token limit in ``fields``, or None if they set none.
+
+    Raises BadRequest.
+    """
     limits = []
     for field in fields:
         value = request.get(field)
@@ -82,7 +85,7 @@ def output_of(request: Json, fields: tuple[str, ...]) -> int | None:
 
 
 def objects(request: Json, field: str) -> list[Json]:
-    """The non-empty array of objects in ``field``."""
+    """Return the non-empty array of objects in ``field``, or raise BadRequest."""
     items = request.get(field)
     if not isinstance(items, list):
         raise BadRequest(f"'{field}' must be an array, not {named(items)}.", param=field)
@@ -98,7 +101,10 @@ def objects(request: Json, field: str) -> list[Json]:
 
 
 def role_of(message: Json, index: int) -> str:
-    """Who speaks in the message of this number; templates print any text here."""
+    """Return the role of the message with this index, or raise BadRequest.
+
+    Any text is allowed, as templates print it.
+    """
     role = message.get("role")
     if not isinstance(role, str):
         where = f"messages[{index}].role"
@@ -107,7 +113,7 @@ def role_of(message: Json, index: int) -> str:
 
 
 def tools_of(request: Json) -> list[Any]:
-    """The tools that are offered to the model."""
+    """Return the tools that the request offers to the model. Raises BadRequest."""
     tools = request.get("tools")
     if tools is not None and not isinstance(tools, list):
         raise BadRequest(f"'tools' must be an array, not {named(tools)}.", param="tools")

@@ -1,7 +1,7 @@
-"""``/v1/messages``, Anthropic's API, read as what llama-server makes of it: a chat.
+"""Read ``/v1/messages``, Anthropic's API, as the chat that llama-server makes of it.
 
-A system prompt becomes a message, a tool's result one of its own, and tools are printed
-in OpenAI's form, which is the wider one.
+The system prompt becomes a message, each tool result a message of its own. Tools are printed in
+OpenAI's form, which is longer.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from utils.errors import BadRequest
 if TYPE_CHECKING:
     from models.requests.facts import Prompt
 
-# llama-server's own limit where a request has none.
+# llama-server's token limit for a request that sets none.
 DEFAULT_OUTPUT = 4096
 
 
 def messages(request: Json) -> Prompt:
-    """The prompt of a request in Anthropic's shape."""
+    """Return the prompt of a request to Anthropic's API, or raise BadRequest."""
     said = objects(request, "messages")
     talk = Conversation("messages", _preamble(request))
     if (system := request.get("system")) is not None:
         content = content_of(system, "system", _silent)
-        # llama-server replaces a changing number in the header of one client.
+        # llama-server replaces a changing number ("cch=") that one client puts there.
         talk.say(orjson.dumps(system), content, verbatim="cch=" not in content.text)
     for index, message in enumerate(said):
         _say(talk, message, f"messages[{index}].content")
@@ -67,7 +67,7 @@ def _call(block: Json) -> Json:
 
 
 def _thought(block: Json) -> str:
-    """A block that is no text; all but thoughts is left out by llama-server."""
+    """Return the text of a block without ``text``: llama-server keeps only the thinking."""
     thinking = block.get("thinking")
     return thinking if isinstance(thinking, str) else ""
 

@@ -1,4 +1,4 @@
-"""The parts of a conversation, and the segments that are made of them."""
+"""Read the parts of messages, and build the segments of a prompt from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from utils.errors import BadRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-# A part's type, and what a model must be capable of to take it.
+# The types of media parts, and the capability that a model needs for each.
 MEDIA = {
     "image_url": "vision",
     "input_image": "vision",
@@ -24,21 +24,21 @@ MEDIA = {
     # Anthropic's.
     "image": "vision",
 }
-# What templates print around these is in the allowance for a message.
+# The allowance for a message covers what templates print for these roles.
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-# Beyond, indentation would only multiply memory; the engine has the last word anyway.
+# Larger texts are not indented, to save memory. The engine still checks the exact size.
 _MOST_INDENTED = 1024 * 1024
 
 
 class Content(NamedTuple):
-    """A message's text, and what each of its media parts needs of a model."""
+    """The text of a message, and the capability that each of its media parts needs."""
 
     text: str = ""
     media: tuple[str, ...] = ()
 
 
 def printed(fields: Json) -> str:
-    """``fields`` as wide as a template prints them at most: indented and escaped."""
+    """Return ``fields`` in the longest form that a template prints: indented and escaped."""
     text = json.dumps(fields)
     return text if len(text) > _MOST_INDENTED else json.dumps(fields, indent=4)
 
@@ -48,7 +48,10 @@ def content_of(
     where: str,
     text_of: Callable[[Json], str] = json.dumps,
 ) -> Content:
-    """What a message says: nothing, a text, or parts; ``text_of`` reads parts that are no text."""
+    """Return the content of a message: nothing, a text, or parts. Raises BadRequest.
+
+    ``text_of`` turns a part without ``text`` into text. ``where`` names the place in errors.
+    """
     if content is None:
         return Content()
     if isinstance(content, str):
@@ -66,7 +69,7 @@ def part_of(
     where: str,
     text_of: Callable[[Json], str] = json.dumps,
 ) -> Content:
-    """What one part says or shows."""
+    """Return the content of one part, or raise BadRequest."""
     if not isinstance(part, dict):
         raise BadRequest(f"'{where}' must be an object, not {named(part)}.", param=where)
     kind = part.get("type")
@@ -77,14 +80,17 @@ def part_of(
 
 
 def joined(parts: Iterable[Content]) -> Content:
-    """Several contents as one."""
+    """Join several contents into one."""
     parts = list(parts)
     text = "\n".join(part.text for part in parts if part.text or not part.media)
     return Content(text, tuple(need for part in parts for need in part.media))
 
 
 def extras_of(message: Json, *known: str) -> Json:
-    """What templates may print of a message beside ``known`` fields and its usual role."""
+    """Return the fields of a message that a template may print beside the ``known`` ones.
+
+    An unusual role is one of them.
+    """
     usual = ("role", *known)
     extras = {k: v for k, v in message.items() if k not in usual and v}
     if (role := message.get("role")) and role not in _ROLES:
@@ -93,23 +99,23 @@ def extras_of(message: Json, *known: str) -> Json:
 
 
 class Conversation:
-    """Collects segments; each one's digest covers all before it."""
+    """Collects the segments of a prompt. Each digest covers the prompt up to its segment."""
 
     def __init__(self, origin: str, preamble: Json) -> None:
         self._segments: list[Segment] = []
         self._needs: set[str] = {"tools"} if preamble.get("tools") else set()
         text = printed(preamble) if preamble else ""
-        # The same words may be printed differently for another kind of request.
+        # ``origin`` is in the digest, as another API may print the same text differently.
         self._digest = _beginning(origin, text) if text else _nothing(origin)
         self._append(Content(text), verbatim=not text)
 
     def say(self, source: bytes, content: Content, *, verbatim: bool) -> None:
-        """One more message, which ``source`` tells from all others."""
+        """Add a message. ``source`` is the message as bytes, for the digest."""
         self._digest = _digest(self._digest, source)
         self._append(content, verbatim=verbatim)
 
     def prompt(self, *, prefilled: bool) -> Prompt:
-        """All that was collected."""
+        """Return the prompt of all segments so far."""
         return Prompt(
             segments=tuple(self._segments), prefilled=prefilled, needs=frozenset(self._needs)
         )
@@ -129,7 +135,7 @@ def _nothing(origin: str) -> bytes:
 
 
 def _beginning(origin: str, text: str) -> bytes:
-    # Marked, so that no message after another digest comes to the same.
+    # ``person`` makes this differ from the digest of any message.
     digest = hashlib.blake2b(
         text.encode(), key=origin.encode(), person=b"beginning", digest_size=16
     )

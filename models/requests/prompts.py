@@ -1,4 +1,4 @@
-"""Requests without messages: completions, infill, embeddings, reranking."""
+"""Read requests without messages: completions, infill, embeddings, reranking."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INFILL = ("input_prefix", "prompt", "input_suffix")
 
 
 def completion(request: Json) -> Prompt:
-    """The prompts of a text completion, each of which has the whole context for itself."""
+    """Return the prompts of a text completion; each has the whole context. Raises BadRequest."""
     prompt = request.get("prompt")
     if isinstance(prompt, str):
         return Prompt(prompts=(prompt + str(request.get("suffix") or ""),))
@@ -24,7 +24,7 @@ def completion(request: Json) -> Prompt:
 
 
 def infill(request: Json) -> Prompt:
-    """What stands before and after the gap, and the other files that go with it."""
+    """Return the text before and after the gap, with the extra files. Raises BadRequest."""
     texts = [_text(request.get(field), field) for field in _INFILL]
     extra = request.get("input_extra")
     if extra is not None and not isinstance(extra, list):
@@ -40,14 +40,20 @@ def infill(request: Json) -> Prompt:
 
 
 def embeddings(request: Json) -> Prompt:
-    """The inputs, of which the longest decides; ``content`` is llama-server's own name for them."""
+    """Return the inputs; the longest decides the size. Raises BadRequest.
+
+    llama-server also calls the field ``content``.
+    """
     field = "content" if request.get("input") is None and "content" in request else "input"
     value = request.get(field)
     return Prompt(prompts=(value,)) if isinstance(value, str) else _several(value, field)
 
 
 def rerank(request: Json) -> Prompt:
-    """The query with the longest document: an engine scores one pair after the other."""
+    """Return the query with the longest document. Raises BadRequest.
+
+    An engine scores the pairs one after the other, so the longest pair decides the size.
+    """
     query = request.get("query")
     if not isinstance(query, str):
         raise BadRequest(f"'query' must be a string, not {named(query)}.", param="query")
@@ -68,7 +74,7 @@ def rerank(request: Json) -> Prompt:
 
 
 def _several(prompt: Any, field: str) -> Prompt:  # noqa: ANN401 - decoded JSON
-    """Prompts as texts, and the length of the longest that is given as token ids."""
+    """Return the prompts that are texts, and the length of the longest one in token ids."""
     if not isinstance(prompt, list) or not prompt:
         raise BadRequest(
             f"'{field}' must be a string or a non-empty array, not {named(prompt)}.", param=field

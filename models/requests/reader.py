@@ -1,8 +1,7 @@
-"""Body bytes in, facts out: what the gateway must know of a request to place it.
+"""Read the body of a request: bytes in, facts out. Pure.
 
-Pure. The body itself is kept as it came and forwarded untouched: nothing here
-repairs it, and only what is configured (models/requests/shaping.py) changes it. Only what would
-mislead the sizing is refused, the rest is the engine's business.
+The body is forwarded as it came. Only the configuration may change it (see ``shaping.py``).
+A fault is refused here only if it would mislead the sizing; the engine checks the rest.
 """
 
 from __future__ import annotations
@@ -27,19 +26,20 @@ class Models(Protocol):
     """Finds models by their names."""
 
     def find(self, name: str | None) -> ModelSpec:
-        """Return the model of this name, or the default; ModelNotFound or BadRequest if none."""
+        """Return the model of this name, or the default; raise ModelNotFound or BadRequest."""
         ...
 
 
 def read(
     endpoint: Endpoint, body: bytes, models: Models, named: str | None = None
 ) -> tuple[ModelSpec, RequestFacts]:
-    """Decode ``body``, find its model, change what that model's configuration changes, read it.
+    """Return the model and the facts of ``body``, or raise ModelNotFound or BadRequest.
 
-    ``named`` is a model that goes before the body's own. BadRequest says what is wrong and in
-    which field; the body is written anew only where something in it changed.
+    The model's configuration may change the request first. ``named`` is a model that overrides
+    the body's own. BadRequest names the fault and its field. The body is encoded anew only if
+    something in it changed.
 
-    Takes about 2 ms a megabyte, so callers move large bodies off the event loop.
+    This takes about 2 ms for each megabyte, so callers move large bodies off the event loop.
     """
     request = decoded(body)
     asked = model_of(request)
@@ -49,7 +49,7 @@ def read(
 
 
 def parse(endpoint: Endpoint, body: bytes) -> RequestFacts:
-    """Return the facts of ``body``, which no configuration changes; BadRequest as above."""
+    """Return the facts of ``body`` without changes of a configuration; raise BadRequest."""
     request = decoded(body)
     return _facts(endpoint, request, body, model_of(request), changed=False)
 
@@ -57,14 +57,14 @@ def parse(endpoint: Endpoint, body: bytes) -> RequestFacts:
 def _facts(
     endpoint: Endpoint, request: Json, body: bytes, model: str | None, *, changed: bool
 ) -> RequestFacts:
-    # Shaped first: strip_params can take it from clients, set_params can say it for them.
+    # After shaping, because strip_params may remove keep_alive and set_params may set it.
     taken, keep_alive = take_keep_alive(request)
     prompt = Prompt() if endpoint.read is None else endpoint.read(request)
     return RequestFacts(
         endpoint=endpoint,
         body=orjson.dumps(request) if changed or taken else body,
         model=model,
-        # What is not written token by token comes in one piece, whatever was asked for.
+        # An endpoint that generates no tokens answers in one piece, even if a stream is wanted.
         stream=endpoint.generates and stream_of(request),
         max_output=_max_output(endpoint, request),
         keep_alive=keep_alive,
@@ -79,10 +79,10 @@ def _facts(
 def parse_form(
     model: str | None, fields: Json, sound: bytes, upload: Upload, keep_alive: float | None
 ) -> RequestFacts:
-    """The facts of a form with a sound file, whose digest is ``sound``; BadRequest as above.
+    """Return the facts of a form with a sound file, or raise BadRequest.
 
-    ``fields`` is already shaped, and ``model`` what it named before that: how a form changes
-    is its own business.
+    ``sound`` is the digest of the file. ``fields`` are already shaped; ``model`` is the model
+    that they named before that.
     """
     prompt = transcription(fields, sound)
     return RequestFacts(

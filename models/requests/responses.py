@@ -1,4 +1,4 @@
-"""``/v1/responses``, read as what llama-server makes of it: a chat."""
+"""Read ``/v1/responses`` as the chat that llama-server makes of it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from models.requests.facts import Prompt
 
 _PREAMBLE = ("tools", "response_format", "text", "chat_template_kwargs", "json_schema")
-# What has a place of its own in an item; ``encrypted_content`` is printed nowhere.
+# Fields that are read elsewhere or never printed (``encrypted_content``).
 _UNPRINTED = ("type", "status", "content", "output", "summary", "encrypted_content")
 
 
 def responses(request: Json) -> Prompt:
-    """The prompt of a request to the Responses API."""
+    """Return the prompt of a request to the Responses API, or raise BadRequest."""
     instructions = request.get("instructions")
     if instructions is not None and not isinstance(instructions, str):
         raise BadRequest(
@@ -30,7 +30,8 @@ def responses(request: Json) -> Prompt:
         raise BadRequest(
             f"'input' must be a string or an array, not {named(value)}.", param="input"
         )
-    # As engines read it, so that a conversation which began with a text can go on in items.
+    # Engines read a text as one item, so a conversation may begin with a text and continue in
+    # items, with the same digests.
     text = [{"role": "user", "content": value}]
     items = text if isinstance(value, str) else objects(request, "input")
     talk = Conversation("responses", _preamble(request))
@@ -58,7 +59,7 @@ def _preamble(request: Json) -> Json:
     preamble = {name: request[name] for name in _PREAMBLE if request.get(name)}
     tools = preamble.get("tools")
     if isinstance(tools, list):
-        # Only functions have an equivalent in a chat; they are printed one level deeper there.
+        # A chat has only function tools; it prints them one level deeper.
         functions = [t for t in tools if isinstance(t, dict) and t.get("type") == "function"]
         preamble["tools"] = [{"type": "function", "function": t} for t in functions]
     return preamble

@@ -1,7 +1,6 @@
-"""What is changed in a request before it is read any further and sent on. Pure.
+"""Change a request as the model's configuration says, before it is read and sent on. Pure.
 
-The body that the engine gets is the client's own, byte for byte, unless something in it
-really changes.
+If nothing changes, the engine gets the client's body byte for byte.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ if TYPE_CHECKING:
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
 _DURATION = re.compile(rf"[+-]?(?:0|(?:{_PART.pattern})+)")
-# A pattern takes its time with a text that is megabytes long.
+# The longest text to match: the pattern would take long for a text of megabytes.
 _LONGEST = 64
 _MISSING = object()
 
 
 def shape(request: Json, model: ModelSpec, asked: str | None) -> bool:
-    """``request`` is as the model's configuration wants it; whether that changed anything.
+    """Change ``request`` as the model's configuration says; return whether anything changed.
 
-    First ``strip_params``, then ``set_params``, then the parameters of the alias that the
-    client asked for, which so have the last word.
+    First ``strip_params`` apply, then ``set_params``, then the parameters of the alias ``asked``.
+    A later step overrides an earlier one.
     """
     changed = False
     for name in model.strip_params:
@@ -43,10 +42,11 @@ def shape(request: Json, model: ModelSpec, asked: str | None) -> bool:
 
 
 def take_keep_alive(request: Json) -> tuple[bool, float | None]:
-    """Whether ``keep_alive`` was there, which it is no longer, and its seconds.
+    """Remove ``keep_alive`` from the request; return whether it was there, and its seconds.
 
-    As Ollama reads it: seconds as a number, or a text such as ``"5m"``; 0 unloads after the
-    answer, and a negative value, here infinity, never does. None sets nothing.
+    It means what it means for Ollama: a number of seconds, or a text such as ``"5m"``; 0 unloads
+    the model after the answer, and a negative value never does (infinity here). None sets nothing.
+    Raises BadRequest.
     """
     value = request.pop("keep_alive", _MISSING)
     if value is _MISSING:
@@ -76,7 +76,7 @@ def _set(request: Json, params: Mapping[str, Any]) -> bool:
     changed = False
     for name, value in params.items():
         before = request.get(name, _MISSING)
-        # In JSON 1, 1.0 and true are different things.
+        # In JSON 1, 1.0 and true are different; in Python they are equal.
         if type(before) is not type(value) or before != value:
             request[name] = value
             changed = True

@@ -1,4 +1,4 @@
-"""``/v1/audio/transcriptions``: a form of texts, and a sound."""
+"""Read ``/v1/audio/transcriptions``: a form with text fields and a sound file."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _STREAM = {"": False, "false": False, "true": True}
 
 
 def transcription(fields: Json, sound: bytes) -> Prompt:
-    """The instruction with its sound, whose digest is ``sound``."""
+    """Return the prompt of the form; ``sound`` is the digest of the sound file."""
     text = " ".join(fields[name] for name in ("prompt", "language") if fields.get(name))
     nothing = Segment("", 0, 0, b"", verbatim=True)
     digest = hashlib.blake2b(text.encode(), key=sound, digest_size=16).digest()
-    # An engine without a prompt from the client writes one of its own.
+    # Not verbatim: without a prompt from the client, the engine writes its own.
     asked = Segment(text, len(text.encode()), 1, digest, verbatim=False, sounds=1)
     return Prompt(segments=(nothing, asked), needs=frozenset({"audio"}))
 
 
 def stream_of_form(fields: Json) -> bool:
-    """Whether the answer is wanted as a stream; in a form that is a word."""
+    """Return whether the client wants a stream (a word in a form). Raises BadRequest."""
     stream = _STREAM.get(fields.get("stream", ""))
     if stream is None:
         raise BadRequest("'stream' must be true or false.", param="stream")
@@ -34,7 +34,7 @@ def stream_of_form(fields: Json) -> bool:
 
 
 def output_of_form(fields: Json) -> int | None:
-    """The most tokens that the form asks for, or None where it sets no limit."""
+    """Return the token limit of the form, or None if it sets none. Raises BadRequest."""
     value = fields.get("max_tokens", "")
     if not value:
         return None
