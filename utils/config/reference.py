@@ -1,7 +1,6 @@
-"""The tables of keys in docs/configuration.md, made from the schema.
+"""Make the tables of keys in docs/configuration.md from the schema.
 
-``python -m utils.config.reference`` prints the page with its tables as they should be, and with
-``--write`` puts it in place.
+``python -m utils.config.reference`` prints the page with new tables; ``--write`` saves it.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 NOTHING = "\N{EN DASH}"
 _ABOVE = {"model": "`server`", "variant": "the model"}
 _HEAD = "| Key | Type | Default | Meaning |\n|---|---|---|---|\n"
-_HEAD_OF_CHANGES = "| What is new | What happens |\n|---|---|\n"
+_HEAD_OF_CHANGES = "| Change | Effect |\n|---|---|\n"
 
 
 def keys_table(title: str) -> str:
-    """The rows of the table of this name, head included."""
+    """Return the table of keys of this name, with its head."""
     return _HEAD + "".join(_row(title, known) for known in keys_of(TABLES[title]))
 
 
@@ -47,7 +46,7 @@ def _default(known: Key) -> str:
 
 
 def _lua(value: Any) -> str:  # noqa: ANN401 - a default of any kind
-    """The default ``value`` as a configuration would write it."""
+    """Return the default ``value`` as Lua."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
@@ -60,7 +59,7 @@ def _lua(value: Any) -> str:  # noqa: ANN401 - a default of any kind
 
 
 def changes_table() -> str:
-    """What a reload does where a key has another value, head included."""
+    """Return the table of what a reload does for each changed key, with its head."""
     server = keys_of(TABLES["server"])
     engine = [k for k in (*keys_of(VariantTable), *keys_of(ModelTable)) if k.reload == "engine"]
     start = [k for k in server if k.reload == "start" and not k.inherits]
@@ -68,18 +67,18 @@ def changes_table() -> str:
     restart = [k for k in server if k.reload == "restart"]
     now = [k for k in keys_of(VariantTable) if k.reload == "now"]
     rows = {
-        "A model or a variant comes": "It is there for the next request.",
-        f"An engine's {_names(engine)}": "The engine takes no new request, ends when its answers "
-        "are complete, and is started in the new way for the next request.",
-        "A model or a variant goes": "The same, and nothing is started. A request that waits gets "
+        "A new model or variant": "The next request can use it.",
+        f"An engine's {_names(engine)}": "The engine takes no new requests, and ends when its "
+        "answers are complete. The next request starts it with the new definition.",
+        "A removed model or variant": "The same, but nothing is started. A waiting request gets "
         "the next larger variant, or the error `model_not_found` or `configuration_changed`.",
-        f"{_names(variant)}; {_names(start)}": "They hold for engines that start from now on.",
-        f"A variant's {_names(now)}; anything else of a model": "They hold at once; the engine "
-        "goes on.",
-        "Limits: `max_loaded_models`, `resources`, `groups`, `pinned`": "Engines beyond them end "
-        "as soon as they are free, the least recently used first.",
-        _names(restart): "Nothing until a restart, which the log says.",
-        "Other keys of `server`": "They hold for the next request.",
+        f"{_names(variant)}; {_names(start)}": "The new values apply to engines that start later.",
+        f"A variant's {_names(now)}; other keys of a model": "The new values apply at once; the "
+        "engine runs on.",
+        "Limits: `max_loaded_models`, `resources`, `groups`, `pinned`": "Engines beyond the new "
+        "limits end as soon as they have no requests, the least recently used first.",
+        _names(restart): "No effect until a restart; the log says so.",
+        "Other keys of `server`": "The new values apply to the next request.",
     }
     return _HEAD_OF_CHANGES + "".join(f"| {new} | {then} |\n" for new, then in rows.items())
 
@@ -89,15 +88,15 @@ def _names(keys: list[Key]) -> str:
 
 
 def with_tables(page: str) -> str:
-    """The page with every table of keys replaced by what the schema says now."""
+    """Return the page with all tables made anew from the schema."""
     for title in TABLES:
         if f"\n## {title}\n" in page:
             page = _with_table(page, title, keys_table(title))
-    return _with_table(page, "Changing it", changes_table())
+    return _with_table(page, "Changing the configuration", changes_table())
 
 
 def _with_table(page: str, title: str, table: str) -> str:
-    """The page with this table in place of the one of the same head in the section ``title``."""
+    """Return the page with the table of the same head replaced in the section ``title``."""
     section = page.index(f"\n## {title}\n")
     begin = end = page.index(table.partition("\n")[0], section)
     while page.startswith("|", end):
@@ -106,7 +105,7 @@ def _with_table(page: str, title: str, table: str) -> str:
 
 
 def main() -> None:
-    """Print the page, or write it."""
+    """Print the page, or write it to its file."""
     page = with_tables(PAGE.read_text(encoding="utf-8"))
     if sys.argv[1:] == ["--write"]:
         PAGE.write_text(page, encoding="utf-8")
