@@ -1,7 +1,7 @@
-"""The ``server`` table: every setting of the whole gateway, with its default and its meaning.
+"""The ``server`` table: every setting of the gateway, with its default and its meaning.
 
-The first two classes hold what a model or a variant may set for itself. Times are seconds,
-sizes are bytes.
+The first two classes are the settings that a model or a variant may override. Times are in
+seconds, sizes in bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An address to listen on; ``host`` without brackets."""
+    """An address to listen on; ``host`` has no brackets."""
 
     host: str
     port: int
@@ -29,7 +29,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantSettings:
-    """What may stand in ``server``, in a model and in a variant; the innermost counts."""
+    """Settings of ``server``, a model or a variant; the innermost one counts."""
 
     health_check_timeout: float = field(
         default=5.0,
@@ -44,8 +44,8 @@ class VariantSettings:
         default=300.0,
         metadata=key(
             "seconds",
-            "How long an engine may take to load its model. After that it is stopped, and the "
-            "client gets an error.",
+            "How long an engine may take to load its model. Then it is stopped, and the client "
+            "gets an error.",
             inherits=True,
             reload="start",
         ),
@@ -54,7 +54,7 @@ class VariantSettings:
         default=900.0,
         metadata=key(
             "seconds",
-            "After this time without a request the engine is stopped and its memory is free. "
+            "After this time without a request the engine is stopped, which frees its memory. "
             "[`keep_alive`](#how-long-a-model-stays-loaded) in a request overrides it.",
             inherits=True,
         ),
@@ -63,7 +63,7 @@ class VariantSettings:
         default=10.0,
         metadata=key(
             "seconds",
-            "How long an engine that was asked to stop may take before it is killed.",
+            "How long an engine may take to stop before it is killed.",
             inherits=True,
             reload="start",
         ),
@@ -72,7 +72,7 @@ class VariantSettings:
         default=600.0,
         metadata=key(
             "delay",
-            "An engine is replaced when nothing moves on its requests for this long: see "
+            "An engine is replaced if its requests make no progress for this long: see "
             "[Engines that hang](#engines-that-hang). `0`: never.",
             inherits=True,
             reload="start",
@@ -82,8 +82,8 @@ class VariantSettings:
         default=True,
         metadata=key(
             "flag",
-            "What an engine has read of its prompts is saved and restored: see "
-            "[Carried state](#carried-state).",
+            "Save the prompt cache of an engine to disk when it stops, and restore it later: see "
+            "[Saved prompt caches](#saved-prompt-caches).",
             inherits=True,
             reload="start",
         ),
@@ -92,14 +92,14 @@ class VariantSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings(VariantSettings):
-    """What may stand in ``server`` and in a model."""
+    """Settings of ``server`` or a model; the model's count."""
 
     grow_answers: bool = field(
         default=True,
         metadata=key(
             "flag",
-            "An answer that fills the context of its variant goes on in a larger one: see "
-            "[Growing answers](#growing-answers).",
+            "Continue an answer that fills the context of its variant in a larger variant: see "
+            "[Continuation](#continuation).",
             inherits=True,
         ),
     )
@@ -107,8 +107,8 @@ class ModelSettings(VariantSettings):
         default=False,
         metadata=key(
             "flag",
-            "The larger variant is loaded before a conversation needs it: see "
-            "[Growing answers](#growing-answers).",
+            "Load the larger variant before a conversation needs it: see "
+            "[Continuation](#continuation).",
             inherits=True,
         ),
     )
@@ -116,7 +116,7 @@ class ModelSettings(VariantSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortRange:
-    """The value of ``port_range``, as it is checked."""
+    """The value of ``port_range``."""
 
     first: int = field(metadata=key("port", "The first port."))
     last: int = field(metadata=key("port", "The last port."))
@@ -130,7 +130,7 @@ class ServerSettings(ModelSettings):
         default="127.0.0.1:7777",
         metadata=key(
             "listen_v4",
-            'Where clients connect, or `"none"`. `"0.0.0.0:7777"` opens the gateway to your '
+            'The address for clients, or `"none"`. `"0.0.0.0:7777"` opens the gateway to your '
             "network.",
             reload="restart",
         ),
@@ -147,8 +147,8 @@ class ServerSettings(ModelSettings):
         default=10.0,
         metadata=key(
             "delay",
-            "How often the health of a running engine is checked, whether it has requests or not: "
-            "see [Engines that hang](#engines-that-hang). `0`: never.",
+            "The time between two health checks of a running engine, with or without requests: "
+            "see [Engines that hang](#engines-that-hang). `0`: no checks.",
             reload="start",
         ),
     )
@@ -156,73 +156,72 @@ class ServerSettings(ModelSettings):
         default=3,
         metadata=key(
             "positive",
-            "After so many failed checks in a row an engine is replaced.",
+            "After this number of failed health checks in a row an engine is replaced.",
             reload="start",
         ),
     )
     shutdown_timeout: float = field(
         default=30.0,
-        metadata=key(
-            "seconds", "How long answers in progress may go on when the gateway is stopped."
-        ),
+        metadata=key("seconds", "How long requests in flight may go on when the gateway stops."),
     )
     keepalive_interval: float = field(
         default=5.0,
         metadata=key(
-            "seconds", "A streaming client that waits hears something at least this often."
+            "seconds", "A waiting streaming client gets a keep-alive comment at least this often."
         ),
     )
     client_timeout: float = field(
         default=60.0,
         metadata=key(
             "seconds",
-            "A client that sends nothing of its request, or reads nothing of its answer, for this "
-            "long is cut off.",
+            "A client is disconnected if it sends nothing of its request, or reads nothing of its "
+            "answer, for this long.",
         ),
     )
     max_request_bytes: int = field(
         default=64 * 1024 * 1024,
         metadata=key(
             "positive",
-            "Larger requests are refused (64 MiB: images travel inside the request), and larger "
-            "websocket messages. llama-server itself takes no sound file beyond 100 MB.",
+            "The largest request, and the largest websocket message. The default is 64 MiB, as "
+            "images are part of a request. llama-server refuses sound files of more than 100 MB.",
         ),
     )
     max_queue: int = field(
         default=64,
         metadata=key(
             "positive",
-            "How many requests may wait their turn; one more is told to try again later.",
+            "How many requests may wait in the queue; a further one gets an error and "
+            "`Retry-After`.",
         ),
     )
     max_loaded_models: int = field(
         default=1,
         metadata=key(
             "positive",
-            "How many engines may live at once: see [Several engines](#several-engines).",
+            "How many engines may run at once: see [Several engines](#several-engines).",
         ),
     )
     max_switch_wait: float = field(
         default=30.0,
         metadata=key(
             "delay",
-            "How long a request that needs another engine may be overtaken by later ones that do "
-            "not: see [The queue](#the-queue). `0`: not at all.",
+            "How long later requests for the running engine may go before a request that needs "
+            "another engine: see [The queue](#the-queue). `0`: not at all.",
         ),
     )
     min_residency: float = field(
         default=5.0,
         metadata=key(
             "delay",
-            "A new engine stays at least this long while there are requests for it, even if "
-            "others wait for its room.",
+            "A new engine with requests stays at least this long, even if requests for other "
+            "engines wait.",
         ),
     )
     priority_header: bool = field(
         default=False,
         metadata=key(
             "flag",
-            "Whether requests may say how urgent they are, by `X-Priority`: see "
+            "Whether requests may set their priority with `X-Priority`: see "
             "[The queue](#the-queue).",
         ),
     )
@@ -230,15 +229,15 @@ class ServerSettings(ModelSettings):
         default=None,
         metadata=key(
             "port_range",
-            "`{ first = 50000, last = 50099 }`: the ports of engines without `connect`. Without "
-            "it, free ones between 16384 and 32767, which no system gives to outgoing connections.",
+            "`{ first = 50000, last = 50099 }`: the ports for engines without `connect`. Without "
+            "it: free ports from 16384 to 32767, which no system uses for outgoing connections.",
         ),
     )
     resources: Mapping[str, int] = field(
         default_factory=lambda: MappingProxyType({}),
         metadata=key(
             "resources",
-            "What the machine has, under names of your own: "
+            "The resources of the machine, under names of your choice: "
             '`{ gpu0 = "24GiB", ram = "64GiB" }`. See [Several engines](#several-engines).',
         ),
     )
@@ -246,8 +245,8 @@ class ServerSettings(ModelSettings):
         default=5.0,
         metadata=key(
             "delay",
-            "How long after the end of an engine the next start may wait for its memory to come "
-            "back: see [Memory](#memory). `0`: never.",
+            "How long after the end of an engine a start may wait until its memory is free: see "
+            "[Memory](#memory). `0`: no wait.",
             reload="restart",
         ),
     )
@@ -255,27 +254,28 @@ class ServerSettings(ModelSettings):
         default=300.0,
         metadata=key(
             "delay",
-            "After this time without a request, an engine larger than the last requests needed is "
-            "replaced by a smaller variant, if nobody waits. `0`: it never is.",
+            "After this time without a request, an engine that is larger than the last requests "
+            "needed is replaced by a smaller variant, if no request waits. `0`: never.",
         ),
     )
     shrink_requests: int = field(
         default=4,
         metadata=key(
-            "positive", "How many requests in a row must have fitted the smaller variant before."
+            "positive", "How many requests in a row must have fit the smaller variant before that."
         ),
     )
     default_model: str | None = field(
         default=None,
         metadata=key(
-            "name", "The model of requests that name none. An only model needs no default."
+            "name", "The model for requests that name none. A single model is the default itself."
         ),
     )
     state_budget: int = field(
         default=16 * 1024**3,
         metadata=key(
             "bytes",
-            'How much disk space saved states may take (16 GiB); `"8GiB"` or a number of bytes.',
+            "The disk space for saved prompt caches (16 GiB): a number of bytes, or a text such "
+            'as `"8GiB"`.',
             reload="restart",
         ),
     )
@@ -283,8 +283,8 @@ class ServerSettings(ModelSettings):
         default=10.0,
         metadata=key(
             "seconds",
-            "How long an engine may take to save its states, or to restore one; then the prompt "
-            "is read again.",
+            "How long an engine may take to save its slots, or to restore one. Then the engine "
+            "prefills the prompt instead.",
             reload="restart",
         ),
     )
@@ -292,7 +292,7 @@ class ServerSettings(ModelSettings):
         default=True,
         metadata=key(
             "flag",
-            "The files of the engine that starts next are read ahead while it waits: see "
+            "Preload: read the files of the next engine into the page cache while it waits. See "
             "[Load times](#load-times).",
             reload="restart",
         ),
@@ -301,7 +301,7 @@ class ServerSettings(ModelSettings):
         default=(),
         metadata=key(
             "hosts",
-            "Other names by which clients call this machine, without port, such as "
+            "Other names of this machine that clients use, without a port, such as "
             '`"llm.example.com"`; `"*"`: any name. See [Names](#names).',
         ),
     )
@@ -309,8 +309,8 @@ class ServerSettings(ModelSettings):
         default=(),
         metadata=key(
             "origins",
-            'Web pages that may use the gateway, such as `"https://chat.example.com"`, beside '
-            'those that this machine serves itself; `"*"`: all.',
+            'Web pages that may use the gateway, such as `"https://chat.example.com"`. Pages that '
+            'this machine serves always may. `"*"`: all pages.',
         ),
     )
     admin_token: str | None = field(
@@ -332,9 +332,9 @@ class ServerSettings(ModelSettings):
         default=None,
         metadata=key(
             "text",
-            "Where the gateway keeps what must outlive it: which engines run, what was learnt of "
-            "their memory and load times, and saved states. Without it: the usual folder of your "
-            "system.",
+            "The folder for data that outlives the gateway: which engines run, their learnt "
+            "memory needs and load times, and saved prompt caches. Without it: the usual folder "
+            "of your system.",
             reload="restart",
         ),
     )
@@ -344,17 +344,17 @@ class ServerSettings(ModelSettings):
 
     @property
     def listen(self) -> tuple[Endpoint, ...]:
-        """The addresses to listen on, IPv4 before IPv6."""
+        """Return the addresses to listen on, IPv4 before IPv6."""
         given = (self.listen_v4, self.listen_v6)
         return tuple(endpoint(text) for text in given if text != "none")
 
 
 def endpoint(text: str) -> Endpoint:
-    """The address written as ``host:port`` or ``[host]:port``."""
+    """Return the address that is written as ``host:port`` or ``[host]:port``."""
     host, _, port = text.rpartition(":")
     return Endpoint(host.removeprefix("[").removesuffix("]"), int(port))
 
 
 def server_settings(table: Mapping[str, Any]) -> ServerSettings:
-    """The settings of a checked ``server`` table; what it leaves out keeps its default."""
+    """Return the settings of a checked ``server`` table; a missing key has its default."""
     return read(ServerSettings, table)

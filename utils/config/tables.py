@@ -62,7 +62,7 @@ class TokenizationTable:
         metadata=key(
             "positive",
             "The most room kept for an answer, whatever limit its request sets; a longer one "
-            "grows: see [Growing answers](#growing-answers). Without it, room for the whole limit "
+            "grows: see [Continuation](#continuation). Without it, room for the whole limit "
             "is kept.",
         ),
     )
