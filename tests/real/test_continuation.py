@@ -12,9 +12,11 @@ import anthropic
 import openai
 import pytest
 from real_engines import ADMIN, ENGINES, Gateway, gateway, lua_config, lua_model
+from tiny_models import EXACT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 # Little room is kept for the answer, so that it begins in the smallest variant.
 RESERVE = (
@@ -37,12 +39,12 @@ COMPLETION: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module", params=list(ENGINES))
-def served(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Gateway]:
+def served(request: pytest.FixtureRequest, tmp_path_factory: Any, tiny: Path) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("growth")
     engine = ENGINES[request.param]
     models = [
-        lua_model("small", engine, (256, 768), RESERVE),
-        lua_model("large", engine, (768,)),
+        lua_model("small", engine, (256, 768), RESERVE, EXACT, file=tiny),
+        lua_model("large", engine, (768,), args=EXACT, file=tiny),
     ]
     with gateway(
         folder, lua_config(folder, ", ".join(models), "max_loaded_models = 2,")

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from real_engines import ENGINES, Gateway, gateway, lua_config, lua_model
+from real_engines import ENGINES, ONE, Gateway, gateway, lua_config, lua_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TOKENS = 120
+TOKENS = 60
 
 
-@pytest.fixture(scope="module", params=list(ENGINES))
+@pytest.fixture(scope="module", params=ONE)
 def served(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("conversations")
     models = lua_model("smol", ENGINES[request.param], (512,))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from real_engines import ENGINES, LLAMA_TOKENIZE, MODEL
+from real_engines import ENGINES, LLAMA_TOKENIZE
 
 from engine.llamacpp.tokenizer import LlamaTokenize
 from models.counts import Known, byte_bound
@@ -111,7 +111,7 @@ tools = st.lists(
 
 
 @pytest.fixture(scope="module", params=list(ENGINES))
-def engine(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[str]:
+def engine(request: pytest.FixtureRequest, tmp_path_factory: Any, tiny: Path) -> Iterator[str]:
     template: Path = tmp_path_factory.mktemp("template") / "tools.jinja"
     template.write_text(TOOL_TEMPLATE)
     with socket.socket() as probe:
@@ -119,7 +119,7 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[st
         port = probe.getsockname()[1]
     process = subprocess.Popen(
         [
-            *(ENGINES[request.param], "-m", MODEL, "-c", "8192", "-np", "1"),
+            *(ENGINES[request.param], "-m", str(tiny), "-c", "8192", "-np", "1"),
             *("--host", "127.0.0.1", "--port", str(port)),
             *("--jinja", "--chat-template-file", str(template), "-t", "1", "--no-warmup"),
         ],
@@ -164,28 +164,28 @@ class NoEngine:
         return None
 
 
-def model_with(tokenizer: str | None) -> ModelSpec:
+def model_with(tokenizer: str | None, file: Path) -> ModelSpec:
     timeouts = Timeouts(health_check=5, startup=60, idle=60, stop=5)
     variant = VariantSpec("smol", 8192, "llama-server", timeouts)
     return ModelSpec(
         "smol",
         (variant,),
-        tokenization=TokenizationSpec(tokenizer, extra_args=("-m", MODEL)),
+        tokenization=TokenizationSpec(tokenizer, extra_args=("-m", str(file))),
     )
 
 
 # Without shrinking: a failing example is short enough, and each try asks a real engine.
-@settings(deadline=None, max_examples=40, phases=PHASES)
+@settings(deadline=None, max_examples=20, phases=PHASES)
 @given(messages, st.lists(calls, max_size=1), tools)
 def test_standalone_counts_never_fall_below_the_engines(
-    engine: str, said: list[Any], called: list[Any], offered: list[Any]
+    engine: str, tiny: Path, said: list[Any], called: list[Any], offered: list[Any]
 ) -> None:
     body = json.dumps(
         {"messages": [*said, *called, {"role": "user", "content": "Go on."}]}
         | ({"tools": offered} if offered else {})
     ).encode()
     facts = parse(endpoints.CHAT, body)
-    model = model_with(LLAMA_TOKENIZE)
+    model = model_with(LLAMA_TOKENIZE, tiny)
     truth = reported(engine, body)
     assert byte_bound(facts, model.tokenization, Known()) >= truth
     sizer = Sizer(NoEngine(), LlamaTokenize())
@@ -194,16 +194,16 @@ def test_standalone_counts_never_fall_below_the_engines(
     assert size.at_least <= truth
 
 
-@settings(deadline=None, max_examples=20, phases=PHASES)
+@settings(deadline=None, max_examples=10, phases=PHASES)
 @given(messages, messages)
 def test_a_grown_conversation_is_bounded_from_its_known_beginning(
-    engine: str, before: list[Any], after: list[Any]
+    engine: str, tiny: Path, before: list[Any], after: list[Any]
 ) -> None:
     def body(said: list[Any]) -> bytes:
         # The engine refuses a conversation that ends in two answers.
         return json.dumps({"messages": [*said, {"role": "user", "content": "Go on."}]}).encode()
 
-    model = model_with(None)
+    model = model_with(None, tiny)
     sizer = Sizer(NoEngine(), LlamaTokenize())
     first, grown = (
         parse(endpoints.CHAT, body(said))

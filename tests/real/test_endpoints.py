@@ -8,10 +8,11 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from real_engines import ENGINES, MODEL, Gateway, gateway, lua_config, lua_model
+from real_engines import ENGINES, Gateway, gateway, lua_config, lua_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 WORDS = "the quick brown fox jumps over the lazy dog "
 LONG = WORDS * 70
@@ -22,9 +23,9 @@ TOOL = {
 }
 
 
-def embedding_model(binary: str) -> str:
+def embedding_model(binary: str, tiny: Path) -> str:
     variants = ", ".join(
-        f'{{ binary = "{binary}", context = {context}, args = {{ "-m", "{MODEL}", "-c", {context},'
+        f'{{ binary = "{binary}", context = {context}, args = {{ "-m", "{tiny}", "-c", {context},'
         f' "-np", 1, "-t", 1, "--no-warmup", "--embeddings", "--pooling", "mean",'
         f' "-ub", {context}, "-b", {context} }} }}'
         for context in (512, 1024)
@@ -33,11 +34,16 @@ def embedding_model(binary: str) -> str:
 
 
 @pytest.fixture(scope="module", params=list(ENGINES))
-def served(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Gateway]:
+def served(request: pytest.FixtureRequest, tmp_path_factory: Any, tiny: Path) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("endpoints")
     binary = ENGINES[request.param]
-    models = f"{lua_model('smol', binary, (512, 1024))}, {embedding_model(binary)}"
-    config = lua_config(folder, models, 'default_model = "smol"')
+    models = [
+        lua_model("smol", binary, (512, 1024), file=tiny),
+        lua_model("idle", binary, (512,), file=tiny),
+        embedding_model(binary, tiny),
+    ]
+    server = 'default_model = "smol", max_loaded_models = 2'
+    config = lua_config(folder, ", ".join(models), server)
     with gateway(folder, config) as running:
         yield running
 
@@ -153,12 +159,14 @@ def test_pages_of_the_engine(served: Gateway) -> None:
     for path in ("/props", "/smol/props", "/slots?model=smol", "/upstream/smol/v1/models"):
         with urllib.request.urlopen(served.url + path, timeout=20) as response:
             assert json.load(response)
-            assert response.headers["X-Gateway-Variant"].startswith("smol@")
+            # Where none is named, any engine that runs is asked.
+            asked = ("smol@", "embed@") if path == "/props" else "smol@"
+            assert response.headers["X-Gateway-Variant"].startswith(asked)
         head = urllib.request.Request(served.url + path, method="HEAD")
         with urllib.request.urlopen(head, timeout=20) as response:
             assert response.read() == b""
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(f"{served.url}/embed/props", timeout=20)
+        urllib.request.urlopen(f"{served.url}/idle/props", timeout=20)
     assert caught.value.code == 503
     caught.value.close()
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OFTEN = (
-    "health_check_interval = 0.2, health_check_timeout = 2, health_check_failures = 2,"
+    "health_check_interval = 0.2, health_check_timeout = 1, health_check_failures = 2,"
     " engine_stop_timeout = 1,"
 )
 PATIENCE = 60.0

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 from disk import evict
-from real_engines import ADMIN, ENGINES, MODEL, Gateway, gateway, lua_config, lua_model, until
+from real_engines import (
+    ADMIN,
+    ENGINES,
+    MODEL,
+    ONE,
+    Gateway,
+    gateway,
+    lua_config,
+    lua_model,
+    until,
+)
 
 from engine.resources.learnt_store import COLD, LOADS, WARM
 from engine.resources.page_cache import cached_share
@@ -59,7 +69,7 @@ class Machine:
         path.write_text(json.dumps(told))
 
 
-@pytest.fixture(params=list(ENGINES))
+@pytest.fixture(params=ONE)
 def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
     made = Machine(tmp_path, ENGINES[request.param])
     yield made

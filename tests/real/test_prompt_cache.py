@@ -1,4 +1,7 @@
-"""Conversations that outlive their engine, on real engines, through a real gateway."""
+"""Conversations that outlive their engine, on real engines, through a real gateway.
+
+The model is tiny: what is read, saved and restored does not depend on what it says.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,21 @@ import os
 import re
 import shutil
 import signal
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from real_engines import ENGINES, gateway, lua_config, lua_model, until
+import real_engines
+from real_engines import ENGINES, gateway, lua_config, until
 from talk import Talk, unload
+from tiny_models import EXACT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from real_engines import Gateway
+
+LuaModel = Callable[..., str]
 
 LINE = "A fox walks through the snow and meets a bear who is looking for honey. "
 # Enough to be worth saving, and the size of a turn.
@@ -30,6 +37,22 @@ def engine(request: pytest.FixtureRequest) -> str:
     return ENGINES[request.param]
 
 
+@pytest.fixture
+def lua_model(tiny: Path) -> LuaModel:
+    """``lua_model`` of the tiny model."""
+
+    def made(
+        name: str,
+        binary: str,
+        contexts: tuple[int, ...],
+        more: str = "",
+        args: tuple[str, ...] = (),
+    ) -> str:
+        return real_engines.lua_model(name, binary, contexts, more, (*EXACT, *args), file=tiny)
+
+    return made
+
+
 def config(folder: Path, *models: str) -> str:
     return lua_config(folder, ", ".join(models))
 
@@ -41,7 +64,7 @@ def little(talk: Talk) -> bool:
 
 
 def test_a_conversation_crosses_its_variants_and_reads_nothing_twice(
-    tmp_path: Path, engine: str
+    tmp_path: Path, engine: str, lua_model: LuaModel
 ) -> None:
     text = config(
         tmp_path,
@@ -62,7 +85,9 @@ def test_a_conversation_crosses_its_variants_and_reads_nothing_twice(
     assert talk.read == whole.read
 
 
-def test_a_long_prompt_is_read_once_whatever_happens(tmp_path: Path, engine: str) -> None:
+def test_a_long_prompt_is_read_once_whatever_happens(
+    tmp_path: Path, engine: str, lua_model: LuaModel
+) -> None:
     """Another model, an unload, a larger variant, a restart, a kill in the middle of a save.
 
     Before the first two another conversation took its slot.
@@ -110,7 +135,9 @@ def test_a_long_prompt_is_read_once_whatever_happens(tmp_path: Path, engine: str
         assert little(talk)
 
 
-def test_of_several_conversations_each_finds_its_own(tmp_path: Path, engine: str) -> None:
+def test_of_several_conversations_each_finds_its_own(
+    tmp_path: Path, engine: str, lua_model: LuaModel
+) -> None:
     with gateway(tmp_path, config(tmp_path, lua_model("smol", engine, (512,)))) as served:
         talks = [Talk(served) for _ in range(2)]
         for number, talk in enumerate(talks):
@@ -132,7 +159,9 @@ def alternate(served: Gateway, model: str) -> tuple[Talk, Talk]:
     return talks
 
 
-def test_two_by_turns_read_no_more_than_without_carried_state(tmp_path: Path, engine: str) -> None:
+def test_two_by_turns_read_no_more_than_without_carried_state(
+    tmp_path: Path, engine: str, lua_model: LuaModel
+) -> None:
     """Nothing is restored that the engine has nearer, and no slot is named that it has emptied."""
     sharing, bare = ("-np", "2", "-kvu"), ("--cache-ram", "0")
     text = config(
@@ -181,13 +210,13 @@ def full_disk(folder: Path, engine: str) -> str:
     """An engine that can write no file as large as a state."""
     script = folder / "engine-on-a-full-disk"
     # 512 bytes a block.
-    script.write_text(f'#!/bin/sh\ntrap "" XFSZ\nulimit -f 200\nexec "{engine}" "$@"\n')
+    script.write_text(f'#!/bin/sh\ntrap "" XFSZ\nulimit -f 8\nexec "{engine}" "$@"\n')
     script.chmod(0o755)
     return str(script)
 
 
 def test_a_state_that_was_harmed_is_dropped_and_the_prompt_read_anew(
-    tmp_path: Path, engine: str
+    tmp_path: Path, engine: str, lua_model: LuaModel
 ) -> None:
     models = lua_model("smol", engine, (768,)), lua_model("other", engine, (512,))
     slots = tmp_path / "state" / "slots"
@@ -210,7 +239,9 @@ def test_a_state_that_was_harmed_is_dropped_and_the_prompt_read_anew(
         assert "ended by itself" not in "".join(served.log)
 
 
-def test_on_a_full_disk_prompts_are_read_anew(tmp_path: Path, engine: str) -> None:
+def test_on_a_full_disk_prompts_are_read_anew(
+    tmp_path: Path, engine: str, lua_model: LuaModel
+) -> None:
     small = full_disk(tmp_path, engine)
     with gateway(tmp_path, config(tmp_path, lua_model("smol", small, (512,)))) as served:
         talk = Talk(served)

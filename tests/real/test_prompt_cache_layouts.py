@@ -1,8 +1,7 @@
 """Models that keep what they have read in other ways, on real engines, through a real gateway.
 
 What they answer after a stop is what an engine answers that never stopped, or has read all of
-it itself. Single precision everywhere: how an engine cuts a prompt into batches must not decide
-a word.
+it itself.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from real_engines import ADMIN, ENGINES, Gateway, gateway, lua_config, lua_model, until
 from talk import Talk, unload
-from tiny_models import HYBRID, LONG_ROPE, RECURRENT, SLIDING, write
+from tiny_models import EXACT, HYBRID, LONG_ROPE, RECURRENT, SLIDING, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 SHORT = "A fox walks through the snow and meets a bear who is looking for honey. " * 4
 TALE = SHORT + SHORT
 WORDS = 12
-EXACT = ("-ub", "64", "-ctk", "f32", "-ctv", "f32", "-fa", "off")
 TINY = {"sliding": SLIDING, "hybrid": HYBRID, "recurrent": RECURRENT, "long": LONG_ROPE}
 KINDS = ("sliding", "hybrid", "recurrent")
 # Little room is kept for the answer, so that it begins in the smallest variant.

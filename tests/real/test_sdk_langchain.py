@@ -9,7 +9,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from pydantic import SecretStr
-from real_engines import ENGINES, Gateway
+from real_engines import ONE, Gateway
 from sdk_gateway import CITIES, CONTEXT, TOOL, sdk_gateway
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 KEY = SecretStr("none")
 
 
-@pytest.fixture(scope="module", params=list(ENGINES))
+@pytest.fixture(scope="module", params=ONE)
 def served(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Gateway]:
     with sdk_gateway(tmp_path_factory.mktemp("langchain"), request.param) as running:
         yield running

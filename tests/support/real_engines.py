@@ -37,6 +37,8 @@ ADMIN = {"X-Admin-Token": "for-tests"}
 LLAMA_SERVER = _found("LLAMA_SERVER", "llama-server")
 LLAMA_TOKENIZE = _found("LLAMA_TOKENIZE", "llama-tokenize")
 ENGINES = {"bundled": bundled_server()} | ({"llama.cpp": LLAMA_SERVER} if LLAMA_SERVER else {})
+# For what does not depend on the engine: the reference, or the bundled one where it is alone.
+ONE = list(ENGINES)[-1:]
 MODEL = bundled_model()
 
 

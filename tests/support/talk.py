@@ -6,7 +6,6 @@ import json
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-import openai
 from real_engines import ADMIN
 
 if TYPE_CHECKING:
@@ -24,19 +23,16 @@ class Talk:
 
     def say(self, text: str, most: int = 4, **fields: Any) -> str:
         self.messages.append({"role": "user", "content": text})
-        url = f"{self.served.url}/v1"
-        with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as api:
-            answer = api.chat.completions.create(
-                model=self.model,
-                messages=self.messages,
-                temperature=0,
-                max_tokens=most,
-                extra_body={"ignore_eos": True},
-                **fields,
-            )
-        said = answer.choices[0].message.content or ""
+        body = {"model": self.model, "messages": self.messages, "temperature": 0}
+        body |= {"max_tokens": most, "ignore_eos": True, **fields}
+        request = urllib.request.Request(
+            f"{self.served.url}/v1/chat/completions", json.dumps(body).encode()
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:
+            answer = json.load(response)
+        said = answer["choices"][0]["message"]["content"] or ""
         self.messages.append({"role": "assistant", "content": said})
-        timings = answer.model_extra["timings"]
+        timings = answer["timings"]
         self.read.append((timings["prompt_n"], timings["cache_n"]))
         return said
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Amount = int | float | bool | str | list[int] | list[bool]
 
 EMBEDDING, HIDDEN, WINDOW, ORIGINAL_CONTEXT = 48, 96, 64, 512
+# Single precision: how an engine cuts a prompt into batches must not decide a word.
+EXACT = ("-ub", "64", "-ctk", "f32", "-ctv", "f32", "-fa", "off")
 _HEADS, _HEAD, _ALIGNMENT = 3, 16, 32
 _U32, _F32, _BOOL, _STRING, _ARRAY = 4, 6, 7, 8, 9
 _WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
@@ -105,6 +107,8 @@ class Tiny:
     last_norm: str = "output_norm.weight"
 
 
+# All layers see all, as in SmolLM2: what it reads in minutes, this reads in a second.
+PLAIN = Tiny("llama", (_attention(2**-3) | _feed_forward(),) * 3, {"rope.dimension_count": _HEAD})
 # One layer that sees all, one that sees the last WINDOW tokens.
 SLIDING = Tiny(
     "gemma3",

@@ -1,0 +1,25 @@
+"""Fixtures of the tests on real engines, and which of them share a worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny_models import PLAIN, write
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one module and engine on one worker: they share a gateway."""
+    for item in items:
+        if item.path.parent == HERE and isinstance(item, pytest.Function):
+            engine = item.callspec.params.get("served", "") if hasattr(item, "callspec") else ""
+            if "served" in item.fixturenames:
+                item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {engine}"))
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with SmolLM2's tokenizer and template, a hundred times faster."""
+    return write(PLAIN, tmp_path_factory.mktemp("model") / "tiny.gguf")
