@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from engine.generic.type import Generic
 from engine.limits import limits_of
 from engine.llamacpp.prompt_cache.manager import PromptCacheManager
 from engine.llamacpp.prompt_cache.store import StateStore
@@ -16,6 +17,7 @@ from engine.llamacpp.type import LlamaCpp
 from engine.manager import EngineManager
 from engine.process.health import checks_of
 from engine.process.orphans import OrphanRegistry
+from engine.remote.type import Remote
 from engine.resources.learnt_store import LearntNeeds, LoadTimes, PromptCacheMisses
 from engine.resources.memory import Memory
 from engine.resources.preload import Preloader
@@ -82,7 +84,7 @@ def build(
     clock = clock or LoopClock()
     settings = replace(settings, own_token=own_token)
     orphans = OrphanRegistry(folder)
-    types = EngineTypes([LlamaCpp(prompt_caches, tokenizer)])
+    types = EngineTypes([LlamaCpp(prompt_caches, tokenizer), Generic(), Remote()])
     memory = Memory(clock, LearntNeeds(folder, os.environ, types), wait=settings.memory_wait)
     manager = EngineManager(
         catalog,
@@ -106,7 +108,7 @@ def build(
 
 def presets() -> Presets:
     """Return what a configuration finds in ``presets`` on this machine."""
-    return Presets((LlamaCpp.name,), bundled_server(), bundled_model())
+    return Presets((LlamaCpp.name, Generic.name, Remote.name), bundled_server(), bundled_model())
 
 
 def settings_and_catalog(tables: Tables) -> tuple[ServerSettings, Catalog]:

@@ -34,17 +34,54 @@ local function check_server()
   return clean
 end
 
--- Two variants of one context: there would be no reason to choose either.
-local function check_contexts(variants, place)
-  local first = {}
+-- Two variants of one context: there would be no reason to choose either. Names are keys.
+local function check_variants(variants, place)
+  local first, named = {}, {}
   for index, variant in checks.entries(variants) do
-    local context = variant.context
+    local context, name = variant.context, variant.name or variant.context or ""
+    local where = ("%s[%d]"):format(place, index)
     if context and first[context] then
-      report(("%s[%d].context"):format(place, index),
+      report(where .. ".context",
         ("%d is already the context of variants[%d]"):format(context, first[context]))
-    elseif context then
-      first[context] = index
+    elseif name == "" and named[name] then
+      report(where .. ".name", "missing; of several variants without a context each needs a name")
+    elseif named[tostring(name)] then
+      report(where .. ".name",
+        ('"%s" is already a name of variants[%d]'):format(
+          text.printable(tostring(name), 60), named[tostring(name)]))
     end
+    if context then
+      first[context] = first[context] or index
+    end
+    named[tostring(name)] = named[tostring(name)] or index
+  end
+end
+
+-- A command must say where its engine listens, or the model where it does.
+local function check_commands(model, place)
+  for index, variant in checks.entries(model.variants) do
+    local said = model.connect ~= nil or next(variant.command or {}) == nil
+    for _, word in checks.entries(variant.command) do
+      said = said or word:find("${PORT}", 1, true) ~= nil
+    end
+    for _, entry in checks.entries(variant.env) do
+      said = said or (entry.value or ""):find("${PORT}", 1, true) ~= nil
+    end
+    if not said then
+      report(("%s.variants[%d].command"):format(place, index),
+        "does not say on which port it listens: hand it ${PORT}, or set the model's connect")
+    end
+  end
+end
+
+-- One engine elsewhere needs no variant; it serves several requests at once.
+local function check_remote(model, place)
+  model.variants = model.variants or { {} }
+  if #model.variants > 1 then
+    report(place .. ".variants", "expected one variant at most, as the engine runs elsewhere")
+  end
+  for _, variant in checks.entries(model.variants) do
+    variant.parallel = variant.parallel or 16
   end
 end
 
@@ -89,7 +126,12 @@ local function check_model(value, place)
   checks.engine = type(value) == "table" and engine_type(value.engine) or nil
   local model = checks.record(value, place, "model")
   if model then
-    check_contexts(model.variants, place .. ".variants")
+    check_variants(model.variants, place .. ".variants")
+    if checks.engine == "generic" then
+      check_commands(model, place)
+    elseif checks.engine == "remote" then
+      check_remote(model, place)
+    end
     check_connect(model, place, loader.own_port)
   end
   checks.model = nil
@@ -168,7 +210,9 @@ local function check_kept(models, clean_groups, most)
     persistent[group.name] = group.persistent
   end
   for _, model in checks.entries(models) do
-    if model.pinned or model.group and persistent[model.group] then
+    if model.engine == "remote" then
+      -- It takes no room here.
+    elseif model.pinned or model.group and persistent[model.group] then
       kept = kept + 1
     else
       others = others + 1

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from engine.client import EngineClient
 from engine.resources.rules import RAM
@@ -34,6 +34,7 @@ __all__ = [
     "Capabilities",
     "EngineClient",
     "EngineHooks",
+    "EngineRun",
     "EngineType",
     "Finding",
     "Launch",
@@ -173,6 +174,34 @@ class EngineHooks:
         """The engine's process is gone."""
 
 
+class EngineRun(Protocol):
+    """One run of an engine: a process, or a connection to one that others keep alive.
+
+    ``started_at`` and ``ready_at`` are moments of the manager's clock; ``ended`` is why it is
+    over, "" before that.
+    """
+
+    ticket: int
+    client: EngineClient
+    hooks: EngineHooks
+    pid: int | None
+    started_at: float
+    ready_at: float | None
+    ended: str
+
+    def stop(self, *, save: bool = False) -> None:
+        """The run is to end; with ``save`` a ready engine's ``before_stop`` hook comes first."""
+
+    def kill(self) -> None:
+        """The run ends at once."""
+
+    async def gone(self, within: float | None) -> bool:
+        """Whether it is over, waiting ``within`` seconds for it; None: until it is."""
+
+    async def run(self) -> None:
+        """Return once it is over. It reports EngineExited exactly once, as its last act."""
+
+
 class EngineType(ABC):
     """One kind of engine, by the ``name`` that ``engine =`` gives in the configuration.
 
@@ -195,8 +224,8 @@ class EngineType(ABC):
         """
 
     @abstractmethod
-    def launch(self, variant: VariantSpec, url: str, environ: Mapping[str, str]) -> Launch:
-        """How the variant's engine is started so that it listens at ``url``.
+    def launch(self, variant: VariantSpec, url: str, environ: Mapping[str, str]) -> Launch | None:
+        """How the variant's engine is started so that it listens at ``url``; None: it is not.
 
         ``environ`` is the gateway's own environment.
         """

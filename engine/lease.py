@@ -14,8 +14,8 @@ from utils.logger import get_logger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from engine.base import EngineRun
     from engine.client import EngineClient
-    from engine.process.engine_process import EngineProcess
     from engine.scheduling.queue import Priority
     from engine.scheduling.scheduler import Scheduler
     from models.spec import VariantSpec
@@ -38,7 +38,7 @@ class Lease:
     synchronously, so that no cancellation can lose it.
     """
 
-    engine: EngineProcess
+    engine: EngineRun
     variant: VariantSpec
 
     def __init__(self, leases: Leases, asked: ev.Arrived) -> None:
@@ -188,7 +188,7 @@ class Leases:
         self._feed(event)
         return granted
 
-    def grant(self, request: int, engine: EngineProcess, variant: VariantSpec) -> None:
+    def grant(self, request: int, engine: EngineRun, variant: VariantSpec) -> None:
         """The lease holds the engine from now on."""
         lease, granted = self._open[request]
         lease.engine = engine

@@ -25,6 +25,7 @@ def limits_of(catalog: Catalog, settings: ServerSettings, types: EngineTypes) ->
         groups={m.name: m.group for m in catalog.models if m.group is not None},
         pinned=frozenset(model.name for model in catalog.models if model.pinned),
         persistent=frozenset(group.name for group in catalog.groups if group.persistent),
+        elsewhere=frozenset(m.name for m in catalog.models if types.of(m.largest).runs_elsewhere),
     )
 
 

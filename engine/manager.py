@@ -30,8 +30,8 @@ from utils.logger import get_logger
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from engine.base import EngineRun
     from engine.client import EngineClient
-    from engine.process.engine_process import EngineProcess
     from engine.process.health import HealthChecks
     from engine.process.orphans import OrphanRegistry
     from engine.scheduling.queue import Waiting
@@ -162,7 +162,7 @@ class EngineManager:
         """After so many seconds without a request the engine ends; infinite: never."""
         return self._scheduler.idle_time(record)
 
-    def process(self, ticket: int) -> EngineProcess | None:
+    def process(self, ticket: int) -> EngineRun | None:
         """The process of that run, or None when it is gone."""
         return self._processes.get(ticket)
 

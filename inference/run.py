@@ -17,7 +17,7 @@ from inference.continuation.relay import continuing
 from inference.detached import DetachedStreams
 from inference.relay import relay
 from inference.upstream_call import UpstreamCall, decision
-from models.capabilities import require
+from models.capabilities import require, require_path
 from utils.errors import EngineBroke
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Inference:
         """
         record, facts, conversation = call.record, call.facts, call.conversation
         record.model = call.model.name
+        require_path(call.model, call.path)
         require(call.model, call.able, facts)
         selection = await self._selector.select(call.model, facts)
         record.prompt = (selection.size.tokens or None) if facts.endpoint.sized else None

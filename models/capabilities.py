@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from models.requests.endpoints import names_of
 from utils.errors import NotCapable
 
 if TYPE_CHECKING:
@@ -45,6 +46,17 @@ def require(model: ModelSpec, able: Capabilities, facts: RequestFacts) -> None:
             f"The model '{model.name}' is not configured for {_listed(missing)}."
             f" It serves {_listed(able.shown()) or 'nothing'}."
             f" If it can do more, say so with 'capabilities' in its configuration.",
+            param="model",
+        )
+
+
+def require_path(model: ModelSpec, path: str) -> None:
+    """NotCapable when the model's engines do not have ``path``, under any name of its endpoint."""
+    asked, variant = path.partition("?")[0], model.variants[0]
+    if asked != variant.health_path and not any(map(variant.answers, names_of(asked))):
+        raise NotCapable(
+            f"The model '{model.name}' does not answer {asked}."
+            f" Its 'endpoints' are {_listed(variant.endpoints)}.",
             param="model",
         )
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from utils.config.tables import VariantTable
 
 
+# The name of a variant that has neither a name nor a context.
+UNNAMED = "default"
+
+
 class Catalog:
     """The models in the order of the configuration; finds them by name or alias."""
 
@@ -113,15 +117,24 @@ def _variant(table: VariantTable, model: ModelTable) -> VariantSpec:
         stop=table.engine_stop_timeout,
         stall=table.stall_timeout,
     )
+    binary, *args = table.command or (table.binary, *table.args)
     return VariantSpec(
         model=model.name,
         engine=model.engine,
+        name=table.name or ("" if table.context else UNNAMED),
         context=table.context,
-        binary=table.binary,
+        binary=binary,
         timeouts=timeouts,
-        args=table.args,
+        args=tuple(args),
         env=table.env,
         parallel=table.parallel,
         needs=table.needs,
         state_carry=table.state_carry,
+        url=model.url,
+        api_key=model.api_key,
+        api_key_env=model.api_key_env,
+        endpoints=model.endpoints,
+        health_path=model.health_path,
+        ready_status=model.ready_status,
+        stop_signal=model.stop_signal,
     )

@@ -38,6 +38,10 @@ class VariantSpec:
     A variant is the same under the same ``label``. ``context`` is how many tokens one request may
     have, prompt and answer together; None for engines that count none. Without a ``name`` the
     context is its name. ``engine`` names the engine's type; "" is the default one.
+
+    The fields from ``url`` on are for engines of which the gateway knows no more than HTTP:
+    ``endpoints`` are the paths that they answer, () for any; a ``health_path`` of None is the
+    type's own.
     """
 
     model: str
@@ -51,6 +55,20 @@ class VariantSpec:
     state_carry: bool = False
     engine: str = ""
     name: str = ""
+    url: str = ""
+    api_key: str | None = field(default=None, repr=False)
+    api_key_env: str | None = None
+    endpoints: tuple[str, ...] = ()
+    health_path: str | None = None
+    ready_status: int = 200
+    stop_signal: str = "SIGTERM"
+
+    def answers(self, path: str) -> bool:
+        """Whether the engine has this path, as far as is configured."""
+        return not self.endpoints or any(
+            path == each or (each.endswith("/") and path.startswith(each))
+            for each in self.endpoints
+        )
 
     @property
     def label(self) -> str:

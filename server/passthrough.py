@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from inference.relay import relay
 from inference.usage import Tally
+from models.capabilities import require_path
 from server.headers import to_look
 from utils.errors import ModelNotLoaded
 
@@ -36,7 +37,10 @@ class Passthrough:
         EngineUnresponsive when it is silent.
         """
         name = ctx.name if ctx.name is not None else ctx.request.query.get("model")
-        await show(ctx, *self._running(ctx.configuration.catalog, name), ctx.target)
+        catalog = ctx.configuration.catalog
+        variant, client = self._running(catalog, name)
+        require_path(catalog.find(variant.model), ctx.target)
+        await show(ctx, variant, client, ctx.target)
 
     def _running(self, catalog: Catalog, name: str | None) -> tuple[VariantSpec, EngineClient]:
         model = None if name is None else catalog.find(name).name

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import aiohttp
 from aiohttp import WSMsgType, web
 
+from models.capabilities import require_path
 from server.headers import to_websocket
 from utils.errors import BadRequest
 from utils.tasks import TaskOwner, first_of
@@ -73,6 +74,7 @@ class WebSockets:
         if not web.WebSocketResponse().can_prepare(request).ok:
             raise BadRequest("The request is no valid websocket handshake (RFC 6455, 4.2.1).")
         model = ctx.configuration.catalog.find(ctx.name)
+        require_path(model, ctx.target)
         settings = ctx.configuration.settings
         lease = self._manager.visit(model, ctx.client)
         record.model, record.variant = model.name, lease.variant.label

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from engine.process.connection import EngineConnection
 from engine.process.engine_process import EngineProcess
 from engine.process.orphans import OWNER_VARIABLE, OrphanRegistry
 from engine.process.ports import free_port
@@ -22,6 +23,7 @@ from utils.tasks import TaskOwner
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from engine.base import EngineRun
     from engine.process.health import HealthChecks
     from engine.resources.memory import Memory
     from engine.types import EngineTypes
@@ -59,15 +61,15 @@ class ProcessPool:
         self._types = types
         self._report = report
         self._tasks = TaskOwner("engines")
-        self._processes: dict[int, EngineProcess] = {}
+        self._processes: dict[int, EngineRun] = {}
         self._quiet = asyncio.Event()
         self._quiet.set()
 
-    def get(self, ticket: int) -> EngineProcess | None:
+    def get(self, ticket: int) -> EngineRun | None:
         """The process of that run, or None when it is gone."""
         return self._processes.get(ticket)
 
-    def __getitem__(self, ticket: int) -> EngineProcess:
+    def __getitem__(self, ticket: int) -> EngineRun:
         return self._processes[ticket]
 
     def start(
@@ -87,28 +89,32 @@ class ProcessPool:
         address = engine.address(variant, model.connect)
         url = address or f"http://127.0.0.1:{self._free_port()}"
         launch = engine.launch(variant, url, os.environ)
-        ours = {OWNER_VARIABLE: self._registry.owner, "LLM_GATEWAY_PYTHON": sys.executable}
-        launch = replace(launch, env={**launch.env, **ours})
         client = engine.client(variant, url)
-        reader = engine.log_reader(variant, os.environ)
-        process = EngineProcess(
-            ticket,
-            launch,
-            client,
-            variant.timeouts,
-            self._told,
-            self._clock,
-            self._registry,
-            self._memory.engine(variant, reader),
-            self.launching.checks,
-            hooks=engine.hooks(variant, client),
-            reader=reader,
-            heard=heard,
-            loading=loading,
-        )
-        self._processes[ticket] = process
+        run: EngineRun
+        if launch is None:
+            checks = self.launching.checks
+            run = EngineConnection(ticket, variant, client, self._told, self._clock, checks)
+        else:
+            ours = {OWNER_VARIABLE: self._registry.owner, "LLM_GATEWAY_PYTHON": sys.executable}
+            reader = engine.log_reader(variant, os.environ)
+            run = EngineProcess(
+                ticket,
+                replace(launch, env={**launch.env, **ours}),
+                client,
+                variant.timeouts,
+                self._told,
+                self._clock,
+                self._registry,
+                self._memory.engine(variant, reader),
+                self.launching.checks,
+                hooks=engine.hooks(variant, client),
+                reader=reader,
+                heard=heard,
+                loading=loading,
+            )
+        self._processes[ticket] = run
         self._quiet.clear()
-        self._tasks.spawn(process.run(), variant.label)
+        self._tasks.spawn(run.run(), variant.label)
 
     async def over(self) -> None:
         """No process is left."""

@@ -19,6 +19,7 @@ are spared for now, is for the scheduler to say.
    costs least together: rarely used and quick to load. Busy ones go last.
 8. A variant that ran out of memory lives together with none but those that are kept, until it
    was loaded once.
+9. An engine that runs elsewhere takes no room here: only rule 1 knows it.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ _FEW = 6
 class Limits:
     """What bounds the engines that live at once.
 
-    ``addresses`` by the variant's label, ``groups`` by the model's name; ``pinned`` are
-    models, ``persistent`` are groups; ``resources`` are amounts, such as bytes. By label again:
-    the needs that were ``learnt``, and who must be ``alone`` by rule 8.
+    ``addresses`` by the variant's label, ``groups`` by the model's name; ``pinned`` and
+    ``elsewhere`` (rule 9) are models, ``persistent`` are groups; ``resources`` are amounts, such
+    as bytes. By label again: the needs that were ``learnt``, and who must be ``alone`` by rule 8.
     """
 
     max_loaded: int = 1
@@ -56,6 +57,7 @@ class Limits:
     resources: Mapping[str, int] = field(default_factory=dict)
     learnt: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     alone: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
 
     def conflict(self, one: VariantSpec, other: VariantSpec) -> bool:
         """Whether ``one`` cannot start beside ``other``, however much room there is."""
@@ -70,6 +72,10 @@ class Limits:
             return False
         group = self.groups.get(one.model)
         return group is None or group != self.groups.get(other.model)
+
+    def share(self, one: VariantSpec, other: VariantSpec) -> bool:
+        """Whether their engines take room from each other: both are here, or of one model."""
+        return one.model == other.model or not self.elsewhere & {one.model, other.model}
 
     def keeps(self, living: VariantSpec, wanted: VariantSpec) -> bool:
         """Whether ``living`` may not be unloaded for ``wanted``."""
@@ -123,6 +129,9 @@ def room(
 
     None: not even all of them would do.
     """
+    if limits.elsewhere:
+        stay = [variant for variant in stay if limits.share(variant, wanted)]
+        may_go = [record for record in may_go if limits.share(record.variant, wanted)]
     others = [*stay, *(r.variant for r in may_go if limits.keeps(r.variant, wanted))]
     may_go = [record for record in may_go if not limits.keeps(record.variant, wanted)]
     if any(limits.conflict(wanted, other) for other in others):

@@ -150,3 +150,11 @@ ENDPOINTS = (
 BY_PATH: Mapping[str, Endpoint] = {
     path: endpoint for endpoint in ENDPOINTS for path in endpoint.paths
 }
+
+
+def names_of(path: str) -> tuple[str, ...]:
+    """``path``, and the other names of the same endpoint, if it is one that has several."""
+    endpoint = BY_PATH.get(path)
+    if endpoint is None or endpoint is AUXILIARY:
+        return (path,)
+    return (path, *(name for name in endpoint.paths if name != path))

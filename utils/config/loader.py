@@ -128,6 +128,9 @@ class ConfigLoader:
             for owner in (model.get("tokenization", {}), *model["variants"]):
                 if "binary" in owner:
                     owner["binary"] = executables[owner["binary"]]
+                if "command" in owner:
+                    program, *arguments = owner["command"]
+                    owner["command"] = [executables[program], *arguments]
         # post.lua checked every key and type; this is where its word is taken.
         return Tables(server, models, groups)
 

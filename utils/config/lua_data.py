@@ -38,7 +38,8 @@ def lua_data(presets: Presets, home: str) -> str:
                 "name": known.name,
                 "check": known.kind,
                 "required": known.required,
-                **({"engines": dict.fromkeys(known.engines, True)} if known.engines else {}),
+                **_set("engines", known.engines),
+                **_set("required_by", known.required_by),
             }
             for known in keys_of(table)
         ]
@@ -52,6 +53,10 @@ def lua_data(presets: Presets, home: str) -> str:
         "tables": tables,
     }
     return f"return {_literal(data)}\n"
+
+
+def _set(name: str, members: tuple[str, ...]) -> dict[str, dict[str, bool]]:
+    return {name: dict.fromkeys(members, True)} if members else {}
 
 
 def _literal(value: Any) -> str:  # noqa: ANN401 - texts, booleans, lists and dicts of them

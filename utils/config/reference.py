@@ -29,13 +29,17 @@ def keys_table(title: str) -> str:
 
 
 def _row(title: str, known: Key) -> str:
-    name = f"**`{known.name}`**" if known.required else f"`{known.name}`"
+    required = known.required or known.required_by
+    name = f"**`{known.name}`**" if required else f"`{known.name}`"
     meaning, default = known.meaning, _default(known)
     if known.inherits and title in _ABOVE:
         meaning, default = f"As in `server`, for this {title}.", f"from {_ABOVE[title]}"
     if known.engines:
         types = " and ".join(f"`{engine}`" for engine in known.engines)
         meaning += f" Only for engines of type {types}."
+    if known.required_by:
+        types = " and ".join(f"`{engine}`" for engine in known.required_by)
+        meaning += f" Engines of type {types} need it."
     return f"| {name} | {KINDS[known.kind].written} | {default} | {meaning} |\n"
 
 

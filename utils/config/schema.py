@@ -52,6 +52,7 @@ KINDS = {
     "binary": Kind("path"),
     "bytes": Kind("size"),
     "capabilities": Kind("list of names", frozenset),
+    "command": Kind("list", tuple),
     "connect": Kind("URL"),
     "delay": Kind("seconds ≥ 0", float),  # Lua writes 5.0 as 5; a time is a float all the same
     "engine_type": Kind("preset"),
@@ -64,6 +65,8 @@ KINDS = {
     "name": Kind("name"),
     "origins": Kind("list of origins", tuple),
     "param_names": Kind("list of names", tuple),
+    "path": Kind("path"),
+    "paths": Kind("list of paths", tuple),
     "params": Kind("table", MappingProxyType),
     "port": Kind("port"),
     "port_range": Kind("table", lambda ports: (ports["first"], ports["last"])),
@@ -71,8 +74,12 @@ KINDS = {
     "resources": Kind("table", MappingProxyType),
     "seconds": Kind("seconds > 0", float),
     "secret": Kind("text"),
+    "signal": Kind("signal"),
+    "status": Kind("status"),
     "text": Kind("path"),
     "tokenization": Kind("table"),
+    "url": Kind("URL"),
+    "variant_name": Kind("name"),
     "variants": Kind("list"),
 }
 
@@ -82,8 +89,9 @@ class Key:
     """One key of a table; ``default`` is None for no default, and as Lua writes it if ``shown``.
 
     ``engines``: the engine types whose tables may have it; empty: all. A ``required`` key must
-    be set where it may be. An ``inherits`` key takes its value from the table one level up.
-    ``each`` is the table that its value is, or a list of which it is.
+    be set where it may be; one that is ``required_by`` types, in their tables. An ``inherits``
+    key takes its value from the table one level up. ``each`` is the table that its value is, or
+    a list of which it is.
     """
 
     name: str
@@ -92,6 +100,7 @@ class Key:
     default: Any = None
     required: bool = False
     engines: tuple[str, ...] = ()
+    required_by: tuple[str, ...] = ()
     inherits: bool = False
     reload: Reload = "now"
     shown: str = ""

@@ -96,6 +96,7 @@ class VariantTable(VariantSettings):
             "binary",
             "The `llama-server` to start.",
             shown="presets.bundled.server",
+            engines=("llamacpp",),
             reload="engine",
         ),
     )
@@ -104,16 +105,40 @@ class VariantTable(VariantSettings):
         metadata=key(
             "arguments",
             'Its arguments, texts or numbers: `{ "-m", "/path/to/model.gguf", "-c", 8192 }`.',
+            engines=("llamacpp",),
             reload="engine",
         ),
     )
-    context: int = field(
+    command: tuple[str, ...] = field(
+        default=(),
+        metadata=key(
+            "command",
+            "The program to start and its arguments. `${PORT}` stands for the port on which it "
+            "must listen, `${MODEL}` for the model's name; in `env` too.",
+            required=True,
+            engines=("generic",),
+            reload="engine",
+        ),
+    )
+    context: int | None = field(
+        default=None,
         metadata=key(
             "positive",
-            "How many tokens, prompt and answer together, one request may have: the `-c` of "
-            "`args`, divided by `-np` if that is more than 1.",
+            "How many tokens, prompt and answer together, one request may have: of llama-server "
+            "the `-c` of `args`, divided by `-np` if that is more than 1. Without it no tokens "
+            "are counted.",
+            required_by=("llamacpp",),
             reload="name",
-        )
+        ),
+    )
+    name: str = field(
+        default="",
+        metadata=key(
+            "variant_name",
+            "What the variant is called in the log, in headers and by `/admin/load`. Without it: "
+            "its `context`.",
+            reload="name",
+        ),
     )
     env: Mapping[str, str] = field(
         default_factory=_nothing,
@@ -125,7 +150,8 @@ class VariantTable(VariantSettings):
         default=1,
         metadata=key(
             "positive",
-            "How many requests the engine answers at once; give it as many slots with `-np`.",
+            "How many requests the engine answers at once; give llama-server as many slots with "
+            "`-np`. Of type `remote` it is 16, unless you say otherwise.",
         ),
     )
     needs: Mapping[str, int] = field(
@@ -157,7 +183,8 @@ class ModelTable(ModelSettings):
         default="llamacpp",
         metadata=key(
             "engine_type",
-            "The type of engine. There is one so far.",
+            "The type of engine: `presets.engines.llamacpp`, `presets.engines.generic` or "
+            "`presets.engines.remote`. See [Other engines](#other-engines).",
             shown="presets.engines.llamacpp",
             reload="engine",
         ),
@@ -168,7 +195,75 @@ class ModelTable(ModelSettings):
             "connect",
             'Where the engine listens, such as `"http://127.0.0.1:8080"`. Without it the gateway '
             "picks a free port and tells the engine.",
+            engines=("llamacpp", "generic"),
             reload="engine",
+        ),
+    )
+    url: str = field(
+        default="",
+        metadata=key(
+            "url",
+            'Where requests are sent: `"https://api.example.com"`.',
+            required=True,
+            engines=("remote",),
+            reload="engine",
+        ),
+    )
+    api_key: str | None = field(
+        default=None,
+        repr=False,
+        metadata=key(
+            "secret",
+            "What the engine is sent as `Authorization: Bearer …`. `api_key_env` keeps it out of "
+            "the file.",
+            engines=("generic", "remote"),
+            reload="engine",
+        ),
+    )
+    api_key_env: str | None = field(
+        default=None,
+        metadata=key(
+            "name",
+            "The variable of the gateway's environment that holds this key.",
+            engines=("generic", "remote"),
+            reload="engine",
+        ),
+    )
+    endpoints: tuple[str, ...] = field(
+        default=(),
+        metadata=key(
+            "paths",
+            'The paths that it answers: `{ "/v1/embeddings" }`; one that ends in `/` stands for '
+            "all below it. Requests for others are refused. Without it, all are passed on.",
+            engines=("generic", "remote"),
+        ),
+    )
+    health_path: str | None = field(
+        default=None,
+        metadata=key(
+            "path",
+            "The path that tells whether the engine is ready. Of type `generic` it is "
+            '`"/health"`, unless you say otherwise; of type `remote` nothing is asked without it.',
+            engines=("generic", "remote"),
+            reload="start",
+        ),
+    )
+    ready_status: int = field(
+        default=200,
+        metadata=key(
+            "status",
+            "The status with which it answers there when it is ready.",
+            engines=("generic", "remote"),
+            reload="start",
+        ),
+    )
+    stop_signal: str = field(
+        default="SIGTERM",
+        metadata=key(
+            "signal",
+            "The signal that asks it to end.",
+            engines=("generic",),
+            reload="start",
         ),
     )
     group: str | None = field(
@@ -220,9 +315,11 @@ class ModelTable(ModelSettings):
         ),
     )
     variants: tuple[VariantTable, ...] = field(
+        default=(),
         metadata=key(
             "variants",
             "The ways to start the engine, at least one: see below.",
+            required_by=("llamacpp", "generic"),
             each=VariantTable,
         ),
     )

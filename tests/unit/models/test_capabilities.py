@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import TYPES, model, variant
 
-from models.capabilities import NAMES, Capabilities, require
+from models.capabilities import NAMES, Capabilities, require, require_path
 from models.requests import endpoints
 from models.requests.reader import parse
 from models.spec import ModelSpec
@@ -87,3 +87,29 @@ def test_a_model_that_promises_nothing() -> None:
         require(
             spec, TYPES.capabilities(spec), parse(endpoints.CHAT, b'{"messages":[{"role":"user"}]}')
         )
+
+
+@pytest.mark.parametrize(
+    ("path", "answered"),
+    [
+        ("/v1/embeddings", True),
+        ("/embedding?a=b", True),
+        ("/info", True),
+        ("/voices/de", True),
+        ("/voices", False),
+        ("/v1/chat/completions", False),
+        ("/tokenize", False),
+    ],
+)
+def test_only_listed_paths_are_answered(path: str, answered: bool) -> None:
+    own = variant(None, endpoints=("/v1/embeddings", "/voices/"), health_path="/info")
+    spec = ModelSpec("m", (own,))
+    if answered:
+        require_path(spec, path)
+    else:
+        with pytest.raises(NotCapable, match=f"does not answer {path}. Its 'endpoints' are /v1/"):
+            require_path(spec, path)
+
+
+def test_without_a_list_every_path_may_be_answered() -> None:
+    require_path(model(), "/whatever")

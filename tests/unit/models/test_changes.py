@@ -24,6 +24,13 @@ DIFFERENT_VARIANT: dict[str, Any] = {
     "needs": {"gpu": 1},
     "state_carry": True,
     "engine": "another",
+    "url": "http://127.0.0.1:9",
+    "api_key": "k",
+    "api_key_env": "KEY",
+    "endpoints": ("/v1/embeddings",),
+    "health_path": "/ready",
+    "ready_status": 204,
+    "stop_signal": "SIGINT",
 }
 DIFFERENT_MODEL: dict[str, Any] = {
     "aliases": ("other",),
@@ -90,7 +97,7 @@ def test_every_field_of_a_variant_has_its_rule() -> None:
 def test_a_variant_that_differs(name: str) -> None:
     after = ModelSpec("m", (variant(4096, **{name: DIFFERENT_VARIANT[name]}), variant(8192)))
     found = of_models([M], [after])
-    goes_on = name in {"timeouts", "parallel", "needs", "state_carry"}
+    goes_on = name not in {"binary", "args", "env", "engine", "url", "api_key", "api_key_env"}
     assert found.adjusted == ({"m@4096": (name,)} if goes_on else {})
     assert found.redefined == ({} if goes_on else {"m@4096": (name,)})
     assert found.kept == ({"m@4096", "m@8192"} if goes_on else {"m@8192"})

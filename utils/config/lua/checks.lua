@@ -13,6 +13,7 @@ return function(folder)
   -- engine: its engine type, nil where it names an unknown one.
   local checks = { faults = {}, binaries = {}, model = nil, engine = nil }
   local capabilities = { "text", "vision", "audio", "embeddings", "rerank", "tools" }
+  local signals = { "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL" }
   local levels = { "debug", "info", "warning", "error" }
   local largest = 2 ^ 53 -- from here on a number need not be the one that was written
 
@@ -148,6 +149,38 @@ return function(folder)
     expected(place, 'a URL such as "http://127.0.0.1:8080"', value)
   end
 
+  -- Without the "/" at its end, to which paths are added.
+  function checks.url(value, place)
+    if type(value) ~= "string" or not value:find("^https?://[^%s%c/?#]+[^%s%c?#]*$") then
+      return expected(place, 'a URL such as "https://api.example.com"', value)
+    end
+    return plain(value:gsub("/+$", ""), place)
+  end
+
+  function checks.path(value, place)
+    if type(value) ~= "string" or not value:find("^/[^%s%c#]*$") then
+      return expected(place, 'a path such as "/health"', value)
+    end
+    return plain(value, place)
+  end
+
+  checks.signal = choice_check(signals, '"' .. table.concat(signals, '", "') .. '"')
+
+  function checks.status(value, place)
+    if type(value) ~= "number" or value < 100 or value > 599 or value ~= math.floor(value) then
+      return expected(place, "a status such as 200", value)
+    end
+    return tonumber(("%d"):format(value))
+  end
+
+  -- Labels are model@name.
+  function checks.variant_name(value, place)
+    if type(value) == "string" and value:find("@", 1, true) then
+      return expected(place, "a name without @", value)
+    end
+    return checks.name(value, place)
+  end
+
   local function origin(value, place)
     if value == "*" or type(value) == "string" and value:find("^%a[%w+.-]*://[^/%s%c]+$") then
       return plain(value, place)
@@ -214,7 +247,7 @@ return function(folder)
   -- Without a port: clients may come through another.
   local function host(value, place)
     if value == "*" or type(value) == "string"
-      and (value:find("^[%w._-]+$") or value:find("^[%x:.]+$")) then
+      and (value:find("^[%w._-]+$") or value:find("^[%x.]*:[%x.]*:[%x:.]*$")) then
       return value
     end
     expected(place, 'a name such as "llm.example.com", without port, or "*"', value)
@@ -297,6 +330,21 @@ return function(folder)
     return checks.list(value, place, 'a list such as { "-c", "4096" }', argument)
   end
 
+  function checks.paths(value, place)
+    return checks.list(value, place, 'a list such as { "/v1/embeddings" }', checks.path)
+  end
+
+  function checks.command(value, place)
+    local what = 'a list such as { "/opt/server", "--port", "${PORT}" }'
+    local clean = checks.list(value, place, what, argument)
+    if type(value) == "table" and next(value) == nil then
+      expected(place, what, value)
+    elseif clean and clean[1] then
+      checks.binary(clean[1], text.place(place, 1))
+    end
+    return clean
+  end
+
   -- To Python as a list: a variable's name may hold a dot, which python-lua-helper
   -- cannot tell from a path.
   function checks.env(value, place)
@@ -337,7 +385,8 @@ return function(folder)
         known[#known + 1] = key
         if value[key] ~= nil then
           clean[key] = checks[entry.check](value[key], text.place(place, key))
-        elseif entry.required and (checks.engine or not entry.engines) then
+        elseif entry.required and (checks.engine or not entry.engines)
+          or entry.required_by and entry.required_by[checks.engine] then
           checks.report(text.place(place, key), "missing")
         end
       end
@@ -434,7 +483,7 @@ return function(folder)
 
   local function variant(value, place)
     local clean = checks.record(value, place, "variant")
-    if clean and value.binary == nil then
+    if clean and value.binary == nil and (checks.engine == data.engines[1] or not checks.engine) then
       clean.binary = checks.binary(data.server, place .. ".binary")
     end
     return clean

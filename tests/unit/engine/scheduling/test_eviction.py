@@ -70,3 +70,12 @@ def test_two_engines_of_one_address_never_meet() -> None:
     assert names(room(B, [], live("a", "c", "d"), limits)) == "c"
     assert room(B, [C], [], limits) is None
     assert room(B, [A, D], [], limits) == []
+
+
+def test_an_engine_that_runs_elsewhere_takes_no_room_and_finds_none_taken() -> None:
+    limits = Limits(1, elsewhere=frozenset({"a"}), groups={"b": "g", "c": "h"})
+    assert names(room(A, [B], live("c"), limits)) == "", "beside any other"
+    assert names(room(B, [A], live("a"), limits)) == "", "any other beside it"
+    assert names(room(B, [A], live("c"), limits)) == "c", "the others as ever"
+    assert names(room(A, [], live("a", "b"), limits)) == "a", "one of its model"
+    assert room(A, [A], [], limits) is None

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 from lua_config import PRESETS, VERSIONS, models, plain, run, variant
 
 from utils.config.lua_data import Presets, lua_data
-from utils.config.schema import key
-from utils.config.tables import TABLES, VariantTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,28 +27,27 @@ def test_texts_arrive_as_they_are(version: str) -> None:
     assert names == ["first", "last"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WithCommand(VariantTable):
-    command: tuple[str, ...] = field(metadata=key("arguments", "How.", engines=("generic",)))
+PORT = 'command = { "/bin/sh", "${PORT}" }'
 
 
-@pytest.fixture
-def _generic(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TABLES, "variant", WithCommand)
-
-
-@pytest.mark.usefixtures("_generic")
 @pytest.mark.parametrize(
     ("extra", "inner", "faults"),
     [
-        ("", "", []),
+        ("", "context = 512", []),
+        ("", "", ["[1].variants[1].context: missing"]),
         (
             "",
-            'command = { "x" }',
+            f"context = 512, {PORT}",
             ["[1].variants[1].command: no key of an engine of type llamacpp"],
         ),
-        ('engine = "generic"', 'command = { "x" }', []),
+        ('engine = "generic"', PORT, []),
+        ('engine = "generic"', f"{PORT}, context = 512", []),
         ('engine = "generic"', "", ["[1].variants[1].command: missing"]),
+        (
+            'engine = "generic"',
+            f'{PORT}, args = {{ "-c" }}',
+            ["[1].variants[1].args: no key of an engine of type generic"],
+        ),
         (
             'engine = "genric"',
             'command = { "x" }',
@@ -67,8 +63,7 @@ def _generic(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_key_of_one_engine_type_is_none_of_another(
     extra: str, inner: str, faults: list[str], tmp_path: Path
 ) -> None:
-    source = models(extra, f'{{ context = 512, binary = "/bin/sh", {inner} }}')
-    result = run("lua54", tmp_path, source, BOTH)
+    result = run("lua54", tmp_path, models(extra, f"{{ {inner} }}"), BOTH)
     assert result.faults == [f'models{fault} (model "a")' for fault in faults]
 
 

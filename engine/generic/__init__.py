@@ -1,0 +1,1 @@
+"""Any HTTP server that a command starts."""

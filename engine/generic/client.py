@@ -1,0 +1,59 @@
+"""Talking to an engine of which no more is known than that it speaks HTTP."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from engine.base import EngineClient
+from models.requests.endpoints import names_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.base import UpstreamResponse
+    from models.requests.reader import Upload
+    from models.spec import VariantSpec
+
+
+def api_key(variant: VariantSpec, environ: Mapping[str, str]) -> str | None:
+    """The key that the engine asks for, from the configuration or a variable; None without one."""
+    return variant.api_key or environ.get(variant.api_key_env or "") or None
+
+
+class HttpEngine(EngineClient):
+    """An engine that is ready when ``health_path`` answers with the variant's ``ready_status``.
+
+    With a ``health_path`` of None it is taken to be ready. A ``url`` may have a path: it stands
+    before every other, but for a ``/v1`` that both have.
+    """
+
+    def __init__(self, variant: VariantSpec, url: str, health_path: str | None) -> None:
+        key = api_key(variant, os.environ)
+        super().__init__(
+            url.removesuffix("/v1"),
+            probe_timeout=variant.timeouts.health_check,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+        )
+        self._health_path = health_path
+        self._ready_status = variant.ready_status
+        self._variant = variant
+
+    async def healthy(self) -> bool:
+        """Whether the health path answers with the status of a ready engine."""
+        if self._health_path is None:
+            return True
+        return await self._probe(self._health_path) == self._ready_status
+
+    async def forward(
+        self, path: str, headers: Mapping[str, str], body: bytes | Upload, method: str = "POST"
+    ) -> UpstreamResponse:
+        """The engine has begun to answer, at the path by which it knows the endpoint."""
+        return await super().forward(self._known(path), headers, body, method)
+
+    def _known(self, path: str) -> str:
+        """The path as the engine has it, where the client used another name of its endpoint."""
+        asked = urlsplit(path).path
+        known = next((name for name in names_of(asked) if self._variant.answers(name)), asked)
+        return known + path.removeprefix(asked)

@@ -1,0 +1,1 @@
+"""A server that runs already, here or elsewhere, and is only asked."""
