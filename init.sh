@@ -12,6 +12,17 @@ for python in ${PYTHON:+"$PYTHON"} python3 python3.14 python3.13 python3.12 pyth
     fi
 done
 
+# uv may have one, or bring one.
+if command -v uv >/dev/null 2>&1; then
+    found() {
+        uv python find --system --no-project '>=3.11' 2>/dev/null
+    }
+    echo "llm-gateway: Python 3.11 or newer was not found; asking uv for one" >&2
+    if python=$(found) || { uv python install 3.12 >&2 && python=$(found); }; then
+        exec "$python" -I "$here/utils/environment.py" "$@"
+    fi
+fi
+
 echo "llm-gateway: Python 3.11 or newer is needed and was not found." >&2
 echo "llm-gateway: install it, or name it: PYTHON=/path/to/python3 ./run.sh" >&2
 exit 1

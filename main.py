@@ -26,6 +26,7 @@ from engine.llamacpp.prompt_cache.store import StateStore
 from server.admin.commands import add_commands, run_command
 from server.admin.own_token import own_token
 from server.admin.presence import announced
+from server.gateway import CannotListen
 from utils.config.child import load_apart
 from utils.config.loader import ConfigLoader
 from utils.config.settings import ServerSettings
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
 
 VERSION = "0.1.0"
 FAILED = 1
+# A service manager does not try again after this one, see deploy/, but after the next.
 BAD_CONFIG = 2
+CANNOT_LISTEN = 69
 # New containers until the youngest are searched for cycles; requests leave few behind.
 _COLLECT_EVERY = 20_000
 
@@ -66,6 +69,9 @@ def main(argv: list[str] | None = None) -> int:
         setup_logging(settings.log_level)
         watch = changed(args.config.absolute(), seen) if args.watch else None
         return _run(settings, catalog, args.config, watch)
+    except CannotListen as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the reason why it ends
+        return CANNOT_LISTEN
     except ConfigError as error:
         print(error.message, file=sys.stderr)  # noqa: T201 - before logging is set up
         return BAD_CONFIG

@@ -21,15 +21,15 @@ from server.telemetry import Telemetry
 from server.websocket import WebSockets
 from utils.clock import LoopClock
 from utils.config.settings import Endpoint
-from utils.errors import ConfigError
 from utils.logger import also_logged_to, get_logger
 from utils.signals import on_hangup, on_stop_signals
 from utils.tasks import TaskOwner, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from engine.manager import EngineManager
+    from models.catalog import Catalog
     from server.admin.reload import Reloader
     from server.configuration import CurrentConfiguration
     from server.handler import RequestHandler
@@ -38,6 +38,10 @@ _log = get_logger("server")
 Announce = Callable[[list[Endpoint]], AbstractContextManager[None]]
 # Time for responses whose engine has stopped to reach their clients.
 _FLUSH = 2.0
+
+
+class CannotListen(Exception):
+    """An address is taken, or not one of this machine; the text names its key."""
 
 
 class GatewayServer:
@@ -73,7 +77,7 @@ class GatewayServer:
         self._hurry = asyncio.Event()
 
     async def run(self, announce: Announce) -> int:
-        """Serve until SIGINT or SIGTERM; return the exit status. ConfigError if a port is taken.
+        """Serve until SIGINT or SIGTERM; return the exit status. Raise CannotListen before.
 
         SIGHUP loads the configuration again. While it serves it is inside ``announce``'s block.
         """
@@ -83,6 +87,8 @@ class GatewayServer:
         ):
             async with self.serving() as endpoints:
                 with announce(endpoints):
+                    for line in _served(self._current.now.catalog):
+                        _log.info("%s", line)
                     async with self._reloader.running():
                         await self._stop.wait()
                 return await self._shut_down()
@@ -91,7 +97,7 @@ class GatewayServer:
     async def serving(self) -> AsyncIterator[list[Endpoint]]:
         """Inside the block requests are answered, at the endpoints it yields.
 
-        At its end every engine has ended and every connection is closed. ConfigError when
+        At its end every engine has ended and every connection is closed. Raises CannotListen if
         an address cannot be listened on; nothing was started then.
         """
         with also_logged_to(self._telemetry.log):
@@ -122,7 +128,9 @@ class GatewayServer:
                 await web.TCPSite(runner, endpoint.host, endpoint.port).start()
             except OSError as error:
                 reason = os.strerror(error.errno) if error.errno else str(error)
-                raise ConfigError(f"server.{key}: cannot listen on {endpoint}: {reason}") from error
+                raise CannotListen(
+                    f"server.{key}: cannot listen on {endpoint}: {reason}"
+                ) from error
 
     async def _shut_down(self) -> int:
         _log.info("shutting down; a second signal ends at once")
@@ -146,3 +154,13 @@ class GatewayServer:
     def _signalled(self) -> None:
         self._stop_signals += 1
         (self._stop if self._stop_signals == 1 else self._hurry).set()
+
+
+def _served(catalog: Catalog) -> Iterator[str]:
+    """A line for each model: its names, and its variants from small to large."""
+    for model in catalog.models:
+        also = f" (also {', '.join(model.aliases)})" if model.aliases else ""
+        names = ", ".join(
+            variant.label.removeprefix(f"{model.name}@") for variant in model.variants
+        )
+        yield f"model {model.name}{also}: {names}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from paths import ROOT
 
+import main
 from utils.config.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -36,8 +37,11 @@ def test_a_unit_leaves_time_to_end_and_leaves_the_end_to_the_gateway(kind: str) 
     assert unit["KillMode"] == "mixed"
     assert unit["ExecReload"] == "kill -HUP $MAINPID"
     assert unit["OOMPolicy"] == "continue"
-    # The exit status of a faulty configuration, see test_gateway_process.py.
-    assert unit["RestartPreventExitStatus"] == "2"
+    # A faulty configuration is not tried again, an address in use is.
+    assert unit["Restart"] == "on-failure"
+    assert unit["RestartPreventExitStatus"] == str(main.BAD_CONFIG)
+    assert main.CANNOT_LISTEN not in {0, main.BAD_CONFIG}
+    assert int(unit["LimitNOFILE"]) >= 65535
     assert unit["NoNewPrivileges"] == "yes"
 
 
@@ -59,6 +63,7 @@ def test_the_job_of_launchd_becomes_the_gateway_of_its_user(tmp_path: Path) -> N
     job = plistlib.loads((DEPLOY / "llm-gateway.plist").read_bytes())
     assert job["Label"] == "llm-gateway"
     assert job["ExitTimeOut"] > SLOWEST_END
+    assert job["SoftResourceLimits"] == {"NumberOfFiles": 65535}
     assert job["KeepAlive"] == {"SuccessfulExit": False}
     home = tmp_path / "a home"
     (home / ".local" / "bin").mkdir(parents=True)

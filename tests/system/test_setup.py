@@ -285,6 +285,43 @@ class TestScripts:
         out, _ = self.call(scripts / "init.sh", PATH=str(tmp_path)).communicate()
         assert "chosen -I" in out
 
+    @pytest.mark.parametrize("there", [True, False])
+    def test_init_asks_uv_for_a_python(self, scripts: Path, tmp_path: Path, there: bool) -> None:
+        """One that uv has is taken; otherwise uv installs one."""
+        found = tmp_path / "a python"
+        found.write_text('#!/bin/sh\necho "chosen $*"\n')
+        found.chmod(0o755)
+        uv = tmp_path / "uv"
+        uv.write_text(
+            f"""#!/bin/sh
+            case "$*" in
+            "python install 3.12") : >"{tmp_path}/installed" ;;
+            "python find "*) [ -e "{tmp_path}/installed" ] && echo "{found}" ;;
+            *) exit 9 ;;
+            esac
+            """
+        )
+        uv.chmod(0o755)
+        if there:
+            (tmp_path / "installed").touch()
+        (tmp_path / "dirname").symlink_to("/usr/bin/dirname")
+        process = self.call(scripts / "init.sh", "dev", PATH=str(tmp_path))
+        out, err = process.communicate()
+        assert (process.returncode, out) == (0, f"chosen -I {scripts}/utils/environment.py dev\n")
+        assert err == "llm-gateway: Python 3.11 or newer was not found; asking uv for one\n"
+
+    def test_init_says_what_is_needed_where_uv_cannot_bring_one(
+        self, scripts: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "uv").write_text('#!/bin/sh\necho "no network" >&2\nexit 2\n')
+        (tmp_path / "uv").chmod(0o755)
+        (tmp_path / "dirname").symlink_to("/usr/bin/dirname")
+        process = self.call(scripts / "init.sh", PATH=str(tmp_path))
+        _, err = process.communicate()
+        assert process.returncode == 1
+        assert "no network\n" in err
+        assert "Python 3.11 or newer is needed" in err
+
     def test_init_without_any_python_says_what_is_needed(
         self, scripts: Path, tmp_path: Path
     ) -> None:
