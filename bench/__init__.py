@@ -1,1 +1,1 @@
-"""What the gateway costs, measured beside no proxy at all and beside the barest one."""
+"""Measure what the gateway costs, compared with no proxy and with a minimal proxy."""

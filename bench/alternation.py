@@ -1,4 +1,4 @@
-"""Two chat models and an embedding model in turn, on real engines with a real model."""
+"""Requests for two chat models and an embedding model in turn, on real engines."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROOMS = (1, 2, 3)
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is asked: by each client, and of each model in turn."""
+    """The number of clients, of requests for each client, and of switches."""
 
     requests: int
     turns: int
@@ -48,7 +48,7 @@ class Outcome:
 
 
 def engines() -> dict[str, str]:
-    """What is measured with: the engine that comes along, and llama.cpp's own if it is here."""
+    """Return the engines to measure: the bundled one, and llama.cpp's own if it is installed."""
     own = os.environ.get("LLAMA_SERVER") or shutil.which("llama-server")
     return {"bundled": bundled_server()} | ({"llama-server": own} if own else {})
 
@@ -71,7 +71,7 @@ def configuration(folder: Path, port: int, binary: str, room: int) -> str:
 
 
 async def one(port: int, model: str, client: str) -> Timed:
-    """One request of the model's kind, answered."""
+    """Send one request of the model's kind, and return its times."""
     if model == "embed":
         return await ask(port, EMBEDDINGS, {"model": model, "input": "Some words."}, client)
     body: dict[str, Any] = {
@@ -85,7 +85,7 @@ async def one(port: int, model: str, client: str) -> Timed:
 
 
 async def alternating(port: int, requests: int) -> list[Timed]:
-    """Every client has asked so many times, each time for a random model."""
+    """Let every client send its requests, each for a random model; return their times."""
 
     async def client(name: str) -> list[Timed]:
         dice = random.Random(name)
@@ -96,7 +96,7 @@ async def alternating(port: int, requests: int) -> list[Timed]:
 
 
 async def switching(port: int, turns: int) -> float:
-    """How much longer a request takes, in seconds, when its model must take another's place."""
+    """Return how many seconds a request takes longer if another engine must stop first."""
     await one(port, "large", "one")
     longer = []
     for _ in range(turns):
@@ -108,7 +108,7 @@ async def switching(port: int, turns: int) -> float:
 
 
 def measure(folder: Path, binary: str, room: int, scale: Scale) -> tuple[Outcome, float]:
-    """Nothing → the alternation with room for so many engines, and the time of a switch."""
+    """Measure the alternation with room for this number of engines, and the time of a switch."""
     folder.mkdir()
     port = targets.free_port()
     switch = 0.0
@@ -124,7 +124,7 @@ def measure(folder: Path, binary: str, room: int, scale: Scale) -> tuple[Outcome
 
 
 def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
-    """Nothing → the rows of the table, and what RESULTS.md says below it."""
+    """Return the rows of the table, and the text below it in RESULTS.md."""
     scale = QUICK if quick else FULL
     rows = [["", *(f"room for {room}" for room in ROOMS)]]
     chosen = list(engines().items())

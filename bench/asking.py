@@ -1,4 +1,4 @@
-"""One request to a gateway, and when its answer began and ended."""
+"""Send one request to a gateway, and time the beginning and the end of its answer."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-# Nobody may wait longer than this, however far behind an engine is.
+# Seconds that a request may wait at most, even for a very slow engine.
 LONGEST = 900.0
 
 
 @dataclass(frozen=True)
 class Timed:
-    """How long it took until the answer began, and until it was complete."""
+    """The seconds until the answer began, and until it was complete."""
 
     waited: float
     whole: float
 
 
 async def ask(port: int, path: str, body: dict[str, Any], client: str) -> Timed:
-    """The answer is complete; ConnectionError when there is none, or only a part of one."""
+    """Return the times of a complete answer; raise ConnectionError if it is missing or cut off."""
     data = json.dumps(body).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {client}\r\n"
@@ -36,7 +36,7 @@ async def ask(port: int, path: str, body: dict[str, Any], client: str) -> Timed:
         async with asyncio.timeout(LONGEST):
             while chunk := await reader.read(65536):
                 received += chunk
-                # What keeps a waiting stream alive is not its beginning.
+                # Keep-alive comments do not count as the beginning of the answer.
                 if not waited and (b"data: " in received or not body.get("stream")):
                     waited = time.perf_counter() - begin
     finally:

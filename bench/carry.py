@@ -1,4 +1,7 @@
-"""A conversation that outgrows its variants: with carried state, without, and never outgrowing."""
+"""A conversation that needs larger variants, in three ways.
+
+With saved prompt caches, without them, and always in the largest variant.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ PATIENCE = 900.0
 
 @dataclass(frozen=True)
 class Scale:
-    """How long the conversation is, and the variants that it crosses."""
+    """The length of the conversation, and the contexts of the variants."""
 
     turns: int
     lines: int
@@ -42,9 +45,9 @@ QUICK = Scale(4, 3, (192, 320, 1024))
 
 @dataclass(frozen=True)
 class Turn:
-    """Seconds until the first token and the last, prompt tokens read, and the variant's context.
+    """Seconds to the first and the last token, prefilled tokens, and the variant's context.
 
-    ``reading`` is how long the engine read them, in milliseconds.
+    ``reading`` is the time of the prefill in milliseconds.
     """
 
     waited: float
@@ -72,7 +75,7 @@ def configuration(folder: Path, port: int, binary: str, contexts: Sequence[int],
 
 
 def one(port: int, messages: list[dict[str, str]]) -> tuple[Turn, str]:
-    """The conversation so far → its next turn, answered with sixteen tokens."""
+    """Send the next turn of the conversation, and return its figures. The answer has 16 tokens."""
     body = {
         "model": "talk",
         "messages": messages,
@@ -105,7 +108,7 @@ def one(port: int, messages: list[dict[str, str]]) -> tuple[Turn, str]:
 
 
 def running(port: int) -> str:
-    """The context of the engine that runs."""
+    """Return the context of the running engine."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     connection.request("GET", "/running", headers=targets.ADMIN)
     (engine,) = json.load(connection.getresponse())["engines"]
@@ -114,7 +117,7 @@ def running(port: int) -> str:
 
 
 class Talk:
-    """One conversation through a gateway of its own, from a cold start."""
+    """One conversation through its own gateway, from a cold start."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -122,12 +125,12 @@ class Talk:
         self._messages: list[dict[str, str]] = []
 
     def go_on(self, lines: int) -> None:
-        """One more turn of so many lines has been answered."""
+        """Send one more turn with this number of lines."""
         turn = len(self.turns) + 1
         self.say("".join(LINE.format(turn=turn, line=line) for line in range(1, lines + 1)))
 
     def return_after_unload(self) -> None:
-        """A short turn has been answered by an engine that was started for it."""
+        """Send a short turn after an unload, so that an engine starts for it."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         body = json.dumps({"model": "talk"})
         connection.request("POST", "/admin/unload", body, targets.ADMIN)
@@ -136,7 +139,7 @@ class Talk:
         self.say("Thank you.")
 
     def say(self, text: str) -> None:
-        """One more turn has been answered."""
+        """Send one more turn."""
         self._messages.append({"role": "user", "content": text})
         done, said = one(self.port, self._messages)
         self._messages.append({"role": "assistant", "content": said})
@@ -144,7 +147,7 @@ class Talk:
 
 
 def conversations(folder: Path, binary: str, scale: Scale) -> list[list[Turn]]:
-    """Nothing → the conversation in every way, a turn in each before the next."""
+    """Run the conversation in every way; the ways take turns."""
     with contextlib.ExitStack() as running:
         talks = []
         for way in WAYS:
@@ -165,12 +168,12 @@ def conversations(folder: Path, binary: str, scale: Scale) -> list[list[Turn]]:
 
 
 def changes(turns: Sequence[Turn]) -> list[int]:
-    """The turns, counted from 0, that another variant answered than the one before."""
+    """Return the turns, from 0, whose variant differs from the one before."""
     return [i for i in range(1, len(turns)) if turns[i].variant != turns[i - 1].variant]
 
 
 def picture(name: str, found: Sequence[Sequence[Turn]]) -> str:
-    """The time to the first token of each turn, as SVG."""
+    """Return a chart of the time to the first token of each turn, as SVG."""
     crossed = changes(found[0])
     return Chart(
         title="Time to the first token, turn by turn, as a conversation outgrows its variants",
@@ -185,7 +188,7 @@ def picture(name: str, found: Sequence[Sequence[Turn]]) -> str:
 
 
 def rows_of(name: str, found: Sequence[Sequence[Turn]]) -> list[list[str]]:
-    """The figures of one engine; the last turn is the one after an unload."""
+    """Return the figures of one engine; the last turn is the one after an unload."""
     returns = [turns[-1] for turns in found]
     found = [turns[:-1] for turns in found]
     crossed = changes(found[0])
@@ -215,7 +218,7 @@ def rows_of(name: str, found: Sequence[Sequence[Turn]]) -> list[list[str]]:
 
 
 def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
-    """Nothing → the rows of the table, and what RESULTS.md says below it; the picture beside."""
+    """Return the rows of the table, and the text below it in RESULTS.md; write the chart."""
     scale = QUICK if quick else FULL
     rows = [["", *WAYS]]
     chosen = list(engines().items())

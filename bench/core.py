@@ -1,7 +1,7 @@
-"""What the way through the gateway costs, beside no proxy at all and beside the barest one.
+"""What the gateway adds to a request, compared with no proxy and with a minimal proxy.
 
-Targets are measured in turn, round after round, and a ratio is the median of the ratios within
-rounds: a machine that is busy for a while is busy for all of them.
+The targets take turns in each round, and a ratio is the median of the ratios of the rounds. So a
+machine that is busy for a while slows all targets alike.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ READY_AFTER = 0.5
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured."""
+    """The number of requests, streams and rounds."""
 
     rounds: int
     requests: int
@@ -48,7 +48,7 @@ class Figure:
 
     name: str
     unit: str
-    aim: str = ""  # for the gateway, where there is one
+    aim: str = ""  # the goal for the gateway, if there is one
     proxies_only: bool = False
 
 
@@ -71,17 +71,17 @@ FIGURES = (
     READY,
 )
 
-# Figure → target's name → its value in each round.
+# By figure and by the target's name: the value of each round.
 Samples = dict[Figure, dict[str, list[float]]]
 
 
 def measure(target: Target, scale: Scale) -> dict[Figure, float]:
-    """One round of one target → its figures."""
+    """Measure one target in one round, and return its figures."""
     port = target.port
     single = targets.load(Plan(port, 1, scale.requests, seconds=20))
     many = targets.load(Plan(port, 32, 1_000_000, scale.seconds))
-    # The rest of each answer comes later than its first token, so that a proxy that
-    # waited for more would be seen.
+    # The rest of each answer comes later than its first token, so that the figures show a proxy
+    # that waits for more.
     answers = Plan(port, 1, scale.requests // 4, 20, stream=True, chunks=2, delay=0.002)
     first = targets.load(answers)
 
@@ -104,7 +104,7 @@ def measure(target: Target, scale: Scale) -> dict[Figure, float]:
 
 
 def measure_start(folder: Path) -> float:
-    """Nothing → milliseconds from an engine's readiness to the first content at the client."""
+    """Return the milliseconds from an engine's readiness to the client's first content."""
     ready_file = folder / "ready"
     ready_file.unlink(missing_ok=True)
     engine_args = ("--ready-after", str(READY_AFTER), "--ready-file", str(ready_file))
@@ -115,7 +115,7 @@ def measure_start(folder: Path) -> float:
 
 
 def sampled(scale: Scale, names: Sequence[str], folder: Path) -> Samples:
-    """Nothing → every figure of every target named, in every round."""
+    """Return every figure of every named target, in every round."""
     samples: Samples = {figure: {name: [] for name in names} for figure in FIGURES}
     with contextlib.ExitStack() as stack:
         engine = stack.enter_context(targets.direct(folder))
@@ -125,11 +125,11 @@ def sampled(scale: Scale, names: Sequence[str], folder: Path) -> Samples:
         if "gateway" in names:
             running.append(stack.enter_context(targets.gateway(folder)))
         for target in running:
-            # Starts the gateway's engine, and warms up every path once.
+            # This starts the gateway's engine, and uses every path once.
             targets.load(Plan(target.port, 8, 25, seconds=20))
         for each in range(scale.rounds):
             say(f"round {each + 1} of {scale.rounds}")
-            # Who goes first changes, so that no one always follows the same other.
+            # The order changes, so that no target always follows the same other one.
             turn = each % len(running)
             for target in running[turn:] + running[:turn]:
                 for figure, value in measure(target, scale).items():
@@ -143,7 +143,7 @@ def sampled(scale: Scale, names: Sequence[str], folder: Path) -> Samples:
 
 
 def ratio(samples: dict[str, list[float]], name: str, base: str) -> str:
-    """The median of the ratios within rounds; a dash where one side has no figure."""
+    """Return the median of the ratios of the rounds; a dash if one side has no figure."""
     above, below = samples.get(name, []), samples.get(base, [])
     if name == base or not above or len(above) != len(below):
         return "-"
@@ -151,7 +151,7 @@ def ratio(samples: dict[str, list[float]], name: str, base: str) -> str:
 
 
 def table(samples: Samples, names: Sequence[str]) -> list[list[str]]:
-    """Samples → rows of cells, the first one the heading."""
+    """Return the samples as rows of cells; the first row is the heading."""
     proxies = [name for name in names if name != "direct"]
     heading = ["", *names, *(f"{name} / direct" for name in proxies)]
     compared = "passthrough" in names and "gateway" in names
@@ -173,7 +173,7 @@ def table(samples: Samples, names: Sequence[str]) -> list[list[str]]:
 def run(
     folder: Path, *, quick: bool, rounds: int | None = None, only: Sequence[str] = TARGETS
 ) -> tuple[list[list[str]], str]:
-    """Nothing → the rows of the table, and what RESULTS.md says below it."""
+    """Return the rows of the table, and the text below it in RESULTS.md."""
     scale = QUICK if quick else FULL
     if rounds:
         scale = replace(scale, rounds=rounds)

@@ -1,9 +1,9 @@
-"""An engine that costs almost nothing, so that what is measured is the way to it.
+"""A fake engine that costs almost nothing, so that the benchmark measures the proxy.
 
-Speaks as much of llama-server as a measurement needs, over a hand-written
-asyncio.Protocol. A chat request's ``max_tokens`` is the number of chunks and its
-``bench_delay`` the seconds between them. ``--ready-after`` lets it answer 503 first;
-``--ready-file`` receives the monotonic time at which that ended.
+It has as much of llama-server's API as a measurement needs, over a hand-written asyncio.Protocol.
+The ``max_tokens`` of a chat request is its number of chunks, and ``bench_delay`` the seconds
+between them. With ``--ready-after`` it answers 503 at first. It writes the monotonic time at which
+it became ready to ``--ready-file``.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ LOADING_RESPONSE = response(b"503 Service Unavailable", LOADING)
 
 
 class Readiness:
-    """Loading, then ready for good."""
+    """Whether the engine still loads; once ready, it stays ready."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -94,7 +94,7 @@ class Engine(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports do not descend from asyncio's.
+        # uvloop's transports are no subclasses of asyncio's.
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
@@ -144,7 +144,7 @@ class Engine(asyncio.Protocol):
         if sent == chunks:
             self._write(LAST)
             return
-        # Counted from the start, so that delays do not add up.
+        # Counted from the start, so that small errors do not add up.
         at = start + sent * delay
         self._timer = self._loop.call_at(at, self._token, start, sent, chunks, delay)
 

@@ -1,7 +1,7 @@
-"""A model file as large as wanted, which answers as the model does that it is made of.
+"""Make a large model file that gives the same answers as a small one.
 
-Each feed-forward network of a dense llama model (GGUF) becomes so many equal experts, of which
-a token asks one: the file and the time that it takes to load grow, the work does not.
+Each feed-forward network of a dense llama model (GGUF) becomes a number of equal experts, and a
+token uses one of them. So the file and its load time grow, but not the computation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MAGIC = b"GGUF"
 _ALIGNMENT = 32
-# Of a value by its type: so many bytes, but for texts and lists.
+# The bytes of a value by its type, except for texts and lists.
 _WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _U32, _TEXT, _LIST = 4, 8, 9
 _F32 = 0
@@ -26,7 +26,7 @@ _NETWORKS = ("ffn_down", "ffn_gate", "ffn_up")
 
 @dataclass(frozen=True)
 class Tensor:
-    """Its content is ``part``, so many ``times``."""
+    """A tensor whose content is ``part``, repeated ``times`` times."""
 
     name: str
     shape: tuple[int, ...]
@@ -66,13 +66,14 @@ class _Reader:
 
 
 def with_experts(source: Path, target: Path, experts: int) -> None:
-    """``target`` is the model of ``source`` with so many experts, and is on the disk.
+    """Write ``target``: the model of ``source`` with this number of experts.
 
-    The tensors of ``source`` lie in the order of their list, their sizes multiples of 32 bytes.
+    The tensors of ``source`` must lie in the order of their list, and their sizes must be multiples
+    of 32 bytes. Raises ValueError if ``source`` is not a GGUF file.
     """
     reader = _Reader(source.read_bytes())
     if reader.data[:4] != _MAGIC:
-        raise ValueError(f"{source} is no GGUF file.")
+        raise ValueError(f"{source} is not a GGUF file.")
     reader.at = 4
     version, count, keys = reader.number("I"), reader.number("Q"), reader.number("Q")
     begin = reader.at
@@ -112,7 +113,7 @@ def _tensors(reader: _Reader, count: int) -> Iterator[Tensor]:
 
 
 def _widened(tensor: Tensor, experts: int) -> Iterator[Tensor]:
-    """A network's tensor for all experts, and with its gate what chooses among them: nothing."""
+    """Return the tensor for all experts and, for a gate, the router (zeros) beside it."""
     layer, _, what = tensor.name.removesuffix(".weight").rpartition(".")
     if what not in _NETWORKS:
         yield tensor

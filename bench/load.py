@@ -1,9 +1,9 @@
-"""The load: connections that ask and time the answers, in a process of their own.
+"""The load generator, in its own process: connections that send requests and time the answers.
 
-Started as ``python -m bench.load '{…a Plan as JSON…}'``; prints a Result as JSON.
-Raw bytes over a hand-written protocol, so that a proxy and not this is what runs
-out of CPU. Only what is well-formed counts: a status other than 200, a cut-off
-answer or a missing chunk ends the run with an error.
+Start it as ``python -m bench.load '{…a Plan as JSON…}'``; it prints a Result as JSON.
+It uses raw bytes over a hand-written protocol, so that the proxy runs out of CPU first. Only
+well-formed answers count: another status than 200, a cut-off answer or a missing chunk ends the
+run with an error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import orjson
 import uvloop
 
 END_OF_CHUNKS = b"\r\n0\r\n\r\n"
-# What a chat stream carries besides the chunks asked for: role, finish, [DONE].
+# The events of a chat stream beside its content: role, finish, [DONE].
 EXTRA_EVENTS = 3
 
 
@@ -40,12 +40,12 @@ class Plan:
 
 @dataclass
 class Result:
-    """What came of it, times in seconds."""
+    """The result of a run, with times in seconds."""
 
     wall: float = 0.0
     whole: list[float] = field(default_factory=list)  # request sent → answer complete
     first: list[float] = field(default_factory=list)  # request sent → first content
-    first_at: float = 0.0  # monotonic time of the first content of all
+    first_at: float = 0.0  # monotonic time of the very first content
     events: int = 0
 
 
@@ -69,7 +69,7 @@ def request_bytes(plan: Plan) -> bytes:
 
 
 class Client(asyncio.Protocol):
-    """One connection: asks again as soon as it was answered."""
+    """One connection; it sends the next request as soon as it has the answer."""
 
     def __init__(self, plan: Plan, result: Result, deadline: float) -> None:
         self._plan = plan
@@ -81,7 +81,7 @@ class Client(asyncio.Protocol):
         self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports do not descend from asyncio's.
+        # uvloop's transports are no subclasses of asyncio's.
         self._transport = cast("asyncio.Transport", transport)
         self._ask()
 
@@ -105,7 +105,7 @@ class Client(asyncio.Protocol):
             end = self._head.find(b"\r\n\r\n")
             if end < 0:
                 return
-            # The head's own line end belongs to the body: it may be empty.
+            # The line end of the head counts as part of the body, which may be empty.
             data = self._head[end + 2 :]
             self._head = self._head[:end].lower()
             if not self._head.startswith(b"http/1.1 200"):
@@ -122,7 +122,7 @@ class Client(asyncio.Protocol):
                 self._answered()
             return
         joined = self._tail + data
-        # A mark that began in the tail is counted now, one that ended there was before.
+        # Count a mark that begins in the tail; one that ends in the tail was counted before.
         self._events += joined.count(b"data: ") - self._tail.count(b"data: ")
         if not self._seen_content and self._events:
             self._seen_content = True
@@ -173,8 +173,8 @@ def main() -> None:
     plan = Plan(**orjson.loads(sys.argv[1]))
     gc.disable()
     result = uvloop.run(run(plan))
-    # Through the descriptor itself, to the last byte: the buffered writer was seen to lose the
-    # end of a large result when the pipe was full.
+    # Write to the descriptor until the last byte: the buffered writer has lost the end of a large
+    # result when the pipe was full.
     rest = memoryview(orjson.dumps(asdict(result)))
     os.set_blocking(1, True)
     while rest:

@@ -1,13 +1,13 @@
-"""Measure the gateway and print tables: what its way through costs, what its queue saves.
+"""Measure the gateway and print tables: what it adds to a request, and what its queue saves.
 
-    ./bench/run.sh                              every part, in some ten minutes
+    ./bench/run.sh                              every part, in about ten minutes
     ./bench/run.sh --parts core                 one part: core, real, carry,
                                                 warm, trace or path
-    ./bench/run.sh --quick                      a smoke test, its figures mean nothing
-    ./bench/run.sh --write bench/RESULTS.md     and write them down; parts that were not
-                                                measured keep what stands there
+    ./bench/run.sh --quick                      a smoke test; its figures mean nothing
+    ./bench/run.sh --write bench/RESULTS.md     also write the results there; parts that were not
+                                                measured keep their old results
 
-With LLAMA_SERVER=/path/to/llama-server the real engines include that one.
+With LLAMA_SERVER=/path/to/llama-server this engine is measured too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PARTS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line → the tables on standard output, exit status."""
+    """Print the tables that the command line asks for; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

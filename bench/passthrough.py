@@ -1,7 +1,7 @@
-"""The barest proxy that aiohttp and uvloop make: what any gateway in Python must pay.
+"""A minimal proxy with aiohttp and uvloop: the least that any gateway in Python costs.
 
-No routing, no parsing of bodies, no log, no limits, no errors handled: bytes in,
-bytes out, chunks as they come.
+It has no routing, no parsing of bodies, no log, no limits and no error handling: it passes bytes
+and chunks on as they come.
 """
 
 from __future__ import annotations

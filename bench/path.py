@@ -1,4 +1,4 @@
-"""The way of one streaming chat through the gateway: which files and functions it enters."""
+"""The path of one streaming chat through the gateway: the files and functions it enters."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HEADING = "The path of a streaming chat"
-# So many chunks, so many seconds apart: there is time to look at the stream in its middle.
+# The number of chunks, and the seconds between them: enough time to look at a running stream.
 CHUNKS, DELAY = 40, 0.02
 _PATIENCE = 20.0
 _QUIET = 4.5
 
 
 def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
-    """A chat has been streamed through a warm gateway; the counts and their explanation."""
+    """Stream a chat through a warm gateway; return the counts and their explanation."""
     del quick
     found = traced(folder)
     rows = [
@@ -42,7 +42,7 @@ def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
     return rows, NOTES
 
 
-# Two variants: an answer of the smaller one may have to go on in the other.
+# Two variants, so that an answer of the smaller one may need a continuation.
 CONFIG = """
 server = {{ listen_v4 = "127.0.0.1:{port}", state_dir = {state} }}
 local function variant(context)
@@ -59,7 +59,7 @@ NOTES = """
 
 
 def traced(folder: Path) -> dict[str, Any]:
-    """Files, functions and waiting frames of one streaming chat, the second that is asked."""
+    """Return the files, functions and waiting frames of one streaming chat, the second one."""
     port, file = targets.free_port(), folder / "path.json"
     config = folder / "path.cfg.lua"
     binary, state = json.dumps(engine_binary(folder)), json.dumps(str(folder / "state"))
@@ -70,7 +70,7 @@ def traced(folder: Path) -> dict[str, Any]:
         began = time.monotonic()
         with streamed(port) as lines:
             list(lines)
-        # The gateway looks at a new engine's memory after 1 and 3 seconds: no part of the way.
+        # The gateway measures a new engine's memory after 1 and 3 seconds; wait for this first.
         time.sleep(max(0.0, _QUIET - (time.monotonic() - began)))
         signalled(pid, signal.SIGUSR1)
         with streamed(port) as lines:
@@ -86,7 +86,7 @@ def traced(folder: Path) -> dict[str, Any]:
 
 
 def engine_binary(folder: Path) -> str:
-    """The fake engine as a file of its own, which says that it can save slots."""
+    """Return the fake engine as an executable, which says that it can save slots."""
     binary = folder / "engine"
     script = targets.ROOT / "bench" / "engine.py"
     binary.write_text(
@@ -100,14 +100,14 @@ def engine_binary(folder: Path) -> str:
 
 
 def signalled(pid: int, number: int) -> None:
-    """The gateway has got the signal, and time to act on it."""
+    """Send the signal to the gateway, and give it time to act."""
     os.kill(pid, number)
     time.sleep(0.1)
 
 
 @contextlib.contextmanager
 def streamed(port: int) -> Iterator[Any]:
-    """The lines of one streaming chat as they come."""
+    """Yield the lines of one streaming chat as they come."""
     body = {
         "model": "bench",
         "messages": [{"role": "user", "content": "Hello, who are you?"}],

@@ -1,4 +1,4 @@
-"""A chart of lines as an SVG text, without any library. Pure."""
+"""Draw a line chart as SVG text, without a library. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 760, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 20, 84, 52
 _INK, _FAINT = "#24292f", "#d0d7de"
-# Distinct also for those who see no red or green.
+# These colours are distinct also for people who are colour-blind.
 _COLOURS = ("#0969da", "#bc4c00", "#6e7781")
 _DASHES = ("", "", "5 4")
 _STEPS = (1, 2, 2.5, 5, 10)
@@ -21,7 +21,7 @@ _GRID_LINES = 5
 
 @dataclass(frozen=True)
 class Chart:
-    """What is drawn: ``series`` by name, all as long as ``ticks``; ``events`` by their tick."""
+    """A chart: ``series`` by name, each as long as ``ticks``; ``events`` by their tick."""
 
     title: str
     across: str
@@ -31,7 +31,7 @@ class Chart:
     events: Mapping[int, str]
 
     def svg(self) -> str:
-        """The whole picture, on white so that it is read on dark pages too."""
+        """Return the whole chart. Its background is white, so that it is readable on dark pages."""
         step = _grid(max(max(values) for values in self.series.values()))
         top = step * _GRID_LINES
         head = (
@@ -109,7 +109,7 @@ def _text(x: float, y: float, what: str, anchor: str = "middle", more: str = "")
 
 
 def _grid(highest: float) -> float:
-    """A round distance of grid lines, so that ``highest`` is below the last."""
+    """Return a round distance of grid lines, so that ``highest`` is below the last line."""
     power = 1.0
     while power * _STEPS[-1] * _GRID_LINES < highest:
         power *= 10

@@ -1,4 +1,4 @@
-"""The recorded trace on engines that load as slowly as real ones, in two orders of service."""
+"""Replay the recorded trace on engines with real load times, with two settings of the queue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HEADING = "A replayed trace of six models"
 MOST_LOADED = 2
-# What the documentation recommends for several models and many clients, in the trace's seconds.
+# The documentation recommends this for many models and clients; in seconds of the trace.
 MAX_SWITCH_WAIT, MIN_RESIDENCY = 30.0, 5.0
 
 
@@ -36,7 +36,7 @@ QUICK = Scale(faster=60.0, seconds=30.0)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a replay, times in the trace's seconds."""
+    """The result of a replay, in the seconds of the trace."""
 
     loads: int
     waited: list[float]
@@ -61,7 +61,7 @@ def configuration(folder: Path, port: int, scale: Scale, wait: float, residency:
 
 
 async def replayed(port: int, arrivals: list[Arrival], faster: float) -> tuple[list[Timed], float]:
-    """Every request has been sent at its time, and answered; also the time of the last answer."""
+    """Send every request at its time; return the outcomes and the time of the last answer."""
     begin = time.perf_counter()
 
     async def one(each: Arrival) -> Timed:
@@ -80,7 +80,7 @@ async def replayed(port: int, arrivals: list[Arrival], faster: float) -> tuple[l
 
 
 def measure(folder: Path, scale: Scale, wait: float, residency: float) -> Outcome:
-    """Nothing → the trace has been replayed through a gateway with this queue."""
+    """Replay the trace through a gateway with this setting of the queue."""
     folder.mkdir()
     arrivals = [each for each in recorded() if each.at < scale.seconds]
     port = targets.free_port()
@@ -91,7 +91,7 @@ def measure(folder: Path, scale: Scale, wait: float, residency: float) -> Outcom
 
 
 def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
-    """Nothing → the rows of the table, and what RESULTS.md says below it."""
+    """Return the rows of the table, and the text below it in RESULTS.md."""
     scale = QUICK if quick else FULL
     say("replaying the trace, first come, first served")
     plain = measure(folder / "plain", scale, 0, 0)

@@ -1,4 +1,4 @@
-"""How results are written: numbers, tables, and the file that holds the sections of all parts."""
+"""Write results: numbers, tables, and the file with the sections of all parts."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ the machine's cores, so absolute figures mean little elsewhere.
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that *share* of all do not exceed."""
+    """Return the smallest value that is at least as large as this *share* of all values."""
     ordered = sorted(values)
     return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
 
 
 def say(what: str) -> None:
-    """Progress, beside the results."""
+    """Print progress on stderr, apart from the results."""
     print(what, file=sys.stderr, flush=True)
 
 
 def number(value: float) -> str:
-    """Three digits that mean something."""
+    """Return the number with three significant digits."""
     if value >= 1000:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def as_text(rows: list[list[str]]) -> str:
-    """Rows → columns that line up, numbers to the right."""
+    """Return the rows as aligned columns, with numbers at the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:
@@ -55,13 +55,13 @@ def as_text(rows: list[list[str]]) -> str:
 
 
 def as_markdown(rows: list[list[str]]) -> str:
-    """Rows → a Markdown table."""
+    """Return the rows as a Markdown table."""
     rule = ["---"] + ["---:"] * (len(rows[0]) - 1)
     return "\n".join(f"| {' | '.join(row)} |" for row in [rows[0], rule, *rows[1:]])
 
 
 def machine() -> str:
-    """The machine and the versions that the figures belong to, without its name."""
+    """Return the machine and the versions of the measurement, without the machine's name."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "uvloop", "orjson"))
     memory = psutil.virtual_memory().total / 2**30
     return (
@@ -72,9 +72,9 @@ def machine() -> str:
 
 
 def merged(old: str, sections: Mapping[str, str]) -> str:
-    """The text of the results: those of before, with these sections in the place of theirs.
+    """Return the text of the results: the old text with these sections replaced.
 
-    ``sections``: heading → all below it. Each says what machine it was measured on.
+    ``sections`` maps each heading to the text below it, which names the machine.
     """
     found = {}
     for part in old.split("\n## ")[1:]:

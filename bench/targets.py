@@ -1,7 +1,7 @@
-"""What is measured: the engine itself, the bare pass-through, the gateway.
+"""The targets of the measurement: the engine itself, the minimal proxy, the gateway.
 
-Each target is a set of child processes on loopback ports, started here and ended
-here by their process ids.
+Each target is a set of child processes on loopback ports. They are started here, and ended here by
+their process ids.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ models = {{
 
 
 class Target:
-    """A way to the engine: where to ask, and which process is the proxy (if any)."""
+    """A way to the engine: its address, and the process id of the proxy, if there is one."""
 
     def __init__(self, name: str, port: int, proxy: int | None) -> None:
         self.name = name
@@ -64,12 +64,12 @@ class Target:
         return self._proxy is not None
 
     def cpu_seconds(self) -> float:
-        """CPU time that the proxy process has used so far."""
+        """Return the CPU time that the proxy process has used so far, in seconds."""
         if self._proxy is None:
             return 0.0
         if sys.platform == "linux":
-            # The process's CPU clock, as clock_getcpuclockid makes it: nanoseconds,
-            # where /proc counts in hundredths of a second.
+            # The process's CPU clock, as clock_getcpuclockid makes it: it counts nanoseconds,
+            # while /proc counts only hundredths of a second.
             return time.clock_gettime((~self._proxy << 3) | 2)
         times = psutil.Process(self._proxy).cpu_times()
         return times.user + times.system
@@ -84,7 +84,7 @@ def free_port() -> int:
 
 
 def load(plan: Plan) -> Result:
-    """A plan → carried out by a process of its own."""
+    """Run a plan in its own process, and return the result."""
     done = subprocess.run(
         [sys.executable, "-m", "bench.load", json.dumps(vars(plan))],
         cwd=ROOT,
@@ -97,7 +97,7 @@ def load(plan: Plan) -> Result:
 
 @contextlib.contextmanager
 def running(argv: list[str], port: int, log: Path) -> Iterator[int]:
-    """A command that will listen on *port* → its process id; ended afterwards."""
+    """Run a command that will listen on *port*; yield its process id, and end it afterwards."""
     with log.open("ab") as out, subprocess.Popen(argv, cwd=ROOT, stdout=out, stderr=out) as process:
         try:
             wait_for_port(process, port, log)
@@ -123,7 +123,7 @@ def wait_for_port(process: subprocess.Popen[bytes], port: int, log: Path) -> Non
 
 @contextlib.contextmanager
 def direct(folder: Path) -> Iterator[Target]:
-    """Nothing → the engine is listening, without any proxy."""
+    """Run the engine without a proxy."""
     port = free_port()
     argv = [sys.executable, str(ROOT / "bench" / "engine.py"), "--port", str(port)]
     with running(argv, port, folder / "engine.log"):
@@ -132,7 +132,7 @@ def direct(folder: Path) -> Iterator[Target]:
 
 @contextlib.contextmanager
 def passthrough(folder: Path, engine: Target) -> Iterator[Target]:
-    """The engine is listening → the bare proxy in front of it is, too."""
+    """Run the engine with the minimal proxy in front of it."""
     port = free_port()
     script = str(ROOT / "bench" / "passthrough.py")
     upstream = f"http://127.0.0.1:{engine.port}"
@@ -142,7 +142,7 @@ def passthrough(folder: Path, engine: Target) -> Iterator[Target]:
 
 
 def engine_binary(folder: Path) -> str:
-    """The fake engine as a file of its own, since the gateway starts binaries; quoted for Lua."""
+    """Write the fake engine as an executable for the gateway; return its path as Lua text."""
     binary = folder / "engine"
     script = ROOT / "bench" / "engine.py"
     binary.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n', encoding="utf-8")
@@ -156,7 +156,7 @@ def lua_list(texts: Iterable[str]) -> str:
 
 @contextlib.contextmanager
 def configured(folder: Path, port: int, config: str) -> Iterator[int]:
-    """Nothing → a gateway with this configuration is listening; its process id."""
+    """Run a gateway with this configuration, and yield its process id."""
     file = folder / "bench.cfg.lua"
     file.write_text(config, encoding="utf-8")
     argv = [sys.executable, str(ROOT / "main.py"), "-c", str(file)]
@@ -165,13 +165,13 @@ def configured(folder: Path, port: int, config: str) -> Iterator[int]:
 
 
 def engine_starts(folder: Path) -> int:
-    """How many engines the gateway of this folder has started so far, by its log."""
+    """Return how many engines the gateway of this folder has started, by its log."""
     return (folder / "gateway.log").read_text(encoding="utf-8").count(" started, pid ")
 
 
 @contextlib.contextmanager
 def gateway(folder: Path, *engine_args: str) -> Iterator[Target]:
-    """Nothing → the gateway is listening; it starts its own engine when asked."""
+    """Run the gateway; it starts its own engine on the first request."""
     port = free_port()
     args = ["-m", "bench.gguf", "-c", "8192", "-np", str(CONNECTIONS), *engine_args]
     config = CONFIG.format(
@@ -186,7 +186,7 @@ def gateway(folder: Path, *engine_args: str) -> Iterator[Target]:
 
 
 def cpu_model() -> str:
-    """What the processor calls itself."""
+    """Return the processor's name."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

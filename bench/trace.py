@@ -1,9 +1,9 @@
-"""Who asks for what and when: twenty minutes of a workstation that several people share.
+"""Who requests what, and when: twenty minutes of a workstation that several people share.
 
-Two agents work in bursts: a plan by one model, then a row of steps by another, then silence.
-Two editors ask the small model for a few tokens while somebody types. Somebody chats, and a job
-sums things up every now and then. Times are in seconds; what is recorded in ``trace.json`` was
-written by ``python -m bench.trace`` and stays as it is, so that figures can be compared.
+Two agents work in bursts: a plan by one model, then a series of steps by another, then a pause. Two
+editors ask the small model for a few tokens while their users type. One user chats, and a job
+writes summaries from time to time. Times are in seconds. ``python -m bench.trace`` wrote
+``trace.json``, which stays as it is, so that figures can be compared.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LOADS = {
 
 @dataclass(frozen=True)
 class Arrival:
-    """A request: its time, its model, who sends it, and how many tokens the answer has."""
+    """A request: its time, its model, its client, and the number of tokens in its answer."""
 
     at: float
     model: str
@@ -43,7 +43,7 @@ class Arrival:
 
 
 def recorded() -> list[Arrival]:
-    """The trace, in the order of its times."""
+    """Return the recorded trace, in the order of its times."""
     return [Arrival(*each) for each in json.loads(FILE.read_text(encoding="utf-8"))]
 
 
@@ -77,7 +77,7 @@ def _steady(
 
 
 def made(seed: int) -> list[Arrival]:
-    """A trace of this kind; the same for the same seed."""
+    """Return a trace of this kind; the same seed makes the same trace."""
     dice = random.Random(seed)
     arrivals = [
         *_agent(dice, "agent 1", "coder"),

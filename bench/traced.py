@@ -1,8 +1,8 @@
-"""The gateway, whose way through a request can be written down: ``traced.py FILE main.py's …``.
+"""A gateway that records the path of a request: ``traced.py FILE main.py's …``.
 
-SIGUSR1 begins: each function of the project that is entered is noted from then on. SIGUSR2 notes
-how deep the task waits that serves the request. A second SIGUSR1 ends, and writes what
-was noted to FILE as JSON.
+SIGUSR1 starts the trace: from then on it records each function of the project that is entered.
+SIGUSR2 records how deep the request's task waits. A second SIGUSR1 ends the trace and writes it to
+FILE as JSON.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 _NOT_OURS = {"venv", ".venv", "tests", "bench"}
-# A task that has come so far serves a request.
+# A task in this function serves a request.
 _ANSWERS = "server/"
 _SERVES_ALL = ("server/gateway.py", "server/reload.py", "server/admin/")
 
 
 def place(code: CodeType) -> str | None:
-    """The file of a function of the project, relative to its root; None for those of others."""
+    """Return the file of a function relative to the project's root; None outside the project."""
     path = Path(code.co_filename)
     if not path.is_relative_to(ROOT):
         return None
@@ -47,7 +47,7 @@ class Trace:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def toggle(self, *_signal: object) -> None:
-        """The trace begins; it ends and is written if it had begun."""
+        """Start the trace; if it runs, end it and write it."""
         self._on = not self._on
         sys.setprofile(self._profile if self._on else None)
         if not self._on:
@@ -61,9 +61,9 @@ class Trace:
             part.replace(self._file)
 
     def look(self, *_signal: object) -> None:
-        """The chain of coroutines that wait for the engine is noted, as soon as all tasks rest."""
+        """Record the coroutines that wait for the engine, as soon as all tasks wait."""
         if self._loop is not None:
-            # The signal may have come in the middle of the very task that is looked for.
+            # The signal may interrupt the very task that this looks for.
             self._loop.call_soon_threadsafe(self._look)
 
     def _look(self) -> None:
@@ -86,7 +86,7 @@ class Trace:
 
 
 def awaiting(coroutine: Any) -> list[str]:  # noqa: ANN401 - whatever can be awaited
-    """The coroutines from this one to the innermost that waits, those of libraries too."""
+    """Return the coroutines from this one to the innermost waiting one, also of libraries."""
     chain = []
     while coroutine is not None:
         code = getattr(coroutine, "cr_code", None) or getattr(coroutine, "ag_code", None)

@@ -1,4 +1,4 @@
-"""A model whose file is on the disk alone, and waits for a busy one: read ahead, and not."""
+"""The load time of a model that waits for a busy one, with and without a preload."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ HEADING = "A load from the disk while another engine is busy"
 WAYS = ("without", "read ahead")
 MODES = {"mmap": "mapped", "none": "copied"}
 CONTEXT = 512
-# Between the two requests, so that the first comes first.
+# Seconds between the two requests, so that they arrive in this order.
 SOON = 0.1
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How large the file is, how long the other engine is busy, how often all is measured."""
+    """The size of the file, the duration of the other answer, and the number of rounds."""
 
     experts: int
     tokens: int
@@ -49,9 +49,11 @@ QUICK = Scale(2, 40, 1, ("mmap",))
 
 @dataclass(frozen=True)
 class Load:
-    """One load: the share of its file that was cached by the time it could begin; seconds from
-    there to the first token, and from the engine's start to ready; and how fast the answer was
-    that went before, in tokens per second.
+    """One load.
+
+    The share of its file that was cached when it could begin; the seconds from then to the first
+    token, and from the start of the engine until it was ready; and the speed of the answer before
+    it, in tokens per second.
     """
 
     cached: float
@@ -87,7 +89,7 @@ def configuration(folder: Path, port: int, binary: str, file: Path, way: str) ->
 
 
 def evicted(file: Path) -> None:
-    """The system has forgotten what it had read of the file, if it does so at all."""
+    """Make the system drop the file from its page cache, if it does so at all."""
     if not hasattr(os, "posix_fadvise"):
         return
     with file.open("rb") as opened:
@@ -96,7 +98,7 @@ def evicted(file: Path) -> None:
 
 
 def asked(port: int, method: str, path: str) -> Any:  # noqa: ANN401 - JSON
-    """The gateway's answer to a question without a body."""
+    """Return the gateway's answer to a request without a body."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=targets.START_SECONDS)
     connection.request(method, path, headers=targets.ADMIN)
     answer = connection.getresponse()
@@ -119,7 +121,7 @@ async def said(port: int, model: str, tokens: int) -> Timed:
 
 
 async def loaded(port: int, mode: str, file: Path, tokens: int) -> Load:
-    """The model was asked for while another answered, and has answered after it."""
+    """Request the model while another one answers; return the load."""
 
     async def busy() -> tuple[Timed, float, float]:
         answer = await said(port, "busy", tokens)
@@ -138,14 +140,14 @@ async def loaded(port: int, mode: str, file: Path, tokens: int) -> Load:
     (answer, turn, cached), first = await asyncio.gather(busy(), waiting())
     listed = asked(port, "GET", "/v1/models")["data"]
     ready = next(each["load_seconds"][str(CONTEXT)] for each in listed if each["id"] == mode)
-    # What is mapped by an engine, the system does not forget.
+    # The system does not drop pages that an engine has mapped.
     asked(port, "POST", "/admin/reload")
     pace = (tokens - 1) / (answer.whole - answer.waited)
     return Load(cached, first - turn, ready, pace)
 
 
 def rounds(folder: Path, binary: str, file: Path, scale: Scale) -> dict[str, list[list[Load]]]:
-    """Nothing → in each mode the loads of every round, one in each way; the ways take turns."""
+    """Return the loads of every round in each mode, one in each way; the ways take turns."""
     found: dict[str, list[list[Load]]] = {mode: [] for mode in scale.modes}
     with contextlib.ExitStack() as running:
         ports = []
@@ -165,7 +167,7 @@ def rounds(folder: Path, binary: str, file: Path, scale: Scale) -> dict[str, lis
 
 
 def rows_of(mode: str, pairs: Sequence[Sequence[Load]]) -> list[list[str]]:
-    """The figures of one mode: medians of each way, and of the ratios within the rounds."""
+    """Return the figures of one mode: medians of each way, and of the ratios of the rounds."""
 
     def row(name: str, figure: Callable[[Load], float]) -> list[str]:
         found = [[figure(load) for load in pair] for pair in pairs]
@@ -178,7 +180,7 @@ def rows_of(mode: str, pairs: Sequence[Sequence[Load]]) -> list[list[str]]:
 
 
 def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
-    """Nothing → the rows of the table, and what RESULTS.md says below it."""
+    """Return the rows of the table, and the text below it in RESULTS.md."""
     scale = QUICK if quick else FULL
     name, binary = list(engines().items())[-1]
     file = folder / "large.gguf"
