@@ -1,17 +1,17 @@
--- Runs after the configuration: checks all of it, then leaves one table for ConfigLoader,
+-- Runs after the configuration: checks all of it, then sets one table for ConfigLoader,
 --   gateway_config = { faults, binaries, server, models, groups }
--- with the last three only where there is no fault, and groups only if there are any. The keys come from
--- Python as data, see utils/config/schema.py, and their checks are in utils/config/lua/checks.lua;
--- here is what concerns several keys at once.
+-- with server, models and groups only if there is no fault, and groups only if there are any. The
+-- keys come from Python as data (utils/config/schema.py). The checks of single keys are in
+-- utils/config/lua/checks.lua; this file has the checks of several keys together.
 -- Works on Lua 5.1 to 5.5.
 
-setmetatable(_G, nil) -- what pre.lua forbids to a configuration is allowed here
+setmetatable(_G, nil) -- undefined variables are errors only in a configuration, not here
 
 local folder = loader.postexec:match("^.*[/\\]") .. "utils/config/lua/"
 local checks = dofile(folder .. "checks.lua")(folder)
 local report, text, address = checks.report, checks.text_tools, checks.address
 
--- A table under a name like `wanted`, when the configuration has none under that name.
+-- Report a table with a name like `wanted`. Return whether there is one.
 local function report_misnamed(wanted)
   for _, name in ipairs(loader.new_globals()) do
     if type(_G[name]) == "table" and text.nearest(name, { wanted }, true) then
@@ -85,7 +85,7 @@ local function check_remote(model, place)
   end
 end
 
--- The port that a variant's arguments name, where they name one; the last one counts.
+-- Return the port in a variant's arguments, or nil; the last one counts.
 local function port_in(args)
   local port
   for index, argument in ipairs(args or {}) do
@@ -112,7 +112,7 @@ local function check_connect(model, place, own_port)
   end
 end
 
--- The engine type of a model: the first where it names none, nil where it names an unknown one.
+-- Return a model's engine type: the first one if it names none, nil if the name is unknown.
 local function engine_type(name)
   for _, known in ipairs(loader.data.engines) do
     if name == nil or name == known then
@@ -138,7 +138,7 @@ local function check_model(value, place)
   return model
 end
 
--- Every name and alias with its owner; a second owner is a fault.
+-- Return every name and alias with its owner, and report names with two owners.
 local function collect_names(models)
   local owner, all = {}, {}
   local function claim(name, place, model)
@@ -181,7 +181,7 @@ local function check_models()
   return clean
 end
 
--- Groups that no model is in: most likely misspelt.
+-- Report groups without models; their names are probably misspelt.
 local function check_groups(models)
   if groups == nil then
     return nil
@@ -203,7 +203,7 @@ local function check_groups(models)
   return clean
 end
 
--- Models that are never unloaded for others must leave room for the others.
+-- Report pinned and persistent models that leave no room for the other models.
 local function check_kept(models, clean_groups, most)
   local persistent, kept, others = {}, 0, 0
   for _, group in ipairs(clean_groups or {}) do
@@ -224,7 +224,7 @@ local function check_kept(models, clean_groups, most)
   end
 end
 
--- What no machine of these resources could ever start.
+-- Report variants that need more than the resources, as they could never start.
 local function check_needs(models, resources)
   local known = {}
   for name in checks.entries(resources) do

@@ -1,14 +1,14 @@
--- Runs before the configuration: what a configuration may use beyond plain Lua.
+-- Runs before the configuration: defines what a configuration may use beside plain Lua.
 -- Works on Lua 5.1 to 5.5. Reference: docs/configuration.md
 
--- Handed in by ConfigLoader, see utils/config/lua_data.py: the names of the engine types, the
--- bundled launcher, the bundled model's file ("" when it is not installed), the home folder,
--- and the keys of every table.
+-- Data from ConfigLoader, see utils/config/lua_data.py: the names of the engine types, the bundled
+-- launcher, the bundled model's file ("" if it is not installed), the home folder, and the keys of
+-- every table.
 loader.data = dofile(loader.extra[1])
 local home = loader.data.home
 
--- A table in which a mistyped name is an error at the line that used it, never a silent nil.
--- `absent` tells of names that are right, but have no value on this machine.
+-- Return `entries` as a table in which an unknown name is an error at the line that uses it, not a
+-- silent nil. `absent` has the error messages for known names without a value on this machine.
 local function closed(title, entries, absent)
   return setmetatable(entries, {
     __index = function(_, key)
@@ -33,8 +33,8 @@ presets = closed("presets", {
   }),
 })
 
--- A file's path as the engine needs it: "~" is the home folder, and a relative path
--- starts at the configuration's folder.
+-- Return a file's path as the engine needs it: "~" is the home folder, and a relative path starts
+-- at the configuration's folder.
 function config_path(path)
   if type(path) ~= "string" or path == "" then
     error("config_path: expected a path", 2)
@@ -48,7 +48,7 @@ function config_path(path)
   return loader.workdir .. path
 end
 
--- One new array of all elements of the given arrays, in order.
+-- Return a new array with all elements of the given arrays, in order.
 function concat_arrays(...)
   local joined = {}
   for position = 1, select("#", ...) do
@@ -70,7 +70,7 @@ end
 local function merge_into(target, source)
   for key, value in pairs(source) do
     if is_record(value) then
-      -- Merged into a fresh record: the argument that this one came from stays as it was.
+      -- Merge into a new record, so that the arguments do not change.
       local inner = merge_into({}, is_record(target[key]) and target[key] or {})
       target[key] = merge_into(inner, value)
     else
@@ -80,8 +80,8 @@ local function merge_into(target, source)
   return target
 end
 
--- One new table with the keys of all given tables. A later table wins; where both have
--- a table of keys under one name these are merged too, while an array is replaced.
+-- Return a new table with the keys of all given tables. Later values override earlier ones. If
+-- both values are tables of keys, they are merged too; an array is replaced.
 function merge_tables(...)
   local merged = {}
   for position = 1, select("#", ...) do
@@ -101,7 +101,7 @@ local moe_options = {
   mlock = "boolean", jinja = "boolean", extra = "table",
 }
 
--- A fault in the options, or nil.
+-- Return a fault in the options, or nil.
 local function moe_fault(options)
   if type(options) ~= "table" then
     return "expected a table of options"
@@ -130,8 +130,8 @@ local function moe_fault(options)
   end
 end
 
--- Arguments of llama-server for a mixture-of-experts model on one GPU: everything there
--- but the experts' weights, which are large, seldom used, and stay in main memory.
+-- Return llama-server's arguments for a mixture-of-experts model on one GPU. All is on the GPU
+-- except the weights of the experts: they are large and seldom used, and stay in main memory.
 function get_llama_moe_args(options)
   local fault = moe_fault(options)
   if fault then
@@ -176,8 +176,8 @@ function get_llama_moe_args(options)
   return concat_arrays(args, options.extra or {})
 end
 
--- The loader runs the configuration with the next dofile. It is caught here once, so that
--- an error reaches post.lua as a value with file and line instead of a printed traceback.
+-- The loader runs the configuration with the next dofile. This replaces dofile once, so that
+-- post.lua gets an error as a value with file and line, instead of a printed traceback.
 local plain_dofile = dofile
 function dofile(file)
   dofile = plain_dofile
@@ -213,8 +213,8 @@ function loader.new_globals()
   return names
 end
 
--- An undefined variable is nil in Lua, and a list silently ends there. Here it is an error,
--- save for what only some versions of Lua have: `unpack or table.unpack` is common.
+-- An undefined variable is nil in Lua, and silently ends a list. Here it is an error, except for
+-- names that only some versions of Lua have: `unpack or table.unpack` is common.
 local optional = {
   bit32 = true, getfenv = true, jit = true, loadstring = true, module = true, rawlen = true,
   setfenv = true, unpack = true, utf8 = true, warn = true,

@@ -1,4 +1,4 @@
--- Network addresses as people write them, taken apart; nil where they are none.
+-- Parse network addresses as people write them; nil if the text is not an address.
 
 local address = {}
 
@@ -7,7 +7,7 @@ local function port_of(digits)
   return port >= 1 and port <= 65535 and port or nil
 end
 
--- A name, or four numbers up to 255.
+-- Return whether the text is a host name or an IPv4 address.
 local function is_host(host)
   if not host:find("[^%d%.]") then
     local parts = { host:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)$") }
@@ -21,7 +21,8 @@ local function is_host(host)
   return host:find("^%w[%w%.%-]*$") ~= nil
 end
 
--- Up to eight groups of four hexadecimal digits, of which "::" may stand for some.
+-- Return whether the text is an IPv6 address: eight groups of hexadecimal digits, where "::" stands
+-- for one or more groups of zeros.
 local function is_ipv6(host)
   host = host:gsub("%%%w+$", "") -- the interface, as in fe80::1%eth0
   local head, tail = host:match("^(.-)::(.*)$")
@@ -42,7 +43,7 @@ local function is_ipv6(host)
   return groups == 8
 end
 
--- host, port of "127.0.0.1:7777" or "localhost:7777"; no port where it is out of range.
+-- Return host and port of "127.0.0.1:7777" or "localhost:7777"; no port if it is out of range.
 function address.v4(value)
   local host, port = value:match("^([^:]+):(%d+)$")
   if host and is_host(host) then
@@ -50,7 +51,7 @@ function address.v4(value)
   end
 end
 
--- host, port of "[::1]:7777".
+-- Return host and port of "[::1]:7777".
 function address.v6(value)
   local host, port = value:match("^%[([%x:%.]+%%?%w*)%]:(%d+)$")
   if host and is_ipv6(host) then

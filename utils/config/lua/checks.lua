@@ -1,6 +1,6 @@
--- One check for each kind of value in utils/config/schema.py. A check takes a value and its place and
--- returns the value as Python shall see it, or reports a fault and returns nil.
--- An empty table comes back as nil: Python could not tell a list from a record.
+-- One check for each kind of value in utils/config/schema.py. A check takes a value and its place. It
+-- returns the value for Python, or reports a fault and returns nil.
+-- For an empty table it returns nil, because Python could not tell a list from a record.
 
 return function(folder)
   local data = loader.data
@@ -190,7 +190,7 @@ return function(folder)
 
   -- Tables ----------------------------------------------------------------------------
 
-  -- The keys of a table in a fixed order: numbers, then names.
+  -- Return the keys of a table in a fixed order: numbers, then names.
   local function sorted_keys(value)
     local keys = {}
     for key in pairs(value) do
@@ -205,7 +205,7 @@ return function(folder)
     return keys
   end
 
-  -- Keys and values in that order. A list under check may have holes, left by its faults.
+  -- Iterate over keys and values in that order. A list may have holes where faults were.
   function checks.entries(value)
     local keys, at = sorted_keys(value or {}), 0
     return function()
@@ -220,7 +220,7 @@ return function(folder)
     return next(value) ~= nil and value or nil
   end
 
-  -- A list whose every element passes `check`; one that Lua would cut short is a fault.
+  -- Check a list and each of its elements. A list with a hole is a fault: Lua would end it there.
   function checks.list(value, place, what, check)
     if type(value) ~= "table" then
       return expected(place, what, value)

@@ -1,8 +1,8 @@
 # ruff: noqa: INP001, T201 - a command-line program
-"""Just enough of the ``lua`` command for python-lua-helper, on the Lua inside lupa.
+"""The parts of the ``lua`` command that python-lua-helper needs, with the Lua inside lupa.
 
-``-v`` prints the version; otherwise the first argument is a script, the others its ``arg``.
-Run as a program by ``lua51`` beside this file; it imports nothing of the gateway.
+``-v`` prints the version; else the first argument is a script, and the others are its ``arg``.
+``lua51`` beside this file runs it as a program. It imports nothing of the gateway.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from lupa.lua54 import LuaError, LuaRuntime
 
 
 def run(script: str, arguments: list[str]) -> int:
-    """The script has run; the exit status is that of ``lua``: 0, or 1 after an error."""
-    # Text stays bytes, as in Lua itself: a path or a value need not be UTF-8.
+    """Run the script; return the exit status of ``lua``: 0, or 1 after an error."""
+    # Texts stay bytes, as in Lua: a path or a value may not be UTF-8.
     lua = LuaRuntime(encoding=None, register_eval=False, register_builtins=False)
     names = lua.globals()
     names[b"python"] = None
@@ -31,7 +31,7 @@ def run(script: str, arguments: list[str]) -> int:
 
 
 def main(argv: list[str]) -> int:
-    """What ``lua`` does with these arguments is done; the result is its exit status."""
+    """Do what ``lua`` does with these arguments, and return its exit status."""
     if argv[1:] == ["-v"]:
         print("Lua 5.4.0 (lupa)")
         return 0

@@ -1,6 +1,6 @@
--- A Lua value as JSON text, for parameters whose names and types the gateway does not know.
--- Returns nil, the place inside the value and the reason where JSON has no such value.
--- A table is an array when it has elements without names; an empty one is an object.
+-- Write a Lua value as JSON text, for parameters whose names and types the gateway does not know.
+-- If JSON has no such value, return nil, the place in the value, and the reason.
+-- A table with elements without names is an array; an empty table is an object.
 
 return function(text)
   local escapes = { ['"'] = '\\"', ["\\"] = "\\\\" }

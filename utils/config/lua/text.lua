@@ -1,9 +1,9 @@
--- Text in faults: what a value looks like to the person who wrote it, and what that
--- person probably meant.
+-- Text for faults: how a value looks to the person who wrote it, and what the person probably
+-- meant.
 
 local text = {}
 
--- The length in bytes of the UTF-8 character at `at`, or nil where none begins.
+-- Return the length in bytes of the UTF-8 character at `at`, or nil if none begins there.
 local function character(value, at)
   local lead, second = value:byte(at, at + 1)
   local length = lead < 0x80 and 1 or lead < 0xC2 and 0 or lead < 0xE0 and 2
@@ -11,7 +11,7 @@ local function character(value, at)
   if length < 2 then
     return length == 1 and 1 or nil
   end
-  -- Overlong forms, surrogates and what lies above U+10FFFF show in the second byte.
+  -- The second byte shows overlong forms, surrogates, and values above U+10FFFF.
   local low = lead == 0xE0 and 0xA0 or lead == 0xF0 and 0x90 or 0x80
   local high = lead == 0xED and 0x9F or lead == 0xF4 and 0x8F or 0xBF
   if not second or second < low or second > high then
@@ -33,7 +33,7 @@ function text.is_utf8(value)
   return true
 end
 
--- The text on one line, at most `limit` bytes, everything unprintable as \xNN.
+-- Return the text on one line, at most `limit` bytes, with unprintable characters as \xNN.
 function text.printable(value, limit)
   local shown, at = {}, 1
   while at <= #value do
@@ -59,14 +59,14 @@ function text.describe(value)
   elseif kind == "nil" then
     return "nothing"
   elseif value ~= value then
-    return "nan" -- which tostring spells in its own way on each system
+    return "nan" -- the result of tostring differs between systems
   elseif kind == "number" or kind == "boolean" then
     return tostring(value)
   end
   return "a " .. kind
 end
 
--- A place inside a place: a.b, a[1], or a["b c"] where the key is no plain name.
+-- Return a place inside a place: a.b, a[1], or a["b c"] if the key is not a plain name.
 function text.place(outer, key)
   if type(key) ~= "string" then
     return ("%s[%s]"):format(outer, text.describe(key))
@@ -77,7 +77,7 @@ function text.place(outer, key)
   return outer == "" and key or outer .. "." .. key
 end
 
--- How many letters must be added, removed or changed to make one word the other.
+-- Return how many letters must be added, removed or changed to turn one word into the other.
 local function distance(one, other)
   local row = {}
   for column = 0, #other do
@@ -95,8 +95,8 @@ local function distance(one, other)
   return row[#other]
 end
 
--- The known word that was probably meant by `word`, or nil. A part of a known word is as
--- good as a slip of the pen, unless `whole` is asked for.
+-- Return the known word that `word` probably means, or nil. Unless `whole` is true, a part of a
+-- known word counts as a small spelling mistake.
 function text.nearest(word, known, whole)
   local best, least = nil, math.huge
   word = word:sub(1, 100):lower()
@@ -106,7 +106,7 @@ function text.nearest(word, known, whole)
     local limit = #other < 4 and 1 or math.max(2, math.floor(#other / 3))
     local part = not whole and #word >= 4 and (other:find(word, 1, true) or word:find(other, 1, true))
     if part then
-      -- More likely than a slip; of several, the one that adds least.
+      -- A part is more likely than a spelling mistake; of several words, the shortest is best.
       far = math.min(far, 1 + math.abs(#other - #word) / 100)
     end
     if far < least and (part or far <= limit and far < #other) then
