@@ -22,7 +22,7 @@ def _nothing() -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class TokenizationTable:
-    """A model's ``tokenization``: how much room its requests need, prompt and answer."""
+    """A model's ``tokenization``: how its requests are sized, prompt and answer."""
 
     binary: str | None = field(
         default=None, metadata=key("binary", "`llama-tokenize` of your llama.cpp.")
@@ -31,39 +31,39 @@ class TokenizationTable:
         default=(),
         metadata=key(
             "arguments",
-            "Its arguments. Without `-m` among them, the model of the first variant that names "
-            "one.",
+            "Its arguments. Without `-m`, the gateway adds the model of the first variant that "
+            "names one.",
         ),
     )
     extra_tokens_per_message: int = field(
-        default=8, metadata=key("amount", "What the chat template adds to each message.")
+        default=8, metadata=key("amount", "The tokens that the chat template adds to a message.")
     )
     extra_tokens_per_request: int = field(
         default=64,
-        metadata=key("amount", "What it adds once, such as a default system prompt."),
+        metadata=key("amount", "The tokens that it adds once, such as a default system prompt."),
     )
     extra_tokens_per_image: int = field(
-        default=1024, metadata=key("amount", "How many tokens an image counts as.")
+        default=1024, metadata=key("amount", "The tokens that an image counts as.")
     )
     extra_tokens_per_audio: int = field(
         default=1024,
         metadata=key(
             "amount",
-            "How many tokens a sound counts as, in a chat or to be transcribed. Models make some "
-            "6 to 25 tokens of a second.",
+            "The tokens that a sound counts as, in a chat or a transcription. Models make about 6 "
+            "to 25 tokens of a second.",
         ),
     )
     default_max_tokens: int = field(
         default=1024,
-        metadata=key("positive", "Room kept for the answer when a request sets no limit."),
+        metadata=key("positive", "The room kept for the answer if a request sets no limit."),
     )
     max_reserved_tokens: int | None = field(
         default=None,
         metadata=key(
             "positive",
-            "The most room kept for an answer, whatever limit its request sets; a longer one "
-            "grows: see [Continuation](#continuation). Without it, room for the whole limit "
-            "is kept.",
+            "The largest room kept for an answer, even if its request sets a higher limit. A "
+            "longer answer is continued: see [Continuation](#continuation). Without it, room for "
+            "the whole limit is kept.",
         ),
     )
 
@@ -75,12 +75,12 @@ class GroupTable:
     name: str
     persistent: bool = field(
         default=False,
-        metadata=key("flag", "The group's engines are unloaded for no model of another group."),
+        metadata=key("flag", "Engines of the group are not evicted for models of other groups."),
     )
 
 
 class AliasTable(TypedDict):
-    """An alias with parameters of its own."""
+    """An alias with its own parameters."""
 
     name: str
     params: dict[str, Any]
@@ -104,7 +104,7 @@ class VariantTable(VariantSettings):
         default=(),
         metadata=key(
             "arguments",
-            'Its arguments, texts or numbers: `{ "-m", "/path/to/model.gguf", "-c", 8192 }`.',
+            'Its arguments, as texts or numbers: `{ "-m", "/path/to/model.gguf", "-c", 8192 }`.',
             engines=("llamacpp",),
             reload="engine",
         ),
@@ -113,8 +113,8 @@ class VariantTable(VariantSettings):
         default=(),
         metadata=key(
             "command",
-            "The program to start and its arguments. `${PORT}` stands for the port on which it "
-            "must listen, `${MODEL}` for the model's name; in `env` too.",
+            "The program to start, and its arguments. `${PORT}` is replaced by the port on which "
+            "it must listen, `${MODEL}` by the model's name; also in `env`.",
             required=True,
             engines=("generic",),
             reload="engine",
@@ -124,7 +124,7 @@ class VariantTable(VariantSettings):
         default=None,
         metadata=key(
             "positive",
-            "How many tokens, prompt and answer together, one request may have: of llama-server "
+            "The tokens of one request at most, prompt and answer together. For llama-server: "
             "the `-c` of `args`, divided by `-np` if that is more than 1. Without it no tokens "
             "are counted.",
             required_by=("llamacpp",),
@@ -135,8 +135,8 @@ class VariantTable(VariantSettings):
         default="",
         metadata=key(
             "variant_name",
-            "What the variant is called in the log, in headers and by `/admin/load`. Without it: "
-            "its `context`.",
+            "The variant's name in the log, in headers and for `/admin/load`. Without it: its "
+            "`context`.",
             reload="name",
         ),
     )
@@ -150,16 +150,16 @@ class VariantTable(VariantSettings):
         default=1,
         metadata=key(
             "positive",
-            "How many requests the engine answers at once; give llama-server as many slots with "
-            "`-np`. Of type `remote` it is 16, unless you say otherwise.",
+            "How many requests the engine serves at once. Give llama-server the same number of "
+            "slots with `-np`. For the type `remote` the default is 16.",
         ),
     )
     needs: Mapping[str, int] = field(
         default_factory=_nothing,
         metadata=key(
             "resources",
-            "What the engine takes of `server.resources` while it lives: "
-            '`{ gpu0 = "18GiB" }`. What is left out is learnt: see [Memory](#memory).',
+            "The part of `server.resources` that the engine takes while it runs: "
+            '`{ gpu0 = "18GiB" }`. Missing amounts are learnt: see [Memory](#memory).',
         ),
     )
 
@@ -169,13 +169,15 @@ class ModelTable(ModelSettings):
     """One element of ``models``."""
 
     name: str = field(
-        metadata=key("name", "What clients ask for. Unique, aliases included.", reload="name"),
+        metadata=key(
+            "name", "The name in requests. Names and aliases must be unique.", reload="name"
+        ),
     )
     aliases: tuple[str | AliasTable, ...] = field(
         default=(),
         metadata=key(
             "aliases",
-            "Other names for the same model. One may have parameters of its own, which override "
+            "Other names for the model. An alias may have its own parameters, which override "
             '`set_params`: `{ "qwen", ["qwen:think"] = { temperature = 0.6 } }`.',
         ),
     )
@@ -214,8 +216,8 @@ class ModelTable(ModelSettings):
         repr=False,
         metadata=key(
             "secret",
-            "What the engine is sent as `Authorization: Bearer …`. `api_key_env` keeps it out of "
-            "the file.",
+            "The key that the gateway sends to the engine as `Authorization: Bearer …`. Use "
+            "`api_key_env` to keep it out of the file.",
             engines=("generic", "remote"),
             reload="engine",
         ),
@@ -224,7 +226,7 @@ class ModelTable(ModelSettings):
         default=None,
         metadata=key(
             "name",
-            "The variable of the gateway's environment that holds this key.",
+            "The variable in the gateway's environment that has this key.",
             engines=("generic", "remote"),
             reload="engine",
         ),
@@ -233,8 +235,9 @@ class ModelTable(ModelSettings):
         default=(),
         metadata=key(
             "paths",
-            'The paths that it answers: `{ "/v1/embeddings" }`; one that ends in `/` stands for '
-            "all below it. Requests for others are refused. Without it, all are passed on.",
+            'The paths that the engine serves: `{ "/v1/embeddings" }`. A path that ends in `/` '
+            "includes all paths below it. Requests for other paths are refused. Without it, all "
+            "requests are passed on.",
             engines=("generic", "remote"),
         ),
     )
@@ -242,8 +245,8 @@ class ModelTable(ModelSettings):
         default=None,
         metadata=key(
             "path",
-            "The path that tells whether the engine is ready. Of type `generic` it is "
-            '`"/health"`, unless you say otherwise; of type `remote` nothing is asked without it.',
+            "The path of the health check. For the type `generic` the default is "
+            '`"/health"`. For the type `remote` there is no health check without it.',
             engines=("generic", "remote"),
             reload="start",
         ),
@@ -252,7 +255,7 @@ class ModelTable(ModelSettings):
         default=200,
         metadata=key(
             "status",
-            "The status with which it answers there when it is ready.",
+            "The status of the health check when the engine is ready.",
             engines=("generic", "remote"),
             reload="start",
         ),
@@ -261,7 +264,7 @@ class ModelTable(ModelSettings):
         default="SIGTERM",
         metadata=key(
             "signal",
-            "The signal that asks it to end.",
+            "The signal that stops the engine.",
             engines=("generic",),
             reload="start",
         ),
@@ -275,13 +278,13 @@ class ModelTable(ModelSettings):
     )
     pinned: bool = field(
         default=False,
-        metadata=key("flag", "The model's engine is unloaded for no other model."),
+        metadata=key("flag", "The model's engine is not evicted for other models."),
     )
     tokenization: TokenizationTable = field(
         default_factory=TokenizationTable,
         metadata=key(
             "tokenization",
-            "How tokens are counted while the engine does not run: see below.",
+            "How tokens are counted when the engine does not run: see below.",
             each=TokenizationTable,
         ),
     )
@@ -289,29 +292,31 @@ class ModelTable(ModelSettings):
         default=None,
         metadata=key(
             "capabilities",
-            'What the model can do, of `"text"`, `"vision"`, `"audio"`, `"embeddings"`, '
-            '`"rerank"` and `"tools"`. Without it, it is read from the arguments of the variants '
-            "(`--mmproj`, `--embeddings`, `--reranking`, `--no-jinja` …). It is shown to clients, "
-            "and what is not in it is refused.",
+            'What the model can do: `"text"`, `"vision"`, `"audio"`, `"embeddings"`, '
+            '`"rerank"`, `"tools"`. Without it, the arguments of the variants tell '
+            "(`--mmproj`, `--embeddings`, `--reranking`, `--no-jinja` …). Clients see this list, "
+            "and requests for anything else are refused.",
         ),
     )
     set_params: Mapping[str, Any] = field(
         default_factory=_nothing,
         metadata=key(
             "params",
-            "What every request to this model is given, whatever it says itself: "
+            "Parameters that are set in every request to this model, and override its own: "
             "`{ temperature = 0.7, chat_template_kwargs = { enable_thinking = false } }`.",
         ),
     )
     strip_params: tuple[str, ...] = field(
         default=(),
-        metadata=key("param_names", "What is taken out of every request, before `set_params`."),
+        metadata=key(
+            "param_names", "Parameters that are removed from every request, before `set_params`."
+        ),
     )
     upstream_model: str | None = field(
         default=None,
         metadata=key(
             "name",
-            "What the engine is told as `model`. Without it, it sees what the client wrote.",
+            "The `model` in requests to the engine. Without it, the engine gets the client's.",
         ),
     )
     variants: tuple[VariantTable, ...] = field(
