@@ -1,4 +1,4 @@
-"""Short ways to write the specs and requests that tests talk about."""
+"""Short builders of the specs and requests in tests."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def message(content: object, role: str = "user", **extras: object) -> dict[str, 
 
 
 def chat(*messages: object, **fields: object) -> RequestFacts:
-    """The facts of a chat; a bare string stands for what a user says."""
+    """Return the facts of a chat; a string is a message of the user."""
     said = [message(m) if isinstance(m, str) else m for m in messages]
     return parse(endpoints.CHAT, json.dumps({"messages": said, **fields}).encode())
 
@@ -50,7 +50,7 @@ def completion(prompt: object, **fields: object) -> RequestFacts:
 
 
 def result_of(coroutine: Coroutine[Any, Any, _T]) -> _T:
-    """What a coroutine returns that never has to wait; no event loop is needed for it."""
+    """Return the result of a coroutine that never waits, without an event loop."""
     try:
         coroutine.send(None)
     except StopIteration as end:

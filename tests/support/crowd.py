@@ -1,4 +1,4 @@
-"""Hundreds of clients at once, each with a question of its own, and what each of them got."""
+"""Hundreds of clients at once, each with its own question, and the answer that each one got."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CROWD_PATIENCE = 240.0
 
 @dataclass(frozen=True)
 class Asked:
-    """One client's request; it leaves after ``patience`` seconds, answered or not."""
+    """A client's request. The client leaves after ``patience`` seconds, answered or not."""
 
     name: str
     model: str
@@ -37,13 +37,13 @@ class Asked:
 
     @property
     def expected(self) -> str:
-        """What the fake answers to this client and to no other."""
+        """Return the text that the fake answers to this client only."""
         return " ".join(f"{self.name}.{number}" for number in range(self.tokens))
 
 
 @dataclass
 class Got:
-    """What a client has seen."""
+    """What a client has received."""
 
     status: int = 0
     text: str = ""
@@ -54,13 +54,13 @@ class Got:
 
     @property
     def end(self) -> str:
-        """How it ended: answered, left, cut, or with the error of this code."""
+        """Return how the answer ended: answered, left, cut, or with the error of this code."""
         if self.left:
             return "left"
         return str(self.error.get("code") or ("cut" if self.cut else "answered"))
 
     def check(self, asked: Asked) -> None:
-        """The answer is complete and its own, or is one honest error after a part of it."""
+        """Assert that the answer is complete and the client's own, or that it ends in an error."""
         if self.left:
             assert asked.expected.startswith(self.text)
         elif self.error:
@@ -76,7 +76,7 @@ class Got:
 def crowd(
     seed: int, number: int, models: Sequence[str], *, leaving: float = 0.0, within: float = 0.0
 ) -> list[Asked]:
-    """So many clients; a share ``leaving`` of them leaves at random moments ``within`` seconds."""
+    """Return ``number`` requests; the share ``leaving`` leaves at random ``within`` seconds."""
     dice = random.Random(seed)
     return [
         Asked(
@@ -91,7 +91,7 @@ def crowd(
 
 
 async def answers(url: str, asked: Iterable[Asked]) -> list[Got]:
-    """All clients have asked at once and have their answers, or have left."""
+    """Send all requests at once; return what the clients received."""
     connections = aiohttp.TCPConnector(limit=0, force_close=True)
     timeout = aiohttp.ClientTimeout(total=CROWD_PATIENCE)
     async with aiohttp.ClientSession(connector=connections, timeout=timeout) as session:
@@ -143,7 +143,7 @@ def _read_whole(body: Any, got: Got) -> None:
 
 
 def most_engines(events: Iterable[Event], killed: dict[int, float]) -> int:
-    """How many engines lived at once, at most. ``killed``: when which process was killed."""
+    """Return how many engines ran at once, at most. ``killed``: when which process was killed."""
     changes: list[tuple[float, int]] = []
     ends: dict[int, float] = dict(killed)
     for event in events:
@@ -157,7 +157,7 @@ def most_engines(events: Iterable[Event], killed: dict[int, float]) -> int:
 
 
 def most_requests(events: Iterable[Event]) -> int:
-    """How many requests one engine answered at once, at most, from those that it finished."""
+    """Return how many requests one engine answered at once, at most, of the finished ones."""
     running: dict[int, int] = {}
     most = 0
     for event in events:

@@ -1,4 +1,4 @@
-"""Files of which the system has nothing in memory."""
+"""Remove files from the system's page cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def evict(path: str | Path) -> None:
-    """The system forgets what it had read of the file, but where the file lives in memory."""
+    """Make the system drop the file from its page cache. No effect for a file system in memory."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Engines without a gateway around them: one process, or a manager of several."""
+"""Engines without a gateway: one process, or a manager of several."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class ShiftedTimer:
-    """A call that a ShiftedClock owes."""
+    """A call that a ShiftedClock will make."""
 
     def __init__(self, when: float, call: Callable[[], None], due: set[ShiftedTimer]) -> None:
         self.when = when
@@ -69,7 +69,7 @@ class ShiftedClock(LoopClock):
         return timer
 
     def skip(self, seconds: float) -> None:
-        """It is ``seconds`` later; what is due by then runs at once."""
+        """Move the clock forward by ``seconds``, and run what is due by then."""
         self._ahead += seconds
         for timer in sorted(self._due, key=lambda timer: timer.when):
             if timer.when <= self.now():
@@ -78,19 +78,19 @@ class ShiftedClock(LoopClock):
 
 @dataclass
 class Run:
-    """One EngineProcess at work, and what it reported."""
+    """One running EngineProcess, and its reports."""
 
     process: EngineProcess
     task: asyncio.Task[None]
     reports: list[ev.Event] = field(default_factory=list)
 
     async def reported(self, kind: type[ev.Event]) -> ev.Event:
-        """A report of this kind has come."""
+        """Wait for a report of this kind, and return it."""
         await until(lambda: any(isinstance(event, kind) for event in self.reports))
         return next(event for event in self.reports if isinstance(event, kind))
 
     async def ended(self) -> ev.EngineExited:
-        """The process is gone; its last report."""
+        """Wait for the end of the process, and return its last report."""
         await self.task
         last = self.reports[-1]
         assert isinstance(last, ev.EngineExited)
@@ -106,7 +106,7 @@ async def running_engine(
     memory: Memory | None = None,
     checks: HealthChecks | None = None,
 ) -> AsyncIterator[Run]:
-    """Inside the block the variant's engine has been told to start; at its end it is gone."""
+    """Start the variant's engine; stop it at the end of the block."""
     async with nothing_left(journal):
         engine = LlamaCpp()
         url = engine.address(variant, None) or f"http://127.0.0.1:{port or free_port()}"
@@ -145,7 +145,7 @@ async def running_manager(
     port_range: tuple[int, int] | None = None,
     checks: HealthChecks | None = None,
 ) -> AsyncIterator[EngineManager]:
-    """Inside the block a manager serves leases on the models' engines."""
+    """Inside the block, a manager serves leases on the models' engines."""
     async with nothing_left(journal):
         manager = EngineManager(
             Catalog(models),

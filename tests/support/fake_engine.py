@@ -1,7 +1,7 @@
-"""The fake engine as tests use it: its paths, its faults as an environment, its journal.
+"""The fake engine for tests: its paths, its faults as an environment, its journal.
 
-A journal is what a fake did, one JSON line an event. A test waits for an event
-instead of sleeping, and asserts on what stands there afterwards:
+The journal is what a fake did, one JSON line for each event. A test waits for an event instead of
+sleeping, and asserts on the journal:
 
     journal = Journal(tmp_path / "journal")
     variant_env = faults(journal, die_at=3, times=1)
@@ -26,13 +26,13 @@ Event = dict[str, Any]
 
 
 class Journal:
-    """The events that fakes wrote into one file."""
+    """The events that fakes wrote to one file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def events(self, name: str | None = None, **facts: object) -> list[Event]:
-        """The events so far, of that name (or all) and with those facts, in order."""
+        """Return the events so far, of that name (or all) and with those facts, in order."""
         if not self.path.exists():
             return []
         # A line without its end is still being written.
@@ -47,7 +47,7 @@ class Journal:
     async def wait(
         self, name: str, count: int = 1, timeout: float = 10.0, **facts: object
     ) -> list[Event]:
-        """Any moment → *count* such events have happened; they are returned."""
+        """Wait for *count* such events, and return them."""
         deadline = time.monotonic() + timeout
         while len(found := self.events(name, **facts)) < count:
             self._give_up_after(deadline, name)
@@ -57,7 +57,7 @@ class Journal:
     def wait_blocking(
         self, name: str, count: int = 1, timeout: float = 10.0, **facts: object
     ) -> list[Event]:
-        """As `wait`, for tests without an event loop."""
+        """Like `wait`, for tests without an event loop."""
         deadline = time.monotonic() + timeout
         while len(found := self.events(name, **facts)) < count:
             self._give_up_after(deadline, name)
@@ -71,7 +71,7 @@ class Journal:
 
 
 def faults(journal: Journal | None = None, **knobs: object) -> dict[str, str]:
-    """Knobs by their lower-case names → the environment that gives them to a fake."""
+    """Return the environment that gives these knobs (by lower-case name) to a fake."""
     env = {f"FAKE_{name.upper()}": str(value) for name, value in knobs.items()}
     if journal is not None:
         env["FAKE_JOURNAL"] = str(journal.path)

@@ -1,4 +1,4 @@
-"""A meter that says what a test wants: memory that comes back late cannot be had on demand."""
+"""A fake memory probe: real memory that comes back late is not available on demand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from engine.resources.probe import Usage
 
 
 class FakeMeter:
-    """What every process holds, and what is free, as the test sets it."""
+    """What every process holds and what is free, as the test sets it."""
 
     def __init__(self, *, held: dict[str, int] | None = None, **free: int) -> None:
         self.held = held or {}

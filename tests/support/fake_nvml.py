@@ -1,4 +1,4 @@
-"""NVML for machines without a GPU: the few calls that the meter makes, with set answers."""
+"""NVML for machines without a GPU: the calls that the probe makes, with fixed answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class FakeNvml:
-    """Stands for the ``pynvml`` module; a GPU's handle is its number."""
+    """Replaces the ``pynvml`` module; a GPU's handle is its number."""
 
     class NVMLError(Exception):
         pass

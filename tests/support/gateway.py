@@ -1,6 +1,6 @@
-"""A whole gateway on fake engines, inside the test or as a process of its own.
+"""A whole gateway on fake engines, inside the test or in its own process.
 
-Leaving the block is part of every test: no engine, task or file descriptor may be left.
+The end of the block is part of every test: no engine, task or file descriptor may be left.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def fake_variant(
     parallel: int = 1,
     **knobs: object,
 ) -> VariantSpec:
-    """A variant whose engine is a fake with these knobs."""
+    """Return a variant whose engine is a fake with these knobs."""
     own = ("-m", "m.gguf", "-c", str(context * parallel), "-np", str(parallel))
     return VariantSpec(
         model=model,
@@ -66,13 +66,13 @@ def fake_variant(
 
 
 def fake_model(*variants: VariantSpec, **fields: Any) -> ModelSpec:
-    """A model of these variants, under their name; small answers unless they say otherwise."""
+    """Return a model of these variants, under their name; answers are small by default."""
     fields.setdefault("tokenization", TokenizationSpec(default_max_tokens=16))
     return ModelSpec(name=variants[0].model, variants=variants, **fields)
 
 
 def fake_tokenizer(journal: Journal, **knobs: object) -> TokenizationSpec:
-    """Counting by the fake llama-tokenize."""
+    """Return a tokenization by the fake llama-tokenize."""
     flags = faults(journal, **knobs)
     named = [(f"--{name.lower().replace('_', '-')}", value) for name, value in flags.items()]
     args = ("-m", "m.gguf", *(word for pair in named for word in pair))
@@ -108,7 +108,7 @@ class Gateway(GatewayClient):
 
 
 async def until(happened: Callable[[], object], patience: float = PATIENCE) -> None:
-    """``happened()`` has become true."""
+    """Wait until ``happened()`` is true."""
     deadline = time.monotonic() + patience
     while not happened():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -116,14 +116,14 @@ async def until(happened: Callable[[], object], patience: float = PATIENCE) -> N
 
 
 async def hang(pid: int) -> None:
-    """The process lives on, and does nothing any more until SIGCONT or SIGKILL."""
+    """Stop the process until SIGCONT or SIGKILL."""
     os.kill(pid, signal.SIGSTOP)
     # On a busy machine it may still have a word to say.
     await until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process exists and is no zombie that an init in a container forgot."""
+    """Return whether a process exists and is not a zombie that was never reaped."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -185,7 +185,7 @@ async def running_gateway(
 
 @asynccontextmanager
 async def nothing_left(journal: Journal) -> AsyncIterator[None]:
-    """After the block no engine, tokenizer, task or file descriptor of it is left."""
+    """Assert that after the block no engine, tokenizer, task or file descriptor is left."""
     # A loop opens descriptors of its own with its first child and its first server.
     child = await asyncio.create_subprocess_exec("true", stdin=asyncio.subprocess.DEVNULL)
     await child.wait()
@@ -206,7 +206,7 @@ async def nothing_left(journal: Journal) -> AsyncIterator[None]:
 
 
 def open_files() -> list[str]:
-    """What the file descriptors of this process point at."""
+    """Return what the file descriptors of this process refer to."""
     found = []
     for descriptor in Path("/proc/self/fd").iterdir():
         try:

@@ -1,4 +1,4 @@
-"""A gateway as a process of its own, as a user starts it: ``python main.py -c FILE``."""
+"""A gateway in its own process, as a user starts it: ``python main.py -c FILE``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def lua(value: Any) -> str:
-    """A plain value as Lua writes it."""
+    """Return a plain value as Lua text."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"[{lua(key)}] = {lua(item)}" for key, item in value.items()) + " }"
     if isinstance(value, list | tuple):
@@ -35,7 +35,7 @@ def lua(value: Any) -> str:
 
 
 def quiet_port() -> int:
-    """A free port that no outgoing connection will be given."""
+    """Return a free port that no outgoing connection will get."""
     while True:
         port = random.randrange(15000, 30000)
         with socket.socket() as probe:
@@ -49,7 +49,7 @@ def quiet_port() -> int:
 def config(
     journal: Journal, port: int, *, binary: str = LLAMA_SERVER, server: Any = None, **knobs: object
 ) -> str:
-    """A configuration of one model, "m", whose engine is a fake with these knobs."""
+    """Return a configuration of one model, "m", whose engine is a fake with these knobs."""
     settings = {
         "listen_v4": f"127.0.0.1:{port}",
         "state_dir": str(journal.path.parent / "state"),
@@ -68,7 +68,7 @@ def config(
 
 @dataclass
 class GatewayProcess(GatewayClient):
-    """A running gateway; ``log`` is the file that holds its stdout and stderr."""
+    """A running gateway; ``log`` is the file with its stdout and stderr."""
 
     process: asyncio.subprocess.Process = field(kw_only=True)
     log: Path = field(kw_only=True)
@@ -146,5 +146,5 @@ async def gateway_process(
 
 
 async def until_gone(pid: int) -> None:
-    """The process does not run any more."""
+    """Wait until the process has ended."""
     await until(lambda: not is_running(pid))

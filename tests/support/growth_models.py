@@ -1,4 +1,4 @@
-"""A model of fake engines that fill their contexts, and what they write."""
+"""A model of fake engines that fill their contexts, for tests of continuation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def growing(
     prefill: str = "",
     **fields: Any,
 ) -> ModelSpec:
-    """Variants whose engines write ``LENGTH`` tokens if there is room; the largest has faults."""
+    """Return variants whose engines write up to ``LENGTH`` tokens; the largest has faults."""
     fields.setdefault("grow_answers", True)
     # A limit that must be named says nothing of the answer's length.
     reserve = TokenizationSpec(default_max_tokens=16, max_reserved_tokens=16)

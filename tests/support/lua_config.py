@@ -1,4 +1,4 @@
-"""Runs a configuration with pre.lua and post.lua on one of lupa's Luas, in this process."""
+"""Run a configuration with pre.lua and post.lua on one of lupa's Luas, in this process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VARIANT = '{ context = 512, binary = "/bin/sh" }'
 
 
 def plain(value: Any) -> Any:
-    """Lua tables as lists or dicts, text as str where it is UTF-8."""
+    """Return Lua tables as lists or dicts, and texts as str if they are UTF-8."""
     if isinstance(value, bytes):
         return value.decode()
     if not hasattr(value, "items"):
@@ -39,7 +39,7 @@ class Result:
 
 
 def run(version: str, folder: Path, source: str | bytes, presets: Presets = PRESETS) -> Result:
-    """What post.lua left of ``source``, written to a file in ``folder``."""
+    """Return the result of post.lua for ``source``, which is written to a file in ``folder``."""
     lupa = importlib.import_module(f"lupa.{version}")
     config = folder / "my.cfg.lua"
     config.write_bytes(source.encode() if isinstance(source, str) else source)

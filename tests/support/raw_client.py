@@ -1,4 +1,4 @@
-"""A client that sees every byte: what came when, in which HTTP chunk, and how it ended."""
+"""A client that sees every byte: its time, its HTTP chunk, and how the response ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PATIENCE = 15.0
 
 
 def post(path: str, body: bytes, *headers: str) -> bytes:
-    """A whole POST request, with its length."""
+    """Return a whole POST request with its length."""
     lines = (
         f"POST {path} HTTP/1.1",
         "Host: localhost",
@@ -24,7 +24,7 @@ def post(path: str, body: bytes, *headers: str) -> bytes:
 
 @dataclass
 class RawClient:
-    """One connection. ``status`` and ``headers`` are there after ``head``."""
+    """One connection. ``status`` and ``headers`` are set after ``head``."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -44,7 +44,7 @@ class RawClient:
         await self.writer.drain()
 
     async def head(self) -> Self:
-        """Status and headers have come."""
+        """Read status and headers."""
         async with asyncio.timeout(PATIENCE):
             text = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = text.rstrip("\r\n").split("\r\n")
@@ -56,12 +56,12 @@ class RawClient:
         return self
 
     async def body(self) -> bytes:
-        """The body of a response that says how long it is."""
+        """Return the body of a response with a length."""
         async with asyncio.timeout(PATIENCE):
             return await self.reader.readexactly(int(self.headers["content-length"]))
 
     async def chunk(self) -> bytes:
-        """The next HTTP chunk; empty at the end of the body, ``cut`` when it is none."""
+        """Return the next HTTP chunk; empty at the end of the body, ``cut`` if it is incomplete."""
         async with asyncio.timeout(PATIENCE):
             try:
                 line = await self.reader.readuntil(b"\r\n")
@@ -76,7 +76,7 @@ class RawClient:
         return data
 
     async def event(self) -> str | None:
-        """The next event or comment, without the blank line after it; None at the end."""
+        """Return the next event or comment, without the blank line after it; None at the end."""
         while b"\n\n" not in self._rest:
             data = await self.chunk()
             if not data:
@@ -87,14 +87,14 @@ class RawClient:
         return event.decode()
 
     async def comment(self) -> None:
-        """The next thing in the stream has come, and it is a comment."""
+        """Return the next item of the stream, which must be a comment."""
         event = await self.event()
         assert event is not None
         assert event.startswith(":"), event
         self.comments += 1
 
     async def data(self) -> Any:
-        """The next event that is no comment, decoded; the text ``[DONE]``; None at the end."""
+        """Return the next event (no comment), decoded, or the text ``[DONE]``; None at the end."""
         while (event := await self.event()) is not None and event.startswith(":"):
             self.comments += 1
         if event is None:
@@ -104,7 +104,7 @@ class RawClient:
         return text if text == "[DONE]" else json.loads(text)
 
     async def rest(self) -> list[Any]:
-        """All data until the end of the body."""
+        """Return all data until the end of the body."""
         return [data async for data in self._all_data()]
 
     async def _all_data(self) -> Any:
@@ -112,7 +112,7 @@ class RawClient:
             yield data
 
     async def closed(self) -> bool:
-        """The other side has closed the connection, and there was nothing more to read."""
+        """Return whether the other side has closed the connection, with no data left."""
         async with asyncio.timeout(PATIENCE):
             try:
                 return not await self.reader.read(1)
@@ -120,11 +120,11 @@ class RawClient:
                 return True
 
     def leave(self) -> None:
-        """The connection is gone, at once."""
+        """Close the connection at once."""
         self.writer.transport.abort()
 
 
 def text_of(events: list[Any]) -> str:
-    """The text that a stream's events carry."""
+    """Return the text in a stream's events."""
     choices = [event["choices"][0] for event in events if event != "[DONE]" and event["choices"]]
     return "".join(choice["delta"].get("content") or "" for choice in choices)

@@ -1,4 +1,4 @@
-"""The table of routes, with the handlers' names in the place of handlers."""
+"""The table of routes, with the names of handlers in the place of handlers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _Named:
 
 
 def named_routes() -> Routes:
-    """The table; that of an inference request is its endpoint."""
+    """Return the table; for an inference request it has the endpoint."""
     rooms: list[Any] = [
         _Named(name) for name in ("passthrough", "streams", "sockets", "status", "admin")
     ]

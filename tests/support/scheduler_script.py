@@ -1,15 +1,15 @@
-"""Scheduler tests as scripts: a line an event, and behind the arrow all that it causes.
+"""Scheduler tests as scripts: an event on each line, and all its effects after the arrow.
 
     0   1 asks for 4k     → start e1 4k
     2   e1 ready          → grant 1 e1
     5   1 leaves          → wake 905
 
-``play`` performs the events and compares what came of them with the script itself, so a
-failure shows as a difference of two scripts. Requests are numbers, engines ``e`` and
-their ticket, variants have names that the test gives them; the first word is the time.
-``asks for 8k by ann at high else 4k,2k`` names the client, the priority and the fallbacks,
-``asks for 4k keeping 60`` its ``keep_alive``, ``asks for 4k as auxiliary`` that it takes no
-place; ``5 configured as other`` is a configuration that the test gave a name.
+``play`` performs the events and compares the result with the script itself, so a failure shows as a
+difference of two scripts. Requests are numbers; engines are ``e`` and their ticket; variants have
+names that the test gives them. The first word of a line is the time.
+``asks for 8k by ann at high else 4k,2k`` names the client, the priority and the fallbacks;
+``asks for 4k keeping 60`` its ``keep_alive``; ``asks for 4k as auxiliary`` says that it takes no
+slot. ``5 configured as other`` applies a configuration that the test gave this name.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Configured(TypedDict, total=False):
 
 
 class Script:
-    """A scheduler that is told its events, and tells its effects, in words."""
+    """A scheduler whose events and effects are words."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Script:
         policy: Policy | None = None,
         limits: Limits | None = None,
     ) -> None:
-        """A configuration of these variants; those of ``kept`` have their engine as before."""
+        """Return a configuration of these variants; those of ``kept`` keep their engines."""
         self.configurations[name] = {
             "variants": tuple(self._variants[each] for each in variants),
             "kept": frozenset(self._variants[each].label for each in kept),
@@ -88,7 +88,7 @@ class Script:
         return self.record(name).state
 
     def snapshot(self) -> list[dict[str, Any]]:
-        """Everything that is known of every engine."""
+        """Return everything that the scheduler knows of every engine."""
         return [asdict(record) for record in self.scheduler.records]
 
     def _event(self, when: str, *words: str) -> ev.Event:

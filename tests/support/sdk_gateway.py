@@ -1,6 +1,6 @@
-"""A gateway on real engines as the tests of client libraries use it: a chat and an embedding model.
+"""A gateway on real engines for tests of client libraries: a chat and an embedding model.
 
-One request may wait and one model answers one request at a time, so that a third is refused.
+The queue holds one request, and each model answers one request at a time, so a third is refused.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _model(name: str, binary: str, context: int, names: str, *more: str) -> str:
 
 @contextlib.contextmanager
 def sdk_gateway(folder: Path, engine: str) -> Iterator[Gateway]:
-    """Inside the block "smol" (also "tiny", and "caller") and "embed" are served."""
+    """Inside the block, "smol" (also "tiny", and "caller") and "embed" are served."""
     binary = ENGINES[engine]
     # At its usual temperature so small a model says nothing at all once in a while.
     speaking = ("--jinja", "--chat-template-file", str(TEMPLATE), "--temp", "0")
@@ -74,13 +74,13 @@ def health(served: Gateway) -> Any:
 
 
 def active(served: Gateway, model: str = "smol") -> int:
-    """How many requests the model's engine answers now."""
+    """Return how many requests the model's engine answers now."""
     engines = health(served)["engines"]
     return sum(engine["active"] for engine in engines if engine["model"] == model)
 
 
 def until_waiting(served: Gateway, count: int) -> None:
-    """So many requests wait in the gateway's queue."""
+    """Wait until the gateway's queue has this number of requests."""
     deadline = time.monotonic() + PATIENCE
     while health(served)["waiting"] != count:
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -88,7 +88,7 @@ def until_waiting(served: Gateway, count: int) -> None:
 
 
 def until_idle(served: Gateway) -> None:
-    """The chat model's engine answers nobody, and nobody waits."""
+    """Wait until the chat model's engine has no requests and the queue is empty."""
     deadline = time.monotonic() + PATIENCE
     while active(served) or health(served)["waiting"]:
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -97,7 +97,7 @@ def until_idle(served: Gateway) -> None:
 
 @contextlib.contextmanager
 def holding(served: Gateway) -> Iterator[None]:
-    """Inside the block the chat model's only place is taken."""
+    """Inside the block, the only slot of the chat model is in use."""
     body = {"model": "smol", "messages": HELLO, "stream": True}
     body |= {"max_tokens": ENDLESS["max_tokens"], **ENDLESS["extra_body"]}
     request = urllib.request.Request(f"{served.url}/v1/chat/completions", json.dumps(body).encode())

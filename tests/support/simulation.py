@@ -1,7 +1,7 @@
-"""A day of a scheduler in a moment: jobs arrive, engines load, serve, end and may fall over.
+"""Simulate a day of a scheduler in a moment: jobs arrive; engines load, serve, end and may fail.
 
-The simulation keeps its own books and checks every effect against them, so that a run that
-ends has broken no limit and lost no request.
+The simulation keeps its own records and checks every effect against them. So a run that ends has
+broken no limit and lost no request.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """A request of the future; it leaves after ``patience`` seconds in the queue."""
+    """A future request; it leaves after ``patience`` seconds in the queue."""
 
     at: float
     minimum: VariantSpec
@@ -40,7 +40,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Machine:
-    """How much memory there really is, and what each variant, by its label, really takes."""
+    """The real memory of the machine, and what each variant, by its label, really takes."""
 
     memory: int
     takes: Mapping[str, int]
@@ -78,7 +78,7 @@ class Process:
 
 @dataclass
 class Report:
-    """What came of the jobs, by their number."""
+    """The results of the jobs, by their number."""
 
     waited: dict[int, float] = field(default_factory=dict)
     served: dict[int, float] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Report:
 
 
 class Simulation:
-    """One scheduler and the machine that does what it says."""
+    """One scheduler, and the machine that does what it says."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class Simulation:
         changes: Iterable[Change] = (),
         orders: Iterable[Params] = (),
     ) -> Report:
-        """Everything happens, until nobody waits and every engine has ended."""
+        """Run all events, until no request waits and every engine has ended."""
         for order in orders:
             self._at(order.at, partial(self._unload, order))
         for number, job in enumerate(sorted(jobs, key=lambda each: each.at)):
@@ -337,7 +337,7 @@ class Simulation:
 
 
 def loads_in_order_of_arrival(jobs: Sequence[Job], most: int) -> int:
-    """How often plain first-come-first-served loads a model, with room for ``most`` at once."""
+    """Return the loads of plain first-come-first-served, with room for ``most`` engines."""
     loaded: list[str] = []
     loads = 0
     for job in sorted(jobs, key=lambda each: each.at):
@@ -354,8 +354,10 @@ def loads_in_order_of_arrival(jobs: Sequence[Job], most: int) -> int:
 def longest_wait(
     jobs: Sequence[Job], served: Mapping[int, float], policy: Policy, switch: float
 ) -> Iterator[tuple[int, float]]:
-    """What the documentation promises each job: the work that was there before it and, behind
-    later jobs, ``max_switch_wait``. ``switch`` is the time to end an engine and load another.
+    """Return the longest wait that the documentation promises for each job.
+
+    It is the work that was there before the job and, behind later jobs, ``max_switch_wait``.
+    ``switch`` is the time to end an engine and to load another.
     """
     longest = max(job.seconds for job in jobs)
     for number, job in enumerate(jobs):
