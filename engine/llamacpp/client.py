@@ -13,6 +13,7 @@ import orjson
 
 from engine.base import EngineClient, Launch
 from engine.llamacpp.log import PROGRESS_VARIABLE
+from engine.llamacpp.prompt_cache.slots import SeenSlot
 from models.counts import longest
 from models.requests import endpoints
 from utils.errors import CountUnavailable, StateUnavailable
@@ -134,23 +135,36 @@ class LlamaCppEngine(EngineClient):
         except (ValueError, KeyError, TypeError):
             return None
 
+    async def idle_slots(self) -> dict[int, SeenSlot] | None:
+        """Return what each idle slot holds, by its number; None if it is not told."""
+        slots = await self._slots()
+        if slots is None:
+            return None
+        return {
+            slot["id"]: SeenSlot(slot.get("n_prompt_tokens", 0), slot.get("id_task"))
+            for slot in slots
+            if isinstance(slot.get("id"), int) and not slot.get("is_processing")
+        }
+
     async def counters(self) -> tuple[int, ...] | None:
         """Return what ``GET /slots`` counts of the slots at work, or None where it is not told.
 
         The counter of a prompt moves once per batch (``-b``).
         """
+        slots = await self._slots()
+        if slots is None:
+            return None
+        at_work = [slot for slot in slots if slot.get("is_processing")]
+        return tuple(number for slot in at_work for number in _counters_of(slot))
+
+    async def _slots(self) -> list[dict[str, Any]] | None:
         try:
             status, answer = await self._ask("/slots", method="GET")
         except CountUnavailable:
             return None
         if status != _OK or not isinstance(answer, list):
             return None
-        return tuple(
-            number
-            for slot in answer
-            if isinstance(slot, dict) and slot.get("is_processing")
-            for number in _counters_of(slot)
-        )
+        return [slot for slot in answer if isinstance(slot, dict)]
 
     async def count(self, facts: RequestFacts) -> int:
         """The prompt's exact tokens, template and tools included; CountUnavailable otherwise."""

@@ -113,7 +113,7 @@ class SlotPlacement(Placement):
 
     def body(self, body: bytes) -> bytes:
         """The request, naming its slot where the engine has several."""
-        return self._assignment.body(body)
+        return self._cache.body(self._assignment, body)
 
     def answered(
         self,

@@ -211,7 +211,7 @@ async def test_an_engine_that_is_killed_meanwhile_is_not_waited_for(
 
 
 @pytest.mark.parametrize("fault", ["fail", "hang", "die"])
-async def test_a_restore_that_fails_costs_the_state_and_no_answer(
+async def test_a_restore_that_fails_costs_no_answer(
     journal: Journal, store: StateStore, fault: str
 ) -> None:
     model = carrying(journal, restore=fault, times=1)
@@ -221,7 +221,10 @@ async def test_a_restore_that_fails_costs_the_state_and_no_answer(
         await gw.manager.unload("m")
         assert await said(gw) == 0
         assert journal.events("fault", fault="restore")
-        assert files(store) == []
+        # Of a state that only took too long nothing is wrong; but it is not tried again.
+        assert files(store) == ([".json", ".state"] if fault == "hang" else [])
+        assert await said(gw, f"other {TALE}") < 10
+        assert await said(gw) < 10 if fault == "hang" else True
         await gw.manager.unload("m")
         assert await said(gw) >= 100
 
@@ -459,6 +462,6 @@ async def test_the_slot_that_a_client_names_is_the_one(journal: Journal, store: 
         assert await said(gw, f"ann {TALE}") >= 100
         await said(gw, f"bob {TALE}", id_slot=7)
         assert journal.events("seated")[-1]["asked"] == 7
-        # Where that one went nobody knows: what is not known is not saved.
+        # Where that one went shows afterwards.
         await gw.manager.unload("m")
-        assert not journal.events("save")
+        assert sorted(event["slot"] for event in journal.events("save")) == [0, 1]

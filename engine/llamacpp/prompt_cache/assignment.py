@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -26,10 +26,10 @@ _OWN_WAYS = (b'"id_slot"', b'"lora"', b'"cache_prompt"', b'"n"', b'"n_cmpl"')
 class SlotAssignment:
     """A request's place: the slot it is answered in, and what its prompt begins with.
 
-    Without a ``slot`` the request goes astray: into whichever slot the engine chooses.
-    ``spared`` is how many tokens a restored state should save it from reading, ``near`` how many
-    what the engine keeps by itself should; 0 without. ``returning`` says that it goes on with
-    what another prompt had displaced.
+    Without a ``slot`` the request goes astray: into whichever slot the engine chooses, ``likely``
+    this one. ``spared`` is how many tokens a restored state should save it from reading, ``near``
+    how many what the engine keeps by itself should; 0 without. ``returning`` says that it goes on
+    with what another prompt had displaced.
     """
 
     slot: Slot | None
@@ -38,32 +38,62 @@ class SlotAssignment:
     spared: int = 0
     near: int = 0
     returning: bool = False
+    likely: Slot | None = None
 
     def body(self, body: bytes) -> bytes:
-        """The request, naming its slot where the engine has several; a client's own choice wins."""
+        """Return the request, naming its slot if it has several; a client's own choice wins."""
         if not self.named or self.slot is None:
             return body
         return b'{"id_slot":%d,%b' % (self.slot.number, body.lstrip()[1:])
 
 
-def assign_slot(
-    book: SlotBook, facts: RequestFacts, marks: tuple[Mark, ...]
-) -> tuple[SlotAssignment, int]:
-    """A seat for the request, its slot now busy, and how many of its tokens are there already."""
+class Wish(NamedTuple):
+    """What a request says of its place: the slot that it names, and whether it uses one slot.
+
+    One that is not ``regular`` uses several slots, or what is in one in a way of its own.
+    """
+
+    slot: int | None
+    regular: bool
+    nameable: bool
+
+    def can_be_placed(self, book: SlotBook) -> bool:
+        """Return whether the request's slot can be known before it is answered.
+
+        A slot that the client names is taken at its word; of several slots no other is named
+        while a request is astray.
+        """
+        several = len(book.slots) > 1
+        if not several or not self.regular:
+            return self.regular
+        if self.slot is not None:
+            return self.nameable and 0 <= self.slot < len(book.slots)
+        return self.nameable and not book.astray
+
+
+def wish_of(facts: RequestFacts) -> Wish:
+    """Return what the request says of its place."""
+    slot, regular = _said(facts.body)
+    regular = regular and facts.endpoint.generates
+    return Wish(slot, regular, facts.endpoint in _SLOT_NAMED)
+
+
+def assign_slot(book: SlotBook, wish: Wish, marks: tuple[Mark, ...]) -> tuple[SlotAssignment, int]:
+    """Return the request's place, its slot now busy, and how many of its tokens are there."""
     several = len(book.slots) > 1
-    wanted, regular = _wishes(facts.body)
-    if wanted is None:
-        regular = regular and (facts.endpoint in _SLOT_NAMED or not several)
-    elif several and not 0 <= wanted < len(book.slots):
-        regular = False
-    taken = book.take(marks, wanted if several else None) if regular else None
-    if taken is None:
-        return SlotAssignment(None, marks, named=False), 0
-    slot, held = taken
-    return SlotAssignment(slot, marks, named=several), held
+    if wish.can_be_placed(book):
+        taken = book.take(marks, wish.slot if several else None)
+        if taken is not None:
+            return SlotAssignment(taken[0], marks, named=several), taken[1]
+    likely = None
+    if wish.regular and several and not book.astray:
+        likely = book.likeliest(marks)
+    book.astray += 1
+    slot, held = likely or (None, 0)
+    return SlotAssignment(None, marks if wish.regular else (), named=False, likely=slot), held
 
 
-def _wishes(body: bytes) -> tuple[int | None, bool]:
+def _said(body: bytes) -> tuple[int | None, bool]:
     """The slot that the client names, and whether it uses one slot, in the usual way."""
     if not any(field in body for field in _OWN_WAYS):
         return None, True

@@ -17,7 +17,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from engine.llamacpp.prompt_cache.assignment import assign_slot
+from engine.llamacpp.prompt_cache.assignment import assign_slot, wish_of
 from engine.llamacpp.prompt_cache.compatibility import incomplete, rope_factors
 from engine.llamacpp.prompt_cache.fingerprint import fingerprint
 from engine.llamacpp.prompt_cache.flag_probe import CACHE_RAM, NO_CACHE_IDLE, SAVE_PATH
@@ -25,7 +25,7 @@ from engine.llamacpp.prompt_cache.index import LEAST
 from engine.llamacpp.prompt_cache.layout import caches, settles_idle, unified
 from engine.llamacpp.prompt_cache.prefix import common, goes_on, marks_of
 from engine.llamacpp.prompt_cache.ram_cache import RamCache
-from engine.llamacpp.prompt_cache.slots import SlotBook
+from engine.llamacpp.prompt_cache.slots import SlotBook, StrayAnswer
 from engine.llamacpp.prompt_cache.transfer import SlotTransfer
 from utils.errors import StateUnavailable
 from utils.logger import get_logger
@@ -106,22 +106,39 @@ class EnginePromptCache:
 
     async def assign(self, facts: RequestFacts) -> SlotAssignment | None:
         """The request's seat, with the best saved state restored; None where there is no say."""
-        if self._swap is None or not facts.endpoint.generates:
+        if self._swap is None or not facts.endpoint.sized:
             return None
         try:
             book = await self._open()
         except StateUnavailable as error:
             _log.debug("%s carries nothing: %s", self._variant.label, error)
             return None
+        wish = wish_of(facts)
+        if not book.astray and (book.uncertain or not wish.can_be_placed(book)):
+            await self._locate()
         marks = marks_of(facts, (*book.ends, *self._store.index.ends))
-        assignment, held = assign_slot(book, facts, marks)
-        if assignment.slot is not None and self.standing is PromptCacheStatus.ON:
+        # No other request may be in the slot that a state is loaded into: the engine would wait.
+        alone = not book.astray
+        assignment, held = assign_slot(book, wish, marks)
+        slot = assignment.slot or assignment.likely
+        if slot is not None and alone and self.standing is PromptCacheStatus.ON:
             try:
-                await self._swap.prepare(assignment, assignment.slot, held)
+                await self._swap.prepare(assignment, slot, held)
             except BaseException:
-                assignment.slot.left()
+                self.refused(assignment)
                 raise
         return assignment
+
+    def body(self, assignment: SlotAssignment, body: bytes) -> bytes:
+        """Return the request as it is sent, naming its slot where the engine must be told.
+
+        A request that went astray since may be in that slot, so that this one goes astray too.
+        """
+        if assignment.named and assignment.slot is not None and self._book.astray:
+            assignment.slot.left()
+            assignment.slot, assignment.named = None, False
+            self._book.astray += 1
+        return assignment.body(body)
 
     def answered(
         self,
@@ -138,20 +155,24 @@ class EnginePromptCache:
         if self._swap is not None:
             self._swap.answered(assignment, cached, read)
         if assignment.slot is None:
-            self._book.forget()
+            known = bool(assignment.marks) and tokens is not None
+            answer = StrayAnswer(assignment.marks, tokens or 0, assignment.returning)
+            self._book.strayed(answer if known else None, begun=True)
             return
         returning = assignment.returning or goes_on(assignment.marks, assignment.slot.marks)
         assignment.slot.holds(assignment.marks, tokens, returning=returning)
 
     def refused(self, assignment: SlotAssignment) -> None:
         """The request has left, and the engine had not begun with it: the slot is as it was."""
-        if assignment.slot is not None:
+        if assignment.slot is None:
+            self._book.strayed(None, begun=False)
+        else:
             assignment.slot.left()
 
     def broken_off(self, assignment: SlotAssignment) -> None:
         """The request has left while its prompt was read; what is new in it may be missing."""
         if assignment.slot is None:
-            self._book.forget()
+            self._book.strayed(None, begun=True)
             return
         left = common(assignment.marks, assignment.slot.marks)
         assignment.slot.holds(left, returning=assignment.slot.returning)
@@ -161,6 +182,8 @@ class EnginePromptCache:
         if self._swap is None:
             return
         if self.standing is PromptCacheStatus.ON:
+            if self._book.uncertain:
+                await self._locate()
             await self._swap.keeper.keep(self._book.unsaved(LEAST))
         else:
             await self._swap.drop_all()
@@ -169,6 +192,18 @@ class EnginePromptCache:
         """The engine is gone, and with it what it was still writing for nobody."""
         if self._swap is not None:
             self._swap.keeper.ended()
+
+    async def _locate(self) -> None:
+        """The book knows again what each free slot holds, as far as the engine's counts tell."""
+        idle = await self._client.idle_slots()
+        if idle is None:
+            self._book.forget()
+            return
+        for slot, answer in self._book.located(idle):
+            returning = answer.returning or goes_on(answer.marks, slot.marks)
+            if self._swap is not None:
+                self._swap.displaced(slot, answer.marks)
+            slot.holds(answer.marks, answer.tokens, returning=returning)
 
     async def _open(self) -> SlotBook:
         async with self._opening:

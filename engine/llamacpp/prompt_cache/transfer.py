@@ -13,12 +13,13 @@ from utils.errors import StateUnavailable
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from engine.llamacpp.client import LlamaCppEngine
     from engine.llamacpp.prompt_cache.assignment import SlotAssignment
     from engine.llamacpp.prompt_cache.index import SavedState
     from engine.llamacpp.prompt_cache.manager import PromptCacheManager
+    from engine.llamacpp.prompt_cache.prefix import Mark
     from engine.llamacpp.prompt_cache.ram_cache import RamCache
     from engine.llamacpp.prompt_cache.slots import Slot
     from models.spec import VariantSpec
@@ -48,6 +49,8 @@ class SlotTransfer:
         self._store = manager.store
         self._variant = variant
         self._client = client
+        # States that took too long to load once; they are not tried again in this run.
+        self._slow: set[str] = set()
 
     def specify(self, factors: str) -> None:
         """Its states are those of these RoPE factors alone; the same again changes nothing."""
@@ -86,18 +89,26 @@ class SlotTransfer:
         """
         if read is not None:
             self._manager.save_policy(self.fingerprint).read(*read)
-        if cached is not None and assignment.spared:
+        # An astray request may have missed the slot that was made ready for it.
+        missed = assignment.slot is None and not cached
+        if cached is not None and assignment.spared and not missed:
             label = self._variant.label
             self._manager.helped(self.fingerprint, assignment.spared, cached, label)
         if cached is not None and assignment.near:
             self.cache.shown(assignment.marks, cached)
-        if (slot := assignment.slot) is not None:
-            self.cache.displaced(slot.marks, slot.tokens, slot.spares(assignment.marks))
+        if assignment.slot is not None:
+            self.displaced(assignment.slot, assignment.marks)
+
+    def displaced(self, slot: Slot, marks: Sequence[Mark]) -> None:
+        """Note that a prompt of these ``marks`` takes the place of what is in the slot."""
+        self.cache.displaced(slot.marks, slot.tokens, slot.spares(marks))
 
     def _best(self, assignment: SlotAssignment, held: int) -> SavedState | None:
         model, context = self._variant.model, self._variant.capacity
         index = self._store.index
-        return index.best(model, self.fingerprint, assignment.marks, held=held, context=context)
+        kind = self.fingerprint
+        best = index.best(model, kind, assignment.marks, held=held, context=context)
+        return None if best is not None and best.name in self._slow else best
 
     def _at_stake(self, slot: Slot, held: int) -> bool:
         """Whether the slot, which will lose all but ``held`` tokens, is worth saving first."""
@@ -111,7 +122,11 @@ class SlotTransfer:
     async def _bring(
         self, assignment: SlotAssignment, slot: Slot, state: SavedState, least: int
     ) -> None:
-        """The state is in the slot, or dropped; the next best, where its file is of no use."""
+        """The state is in the slot, or the next best where its file is damaged.
+
+        One that the engine refuses is dropped. One that takes too long is kept: it is whole, and
+        the engine or the disk may have been busy.
+        """
         found: SavedState | None = state
         try:
             async with asyncio.timeout(self._manager.timeout):
@@ -120,8 +135,13 @@ class SlotTransfer:
                     found = self._best(assignment, least)
                 if found is not None:
                     await self._restore(assignment, slot, found)
+        except TimeoutError:
+            told = "%s: a saved state was not restored: it took longer than state_timeout"
+            _log.warning(told, self._variant.label)
+            if found is not None:
+                self._slow.add(found.name)
         except (StateUnavailable, OSError) as error:
-            _log.warning("%s: a saved state is dropped: %s", self._variant.label, _say(error))
+            _log.warning("%s: a saved state is dropped: %s", self._variant.label, error)
             if found is not None:
                 await self._drop(self._store.drop, found)
 
@@ -147,7 +167,3 @@ class SlotTransfer:
         assignment.spared = spared(assignment.marks, state.marks, tokens)
         _log.info("%s: %d tokens restored", self._variant.label, tokens)
         await asyncio.to_thread(self._store.used, state)
-
-
-def _say(error: BaseException) -> str:
-    return str(error) or "it took longer than state_timeout"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import contextmanager, suppress
 
 import fake_audio
@@ -31,6 +32,8 @@ if TYPE_CHECKING:  # without the cost of importing typing
     from fake_process import FakeProcess
 
 FOREVER = 86400.0
+# A slot that holds more than this part of a prompt is preferred.
+SIMILAR = 0.1
 COUNTING = (
     "/v1/chat/completions/input_tokens",
     "/v1/messages/count_tokens",
@@ -71,8 +74,11 @@ class FakeService:
         self._journal = process.journal
         # -c is divided among the slots.
         self.n_ctx = (self._knobs.count("REAL_CTX") or self._flags.ctx) // self._flags.slots
-        self.busy = 0
-        self._slots = threading.Semaphore(self._flags.slots)
+        # The slots at work, and how many tokens each holds, of which task.
+        self.busy: set[int] = set()
+        self._held = [(0, 0)] * self._flags.slots
+        self._used = [0] * self._flags.slots
+        self._uses = 0
         self._lock = threading.Lock()
         self._streams = Streams()
         self._states = Slots(process) if process.flags.save_path else None
@@ -109,7 +115,7 @@ class FakeService:
         elif key == ("GET", "/props"):
             connection.respond_json(200, props(self._flags, self.n_ctx))
         elif key == ("GET", "/slots") and not self._knobs.on("HIDES_SLOTS"):
-            slots = slot_list(self._flags.slots, self.n_ctx, self.busy, self._done)
+            slots = slot_list(self.n_ctx, self._held, self.busy, self._done)
             connection.respond_json(200, slots)
         elif key == ("GET", "/slots"):
             body = {"message": "no slots here", "type": "not_supported_error", "code": 501}
@@ -162,7 +168,11 @@ class FakeService:
         if conversation and self._knobs.on("RESUMABLE"):
             connection.session = self._streams.begin(conversation)
         if self._states is not None and request.path.startswith("/slots/"):
-            self._states.act(connection, request)
+            slot = int(request.path.rpartition("/")[2])
+            # What a slot holds is only touched while it is idle.
+            restored = self._states.act(connection, request, self._slot(connection, slot))
+            if restored is not None:
+                self._held[slot] = restored, self._held[slot][1]
         else:
             self._post(connection, request, number)
 
@@ -284,7 +294,7 @@ class FakeService:
                 connection.respond(self._knobs.count("STATUS"), page, "text/html")
                 self._journal.write("finished", id=number, status=self._knobs.count("STATUS"))
                 return
-            with self._slot(connection):
+            with self._slot(connection, answer.slot, answer.prompt_ids) as slot:
                 if answer.prompt_tokens >= self.n_ctx:
                     connection.respond_json(400, answer.refusal(self.n_ctx))
                     self._journal.write("finished", id=number, status=400)
@@ -292,7 +302,9 @@ class FakeService:
                 answer.plan(self.n_ctx, self._knobs.count("DEFAULT_TOKENS"))
                 answer.prompt_ms = self._knobs.number("PROMPT_MS")
                 if self._states is not None:
-                    answer.cached = self._states.read(number, answer.slot, answer.prompt_ids)
+                    answer.cached = self._states.read(number, slot, answer.slot, answer.prompt_ids)
+                # The last token of an answer is not read again.
+                self._held[slot] = answer.prompt_tokens + max(answer.tokens - 1, 0), number
                 for sent in self._tokens(connection, answer, number):  # noqa: B007
                     pass
         except ClientGoneError:
@@ -300,18 +312,38 @@ class FakeService:
             raise
 
     @contextmanager
-    def _slot(self, connection: Connection) -> Iterator[None]:
-        """Waiting, first come first served but for luck → one slot is taken, then given back."""
-        while not self._slots.acquire(timeout=0.01):
+    def _slot(
+        self, connection: Connection, asked: object = None, prompt: list[int] | None = None
+    ) -> Iterator[int]:
+        """Waiting → the slot asked for, or the idle one that holds most, is taken, then given back.
+
+        First come, first served, but for luck.
+        """
+        while (slot := self._taken(asked, prompt or [])) is None:
             connection.wait(0)
-        with self._lock:
-            self.busy += 1
+            time.sleep(0.01)
         try:
-            yield
+            yield slot
         finally:
             with self._lock:
-                self.busy -= 1
-            self._slots.release()
+                self.busy.discard(slot)
+
+    def _taken(self, asked: object, prompt: list[int]) -> int | None:
+        with self._lock:
+            idle = [slot for slot in range(self._flags.slots) if slot not in self.busy]
+            if isinstance(asked, int) and 0 <= asked < self._flags.slots:
+                idle = [slot for slot in idle if slot == asked]
+            if not idle:
+                return None
+            # The one used longest ago, unless one holds enough of the prompt.
+            slot = min(idle, key=lambda each: self._used[each])
+            if (states := self._states) is not None:
+                most, best = max((states.shared(each, prompt), -each) for each in idle)
+                slot = -best if most > len(prompt) * SIMILAR else slot
+            self._uses += 1
+            self._used[slot] = self._uses
+            self.busy.add(slot)
+            return slot
 
     def _tokens(self, connection: Connection, answer: Answer, number: int) -> Iterator[int]:
         """A slot is taken → the answer is sent; yields the number of tokens sent so far."""

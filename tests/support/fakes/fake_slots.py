@@ -13,6 +13,8 @@ from pathlib import Path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # without the cost of importing typing
+    from contextlib import AbstractContextManager
+
     from fake_http import Connection, Request
     from fake_process import FakeProcess
 
@@ -31,17 +33,19 @@ class Slots:
         self._folder = Path(process.flags.save_path)
         self._lock = threading.Lock()
 
-    def read(self, number: int, asked: object, prompt: list[int]) -> int:
-        """A prompt is read in the slot asked for, or the one that holds most of it.
+    def shared(self, slot: int, prompt: list[int]) -> int:
+        """How many tokens at the beginning of a prompt the slot holds."""
+        with self._lock:
+            return _shared(self._held[slot], prompt)
+
+    def read(self, number: int, slot: int, asked: object, prompt: list[int]) -> int:
+        """A prompt is read in a slot.
 
         How many of its tokens were there; the last is always read again.
         """
         with self._lock:
-            shared = [_shared(held, prompt) for held in self._held]
-            slot = asked if isinstance(asked, int) and 0 <= asked < len(shared) else -1
-            if slot < 0:
-                slot = max(range(len(shared)), key=lambda each: shared[each])
-            most = max(shared[slot], self._remembered(slot, prompt, shared[slot]))
+            shared = _shared(self._held[slot], prompt)
+            most = max(shared, self._remembered(slot, prompt, shared))
             self._held[slot] = prompt
         cached = min(most, len(prompt) - 1)
         if self._process.knobs.on("FORGETFUL"):
@@ -60,21 +64,27 @@ class Slots:
         self._kept.remove(best)
         return _shared(best, prompt)
 
-    def act(self, connection: Connection, request: Request) -> None:
-        """``POST /slots/N?action=…`` → done, refused, or the fault that was asked for."""
+    def act(
+        self, connection: Connection, request: Request, idle: AbstractContextManager[int]
+    ) -> int | None:
+        """``POST /slots/N?action=…`` → done, refused, or the fault that was asked for.
+
+        It begins when the slot is ``idle``. How many tokens the slot holds if it was restored.
+        """
         slot = int(request.path.rpartition("/")[2])
         action = request.query.removeprefix("action=")
         name = json.loads(request.body)["filename"]
         knobs = self._process.knobs
         self._process.journal.write(action, slot=slot, file=name)
-        connection.wait(knobs.number(f"{action.upper()}_SECONDS"))
+        with idle:
+            connection.wait(knobs.number(f"{action.upper()}_SECONDS"))
         fault = knobs.text(action.upper())
         if fault and not self._process.fault(action):
             fault = ""
         if fault == "fail":
             detail = {"code": 500, "message": "Unable to save slot", "type": "server_error"}
             connection.respond_json(500, {"error": detail})
-            return
+            return None
         try:
             if action == "save":
                 count, what = self._save(self._folder / name, slot, fault), "n_saved"
@@ -85,9 +95,10 @@ class Slots:
             message = f"Unable to {action} slot: {error}"
             detail = {"code": 400, "message": message, "type": "invalid_request_error"}
             connection.respond_json(400, {"error": detail})
-            return
+            return None
         self._process.journal.write(f"{action}d", slot=slot, file=name, tokens=count)
         connection.respond_json(200, {"id_slot": slot, "filename": name, what: count})
+        return count if action == "restore" else None
 
     def _save(self, path: Path, slot: int, fault: str) -> int:
         content = json.dumps(self._held[slot])

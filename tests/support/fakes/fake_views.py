@@ -76,15 +76,17 @@ def props(flags: Flags, n_ctx: int) -> dict[str, object]:
     }
 
 
-def slot_list(slots: int, n_ctx: int, busy: int, done: int) -> list[dict[str, object]]:
-    """Number of slots, how many are at work, the tokens they have done → the body of /slots."""
+def slot_list(
+    n_ctx: int, held: list[tuple[int, int]], busy: set[int], done: int
+) -> list[dict[str, object]]:
+    """Tokens and last task of each slot, which are at work, how much they have done → /slots."""
     work: dict[str, object] = {
-        "id_task": 0,
         "n_prompt_tokens_processed": 0,
         "next_token": [{"has_next_token": True, "n_decoded": done}],
     }
     return [
-        {"id": i, "n_ctx": n_ctx, "speculative": False, "is_processing": i < busy}
-        | (work if i < busy else {})
-        for i in range(slots)
+        {"id": i, "n_ctx": n_ctx, "speculative": False, "is_processing": i in busy}
+        | ({"n_prompt_tokens": tokens, "id_task": task} if tokens else {})
+        | (work if i in busy else {})
+        for i, (tokens, task) in enumerate(held)
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from engine.llamacpp.prompt_cache.assignment import SlotAssignment, assign_slot
+from engine.llamacpp.prompt_cache.assignment import SlotAssignment, assign_slot, wish_of
 from engine.llamacpp.prompt_cache.slots import SlotBook
 from models.requests import endpoints
 from models.requests.reader import parse
@@ -22,7 +22,7 @@ def seated(
 ) -> tuple[SlotAssignment, bytes]:
     request = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1, **fields}
     facts = parse(kind, orjson.dumps(request))
-    assignment, _ = assign_slot(book, facts, marks("ab"))
+    assignment, _ = assign_slot(book, wish_of(facts), marks("ab"))
     return assignment, assignment.body(facts.body)
 
 
@@ -44,7 +44,7 @@ def test_of_several_the_engine_is_told_which() -> None:
 
 def test_a_body_may_begin_with_spaces() -> None:
     facts = parse(endpoints.COMPLETION, b' \n{"prompt": "x"}')
-    assignment, _ = assign_slot(SlotBook.of(2), facts, ())
+    assignment, _ = assign_slot(SlotBook.of(2), wish_of(facts), ())
     assert orjson.loads(assignment.body(facts.body)) == {"id_slot": 0, "prompt": "x"}
 
 
@@ -85,5 +85,36 @@ def test_who_wants_nothing_remembered_gets_nothing_restored() -> None:
 
 
 def test_a_body_that_is_translated_cannot_name_its_slot() -> None:
-    assert seated(SlotBook.of(2), endpoints.MESSAGES)[0].slot is None
+    book = SlotBook.of(2)
+    book.slots[1].holds(marks("ab"), 500)
+    assignment, body = seated(book, endpoints.MESSAGES)
+    assert assignment.slot is None
+    assert assignment.likely is book.slots[1]
+    assert "id_slot" not in orjson.loads(body)
+    # Whatever it says of a slot is lost in translation.
+    assert seated(SlotBook.of(2), endpoints.MESSAGES, id_slot=1)[0].slot is None
     assert seated(SlotBook.of(1), endpoints.MESSAGES)[0].slot is not None
+
+
+def test_while_a_request_is_astray_no_slot_is_named() -> None:
+    book = SlotBook.of(3)
+    seated(book, n=2)
+    for _ in range(2):
+        assignment, body = seated(book)
+        assert (assignment.slot, assignment.likely) == (None, None)
+        assert "id_slot" not in orjson.loads(body)
+    assert book.astray == 3
+    # A client's own word is the engine's business.
+    named, _ = seated(book, id_slot=1)
+    assert named.slot is book.slots[1]
+    for _ in range(3):
+        book.strayed(None, begun=True)
+    assert seated(book)[0].slot is not None
+
+
+def test_embeddings_are_astray() -> None:
+    book = SlotBook.of(2)
+    wish = wish_of(parse(endpoints.EMBEDDINGS, b'{"input": "x"}'))
+    assignment, _ = assign_slot(book, wish, ())
+    assert assignment.slot is None
+    assert book.astray == 1

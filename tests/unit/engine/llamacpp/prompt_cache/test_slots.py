@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.llamacpp.prompt_cache.slots import Slot, SlotBook
+from engine.llamacpp.prompt_cache.slots import SeenSlot, Slot, SlotBook, StrayAnswer
 from tests.unit.engine.llamacpp.prompt_cache.test_index import marks
 
 
@@ -104,3 +104,52 @@ def test_what_has_come_back_is_known() -> None:
     slot.restored(marks("xy"), 70)
     assert slot.returning
     assert slot.spares(marks("xyz")) == 70
+
+
+class TestStrayAnswers:
+    """Where a request was answered whose slot the engine chose."""
+
+    def book(self) -> SlotBook:
+        """Two slots that hold a prompt and its answer each, seen so by the engine."""
+        book = SlotBook.of(2)
+        for said in ("ab", "xy"):
+            slot, _ = taken(book, said)
+            slot.holds(marks(said), 200 if said == "ab" else 300)
+        assert book.located({0: SeenSlot(199, 1), 1: SeenSlot(299, 2)}) == []
+        return book
+
+    def test_it_is_in_the_slot_that_holds_as_much(self) -> None:
+        book, answer = self.book(), StrayAnswer(marks("cd"), 400)
+        book.astray = 1
+        book.strayed(answer, begun=True)
+        assert book.astray == 0
+        assert book.uncertain
+        assert book.located({0: SeenSlot(199, 1), 1: SeenSlot(399, 3)}) == [(book.slots[1], answer)]
+        assert not book.uncertain
+        assert book.slots[0].tokens == 200
+
+    def test_a_slot_that_had_another_task_is_forgotten(self) -> None:
+        book = self.book()
+        book.strayed(None, begun=True)
+        assert book.located({0: SeenSlot(199, 1), 1: SeenSlot(299, 3)}) == []
+        assert [slot.tokens for slot in book.slots] == [200, 0]
+
+    def test_two_that_look_alike_are_forgotten(self) -> None:
+        book = self.book()
+        for said in ("cd", "ef"):
+            book.strayed(StrayAnswer(marks(said), 400), begun=True)
+        assert book.located({0: SeenSlot(399, 3), 1: SeenSlot(399, 4)}) == []
+        assert [slot.tokens for slot in book.slots] == [0, 0]
+
+    def test_a_slot_that_is_at_work_for_somebody_else_is_forgotten(self) -> None:
+        book = self.book()
+        assert book.located({0: SeenSlot(199, 1)}) == []
+        assert [slot.tokens for slot in book.slots] == [200, 0]
+
+    def test_a_slot_that_answered_meanwhile_is_as_it_was(self) -> None:
+        book = self.book()
+        slot, _ = taken(book, "abc")
+        assert book.located({1: SeenSlot(299, 2)}) == []
+        slot.holds(marks("abc"), 250)
+        assert book.located({0: SeenSlot(249, 5), 1: SeenSlot(299, 2)}) == []
+        assert [slot.tokens for slot in book.slots] == [250, 300]

@@ -1,0 +1,133 @@
+"""Engines with several slots: who is answered where, on fake engines that wait for a named slot."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from gateway import running_gateway, until
+
+from engine.llamacpp.prompt_cache.store import StateStore
+from tests.gateway.test_prompt_cache_faults import TALE, carrying
+
+if TYPE_CHECKING:
+    from fake_engine import Event, Journal
+    from gateway import Gateway
+
+MESSAGES = "/v1/messages"
+# Takes its time: some ten seconds, if nobody ends it.
+LONG: dict[str, Any] = {"stream": True, "max_tokens": 400}
+# What keeps a request from being placed: another API, several answers, an adapter, no cache.
+ASTRAY = [
+    (MESSAGES, {}),
+    ("/v1/chat/completions", {"n": 2}),
+    ("/v1/chat/completions", {"lora": [{"id": 0, "scale": 0.5}]}),
+    ("/v1/chat/completions", {"cache_prompt": False}),
+]
+
+
+@pytest.fixture
+def store(journal: Journal) -> StateStore:
+    store = StateStore(journal.path.parent / "slots", 1_000_000)
+    store.open()
+    return store
+
+
+def request(text: str, **fields: Any) -> dict[str, Any]:
+    return {"model": "m", "messages": [{"role": "user", "content": text}], **fields}
+
+
+async def ask(gw: Gateway, text: str, path: str = "/v1/chat/completions", **fields: Any) -> Event:
+    """A request has been answered; where it was seated."""
+    fields = {"max_tokens": 2, **fields}
+    answer = await gw.request("POST", path, json=request(text, **fields))
+    assert answer.status == 200, answer.body
+    return gw.journal.events("seated")[-1]
+
+
+@pytest.mark.parametrize(("path", "fields"), ASTRAY)
+async def test_a_chat_is_answered_beside_a_request_that_is_not_placed(
+    journal: Journal, store: StateStore, path: str, fields: dict[str, Any]
+) -> None:
+    model = carrying(journal, parallel=2, token_delay=0.02)
+    async with running_gateway(journal, model, store=store) as gw:
+        long = asyncio.ensure_future(
+            gw.request("POST", path, json=request("a long story", **LONG, **fields))
+        )
+        await journal.wait("seated")
+        for text in ("one", "two", "three"):
+            seat = await ask(gw, text)
+            assert seat["asked"] is None
+            assert seat["slot"] != journal.events("seated")[0]["slot"]
+        assert not long.done()
+        assert not journal.events("finished", id=journal.events("seated")[0]["id"])
+        long.cancel()
+        await journal.wait("aborted")
+        # Nobody is astray any more.
+        await until(lambda: not any(record.active for record in gw.manager.records()))
+        assert (await ask(gw, "four"))["asked"] is not None
+
+
+async def test_a_slot_chosen_before_a_request_went_astray_is_not_named(
+    journal: Journal, store: StateStore
+) -> None:
+    model = carrying(journal, parallel=2, restore_seconds=0.5, token_delay=0.02)
+    async with running_gateway(journal, model, store=store) as gw:
+        await ask(gw, TALE)
+        await gw.manager.unload("m")
+        chat = asyncio.ensure_future(ask(gw, TALE))
+        await journal.wait("restore")
+        before = len(journal.events("seated"))
+        long = asyncio.ensure_future(
+            gw.request("POST", MESSAGES, json=request("a long story", **LONG))
+        )
+        await journal.wait("seated", before + 1)
+        await chat
+        assert not long.done()
+        # It finds what was restored for it all the same.
+        seat = journal.events("seated")[-1]
+        assert seat["asked"] is None
+        assert seat["cached"] >= 100
+        long.cancel()
+
+
+async def test_messages_take_part_in_the_prompt_cache(journal: Journal, store: StateStore) -> None:
+    model = carrying(journal, parallel=2)
+    async with running_gateway(journal, model, store=store) as gw:
+        for name in ("ann", "bob has more to say"):
+            await ask(gw, f"{name} {TALE}", MESSAGES)
+        assert [event["slot"] for event in journal.events("seated")] == [0, 1]
+        await gw.manager.unload("m")
+        assert len(journal.events("saved")) == 2
+        for name in ("bob has more to say", "ann"):
+            seat = await ask(gw, f"{name} {TALE}", MESSAGES)
+            assert seat["cached"] >= 100
+        assert len(journal.events("restored")) == 2
+
+
+async def test_where_messages_were_answered_is_learnt(journal: Journal, store: StateStore) -> None:
+    model = carrying(journal, parallel=2)
+    bob = f"bob has more to say {TALE}"
+    async with running_gateway(journal, model, store=store) as gw:
+        await ask(gw, "short")
+        await ask(gw, bob, MESSAGES)
+        # The slot that nobody used for the longest time is the other one.
+        await ask(gw, f"ann {TALE}")
+        await ask(gw, bob, MESSAGES)
+        assert [event["slot"] for event in journal.events("seated")] == [0, 1, 0, 1]
+        await gw.manager.unload("m")
+        assert {event["slot"] for event in journal.events("saved")} == {0, 1}
+        assert (await ask(gw, f"ann {TALE}"))["cached"] >= 100
+        assert (await ask(gw, bob, MESSAGES))["cached"] >= 100
+
+
+async def test_what_an_unplaced_request_may_have_displaced_is_not_saved(
+    journal: Journal, store: StateStore
+) -> None:
+    model = carrying(journal, parallel=2, hides_slots=True)
+    async with running_gateway(journal, model, store=store) as gw:
+        await ask(gw, TALE)
+        await ask(gw, "another", MESSAGES)
+        await gw.manager.unload("m")
+        assert not journal.events("save")

@@ -1,0 +1,67 @@
+"""Real engines with two slots: who is answered beside whom, and what outlives an unload."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from real_engines import ENGINES, Gateway, gateway, lua_config, lua_model
+from talk import unload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from http.client import HTTPResponse
+
+TALE = "A fox walks through the snow and meets a bear who is looking for honey. " * 12
+
+
+@pytest.fixture(scope="module", params=list(ENGINES))
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("slots")
+    model = lua_model("smol", ENGINES[request.param], (2048,), args=("-np", "2", "-c", "4096"))
+    model = model.replace("context =", "parallel = 2, context =")
+    with gateway(folder, lua_config(folder, model)) as running:
+        yield running
+
+
+def ask(served: Gateway, path: str, text: str, **fields: Any) -> HTTPResponse:
+    asked = {"model": "smol", "messages": [{"role": "user", "content": text}], **fields}
+    request = urllib.request.Request(served.url + path, json.dumps(asked).encode())
+    answer: HTTPResponse = urllib.request.urlopen(request, timeout=120)
+    return answer
+
+
+def chat(served: Gateway, text: str, **fields: Any) -> HTTPResponse:
+    return ask(served, "/v1/chat/completions", text, ignore_eos=True, **fields)
+
+
+def test_short_answers_do_not_wait_for_a_long_one(served: Gateway) -> None:
+    # Nothing names the slot of a request that wants nothing remembered.
+    with chat(served, TALE, stream=True, max_tokens=300, cache_prompt=False) as long:
+        while b'"content":"' not in long.readline():
+            pass
+        began = time.monotonic()
+        for text in ("one", "two", "three"):
+            with chat(served, text, max_tokens=3) as short:
+                assert json.load(short)["usage"]["completion_tokens"] == 3
+        took = (time.monotonic() - began) / 3
+        began = time.monotonic()
+        assert b"[DONE]" in long.read()
+        # The long one had most of its time before it.
+        assert time.monotonic() - began > took
+
+
+def test_messages_of_two_conversations_outlive_an_unload(served: Gateway) -> None:
+    for text in (f"Ann: {TALE}", f"Bob tells another tale than Ann. {TALE}"):
+        with ask(served, "/v1/messages", text, max_tokens=4) as answer:
+            usage = json.load(answer)["usage"]
+        unload(served, "smol")
+        with ask(served, "/v1/messages", text, max_tokens=4) as answer:
+            again = json.load(answer)["usage"]
+        asked = usage["input_tokens"] + usage["cache_read_input_tokens"]
+        assert again["cache_read_input_tokens"] >= asked - 8
