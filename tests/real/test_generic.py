@@ -1,0 +1,158 @@
+"""Engines that are not llama.cpp: a real server started by its command, and one that is only asked.
+
+Eliza, the chatbot of 1966, speaks OpenAI's API and wants a key. It has no health path: that it
+answers 404 there is enough to know that it is ready.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import openai
+import psutil
+import pytest
+from real_engines import ENGINES, Gateway, gateway, lua_config, lua_model, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ELIZA = shutil.which("eliza-gpt", path=Path(sys.executable).parent)
+COMMAND = f'"{ELIZA}", "--port", "${{PORT}}", "--api-key", "geheim", "--avg-response-time", 0'
+SAD: Any = [{"role": "user", "content": "I am sad"}]
+TOKEN = "operator"
+
+
+def generic(more: str = "", command: str = COMMAND) -> str:
+    return (
+        '{ name = "eliza", engine = presets.engines.generic, api_key = "geheim",'
+        ' ready_status = 404, endpoints = { "/v1/chat/completions" },'
+        f" {more} variants = {{ {{ command = {{ {command} }} }} }} }}"
+    )
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("eliza")
+    settings = f'admin_token = "{TOKEN}",'
+    with gateway(folder, lua_config(folder, generic(), settings)) as running:
+        yield running
+
+
+def admin(served: Gateway, path: str, body: dict[str, Any] | None = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"X-Admin-Token": TOKEN}
+    request = urllib.request.Request(f"{served.url}{path}", data, headers)
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+def client(served: Gateway) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{served.url}/v1", api_key="the client's own", max_retries=0)
+
+
+def said(served: Gateway, model: str = "eliza") -> str:
+    with client(served) as asking:
+        answer = asking.chat.completions.create(model=model, messages=SAD)
+    return answer.choices[0].message.content or ""
+
+
+def engine(served: Gateway) -> dict[str, Any]:
+    """What is told of the only engine; {} when there is none."""
+    return next(iter(admin(served, "/running")["engines"]), {})
+
+
+def test_a_server_is_started_for_a_request_and_answers(served: Gateway) -> None:
+    [model] = admin(served, "/v1/models")["data"]
+    assert (model["capabilities"], model["context_length"]) == (["text"], None)
+    assert "sad" in said(served)
+    running = engine(served)
+    assert (running["variant"], running["state"]) == ("eliza@default", "ready")
+    assert "eliza-gpt" in " ".join(psutil.Process(running["pid"]).cmdline())
+
+
+def test_it_streams(served: Gateway) -> None:
+    with client(served) as asking:
+        chunks = list(asking.chat.completions.create(model="eliza", messages=SAD, stream=True))
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert len(chunks) > 2
+    assert "sad" in text
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+def test_paths_that_it_has_not_are_refused_by_name(served: Gateway) -> None:
+    with client(served) as asking:
+        with pytest.raises(openai.BadRequestError, match="does not answer /v1/embeddings"):
+            asking.embeddings.create(model="eliza", input="a")
+        with pytest.raises(openai.BadRequestError, match="does not answer /other"):
+            asking.post(f"{served.url}/upstream/eliza/other", cast_to=object, body={})
+
+
+def test_it_is_unloaded_and_started_again(served: Gateway) -> None:
+    said(served)
+    first = engine(served)["pid"]
+    assert admin(served, "/admin/unload", {"model": "eliza"}) == {"unloaded": ["eliza@default"]}
+    assert not psutil.pid_exists(first)
+    assert engine(served) == {}
+    loaded = admin(served, "/admin/load", {"model": "eliza", "variant": "default"})
+    assert loaded["variant"] == "eliza@default"
+    assert "sad" in said(served)
+    assert engine(served)["pid"] != first
+
+
+def test_it_crashes_and_is_started_again(served: Gateway) -> None:
+    said(served)
+    first = engine(served)["pid"]
+    os.kill(first, signal.SIGKILL)
+    assert "sad" in said(served)
+    assert engine(served)["pid"] != first
+    assert any("ended by itself, signal 9" in line for line in served.log)
+
+
+def test_a_command_that_fails_is_told_with_its_last_words(tmp_path: Path) -> None:
+    models = generic(command=f'{COMMAND}, "--colour"')
+    with (
+        gateway(tmp_path, lua_config(tmp_path, models)) as served,
+        pytest.raises(openai.InternalServerError) as caught,
+    ):
+        said(served)
+    assert "eliza@default" in caught.value.message
+    assert "unrecognized arguments: --colour" in caught.value.message
+
+
+def test_a_server_elsewhere_is_asked_beside_the_one_here(tmp_path: Path) -> None:
+    """The one elsewhere is a llama-server behind a gateway; max_loaded_models is 1."""
+    (tmp_path / "far").mkdir()
+    far = lua_config(tmp_path / "far", lua_model("smol", ENGINES["bundled"], (512,)))
+    with gateway(tmp_path / "far", far) as other:
+        remote = (
+            f'{{ name = "small", engine = presets.engines.remote, url = "{other.url}/v1",'
+            ' upstream_model = "smol", health_path = "/health", health_check_timeout = 1,'
+            ' endpoints = { "/v1/chat/completions", "/tokenize" } }'
+        )
+        models = f"{generic()}, {remote}"
+        with gateway(tmp_path, lua_config(tmp_path, models, f'admin_token = "{TOKEN}",')) as served:
+            assert "sad" in said(served)
+            here = engine(served)["pid"]
+            with client(served) as asking:
+                answer = asking.chat.completions.create(model="small", messages=SAD, max_tokens=8)
+            assert answer.usage is not None
+            assert answer.usage.completion_tokens == 8
+            engines = {each["model"]: each for each in admin(served, "/running")["engines"]}
+            assert engines["eliza"]["pid"] == here, "it did not make room"
+            assert (engines["small"]["pid"], engines["small"]["url"]) == (None, other.url)
+            [line] = [line for line in served.log if "model=small" in line and "POST" in line]
+            assert "completion=8" in line
+            assert admin(served, "/admin/unload", {"model": "small"}) == {
+                "unloaded": ["small@default"]
+            }
+            other.stop()
+            with pytest.raises(openai.InternalServerError, match="did not say within health_check"):
+                said(served, "small")
+            until(lambda: "small@default" in str(admin(served, "/running")))
