@@ -111,6 +111,17 @@ class ClientResponse:
         self.begun = self._cut = True
         await response.prepare(self._request)
 
+    def ask(self) -> bool:
+        """Write a comment now if the stream is between events: only one who reads can take it.
+
+        Return whether there are comments in this response at all.
+        """
+        if self._timer is None:
+            return False
+        if self._between_events and not len(self._tasks):
+            self._tasks.spawn(self._comment(), "ask")
+        return True
+
     def keep_alive(self, interval: float) -> None:
         """From now on the client hears something within ``interval`` seconds, until the end.
 

@@ -107,7 +107,7 @@ class GatewayServer:
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[list[Endpoint]]:
-        runner = web.ServerRunner(HttpServer(self._frame.answer), shutdown_timeout=_FLUSH)
+        runner = web.ServerRunner(HttpServer(self._frame), shutdown_timeout=_FLUSH)
         await runner.setup()
         try:
             await self._listen(runner)

@@ -15,9 +15,9 @@ from server.client_key import client_of
 from server.client_response import REQUEST_ID, ClientResponse
 from server.context import RequestContext
 from server.cors import is_preflight
-from server.errors import shape_of
+from server.errors import retry_after, shape_of
 from server.machine import Machine
-from server.protocol import AUTHORITY
+from server.protocol import AUTHORITY, RESPONSE
 from server.routes import Route, is_admin, upstream_of
 from server.websocket import is_upgrade
 from utils.errors import GatewayError, ShuttingDown
@@ -85,6 +85,29 @@ class Middleware:
             self._telemetry.ended(record, now, ongoing if listed else None)
         return response.response
 
+    def refused(self, method: str, path: str, error: GatewayError) -> dict[str, str]:
+        """Log what was refused before it was a request; return the headers of the answer."""
+        record = self._unparsed(method, path, type(error).__name__)
+        record.status = shape_of(error).status
+        self._count(record)
+        headers = {REQUEST_ID: record.id}
+        if (seconds := retry_after(error)) is not None:
+            headers["Retry-After"] = str(seconds)
+        return headers
+
+    def left(self, method: str, path: str) -> None:
+        """Log a request whose client left before ``answer`` was called."""
+        self._count(self._unparsed(method, path, "client left"))
+
+    def _unparsed(self, method: str, path: str, note: str) -> AccessRecord:
+        request_id = self._telemetry.requests.new_id()
+        return AccessRecord(method, path=path, started=self._clock.now(), id=request_id, note=note)
+
+    def _count(self, record: AccessRecord) -> None:
+        now = self._clock.now()
+        record.write(now)
+        self._telemetry.ended(record, now, None)
+
     def _context(self, request: web.BaseRequest) -> RequestContext:
         # Read once: the request keeps to it, whatever is configured meanwhile.
         configuration = self._current.now
@@ -101,7 +124,7 @@ class Middleware:
             client=client,
         )
         patience = configuration.settings.client_timeout
-        response = ClientResponse(request, self._clock, patience, carried)
+        response = request[RESPONSE] = ClientResponse(request, self._clock, patience, carried)
         return RequestContext(
             request, configuration, record, response, self._telemetry, closing=self.closing
         )

@@ -1,26 +1,80 @@
-"""HTTP itself: what cannot be parsed is refused in the same shape as everything else."""
+"""HTTP connections: how long one may be idle, how it ends, and what cannot be parsed.
+
+A TCP connection that the client has closed looks like one of which it closed its half only and
+still reads the answer. The gateway asks: it writes ``100 Continue``, which a client skips (RFC
+9110, 15.2.1), or a comment where a stream of events has begun. To what is closed, the client's
+system answers with a reset. Where it cannot ask, as with HTTP/1.0, the answer may go on as long as
+something is written every second.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import socket
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
+from aiohttp.http_parser import RawRequestMessage
 
+from server.client_response import ClientResponse
+from server.descriptors import Descriptors
 from server.errors import as_json, shape_of
-from utils.errors import BadRequest, GatewayError
+from utils.errors import BadRequest, GatewayError, RequestTimeout, TooManyConnections
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Iterator
 
     from aiohttp import StreamReader
     from aiohttp.abc import AbstractStreamWriter
-    from aiohttp.http_parser import RawRequestMessage
 
 _log = get_logger("http")
 _SERVER_FAULT = 500
+_HTTP_1_1 = (1, 1)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+# After the end of a client's half: when to look for a reset, in seconds between one look and the
+# next, the last over and over.
+_LOOKS = (0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
+
+
+class Limits(NamedTuple):
+    """Times in seconds.
+
+    ``head``: for the head of a request to come. ``idle``: for the next request to begin; longer
+    than reverse proxies keep their connections (nginx 60), which must not be found closed.
+    ``ask``: from one question to the next, to a client that has closed its half. ``grace``: from
+    one piece of the answer to the next, if such a client cannot be asked.
+    """
+
+    head: float = 10.0
+    idle: float = 75.0
+    ask: float = 5.0
+    grace: float = 1.0
+
+
+LIMITS = Limits()
+
+
+class Frame(Protocol):
+    """What answers requests; see server/middleware.py."""
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Return the response to the request."""
+        ...
+
+    def refused(self, method: str, path: str, error: GatewayError) -> dict[str, str]:
+        """Log what was refused before it was a request; return the headers of the answer."""
+        ...
+
+    def left(self, method: str, path: str) -> None:
+        """Log a request whose client left before ``answer`` was called."""
+
+
+# The authority of a request target in absolute form, which counts as a Host header does.
+AUTHORITY = web.RequestKey("authority", tuple[str, ...])
+# Set by the frame as soon as it has the request.
+RESPONSE = web.RequestKey("response", ClientResponse)
 
 
 class _Silent(AbstractAccessLogger):
@@ -29,11 +83,91 @@ class _Silent(AbstractAccessLogger):
     enabled = False
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        """Nothing is written."""
+        """Write nothing."""
 
 
-class _Protocol(web.RequestHandler):
-    """One connection; aiohttp calls ``handle_error`` where no handler has answered."""
+class Connection(web.RequestHandler):
+    """One connection. aiohttp's own fields are read, and none is written."""
+
+    def __init__(self, server: HttpServer, frame: Frame, limits: Limits) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(server, loop=loop, keepalive_timeout=limits.idle, access_log_class=_Silent)
+        self._frame = frame
+        self._server = server
+        self._limits = limits
+        # The request under way.
+        self.request: web.BaseRequest | None = None
+        self.idle_since = loop.time()
+        self._head_due: asyncio.TimerHandle | None = None
+        self._head_begun = False
+        self._half_closed = False
+        self._look: asyncio.TimerHandle | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether the connection waits for a request, or for the rest of its head."""
+        waiter = self._waiter
+        if waiter is None:  # or has not begun to
+            return self._request_count == 0
+        return not waiter.done()
+
+    # -- what the transport calls ------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, unless descriptors are too short for one more connection."""
+        super().connection_made(transport)
+        self._head_due = self._loop.call_later(self._limits.head, self._head_late)
+        self._server.made(self, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; the head of a request must be complete in time."""
+        parsed = self._request_count
+        super().data_received(data)
+        if self._request_count != parsed:
+            self._head_begun = False
+            if self._head_due is not None:
+                self._head_due.cancel()
+                self._head_due = None
+        elif self.idle:
+            self._head_begun = True
+            if self._head_due is None:
+                self._head_due = self._loop.call_later(self._limits.head, self._head_late)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override] # asyncio's own type
+        """Keep the connection for the answer where a request is under way, else close it."""
+        if self._half_closed:
+            return True
+        if self.idle or self._payload_parser is not None or not self._is_whole():
+            return None
+        self._half_closed = True
+        self._ask()
+        self._look_later(0, self._loop.time())
+        return True
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Cancel the request under way, and log those that nobody has begun to answer."""
+        for timer in (self._head_due, self._look):
+            if timer is not None:
+                timer.cancel()
+        unanswered = list(self._unanswered())
+        super().connection_lost(exc)
+        for method, path in unanswered:
+            self._frame.left(method, path)
+
+    # -- what aiohttp calls ------------------------------------------------------------
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send what is left of the response; the connection is idle then, or closes."""
+        finished = await super().finish_response(request, resp, start_time)
+        self.idle_since = self._loop.time()
+        self.request = None
+        # aiohttp keeps the request until the next: its engine need not be kept as long.
+        request.pop(RESPONSE, None)
+        if self._half_closed and not self._messages:
+            self.close()
+        return finished
 
     def handle_error(
         self,
@@ -42,7 +176,8 @@ class _Protocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - it quotes the request's bytes
     ) -> web.StreamResponse:
-        """The OpenAI-shaped answer to a broken request; the connection closes after it."""
+        """Return the OpenAI-shaped answer to a broken request; the connection closes after it."""
+        self.request = None  # seen
         if request.writer.output_size > 0:
             raise ConnectionError("the response has begun already")
         error: GatewayError
@@ -53,16 +188,98 @@ class _Protocol(web.RequestHandler):
             error = GatewayError("The gateway failed; its log says why.")
             _log.error("a request failed in the gateway itself", exc_info=exc)
         response = web.Response(
-            status=max(status, shape_of(error).status),
+            status=shape_of(error).status,
+            headers=self._frame.refused("-", "-", error),
             body=as_json(error),
             content_type="application/json",
         )
         response.force_close()
         return response
 
+    # -- idle connections --------------------------------------------------------------
 
-# The authority of a request target in absolute form, which counts as a Host header does.
-AUTHORITY = web.RequestKey("authority", tuple[str, ...])
+    def refuse(self, error: GatewayError) -> None:
+        """Tell the client ``error`` instead of reading a request, and close the connection."""
+        if self.transport is None:
+            return
+        body = as_json(error)
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+            **self._frame.refused("-", "-", error),
+        }
+        status = f"HTTP/1.1 {shape_of(error).status} {type(error).__name__}\r\n"
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self.transport.write(f"{status}{lines}\r\n".encode() + body)
+        self.force_close()
+
+    def _head_late(self) -> None:
+        self._head_due = None
+        if not self.idle:
+            return
+        if self._head_begun:
+            self.refuse(RequestTimeout("The head of the request did not come in time."))
+        else:
+            self.force_close()
+
+    # -- a client that has closed its half ---------------------------------------------
+
+    def _is_whole(self) -> bool:
+        """Return whether all that the client began to send has come."""
+        contents = [payload for _, payload in self._messages]
+        if self.request is not None:
+            contents.append(self.request.content)
+        return all(content.is_eof() for content in contents)
+
+    def _look_later(self, number: int, asked_at: float) -> None:
+        pause = _LOOKS[min(number, len(_LOOKS) - 1)]
+        self._look = self._loop.call_later(pause, self._look_now, number, asked_at)
+
+    def _look_now(self, number: int, asked_at: float) -> None:
+        transport, now = self.transport, self._loop.time()
+        if transport is None:
+            return
+        sock = transport.get_extra_info("socket")
+        if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            transport.abort()
+            return
+        if now - asked_at >= self._limits.ask:
+            asked_at = now
+            self._ask()
+        self._look_later(number + 1, asked_at)
+
+    def _ask(self) -> None:
+        request = self.request
+        if request is None or self.transport is None:
+            return
+        response = request.get(RESPONSE)
+        begun = response is not None and response.begun
+        if begun or request.version < _HTTP_1_1:
+            if response is None or not response.ask():
+                size = request.writer.output_size
+                self._loop.call_later(self._limits.grace, self._give_up, request, size)
+        else:
+            self.transport.write(_CONTINUE)
+
+    def _give_up(self, request: web.BaseRequest, size: int) -> None:
+        if self.request is not request or self.transport is None:
+            return
+        if request.writer.output_size == size:
+            self.transport.abort()
+        else:  # what was written asks as well
+            self._loop.call_later(
+                self._limits.grace, self._give_up, request, request.writer.output_size
+            )
+
+    def _unanswered(self) -> Iterator[tuple[str, str]]:
+        """Yield method and path of the requests that have come and that the frame has not seen."""
+        request = self.request
+        if request is not None and RESPONSE not in request:
+            yield request.method, request.rel_url.raw_path
+        for message, _ in self._messages:
+            if isinstance(message, RawRequestMessage):
+                yield message.method, message.url.raw_path
 
 
 class HttpServer(web.Server):
@@ -71,12 +288,42 @@ class HttpServer(web.Server):
     A handler is cancelled when its client leaves.
     """
 
-    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
-        super().__init__(handler, request_factory=_request, handler_cancellation=True)
+    def __init__(
+        self, frame: Frame, limits: Limits = LIMITS, descriptors: Descriptors | None = None
+    ) -> None:
+        super().__init__(frame.answer, request_factory=_request, handler_cancellation=True)
+        self._frame = frame
+        self._limits = limits
+        self._descriptors = descriptors or Descriptors()
 
     def __call__(self) -> web.RequestHandler:
-        """The protocol of a new connection."""
-        return _Protocol(self, loop=asyncio.get_running_loop(), access_log_class=_Silent)
+        """Return the protocol of a new connection."""
+        return Connection(self, self._frame, self._limits)
+
+    def made(self, connection: Connection, transport: asyncio.BaseTransport) -> None:
+        """Close idle connections, the longest idle first, where ``connection`` makes them too many.
+
+        Where none is idle and descriptors are needed for engines, ``connection`` is refused.
+        """
+        descriptor = transport.get_extra_info("socket").fileno()
+        if not self._descriptors.short(descriptor):
+            return
+        others = (each for each in self.connections if isinstance(each, Connection))
+        idle = sorted(
+            (each for each in others if each is not connection and each.idle),
+            key=lambda each: each.idle_since,
+        )
+        # Several at once, so that not every new connection has to search.
+        closed = idle[: max(1, len(idle) // 8)]
+        for each in closed:
+            each.force_close()
+        if closed:
+            self._descriptors.tell(descriptor, len(closed))
+        elif self._descriptors.exhausted(descriptor):
+            self._descriptors.tell(descriptor, 0)
+            connection.refuse(
+                TooManyConnections("Too many connections are in use; the gateway's log says more.")
+            )
 
 
 def _request(
@@ -90,4 +337,6 @@ def _request(
     request = web.BaseRequest(message, payload, protocol, writer, task, loop)
     if message.url.absolute:
         request[AUTHORITY] = (message.url.raw_authority,)
+    if isinstance(protocol, Connection):
+        protocol.request = request
     return request

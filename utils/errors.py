@@ -82,6 +82,16 @@ class OriginRefused(GatewayError):
     """A page of this origin may not use the gateway (the answer to a browser's preflight)."""
 
 
+class RequestTimeout(GatewayError):
+    """The head of a request did not come in time."""
+
+
+class TooManyConnections(GatewayError):
+    """No file descriptor can be spared for one more connection."""
+
+    retry_after = 1.0
+
+
 class NotAuthenticated(GatewayError):
     """The path needs an admin token, and the request has no token or a wrong one."""
 

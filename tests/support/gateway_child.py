@@ -94,12 +94,16 @@ class GatewayProcess(GatewayClient):
         return int(event["pid"])
 
 
-async def run(*args: str, log: Path) -> asyncio.subprocess.Process:
-    """``main.py`` has been started with these arguments; what it says goes to ``log``."""
+async def run(*args: str, log: Path, descriptors: int | None = None) -> asyncio.subprocess.Process:
+    """``main.py`` has been started with these arguments; what it says goes to ``log``.
+
+    It may have so many file ``descriptors``, if a number is given.
+    """
+    words = [sys.executable, str(ROOT / "main.py"), *args]
+    if descriptors is not None:
+        words = ["/bin/sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *words]
     with log.open("wb") as output:
-        return await asyncio.create_subprocess_exec(
-            sys.executable, str(ROOT / "main.py"), *args, stdout=output, stderr=output
-        )
+        return await asyncio.create_subprocess_exec(*words, stdout=output, stderr=output)
 
 
 async def outcome(*args: str, folder: Path) -> tuple[int, str]:
@@ -113,7 +117,12 @@ async def outcome(*args: str, folder: Path) -> tuple[int, str]:
 
 @asynccontextmanager
 async def gateway_process(
-    journal: Journal, text: str, port: int, name: str = "gateway", options: Sequence[str] = ()
+    journal: Journal,
+    text: str,
+    port: int,
+    name: str = "gateway",
+    options: Sequence[str] = (),
+    descriptors: int | None = None,
 ) -> AsyncIterator[GatewayProcess]:
     """Inside the block a gateway serves the configuration ``text``.
 
@@ -123,7 +132,7 @@ async def gateway_process(
     file = folder / f"{name}.cfg.lua"
     file.write_text(text)
     log = folder / f"{name}.log"
-    process = await run("-c", str(file), *options, log=log)
+    process = await run("-c", str(file), *options, log=log, descriptors=descriptors)
     try:
         async with client_session() as session:
 

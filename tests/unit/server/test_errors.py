@@ -29,6 +29,8 @@ SHAPES = {
     errors.ContextLengthExceeded: Shape(400, INVALID, "context_length_exceeded"),
     errors.UnknownPath: Shape(404, INVALID, "unknown_path"),
     errors.WrongMethod: Shape(405, INVALID, "method_not_allowed"),
+    errors.RequestTimeout: Shape(408, INVALID, "request_timeout"),
+    errors.TooManyConnections: Shape(503, "service_unavailable_error", "too_many_connections"),
     errors.HostRefused: Shape(421, INVALID, "host_not_served"),
     errors.OriginRefused: Shape(403, "permission_error", "origin_not_allowed"),
     errors.NotAuthenticated: Shape(401, "authentication_error", "admin_token_required"),
