@@ -152,6 +152,13 @@ class EngineClient:
         None for every other answer.
         """
 
+    def refusal(self, method: str, path: str) -> str | None:
+        """Return why a client's request to ``path`` must not reach the engine; None: it may.
+
+        Asked of paths of which the gateway knows nothing else; the query is part of ``path``.
+        """
+        return None
+
     async def counters(self) -> tuple[int, ...] | None:
         """Return numbers that move while the engine computes.
 

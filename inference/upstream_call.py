@@ -10,7 +10,13 @@ from inference.usage import Usage
 from models.requests.reader import parse
 from models.selection import Selection, choose_ahead, choose_larger
 from models.sizing import UNCOUNTED, PromptSize, Source
-from utils.errors import ContextLengthExceeded, EngineBroke, EngineUnreachable, GatewayError
+from utils.errors import (
+    ActionRefused,
+    ContextLengthExceeded,
+    EngineBroke,
+    EngineUnreachable,
+    GatewayError,
+)
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
@@ -97,14 +103,16 @@ class UpstreamCall:
             await self._again(self._larger(*refused))
 
     async def _forward(self) -> UpstreamResponse:
-        call, facts = self.call, self._facts
+        call, facts, client = self.call, self._facts, self._lease.client
+        if not facts.endpoint.paths and (why := client.refusal(call.method, call.path)):
+            raise ActionRefused(why)
         body = facts.upload or facts.body
         # Another engine may have begun an answer that this one is to continue.
         self._upstream = None
         self._place = await self._lease.engine.hooks.assign(facts)
         if self._place is not None and isinstance(body, bytes):
             body = self._place.body(body)
-        upstream = await self._lease.client.forward(call.path, call.headers, body, call.method)
+        upstream = await client.forward(call.path, call.headers, body, call.method)
         if upstream.failed:
             self._leave_place(refused=True)
         return upstream

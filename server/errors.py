@@ -35,6 +35,7 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.RequestTimeout, Shape(408, _INVALID, "request_timeout")),
     (errors.TooManyConnections, Shape(503, _BUSY, "too_many_connections")),
     (errors.HostRefused, Shape(421, _INVALID, "host_not_served")),
+    (errors.ActionRefused, Shape(403, "permission_error", "action_refused")),
     (errors.OriginRefused, Shape(403, "permission_error", "origin_not_allowed")),
     (errors.NotAuthenticated, Shape(401, "authentication_error", "admin_token_required")),
     (errors.RequestCancelled, Shape(503, _BUSY, "request_cancelled")),

@@ -78,6 +78,10 @@ class HostRefused(GatewayError):
     """The gateway is not served by the name by which the request calls it (``server.hosts``)."""
 
 
+class ActionRefused(GatewayError):
+    """The engine would do for a client what only the gateway may have done."""
+
+
 class OriginRefused(GatewayError):
     """A page of this origin may not use the gateway (the answer to a browser's preflight)."""
 

@@ -14,6 +14,7 @@ import orjson
 from engine.base import EngineClient, Launch
 from engine.llamacpp.log import PROGRESS_VARIABLE
 from engine.llamacpp.prompt_cache.slots import SeenSlot
+from engine.llamacpp.slot_actions import refusal
 from models.counts import longest
 from models.requests import endpoints
 from utils.errors import CountUnavailable, StateUnavailable
@@ -117,6 +118,7 @@ class LlamaCppEngine(EngineClient):
             probe_timeout=variant.timeouts.health_check,
             headers={"Authorization": f"Bearer {key}"} if key else {},
         )
+        self._variant = variant
         self._missing: set[str] = set()
 
     async def healthy(self) -> bool:
@@ -145,6 +147,10 @@ class LlamaCppEngine(EngineClient):
             for slot in slots
             if isinstance(slot.get("id"), int) and not slot.get("is_processing")
         }
+
+    def refusal(self, method: str, path: str) -> str | None:
+        """Return why a client may not save or restore slots; None where it may."""
+        return refusal(self._variant, method, path)
 
     async def counters(self) -> tuple[int, ...] | None:
         """Return what ``GET /slots`` counts of the slots at work, or None where it is not told.

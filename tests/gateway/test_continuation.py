@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -89,6 +90,34 @@ async def test_a_long_stream_is_one_too(journal: Journal, monkeypatch: pytest.Mo
         *events, done = await (await (await streamed(gw)).head()).rest()
         assert (text_of(events), done) == (WHOLE, "[DONE]")
         assert gw.starts() == [128, 512]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (COMPLETIONS, {"prompt": ["hello", "world"]}),
+        (COMPLETIONS, {"prompt": "hello", "n": 2}),
+        (COMPLETIONS, {"prompt": [1, 2, 3]}),
+        (CHAT, chat(n=2)),
+        (CHAT, chat(logprobs=True)),
+    ],
+)
+async def test_what_cannot_go_on_is_not_held_back(
+    journal: Journal, path: str, body: dict[str, Any]
+) -> None:
+    """The end of a first choice is no end of the stream, and comes when it is written."""
+    model = growing(journal, 128, 512, large={})
+    small, large = model.variants
+    slow = replace(small, env={**small.env, "FAKE_STALL_AT": "done"})
+    async with running_gateway(journal, replace(model, variants=(slow, large))) as gw:
+        client = await gw.connect()
+        fields = {**body, "model": "m", "stream": True, "max_tokens": 3}
+        await client.send(post(path, json.dumps(fields).encode()))
+        await client.head()
+        while (event := await client.data())["choices"][0]["finish_reason"] is None:
+            pass
+        assert event["choices"][0]["finish_reason"] == "length"
+        client.leave()
 
 
 async def test_a_stream_without_usage_tells_its_timings(journal: Journal) -> None:

@@ -12,6 +12,8 @@ from gateway import PATIENT, fake_model, fake_variant, hang, running_gateway
 from gateway_client import CHAT, chat_body
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fake_engine import Journal
 
 PAGES = ("/m/health", "/m/props", "/m/slots", "/org/b/props", "/props", "/slots")
@@ -146,3 +148,57 @@ async def test_looking_at_an_engine_that_hangs_has_an_end(
         if method == "GET":
             error = answer.error(504, "engine_unresponsive")
             assert "health_check_timeout (0.2 s)" in error["message"]
+
+
+async def test_clients_save_no_slots_in_the_gateway_s_folder(journal: Journal) -> None:
+    async with running_gateway(journal, *two(journal)) as gateway:
+        for path in ("/slots/0?action=save", "/slots/%30?action=restore"):
+            answer = await gateway.request(
+                "POST", f"/upstream/m{path}", data=b'{"filename":"full-disk"}'
+            )
+            told = answer.error(403, "action_refused")
+            assert "--slot-save-path" in told["message"]
+        assert gateway.engine_requests("/slots/0") == []
+
+
+async def test_clients_save_slots_in_a_folder_of_their_own(
+    journal: Journal, tmp_path: Path
+) -> None:
+    own = fake_variant(journal, args=("--slot-save-path", f"{tmp_path}"))
+    async with running_gateway(journal, fake_model(own)) as gateway:
+        answer = await gateway.request(
+            "POST", "/upstream/m/slots/0?action=save", data=b'{"filename":"mine"}'
+        )
+        assert answer.status == 200
+        assert (tmp_path / "mine").is_file()
+
+
+@pytest.mark.parametrize("path", ["completion%73", "%63ompletions"])
+async def test_an_encoded_path_is_sized_and_shaped_as_any(journal: Journal, path: str) -> None:
+    small, _ = two(journal)
+    shaped = replace(small, set_params={"max_tokens": 2})
+    async with running_gateway(journal, shaped) as gateway:
+        body = chat_body("w " * 300)
+        answer = await gateway.post(body, f"/upstream/m/v1/chat/{path}")
+        assert answer.headers["X-Gateway-Variant"] == "m@512"
+        assert answer.json["usage"]["completion_tokens"] == 2
+
+
+@pytest.mark.parametrize("fault", ["die_at", "close_at"])
+async def test_unknown_work_is_not_done_twice(journal: Journal, fault: str) -> None:
+    """The engine that failed may have done it; nobody can know."""
+    knobs: dict[str, Any] = {fault: "request", "times": 1}
+    model = fake_model(fake_variant(journal, **knobs))
+    async with running_gateway(journal, model) as gateway:
+        (await gateway.post(b"{}", "/upstream/m/v1/jobs")).error(502, "engine_unreachable")
+        assert len(gateway.engine_requests("/v1/jobs")) == 1
+        assert (await gateway.post(b"{}", "/upstream/m/v1/jobs")).json == {"done": True}
+
+
+@pytest.mark.parametrize("fault", ["die_at", "close_at"])
+async def test_inference_is_asked_for_again(journal: Journal, fault: str) -> None:
+    knobs: dict[str, Any] = {fault: "request", "times": 1}
+    model = fake_model(fake_variant(journal, **knobs))
+    async with running_gateway(journal, model) as gateway:
+        assert (await gateway.post(chat_body(), f"/upstream/m{CHAT}")).status == 200
+        assert len(gateway.engine_requests()) == 2

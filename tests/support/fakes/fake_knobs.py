@@ -171,7 +171,8 @@ SERVER_KNOBS: dict[str, Value] = COMMON_KNOBS | {
     "PROMPT_MS": 1.0,  # what an answer says that reading its prompt took
     "FORGETFUL": False,  # reads every prompt from its beginning, whatever a slot holds
     # -- faults of inference requests; AT = "request" (before any byte), "headers" (after
-    #    the response headers), or a number of tokens already sent
+    #    the response headers), a number of tokens already sent, or "done" (after the last event
+    #    of a stream, before its end)
     "DIE_AT": "",  # fault "die": the process ends there
     "DIE_CODE": -9,  # how: a negative signal number, or an exit code
     "STALL_AT": "",  # fault "stall": silence for ever, the connection stays open

@@ -42,6 +42,8 @@ COUNTING = (
 RERANK = ("/v1/rerank", "/rerank", "/v1/reranking", "/reranking")
 INFERENCE = ("/completions", "/completion", "/infill", "/v1/messages", "/v1/responses")
 CONTROL = "/v1/chat/completions/control"
+# Work of which no gateway knows what it is.
+JOBS = "/v1/jobs"
 STREAMS = ("/v1/stream", "/v1/streams/lookup")
 EMBEDDINGS = ("/v1/embeddings", "/embeddings", "/embedding")
 POST_PATHS = {
@@ -58,6 +60,7 @@ POST_PATHS = {
     *RERANK,
     *fake_audio.PATHS,
     CONTROL,
+    JOBS,
     "/apply-template",
     "/tokenize",
     "/detokenize",
@@ -173,6 +176,9 @@ class FakeService:
             restored = self._states.act(connection, request, self._slot(connection, slot))
             if restored is not None:
                 self._held[slot] = restored, self._held[slot][1]
+        elif request.path == JOBS:
+            if not self._at("request", connection):
+                connection.respond_json(200, {"done": True})
         else:
             self._post(connection, request, number)
 
@@ -366,13 +372,18 @@ class FakeService:
                 return
         self._journal.write("ending", id=number)
         if answer.stream:
-            connection.chunk(answer.last_events())
-            if answer.done:
-                connection.chunk(answer.done)
-            connection.end_stream()
+            self._end_stream(connection, answer)
         else:
             connection.respond_json(200, answer.whole())
         self._journal.write("finished", id=number, status=200, tokens=answer.tokens)
+
+    def _end_stream(self, connection: Connection, answer: Answer) -> None:
+        connection.chunk(answer.last_events())
+        if self._at("done", connection):
+            return
+        if answer.done:
+            connection.chunk(answer.done)
+        connection.end_stream()
 
     def _open(self, connection: Connection, answer: Answer) -> bool:
         """A slot is taken → headers sent (of a stream) and prefill done; false ends the answer."""

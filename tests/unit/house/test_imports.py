@@ -19,6 +19,7 @@ PURE = (
     "engine/scheduling/",
     "engine/observer.py",
     "engine/llamacpp/log.py",
+    "engine/llamacpp/slot_actions.py",
     "engine/process/health.py",
     "engine/process/log_tail.py",
     "engine/resources/rules.py",

@@ -32,6 +32,7 @@ SHAPES = {
     errors.RequestTimeout: Shape(408, INVALID, "request_timeout"),
     errors.TooManyConnections: Shape(503, "service_unavailable_error", "too_many_connections"),
     errors.HostRefused: Shape(421, INVALID, "host_not_served"),
+    errors.ActionRefused: Shape(403, "permission_error", "action_refused"),
     errors.OriginRefused: Shape(403, "permission_error", "origin_not_allowed"),
     errors.NotAuthenticated: Shape(401, "authentication_error", "admin_token_required"),
     errors.RequestCancelled: Shape(503, "service_unavailable_error", "request_cancelled"),
