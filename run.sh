@@ -1,9 +1,9 @@
 #!/bin/sh
-# Start the gateway with the arguments given; the first time, set everything up before.
+# Start the gateway with the given arguments. The first run sets up the environment before that.
 set -eu
 
 self=$0
-while [ -h "$self" ]; do # started through a link: the project is where the link leads
+while [ -h "$self" ]; do # follow a symbolic link to the project
     target=$(readlink -- "$self")
     case $target in
     /*) self=$target ;;

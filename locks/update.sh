@@ -1,8 +1,8 @@
 #!/bin/sh
-# Resolve every dependency anew and write the hashed lock files beside this script.
+# Resolve all dependencies again, and write the hashed lock files beside this script.
 #
-# Wheels of all platforms are locked, whatever this machine is. No registry is named in the files,
-# so that they install from wherever pip and uv are configured to look.
+# The files lock the wheels of all platforms. They name no registry, so pip and uv install from the
+# registry that they are configured for.
 set -eu
 
 cd "$(dirname "$0")/.."

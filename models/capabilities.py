@@ -1,7 +1,7 @@
-"""What a model can do, and what a request needs. Pure.
+"""Check that a model can do what a request needs. Pure.
 
-What a variant can do is for its engine type to say; what is configured wins. Some things are
-certain, and some are only possible: those are not promised, and not refused either.
+The engine type tells what a variant can do; the configuration overrides it. Some capabilities are
+certain, others only possible: a possible one is not shown to clients, and not refused.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from models.requests.reader import RequestFacts
     from models.spec import ModelSpec
 
-# In the order in which they are shown.
+# In the order in which clients see them.
 NAMES = ("text", "vision", "audio", "embeddings", "rerank", "tools")
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """``certain`` is promised; what is not even ``possible`` is refused."""
+    """``certain`` ones are shown to clients; requests beyond the ``possible`` ones are refused."""
 
     certain: frozenset[str]
     possible: frozenset[str]
 
     def shown(self) -> list[str]:
-        """What is promised, in a fixed order."""
+        """Return the certain capabilities, in a fixed order."""
         return [name for name in NAMES if name in self.certain]
 
 
 def require(model: ModelSpec, able: Capabilities, facts: RequestFacts) -> None:
-    """NotCapable when the model certainly cannot serve the request."""
+    """Return if the model may be able to serve the request, else raise NotCapable."""
     needed = facts.endpoint.needs
     if needed is None:
         return
@@ -51,11 +51,11 @@ def require(model: ModelSpec, able: Capabilities, facts: RequestFacts) -> None:
 
 
 def require_path(model: ModelSpec, path: str) -> None:
-    """NotCapable when the model's engines do not have ``path``, under any name of its endpoint."""
+    """Return if the model serves ``path``, or another name of its endpoint; else NotCapable."""
     asked, variant = path.partition("?")[0], model.variants[0]
     if asked != variant.health_path and not any(map(variant.answers, names_of(asked))):
         raise NotCapable(
-            f"The model '{model.name}' does not answer {asked}."
+            f"The model '{model.name}' does not serve {asked}."
             f" Its 'endpoints' are {_listed(variant.endpoints)}.",
             param="model",
         )

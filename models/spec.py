@@ -1,8 +1,7 @@
-"""What the user configured, as frozen values.
+"""The configured models and variants, as frozen values.
 
-Nothing here knows where the values came from (the Lua file) or what becomes of
-them (processes, HTTP). Order is meaning: a model's variants stand from the
-smallest capacity to the largest.
+This file knows neither the source of the values (the Lua file) nor their use (processes, HTTP). The
+variants of a model are in the order of their capacity, from the smallest to the largest.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from utils.config.tables import GroupTable, TokenizationTable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# These hold as they stand in the file.
+# These tables are used as they are in the file.
 TokenizationSpec = TokenizationTable
 GroupSpec = GroupTable
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """The waits that cascade variant > model > server, in seconds; ``stall`` 0: never."""
+    """Timeouts in seconds, inherited from server to model to variant; ``stall`` 0: never."""
 
     health_check: float
     startup: float
@@ -33,15 +32,15 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class VariantSpec:
-    """One way to start a model's engine, and the room for a request that this yields.
+    """One way to start a model's engine, and the room that a request has in it.
 
-    A variant is the same under the same ``label``. ``context`` is how many tokens one request may
-    have, prompt and answer together; None for engines that count none. Without a ``name`` the
-    context is its name. ``engine`` names the engine's type; "" is the default one.
+    ``label`` identifies a variant. ``context`` is the number of tokens that one request may have,
+    prompt and answer together; None for engines that do not count tokens. Without a ``name`` the
+    context is the name. ``engine`` names the engine type; "" is the default type.
 
-    The fields from ``url`` on are for engines of which the gateway knows no more than HTTP:
-    ``endpoints`` are the paths that they answer, () for any; a ``health_path`` of None is the
-    type's own.
+    The fields from ``url`` on are for engines that the gateway knows only through HTTP.
+    ``endpoints`` are the paths that they serve, () for all. A ``health_path`` of None is that of
+    the type.
     """
 
     model: str
@@ -64,7 +63,7 @@ class VariantSpec:
     stop_signal: str = "SIGTERM"
 
     def answers(self, path: str) -> bool:
-        """Whether the engine has this path, as far as is configured."""
+        """Return whether the engine serves this path, by its configuration."""
         return not self.endpoints or any(
             path == each or (each.endswith("/") and path.startswith(each))
             for each in self.endpoints
@@ -77,18 +76,18 @@ class VariantSpec:
 
     @property
     def capacity(self) -> int:
-        """By how much room variants are compared: tokens, 0 where none are counted."""
+        """The room of a request in tokens, to compare variants; 0 if tokens are not counted."""
         return self.context or 0
 
     @property
     def shown(self) -> int | str | None:
-        """What clients see of it among its model's variants: its context, else its name."""
+        """What clients see for this variant: its name, else its context."""
         return self.name or self.context
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model under the name that clients ask for, its variants in ascending capacity."""
+    """A model with the name in requests; its variants are in ascending order of capacity."""
 
     name: str
     variants: tuple[VariantSpec, ...]
@@ -107,19 +106,19 @@ class ModelSpec:
 
     @property
     def engine(self) -> str:
-        """The name of its engines' type; "" for the default one."""
+        """The name of the engine type; "" for the default type."""
         return self.variants[0].engine
 
     @property
     def largest(self) -> VariantSpec:
-        """The variant with the most room for a request."""
+        """The variant with the largest capacity."""
         return self.variants[-1]
 
     def smallest_holding(self, tokens: int) -> VariantSpec | None:
-        """The smallest variant that has room for ``tokens``, or None when none has."""
+        """Return the smallest variant with room for ``tokens``, or None."""
         return next((v for v in self.variants if v.capacity >= tokens), None)
 
     @property
     def counted(self) -> bool:
-        """Whether the tokens of its requests are counted: some variant has a context."""
+        """Whether the tokens of requests are counted: so if a variant has a context."""
         return self.largest.capacity > 0

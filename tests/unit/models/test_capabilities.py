@@ -107,7 +107,7 @@ def test_only_listed_paths_are_answered(path: str, answered: bool) -> None:
     if answered:
         require_path(spec, path)
     else:
-        with pytest.raises(NotCapable, match=f"does not answer {path}. Its 'endpoints' are /v1/"):
+        with pytest.raises(NotCapable, match=f"does not serve {path}. Its 'endpoints' are /v1/"):
             require_path(spec, path)
 
 
