@@ -1,1 +1,1 @@
-"""Engine state that outlives the engine: saved before a stop, restored where it helps."""
+"""The prompt cache on disk: save the slots of an engine before a stop, and restore them later."""

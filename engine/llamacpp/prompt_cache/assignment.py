@@ -1,4 +1,4 @@
-"""A request's place in an engine, and what its body says of where it wants to sit. Pure."""
+"""Assign a slot to a request, and read what its body says about slots. Pure."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ if TYPE_CHECKING:
     from engine.llamacpp.prompt_cache.slots import Slot, SlotBook
     from models.requests.reader import RequestFacts
 
-# Whose body reaches the engine's tasks as it is; others lose unknown fields in translation.
+# The endpoints whose body may name a slot; for others the engine drops unknown fields.
 _SLOT_NAMED = frozenset(
     {endpoints.CHAT, endpoints.COMPLETION, endpoints.INFILL, endpoints.RESPONSES}
 )
-# Fields with which an engine uses slots, or what is in them, in its own way.
+# Fields that change how an engine uses its slots.
 _OWN_WAYS = (b'"id_slot"', b'"lora"', b'"cache_prompt"', b'"n"', b'"n_cmpl"')
 
 
 @dataclass(slots=True)
 class SlotAssignment:
-    """A request's place: the slot it is answered in, and what its prompt begins with.
+    """The slot of a request, and the marks of its prompt.
 
-    Without a ``slot`` the request goes astray: into whichever slot the engine chooses, ``likely``
-    this one. ``spared`` is how many tokens a restored state should save it from reading, ``near``
-    how many what the engine keeps by itself should; 0 without. ``returning`` says that it goes on
-    with what another prompt had displaced.
+    * ``slot``: None if the request is astray, so the engine chooses the slot; ``likely`` is then
+      the probable one.
+    * ``spared``: how many tokens of prefill a restored state should save; 0 without one.
+    * ``near``: how many the engine's cache in main memory should save; 0 without.
+    * ``returning``: the prompt continues a conversation that another prompt had displaced.
     """
 
     slot: Slot | None
@@ -41,16 +42,17 @@ class SlotAssignment:
     likely: Slot | None = None
 
     def body(self, body: bytes) -> bytes:
-        """Return the request, naming its slot if it has several; a client's own choice wins."""
+        """Return the request's body with its slot, unless the client has named one."""
         if not self.named or self.slot is None:
             return body
         return b'{"id_slot":%d,%b' % (self.slot.number, body.lstrip()[1:])
 
 
 class Wish(NamedTuple):
-    """What a request says of its place: the slot that it names, and whether it uses one slot.
+    """What a request says about slots: the slot that it names, and whether it uses one slot.
 
-    One that is not ``regular`` uses several slots, or what is in one in a way of its own.
+    A request that is not ``regular`` uses several slots, or uses its slot in another way.
+    ``nameable`` says that its body may name a slot.
     """
 
     slot: int | None
@@ -58,10 +60,10 @@ class Wish(NamedTuple):
     nameable: bool
 
     def can_be_placed(self, book: SlotBook) -> bool:
-        """Return whether the request's slot can be known before it is answered.
+        """Return whether the request's slot can be known before the answer.
 
-        A slot that the client names is taken at its word; of several slots no other is named
-        while a request is astray.
+        A slot that the client names is used. Among several slots, the gateway names none while
+        another request is astray.
         """
         several = len(book.slots) > 1
         if not several or not self.regular:
@@ -72,14 +74,14 @@ class Wish(NamedTuple):
 
 
 def wish_of(facts: RequestFacts) -> Wish:
-    """Return what the request says of its place."""
+    """Return what the request says about slots."""
     slot, regular = _said(facts.body)
     regular = regular and facts.endpoint.generates
     return Wish(slot, regular, facts.endpoint in _SLOT_NAMED)
 
 
 def assign_slot(book: SlotBook, wish: Wish, marks: tuple[Mark, ...]) -> tuple[SlotAssignment, int]:
-    """Return the request's place, its slot now busy, and how many of its tokens are there."""
+    """Assign a slot, now busy; return the assignment and how many of the tokens the slot has."""
     several = len(book.slots) > 1
     if wish.can_be_placed(book):
         taken = book.take(marks, wish.slot if several else None)
@@ -94,7 +96,7 @@ def assign_slot(book: SlotBook, wish: Wish, marks: tuple[Mark, ...]) -> tuple[Sl
 
 
 def _said(body: bytes) -> tuple[int | None, bool]:
-    """The slot that the client names, and whether it uses one slot, in the usual way."""
+    """Return the slot that the client names, and whether it uses a single slot as usual."""
     if not any(field in body for field in _OWN_WAYS):
         return None, True
     request: dict[str, Any] = orjson.loads(body)

@@ -1,15 +1,15 @@
-"""Caches of which a saved state is no copy, and those that the context's size makes different.
+"""Two cases in which a saved slot must not be restored, because the answers would be wrong.
 
-Both would not fail but answer otherwise than an engine that read the prompt itself. Found by
-trying on llama.cpp b11434 and b11549:
+In both, the engine does not fail, but answers differently from one that prefilled the prompt. Found
+by tests with llama.cpp b11434 and b11549:
 
-* ``--swa-full`` keeps all tokens for layers that see a sliding window only. A state holds no
-  more of them than the window, but the engine takes it for all: where a prompt parts from the
-  state before its end, it goes on with a window that lacks tokens.
-* Models of long RoPE turn keys by one set of factors while the context is no larger than that
-  of their training, and by another where it is. Keys of the one are nonsense under the other.
+* ``--swa-full`` keeps all tokens for layers with a sliding window. A saved slot has only the tokens
+  of the window, but the engine takes it for complete. If a prompt differs from the slot before its
+  end, the engine continues with a window that lacks tokens.
+* Models with long RoPE rotate keys by one set of factors if the context is at most as large as that
+  of their training, and by another set if it is larger. Keys of one set do not fit the other.
 
-What is merely of no use is not told here: ``carrier.py`` sees that.
+A restore that merely saves no prefill is not checked here, see ``manager.py``.
 """
 
 from __future__ import annotations
@@ -25,28 +25,29 @@ if TYPE_CHECKING:
 
 _SWA_FULL, _SWA_FULL_VARIABLE = "--swa-full", "LLAMA_ARG_SWA_FULL"
 _NO = {"", "0", "off", "false", "disabled"}
-# What a model's file tells of itself stands before its weights; that of the largest
-# vocabularies takes some 20 MiB.
+# A model's file has its metadata before its weights; with the largest vocabularies it takes about
+# 20 MiB.
 _HEAD = 32 * 1024 * 1024
 _OTHER_HEAD = 2 * 1024 * 1024
 _PIECE = 256 * 1024
 _LONG_FACTORS = b"rope_factors_long.weight"
-# The first that is there counts. Whatever type of number follows it, in as many bytes: the low
-# four of the number itself come first.
+# The first key in the file counts. A type of four bytes follows it, then the number; its four low
+# bytes come first, whatever its type.
 _TYPE = 4
 _TRAINED = (b".rope.scaling.original_context_length", b".context_length")
 
 
 def incomplete(argv: Sequence[str], env: Mapping[str, str]) -> bool:
-    """Whether the states of an engine that is started so may lack what it takes them to hold."""
+    """Return whether saved slots of an engine with these arguments may lack tokens."""
     asked = env.get(_SWA_FULL_VARIABLE, "").lower() not in _NO
     return asked or any(arg.replace("_", "-") == _SWA_FULL for arg in argv)
 
 
 def rope_factors(model: str, context: int) -> str:
-    """``long`` or ``short``, as the file ``model`` wants for a context; empty where it has one set.
+    """Return which factors a model uses for a context: ``long`` or ``short``.
 
-    Empty also for a file that cannot be read, as one that the engine alone sees.
+    Return "" if the model has only one set, or if the file cannot be read: only the engine may
+    have access to it.
     """
     try:
         path = Path(model)
@@ -61,9 +62,9 @@ def rope_factors(model: str, context: int) -> str:
 
 @lru_cache(maxsize=256)
 def _trained(path: Path, _size: int, _time: int) -> int | None:
-    """The largest context of the short factors; None where there are no others."""
+    """Return the largest context of the short factors; None if the model has only one set."""
     first, *others = with_shards([str(path)]) or [str(path)]
-    # The others tell of their own weights only.
+    # The metadata of the other files describe only their own weights.
     if not _holds(first, _HEAD) and not any(_holds(other, _OTHER_HEAD) for other in others):
         return None
     with path.open("rb", buffering=0) as file:
@@ -76,7 +77,7 @@ def _trained(path: Path, _size: int, _time: int) -> int | None:
 
 
 def _holds(path: str, head: int) -> bool:
-    """Whether the file tells of long factors in its head, read in pieces: in milliseconds."""
+    """Return whether the head of the file names long factors. It takes milliseconds."""
     before = b""
     with Path(path).open("rb", buffering=0) as file:
         for _ in range(head // _PIECE):

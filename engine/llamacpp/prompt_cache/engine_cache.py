@@ -1,13 +1,12 @@
-"""The slots of one running engine, and the way of their contents to and from the disk.
+"""The prompt cache of one running engine: save its slots to disk, and restore them.
 
-Around each request: ``assign`` gives it a slot, restoring the saved state that spares most of its
-prompt, and saving what the slot loses thereby, where either is worth it; ``answered``,
-``refused`` or ``broken_off`` says what became of it. Before a planned stop ``save`` keeps what
-the slots hold.
+For each request, ``assign`` chooses a slot. If it is worth it, it saves the content that the slot
+will lose, and restores the saved state that saves most of the prefill. After the request, one of
+``answered``, ``refused`` and ``broken_off`` notes the result. Before a planned stop, ``save`` saves
+the slots.
 
-Nothing here may fail a request: where a state cannot be saved or restored, the engine reads
-the prompt as it always could. Every exchange with the engine and the disk ends with
-``state_timeout``.
+Nothing here may fail a request: if a save or a restore fails, the engine prefills the prompt as
+usual. Every operation on the engine and the disk ends after ``state_timeout``.
 """
 
 from __future__ import annotations
@@ -38,11 +37,11 @@ if TYPE_CHECKING:
     from models.requests.reader import RequestFacts
     from models.spec import VariantSpec
 
-_log = get_logger("carry")
+_log = get_logger("prompt_cache")
 
 
 class PromptCacheStatus(Enum):
-    """Whether states are carried for an engine."""
+    """Whether slots are saved and restored for an engine."""
 
     ON = "on"
     OFF = "off"
@@ -50,7 +49,7 @@ class PromptCacheStatus(Enum):
 
 
 class EnginePromptCache:
-    """The slots of one running engine, and the way of their contents to and from the disk."""
+    """The prompt cache of one running engine."""
 
     def __init__(
         self, manager: PromptCacheManager, variant: VariantSpec, client: LlamaCppEngine
@@ -59,17 +58,17 @@ class EnginePromptCache:
         self._store = manager.store
         self._variant = variant
         self._client = client
-        # None where nothing is carried.
+        # None if nothing is saved or restored.
         self._swap: SlotTransfer | None = None
-        # Empty until the first request asks how many slots there are.
+        # Empty until the first request; then the engine is asked for the number of its slots.
         self._book = SlotBook.of(0)
         self._packed = False
         self._opening = asyncio.Lock()
 
     async def prepared(self, launch: Launch) -> Launch:
-        """The command line with the folder for states, where the engine takes one.
+        """Return the command line with the folder for saved slots, if the engine has the flag.
 
-        Who sets a folder of their own saves slots themselves; the gateway keeps out of it.
+        If the configuration sets the folder itself, the gateway saves and restores nothing.
         """
         args = launch.argv
         if any(arg.partition("=")[0] == SAVE_PATH for arg in args):
@@ -79,39 +78,39 @@ class EnginePromptCache:
             return launch
         if incomplete(args, launch.env):
             label = self._variant.label
-            _log.info("%s carries nothing: with --swa-full its states would lack tokens", label)
+            _log.info("%s saves no prompt cache: with --swa-full it would lack tokens", label)
             return launch
         try:
-            # Of the files as they are loaded, whatever becomes of them while the engine runs.
+            # The fingerprint of the files at the load; they may change while the engine runs.
             kind = await asyncio.to_thread(fingerprint, self._variant, launch.env)
         except OSError as error:
-            _log.warning("%s carries nothing: %s", self._variant.label, error)
+            _log.warning("%s saves no prompt cache: %s", self._variant.label, error)
             return launch
         cache = RamCache(able=CACHE_RAM in known and caches(args, launch.env))
         self._swap = SlotTransfer(self._manager, self._variant, self._client, kind, cache)
         self._packed = unified(args, launch.env)
         added = [SAVE_PATH, str(self._store.folder)]
         if NO_CACHE_IDLE in known and not settles_idle(args, launch.env):
-            # A slot that the engine empties meanwhile could not be saved, nor named to any use.
+            # If the engine emptied an idle slot, the slot could not be saved or reused.
             added.append(NO_CACHE_IDLE)
         return replace(launch, argv=(*args, *added))
 
     @property
     def standing(self) -> PromptCacheStatus:
-        """Whether its states are carried; known once the engine starts."""
+        """Whether its slots are saved and restored; known once the engine starts."""
         if self._swap is None:
             return PromptCacheStatus.OFF
         useless = self._manager.useless(self._swap.fingerprint)
         return PromptCacheStatus.USELESS if useless else PromptCacheStatus.ON
 
     async def assign(self, facts: RequestFacts) -> SlotAssignment | None:
-        """The request's seat, with the best saved state restored; None where there is no say."""
+        """Assign a slot to the request and restore the best saved state; None if not possible."""
         if self._swap is None or not facts.endpoint.sized:
             return None
         try:
             book = await self._open()
         except StateUnavailable as error:
-            _log.debug("%s carries nothing: %s", self._variant.label, error)
+            _log.debug("%s saves no prompt cache: %s", self._variant.label, error)
             return None
         wish = wish_of(facts)
         if not book.astray and (book.uncertain or not wish.can_be_placed(book)):
@@ -147,10 +146,11 @@ class EnginePromptCache:
         cached: int | None = None,
         read: tuple[int, float] | None = None,
     ) -> None:
-        """The request has left, and the engine had answered it, at least in part.
+        """Note that the engine has answered the request, at least in part.
 
-        ``tokens`` are those of prompt and answer, ``cached`` those of the prompt that the engine
-        had already, ``read`` those that it read and how many seconds that took, if it said so.
+        ``tokens`` are those of prompt and answer. ``cached`` are the prompt's tokens that the
+        engine had already. ``read`` are the prefilled tokens and the seconds of the prefill. Each
+        is None if the engine did not report it.
         """
         if self._swap is not None:
             self._swap.answered(assignment, cached, read)
@@ -163,14 +163,14 @@ class EnginePromptCache:
         assignment.slot.holds(assignment.marks, tokens, returning=returning)
 
     def refused(self, assignment: SlotAssignment) -> None:
-        """The request has left, and the engine had not begun with it: the slot is as it was."""
+        """Note that the engine has not begun with the request: the slot has not changed."""
         if assignment.slot is None:
             self._book.strayed(None, begun=False)
         else:
             assignment.slot.left()
 
     def broken_off(self, assignment: SlotAssignment) -> None:
-        """The request has left while its prompt was read; what is new in it may be missing."""
+        """Note that the request ended during its prefill: the new part of it may be missing."""
         if assignment.slot is None:
             self._book.strayed(None, begun=True)
             return
@@ -178,7 +178,7 @@ class EnginePromptCache:
         assignment.slot.holds(left, returning=assignment.slot.returning)
 
     async def save(self) -> None:
-        """What the slots hold is on disk, as far as it is worth it; nothing that is of no use."""
+        """Save the slots that are worth it. If restores are useless, drop the saved states."""
         if self._swap is None:
             return
         if self.standing is PromptCacheStatus.ON:
@@ -189,7 +189,7 @@ class EnginePromptCache:
             await self._swap.drop_all()
 
     def ended(self) -> None:
-        """The engine is gone, and with it what it was still writing for nobody."""
+        """Note that the engine has ended, and remove the files that it did not complete."""
         if self._swap is not None:
             self._swap.keeper.ended()
 

@@ -1,8 +1,8 @@
-"""What a saved state belongs to: change any of it, and the state is for nobody.
+"""The fingerprint of a variant: a saved slot can be restored only where it is the same.
 
-A state holds keys and values as one model computed them in one layout. Whatever an argument
-decides, it is taken to matter, but for those known not to: they place the work (threads,
-layers on the GPU), bound it (context, batch) or name things.
+A saved slot has the keys and values that one model computed in one layout. Every argument counts,
+except those that are known not to change the content: they distribute the work (threads, layers on
+the GPU), limit it (context, batch) or name things.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from models.spec import VariantSpec
 
-# llama-server's arguments with a value that leave a state's content as it is.
+# llama-server's arguments with a value that do not change the content of a saved slot.
 _WITH_VALUE = frozenset(
     """
     -c --ctx-size -n --predict --n-predict -b --batch-size -ub --ubatch-size -t
@@ -44,22 +44,22 @@ _ALONE = frozenset(
     --log-prefix --log-timestamps --log-disable --no-perf --perf --props
     """.split()  # noqa: SIM905 - eighty lines of one word each read worse
 )
-# Arguments that name files; the file decides, not its name.
+# Arguments that name files. The file counts, not the argument.
 _FILES = frozenset(("-m", "--model", "-mm", "--mmproj", "--lora", "--control-vector", "-md"))
 # The same with ``:SCALE`` behind each name.
 _SCALED = frozenset(("--lora-scaled", "--control-vector-scaled"))
-# llama-server's, for who names no such file among the arguments.
+# llama-server's variables for files, which count if no argument names such a file.
 _FILE_VARIABLES = {
     "LLAMA_ARG_MODEL": ("-m", "--model"),
     "LLAMA_ARG_MMPROJ": ("-mm", "--mmproj"),
 }
 _ARGUMENTS = "LLAMA_ARG_"
-# What an engine consists of beside its executable, which may stay as it is in a new build.
+# The libraries of an engine. A new build may change them and not the executable.
 _LIBRARY = re.compile(r"(?:lib)?(?:llama|ggml|mtmd)[^/]*\.(?:so|dylib|dll)(?:\.[\d.]+)?")
 
 
 def deciding(args: Sequence[str]) -> list[str]:
-    """The arguments, in their order, without those that leave a state as it is."""
+    """Return the arguments in their order, without those that do not change the content."""
     kept = []
     left = iter(args)
     for arg in left:
@@ -71,7 +71,7 @@ def deciding(args: Sequence[str]) -> list[str]:
 
 
 def files_of(args: Sequence[str], env: Mapping[str, str]) -> list[str]:
-    """The paths of model, projector, adapters and draft model, as they are written."""
+    """Return the paths of model, projector, adapters and draft model, as they are written."""
     found = [
         env[variable]
         for variable, names in _FILE_VARIABLES.items()
@@ -86,25 +86,26 @@ def files_of(args: Sequence[str], env: Mapping[str, str]) -> list[str]:
 
 
 def fingerprint(variant: VariantSpec, env: Mapping[str, str]) -> str:
-    """The hash of all that a state of this variant depends on; reads the files' times and sizes.
+    """Return the hash of all that a saved slot of this variant depends on.
 
-    ``env`` is the engine's whole environment: of it counts what the variant sets, and what
-    llama-server takes for arguments. A file that is not there counts as absent.
+    ``env`` is the engine's whole environment; the variables of the variant and those that
+    llama-server takes as arguments count. Of files the size and the time count; a missing file
+    counts as missing.
     """
     chosen = {k: v for k, v in env.items() if k in variant.env or k.startswith(_ARGUMENTS)}
     said: list[object] = [deciding(variant.args), sorted(chosen.items())]
     if variant.binary == bundled_server():
-        # The script stays the same whatever engine it runs.
+        # The launcher script is the same for every version of the engine.
         said.append(bundled_version())
     named = with_shards(files_of(variant.args, env))
     files = [*named, variant.binary, *_libraries(variant.binary)]
     seen = [(path, *_state_of(path)) for path in files]
-    # Names of files need not be text in UTF-8.
+    # json.dumps, because names of files may not be valid UTF-8.
     return hashlib.blake2b(json.dumps([said, seen]).encode(), digest_size=16).hexdigest()
 
 
 def with_shards(paths: Iterable[str]) -> list[str]:
-    """The paths, and beside a file named …-00001-of-000NN.gguf all others of its set."""
+    """Return the paths; for a file named …-00001-of-000NN.gguf, all files of its set."""
     found = []
     for path in paths:
         first = Path(path)
@@ -118,7 +119,7 @@ def with_shards(paths: Iterable[str]) -> list[str]:
 
 
 def _libraries(binary: str) -> list[str]:
-    """Those that lie beside the executable, as in the releases of llama.cpp."""
+    """Return the engine's libraries beside the executable, as in the releases of llama.cpp."""
     try:
         beside = [str(path) for path in Path(binary).resolve().parent.iterdir()]
     except (OSError, RuntimeError):

@@ -1,4 +1,4 @@
-"""What an engine can do with its slots: it says so in its own help."""
+"""Find out which flags for slots an engine has, from its ``--help``."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _PATIENCE = 10.0
 
 
 class FlagProbe:
-    """Knows which binaries take which flags for slots.
+    """Knows which binaries have which flags for slots.
 
-    Each is asked once, until it changes; once more if it did not answer in time.
+    It runs each binary once, and again when the binary changes; once more after a timeout.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class FlagProbe:
         self._late: set[tuple[str, int, int]] = set()
 
     async def of(self, launch: Launch) -> frozenset[str]:
-        """The flags that the engine of ``launch`` takes; none where it does not say."""
+        """Return the flags that the engine of ``launch`` has; empty if its help names none."""
         try:
             status = await asyncio.to_thread(Path(launch.argv[0]).stat)
         except OSError:
@@ -40,7 +40,7 @@ class FlagProbe:
         if key not in self._known:
             said, whole = await _asked(replace(launch, argv=(launch.argv[0], "--help")))
             if not whole and key not in self._late:
-                # Perhaps the machine was busy; next time it may say more.
+                # The machine may have been busy; the next run may show more.
                 self._late.add(key)
                 return said
             self._known[key] = said
@@ -48,7 +48,7 @@ class FlagProbe:
 
 
 async def _asked(launch: Launch) -> tuple[frozenset[str], bool]:
-    """The flags that it named, and whether it came to an end."""
+    """Return the flags in the output, and whether it was complete."""
     try:
         child = await spawn(launch)
     except OSError:
@@ -76,5 +76,6 @@ async def _mentioned(child: Child, found: set[str]) -> None:
 
 
 async def _reaped(child: Child) -> None:
-    # Killed already: this takes no time, and no cancellation may leave a zombie.
+    # The child is killed already, so this is quick; the shield keeps a cancellation from leaving
+    # a zombie.
     await asyncio.shield(child.wait())

@@ -1,7 +1,7 @@
-"""Which saved states there are, which one helps a prompt, and which go first. Pure.
+"""The index of saved slots: which one helps a prompt most, and which are removed first. Pure.
 
-A state is one slot's content: what it holds is told by the marks of the prompt that was
-answered in it. Nothing of the conversation itself is kept here.
+A saved state is the content of one slot. The marks of the prompt that was answered in the slot
+describe it. The index has no text of the conversation.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 
     from engine.llamacpp.prompt_cache.prefix import Mark
 
-# Fewer tokens are read as quickly as a state.
+# The fewest tokens to save or restore: fewer are prefilled as quickly.
 LEAST = 64
-# A state must spare this part of its own tokens at least: loading all of it takes time too.
+# A restore must save the prefill of at least 1/_SHARE of the state's tokens, as it loads them all.
 _SHARE = 10
 
 
 @dataclass(frozen=True, slots=True)
 class SavedState:
-    """One saved slot: ``tokens`` in it, ``size`` of its file in bytes, ``used_at`` in wall time.
+    """One saved slot: its ``tokens``, the ``size`` of its file in bytes, ``used_at`` in wall time.
 
-    ``checksum`` is that of the file: a damaged state would not fail but answer nonsense.
+    ``checksum`` is that of the file: with a damaged state an engine would not fail, but answer
+    nonsense.
     """
 
     name: str
@@ -42,7 +43,7 @@ class SavedState:
 class StateIndex:
     """The saved states, the least recently used first.
 
-    Whoever looks sees them as they were at one moment, also while another thread changes them.
+    A reader sees the states of one moment, even while another thread changes them.
     """
 
     def __init__(self, states: Iterable[SavedState] = ()) -> None:
@@ -53,24 +54,24 @@ class StateIndex:
 
     @property
     def states(self) -> tuple[SavedState, ...]:
-        """All of them, the least recently used first."""
+        """All states, the least recently used first."""
         return tuple(self._states.values())
 
     @property
     def ends(self) -> Iterator[Mark]:
-        """Where the prompts ended that were answered in them."""
+        """The last mark of each state's prompt."""
         return (state.marks[-1] for state in self._states.values() if state.marks)
 
     @property
     def size(self) -> int:
-        """Bytes of all of them."""
+        """The size of all states in bytes."""
         return sum(state.size for state in self._states.values())
 
     def add(self, state: SavedState) -> tuple[SavedState, ...]:
-        """The state is known; those it makes superfluous are forgotten and returned.
+        """Add a state; remove and return the states that it replaces.
 
-        A conversation that went on replaces what was saved of it before: where all of an
-        older prompt is the beginning of the new one, the new state helps wherever it did.
+        A conversation that continued replaces its earlier states: if a whole older prompt is the
+        beginning of the new one, the new state helps wherever the old one did.
         """
         ended = state.marks[-1].digest if state.marks else None
         known = {mark.digest for mark in state.marks}
@@ -80,7 +81,7 @@ class StateIndex:
             if (other.model, other.fingerprint) == (state.model, state.fingerprint)
             and other.marks
             and other.marks[-1].digest in known
-            # One that ends in the same place but holds a longer answer is worth more.
+            # Keep one that ends at the same place but has a longer answer.
             and (other.marks[-1].digest != ended or other.tokens <= state.tokens)
         )
         names = {other.name for other in gone}
@@ -89,11 +90,11 @@ class StateIndex:
         return gone
 
     def renew(self, state: SavedState) -> None:
-        """A known state goes last; nothing else changes."""
+        """Make a known state the most recently used one."""
         self._states = {**self._without(state.name), state.name: state}
 
     def drop(self, name: str) -> None:
-        """The state is not known any more, if it was."""
+        """Remove the state, if it is known."""
         self._states = self._without(name)
 
     def _without(self, name: str) -> dict[str, SavedState]:
@@ -102,10 +103,10 @@ class StateIndex:
     def best(
         self, model: str, fingerprint: str, marks: Sequence[Mark], *, held: int, context: int
     ) -> SavedState | None:
-        """The state that spares most of the prompt; None where none is worth its loading.
+        """Return the state that saves most of the prefill; None if no restore is worth its time.
 
-        ``held`` is how many tokens of it the engine's slot has already; a state must fit
-        ``context`` tokens. Of equals the one with fewer tokens is quicker to load.
+        ``held`` is the number of the prompt's tokens that the engine's slot has already. A state
+        must fit into ``context`` tokens. Of equal states, the one with fewer tokens loads faster.
         """
         found, most = None, (held, 0)
         for state in self._states.values():
@@ -119,12 +120,12 @@ class StateIndex:
         return found
 
     def kept(self, model: str, fingerprint: str, marks: Sequence[Mark]) -> int:
-        """How many tokens at the beginning of a slot's content are on disk, in any state."""
+        """Return how many tokens at the beginning of a slot's content are on disk already."""
         alike = [s for s in self.states if (s.model, s.fingerprint) == (model, fingerprint)]
         return max((spared(marks, state.marks, state.tokens) for state in alike), default=0)
 
     def over(self, budget: int) -> tuple[SavedState, ...]:
-        """The least recently used states without which the others fit into ``budget`` bytes."""
+        """Return the least recently used states to remove, so that ``budget`` bytes suffice."""
         surplus = self.size - budget
         going = []
         for state in self._states.values():

@@ -1,4 +1,4 @@
-"""How an engine's arguments have it deal with its slots. Pure."""
+"""How an engine manages its slots, by its arguments. Pure."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _NO = frozenset({"0", "false", "off", "disabled"})
 
 
 def caches(args: Sequence[str], env: Mapping[str, str]) -> bool:
-    """Whether an engine that can keeps displaced prompts in its main memory."""
+    """Return whether an engine keeps displaced prompts in main memory, if it is able to."""
     said = argument(args, "-cram", "--cache-ram") or env.get("LLAMA_ARG_CACHE_RAM")
     return said != "0"
 
 
 def unified(args: Sequence[str], env: Mapping[str, str]) -> bool:
-    """Whether the slots share one context, as they do where their number is left to the engine."""
+    """Return whether the slots share one context; so if the engine chooses their number."""
     said = [arg in _UNIFIED for arg in args if arg in _UNIFIED or arg in _SPLIT]
     if said:
         return said[-1]
@@ -33,5 +33,5 @@ def unified(args: Sequence[str], env: Mapping[str, str]) -> bool:
 
 
 def settles_idle(args: Sequence[str], env: Mapping[str, str]) -> bool:
-    """Whether it is said what becomes of a slot's content while others are at work."""
+    """Return whether the arguments set what happens to idle slots while others work."""
     return any(arg in _IDLE for arg in args) or "LLAMA_ARG_CACHE_IDLE_SLOTS" in env

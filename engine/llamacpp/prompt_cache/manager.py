@@ -1,4 +1,4 @@
-"""``PromptCacheManager``: saved states of all models, and for whom they are of no use."""
+"""``PromptCacheManager``: the saved states of all models, and whether restores help them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from models.spec import VariantSpec
     from utils.clock import Clock
 
-_log = get_logger("carry")
-# Restores in a row that spared nothing: the engine cannot use them.
+_log = get_logger("prompt_cache")
+# After this many restores in a row that saved no prefill, they count as useless.
 _GIVES_UP = 2
 _LITTLE = 10
-# Seconds. Some can use states of conversations that go on, but not of those that part from
-# them; and an engine behind a script of the user's may have been exchanged unseen.
+# Seconds until the next try. Some engines can use a state only if the prompt continues it exactly;
+# and a script of the user may start another engine than before.
 _TRIES_AGAIN = 24 * 60 * 60
 
 
 class PromptCacheManager:
-    """Saved states of all models; ``misses`` are those of earlier runs too.
+    """The saved states of all models. ``misses`` include those of earlier runs.
 
-    ``now`` is the time of day in seconds, which goes on between runs.
+    ``now`` returns the wall time in seconds, which is comparable between runs.
     """
 
     def __init__(
@@ -50,22 +50,22 @@ class PromptCacheManager:
         self.support = FlagProbe()
         self._misses = misses or PromptCacheMisses(None)
         self._now = now
-        self._worth: defaultdict[str, SavePolicy] = defaultdict(SavePolicy)
+        self._policies: defaultdict[str, SavePolicy] = defaultdict(SavePolicy)
 
     def save_policy(self, kind: str) -> SavePolicy:
-        """What was learnt of saving states of this fingerprint."""
-        return self._worth[kind]
+        """Return the policy for saving slots of this fingerprint."""
+        return self._policies[kind]
 
     def useless(self, kind: str) -> bool:
-        """Whether engines of this fingerprint gain nothing, as far as was seen within a day."""
+        """Return whether restores were useless for this fingerprint within the last day."""
         misses, at = self._misses.since(kind)
         return misses >= _GIVES_UP and self._now() - at < _TRIES_AGAIN
 
     def helped(self, kind: str, expected: int, cached: int, label: str) -> None:
-        """A restore should have spared ``expected`` tokens, and the engine had ``cached``.
+        """Note that a restore should have saved ``expected`` tokens, and saved ``cached``.
 
-        Where it had a few, it can use states: the prompt was changed near its beginning, as by
-        a template that tells the date.
+        If it saved a few, the engine can use states: the prompt has changed near its beginning,
+        for example by a template that prints the date.
         """
         misses, _ = self._misses.since(kind)
         if cached * _LITTLE >= expected:
@@ -73,8 +73,8 @@ class PromptCacheManager:
         elif cached == 0:
             self._misses.learn(kind, misses + 1, self._now())
             if self.useless(kind):
-                _log.warning("%s cannot use saved states; they are left off for a day", label)
+                _log.warning("%s cannot use saved states; restores are off for a day", label)
 
     def of(self, variant: VariantSpec, client: LlamaCppEngine) -> EnginePromptCache:
-        """What is carried to and from an engine that starts now."""
+        """Return the prompt cache of an engine that starts now."""
         return EnginePromptCache(self, variant, client)

@@ -1,9 +1,8 @@
-"""What a prompt begins with, as hashes in steps: two prompts are compared without their texts.
+"""Compare the beginnings of prompts by hashes, without their texts. Pure.
 
-Pure. A conversation's marks lie at the end of each message and, inside long texts, after
-every ``STEP`` bytes; each hash covers everything before it, so the last mark that two
-prompts share tells how far they are the same. A prompt in one piece has no messages: where it
-goes on with another one, that one's end is a mark of it too.
+A prompt has a mark at the end of each message and, inside long texts, after every ``STEP`` bytes.
+Each hash covers everything before it. So the last mark that two prompts share tells how long their
+common beginning is. A prompt without messages also has a mark where a known other prompt ends.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ _DIGEST = 16
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The prompt up to here: its hash, and its length in bytes."""
+    """The prompt up to a place: its hash, and its length in bytes."""
 
     digest: bytes
     size: int
 
 
 def marks_of(facts: RequestFacts, ends: Iterable[Mark] = ()) -> tuple[Mark, ...]:
-    """The marks of a request's prompt; none where it is not one prompt in text.
+    """Return the marks of a request's prompt; empty if it is not a single prompt of text.
 
-    ``ends`` are the last marks of other prompts. Takes about 2 ms a megabyte.
+    ``ends`` are the last marks of other prompts. It takes about 2 ms for each megabyte.
     """
     if facts.segments:
         return tuple(_of_segments(facts))
@@ -42,16 +41,16 @@ def marks_of(facts: RequestFacts, ends: Iterable[Mark] = ()) -> tuple[Mark, ...]
 
 
 def shared(one: Sequence[Mark], other: Sequence[Mark]) -> int:
-    """How many bytes at the beginning of both prompts are known to be the same."""
+    """Return how many bytes at the beginning of both prompts are the same for certain."""
     known = {mark.digest for mark in other}
     return next((mark.size for mark in reversed(one) if mark.digest in known), 0)
 
 
 def spared(marks: Sequence[Mark], held: Sequence[Mark], tokens: int) -> int:
-    """How many tokens of a prompt an engine need not read that holds ``tokens`` of another.
+    """Return how many tokens of a prompt need no prefill if the engine has those of another.
 
-    ``tokens`` are those of the prompt ``held`` and of its answer, which a conversation that
-    goes on repeats. Where the two part, an estimate by their length.
+    ``tokens`` are those of the prompt ``held`` and of its answer, which the next turn repeats. If
+    the two prompts differ at some place, the result is an estimate by their lengths.
     """
     same = shared(marks, held)
     if not same or same == held[-1].size:
@@ -60,12 +59,12 @@ def spared(marks: Sequence[Mark], held: Sequence[Mark], tokens: int) -> int:
 
 
 def goes_on(marks: Sequence[Mark], held: Sequence[Mark]) -> bool:
-    """Whether a prompt begins with all of another, which is not empty."""
+    """Return whether a prompt begins with the whole of another one that is not empty."""
     return bool(held) and any(mark.digest == held[-1].digest for mark in marks)
 
 
 def common(one: Sequence[Mark], other: Sequence[Mark]) -> tuple[Mark, ...]:
-    """The marks at the beginning of ``one`` that ``other`` has too."""
+    """Return the marks at the beginning of ``one`` that ``other`` has too."""
     known = {mark.digest for mark in other}
     last = next((i for i in range(len(one), 0, -1) if one[i - 1].digest in known), 0)
     return tuple(one[:last])
@@ -75,7 +74,7 @@ def _of_segments(facts: RequestFacts) -> Iterator[Mark]:
     before, size = b"", 0
     for segment in facts.segments:
         text = segment.text.encode()
-        # Where in the text an image stands, the text does not tell.
+        # A segment with media has only its end as a mark: the text does not show their places.
         if not segment.media:
             yield from _inside(before, text, size)
         size += len(text)

@@ -1,9 +1,9 @@
-"""What an engine keeps by itself of the prompts that lost their slots. Pure.
+"""What the engine's own cache in main memory (``--cache-ram``) holds, as far as is known. Pure.
 
-llama-server puts a slot's content into its main memory when a request would take most of it
-away, and looks there for the new prompt (``--cache-ram``). That is nearer than a state on disk,
-and fresher. But what a restored state replaces it does not keep, and when its cache is full it
-forgets the oldest; that shows in how many tokens of a prompt it had.
+llama-server moves a slot's content there when a request would replace most of it, and searches the
+new prompt there. This is faster than a restore from disk, and more recent. But the engine does not
+keep content that a restore replaces. If its cache is full, it drops the oldest content; the number
+of cached tokens of a later prompt shows that.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from engine.llamacpp.prompt_cache.prefix import Mark
 
-# A slot that loses less than this part of its content is neither kept nor replaced.
+# A slot's content is moved to the cache only if a prompt shares less than 1/_MOST of it.
 _MOST = 2
-# A prompt must share this part of what is kept.
+# A prompt must share at least 1/_SHARE of a cached content.
 _SHARE = 4
-# An engine had what we counted on if it had this part of it.
+# The content was in the cache if the engine had at least 1/_HAD of the expected tokens.
 _HAD = 2
 _KNOWN = 256
 
@@ -34,26 +34,26 @@ class _Kept:
 
 
 class RamCache:
-    """What one running engine keeps beside its slots; nothing, if it is not ``able`` to."""
+    """The contents in the cache of one running engine; none if it is not ``able`` to cache."""
 
     def __init__(self, *, able: bool) -> None:
         self._able = able
         # The newest last.
         self._kept: list[_Kept] = []
-        # Tokens; None until the engine has shown that it forgets.
+        # The cache's size in tokens; None until the engine has shown that it drops content.
         self._room: int | None = None
 
     def spares(self, marks: Sequence[Mark], tokens: int, held: int) -> int:
-        """How many tokens of a prompt it gets from there.
+        """Return how many tokens of a prompt the engine gets from its cache.
 
-        The prompt goes into a slot that holds ``tokens``, of which ``held`` are the prompt's.
+        The prompt goes into a slot with ``tokens`` tokens; the prompt shares ``held`` of them.
         """
         found = self._found(marks) if _loses(tokens, held) else None
         gain = spared(marks, found.marks, found.tokens) if found is not None else 0
         return gain if gain > held else 0
 
     def displaced(self, marks: tuple[Mark, ...], tokens: int, held: int) -> None:
-        """A slot's content was displaced by a prompt that shared ``held`` tokens of it."""
+        """Note that a prompt that shares ``held`` tokens has displaced a slot's content."""
         if not self._able or not marks or not _loses(tokens, held):
             return
         self._kept = [each for each in self._kept if not goes_on(marks, each.marks)][1 - _KNOWN :]
@@ -61,7 +61,7 @@ class RamCache:
         self._shrink()
 
     def shown(self, marks: Sequence[Mark], cached: int) -> None:
-        """A prompt that should be there was read, and the engine had ``cached`` tokens of it."""
+        """Note that the engine had ``cached`` tokens of a prompt that should be in its cache."""
         found = self._found(marks)
         if found is None:
             return
@@ -70,7 +70,7 @@ class RamCache:
             self._room = sum(each.tokens for each in newer) - 1
             self._shrink()
         else:
-            # It is in a slot again.
+            # The content is in a slot again.
             self._kept.remove(found)
 
     def _found(self, marks: Sequence[Mark]) -> _Kept | None:

@@ -1,14 +1,13 @@
-"""Whether a slot's content is saved before another prompt takes its place. Pure.
+"""Decide whether a slot's content is saved before another prompt replaces it. Pure.
 
-A request waits for that save, and the disk is written to, so it is done only where
+The request waits for the save, and the save writes to the disk. So a slot is saved only if
 
-1. as many tokens are at stake as a state takes to be worth it,
-2. they are a good part of the slot's content: what is written over a conversation that grows
-   stays a small multiple of what it has grown to,
-3. saving takes a small part of the time that reading takes,
-4. the content is likely to be asked for again: its conversation has come back before, or what
-   was saved in mere hope of that has come back often enough. A row of prompts that have nothing
-   to do with each other is thereby left alone soon.
+1. enough tokens would be lost,
+2. they are a good part of the slot's content; so the bytes written over a growing conversation are
+   a small multiple of its final size,
+3. a save takes a small part of the time of the prefill,
+4. the conversation is likely to return: it has returned before, or enough of the conversations that
+   were saved as a test have returned. So a series of unrelated prompts is soon not saved any more.
 """
 
 from __future__ import annotations
@@ -23,66 +22,66 @@ if TYPE_CHECKING:
 
     from engine.llamacpp.prompt_cache.prefix import Mark
 
-# At least this part of a slot's content is new to the disk.
+# At least 1/_SHARE of a slot's content is not on disk.
 _SHARE = 8
-# Saving a token takes at most this part of the time to read it.
+# Saving a token takes at most 1/_CHEAPER of the time to prefill it.
 _CHEAPER = 10
-# Where the time to read is not known: how long a save may take, in seconds.
+# Seconds that a save may take if the time of the prefill is unknown.
 _BLIND = 0.2
-# Fewer tokens tell little of the time that one takes.
+# The fewest tokens from which the time of one token is computed.
 _TELLING = 256
-# The weight of a new measurement beside all before it.
+# The weight of a new measurement is 1/_NEWEST.
 _NEWEST = 4
-# How many saves in mere hope may be in vain, and what one is worth that was not, or that was
-# not made.
+# How many saves may be made as a test without a return; what the return of a saved conversation
+# adds to that number, and what the return of one that was not saved adds.
 _HOPE = 4
 _REWARD = 2
 _REGRET = 1
-# Of how many displaced contents it is known that they were displaced.
+# How many displaced contents are remembered.
 _KNOWN = 64
 
 
 class SavePolicy:
-    """What was learnt of saving and reading the states of one kind."""
+    """The measured times of saves and prefills for one fingerprint, and the returns."""
 
     def __init__(self) -> None:
-        # Seconds a token; None before the first measurement.
+        # Seconds for each token; None before the first measurement.
         self._saving: float | None = None
         self._reading: float | None = None
         self._hope = _HOPE
-        # The ends of what was displaced, the newest last, and what it is worth if it comes back.
+        # The last marks of displaced contents, the newest last, and what each adds if it returns.
         self._displaced: dict[bytes, int] = {}
 
     def saved(self, tokens: int, seconds: float) -> None:
-        """It took ``seconds`` to save a slot."""
+        """Note that the save of a slot took ``seconds``."""
         if tokens >= _TELLING:
             self._saving = _mean(self._saving, seconds / tokens)
         elif self._saving == inf:
             self._saving = None
 
     def failed(self) -> None:
-        """A slot could not be saved: until one could, nobody shall wait for that again."""
+        """Note that a save failed: no request waits for a save until one has succeeded."""
         self._saving = inf
 
     def read(self, tokens: int, seconds: float) -> None:
-        """It took ``seconds`` to read a prompt."""
+        """Note that the prefill of a prompt took ``seconds``."""
         if tokens >= _TELLING:
             self._reading = _mean(self._reading, seconds / tokens)
 
     def returns(self, marks: Sequence[Mark]) -> bool:
-        """Whether a prompt goes on with something that was displaced."""
+        """Return whether a prompt continues a conversation that was displaced."""
         found = [mark.digest for mark in marks if mark.digest in self._displaced]
         for digest in found:
             self._hope = min(_HOPE, self._hope + self._displaced[digest])
-            # It counts once.
+            # A return counts only once.
             self._displaced[digest] = 0
         return bool(found)
 
     def displaces(self, marks: Sequence[Mark], tokens: int, fresh: int, *, returning: bool) -> bool:
-        """Whether a slot's content is saved first, now that another prompt takes its place.
+        """Return whether to save a slot's content before another prompt replaces it.
 
-        Of its ``tokens``, ``fresh`` are lost and not on disk; ``returning`` says that its
-        conversation has come back before.
+        ``fresh`` of its ``tokens`` would be lost and are not on disk. ``returning`` says that the
+        conversation has returned before.
         """
         pays = fresh >= max(LEAST, tokens / _SHARE) and self._is_cheap(tokens)
         saves = pays and (returning or self._hope > 0)

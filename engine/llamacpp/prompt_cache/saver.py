@@ -1,4 +1,4 @@
-"""The way of a running engine's slots to the disk."""
+"""Save the slots of a running engine to disk."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from engine.llamacpp.prompt_cache.slots import Slot
     from models.spec import VariantSpec
 
-_log = get_logger("carry")
+_log = get_logger("prompt_cache")
 
 
 class SlotSaver:
     """Saves slots of one running engine, as states of ``fingerprint``.
 
-    Nothing here raises but CancelledError: what could not be saved is said in the log.
+    Its methods raise nothing but CancelledError: failed saves are logged.
     """
 
     def __init__(
@@ -39,14 +39,11 @@ class SlotSaver:
         self._client = client
         self.fingerprint = fingerprint
         self._litter: set[str] = set()
-        # What is waited for.
+        # The files that a save waits for.
         self._wanted: set[str] = set()
 
     async def keep(self, slots: Iterable[Slot]) -> bool:
-        """The slots' contents are on disk, as far as that can be in ``state_timeout``.
-
-        False when that passed before all was tried.
-        """
+        """Save the slots. Return False if ``state_timeout`` has passed before all were tried."""
         try:
             async with asyncio.timeout(self._manager.timeout):
                 for slot in slots:
@@ -58,7 +55,7 @@ class SlotSaver:
         return True
 
     def ended(self) -> None:
-        """The engine is gone, and with it what it was still writing for nobody."""
+        """Note that the engine has ended, and remove the files that it did not complete."""
         while self._litter:
             self._store.discard(self._litter.pop())
 
@@ -66,7 +63,7 @@ class SlotSaver:
         clock, save_policy = self._manager.clock, self._manager.save_policy(self.fingerprint)
         part = self._store.part()
         late = self._litter - self._wanted
-        # Wherever this ends, the engine may have begun to write, or do so later.
+        # However this ends, the engine may have begun to write the file, or begin later.
         self._litter.add(part)
         self._wanted.add(part)
         begun = clock.now()
@@ -79,12 +76,12 @@ class SlotSaver:
         finally:
             self._wanted.discard(part)
             self._store.discard(part)
-        # One thing after the other: what it was asked for before has been written by now.
+        # The engine saves one slot after the other, so it has written the earlier files by now.
         self._litter -= {part, *late}
         for each in late:
             self._store.discard(each)
         if tokens < LEAST:
-            # An engine that slept has lost what it held.
+            # An engine that was asleep has lost its content.
             told = "%s: a slot was not saved: the engine holds %d tokens of it"
             _log.warning(told, self._variant.label, tokens)
             return
@@ -93,7 +90,7 @@ class SlotSaver:
         _log.info("%s: %d tokens saved", self._variant.label, tokens)
 
     async def _write(self, slot: Slot, part: str) -> int:
-        """How many tokens the engine wrote; fewer than ``LEAST`` are not a state."""
+        """Return how many tokens the engine wrote; fewer than ``LEAST`` are not kept."""
         if not await asyncio.to_thread(self._store.has_room, self.fingerprint):
             raise StateUnavailable("less than 1 GiB of the disk would be left free")
         tokens = await self._client.save_slot(slot.number, part)

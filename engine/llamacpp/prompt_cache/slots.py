@@ -1,11 +1,12 @@
 """What the slots of one running engine hold, as far as the gateway knows. Pure.
 
-1. An engine answers in the slot that shares most of the prompt, else in the one not used for the
-   longest time; the gateway names the slot where it can.
-2. Where it cannot, the request is *astray*: the engine chooses among its idle slots. While one is
-   active, no slot is named and none is touched, since the request might sit in it.
-3. Where an astray request was answered shows afterwards, in the task that each idle slot had last
-   and the tokens that it holds. What cannot be told is forgotten.
+1. An engine uses the slot that shares most of the prompt, or else the least recently used one. The
+   gateway chooses the same way, and names the slot in the request if it can.
+2. If it cannot, the request is *astray*: the engine chooses among its idle slots. While such a
+   request is active, the gateway names no slot and saves or restores none, because the request
+   may be in it.
+3. The slot of an astray request is found afterwards, by the last task of each idle slot and the
+   tokens that it holds. If that is not certain, the content of the slots is forgotten.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ class SeenSlot(NamedTuple):
 
 @dataclass(slots=True)
 class Slot:
-    """One slot: ``marks`` of the prompt it answered last, ``tokens`` of that and its answer.
+    """One slot: the ``marks`` of its last prompt, and the ``tokens`` of that and its answer.
 
-    ``saved`` says that they are on disk, ``returning`` that a prompt went on with what was
-    read before.
+    ``saved`` says that they are on disk, ``returning`` that the conversation has continued
+    before.
     """
 
     number: int
@@ -56,9 +57,9 @@ class Slot:
     def holds(
         self, marks: tuple[Mark, ...], tokens: int | None = None, *, returning: bool = False
     ) -> None:
-        """The slot holds the prompt, and an answer, that are not on disk; it is free.
+        """Free the slot, which now holds this prompt and its answer, not yet on disk.
 
-        Where nobody counted ``tokens``, they are estimated.
+        Without a count, ``tokens`` are estimated.
         """
         size = marks[-1].size if marks else 0
         self.tokens = size // _BYTES_PER_TOKEN if tokens is None else tokens
@@ -67,22 +68,22 @@ class Slot:
         self._answered = True
 
     def restored(self, marks: tuple[Mark, ...], tokens: int) -> None:
-        """The slot holds what was saved; nothing, if ``marks`` is empty."""
+        """Note that the slot holds a saved state; nothing if ``marks`` is empty."""
         self.marks, self.tokens, self.saved = marks, tokens, True
         self.returning = bool(marks)
 
     def spares(self, marks: Sequence[Mark]) -> int:
-        """How many tokens of a prompt are in the slot."""
+        """Return how many tokens of a prompt are in the slot."""
         return spared(marks, self.marks, self.tokens)
 
     def left(self) -> None:
-        """The slot is free and holds what it held."""
+        """Free the slot, without a change of its content."""
         self.busy = False
 
     def seen(self, now: SeenSlot | None) -> bool:
-        """Return whether the idle slot can still hold what it is known for; None: it is not idle.
+        """Return whether the slot can still hold its known content; ``now`` None: it is not idle.
 
-        It had no other task since it was seen before, or since it answered.
+        That is so if it has had no other task since it was last seen, or since its answer.
         """
         kept = now is not None and now.holds(self.tokens)
         if kept and now is not None and not self._answered:
@@ -91,15 +92,15 @@ class Slot:
         return kept
 
     def worth_saving(self, least: int) -> bool:
-        """Whether the slot holds ``least`` tokens or more that are not on disk."""
+        """Return whether the slot holds ``least`` tokens or more that are not on disk."""
         return not self.saved and self.tokens >= least
 
 
 @dataclass(frozen=True, slots=True)
 class StrayAnswer:
-    """What an astray request left in some slot: its prompt, and the tokens of that and the answer.
+    """What an astray request has left in an unknown slot: its prompt, and all its tokens.
 
-    ``returning`` says that it went on with what another prompt had displaced.
+    ``returning`` says that it continued a conversation that another prompt had displaced.
     """
 
     marks: tuple[Mark, ...]
@@ -111,9 +112,9 @@ class StrayAnswer:
 class SlotBook:
     """The slots of one run of an engine; ``packed`` says that they share one context.
 
-    Where they do, a slot more in use leaves less room to the others, so an empty one is the
-    last choice. ``astray`` counts the active requests of rule 2; ``uncertain`` says that some
-    were answered since ``located`` was called.
+    In a shared context, each used slot leaves less room for the others, so an empty slot is the
+    last choice. ``astray`` counts the active requests of rule 2. ``uncertain`` says that some
+    were answered since the last call of ``located``.
     """
 
     slots: tuple[Slot, ...]
@@ -125,14 +126,14 @@ class SlotBook:
 
     @classmethod
     def of(cls, parallel: int, *, packed: bool = False) -> SlotBook:
-        """The book of an engine that has just started."""
+        """Return the slots of an engine that has just started."""
         return cls(tuple(Slot(number) for number in range(parallel)), packed)
 
     def take(self, marks: Sequence[Mark], number: int | None = None) -> tuple[Slot, int] | None:
-        """Return the free slot for a prompt, now busy, and how many tokens of it it holds already.
+        """Return a free slot for a prompt, now busy, and how many of the prompt's tokens it has.
 
-        It is the slot ``number``, if one is named. None where all that may be are busy, as in
-        an engine with fewer slots than it was said to have.
+        If ``number`` is given, it is that slot. Return None if no such slot is free, as with an
+        engine that has fewer slots than configured.
         """
         found = self.likeliest(marks, number)
         if found is not None:
@@ -158,7 +159,7 @@ class SlotBook:
 
     @property
     def ends(self) -> Iterator[Mark]:
-        """Where the prompts ended that were answered in the slots."""
+        """The last mark of each slot's prompt."""
         return (slot.marks[-1] for slot in self.slots if slot.marks)
 
     def strayed(self, answer: StrayAnswer | None, *, begun: bool) -> None:
@@ -192,12 +193,12 @@ class SlotBook:
         return found
 
     def forget(self) -> None:
-        """What the free slots hold is not known any more."""
+        """Forget what the free slots hold."""
         self._stray_answers, self.uncertain = [], False
         for slot in self.slots:
             if not slot.busy:
                 slot.restored((), 0)
 
     def unsaved(self, least: int) -> tuple[Slot, ...]:
-        """The free slots whose contents are worth saving: ``least`` tokens or more."""
+        """Return the free slots that are worth saving: ``least`` tokens or more."""
         return tuple(slot for slot in self.slots if not slot.busy and slot.worth_saving(least))

@@ -1,9 +1,9 @@
-"""Saved states on disk: found at the start, bounded in bytes, gone when damaged.
+"""Saved states on disk: found at the start, limited in bytes, removed if damaged.
 
-A state is two files in the store's folder: what the engine wrote, and what is known of it.
-The second is written last, under a temporary name and renamed, so that a crash at any moment
-leaves whole states or litter, which the next start removes. Only the owner can read them:
-they hold conversations, as the engine sees them.
+A state is two files in the store's folder: the file that the engine wrote, and its metadata. The
+metadata are written last, under a temporary name, and then renamed. So a crash leaves either whole
+states or incomplete files, which the next start removes. Only the owner can read the files, because
+they contain conversations, as the engine sees them.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_log = get_logger("carry")
+_log = get_logger("prompt_cache")
 _FORMAT = 1
 _BLOCK = 4 * 1024 * 1024
 _STATE, _KNOWN, _PART = ".state", ".json", ".part"
-# What is never filled up by states, whatever the budget says.
+# Bytes of the disk that states leave free, even within the budget.
 _LEFT_FREE = 1024 * 1024 * 1024
 
 
 class StateStore:
-    """The folder of saved states and the index over it.
+    """The folder of saved states, and its index.
 
-    Its methods touch the disk, and may be called by several threads at once. Other gateways
-    may use the folder too: each knows the states that were there when it started, and its own.
+    The methods use the disk; several threads may call them at once. Other gateways may use the
+    folder too: each knows the states that were there at its start, and its own.
     """
 
     def __init__(self, folder: Path, budget: int) -> None:
         self.folder = folder
         self._budget = budget
         self.index = StateIndex()
-        # A thread goes on when whoever waits for it gives up.
+        # A thread goes on even if its caller stops waiting.
         self._changing = threading.RLock()
 
     def open(self) -> None:
-        """The index holds what is whole; what is not is removed. OSError: no folder can be had."""
+        """Index the whole states and remove incomplete files; OSError without a usable folder."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         told = map(_read, sorted(self.folder.glob(f"*{_KNOWN}")))
@@ -66,13 +66,14 @@ class StateStore:
         self._shrink(self._budget)
 
     def part(self) -> str:
-        """A name, without folder, that an engine may write a state to."""
+        """Return a new file name, without the folder, for an engine to write a state to."""
         return f"{os.getpid()}-{secrets.token_hex(8)}{_PART}"
 
     def has_room(self, fingerprint: str) -> bool:
-        """Whether another state of this kind fits; older ones go if the disk is short of space.
+        """Return whether another state of this kind fits; remove older ones if needed.
 
-        Their largest is the guess: what a state takes is known once it is written.
+        The size of a state is not known before it is written; the largest of its kind is the
+        estimate.
         """
         with self._changing:
             alike = [s.size for s in self.index.states if s.fingerprint == fingerprint]
@@ -85,9 +86,10 @@ class StateStore:
     def keep(
         self, part: str, model: str, fingerprint: str, marks: Sequence[Mark], tokens: int
     ) -> SavedState:
-        """What an engine wrote as ``part`` is a state from now on.
+        """Keep the file that an engine wrote as ``part``, and return it as a state.
 
-        OSError when it cannot be, as when it is larger than the budget; nothing of it is left.
+        Raises OSError if that is not possible, for example if the file is larger than the budget;
+        then nothing of it is left.
         """
         written = self.folder / part
         if written.stat().st_size > self._budget:
@@ -116,11 +118,11 @@ class StateStore:
         return state
 
     def path(self, state: SavedState) -> Path:
-        """The file that the engine reads."""
+        """Return the path of the file that the engine reads."""
         return self.folder / f"{state.name}{_STATE}"
 
     def is_whole(self, state: SavedState) -> bool:
-        """Whether the file is what was saved; reads all of it."""
+        """Return whether the file is the one that was saved. This reads the whole file."""
         try:
             path = self.path(state)
             return path.stat().st_size == state.size and _checksum(path) == state.checksum
@@ -128,41 +130,41 @@ class StateStore:
             return False
 
     def used(self, state: SavedState) -> None:
-        """The state has just helped: it goes last."""
+        """Note that the state has just helped: it becomes the most recently used one."""
         renewed = replace(state, used_at=time.time())
         with self._changing, contextlib.suppress(OSError):
             if self.path(state).exists():
                 self.index.renew(renewed)
                 self._note(renewed)
             else:
-                # Somebody else has removed it.
+                # Another process has removed it.
                 self.index.drop(state.name)
 
     def drop(self, state: SavedState) -> None:
-        """The state is gone; OSError when its files stay, which no engine is given any more."""
+        """Remove the state. Raises OSError if its files stay; no engine gets them any more."""
         with self._changing:
             self.index.drop(state.name)
             self._remove(state.name)
 
     def drop_kind(self, fingerprint: str) -> None:
-        """All states of this kind are gone; OSError when files stay, as with ``drop``."""
+        """Remove all states of this kind. Raises OSError if files stay, as ``drop`` does."""
         for state in self.index.states:
             if state.fingerprint == fingerprint:
                 self.drop(state)
 
     def discard(self, part: str) -> None:
-        """What an engine may have begun to write is gone, if it can be."""
+        """Remove a file that an engine may have begun to write, if that is possible."""
         with contextlib.suppress(OSError):
             (self.folder / part).unlink(missing_ok=True)
 
     def forget(self) -> tuple[int, int]:
-        """Every state is gone, those of gateways that run too; how many, and their bytes.
+        """Remove every state, also of running gateways; return their number and their bytes.
 
-        What engines are just writing goes with them. OSError when something stays.
+        This includes the files that engines are just writing. Raises OSError if a file stays.
         """
         files = self._files() if self.folder.exists() else []
         states, size = 0, 0
-        # What is known of them first: without that they are litter.
+        # The metadata first: without them a state counts as incomplete.
         for path in sorted(files, key=lambda path: path.suffix != _KNOWN):
             with contextlib.suppress(FileNotFoundError):
                 size += path.stat().st_size
@@ -199,13 +201,13 @@ class StateStore:
         unfinished.rename(self.folder / f"{state.name}{_KNOWN}")
 
     def _remove(self, name: str) -> None:
-        # What is known of it first: without that it is litter.
+        # The metadata first: without them a state counts as incomplete.
         for suffix in (_KNOWN, _STATE):
             (self.folder / f"{name}{suffix}").unlink(missing_ok=True)
 
 
 def _read(path: Path) -> SavedState | None:
-    """The state that ``path`` tells of, if it is whole."""
+    """Return the state with the metadata in ``path``, or None if it is not whole."""
     try:
         known = orjson.loads(path.read_bytes())
         if known["format"] != _FORMAT:

@@ -1,4 +1,4 @@
-"""What goes into a slot before a request, and what comes out of it first."""
+"""Save the content that a slot will lose, and restore a saved state, before a request."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from models.spec import VariantSpec
 
 _What = TypeVar("_What")
-_log = get_logger("carry")
+_log = get_logger("prompt_cache")
 
 
 class SlotTransfer:
-    """Exchanges the contents of one running engine's slots with the disk.
+    """Saves and restores the slots of one running engine.
 
-    States are those of ``fingerprint``; ``cache`` is what the engine keeps by itself.
+    It uses the states of ``fingerprint``; ``cache`` is the engine's cache in main memory.
     """
 
     def __init__(
@@ -53,27 +53,27 @@ class SlotTransfer:
         self._slow: set[str] = set()
 
     def specify(self, factors: str) -> None:
-        """Its states are those of these RoPE factors alone; the same again changes nothing."""
+        """Use only the states of these RoPE factors. A second call changes nothing."""
         self.fingerprint = self.fingerprint.removesuffix(factors) + factors
         self.keeper.fingerprint = self.fingerprint
 
     async def drop_all(self) -> None:
-        """No state of this kind takes up room any more, as far as that can be."""
+        """Remove all states of this kind, as far as possible."""
         await self._drop(self._store.drop_kind, self.fingerprint)
 
     async def prepare(self, assignment: SlotAssignment, slot: Slot, held: int) -> None:
-        """The slot is as good for the prompt as it can be, and what it loses is on disk.
+        """Prepare the slot for the prompt: save what it loses, restore what helps.
 
-        It holds ``held`` tokens of the prompt. Of what the engine keeps by itself no older state
-        is restored. Whatever fails or hangs, this ends after ``state_timeout``, or twice that
-        where one state goes and another comes.
+        The slot has ``held`` tokens of the prompt. If the engine's own cache has more of the
+        prompt, no state is restored. Even if something hangs, this ends after ``state_timeout``,
+        or twice that if it saves one state and restores another.
         """
         assignment.returning = self._manager.save_policy(self.fingerprint).returns(assignment.marks)
         near = self.cache.spares(assignment.marks, slot.tokens, held)
         state = self._best(assignment, max(held, near))
         if self._at_stake(slot, held if state is None else 0):
             in_time = await self.keeper.keep((slot,))
-            # To make room for it, others may have gone; and what hangs restores nothing either.
+            # The save may have removed other states; and an engine that hangs restores nothing.
             state = self._best(assignment, max(held, near)) if in_time else None
         if state is None:
             assignment.near = near
@@ -83,9 +83,9 @@ class SlotTransfer:
     def answered(
         self, assignment: SlotAssignment, cached: int | None, read: tuple[int, float] | None
     ) -> None:
-        """The engine had ``cached`` tokens of the prompt, and has ``read`` the rest; None: unsaid.
+        """Note that the engine had ``cached`` tokens and prefilled ``read``; None if not reported.
 
-        The seat's slot, if it has one, is still known by what was in it before.
+        The assignment's slot, if any, still describes the content before the request.
         """
         if read is not None:
             self._manager.save_policy(self.fingerprint).read(*read)
@@ -111,7 +111,7 @@ class SlotTransfer:
         return None if best is not None and best.name in self._slow else best
 
     def _at_stake(self, slot: Slot, held: int) -> bool:
-        """Whether the slot, which will lose all but ``held`` tokens, is worth saving first."""
+        """Return whether to save the slot first; it will lose all but ``held`` tokens."""
         if not slot.marks or slot.tokens - held < LEAST:
             return False
         kept = self._store.index.kept(self._variant.model, self.fingerprint, slot.marks)
@@ -122,10 +122,10 @@ class SlotTransfer:
     async def _bring(
         self, assignment: SlotAssignment, slot: Slot, state: SavedState, least: int
     ) -> None:
-        """The state is in the slot, or the next best where its file is damaged.
+        """Restore the state, or the next best one if its file is damaged.
 
-        One that the engine refuses is dropped. One that takes too long is kept: it is whole, and
-        the engine or the disk may have been busy.
+        A state that the engine refuses is dropped. One that takes too long is kept: it is whole,
+        and the engine or the disk may have been busy.
         """
         found: SavedState | None = state
         try:
@@ -160,7 +160,7 @@ class SlotTransfer:
                 await asyncio.to_thread(drop, what)
 
     async def _restore(self, assignment: SlotAssignment, slot: Slot, state: SavedState) -> None:
-        # Until the engine has answered, nobody knows what it holds.
+        # Until the engine has answered, the content of the slot is unknown.
         slot.restored((), 0)
         tokens = await self._client.restore_slot(slot.number, self._store.path(state).name)
         slot.restored(state.marks, tokens)
