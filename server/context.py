@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from server.client_response import ClientResponse
     from server.configuration import Configuration
     from server.telemetry import Telemetry
+    from server.uploads.memory import Share
 
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
 
@@ -26,12 +27,14 @@ class RequestContext:
 
     ``configuration`` is the one that held when the request began; a handler uses no other.
     ``closing`` says whether the gateway was shutting down then. ``name`` is the model or the id
-    that the path names, if any; ``target`` is the path with its query for the engine.
+    that the path names, if any; ``target`` is the path with its query for the engine. ``memory``
+    is what the request's body takes until the request has ended.
     """
 
     __slots__ = (
         "closing",
         "configuration",
+        "memory",
         "name",
         "record",
         "request",
@@ -47,6 +50,7 @@ class RequestContext:
         record: AccessRecord,
         response: ClientResponse,
         telemetry: Telemetry,
+        memory: Share,
         *,
         closing: bool,
     ) -> None:
@@ -55,6 +59,7 @@ class RequestContext:
         self.record = record
         self.response = response
         self.telemetry = telemetry
+        self.memory = memory
         self.closing = closing
         self.name: str | None = None
         self.target = ""

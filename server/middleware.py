@@ -19,6 +19,7 @@ from server.errors import retry_after, shape_of
 from server.machine import Machine
 from server.protocol import AUTHORITY, RESPONSE
 from server.routes import Route, is_admin, upstream_of
+from server.uploads.memory import BodyMemory, Share
 from server.websocket import is_upgrade
 from utils.errors import GatewayError, ShuttingDown
 from utils.logger import get_logger
@@ -46,6 +47,7 @@ class Middleware:
         self._routes = routes
         self._telemetry = telemetry
         self._clock = clock
+        self._bodies = BodyMemory()
         self._machine = Machine(clock, (each.host for each in current.now.settings.listen))
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -80,6 +82,7 @@ class Middleware:
         except ConnectionError:
             record.note = "client left"
         finally:
+            ctx.memory.release()
             now = self._clock.now()
             record.write(now)
             self._telemetry.ended(record, now, ongoing if listed else None)
@@ -123,10 +126,17 @@ class Middleware:
             id=request_id,
             client=client,
         )
-        patience = configuration.settings.client_timeout
-        response = request[RESPONSE] = ClientResponse(request, self._clock, patience, carried)
+        settings = configuration.settings
+        response = ClientResponse(request, self._clock, settings.client_timeout, carried)
+        request[RESPONSE] = response
         return RequestContext(
-            request, configuration, record, response, self._telemetry, closing=self.closing
+            request,
+            configuration,
+            record,
+            response,
+            self._telemetry,
+            Share(self._bodies, max(settings.max_body_memory, settings.max_request_bytes)),
+            closing=self.closing,
         )
 
     def _route(self, ctx: RequestContext) -> Route:

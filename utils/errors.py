@@ -36,6 +36,12 @@ class RequestTooLarge(GatewayError):
     """The body exceeds ``server.max_request_bytes``."""
 
 
+class BodiesTooLarge(GatewayError):
+    """The bodies of all requests under way take as much memory as they may."""
+
+    retry_after = 2.0
+
+
 class StorageFull(GatewayError):
     """An upload cannot be stored: no disk space for temporary files, or no right to write them."""
 

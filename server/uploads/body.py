@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from utils.errors import BadRequest, RequestTooLarge
+from utils.errors import BadRequest, BodiesTooLarge, RequestTooLarge
 
 if TYPE_CHECKING:
     from server.context import RequestContext
@@ -17,7 +17,8 @@ async def read_body(ctx: RequestContext, limit: int | None = None) -> bytes:
     """Return the body; RequestTooLarge before more than ``limit`` bytes are in memory.
 
     ``limit`` is ``server.max_request_bytes`` unless given. BadRequest when no byte of it came
-    for ``server.client_timeout`` seconds.
+    for ``server.client_timeout`` seconds, BodiesTooLarge when the bodies of all requests take
+    more than ``server.max_body_memory``.
     """
     request, settings = ctx.request, ctx.configuration.settings
     limit = settings.max_request_bytes if limit is None else limit
@@ -35,6 +36,8 @@ async def read_body(ctx: RequestContext, limit: int | None = None) -> bytes:
                 async with asyncio.timeout(settings.client_timeout):
                     pieces.append(await content.readany())
             size += len(pieces[-1])
+            if not ctx.memory.take(len(pieces[-1])):
+                raise bodies_too_large()
             if size > limit:
                 raise too_large(limit)
     except TimeoutError:
@@ -48,6 +51,13 @@ async def ask_for_body(request: web.BaseRequest) -> None:
     """Ask for the body where the client waits for that before it sends it, as curl does."""
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def bodies_too_large() -> BodiesTooLarge:
+    """Return the refusal of a body for which all the others leave no memory."""
+    return BodiesTooLarge(
+        "The bodies of the requests under way fill their memory (server.max_body_memory)."
+    )
 
 
 def too_large(limit: int) -> RequestTooLarge:

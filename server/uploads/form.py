@@ -14,11 +14,12 @@ import orjson
 from models.requests.fields import Json, model_of
 from models.requests.reader import Models, RequestFacts, parse_form
 from models.requests.shaping import shape, take_keep_alive
+from server.uploads.body import bodies_too_large
 from server.uploads.spool import Spool
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from models.spec import ModelSpec
 
@@ -40,12 +41,16 @@ class _Part(NamedTuple):
 
 
 class Form:
-    """A form as it goes to the engine: an ``Upload``."""
+    """A form as it goes to the engine: an ``Upload``.
 
-    def __init__(self) -> None:
+    ``take`` says whether so many bytes more may be kept in memory.
+    """
+
+    def __init__(self, take: Callable[[int], bool]) -> None:
+        self._take = take
         self._boundary = secrets.token_hex(24)
         self._parts: list[_Part] = []
-        self._spool = Spool()
+        self._spool = Spool(take)
         self._text_size = 0
 
     @property
@@ -124,6 +129,8 @@ class Form:
                 continue
             text += piece
             self._text_size += len(piece)
+            if not self._take(len(piece)):
+                raise bodies_too_large()
             if self._text_size > _MOST_TEXT:
                 raise BadRequest(f"The texts of the form exceed {_MOST_TEXT} bytes.", param=name)
         size = self._spool.size - start

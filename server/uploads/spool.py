@@ -1,4 +1,4 @@
-"""Bytes that wait for their engine: the first in memory, the rest on disk.
+"""Bytes that wait for their engine: the first in memory if there is room, the rest on disk.
 
 The file has no name, or loses it at once, so that nothing is left of it however the
 gateway ends. Disk work is done in threads.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from utils.errors import StorageFull
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 _IN_MEMORY = 1024 * 1024
 # So much is collected for one write, and read at once.
@@ -23,15 +23,20 @@ _BATCH = 256 * 1024
 
 
 class Spool:
-    """Written once, from its beginning to its end, and read as often as need be."""
+    """Written once, from its beginning to its end, and read as often as need be.
 
-    def __init__(self) -> None:
+    ``take`` says whether so many bytes more may be kept in memory; once they may not, all that
+    follows is written to disk as it comes.
+    """
+
+    def __init__(self, take: Callable[[int], bool]) -> None:
         self.size = 0
-        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - close()
+        self._file = tempfile.SpooledTemporaryFile()  # noqa: SIM115 - close()
         self._digest = hashlib.blake2b(digest_size=16)
         self._batch: list[bytes] = []
         self._batched = 0
-        self._written = 0
+        self._take = take
+        self._in_memory = True
         # A thread may still be at work for a request that was cancelled meanwhile.
         self._lock = Lock()
 
@@ -42,6 +47,8 @@ class Spool:
 
     async def append(self, data: bytes) -> None:
         """``data`` follows; StorageFull when there is no room for it."""
+        if self._in_memory and (self.size + len(data) > _IN_MEMORY or not self._take(len(data))):
+            self._in_memory = False
         self._batch.append(data)
         self._batched += len(data)
         self.size += len(data)
@@ -54,10 +61,10 @@ class Spool:
         self._batch.clear()
         self._batched = 0
         try:
-            if self._written + len(data) <= _IN_MEMORY:
+            if self._in_memory:
                 self._write(data)
             else:
-                await asyncio.to_thread(self._write, data)
+                await asyncio.to_thread(self._spill, data)
         except OSError as error:
             raise StorageFull(
                 f"The upload cannot be kept in {tempfile.gettempdir()}:"
@@ -69,7 +76,7 @@ class Spool:
         end = start + size
         while start < end:
             piece = min(_BATCH, end - start)
-            if self._written <= _IN_MEMORY:
+            if self._in_memory:
                 data = self._read(start, piece)
             else:
                 data = await asyncio.to_thread(self._read, start, piece)
@@ -81,13 +88,18 @@ class Spool:
         with self._lock:
             self._file.close()
 
+    def _spill(self, data: bytes) -> None:
+        with self._lock:
+            if not self._file.closed:
+                self._file.rollover()
+        self._write(data)
+
     def _write(self, data: bytes) -> None:
         with self._lock:
             if self._file.closed:
                 return
             self._file.write(data)
             self._digest.update(data)
-            self._written += len(data)
 
     def _read(self, start: int, size: int) -> bytes:
         with self._lock:

@@ -186,6 +186,15 @@ class ServerSettings(ModelSettings):
             "images are part of a request. llama-server refuses sound files of more than 100 MB.",
         ),
     )
+    max_body_memory: int = field(
+        default=512 * 1024 * 1024,
+        metadata=key(
+            "bytes",
+            "How much memory the bodies of all requests under way may take (512 MiB); the first "
+            "64 KiB of each are not counted. One that does not fit is answered with 503 and "
+            "`Retry-After`; the files of a form go to disk. At least `max_request_bytes`.",
+        ),
+    )
     max_queue: int = field(
         default=64,
         metadata=key(

@@ -42,6 +42,7 @@ PURE = (
     "server/status.py",
     "utils/config/lua_data.py",
     "utils/config/schema.py",
+    "server/uploads/memory.py",
     "utils/config/settings.py",
     "utils/config/tables.py",
     "utils/errors.py",

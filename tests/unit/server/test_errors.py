@@ -23,6 +23,7 @@ SHAPES = {
     errors.BadRequest: Shape(400, INVALID, "invalid_request"),
     errors.NotCapable: Shape(400, INVALID, "capability_missing"),
     errors.RequestTooLarge: Shape(413, INVALID, "request_too_large"),
+    errors.BodiesTooLarge: Shape(503, "service_unavailable_error", "bodies_too_large"),
     errors.StorageFull: Shape(507, "server_error", "insufficient_storage"),
     errors.StreamNotFound: Shape(404, INVALID, "stream_not_found"),
     errors.ModelNotFound: Shape(404, INVALID, "model_not_found"),
