@@ -1,6 +1,6 @@
 """The composition root: from settings and models to a gateway that can serve.
 
-Used by main.py and by the tests alike. Nothing here reads a file or starts anything by itself.
+Used by main.py and by the tests alike.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from engine.checks import Verdict, examined, misaddressed
 from engine.generic.type import Generic
 from engine.limits import limits_of
 from engine.llamacpp.prompt_cache.manager import PromptCacheManager
@@ -24,6 +25,7 @@ from engine.resources.preload import Preloader
 from engine.scheduling.policy import policy_of
 from engine.types import EngineTypes
 from models.catalog import Catalog
+from models.remarks import remarks
 from models.selection import ModelSelector
 from models.sizing import Sizer
 from server.admin.reload import Reloader
@@ -32,6 +34,8 @@ from server.gateway import GatewayServer
 from server.handler import RequestHandler
 from utils.bundled import bundled_model, bundled_server
 from utils.clock import LoopClock
+from utils.config.child import load_apart
+from utils.config.loader import ConfigLoader, faulty
 from utils.config.lua_data import Presets
 from utils.config.settings import server_settings
 from utils.logger import get_logger
@@ -84,7 +88,7 @@ def build(
     clock = clock or LoopClock()
     settings = replace(settings, own_token=own_token)
     orphans = OrphanRegistry(folder)
-    types = EngineTypes([LlamaCpp(prompt_caches, tokenizer), Generic(), Remote()])
+    types = engine_types(prompt_caches, tokenizer)
     memory = Memory(clock, LearntNeeds(folder, os.environ, types), wait=settings.memory_wait)
     manager = EngineManager(
         catalog,
@@ -106,15 +110,40 @@ def build(
     return App(gateway, manager, reloader, orphans)
 
 
+def engine_types(
+    prompt_caches: PromptCacheManager | None = None, tokenizer: LlamaTokenize | None = None
+) -> EngineTypes:
+    """Return every type of engine, the default first."""
+    return EngineTypes([LlamaCpp(prompt_caches, tokenizer), Generic(), Remote()])
+
+
 def presets() -> Presets:
     """Return what a configuration finds in ``presets`` on this machine."""
-    return Presets((LlamaCpp.name, Generic.name, Remote.name), bundled_server(), bundled_model())
+    return Presets(engine_types().names, bundled_server(), bundled_model())
 
 
-def settings_and_catalog(tables: Tables) -> tuple[ServerSettings, Catalog]:
-    """Return the settings and the models of a checked configuration."""
+def load(path: Path) -> tuple[ServerSettings, Catalog]:
+    """Return the settings and the models of a file; raise ConfigError with all its faults."""
+    return _understood(path, ConfigLoader(path, presets()).load())
+
+
+async def load_again(path: Path) -> tuple[ServerSettings, Catalog]:
+    """Do the same while a gateway serves."""
+    return _understood(path, await load_apart(path, presets()))
+
+
+def examine(settings: ServerSettings, catalog: Catalog) -> Verdict:
+    """Return what is wrong or doubtful in a valid configuration; it may take some seconds."""
+    found = examined(catalog, engine_types())
+    return found._replace(warnings=[*remarks(settings, catalog), *found.warnings])
+
+
+def _understood(path: Path, tables: Tables) -> tuple[ServerSettings, Catalog]:
     settings = server_settings(tables.server)
-    return settings, Catalog.from_tables(tables.models, settings, tables.groups)
+    catalog = Catalog.from_tables(tables.models, settings, tables.groups)
+    if faults := misaddressed(catalog, engine_types()):
+        raise faulty(path, faults)
+    return settings, catalog
 
 
 def prompt_caches(settings: ServerSettings, folder: Path) -> PromptCacheManager | None:

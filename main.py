@@ -16,19 +16,19 @@ if __name__ == "__main__" or sys.argv[0].endswith(("llm-gateway", "llm-gateway.e
 import argparse
 import asyncio
 import gc
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platformdirs
 
-from app import STATES, build, presets, prompt_caches, settings_and_catalog
+from app import STATES, build, examine, load, load_again, prompt_caches
 from engine.llamacpp.prompt_cache.store import StateStore
 from server.admin.commands import add_commands, run_command
 from server.admin.own_token import own_token
 from server.admin.presence import announced
 from server.gateway import CannotListen
-from utils.config.child import load_apart
-from utils.config.loader import ConfigLoader
+from utils.config.loader import faulty
 from utils.config.settings import ServerSettings
 from utils.config.watch import changed, fingerprint
 from utils.errors import ConfigError
@@ -62,10 +62,9 @@ def main(argv: list[str] | None = None) -> int:
             return run_command(args, settings, _state_folder(settings))
         # Taken before it is read: what changes while it is read is noticed.
         seen = fingerprint(args.config.absolute())
-        settings, catalog = settings_and_catalog(ConfigLoader(args.config, presets()).load())
+        settings, catalog = load(args.config)
         if args.check:
-            print(f"{args.config}: {_summary(catalog)}")  # noqa: T201 - the answer asked for
-            return 0
+            return _check(args.config, settings, catalog)
         setup_logging(settings.log_level)
         watch = changed(args.config.absolute(), seen) if args.watch else None
         return _run(settings, catalog, args.config, watch)
@@ -125,13 +124,10 @@ async def _serve(
 ) -> int:
     folder = _state_folder(settings)
 
-    async def load() -> tuple[ServerSettings, Catalog]:
-        return settings_and_catalog(await load_apart(config, presets()))
-
     app = build(
         settings,
         catalog,
-        load,
+        partial(load_again, config),
         folder,
         own_token=own_token(folder),
         prompt_caches=prompt_caches(settings, folder),
@@ -149,7 +145,7 @@ def _settings(config: Path | None) -> ServerSettings:
     """The settings of this file, or the defaults without one."""
     if config is None:
         return ServerSettings()
-    settings, _ = settings_and_catalog(ConfigLoader(config, presets()).load())
+    settings, _ = load(config)
     return settings
 
 
@@ -166,6 +162,17 @@ def _forget(config: Path | None) -> int:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)  # noqa: T201 - no logging here
         return FAILED
     print(f"{folder}: {states} saved state(s) removed, {size / 2**20:.1f} MiB")  # noqa: T201 - the answer asked for
+    return 0
+
+
+def _check(config: Path, settings: ServerSettings, catalog: Catalog) -> int:
+    """Say whether the configuration is valid, and what is doubtful in it; the exit status."""
+    found = examine(settings, catalog)
+    for line in found.warnings:
+        print(f"warning: {line}")  # noqa: T201 - the answer asked for
+    if found.faults:
+        raise faulty(config, found.faults)
+    print(f"{config}: {_summary(catalog)}")  # noqa: T201 - the answer asked for
     return 0
 
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from models.catalog import Catalog
@@ -158,7 +159,9 @@ def _settings(
 
 
 def _number(value: float) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value:.15g}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "never" if value == inf else f"{value:.15g}"
 
 
 def _model(before: ModelSpec, after: ModelSpec) -> tuple[str, ...]:

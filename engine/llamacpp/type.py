@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from engine.base import EngineHooks, EngineType, Launch, Placement
 from engine.llamacpp.capabilities import deduced
+from engine.llamacpp.checks import findings
 from engine.llamacpp.client import LlamaCppEngine, build_launch, engine_url
 from engine.llamacpp.log import LlamaCppLog
 from engine.llamacpp.prompt_cache.fingerprint import files_of, with_shards
@@ -14,7 +16,7 @@ from engine.llamacpp.tokenizer import LlamaTokenize
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.base import Capabilities, EngineClient
+    from engine.base import Capabilities, EngineClient, Finding
     from engine.llamacpp.prompt_cache.assignment import SlotAssignment
     from engine.llamacpp.prompt_cache.engine_cache import EnginePromptCache
     from engine.llamacpp.prompt_cache.manager import PromptCacheManager
@@ -69,6 +71,10 @@ class LlamaCpp(EngineType):
     def log_reader(self, variant: VariantSpec, environ: Mapping[str, str]) -> LlamaCppLog:
         """What reads llama-server's lines about memory and progress."""
         return LlamaCppLog({**environ, **variant.env})
+
+    def checks(self, variant: VariantSpec) -> list[Finding]:
+        """Missing files, a binary that is no llama-server, a context that is not that of slots."""
+        return findings(variant, os.environ)
 
     async def count_text(self, model: ModelSpec, text: str) -> int:
         """The tokens by ``tokenization.binary``; CountUnavailable where there is none."""

@@ -285,9 +285,20 @@ async def test_a_port_in_use(journal: Journal, tmp_path: Path) -> None:
 
 async def test_check_version_and_help(journal: Journal, tmp_path: Path) -> None:
     file = tmp_path / "gateway.cfg.lua"
-    file.write_text(config(journal, quiet_port()))
+    model = tmp_path / "m.gguf"
+    model.touch()
+    text = config(journal, quiet_port()).replace('"m.gguf"', f'"{model}"')
+    file.write_text(text)
     status, said = await outcome("-c", str(file), "--check", folder=tmp_path)
     assert (status, said) == (0, f"{file}: valid, 1 model(s), 1 variant(s)\n")
+    file.write_text(text.replace("256", "512", 1))
+    status, said = await outcome("-c", str(file), "--check", folder=tmp_path)
+    assert status == 0
+    assert "warning: m@512.context: 512, but a slot of the engine has 256 tokens: -c 256\n" in said
+    model.unlink()
+    status, said = await outcome("-c", str(file), "--check", folder=tmp_path)
+    assert status == 2
+    assert f'{file}: 1 fault\nm@512.args: the file "{model}" does not exist\n' in said
     status, said = await outcome("--version", folder=tmp_path)
     assert status == 0
     assert said.startswith("llm-gateway ")
@@ -298,6 +309,18 @@ async def test_check_version_and_help(journal: Journal, tmp_path: Path) -> None:
     assert status == 2
     assert "-c/--config" in said
     assert not journal.events()
+
+
+@pytest.mark.parametrize("options", [["--check"], []])
+async def test_a_port_that_does_not_exist(
+    journal: Journal, tmp_path: Path, options: list[str]
+) -> None:
+    file = tmp_path / "gateway.cfg.lua"
+    file.write_text(config(journal, quiet_port()).replace('"-np"', '"--port", 99999, "-np"'))
+    status, said = await outcome("-c", str(file), *options, folder=tmp_path)
+    assert status == 2
+    assert "m@256: the engine would listen at http://127.0.0.1:99999; expected a port" in said
+    assert "Traceback" not in said
 
 
 async def test_the_start_says_what_is_served(journal: Journal) -> None:

@@ -26,7 +26,7 @@ from utils.config.tables import Tables
 from utils.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from utils.config.lua_data import Presets
 
@@ -67,7 +67,7 @@ class ConfigLoader:
                 place, owner = entry["place"], entry["owner"]
                 faults.append(f"{place}: expected an executable, but {error}{owner}")
         if faults:
-            raise self._error(f"{len(faults)} fault{'s' * (len(faults) > 1)}", faults)
+            raise faulty(self._given, faults)
         return self._resolved(exported, executables)
 
     def _error(self, summary: str, faults: list[str]) -> ConfigError:
@@ -133,6 +133,12 @@ class ConfigLoader:
                     owner["command"] = [executables[program], *arguments]
         # post.lua checked every key and type; this is where its word is taken.
         return Tables(server, models, groups)
+
+
+def faulty(path: str | os.PathLike[str], faults: Sequence[str]) -> ConfigError:
+    """Return the error of a file with these faults, each of which names its place."""
+    summary = f"{os.fspath(path)}: {len(faults)} fault{'s' * (len(faults) > 1)}"
+    return ConfigError("\n".join([summary, *faults]), tuple(faults))
 
 
 class _Reader:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
+from math import inf
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -45,6 +46,10 @@ def _environment(entries: list[dict[str, str]]) -> Mapping[str, str]:
     return MappingProxyType({entry["name"]: entry["value"] for entry in entries})
 
 
+def _seconds_or_never(given: float | str) -> float:
+    return inf if given == "never" else float(given)
+
+
 KINDS = {
     "aliases": Kind("list of names", tuple),
     "amount": Kind("integer ≥ 0"),
@@ -59,6 +64,7 @@ KINDS = {
     "env": Kind("table", _environment),
     "flag": Kind("boolean"),
     "hosts": Kind("list of names", tuple),
+    "idle": Kind('seconds > 0, or `"never"`', _seconds_or_never),
     "listen_v4": Kind("address"),
     "listen_v6": Kind("address"),
     "log_level": Kind("text"),

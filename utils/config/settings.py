@@ -53,7 +53,7 @@ class VariantSettings:
     engine_idle_timeout: float = field(
         default=900.0,
         metadata=key(
-            "seconds",
+            "idle",
             "After this time without a request the engine is stopped, which frees its memory. "
             "[`keep_alive`](#how-long-a-model-stays-loaded) in a request overrides it.",
             inherits=True,

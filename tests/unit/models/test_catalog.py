@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import pytest
@@ -120,6 +121,13 @@ def test_times_cascade_from_variant_over_model_to_server() -> None:
         Timeouts(health_check=1.0, startup=2.0, idle=30.0, stop=400.0, stall=0.0),
         Timeouts(health_check=100.0, startup=0.5, idle=30.0, stop=40.0, stall=5.0),
     ]
+
+
+def test_an_engine_that_stays_loaded() -> None:
+    table: Table = {"name": "a", "engine_idle_timeout": "never", "variants": [SMALL]}
+    assert catalog(table).models[0].variants[0].timeouts.idle == inf
+    table["variants"] = [{**SMALL, "engine_idle_timeout": 5}]
+    assert catalog(table).models[0].variants[0].timeouts.idle == 5.0
 
 
 @given(contexts=st.lists(st.integers(1, 2**20), min_size=1, max_size=8, unique=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from math import inf
 from typing import Any
 
 import pytest
@@ -135,6 +136,11 @@ def test_numbers_are_shown_and_the_rest_only_named() -> None:
     assert "server.max_queue: 64 → 5" in found.lines()
     assert "secret" not in str(found.shown())
     assert found.kept == {"m@4096", "m@8192"}
+
+
+def test_never_is_shown_as_it_is_written() -> None:
+    found = of_settings(engine_idle_timeout=inf)
+    assert found.settings == {"engine_idle_timeout": "900 → never"}
 
 
 def test_what_needs_a_restart_is_named() -> None:

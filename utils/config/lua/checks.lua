@@ -15,6 +15,7 @@ return function(folder)
   local capabilities = { "text", "vision", "audio", "embeddings", "rerank", "tools" }
   local signals = { "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL" }
   local levels = { "debug", "info", "warning", "error" }
+  local slip = 2 -- so many letters may be wrong in a word that was certainly meant
   local largest = 2 ^ 53 -- from here on a number need not be the one that was written
 
   local function owner()
@@ -53,6 +54,16 @@ return function(folder)
   checks.delay = number_check("a number of seconds, 0 or more", false, 0, false)
   checks.positive = number_check("a positive integer", true, 0, true)
   checks.amount = number_check("an integer of 0 or more", true, 0, false)
+
+  -- How long an engine may be idle.
+  function checks.idle(value, place)
+    if value == "never" then
+      return value
+    elseif type(value) ~= "number" then
+      return expected(place, 'a positive number of seconds, or "never"', value)
+    end
+    return checks.seconds(value, place)
+  end
 
   function checks.port(value, place)
     if type(value) == "number" and value > 65535 then
@@ -146,7 +157,18 @@ return function(folder)
     if rest and (select(2, address.v4(rest)) or select(2, address.v6(rest))) then
       return "http://" .. rest
     end
-    expected(place, 'a URL such as "http://127.0.0.1:8080"', value)
+    local scheme, host, tail = tostring(value):match("^(%a[%w+.-]*)://([^/]*)(.*)$")
+    local why = ""
+    if scheme and scheme ~= "http" then
+      why = ("; the gateway asks its engines by http, and what answers by %s is an engine"
+        .. " of type presets.engines.remote with a url"):format(scheme)
+    elseif scheme and tail ~= "" and tail ~= "/" then
+      why = "; it ends with the port, and paths are added to it"
+    elseif scheme and not host:find(":%d+$") then
+      why = "; it must name the port"
+    end
+    checks.report(place, ('expected a URL such as "http://127.0.0.1:8080", got %s%s'):format(
+      text.describe(value), why))
   end
 
   -- Without the "/" at its end, to which paths are added.
@@ -399,6 +421,19 @@ return function(folder)
     return clean
   end
 
+  -- A key that another table has is no spelling mistake; it may be a part of one that is meant.
+  local function key_suggestion(key, known, is_elsewhere)
+    local meant, far = text.nearest(key, known)
+    local family = text.family(key, known)
+    if far > slip and #family > 1 and #family <= 4 then
+      local last = table.remove(family)
+      return ("; did you mean %s or %s?"):format(table.concat(family, ", "), last)
+    elseif meant and (far < slip or not is_elsewhere) then
+      return ("; did you mean %s?"):format(meant)
+    end
+    return ""
+  end
+
   function checks.unknown(key, place, known)
     local elsewhere = ""
     for _, title in ipairs({ "tokenization", "variant", "model", "server" }) do
@@ -408,7 +443,7 @@ return function(folder)
         end
       end
     end
-    local hint = type(key) == "string" and suggestion(key, known) or ""
+    local hint = type(key) == "string" and key_suggestion(key, known, elsewhere ~= "") or ""
     checks.report(text.place(place, key), "unknown key" .. elsewhere .. hint)
   end
 

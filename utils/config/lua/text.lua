@@ -95,8 +95,8 @@ local function distance(one, other)
   return row[#other]
 end
 
--- Return the known word that `word` probably means, or nil. Unless `whole` is true, a part of a
--- known word counts as a small spelling mistake.
+-- Return the known word that `word` probably means, and how far it is from it, or nil. Unless
+-- `whole` is true, a part of a known word counts as a small spelling mistake.
 function text.nearest(word, known, whole)
   local best, least = nil, math.huge
   word = word:sub(1, 100):lower()
@@ -113,7 +113,18 @@ function text.nearest(word, known, whole)
       best, least = candidate, far
     end
   end
-  return best
+  return best, least
+end
+
+-- Return the known words that differ from `word` in their last part only, as a_b_c from a_b_x.
+function text.family(word, known)
+  local found, head = {}, word:match("^.+_")
+  for _, candidate in ipairs(known) do
+    if head and candidate:sub(1, #head) == head then
+      found[#found + 1] = candidate
+    end
+  end
+  return found
 end
 
 return text

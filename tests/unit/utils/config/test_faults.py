@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 A = ' (model "a")'
 SECONDS = "expected a positive number of seconds, got"
 LEVELS = 'server.log_level: expected "debug", "info", "warning", "error"'
+UNKNOWN = "unknown key; did you mean"
+CHECKS = "health_check_interval, health_check_failures or health_check_timeout?"
+CONNECT = 'models[1].connect: expected a URL such as "http://127.0.0.1:8080",'
 POSITIVE = "expected a positive integer, got"
 PERSISTENT = "groups = { g = { persistent = true } }"
 
@@ -47,7 +50,12 @@ FAULTS: list[tuple[str, str]] = [
     (f"server = {{ 5 }} {models()}", "server[1]: unknown key"),
     (models("nmae = 5"), "models[1].nmae: unknown key; did you mean name?" + A),
     (models("context = 5"),
-     "models[1].context: unknown key (known in a variant table); did you mean connect?" + A),
+     "models[1].context: unknown key (known in a variant table)" + A),
+    (f"server = {{ health_check_sec = 5 }} {models()}",
+     f"server.health_check_sec: {UNKNOWN} {CHECKS}"),
+    (variant("engine_timeout = 5"),
+     f"models[1].variants[1].engine_timeout: {UNKNOWN} engine_startup_timeout,"
+     " engine_idle_timeout or engine_stop_timeout?" + A),
     (models("tokenization = { args = {} }"),
      "models[1].tokenization.args: unknown key (known in a variant table);"
      " did you mean extra_args?" + A),
@@ -141,6 +149,9 @@ FAULTS: list[tuple[str, str]] = [
     (f"server = {{ shrink_after = -1 }} {models()}",
      "server.shrink_after: expected a number of seconds, 0 or more, got -1"),
     (models("engine_idle_timeout = 0"), f"models[1].engine_idle_timeout: {SECONDS} 0" + A),
+    (models('engine_idle_timeout = "nevr"'),
+     'models[1].engine_idle_timeout: expected a positive number of seconds, or "never",'
+     ' got "nevr"' + A),
     (variant("engine_stop_timeout = 0"),
      f"models[1].variants[1].engine_stop_timeout: {SECONDS} 0" + A),
     (variant('context = "4k"'), f'models[1].variants[1].context: {POSITIVE} "4k"' + A),
@@ -171,6 +182,16 @@ FAULTS: list[tuple[str, str]] = [
      'server.listen_v4: expected an address, as listen_v6 is "none" too'),
     (f"server = {{ listen_v6 = false }} {models()}",
      'server.listen_v6: expected an address such as "[::1]:7777", or "none", got false'),
+    (models('connect = "https://127.0.0.1:8080"'),
+     f'{CONNECT} got "https://127.0.0.1:8080"; the gateway asks its engines by http, and what'
+     " answers by https is an engine of type presets.engines.remote with a url" + A),
+    (models('connect = "http://127.0.0.1:8080/v1"'),
+     f'{CONNECT} got "http://127.0.0.1:8080/v1"; it ends with the port, and paths are added to it'
+     + A),
+    (models('connect = "http://127.0.0.1"'),
+     f'{CONNECT} got "http://127.0.0.1"; it must name the port' + A),
+    (models('connect = "127.0.0.1:8080"'), f'{CONNECT} got "127.0.0.1:8080"' + A),
+    (models("connect = 8080"), f"{CONNECT} got 8080" + A),
     (models('connect = "http://127.0.0.1:7777"'),
      "models[1].connect: port 7777 is where the gateway itself listens" + A),
     (models('connect = "http://127.0.0.1:8080"',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 import pytest
@@ -74,6 +75,10 @@ def test_every_key() -> None:
     assert settings.listen == (Endpoint("0.0.0.0", 80), Endpoint("::1", 81))
     assert isinstance(settings.shutdown_timeout, float)
     assert isinstance(settings.max_queue, int)
+
+
+def test_an_engine_that_is_never_idle_for_too_long() -> None:
+    assert server_settings({"engine_idle_timeout": "never"}).engine_idle_timeout == inf
 
 
 @pytest.mark.parametrize(
