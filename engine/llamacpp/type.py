@@ -11,6 +11,8 @@ from engine.llamacpp.checks import findings
 from engine.llamacpp.client import LlamaCppEngine, build_launch, engine_url
 from engine.llamacpp.log import LlamaCppLog
 from engine.llamacpp.prompt_cache.fingerprint import files_of, with_shards
+from engine.llamacpp.prompt_cache.layout import unified
+from engine.llamacpp.shared_context import SharedContextHooks
 from engine.llamacpp.tokenizer import LlamaTokenize
 
 if TYPE_CHECKING:
@@ -59,14 +61,18 @@ class LlamaCpp(EngineType):
         return with_shards(files_of(variant.args, {**environ, **variant.env}))
 
     def hooks(self, variant: VariantSpec, client: EngineClient) -> EngineHooks:
-        """The prompt cache, where prompts of the variant are saved."""
+        """The prompt cache where prompts are saved, and the limits of a shared context."""
+        hooks = EngineHooks()
         if (
-            self._prompt_caches is None
-            or not variant.state_carry
-            or not isinstance(client, LlamaCppEngine)
+            self._prompt_caches is not None
+            and variant.state_carry
+            and isinstance(client, LlamaCppEngine)
         ):
-            return EngineHooks()
-        return PromptCacheHooks(self._prompt_caches.of(variant, client))
+            hooks = PromptCacheHooks(self._prompt_caches.of(variant, client))
+        env = {**os.environ, **variant.env}
+        if variant.parallel > 1 and variant.context and unified(variant.args, env):
+            return SharedContextHooks(hooks, client, variant.context)
+        return hooks
 
     def log_reader(self, variant: VariantSpec, environ: Mapping[str, str]) -> LlamaCppLog:
         """What reads llama-server's lines about memory and progress."""

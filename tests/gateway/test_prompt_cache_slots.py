@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from gateway import running_gateway, until
+from gateway import fake_model, fake_variant, running_gateway, until
 
 from engine.llamacpp.prompt_cache.store import StateStore
+from models.spec import TokenizationSpec
 from tests.gateway.test_prompt_cache_faults import TALE, carrying
 
 if TYPE_CHECKING:
@@ -131,3 +133,31 @@ async def test_what_an_unplaced_request_may_have_displaced_is_not_saved(
         await ask(gw, "another", MESSAGES)
         await gw.manager.unload("m")
         assert not journal.events("save")
+
+
+@pytest.mark.parametrize("carry", [True, False])
+@pytest.mark.parametrize("more", [{}, {"max_tokens": 90}])
+async def test_an_answer_keeps_to_its_part_of_a_shared_context(
+    journal: Journal, store: StateStore, more: dict[str, int], *, carry: bool
+) -> None:
+    unified: dict[str, Any] = {"parallel": 2, "args": ("-kvu",), "default_tokens": 500}
+    variant = replace(fake_variant(journal, 64, **unified), state_carry=carry)
+    async with running_gateway(journal, fake_model(variant), store=store) as gw:
+        answer = await gw.request("POST", "/v1/chat/completions", json=request("hello", **more))
+        assert answer.json["usage"]["total_tokens"] == 64
+        assert answer.json["choices"][0]["finish_reason"] == "length"
+
+
+async def test_an_answer_that_fills_its_part_of_a_shared_context_goes_on(
+    journal: Journal, store: StateStore
+) -> None:
+    unified: dict[str, Any] = {"parallel": 2, "args": ("-kvu",), "default_tokens": 500}
+    variants = [fake_variant(journal, context, **unified) for context in (128, 256)]
+    # Little room is kept for an answer, so that it begins in the smaller variant.
+    reserve = TokenizationSpec(default_max_tokens=16)
+    model = fake_model(*variants, tokenization=reserve, grow_answers=True)
+    async with running_gateway(journal, model, store=store) as gw:
+        answer = await gw.request("POST", "/v1/chat/completions", json=request("hello"))
+        assert answer.json["usage"]["total_tokens"] == 256
+        assert answer.json["choices"][0]["message"]["content"].endswith(" hello.250")
+        assert len(gw.starts()) == 2

@@ -14,6 +14,7 @@ from talk import unload
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from http.client import HTTPResponse
+    from pathlib import Path
 
 TALE = "A fox walks through the snow and meets a bear who is looking for honey. " * 12
 
@@ -65,3 +66,24 @@ def test_messages_of_two_conversations_outlive_an_unload(served: Gateway) -> Non
             again = json.load(answer)["usage"]
         asked = usage["input_tokens"] + usage["cache_read_input_tokens"]
         assert again["cache_read_input_tokens"] >= asked - 8
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_answer_without_a_limit_leaves_its_neighbour_room(engine: str, tmp_path: Path) -> None:
+    # Each slot may fill all 512 tokens, of which 256 belong to each request.
+    model = lua_model("smol", ENGINES[engine], (256,), args=("-np", "2", "-c", "512", "-kvu"))
+    model = model.replace("context =", "parallel = 2, context =")
+    reserve = "default_max_tokens = 64, extra_tokens_per_request = 32"
+    model = model.replace("variants =", f"tokenization = {{ {reserve} }}, variants =")
+    with gateway(tmp_path, lua_config(tmp_path, model)) as served:
+        with chat(served, "one", stream=True) as endless:
+            for _ in range(150):
+                while b'"content":"' not in endless.readline():
+                    pass
+            with chat(served, "two", max_tokens=200) as neighbour:
+                answer = json.load(neighbour)
+            assert answer["usage"]["completion_tokens"] == 200
+            events = endless.read().decode()
+        assert '"finish_reason":"length"' in events
+        assert "[DONE]" in events
+        assert served.stop() == 0

@@ -75,8 +75,9 @@ class FakeService:
         self._flags = process.flags
         self._knobs = process.knobs
         self._journal = process.journal
-        # -c is divided among the slots.
-        self.n_ctx = (self._knobs.count("REAL_CTX") or self._flags.ctx) // self._flags.slots
+        # -c is divided among the slots, unless they share it.
+        parts = 1 if self._flags.unified else self._flags.slots
+        self.n_ctx = (self._knobs.count("REAL_CTX") or self._flags.ctx) // parts
         # The slots at work, and how many tokens each holds, of which task.
         self.busy: set[int] = set()
         self._held = [(0, 0)] * self._flags.slots
