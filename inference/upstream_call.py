@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.manager import EngineManager
     from engine.upstream import UpstreamResponse
     from inference.call import Call, Hooks
-    from inference.continuation.request import Continuation
+    from inference.continuation.parts import Continuation
     from models.spec import VariantSpec
 
 _log = get_logger("call")

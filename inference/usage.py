@@ -1,14 +1,19 @@
-"""Token counts from the end of an engine's answer, without parsing the answer. Pure.
+"""What an engine says of an answer's tokens: one rule, for bytes and for decoded JSON. Pure.
 
-Every form ends with them: ``usage`` in OpenAI's shapes or Anthropic's, and llama-server's
-``timings``, which a stream carries in its last chunk even when no usage was asked for.
+Every form of an answer ends with counts: ``usage`` in OpenAI's shapes or Anthropic's, and
+llama-server's ``timings``, which a stream carries in its last chunk even when no usage was asked
+for. They are read from the last bytes, without parsing the answer.
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
-from typing import NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Enough for the last chunk of a stream or the end of a JSON answer.
 TAIL = 8192
@@ -16,19 +21,62 @@ _LAST_CHUNKS = 4
 _EVENT = b"data: "
 
 # Eighteen digits at most: Python refuses to read numbers of thousands of them.
-_NUMBER = re.compile(rb"\s*:\s*(\d{1,18})")
-_DECIMAL = re.compile(rb"\s*:\s*(\d{1,18}(?:\.\d{1,18})?(?:[eE][-+]?\d{1,2})?)")
-_PROMPT = b'"prompt_tokens"'
-_COMPLETION = b'"completion_tokens"'
-# The Responses API's and Anthropic's names; only the latter leaves the cached tokens out.
-_INPUT = b'"input_tokens"'
-_OUTPUT = b'"output_tokens"'
-_CACHE_READ = b'"cache_read_input_tokens"'
-_CACHED = b'"cache_n"'
-_CACHED_DETAIL = b'"cached_tokens"'
-_PROCESSED = b'"prompt_n"'
-_PROCESSING = b'"prompt_ms"'
-_PREDICTED = b'"predicted_n"'
+_NUMBER = re.compile(rb"\s*:\s*(\d{1,18}(?:\.\d{1,18})?(?:[eE][-+]?\d{1,2})?)")
+
+
+class Told(NamedTuple):
+    """Numbers that an engine told of an answer; None for those that it did not.
+
+    ``fresh`` are the tokens of the prompt that it had to read, ``reading`` and ``writing`` the
+    milliseconds that prompt and answer took.
+    """
+
+    prompt: int | None
+    completion: int | None
+    cached: int | None
+    fresh: int | None
+    reading: float | None
+    writing: float | None
+
+
+def told(find: Callable[[str], Any]) -> Told:
+    """THE rule: the counts of an answer whose field of a name has the number ``find`` returns."""
+    fresh, cached = find("prompt_n"), find("cache_n")
+    prompt, completion = find("prompt_tokens"), find("completion_tokens")
+    if prompt is None and (read := find("input_tokens")) is not None:
+        # Anthropic's leaves out what was cached, and so names it apart.
+        prompt = read + (find("cache_read_input_tokens") or 0)
+    if prompt is None and fresh is not None:
+        prompt = fresh + (cached or 0)
+    for field in ("output_tokens", "predicted_n"):
+        completion = find(field) if completion is None else completion
+    for field in ("cached_tokens", "cache_read_input_tokens"):
+        cached = find(field) if cached is None else cached
+    return Told(prompt, completion, cached, fresh, find("prompt_ms"), find("predicted_ms"))
+
+
+def told_in(answer: dict[str, Any]) -> Told:
+    """Return the counts of a decoded answer, or event, by its ``timings`` and ``usage``.
+
+    TypeError where an engine counted in anything but numbers.
+    """
+    fields: dict[str, Any] = {}
+    usage = answer.get("usage")
+    if isinstance(usage, dict):
+        for name in ("prompt_tokens_details", "input_tokens_details"):
+            fields |= usage[name] if isinstance(usage.get(name), dict) else {}
+        fields |= usage
+    if isinstance(answer.get("timings"), dict):
+        fields |= answer["timings"]
+
+    def find(name: str) -> float | None:
+        value = fields.get(name)
+        number = isinstance(value, int | float if name.endswith("_ms") else int)
+        if value is not None and (isinstance(value, bool) or not number):
+            raise TypeError(f"{name} is no number")
+        return value
+
+    return told(find)
 
 
 class Usage(NamedTuple):
@@ -54,42 +102,25 @@ class Usage(NamedTuple):
 
 
 def usage_of(tail: bytes) -> Usage:
-    """The counts in the last bytes of an answer.
+    """Return the counts in the last bytes of an answer.
 
     A quotation mark inside generated text is escaped, so it cannot imitate a field.
     """
-    prompt, completion = _last(_PROMPT, tail), _last(_COMPLETION, tail)
-    if prompt is None and (fresh := _last(_INPUT, tail)) is not None:
-        prompt = fresh + (_last(_CACHE_READ, tail) or 0)
-    if completion is None:
-        completion = _last(_OUTPUT, tail)
-    if prompt is None and (processed := _last(_PROCESSED, tail)) is not None:
-        prompt = processed + (_last(_CACHED, tail) or 0)
-    if completion is None:
-        completion = _last(_PREDICTED, tail)
-    cached = _last(_CACHED, tail)
-    for field in (_CACHED_DETAIL, _CACHE_READ):
-        cached = _last(field, tail) if cached is None else cached
-    return Usage(prompt, completion, cached, _read(tail))
+    found = told(partial(_found, tail))
+    read = None
+    if found.reading is not None and found.fresh is not None:
+        read = (found.fresh, found.reading / 1000)
+    return Usage(found.prompt, found.completion, found.cached, read)
 
 
-def _read(tail: bytes) -> tuple[int, float] | None:
-    milliseconds = _found(_PROCESSING, _DECIMAL, tail)
-    tokens = None if milliseconds is None else _last(_PROCESSED, tail)
-    return None if milliseconds is None or tokens is None else (tokens, float(milliseconds) / 1000)
-
-
-def _last(field: bytes, tail: bytes) -> int | None:
-    number = _found(field, _NUMBER, tail)
-    return None if number is None else int(number)
-
-
-def _found(field: bytes, value: re.Pattern[bytes], tail: bytes) -> bytes | None:
+def _found(tail: bytes, name: str) -> float | None:
+    """The last number of that name."""
+    field = b'"%b"' % name.encode()
     # From the end: a pattern would look at every byte before.
     at = tail.rfind(field)
     while at >= 0:
-        if (found := value.match(tail, at + len(field))) is not None:
-            return found[1]
+        if (found := _NUMBER.match(tail, at + len(field))) is not None:
+            return float(found[1]) if name.endswith("_ms") else int(float(found[1]))
         at = tail.rfind(field, 0, at)
     return None
 

@@ -12,7 +12,7 @@ from inference.continuation.parts import Parts, added
 
 if TYPE_CHECKING:
     from inference.continuation.codec import Codec, Json
-    from inference.continuation.request import Continuation
+    from inference.continuation.parts import Continuation
     from models.requests.reader import RequestFacts
 
 

@@ -11,8 +11,6 @@ from inference.continuation.counts import Counts, counts_of, recount
 class _OpenAI:
     """What chats and text completions share."""
 
-    limits: tuple[str, ...] = ("max_tokens", "max_completion_tokens", "n_predict")
-    usual_limit: int | None = None
     stops = "stop"
     wordless = True
     tells_why = True

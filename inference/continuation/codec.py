@@ -30,9 +30,6 @@ class Codec(Protocol):
     """How one API writes requests and answers."""
 
     # -- requests
-    # Fields that limit the answer, and the limit where they say nothing.
-    limits: tuple[str, ...]
-    usual_limit: int | None
     # The field with sequences that end an answer.
     stops: str
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from inference.usage import told_in
+
 Json = dict[str, Any]
 
 # Anthropic's; what it counts is no part of ``input_tokens``.
@@ -24,15 +26,6 @@ class Counts:
     cached: int = 0
     reading: float = 0.0
     writing: float = 0.0
-
-    def __post_init__(self) -> None:
-        """TypeError where an engine counted in anything but numbers."""
-        tokens = (self.prompt, self.written, self.cached)
-        times = (self.reading, self.writing)
-        if not all(isinstance(each, int) for each in tokens):
-            raise TypeError("tokens are no whole numbers")
-        if not all(isinstance(each, int | float) for each in times):
-            raise TypeError("times are no numbers")
 
     def completed(self, more: Counts) -> Counts:
         """The counts of one answer that were told in several events; the last word counts."""
@@ -61,27 +54,17 @@ class Counts:
 
 
 def counts_of(answer: Json) -> Counts | None:
-    """By ``timings`` or ``usage``, OpenAI's or Anthropic's; None without either."""
-    timings, usage = answer.get("timings"), answer.get("usage")
-    if isinstance(timings, dict) and "predicted_n" in timings:
-        cached = timings.get("cache_n", 0)
-        return Counts(
-            timings.get("prompt_n", 0) + cached,
-            timings["predicted_n"],
-            cached,
-            timings.get("prompt_ms", 0.0),
-            timings.get("predicted_ms", 0.0),
-        )
-    if not isinstance(usage, dict):
+    """Return what an answer or event counts; 0 for what it leaves out, None without an answer."""
+    told = told_in(answer)
+    if told.completion is None:
         return None
-    if "completion_tokens" in usage:
-        return Counts(usage.get("prompt_tokens", 0), usage["completion_tokens"])
-    if "output_tokens" in usage:
-        cached = usage.get(_CACHE_READ, 0)
-        details = usage.get("input_tokens_details")
-        inner = details.get("cached_tokens", 0) if isinstance(details, dict) else 0
-        return Counts(usage.get("input_tokens", 0) + cached, usage["output_tokens"], cached + inner)
-    return None
+    return Counts(
+        told.prompt or 0,
+        told.completion,
+        told.cached or 0,
+        told.reading or 0.0,
+        told.writing or 0.0,
+    )
 
 
 def recount(answer: Json, before: Counts) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from inference.continuation.codec import Json, Step, begun_chat, plain, replaced
 from inference.continuation.counts import counts_of, recount
-from models.requests.messages import DEFAULT_OUTPUT
 
 if TYPE_CHECKING:
     from inference.continuation.counts import Counts
@@ -22,8 +21,6 @@ _NOTHING = Step()
 class Messages:
     """``/v1/messages``."""
 
-    limits: tuple[str, ...] = ("max_tokens",)
-    usual_limit: int | None = DEFAULT_OUTPUT
     stops = "stop_sequences"
     repeats = True
     wordless = False

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from inference.continuation.answer import ContinuedAnswer
-from inference.continuation.request import could_continue
+from inference.continuation.parts import could_continue
 from inference.continuation.stream import ContinuedStream
 from inference.lifecycle import State
 from inference.usage import TAIL, Tally, Usage, usage_of
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from engine.upstream import UpstreamResponse
     from inference.call import Sink
     from inference.continuation.codec import Codec
-    from inference.continuation.request import Continuation
+    from inference.continuation.parts import Continuation
     from inference.upstream_call import UpstreamCall
 
 # Bytes of a stream that are read in a millisecond or two.
@@ -24,7 +24,7 @@ _READ_INLINE = 256 * 1024
 _NOT_CONTINUED = "cannot grow: it is not continued"
 
 
-def continuing(
+async def continuing(
     upstream_call: UpstreamCall, upstream: UpstreamResponse, codec: Codec | None
 ) -> Continuing | None:
     """Return the filter for an answer that can go on in a larger variant; None for others.
@@ -33,7 +33,12 @@ def continuing(
     """
     if codec is None or upstream.failed or not upstream_call.may_continue:
         return None
-    if not could_continue(codec, upstream_call.call.facts):
+    facts = upstream_call.call.facts
+    if len(facts.body) <= _READ_INLINE:
+        possible = could_continue(codec, facts)
+    else:
+        possible = await asyncio.to_thread(could_continue, codec, facts)
+    if not possible:
         return None
     kind = upstream.headers.get("Content-Type", "")
     return Continuing(upstream_call, codec, whole=not kind.startswith("text/event-stream"))

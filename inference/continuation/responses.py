@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from inference.continuation.chat import CHAT
 from inference.continuation.codec import Json, Step, begun_chat, is_text, plain, replaced
 from inference.continuation.counts import counts_of, recount
 
@@ -36,8 +35,6 @@ _SPOKEN_TO = ("user", "system", "developer")
 class Responses:
     """``/v1/responses``."""
 
-    limits: tuple[str, ...] = ("max_output_tokens", *CHAT.limits)
-    usual_limit: int | None = None
     stops = "stop"
     repeats = True
     wordless = False

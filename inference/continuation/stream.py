@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from inference.continuation.codec import Codec, Json
     from inference.continuation.counts import Counts
-    from inference.continuation.request import Continuation
+    from inference.continuation.parts import Continuation
     from models.requests.reader import RequestFacts
 
 

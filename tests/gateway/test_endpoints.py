@@ -278,13 +278,12 @@ async def ask(gateway: Gateway, path: str) -> None:
 @pytest.mark.parametrize("path", ["/tokenize", "/apply-template", "/v1/messages/count_tokens"])
 async def test_what_takes_no_room_is_answered_beside_the_slots(journal: Journal, path: str) -> None:
     """It neither waits for a stream's slot nor brings a smaller engine."""
-    small, large = fake_variant(journal, 256), fake_variant(journal, 512, token_delay=0.05)
+    small, large = fake_variant(journal, 256), fake_variant(journal, 512, stall_at=2)
     async with running_gateway(journal, fake_model(small, large)) as gw:
         stream = await gw.stream("w " * 300, max_tokens=100)
         await (await stream.head()).data()
         answer = await gw.post(body_for(path), path)
         assert answer.status == 200
         assert answer.headers["X-Gateway-Variant"] == "m@512"
-        assert await stream.data() is not None
         assert gw.starts() == [512]
         stream.leave()

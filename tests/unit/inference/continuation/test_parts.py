@@ -1,4 +1,4 @@
-"""inference/continuation/request.py: the request that continues an answer, or none."""
+"""inference/continuation/parts.py: the request that continues an answer, or none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inference.continuation.chat import CHAT, COMPLETION
 from inference.continuation.counts import Counts
 from inference.continuation.eligibility import CODECS
 from inference.continuation.messages import MESSAGES
-from inference.continuation.request import LEAST, continuation
+from inference.continuation.parts import LEAST, continuation
 from inference.continuation.responses import RESPONSES
 from models.requests import endpoints
 from models.requests.reader import parse
