@@ -1,16 +1,16 @@
-"""The requests' side: who may wait, who waits, who holds an engine, who is told that it gets none.
+"""The requests: which may wait, which wait, which hold an engine, and which are refused. Pure.
 
-1. A request waits for a variant that is configured. What it asked for may have been chosen before
-   the configuration changed: see ``engine/scheduling/reconfigure.py``.
-2. Where an engine backs off for lack of memory, a request asks for a smaller variant at once: see
+1. A request waits for a configured variant. If its choice is older than the configuration, see
+   ``engine/scheduling/reconfigure.py``.
+2. If an engine backs off because memory is short, a request asks for a smaller variant at once: see
    ``engine/scheduling/out_of_memory.py``.
-3. One that holds an engine may return it for another try, and then keeps its turn.
-4. At most ``max_queue`` wait; one that is served at once never waited. Nobody waits once the
-   gateway is closing.
-5. An auxiliary request holds its engine without taking one of its places, and says nothing about
-   how long requests hold theirs.
+3. A request that holds an engine may return it for another try, and then keeps its turn.
+4. At most ``max_queue`` requests wait; one that is served at once does not count. No request waits
+   once the gateway is closing.
+5. An auxiliary request holds its engine without taking a slot, and does not count for the time that
+   requests hold theirs.
 
-Pure. Every refusal goes to the effects, as the last thing that is said to the request.
+Every refusal goes to the effects, as the last thing that is said to the request.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ class Hold:
 
 
 class Admission:
-    """Every request that waits for an engine of the fleet, in ``queue``, or holds one."""
+    """Every request that waits for an engine, in ``queue``, or holds one."""
 
     def __init__(self, engines: EngineTable, max_wait: float) -> None:
         self.queue = Queue(max_wait)
         self.closing = False
         self._engines = engines
         self._holds: dict[int, Hold] = {}
-        # How long a request holds its engine, about, in seconds.
+        # How long a request holds its engine on average, in seconds.
         self._pace = 1.0
 
     def arrive(self, event: ev.Arrived, out: list[ev.Effect]) -> None:
-        """The request waits, or is refused."""
+        """Add the request to the queue, or refuse it."""
         if self.closing:
             out.append(ev.Refuse(event.request, ShuttingDown(_CLOSING)))
             return
@@ -69,7 +69,7 @@ class Admission:
         self.queue.add(waiting)
 
     def limit(self, request: int, most: int, now: float, out: list[ev.Effect]) -> None:
-        """The request, which came last, is refused if more than ``most`` wait before it."""
+        """Refuse the newest request if more than ``most`` wait before it."""
         others = len(self.queue) - 1
         if request in self.queue and others >= most:
             living = self._engines.alive.values()
@@ -78,7 +78,7 @@ class Admission:
             self.refuse(request, queue_full(others, loading, coming, self._pace, now), out)
 
     def grant(self, waiting: Waiting, record: EngineRecord, now: float) -> ev.Grant:
-        """The request holds the engine and waits no more."""
+        """Give the engine to the request, which leaves the queue."""
         self.queue.served(waiting, now)
         holders = record.auxiliary if waiting.auxiliary else record.active
         holders.add(waiting.request)
@@ -86,11 +86,11 @@ class Admission:
         return ev.Grant(waiting.request, record.ticket)
 
     def end(self, request: int, now: float) -> Hold | None:
-        """The request waits and holds no more; what it held, if it did."""
+        """Remove the request, which waits or holds; return its hold, if it had one."""
         self.queue.drop(request)
         held = self._holds.pop(request, None)
         if held is not None:
-            # A moving average is enough for Retry-After, which is an estimate by nature.
+            # A moving average is enough for Retry-After, which is an estimate.
             if not held.waiting.auxiliary:
                 self._pace += 0.2 * ((now - held.since) - self._pace)
             if held.record.ticket == held.ticket:
@@ -100,9 +100,9 @@ class Admission:
         return held
 
     def readmit(self, event: ev.Returned, held: Hold | None, out: list[ev.Effect]) -> None:
-        """The request, which has ended with what it ``held``, waits in its old turn."""
+        """Put the request, which has ended with the hold ``held``, back to its old turn."""
         waiting = held.waiting if held else Waiting(event.request, event.minimum, event.now)
-        # Whoever asks for another engine than it had has learnt that less would not do.
+        # A request that asks for another engine knows now that a smaller one would not do.
         same = event.minimum.label == waiting.minimum.label
         fallbacks = waiting.fallbacks if same else ()
         waiting = replace(waiting, minimum=event.minimum, returned=True, fallbacks=fallbacks)
@@ -113,13 +113,13 @@ class Admission:
             self._renew(waiting, out)
 
     def refuse(self, request: int, error: GatewayError, out: list[ev.Effect]) -> None:
-        """The request is told the error and waits no more."""
+        """Send the error to the request, and remove it from the queue."""
         self.queue.drop(request)
         out.append(ev.Refuse(request, error))
 
     def refuse_for(self, record: EngineRecord, error: GatewayError, out: list[ev.Effect]) -> None:
-        """Those who wait for that variant are told, unless a smaller one would do by rule 2."""
-        # A request that asked for less may still be served by its own, smaller variant.
+        """Refuse the requests for that variant, unless a smaller one would do by rule 2."""
+        # A request with a smaller minimum may still get its own, smaller variant.
         for waiting in self.queue:
             if waiting.minimum == record.variant:
                 smaller = isinstance(error, EngineOutOfMemory) and steps_down(waiting)
@@ -127,18 +127,18 @@ class Admission:
                     self.refuse(waiting.request, error, out)
 
     def renew(self, out: list[ev.Effect]) -> None:
-        """Whoever waits does so for what is configured now, or is refused."""
+        """Change every waiting request to the present configuration, or refuse it."""
         for waiting in self.queue:
             self._renew(waiting, out)
 
     def close(self, out: list[ev.Effect]) -> None:
-        """Nobody waits, from now on."""
+        """Refuse all waiting requests, and let no request wait from now on."""
         self.closing = True
         for waiting in self.queue:
             self.refuse(waiting.request, ShuttingDown(_CLOSING), out)
 
     def _coming(self, request: int) -> list[EngineRecord]:
-        """What must be loaded for those who wait beside ``request``: a model's largest engine."""
+        """Return what must be loaded for the other waiting requests: a model's largest engine."""
         coming: dict[str, EngineRecord] = {}
         for waiting in self.queue:
             wanted = waiting.minimum

@@ -1,8 +1,8 @@
-"""When an engine that failed may be tried again.
+"""When an engine that failed may start again.
 
-The first failure costs nothing: the next request tries at once, since most
-causes are one-offs. From the second on the wait doubles, so that a broken
-configuration does not keep the machine busy; it never becomes a dead end.
+After the first failure the next request starts it at once, since most causes are singular. From the
+second failure on the back-off doubles, so that a broken configuration does not keep the machine
+busy. A later start is always possible.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ GIVE_UP_AFTER = 5
 
 
 def delay_after(failures: int) -> float:
-    """Seconds until the next start is allowed after ``failures`` failed starts in a row."""
+    """Return the seconds until the next start, after this number of failed starts in a row."""
     if failures <= 1:
         return 0.0
     if gives_up(failures):
@@ -22,5 +22,5 @@ def delay_after(failures: int) -> float:
 
 
 def gives_up(failures: int) -> bool:
-    """Whether the engine counts as failed rather than as waiting for its next try."""
+    """Return whether the engine counts as failed, not as waiting for its next start."""
     return failures >= GIVE_UP_AFTER

@@ -1,12 +1,11 @@
-"""The engines that there are, their states, and what bounds them. Pure.
+"""The table of engines: their records, states and limits. Pure.
 
-1. Each variant has a record. A state changes by the table of ``lifecycle.py`` alone, and every
-   change is kept until somebody asks for the changes.
-2. Each run of an engine has a ticket of its own. What is told of a run that is over changes
-   nothing.
-3. The limits grow with what is learnt of engines: what they hold, and which must be alone.
-4. With other variants, an engine that is not among them any more is *retired*: it is shown, and
-   counts with its address and its needs, until it has ended.
+1. Each variant has a record. Only the table of ``lifecycle.py`` changes a state, and every change
+   is kept until it is asked for.
+2. Each run of an engine has its own ticket. Reports of an ended run change nothing.
+3. The limits change with what is learnt of engines: what they hold, and which must run alone.
+4. After a change of the configuration, an engine without a configured variant is *retired*: it is
+   shown, and counts with its address and its needs, until it has ended.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ if TYPE_CHECKING:
 class EngineTable:
     """Every engine's record. The only owner of engine states.
 
-    ``records`` are those of the configured variants, by label; ``alive`` are those
-    whose process may exist, by model; ``limits`` hold now, with all that was learnt. ``loads`` are
-    the seconds that engines took to load before, by their labels, where that is known.
+    ``records`` are those of the configured variants, by label. ``alive`` are those whose process
+    may exist, by model. ``limits`` are the present ones, with all that was learnt. ``loads`` are
+    the known load times of engines in seconds, by label.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class EngineTable:
         self.alive: dict[str, EngineRecord] = {}
         self._given = limits
         self._runs: dict[int, EngineRecord] = {}
-        # Those of rule 4, and where they listen.
+        # The retired engines of rule 4, and their addresses.
         self._retired: dict[int, tuple[EngineRecord, str | None]] = {}
         self._moves: list[tuple[EngineRecord, State, State]] = []
         self._tickets = 0
@@ -57,28 +56,28 @@ class EngineTable:
 
     @property
     def all(self) -> tuple[EngineRecord, ...]:
-        """Every variant's record, as they are configured; then the retired ones."""
+        """The record of every configured variant; then the retired ones."""
         return (*self.records.values(), *(record for record, _ in self._retired.values()))
 
     def run(self, ticket: int) -> EngineRecord | None:
-        """The record whose run has this ticket, or None when the run is over."""
+        """Return the record of the run with this ticket, or None after the run."""
         return self._runs.get(ticket)
 
     def variant(self, ticket: int) -> VariantSpec:
-        """What runs under this ticket, as it is defined now; KeyError when the run is over."""
+        """Return the variant of this ticket, as it is defined now; KeyError after its run."""
         return self._runs[ticket].variant
 
     def configured(self, record: EngineRecord) -> bool:
-        """Whether it is the record of a configured variant."""
+        """Return whether it is the record of a configured variant."""
         return self.records.get(record.variant.label) is record
 
     def latest(self, minimum: VariantSpec) -> EngineRecord | None:
-        """The record of the engine that was started last of those that serve ``minimum``."""
+        """Return the record of the engine that started last, of those that serve ``minimum``."""
         serving = [r for r in self.records.values() if r.ticket and r.serves(minimum)]
         return max(serving, key=lambda record: record.ticket, default=None)
 
     def changes(self) -> list[Changed]:
-        """The engines that changed since the last call, in order."""
+        """Return the engines that changed since the last call, in order."""
         if not self._moves:
             return []
         moves, self._moves = self._moves, []
@@ -90,7 +89,7 @@ class EngineTable:
     # -- what becomes of one ---------------------------------------------------------
 
     def move(self, record: EngineRecord, event: Event) -> None:
-        """The record is in the state that follows."""
+        """Move the record to the next state."""
         before = record.state
         record.state = advance(record.variant.label, before, event)
         self._moves.append((record, before, record.state))
@@ -101,7 +100,7 @@ class EngineTable:
             del self.alive[model]
 
     def start(self, record: EngineRecord, now: float, out: list[ev.Effect]) -> None:
-        """The engine is to start, with a new ticket."""
+        """Start the engine, with a new ticket."""
         self.move(record, Event.RETRY if record.state is State.BACKOFF else Event.START)
         self._tickets += 1
         record.ticket = self._tickets
@@ -112,13 +111,13 @@ class EngineTable:
         out.append(ev.StartEngine(record.ticket, record.variant))
 
     def stop(self, record: EngineRecord, out: list[ev.Effect]) -> None:
-        """The engine is to end, whatever it is doing."""
+        """Stop the engine, in any state."""
         if record.state is not State.STOPPING:
             self.move(record, Event.STOP)
             out.append(ev.StopEngine(record.ticket))
 
     def ready(self, event: ev.EngineReady) -> None:
-        """An engine that starts answers from now on."""
+        """Note that a starting engine is ready."""
         record = self._runs.get(event.engine)
         if record is None or record.state is not State.STARTING:
             return
@@ -130,14 +129,14 @@ class EngineTable:
         self._starved(record, "")
 
     def unhealthy(self, record: EngineRecord, reason: str) -> None:
-        """The engine must be stopped for that."""
+        """Note that the engine must stop for this reason."""
         if record.state is State.STARTING:
             self._starved(record, "")
         self.move(record, Event.UNHEALTHY)
         record.reason = reason
 
     def measured(self, ticket: int, amounts: Mapping[str, int]) -> None:
-        """What the engine holds is known, and counts for as long as it is configured."""
+        """Note what the engine holds; this counts as long as it is configured."""
         record = self._runs.get(ticket)
         if record is not None:
             record.memory = amounts
@@ -145,7 +144,7 @@ class EngineTable:
             record.takes = self.limits.takes(record.variant)
 
     def exited(self, event: ev.EngineExited) -> EngineRecord | None:
-        """The run is over; its record if a start failed, which is told to those who wait for it."""
+        """End the run. Return its record if a start failed, for the requests that wait for it."""
         record = self._runs.pop(event.engine, None)
         if record is None:
             return None
@@ -188,7 +187,7 @@ class EngineTable:
             record.load_seconds = record.load_seconds or loads.get(record.variant.label, 0.0)
 
     def renew(self, event: ev.Reconfigure) -> list[EngineRecord]:
-        """Other variants and limits hold; which engines must end for that."""
+        """Apply other variants and limits; return the engines that must end for them."""
         self._given = event.limits
         self.records = renewed(self.records, event.variants, event.kept)
         self._loaded_before(event.loads)

@@ -1,8 +1,7 @@
-"""What the scheduler hears and what it wants done.
+"""The events that the scheduler gets, and the effects that it wants.
 
-Every event and effect names the request or the engine run it belongs to by a
-ticket, a number that is never used twice. A completion that arrives late finds
-no owner for its ticket and changes nothing.
+Every event and effect names its request or its engine run by a ticket, a number that is never used
+twice. A completion that arrives late finds no owner for its ticket and changes nothing.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A request asks for an engine of at least ``minimum``'s capacity.
+    """A request asks for an engine with at least the capacity of ``minimum``.
 
-    Requests that arrive later have larger numbers. ``client`` is who shares the engine's
-    time with others, such as an API key or an address. ``fallbacks`` are smaller variants that
-    would do if ``minimum`` runs out of memory, the next smaller one first. ``keep_alive`` is
-    how many seconds the model stays loaded without a request from this one on; None leaves it
-    as it is. An ``auxiliary`` request takes no room in a context: any ready engine of the model
-    serves it at once, and ``minimum`` is only what is started for it where none runs.
+    Later requests have larger numbers. ``client`` shares the engine's time with other clients: an
+    API key or an address. ``fallbacks`` are smaller variants that would do if ``minimum`` runs out
+    of memory, the largest first. ``keep_alive`` is the number of seconds that the model stays
+    loaded without a request, from this one on; None changes nothing. An ``auxiliary`` request takes
+    no context: any ready engine of the model serves it at once, and ``minimum`` is started only if
+    none runs.
     """
 
     request: int
@@ -48,7 +47,7 @@ class Left:
     """A request has ended, failed or lost its client: it holds nothing and waits for nothing.
 
     ``ahead`` is the larger variant that its conversation will need next, if it is to be loaded
-    before that.
+    before.
     """
 
     request: int
@@ -58,7 +57,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """A request gives its engine back for another try and keeps its turn."""
+    """A request returns its engine for another try and keeps its turn."""
 
     request: int
     minimum: VariantSpec
@@ -67,7 +66,7 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class EngineReady:
-    """A started engine answers."""
+    """A started engine is ready."""
 
     engine: int
     now: float
@@ -75,7 +74,7 @@ class EngineReady:
 
 @dataclass(frozen=True, slots=True)
 class EngineUnhealthy:
-    """An engine lives but must not: too slow to start, or deaf. ``error`` goes to who waits."""
+    """An engine runs but must stop: it starts too slowly or hangs. Requests get ``error``."""
 
     engine: int
     error: GatewayError
@@ -84,9 +83,9 @@ class EngineUnhealthy:
 
 @dataclass(frozen=True, slots=True)
 class EngineExited:
-    """An engine's process is gone and reaped. ``reason`` is for a person.
+    """An engine's process has ended and is reaped. ``reason`` is a text for a person.
 
-    ``out_of_memory`` names the resource for lack of which it ended while it loaded, if so;
+    ``out_of_memory`` names the resource that was too small during the load, if that was the cause;
     ``advice`` says what to change.
     """
 
@@ -99,7 +98,7 @@ class EngineExited:
 
 @dataclass(frozen=True, slots=True)
 class EngineMeasured:
-    """What a living engine holds of each resource, in bytes."""
+    """What a running engine holds of each resource, in bytes."""
 
     engine: int
     amounts: Mapping[str, int]
@@ -108,17 +107,17 @@ class EngineMeasured:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """The time asked for by ``WakeAt`` has come."""
+    """The time of a ``WakeAt`` has come."""
 
     now: float
 
 
 @dataclass(frozen=True, slots=True)
 class Reconfigure:
-    """Another configuration holds from now on.
+    """Another configuration is valid from now on.
 
-    ``kept`` are the labels of variants whose engine is defined as before: it goes on. ``loads``
-    are the seconds that engines took to load before, by their labels, where that is known.
+    ``kept`` are the labels of variants whose engine is defined as before: it runs on. ``loads`` are
+    the known load times of engines in seconds, by label.
     """
 
     variants: tuple[VariantSpec, ...]
@@ -138,9 +137,9 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class Unload:
-    """Somebody wants the model's engine gone, or every engine (None).
+    """An operator wants to stop the model's engine, or every engine (None).
 
-    Requests in flight end first, unless ``force``; whoever waits goes on waiting.
+    Requests in flight end first, unless ``force``. Waiting requests go on waiting.
     """
 
     model: str | None
@@ -150,7 +149,7 @@ class Unload:
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """Stop every engine now, whatever it is doing."""
+    """Stop every engine now, in any state."""
 
     now: float
 
@@ -161,7 +160,7 @@ Event = Arrived | Left | Returned | Report | Tick | Reconfigure | Unload | Drain
 
 @dataclass(frozen=True, slots=True)
 class StartEngine:
-    """Spawn the variant; its reports carry the ticket ``engine``."""
+    """Start the variant; its reports have the ticket ``engine``."""
 
     engine: int
     variant: VariantSpec
@@ -169,9 +168,9 @@ class StartEngine:
 
 @dataclass(frozen=True, slots=True)
 class StopEngine:
-    """Take the engine through its stop ladder and report EngineExited.
+    """Stop the engine and report EngineExited.
 
-    One that is well saves its slots first, if ``planned``.
+    A healthy engine saves its slots first if the stop is ``planned``.
     """
 
     engine: int
@@ -188,7 +187,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """The request is told ``error`` and is forgotten."""
+    """The request gets ``error`` and is forgotten."""
 
     request: int
     error: GatewayError
@@ -196,7 +195,7 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class WakeAt:
-    """Send a Tick at ``when`` or before; one that comes too early asks again."""
+    """Send a Tick at ``when`` or before; after an early one the scheduler asks again."""
 
     when: float
 

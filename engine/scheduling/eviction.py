@@ -1,25 +1,25 @@
-"""Which engines may live side by side, and whom to unload for another. Pure.
+"""Which engines may run side by side, and which engines to evict for another. Pure.
 
-It knows engines and limits, nothing of requests: who may go, and which of those
-are spared for now, is for the scheduler to say.
+It knows engines and limits, but no requests: the planner decides which engines may be evicted, and
+which of those are spared for now.
 
-1. One engine of a model lives at a time.
-2. Two engines that would listen at the same address never live together.
-3. Models of different groups never live together. As soon as one model has a
-   group, a model without is a group of its own; without any, this rule is void.
-4. At most ``max_loaded`` engines live, whatever their groups.
-5. Pinned models and persistent groups are kept: rule 3 does not know them, and
-   they go for no other, except for another variant of the same model and, in a
-   persistent group, for another model of it.
-6. An engine starts only where all have enough of each resource that it needs. What counts as
-   needed is said in ``engine/resources/rules.py``; so what was learnt meanwhile may be more than
-   there is.
-7. Whoever must go for 1 to 3 goes; of the others, as few as make room, the
-   least recently used first. Where resources decide, it is those whose loss
-   costs least together: rarely used and quick to load. Busy ones go last.
-8. A variant that ran out of memory lives together with none but those that are kept, until it
-   was loaded once.
-9. An engine that runs elsewhere takes no room here: only rule 1 knows it.
+1. A model has one engine at a time.
+2. Two engines with the same address never run together.
+3. Models of different groups never run together. As soon as one model has a group, each model
+   without one is a group of its own. If no model has a group, this rule does not apply.
+4. At most ``max_loaded`` engines run, in whatever groups.
+5. Pinned models and persistent groups are kept: rule 3 does not apply to them. They are evicted for
+   no other model, except for another variant of the same model and, in a persistent group, for
+   another model of the group.
+6. An engine starts only if there is enough of each resource that it needs, for it and the others.
+   ``engine/resources/rules.py`` defines the need. A need that was learnt meanwhile may exceed the
+   resource.
+7. Engines that must go for rules 1 to 3 are evicted. Of the others, as few as needed are evicted,
+   the least recently used first. If resources decide, those are evicted whose loss costs least
+   together: rarely used, and quick to load. Busy ones are evicted last.
+8. A variant that ran out of memory runs with no other engines, except those that are kept, until it
+   has loaded once.
+9. An engine that runs elsewhere takes no room here: only rule 1 applies to it.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
     from engine.scheduling.records import EngineRecord
     from models.spec import VariantSpec
 
-# Up to so many engines every set of them is looked at.
+# Up to this number of engines, every set of them is compared.
 _FEW = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds the engines that live at once.
+    """The limits for engines that run at once.
 
-    ``addresses`` by the variant's label, ``groups`` by the model's name; ``pinned`` and
-    ``elsewhere`` (rule 9) are models, ``persistent`` are groups; ``resources`` are amounts, such
-    as bytes. By label again: the needs that were ``learnt``, and who must be ``alone`` by rule 8.
+    ``addresses`` are by the variant's label, ``groups`` by the model's name. ``pinned`` and
+    ``elsewhere`` (rule 9) are models, ``persistent`` are groups. ``resources`` are amounts, such as
+    bytes. By label: the ``learnt`` needs, and the variants that run ``alone`` by rule 8.
     """
 
     max_loaded: int = 1
@@ -60,7 +60,7 @@ class Limits:
     elsewhere: frozenset[str] = frozenset()
 
     def conflict(self, one: VariantSpec, other: VariantSpec) -> bool:
-        """Whether ``one`` cannot start beside ``other``, however much room there is."""
+        """Return whether ``one`` cannot start beside ``other``, even with enough room."""
         if one.model == other.model:
             return True
         address = self.addresses.get(one.label)
@@ -74,24 +74,24 @@ class Limits:
         return group is None or group != self.groups.get(other.model)
 
     def share(self, one: VariantSpec, other: VariantSpec) -> bool:
-        """Whether their engines take room from each other: both are here, or of one model."""
+        """Return whether the engines compete for room: both run here, or are of one model."""
         return one.model == other.model or not self.elsewhere & {one.model, other.model}
 
     def keeps(self, living: VariantSpec, wanted: VariantSpec) -> bool:
-        """Whether ``living`` may not be unloaded for ``wanted``."""
+        """Return whether ``living`` may not be evicted for ``wanted``."""
         if living.model == wanted.model or not self.kept(living.model):
             return False
         together = self.groups.get(living.model) == self.groups.get(wanted.model)
         return living.model in self.pinned or not together
 
     def takes(self, variant: VariantSpec) -> Mapping[str, int]:
-        """What the variant's engine counts for, declared or learnt."""
+        """Return what the variant's engine takes of each resource, declared or learnt."""
         return taken(variant.needs, self.learnt.get(variant.label, {}), self.resources)
 
     def lacking(self, wanted: VariantSpec, others: Iterable[VariantSpec]) -> dict[str, int]:
-        """How much is too little of which resource that ``wanted`` needs, beside the others.
+        """Return how much is missing of each resource that ``wanted`` needs beside the others.
 
-        {} when there is enough.
+        Return {} if there is enough.
         """
         lacks = {
             name: amount - self.resources.get(name, 0)
@@ -105,17 +105,17 @@ class Limits:
         return {name: amount for name, amount in lacks.items() if amount > 0}
 
     def learning(self, variant: VariantSpec, amounts: Mapping[str, int]) -> Limits:
-        """The limits with what was measured of the variant; the peak counts."""
+        """Return the limits with a new measurement of the variant; the peak counts."""
         most = peak(self.learnt.get(variant.label, {}), amounts)
         return replace(self, learnt={**self.learnt, variant.label: most})
 
     def leaving_alone(self, variant: VariantSpec, *, starved: bool) -> Limits:
-        """The limits with rule 8 for the variant, or without."""
+        """Return the limits with or without rule 8 for the variant."""
         label = {variant.label}
         return replace(self, alone=self.alone | label if starved else self.alone - label)
 
     def kept(self, model: str) -> bool:
-        """Whether engines of the model go for no other model, or only for one of their group."""
+        """Return whether the model is kept: no model of another group evicts its engines."""
         return model in self.pinned or self.groups.get(model) in self.persistent
 
 
@@ -125,9 +125,9 @@ def room(
     may_go: Sequence[EngineRecord],
     limits: Limits,
 ) -> list[EngineRecord] | None:
-    """Whom of ``may_go`` to unload so that ``wanted`` can live beside ``stay`` and the rest.
+    """Return which of ``may_go`` to evict so that ``wanted`` can run beside ``stay`` and the rest.
 
-    None: not even all of them would do.
+    Return None if evicting all of them would not be enough.
     """
     if limits.elsewhere:
         stay = [variant for variant in stay if limits.share(variant, wanted)]
@@ -151,9 +151,9 @@ def room(
 
 
 def reluctance(record: EngineRecord) -> tuple[bool, float, int]:
-    """By what engines are ranked, whoever goes first being the least."""
-    # A busy one last: it can be waited for, but never be ended. Of several, it stays the same
-    # one until it is free: whoever is waited for gets no new request.
+    """Return the rank of an engine; the lowest rank is evicted first."""
+    # A busy engine goes last: the request can wait for it, but never end it. Of several, the choice
+    # stays the same until it is free, because an engine that is waited for gets no new requests.
     if record.busy:
         return True, record.used_at, record.ticket
     return False, max(record.used_at, record.idle_since), record.ticket
@@ -162,12 +162,12 @@ def reluctance(record: EngineRecord) -> tuple[bool, float, int]:
 def _cheapest(
     records: Mapping[EngineRecord, Mapping[str, int]], surplus: int, lacking: Mapping[str, int]
 ) -> Collection[EngineRecord]:
-    """At least ``surplus`` of them, who free what is lacking and are worth least together.
+    """Return at least ``surplus`` engines that free what is lacking and cost least together.
 
-    Each stands with what it frees; all of them would be enough.
+    Each record comes with what it frees; all of them together are enough.
     """
     latest = max(record.used_at for record in records)
-    # Weighed once: there may be many sets to compare.
+    # Computed once, because there may be many sets to compare.
     costs = {record: (record.busy, record.worth(latest)) for record in records}
 
     def cost(going: Collection[EngineRecord]) -> tuple[int, float, int]:
@@ -183,7 +183,7 @@ def _cheapest(
             if min(_spare(lacking, map(records.__getitem__, going)).values()) >= 0
         )
         return min(enough, key=cost)
-    # Too many sets to look at: spare whoever can be spared, the most precious first.
+    # Too many sets to compare: spare each engine that can be spared, the most expensive first.
     going = sorted(records, key=lambda record: costs[record])
     spare = _spare(lacking, records.values())
     for record in reversed(tuple(going)):
@@ -195,7 +195,7 @@ def _cheapest(
 
 
 def _spare(lacking: Mapping[str, int], freed: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """What is freed of each resource beyond what is lacking; negative where it still is."""
+    """Return what is freed of each resource beyond what is lacking; negative if it still lacks."""
     spare = {name: -amount for name, amount in lacking.items()}
     for amounts in freed:
         for name in spare:

@@ -1,4 +1,4 @@
-"""What requests are told that get no engine. Pure."""
+"""The errors for requests that get no engine. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST_WAIT = 60.0
 
 
 def start_failed(record: EngineRecord, now: float) -> EngineStartFailed:
-    """The engine's last start failed; it is tried again no earlier than its back-off says."""
+    """Return the error for a failed start; the next one comes after the back-off."""
     left = max(0.0, record.retry_at - now)
     if record.shortages:
         return out_of_memory(record, left)
@@ -26,7 +26,7 @@ def start_failed(record: EngineRecord, now: float) -> EngineStartFailed:
 
 
 def no_room(wanted: VariantSpec, kept: Iterable[VariantSpec]) -> EngineStartFailed:
-    """The engine finds no room beside those that are ``kept``, whatever else goes."""
+    """Return the error for an engine without room beside the ``kept`` ones."""
     names = ", ".join(variant.label for variant in kept)
     beside = f" beside {names}" if names else ""
     return EngineStartFailed(f"There is no room for the engine {wanted.label}{beside}.")
@@ -39,11 +39,12 @@ def queue_full(
     pace: float,
     now: float,
 ) -> QueueFull:
-    """``others`` wait already; each holds an engine for ``pace`` seconds, about.
+    """Return the error for a full queue, with an estimate for ``Retry-After``.
 
-    For some of them ``coming`` engines must be loaded, after those that are ``loading``.
+    ``others`` wait already; each holds an engine for about ``pace`` seconds. For some of them
+    ``coming`` engines must be loaded, after those that are ``loading``.
     """
-    # Known from their last loads, if there were any.
+    # Known from their last loads, if any.
     load = max([0.0, *(r.started_at + r.load_seconds - now for r in loading)])
     load += sum(record.load_seconds for record in coming)
     wait = min(_LONGEST_WAIT, max(1.0, load + pace * others))

@@ -1,17 +1,17 @@
-"""When an engine that nobody uses ends, and what follows it. Pure.
+"""When an engine without requests ends, and what replaces it. Pure.
 
-1. It ends after its idle time: what the last request that named one asked for
-   its model, else what is configured. It may be infinite.
-2. Before that a smaller variant replaces it, when the last ``requests`` requests
-   would all have fit that one and ``after`` seconds have passed without any; not
-   before the smaller one may be started, and never with ``after`` 0.
-3. What a request asked for holds while the model is loaded, in whatever variant.
-4. A larger variant replaces it at once, when the conversation that it answered last will need
-   that one (``grow_ahead``), nobody waits, and there is room: one engine of a model lives at a
-   time, so the larger one cannot be loaded beside it, but the state is carried over, and the
-   next turn finds it ready.
-5. The variant that follows starts once the other has ended; not if requests wait then, or want
-   another, nor if there is no room for it.
+1. It ends after its idle time: the ``keep_alive`` of the last request that set one for its model,
+   or else the configured time. The time may be infinite.
+2. Before that, a smaller variant replaces it if the last ``requests`` requests would all have fit
+   the smaller one, and ``after`` seconds have passed without a request. It does not if the smaller
+   one may not be started yet, and never with ``after`` 0.
+3. A ``keep_alive`` holds while the model is loaded, in whatever variant.
+4. A larger variant replaces it at once if the conversation that it answered last will need the
+   larger one (``grow_ahead``), no request waits, and there is room. A model has one engine at a
+   time, so the larger one cannot load beside it; but its prompt cache is restored, and the next
+   turn finds it ready.
+5. The replacement starts after the other has ended; but not if requests wait then or want another
+   variant, or if there is no room for it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class IdleEngines:
-    """How long models stay loaded that nobody uses, and which variants follow."""
+    """How long idle models stay loaded, and which variants replace them."""
 
     def __init__(self, engines: EngineTable) -> None:
         self._engines = engines
@@ -40,29 +40,29 @@ class IdleEngines:
         self._successors: dict[str, EngineRecord] = {}
 
     def keep(self, model: str, seconds: float) -> None:
-        """A request wants the model to stay that long, once idle."""
+        """Keep the model for this number of seconds once it is idle, as a request wants."""
         self._keep_alive[model] = seconds
 
     def release(self, model: str) -> None:
-        """The model ends, and no variant of it follows: what requests wanted holds no more."""
+        """Note that the model ends without a replacement, and forget its ``keep_alive``."""
         self._keep_alive.pop(model, None)
 
     def time_of(self, record: EngineRecord) -> float:
-        """After so many seconds without a request the engine ends; infinite: never."""
+        """Return the seconds without a request after which the engine ends; infinite: never."""
         return self._keep_alive.get(record.variant.model, record.variant.timeouts.idle)
 
     def forget(self, model: str) -> None:
-        """No variant of the model is to follow."""
+        """Plan no replacement for the model."""
         self._successors.pop(model, None)
 
     def retain(self, wanted: Callable[[EngineRecord], bool]) -> None:
-        """Only those that are ``wanted`` are to follow."""
+        """Keep only the planned replacements that are ``wanted``."""
         self._successors = {m: each for m, each in self._successors.items() if wanted(each)}
 
     def rest(self, policy: Policy, now: float, out: list[ev.Effect], *, waited: bool) -> None:
-        """What is done for nobody: successors start, idle engines end or shrink.
+        """Do what no request asks for: start replacements, end or shrink idle engines.
 
-        ``waited`` says that requests wait: they come first, and may start a successor later.
+        ``waited`` says that requests wait: they go first, and a replacement may start later.
         """
         alive = self._engines.alive
         for model in [model for model in self._successors if model not in alive]:
@@ -86,7 +86,7 @@ class IdleEngines:
         *,
         waited: bool,
     ) -> float | None:
-        """When to look at the engine again, if only time can bring its end."""
+        """Return when to check the engine again, if only time can end it."""
         if record.state is not State.READY or record.busy:
             return None
         model, after = record.variant.model, policy.shrink_after
@@ -120,7 +120,7 @@ def smaller_than(
     after: float,
     requests: int,
 ) -> EngineRecord | None:
-    """The smaller variant that rule 2 speaks of, or None."""
+    """Return the smaller variant of rule 2, or None."""
     if after <= 0 or len(record.needs) < requests:
         return None
     wanted = max(list(record.needs)[-requests:], key=lambda variant: variant.capacity)
@@ -132,7 +132,7 @@ def smaller_than(
 def larger_ahead(
     record: EngineRecord, records: Mapping[str, EngineRecord], now: float
 ) -> EngineRecord | None:
-    """The larger variant that rule 4 speaks of, if it may be started now, or None."""
+    """Return the larger variant of rule 4, if it may start now, or None."""
     larger = None if record.ahead is None else records.get(record.ahead.label)
     return larger if larger is not None and now >= larger.retry_at else None
 
@@ -140,7 +140,7 @@ def larger_ahead(
 def end_of(
     record: EngineRecord, smaller: EngineRecord | None, *, idle: float, after: float, now: float
 ) -> tuple[float, EngineRecord | None]:
-    """When the engine, idle, ends, and the one that replaces it then, if any."""
+    """Return when the engine ends if it stays idle, and the variant that replaces it, if any."""
     idle_at = record.idle_since + idle
     if smaller is None or now >= idle_at:
         return idle_at, None

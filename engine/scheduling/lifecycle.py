@@ -1,9 +1,8 @@
-"""The engine's life as a table.
+"""The life of an engine as a table.
 
-This file knows states and events, nothing of processes, clocks or requests.
-An engine rests in STOPPED, BACKOFF or FAILED (no process), and lives in the
-others (a process that may hold memory). A cell that is missing is a fault in
-the gateway: ``advance`` raises and nothing has changed.
+This file knows states and events, but no processes, clocks or requests. In STOPPED, BACKOFF and
+FAILED an engine has no process; in the other states it may have one that holds memory. A missing
+cell is a bug in the gateway: ``advance`` raises, and nothing has changed.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
 
 
 class IllegalTransition(RuntimeError):
-    """An event came to an engine in a state that has no answer to it."""
+    """An event came in a state that has no cell for it."""
 
     def __init__(self, engine: str, state: State, event: Event) -> None:
         super().__init__(f"engine {engine}: {event.name} cannot happen in state {state.name}")
@@ -97,7 +96,7 @@ class IllegalTransition(RuntimeError):
 
 
 def advance(engine: str, state: State, event: Event) -> State:
-    """The state that follows ``event``; IllegalTransition names the engine where none does."""
+    """Return the state after ``event``, or raise IllegalTransition, which names the engine."""
     try:
         return TRANSITIONS[state][event]
     except KeyError:
@@ -105,7 +104,7 @@ def advance(engine: str, state: State, event: Event) -> State:
 
 
 def as_markdown() -> str:
-    """The table as the documentation shows it, a row a state and a column an event."""
+    """Return the table for the documentation: a row for each state, a column for each event."""
     head = "| state | " + " | ".join(event.name for event in Event) + " |"
     rule = "|---" * (len(Event) + 1) + "|"
     rows = [

@@ -1,14 +1,14 @@
-"""What follows when an engine runs out of memory while it loads. Pure.
+"""What happens when an engine runs out of memory while it loads. Pure.
 
-1. The first time it is tried again at once for those who wait for it, after every engine that
-   may go has gone (``Limits.alone``); busy ones are waited for.
-2. When that fails as well, it backs off as after any failed start, and for ten times as long as
-   the load took at least: little time is spent on what will not fit. Each request that asked for
-   it moves to the next smaller variant that would do for it; those that have none are told.
-3. Until it was loaded once, later starts are made alone as well, but each is the only try. A
-   request that comes while it backs off moves at once.
-4. Which smaller variants would do is said with the request: those that hold its prompt, and
-   its answer where the client named a length.
+1. The first time, it starts again for the requests that wait for it, after every engine that may be
+   evicted has ended (``Limits.alone``); it waits for busy ones.
+2. If that fails too, it backs off as after any failed start, and at least ten times as long as the
+   load took: little time goes into loads that do not fit. Each request for it moves to the next
+   smaller variant that would do; a request without such a variant gets an error.
+3. Until it has loaded once, later starts happen alone too, but each is the only try. A request that
+   arrives during the back-off moves at once.
+4. A request brings the list of smaller variants that would do: those that hold its prompt, and its
+   answer if the client named a length.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _RARELY = 10.0
 
 
 def tried_again(record: EngineRecord) -> bool:
-    """Whether the start that has just failed by lack of memory is repeated at once by rule 1."""
+    """Return whether the failed start is repeated at once by rule 1."""
     return record.shortages == 1
 
 
 def pause_after(seconds: float) -> float:
-    """Seconds until the next try after one that ran out of memory within ``seconds``."""
+    """Return the seconds until the next try, after one that ran out of memory."""
     return min(LONGEST_DELAY, _RARELY * seconds)
 
 
 def steps_down(waiting: Waiting) -> bool:
-    """Whether the request asks for its next smaller variant now; False: it has none."""
+    """Let the request ask for its next smaller variant; return False if it has none."""
     if not waiting.fallbacks:
         return False
     waiting.minimum, *rest = waiting.fallbacks
@@ -45,7 +45,7 @@ def steps_down(waiting: Waiting) -> bool:
 
 
 def out_of_memory(record: EngineRecord, retry_after: float) -> EngineOutOfMemory:
-    """The error for those whom nothing smaller can serve: what lacked, and what to change."""
+    """Return the error for requests without a smaller variant: what to change."""
     message = (
         f"The engine {record.variant.label} ran out of memory ({record.lacked}) while it loaded:"
         f" {record.reason}. Other idle engines made room, and it was not enough. {record.advice},"

@@ -1,26 +1,26 @@
-"""What can be done next for those who wait. Pure: a look at queue and engines, one act out.
+"""Decide the next step for the waiting requests. Pure: queue and engines in, one act out.
 
-The queue is walked in turn. Each request is decided about by these rules:
+The queue is examined in the order of turns. For each request:
 
-1. An engine that serves it and has a free place is granted, to it or to another
-   that it serves (``Queue.fairest``), but to none behind an overdue request that
-   needs a start. While the engine starts or is full, it is awaited: nobody
-   behind may claim it.
-2. Otherwise it needs a start, and ``eviction.room`` says who must make room.
-   Those whom somebody before it awaits or has claimed do not, and
-   a. a fresh engine does not, while somebody waits for it;
-   b. a busy engine, or one that somebody waits for, does not until the request
-      is overdue and ``min_residency`` has passed since it became ready;
-   c. but a return waits for none of that, and b is not for the own model's
-      engine: the larger one serves the same requests.
-3. Nobody is refused while who is before it keeps the room; after that, a start
-   that may not be tried yet, and one that finds no room beside engines that are
-   kept, is refused before any engine ends for it.
-4. Engines make room when all of them are free; until then they are claimed and
-   serve nobody behind, and the room they make is nobody else's.
-5. An auxiliary request takes no place: any ready engine of its model serves it at once, a full
-   one too. A claimed one does so only while a request has a place on it, so that a row of
-   auxiliary requests cannot keep the engine from making room.
+1. If an engine that can serve it has a free slot, the engine is granted to it, or to another
+   request that it can serve (``Queue.fairest``), but to none behind an overdue request that needs a
+   start. If the engine is starting or full, the request waits for it, and no request behind may
+   claim it.
+2. Otherwise the request needs a start. ``eviction.room`` chooses the engines to evict. An engine
+   that a request before it waits for or has claimed is not evicted, and
+   a. a new engine is not evicted while a request waits for it;
+   b. a busy engine, or one that a request waits for, is not evicted until this request is overdue
+      and ``min_residency`` has passed since the engine became ready;
+   c. but a returned request waits for none of that, and b does not apply to the model's own engine:
+      the larger one serves the same requests.
+3. No request is refused while a request before it keeps the room. After that, a start that may not
+   be tried yet, and one that finds no room beside engines that are kept, is refused before any
+   engine is evicted for it.
+4. Engines are evicted once all of them are free. Until then they are claimed: they serve no request
+   behind, and no other request gets their room.
+5. An auxiliary request takes no slot: any ready engine of its model serves it at once, even a full
+   one. A claimed engine does so only while it serves another request, so that a series of auxiliary
+   requests cannot keep it from being evicted.
 """
 
 from __future__ import annotations
@@ -50,21 +50,21 @@ class Serve:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """There is room: start this engine."""
+    """Start this engine; there is room for it."""
 
     record: EngineRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Unload:
-    """Stop these engines, which nobody uses."""
+    """Stop these engines, which no request uses."""
 
     records: Sequence[EngineRecord]
 
 
 @dataclass(frozen=True, slots=True)
 class Deny:
-    """Refuse those who wait for this engine: it backs off, or has no room beside ``kept``."""
+    """Refuse the requests for this engine: it backs off, or has no room beside ``kept``."""
 
     record: EngineRecord
     kept: Sequence[VariantSpec] | None = None
@@ -74,12 +74,12 @@ Act = Serve | Start | Unload | Deny
 
 
 def fits_now(wanted: VariantSpec, alive: Mapping[str, EngineRecord], limits: Limits) -> bool:
-    """Whether it can start beside every process that there may be, also those that end."""
+    """Return whether it can start beside every process that may exist, also ending ones."""
     return room(wanted, [record.variant for record in alive.values()], (), limits) is not None
 
 
 def at_once(queue: Queue, alive: Mapping[str, EngineRecord]) -> Serve | None:
-    """What a walk along a queue of one comes to where its engine is free; None otherwise."""
+    """Return the result for a queue of one request whose engine is free; None otherwise."""
     if len(queue) != 1:
         return None
     (waiting,) = queue
@@ -92,7 +92,7 @@ def at_once(queue: Queue, alive: Mapping[str, EngineRecord]) -> Serve | None:
 
 @dataclass(slots=True)
 class Planner:
-    """One walk along the queue, from its head until something can be done."""
+    """One pass over the queue, from its head, until there is something to do."""
 
     queue: Queue
     records: Mapping[str, EngineRecord]
@@ -106,7 +106,7 @@ class Planner:
     _least: dict[str, int] = field(default_factory=dict)
 
     def act(self) -> Act | None:
-        """The first thing that can be done; None when everybody must wait."""
+        """Return the first thing to do; None if every request must wait."""
         turn = self.queue.in_turn(self.now)
         for each in turn:
             model = each.minimum.model
@@ -124,7 +124,7 @@ class Planner:
                     return Serve(self._next_for(record, turn[position:]), record)
                 self._awaited.add(record.ticket)
                 continue
-            # What was decided for one holds for all behind who want the same as urgently.
+            # A decision also holds for all requests behind with the same wish and urgency.
             urgency = each.returned, self.queue.overdue(each, self.now)
             key = each.minimum.label, urgency
             if key not in decided:
@@ -178,7 +178,7 @@ class Planner:
         return None
 
     def _spared(self, record: EngineRecord, waiting: Waiting) -> bool:
-        """Whether the engine makes no room for the request, or not yet."""
+        """Return whether the engine is not evicted for the request, or not yet."""
         if record.ticket in self._awaited:
             return True
         wanted = self._least.get(record.variant.model, inf) <= record.variant.capacity

@@ -1,4 +1,4 @@
-"""The numbers by which the scheduler decides, and where the configuration says them. Pure."""
+"""The numbers of the scheduler's rules, from the configuration. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The numbers behind the scheduler's rules; times in seconds."""
+    """The numbers of the scheduler's rules; times in seconds."""
 
     max_queue: int = 64
     shrink_after: float = 300.0
@@ -21,7 +21,7 @@ class Policy:
 
 
 def policy_of(settings: ServerSettings) -> Policy:
-    """The policy that the ``server`` table asks for."""
+    """Return the policy of the ``server`` table."""
     return Policy(
         settings.max_queue,
         settings.shrink_after,

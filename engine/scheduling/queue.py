@@ -1,16 +1,15 @@
-"""Who waits, and in which order they have their turn. Pure.
+"""The waiting requests, and the order of their turns. Pure.
 
-1. Requests have their turn in the order of their arrival, those of a higher
-   priority first. After each ``max_wait`` a request rises by one priority. One
-   that returns is of the highest.
-2. Of those whom the same engine could serve, the highest priority goes first,
-   and within it the clients are served in turn. Here a request rises only after
-   each ``max_wait`` in which its client got nothing of that model and priority:
-   the backlog of one client must not crowd out the others by its age.
-3. Whoever waited ``max_wait``, or returns, is overdue: nobody who came later is
-   served before it by an engine that must make room for it.
-4. With ``max_wait`` 0 all that counts is the order of arrival.
-5. An auxiliary request takes no place, so it is no turn of its client.
+1. Turns are in the order of arrival, with higher priorities first. After each ``max_wait`` the
+   priority of a waiting request rises by one. A returned request has the highest priority.
+2. Among requests that the same engine can serve, the highest priority goes first, and within it the
+   clients take turns. Here the priority rises only after each ``max_wait`` in which the client got
+   nothing of that model and priority. So the backlog of one client does not displace the others by
+   its age.
+3. A request that has waited for ``max_wait``, or was returned, is overdue: an engine that must make
+   room for it serves no later request before it.
+4. With ``max_wait`` 0 only the order of arrival counts.
+5. An auxiliary request takes no slot, so it is not a turn of its client.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Priority(IntEnum):
-    """How urgent a request is."""
+    """The priority of a request."""
 
     LOW = 0
     NORMAL = 1
@@ -36,7 +35,7 @@ class Priority(IntEnum):
 
 @dataclass(slots=True)
 class Waiting:
-    """A request in the queue; numbers grow with arrival."""
+    """A request in the queue; later requests have larger numbers."""
 
     request: int
     minimum: VariantSpec
@@ -56,12 +55,12 @@ class Waiting:
 
 
 class Queue:
-    """The requests that wait, iterated in the order of arrival."""
+    """The waiting requests, in the order of arrival."""
 
     def __init__(self, max_wait: float) -> None:
         self.max_wait = max_wait
         self._waiting: dict[int, Waiting] = {}
-        # How often each client of a model was served, as far as it is ahead of the others.
+        # How often each client of a model was served, beyond the others.
         self._turns: dict[str, dict[str, int]] = {}
         self._floors: dict[str, int] = {}
         self._served_at: dict[tuple[str, str, Priority], float] = {}
@@ -76,29 +75,29 @@ class Queue:
         return request in self._waiting
 
     def add(self, waiting: Waiting) -> None:
-        """The request waits; one that returns stands where its number belongs."""
+        """Add the request; one that returns goes to the place of its number."""
         last = next(reversed(self._waiting), waiting.request)
         self._waiting[waiting.request] = waiting
         if last > waiting.request:
             self._waiting = {number: self._waiting[number] for number in sorted(self._waiting)}
 
     def drop(self, request: int) -> None:
-        """The request does not wait any more; harmless if it did not."""
+        """Remove the request. Does nothing if it is not in the queue."""
         self._waiting.pop(request, None)
 
     def in_turn(self, now: float) -> list[Waiting]:
-        """Everyone in the order of rule 1."""
+        """Return all requests in the order of rule 1."""
         waiting = list(self._waiting.values())
         if self.max_wait and len(waiting) > 1:
             waiting.sort(key=lambda each: (-self._level(each, now), each.request))
         return waiting
 
     def overdue(self, waiting: Waiting, now: float) -> bool:
-        """Whether rule 3 holds for the request."""
+        """Return whether the request is overdue by rule 3."""
         return waiting.returned or now - waiting.since >= self.max_wait
 
     def fairest(self, rivals: Sequence[Waiting], now: float) -> Waiting:
-        """Whom of those in turn, whom the same engine could serve, it serves next."""
+        """Return the request to serve next, of the ``rivals`` that the same engine can serve."""
         first = rivals[0]
         if len(rivals) == 1 or not self.max_wait:
             return first
@@ -117,12 +116,12 @@ class Queue:
         turns = self._turns.setdefault(model, {})
         turns[waiting.client] = floor + 1
         if floor > self._floors.get(model, 0):
-            # A client that is not ahead need not be remembered.
+            # A client that is not ahead of the others is not remembered.
             for client in [client for client, number in turns.items() if number <= floor]:
                 del turns[client]
             self._floors[model] = floor
         flow = _flow(waiting)
-        # Kept in the order of time. After two rises there is nothing left to remember.
+        # In the order of time. After two rises of priority an entry has no effect any more.
         self._served_at.pop(flow, None)
         self._served_at[flow] = now
         oldest = now - 2 * self.max_wait

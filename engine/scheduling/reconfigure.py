@@ -1,7 +1,7 @@
-"""What another configuration means for engines and for those who wait. Pure.
+"""What a change of the configuration means for engines and waiting requests. Pure.
 
-1. An engine that is defined as before keeps its record, with all that is known of it.
-2. What asks for a variant that is gone asks for the next larger one of its model.
+1. An engine with the same definition keeps its record, with all that is known of it.
+2. A request for a removed variant asks for the next larger one of its model.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def renewed(
     variants: Iterable[VariantSpec],
     kept: Collection[str],
 ) -> Records:
-    """A record for each variant: its own of before if its label is among ``kept``, else new."""
+    """Return a record for each variant: the old one if its label is ``kept``, else a new one."""
     after: Records = {}
     for variant in variants:
         record = records.get(variant.label) if variant.label in kept else None
@@ -41,7 +41,7 @@ def renewed(
 
 
 def equivalent(records: Mapping[str, EngineRecord], wanted: VariantSpec) -> VariantSpec | None:
-    """The variant of this label, else the next one of the model that has as much room, or None."""
+    """Return the variant of this label, else the next one with as much room, or None."""
     own = records.get(wanted.label)
     if own is not None:
         return own.variant
@@ -52,13 +52,13 @@ def equivalent(records: Mapping[str, EngineRecord], wanted: VariantSpec) -> Vari
 def still_there(
     records: Mapping[str, EngineRecord], variants: Iterable[VariantSpec]
 ) -> tuple[VariantSpec, ...]:
-    """Those of ``variants`` that are configured, as they are now."""
+    """Return those of ``variants`` that are configured, as they are now."""
     found = (records.get(variant.label) for variant in variants)
     return tuple(record.variant for record in found if record is not None)
 
 
 def gone(records: Mapping[str, EngineRecord], wanted: VariantSpec) -> GatewayError:
-    """What a request is told that asked for a variant without an equivalent."""
+    """Return the error for a request for a variant without an equivalent."""
     model = wanted.model
     if any(record.variant.model == model for record in records.values()):
         lost = f"variant of {wanted.context} tokens" if wanted.context else "such variant"
@@ -74,9 +74,10 @@ def gone(records: Mapping[str, EngineRecord], wanted: VariantSpec) -> GatewayErr
 
 
 def surplus(living: Iterable[EngineRecord], limits: Limits) -> list[EngineRecord]:
-    """Who must go so that the others may live together: idle ones first, kept models last.
+    """Return the engines to end so that the others may run together.
 
-    What engines were found to take beyond their declared needs is no reason: they live with it.
+    Idle ones go first, kept models last. What engines take beyond their declared needs is no reason
+    to end one: they run together already.
     """
     limits = replace(limits, learnt={}, alone=frozenset())
     going: list[EngineRecord] = []
@@ -98,7 +99,7 @@ def renewed_limits(
     kept: Collection[str],
     retired: Collection[tuple[EngineRecord, str | None]],
 ) -> Limits:
-    """``given``, with what was learnt ``before`` of engines that are ``kept`` or end still."""
+    """Return ``given`` with what was learnt ``before`` of kept and of ending engines."""
     labels = {*kept, *(record.variant.label for record, _ in retired)}
     learnt = {label: amounts for label, amounts in before.learnt.items() if label in labels}
     return replace(
@@ -115,9 +116,9 @@ def without(
     given: Limits,
     retired: Iterable[tuple[EngineRecord, str | None]],
 ) -> Limits:
-    """``limits`` when the retired engine of that label has ended, and these end still.
+    """Return ``limits`` after the retired engine of that label has ended; ``retired`` still run.
 
-    Where it listened, and what it took, says nothing of what has its label now.
+    Its address and its needs do not apply to the variant that has its label now.
     """
     learnt = {key: amounts for key, amounts in limits.learnt.items() if key != label}
     if label in given.learnt:
@@ -128,9 +129,9 @@ def without(
 def beside(
     retired: Iterable[tuple[EngineRecord, str | None]], addresses: Mapping[str, str]
 ) -> Mapping[str, str]:
-    """``addresses`` by label, but each of ``retired``, which end still, listens at its own.
+    """Return ``addresses`` by label, in which each of ``retired`` keeps its own address.
 
-    The variant that has its label now cannot start before it has ended.
+    The variant that has its label now cannot start before the retired engine has ended.
     """
     found = dict(addresses)
     for record, address in retired:

@@ -17,17 +17,18 @@ if TYPE_CHECKING:
 HALF_LIFE = 600.0
 
 
-# Each record is itself alone; comparing their fields would take most of a decision's time.
+# Compared by identity: comparing their fields would take most of a decision's time.
 @dataclass(slots=True, eq=False)
 class EngineRecord:
     """What the scheduler knows of one variant's engine.
 
-    ``memory`` is what the living engine holds, ``takes`` what it counts for among
-    ``server.resources``; both in bytes. ``shortages`` counts the loads in a row that ran out of
-    memory, the last time of ``lacked``; ``advice`` says what to change then. ``ahead`` is the
-    variant that the conversation answered last will need next, None if this one does.
-    ``active`` are the requests that take a place each,
-    ``auxiliary`` those that take none; ``unused`` is true from a start until the first of either.
+    * ``memory``: what the running engine holds; ``takes``: what it takes of ``server.resources``.
+      Both in bytes.
+    * ``shortages``: the loads in a row that ran out of memory, the last time of ``lacked``;
+      ``advice`` says what to change.
+    * ``ahead``: the variant that the last conversation will need next; None if this one will do.
+    * ``active``: the requests that take a slot; ``auxiliary``: those that take none.
+    * ``unused``: true from a start until the first request of either kind.
     """
 
     variant: VariantSpec
@@ -55,23 +56,23 @@ class EngineRecord:
     ahead: VariantSpec | None = None
 
     def use(self, now: float) -> None:
-        """Another request is served; older uses count half as much after each ``HALF_LIFE``."""
+        """Count another request; older uses count half as much after each ``HALF_LIFE``."""
         self.uses = 1.0 + self.uses * exp2((self.used_at - now) / HALF_LIFE)
         self.used_at = now
 
     def worth(self, now: float) -> float:
-        """What its loss would cost: much if it is often used and slow to load."""
+        """Return what an eviction would cost: much if it is often used and slow to load."""
         return self.load_seconds * self.uses * exp2((self.used_at - now) / HALF_LIFE)
 
     def loaded_until(self, now: float) -> float:
-        """When its latest start was over, in readiness or in failure; ``now`` if it is not yet."""
+        """Return when its last start ended, ready or failed; ``now`` if it has not yet."""
         if self.ready_at >= self.started_at:
             return self.ready_at
         return now if self.state.live else self.ended_at
 
     @property
     def serving(self) -> set[int]:
-        """The requests that hold the engine, with and without a place."""
+        """The requests that hold the engine, with and without a slot."""
         return self.active | self.auxiliary
 
     @property
@@ -81,9 +82,9 @@ class EngineRecord:
 
     @property
     def useful(self) -> bool:
-        """Whether requests are or will be served by the engine as it is."""
+        """Whether the engine serves requests, or will, without a change."""
         return self.state in (State.STARTING, State.READY)
 
     def serves(self, minimum: VariantSpec) -> bool:
-        """Whether this variant can take a request that needs ``minimum``."""
+        """Return whether this variant can serve a request that needs ``minimum``."""
         return self.variant.model == minimum.model and self.variant.capacity >= minimum.capacity

@@ -1,45 +1,42 @@
-"""Who gets an engine, and which engine lives. Pure: events in, effects out.
+"""Decide which request gets an engine, and which engines run. Pure: events in, effects out.
 
-Rules, in the order in which they are applied:
+The rules, in the order in which they apply:
 
-1.  Engines live side by side as far as ``Limits`` allow; by default one at a
-    time. An engine starts only after the exit of those it cannot live beside.
-2.  Requests have their turn in the order of their arrival; one that returns for
-    another try keeps its turn. At most ``max_queue`` wait. Where
-    ``max_switch_wait`` allows it, requests for engines that run are served
-    before the engine makes room, clients are served in turn, and priorities
-    count: see ``engine/scheduling/queue.py``.
-3.  A running engine serves every request of its model that fits its capacity,
-    ``parallel`` of them at once. A request that no engine can serve claims
-    those that must make room for it: they serve nobody after it, and end when
-    all of them are free. A busy engine is never ended: see ``engine/scheduling/planner.py``.
-    An auxiliary request, which takes no room in a context, needs no place and is
-    served by any ready engine of its model; by rule 6 it says nothing of what fits.
-4.  A start is never wasted. One that nobody waits for any more goes on while no
-    other is wanted: the engine is warm for the next request, and its idle time
-    unloads it. When a request wants its room, but someone behind waits for this
-    start, it goes on and serves that one before; only a request that returned
-    from another try does not wait for it.
-5.  A failed start is told to all who waited for it. Until its back-off is over
-    the same answer is given at once; no failure is final. An engine that ran out of
-    memory is tried once more, alone; then whoever waits for it moves to a smaller
-    variant that would do: see ``engine/scheduling/out_of_memory.py``.
-6.  An idle engine is unloaded after its idle time. Before that it is replaced
-    by a smaller variant when the last ``shrink_requests`` requests would all
-    have fit one and ``shrink_after`` seconds have passed without any. A request
-    may set the idle time of its model (``keep_alive``): for as long as the model
-    is loaded, in whatever variant, or until another sets it. Where asked for, a larger
-    variant replaces it for a conversation that will need one: see ``engine/scheduling/idle.py``.
-7.  With another configuration, engines that are defined as before go on; others
-    end as soon as their requests have, and so does who exceeds the limits. Who
-    waits gets an engine of the new definition: see ``engine/scheduling/reconfigure.py``. An
-    unload takes the engines that live: what starts or is idle stops, a busy one
-    drains first. Who waits goes on waiting, and may start one afresh.
-8.  While draining, whoever waits is refused, and engines stop as soon as their
-    requests have ended.
+1.  Engines run side by side as far as ``Limits`` allow; by default one at a time. An engine starts
+    only after the exit of those that it cannot run beside.
+2.  Requests are served in the order of their arrival; one that returns for another try keeps its
+    turn. At most ``max_queue`` wait. If ``max_switch_wait`` allows it, requests for running engines
+    are served before the engine is evicted, clients take turns, and priorities count: see
+    ``engine/scheduling/queue.py``.
+3.  A running engine serves every request of its model that fits its capacity, ``parallel`` of them
+    at once. A request that no engine can serve claims the engines to evict for it: they serve no
+    later request, and end when all of them are free. A busy engine is never ended: see
+    ``engine/scheduling/planner.py``. An auxiliary request takes no context and no slot; any ready
+    engine of its model serves it. It does not count for rule 6.
+4.  A start is never wasted. If no request waits for it any more, it goes on while no other engine
+    is wanted: the engine is ready for the next request, and its idle time unloads it. If a request
+    wants its room, but a later request waits for this start, the engine starts and serves that one
+    first. Only a request that returned from another try does not wait for it.
+5.  A failed start is reported to all requests that waited for it. Until its back-off is over, other
+    requests get the same answer at once; no failure is final. An engine that ran out of memory is
+    started once more, alone; then its requests move to a smaller variant that would do: see
+    ``engine/scheduling/out_of_memory.py``.
+6.  An idle engine is unloaded after its idle time. Before that, a smaller variant replaces it if
+    the last ``shrink_requests`` requests would all have fit the smaller one, and ``shrink_after``
+    seconds have passed without a request. A request may set the idle time of its model
+    (``keep_alive``): as long as the model is loaded, in whatever variant, or until another request
+    sets it. With ``grow_ahead``, a larger variant replaces it for a conversation that will need
+    one: see ``engine/scheduling/idle.py``.
+7.  After a change of the configuration, engines with the same definition run on. Others end as soon
+    as their requests have ended, and so do those beyond the limits. Waiting requests get an engine
+    of the new definition: see ``engine/scheduling/reconfigure.py``. An unload ends running engines:
+    a starting or idle one stops, a busy one drains first. Waiting requests go on waiting, and may
+    start the engine again.
+8.  While draining, waiting requests are refused, and engines stop as soon as their requests have
+    ended.
 
-Engine states are owned by ``engine_table.py``, who waits and who holds an engine by
-``admission.py``. Time comes inside the events; nothing here reads a clock, awaits or logs.
+``engine_table.py`` owns the engine states; ``admission.py`` owns the waiting requests and the
+holds. Events bring the time; nothing here reads a clock, awaits or logs.
 """
 
 from __future__ import annotations
@@ -68,7 +65,7 @@ __all__ = ["EngineRecord", "Limits", "Policy", "Scheduler"]
 
 
 class Scheduler:
-    """Turns each event into effects, of which engines and requests each have their side."""
+    """Turns each event into effects, through the table of engines and the admission."""
 
     def __init__(
         self,
@@ -87,7 +84,7 @@ class Scheduler:
 
     @property
     def records(self) -> tuple[EngineRecord, ...]:
-        """Every variant's record, as they are configured; then those of engines that are not."""
+        """The record of every configured variant; then those of retired engines."""
         return self._engines.all
 
     @property
@@ -101,27 +98,27 @@ class Scheduler:
         return len(self._queue)
 
     def line(self, now: float) -> list[Waiting]:
-        """Those who wait, in the order in which they have their turn."""
+        """Return the waiting requests in the order of their turns."""
         return self._queue.in_turn(now)
 
     def changes(self) -> list[Changed]:
-        """The engines that changed since the last call, in order."""
+        """Return the engines that changed since the last call, in order."""
         return self._engines.changes()
 
     def live(self, model: str | None = None) -> EngineRecord | None:
-        """The record of the model, or of any, whose process may exist, or None."""
+        """Return the record of the model, or of any, whose process may exist, or None."""
         if model is not None:
             return self._engines.alive.get(model)
         return next(iter(self._engines.alive.values()), None)
 
     def variant(self, ticket: int) -> VariantSpec:
-        """What runs under this ticket, as it is defined now; KeyError when the run is over."""
+        """Return the variant of this ticket, as it is defined now; KeyError after its run."""
         return self._engines.variant(ticket)
 
     def upcoming(self, now: float) -> VariantSpec | None:
-        """The variant that a request waits for and that has no room yet.
+        """Return the variant that a request waits for and that has no room yet.
 
-        None while another engine loads, which wants the disk for itself.
+        Return None while another engine loads, because that engine needs the disk.
         """
         alive = self._engines.alive
         if any(record.state is State.STARTING for record in alive.values()):
@@ -133,17 +130,17 @@ class Scheduler:
         return None
 
     def latest(self, minimum: VariantSpec) -> EngineRecord | None:
-        """The record of the engine that was started last of those that serve ``minimum``."""
+        """Return the record of the engine that started last, of those that serve ``minimum``."""
         return self._engines.latest(minimum)
 
     def idle_time(self, record: EngineRecord) -> float:
-        """After so many seconds without a request the engine ends; infinite: never."""
+        """Return the seconds without a request after which the engine ends; infinite: never."""
         return self._idle.time_of(record)
 
     # -- events ----------------------------------------------------------------------
 
     def handle(self, event: ev.Event) -> list[ev.Effect]:
-        """The effects of ``event``, to be performed in order. Stale tickets have none."""
+        """Return the effects of ``event``, to be performed in order. Stale tickets have none."""
         out: list[ev.Effect] = []
         match event:
             case ev.Arrived():
@@ -158,7 +155,7 @@ class Scheduler:
                 self._unload(event, out)
             case ev.Drain() | ev.Halt():
                 self._drain(out, now=isinstance(event, ev.Halt))
-        # All that a Tick is for; and whatever happened, it may be somebody's turn.
+        # A Tick has no other purpose; and after any event it may be a request's turn.
         self._dispatch(event.now, out)
         if isinstance(event, ev.Arrived):
             self._admission.limit(event.request, self._policy.max_queue, event.now, out)
@@ -174,7 +171,7 @@ class Scheduler:
         if isinstance(event, ev.Returned):
             self._admission.readmit(event, held, out)
         elif held is not None and event.ahead is not None:
-            # Harmless where the engine has ended since: a start forgets it.
+            # It has no effect if the engine has ended since: a start forgets it.
             held.record.ahead = event.ahead
 
     def _reported(self, event: ev.Report, out: list[ev.Effect]) -> None:
@@ -226,7 +223,7 @@ class Scheduler:
     # -- decisions -------------------------------------------------------------------
 
     def _dispatch(self, now: float, out: list[ev.Effect]) -> None:
-        # An act may change what those before it can have: each walk starts at the head.
+        # An act may change what earlier requests can have, so each pass starts at the head.
         while self._queue and (act := self._next(now)) is not None:
             match act:
                 case Serve():
@@ -265,13 +262,13 @@ class Scheduler:
 
     def _make_way(self, record: EngineRecord, out: list[ev.Effect]) -> None:
         model = record.variant.model
-        # With a larger variant to follow, its model stays loaded.
+        # If a larger variant follows, the model stays loaded.
         if not any(w.minimum.model == model and not w.served_by(record) for w in self._queue):
             self._idle.release(model)
         self._engines.stop(record, out)
 
     def _dismiss(self, record: EngineRecord, out: list[ev.Effect], *, force: bool = False) -> None:
-        """It serves nobody any more, and ends when its requests have; with ``force`` now."""
+        """Let the engine serve no more requests, and end after those it has; with ``force`` now."""
         self._idle.release(record.variant.model)
         if record.state is State.READY and record.busy and not force:
             self._engines.move(record, Event.DRAIN)
