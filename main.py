@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--forget",
         action="store_true",
-        help="remove all saved engine state, which holds conversations, and exit",
+        help="remove all saved prompt caches, which contain conversations, and exit",
     )
     parser.add_argument("--version", action="version", version=f"llm-gateway {VERSION}")
     add_commands(parser, config)

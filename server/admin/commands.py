@@ -134,8 +134,8 @@ def _found(args: argparse.Namespace, settings: ServerSettings, folder: Path) -> 
         raise CommandError(f"{error.filename}: {error.strerror}") from None
     if args.config is None:
         if not known:
-            hint = "; if its configuration sets state_dir, name the file with -c"
-            raise CommandError(f"no gateway runs, as {folder} tells{hint}", NOT_RUNNING)
+            hint = "if its configuration sets state_dir, name the file: -c FILE"
+            raise CommandError(f"no gateway runs with its state in {folder}; {hint}", NOT_RUNNING)
         if len(known) > 1:
             files = ", ".join(f"-c {each.config}" for each in known)
             raise CommandError(f"{len(known)} gateways run; say which: {files}")

@@ -114,8 +114,8 @@ async def test_without_a_gateway_that_is_said(journal: Journal, home: Path) -> N
     code, out, err = await said("status")
     assert (code, out) == (3, "")
     assert err == (
-        f"llm-gateway: no gateway runs, as {home} tells;"
-        " if its configuration sets state_dir, name the file with -c\n"
+        f"llm-gateway: no gateway runs with its state in {home};"
+        " if its configuration sets state_dir, name the file: -c FILE\n"
     )
     port = quiet_port()
     file = journal.path.parent / "x.lua"
