@@ -1,4 +1,4 @@
-"""Requests' holds on engines: how they are asked for, granted, refused and given back."""
+"""The leases of requests on engines: requested, granted, refused and given back."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from utils.clock import Clock
 
 _log = get_logger("manager")
-# A connection that breaks because the engine died is seen before its exit is.
+# Seconds to wait for the exit: a broken connection is noticed before the exit of a dead engine.
 _EXIT_NOTICE = 1.0
 
 
 class Lease:
-    """A request's hold on an engine, and what it cost to get it, in seconds.
+    """A request's lease on an engine, and the seconds that it waited for it.
 
-    ``queued`` is the time for its turn and a free place, ``loading`` the time while its engine
-    started; both are known however the waiting ended.
+    ``queued`` is the time for its turn and a free slot, ``loading`` the time while its engine
+    started. Both are known, however the wait ended.
 
-    Inside its block the request holds an engine that serves ``minimum``; entering waits in
-    the queue and for the engine's start, and raises QueueFull, ShuttingDown,
-    EngineStartFailed or EngineStartTimeout. The place is given up on every way out,
-    synchronously, so that no cancellation can lose it.
+    Inside its block the request holds an engine that serves ``minimum``. Entering waits in the
+    queue and for the engine's start, and raises QueueFull, ShuttingDown, EngineStartFailed or
+    EngineStartTimeout. Every exit gives the slot back, synchronously, so that no cancellation can
+    lose it.
     """
 
     engine: EngineRun
@@ -57,7 +57,7 @@ class Lease:
         return self
 
     async def enter(self) -> None:
-        """Wait until the engine is held; if that fails, nothing is held or waited for."""
+        """Wait until the engine is held; after an error nothing is held or waited for."""
         try:
             await self._leases.wait(self, self.asked)
         except BaseException:
@@ -68,23 +68,23 @@ class Lease:
         self.leave()
 
     def leave(self) -> None:
-        """The place is given up. Harmless when called again."""
+        """Give the slot back. Does nothing if called again."""
         self._leases.leave(self)
 
     def waits_for(self) -> str:
-        """What it waits for, in a word or two: a turn or a load; "" when it does not wait."""
+        """Return what it waits for, in a few words: its turn or a load; "" if it does not wait."""
         return self._leases.waits_for(self)
 
     @property
     def client(self) -> EngineClient:
-        """The way to the engine."""
+        """The client of the engine."""
         return self.engine.client
 
 
 class Leases:
-    """Every lease that waits or holds an engine.
+    """Every lease that waits for an engine or holds one.
 
-    ``feed`` takes what they ask for; ``grant`` and ``refuse`` answer it.
+    ``feed`` takes their events; ``grant`` and ``refuse`` are the replies.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Leases:
         *,
         auxiliary: bool,
     ) -> Lease:
-        """A lease that has not asked for anything yet."""
+        """Return a lease that has not requested anything yet."""
         self._requests += 1
         asked = ev.Arrived(
             self._requests,
@@ -121,9 +121,9 @@ class Leases:
         return Lease(self, asked)
 
     def granted_at_once(self, lease: Lease) -> bool:
-        """Whether the lease is held without any waiting; else it is given up.
+        """Return whether the lease is held without a wait; else give it up.
 
-        Raises what it was refused with.
+        Raises the error with which it was refused.
         """
         granted = self._ask(lease, lease.asked)
         if granted.done() and granted.exception() is None:
@@ -134,15 +134,16 @@ class Leases:
         return False
 
     def leave(self, lease: Lease) -> None:
-        """The request holds nothing and waits for nothing any more."""
+        """Remove the request: it holds nothing and waits for nothing any more."""
         self._open.pop(lease.request, None)
         self._feed(ev.Left(lease.request, self._clock.now(), ahead=lease.ahead))
 
     async def again(self, lease: Lease, minimum: VariantSpec) -> None:
-        """The lease holds an engine for ``minimum`` instead, without losing its turn.
+        """Exchange the lease for one on ``minimum``, without losing the request's turn.
 
-        For the move to a larger variant, and for another try after the engine failed:
-        unless it says that it lives, its exit is awaited, lest the dead one be granted again.
+        This is for the move to a larger variant, and for another try after the engine failed. If
+        the engine does not say that it is healthy, its exit is awaited, so that the dead engine is
+        not granted again.
         """
         if minimum is lease.minimum and not await lease.client.healthy():
             await lease.engine.gone(_EXIT_NOTICE)
@@ -152,7 +153,7 @@ class Leases:
         await self.wait(lease, ev.Returned(lease.request, minimum, now))
 
     async def wait(self, lease: Lease, event: ev.Arrived | ev.Returned) -> None:
-        """The lease has an engine; what the waiting cost is added to it."""
+        """Wait until the lease has an engine, and add the waiting time to it."""
         granted = self._ask(lease, event)
         try:
             await granted
@@ -171,7 +172,7 @@ class Leases:
         lease.queued += waited - load
 
     def waits_for(self, lease: Lease) -> str:
-        """What the request waits for, in a word or two; "" when it does not wait."""
+        """Return what the request waits for, in a few words; "" if it does not wait."""
         if lease.request not in self._scheduler.waiting:
             return ""
         record = self._scheduler.live(lease.minimum.model)
@@ -189,7 +190,7 @@ class Leases:
         return granted
 
     def grant(self, request: int, engine: EngineRun, variant: VariantSpec) -> None:
-        """The lease holds the engine from now on."""
+        """Give the engine to the lease."""
         lease, granted = self._open[request]
         lease.engine = engine
         lease.variant = variant
@@ -203,14 +204,14 @@ class Leases:
             granted.set_result(None)
 
     def refuse(self, request: int, error: GatewayError) -> None:
-        """Whoever waits for the lease is told the error."""
+        """Raise the error where the lease is awaited."""
         _, granted = self._open[request]
         if not granted.done():
             granted.set_exception(error)
 
 
 def expected(load: float, elapsed: float) -> str:
-    """How far a load is by the time that the last one took, for a person; "" if it took longer.
+    """Return how far a load is, by the duration of the last one; "" if it takes longer than that.
 
     Both are seconds.
     """

@@ -1,4 +1,4 @@
-"""What the configuration says of engines that live side by side."""
+"""The configured limits for engines that run side by side."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def limits_of(catalog: Catalog, settings: ServerSettings, types: EngineTypes) -> Limits:
-    """The limits that hold for the engines of ``catalog``."""
+    """Return the limits for the engines of ``catalog``."""
     urls = {v.label: types.of(v).address(v, m.connect) for m in catalog.models for v in m.variants}
     return Limits(
         max_loaded=settings.max_loaded_models,
@@ -30,7 +30,7 @@ def limits_of(catalog: Catalog, settings: ServerSettings, types: EngineTypes) ->
 
 
 def address(url: str) -> str:
-    """The same text for all ways to write one place; every loopback is taken for one."""
+    """Return the same text for all spellings of an address; all loopback addresses are one."""
     parts = urlsplit(url)
     host = "localhost" if parts.hostname in _LOOPBACK else parts.hostname
     return f"{host}:{parts.port or 80}"

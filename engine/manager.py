@@ -1,9 +1,8 @@
-"""``EngineManager``: the one owner of engines and of the queue before them.
+"""``EngineManager``: the one owner of engines and of the queue.
 
-Everything that happens comes in through ``_feed``, goes to the scheduler, and its
-effects are performed here, in order, without an await between: nothing can change
-between a decision and its act. Engine tasks belong to the manager; a client that
-leaves only takes its own place away.
+Every event comes in through ``_feed`` and goes to the scheduler. Its effects are performed here, in
+order, without an await between them, so nothing can change between a decision and its act. Engine
+tasks belong to the manager; a client that leaves only gives its own slot back.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _log = get_logger("manager")
 
 
 class EngineManager:
-    """Starts, restarts and stops engines, and hands out leases on them."""
+    """Starts, restarts and stops engines, and gives leases on them."""
 
     def __init__(
         self,
@@ -92,24 +91,23 @@ class EngineManager:
     ) -> Lease:
         """Return a lease, to be entered, on an engine that serves ``minimum``.
 
-        Requests of different clients are served in turn. ``keep_alive`` is for how many
-        seconds the model stays loaded after its last request, if this one says so. Where memory
-        is not enough for ``minimum``, the lease holds the first of ``fallbacks`` that can be
-        loaded.
+        Clients take turns. ``keep_alive`` is the number of seconds that the model stays loaded
+        after its last request, if this request sets it. If the memory is too small for ``minimum``,
+        the lease holds the first of ``fallbacks`` that can be loaded.
 
-        An ``auxiliary`` request takes no room in a context (to count tokens, to apply a
-        template). It holds any ready engine of the model at once, beyond ``parallel`` too. Where
-        none runs it waits for one that starts, and ``minimum`` is what is started for it.
+        An ``auxiliary`` request takes no context (to count tokens, to apply a template). It holds
+        any ready engine of the model at once, even beyond ``parallel``. If none runs, it waits for
+        one that starts, and ``minimum`` is started for it.
         """
         return self._leases.new(
             minimum, client, priority, keep_alive, fallbacks, auxiliary=auxiliary
         )
 
     def visit(self, model: ModelSpec, client: str = "") -> Lease:
-        """A lease on the model's engine, held already, which starts nothing and never waits.
+        """Return a lease on the model's engine that is already held, without a start or a wait.
 
-        Raises ModelNotLoaded when the engine is not ready, EngineBusy when every place is
-        taken or somebody waits for one, ShuttingDown. The caller must ``leave`` it.
+        Raises ModelNotLoaded if the engine is not ready, EngineBusy if every slot is in use or a
+        request waits for one, ShuttingDown. The caller must call ``leave``.
         """
         record = self._scheduler.live(model.name)
         if record is None or record.state is not State.READY:
@@ -120,18 +118,19 @@ class EngineManager:
         raise EngineBusy(f"Every place of the engine {record.variant.label} is taken.")
 
     async def again(self, lease: Lease, minimum: VariantSpec) -> None:
-        """The lease holds an engine for ``minimum`` instead, without losing its turn.
+        """Exchange the lease for one on ``minimum``, without losing the request's turn.
 
-        For the move to a larger variant, and for another try after the engine failed:
-        unless it says that it lives, its exit is awaited, lest the dead one be granted again.
+        This is for the move to a larger variant, and for another try after the engine failed. If
+        the engine does not say that it is healthy, its exit is awaited, so that the dead engine is
+        not granted again.
         """
         await self._leases.again(lease, minimum)
 
     async def unload(self, model: str | None, *, force: bool = False) -> list[VariantSpec]:
-        """The model's engine is gone, or every engine (None); which ones ended for it.
+        """Stop the model's engine, or every engine (None); return the variants that ended for it.
 
-        Requests in flight have ended before, or with ``force`` lost their engine. Whoever
-        waits goes on waiting, and may have started an engine again.
+        Requests in flight end first; with ``force`` they lose their engine. Waiting requests go on
+        waiting, and may have started an engine again.
         """
         leaving = [
             (record.variant, process)
@@ -147,27 +146,27 @@ class EngineManager:
     # -- what others may see ---------------------------------------------------------
 
     def observe(self, observer: Observer) -> None:
-        """``observer`` is told of what happens from now on, instead of the one before."""
+        """Report to ``observer`` from now on, instead of to the one before."""
         self._observer = observer
 
     def now(self) -> float:
-        """The present moment on the clock by which engines and requests are timed."""
+        """Return the current time of the clock for engines and requests."""
         return self._clock.now()
 
     def line(self) -> list[Waiting]:
-        """Those who wait for an engine, in the order in which they have their turn."""
+        """Return the waiting requests in the order of their turns."""
         return self._scheduler.line(self._clock.now())
 
     def idle_time(self, record: EngineRecord) -> float:
-        """After so many seconds without a request the engine ends; infinite: never."""
+        """Return the seconds without a request after which the engine ends; infinite: never."""
         return self._scheduler.idle_time(record)
 
     def process(self, ticket: int) -> EngineRun | None:
-        """The process of that run, or None when it is gone."""
+        """Return the process of that run, or None after its end."""
         return self._processes.get(ticket)
 
     def records(self) -> tuple[EngineRecord, ...]:
-        """The scheduler's view of every variant."""
+        """The scheduler's record of every variant."""
         return self._scheduler.records
 
     def waiting(self) -> int:
@@ -175,18 +174,18 @@ class EngineManager:
         return len(self._scheduler.waiting)
 
     def running(self, model: ModelSpec) -> VariantSpec | None:
-        """The variant of the model whose engine is starting or ready, or None."""
+        """Return the variant of the model whose engine is starting or ready, or None."""
         record = self._scheduler.live(model.name)
         return record.variant if record is not None and record.useful else None
 
     def ready(self) -> tuple[tuple[VariantSpec, EngineClient], ...]:
-        """The engines that answer now, in the order of their starts."""
+        """Return the ready engines, in the order of their starts."""
         ready = [record for record in self.records() if record.state is State.READY]
         ready.sort(key=lambda record: record.ticket)
         return tuple((r.variant, self._processes[r.ticket].client) for r in ready)
 
     async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
-        """The prompt's exact size by the model's ready engine; None when there is none."""
+        """Return the prompt's exact size, counted by the model's ready engine, or None."""
         record = self._scheduler.live(model.name)
         if record is None or record.state is not State.READY:
             return None
@@ -208,10 +207,10 @@ class EngineManager:
         port_range: tuple[int, int] | None,
         checks: HealthChecks | None = None,
     ) -> None:
-        """Engines are those of ``catalog`` from now on.
+        """Use the engines of ``catalog`` from now on.
 
-        ``kept`` are the labels of variants whose engine is defined as before, and goes on.
-        Engines that start from now on are looked at as ``checks`` say.
+        ``kept`` are the labels of variants whose engine is defined as before, and runs on.
+        ``checks`` are the health checks of engines that start from now on.
         """
         self._models = {model.name: model for model in catalog.models}
         self._processes.launching = Launching(port_range, checks)
@@ -231,9 +230,9 @@ class EngineManager:
     # -- shutdown --------------------------------------------------------------------
 
     async def drain(self, seconds: float) -> None:
-        """No engine is left: requests in flight had ``seconds`` to end, waiting ones were refused.
+        """Wait until no engine is left; refuse waiting requests.
 
-        Safe to cancel: call ``halt`` afterwards.
+        Requests in flight have ``seconds`` to end. It is safe to cancel: call ``halt`` afterwards.
         """
         self._feed(ev.Drain(self._clock.now()))
         try:
@@ -245,7 +244,7 @@ class EngineManager:
             await self._processes.over()
 
     async def halt(self) -> None:
-        """Every engine is killed and reaped, at once."""
+        """Kill and reap every engine, at once."""
         self._feed(ev.Halt(self._clock.now()))
         self._processes.kill()
         await self._processes.over()
@@ -271,7 +270,7 @@ class EngineManager:
             self._feeding = False
 
     def _tell(self) -> None:
-        """The observer knows what has just changed."""
+        """Report the latest changes to the observer."""
         for change in self._scheduler.changes():
             self._observer.changed(change)
         if (waiting := self._scheduler.queued) != self._waited:

@@ -1,7 +1,7 @@
-"""What happens to engines, told to whoever watches. Pure.
+"""Report what happens to engines to an observer. Pure.
 
-An observer is told synchronously, in the middle of things: it must be quick, must not fail,
-and cannot change anything.
+An observer is called synchronously in the middle of the work: it must be quick, must not fail, and
+cannot change anything.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """An engine's run ``engine`` (a ticket) went from one state to another.
+    """The run ``engine`` (a ticket) went from one state to another.
 
-    ``reason`` is what is known of a failure, "" where there was none; ``load_seconds`` is how
-    long its last load took.
+    ``reason`` says what is known of a failure, "" if there was none; ``load_seconds`` is the
+    duration of its last load.
     """
 
     engine: int
@@ -31,16 +31,16 @@ class Changed:
 
 
 class Observer:
-    """Told of all that happens; this one does nothing with it."""
+    """Gets all that happens; this one does nothing with it."""
 
     def changed(self, change: Changed) -> None:
         """An engine is in another state."""
 
     def loading(self, variant: VariantSpec, percent: float) -> None:
-        """An engine that tells so has loaded this much of its model, from 0 to 100."""
+        """An engine has loaded this much of its model, from 0 to 100, if it reports that."""
 
     def waiting(self, count: int) -> None:
-        """So many requests wait now; it was another number before."""
+        """The number of waiting requests has changed to ``count``."""
 
     def said(self, variant: VariantSpec, line: str) -> None:
-        """An engine printed a line."""
+        """An engine has printed a line."""

@@ -1,4 +1,4 @@
-"""An engine's answer while it comes. aiohttp's exceptions end here."""
+"""The answer of an engine as it comes. It translates the exceptions of aiohttp."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _FIRST_ERROR = 400
 
 
 class UpstreamResponse:
-    """An engine's answer that has begun: its status, headers and first bytes are here.
+    """An engine's answer that has begun: its status, its headers and its first bytes.
 
-    ``first`` is the first chunk of the body; of an error answer, all of it up to 64 KiB.
+    ``first`` is the first chunk of the body; for an error answer, all of it up to 64 KiB.
     """
 
     def __init__(
@@ -48,25 +48,25 @@ class UpstreamResponse:
 
     @property
     def whole(self) -> bool:
-        """Whether ``first`` is the entire body already."""
+        """Whether ``first`` is the entire body."""
         return self.headers.get("Content-Length") == str(len(self.first))
 
     def close(self) -> None:
-        """A body that is not read to its end is aborted, so that the engine stops generating."""
+        """Abort a body that is not read to its end, so that the engine stops generating."""
         self._forget(self)
         self._response.close()
 
     def break_off(self) -> None:
-        """Whoever reads gets EngineBroke: closing a session alone would let them wait for ever."""
+        """Make readers raise EngineBroke. If only the session closed, they would wait for ever."""
         content = self._response.content
         if not content.is_eof():
             content.set_exception(aiohttp.ClientConnectionError(ENDED))
 
     async def begin(self) -> None:
-        """``first`` is filled; EngineBroke when the engine ended before it.
+        """Read ``first``; raise EngineBroke if the engine ends before it.
 
-        An engine's own keep-alive comments are no beginning yet: a crash after them can
-        still be retried, and the gateway sends comments of its own.
+        Keep-alive comments of the engine do not count: a crash after them can still be retried, and
+        the gateway sends its own comments.
         """
         self.first = await self.read()
         while self.first.startswith(b":"):
@@ -75,7 +75,7 @@ class UpstreamResponse:
             self.first += more
 
     async def read(self) -> bytes:
-        """The next bytes as they come, b"" at the end; EngineBroke when it ends before that."""
+        """Return the next bytes, b"" at the end; raise EngineBroke if it ends before that."""
         try:
             chunk = await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
@@ -85,5 +85,5 @@ class UpstreamResponse:
 
 
 def said_by(error: BaseException) -> str:
-    """What a foreign exception says, or at least what it is."""
+    """Return the text of a foreign exception, or at least its type."""
     return str(error) or type(error).__name__

@@ -1,7 +1,7 @@
-"""One run of an engine that is only asked: probe → watch → close. Nothing is started for it.
+"""One run of an engine that the gateway does not start: probe → watch → close.
 
-It reports as a process does: EngineReady and EngineUnhealthy at most once each, and
-EngineExited exactly once, when its connections are closed.
+It reports as a process does: EngineReady and EngineUnhealthy at most once each, and EngineExited
+exactly once, when its connections are closed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _log = get_logger("engine")
 
 
 class EngineConnection:
-    """The way to the engine behind one ticket, which somebody else keeps alive."""
+    """The connection to the engine of one ticket; another program runs the engine."""
 
     def __init__(
         self,
@@ -55,15 +55,15 @@ class EngineConnection:
         self._gone = asyncio.Event()
 
     def stop(self, *, save: bool = False) -> None:  # noqa: ARG002 - as of a process
-        """Its connections are closed; EngineExited follows. Harmless when called again."""
+        """Close its connections; EngineExited follows. Does nothing if called again."""
         self._stop.set()
 
     def kill(self) -> None:
-        """The same: there is nothing to kill."""
+        """Do the same as ``stop``: there is no process to kill."""
         self._stop.set()
 
     async def gone(self, within: float | None) -> bool:
-        """Whether it is over, waiting ``within`` seconds for it; None: until it is."""
+        """Wait up to ``within`` seconds (None: no limit) for the end; return whether it came."""
         return await happens(self._gone, within)
 
     async def run(self) -> None:

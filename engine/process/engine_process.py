@@ -1,9 +1,8 @@
-"""One run of one engine: spawn → probe → watch → stop ladder.
+"""One run of one engine: spawn → probe → watch → stop.
 
-An ``EngineProcess`` acts and reports; it decides nothing about other engines and
-knows no requests. It reports EngineReady and EngineUnhealthy at most once each, and
-EngineExited exactly once, as its last act, when the process is reaped and its group
-is gone.
+An ``EngineProcess`` acts and reports. It decides nothing about other engines, and knows no
+requests. It reports EngineReady and EngineUnhealthy at most once each, and EngineExited exactly
+once: as its last act, when the process is reaped and its process group is gone.
 """
 
 from __future__ import annotations
@@ -36,12 +35,12 @@ if TYPE_CHECKING:
 
 _log = get_logger("engine")
 _OUTPUT_GRACE = 0.2
-# Windows has no name for it.
+# Windows has no such signal.
 _SIGKILL = 9
 
 
 class EngineProcess:
-    """The process behind one ticket."""
+    """The process of one ticket."""
 
     def __init__(
         self,
@@ -84,27 +83,27 @@ class EngineProcess:
         self._gone = asyncio.Event()
 
     def stop(self, *, save: bool = False) -> None:
-        """The stop ladder begins; EngineExited follows. Harmless when called again.
+        """Begin to stop the engine; EngineExited follows. Does nothing if called again.
 
-        With ``save`` a ready engine's ``before_stop`` hook comes first.
+        With ``save``, the ``before_stop`` hook of a ready engine runs first.
         """
         if not self._stop.is_set():
             self._saves = save
         self._stop.set()
 
     async def gone(self, within: float | None) -> bool:
-        """Whether the process is gone, waiting ``within`` seconds for it; None: until it is."""
+        """Wait up to ``within`` seconds (None: no limit) for the end; return whether it came."""
         return await happens(self._gone, within)
 
     def kill(self) -> None:
-        """The process group gets SIGKILL now; EngineExited follows once it is reaped."""
+        """Send SIGKILL to the process group now; EngineExited follows once it is reaped."""
         self._saves = False
         self._stop.set()
         if self._child is not None:
             self._child.kill()
 
     async def run(self) -> None:
-        """Return once the engine is gone, however it ended; also when cancelled."""
+        """Return once the engine has ended, for any reason; also when cancelled."""
         reason = "it was stopped"
         try:
             reason = await self._run()
@@ -199,12 +198,12 @@ class EngineProcess:
         if not exited.done():
             if self._saves and self.ready_at is not None:
                 await first_of(exited, tasks.spawn(self.hooks.before_stop(), "save"))
-            # Some engines live on for as long as someone listens to an answer of theirs.
+            # Some engines run on as long as a client reads one of their answers.
             await self.client.close()
             await self._memory.leaving()
 
     async def _until_it_hangs(self) -> str:
-        """Return what shows that the engine hangs, once something does."""
+        """Return the sign that the engine hangs, once there is one."""
         tasks = TaskOwner(self.label)
         looks = []
         if self._checks.interval:
@@ -227,7 +226,7 @@ class EngineProcess:
             await tasks.cancel()
 
     async def _prepared(self) -> Launch | None:
-        """How it is launched; None when it was stopped before that was known."""
+        """Return how to launch it; None if it was stopped before that was known."""
         tasks = TaskOwner(self.label)
         stop = tasks.spawn(self._stop.wait(), "stop")
         prepared = tasks.spawn(self.hooks.prepared(self._launch), "prepared")
@@ -238,7 +237,7 @@ class EngineProcess:
             await tasks.cancel()
 
     async def _memory_is_back(self) -> bool:
-        """Whether it came back, or was waited for long enough, before a stop."""
+        """Wait for the memory of ended engines; return False if a stop comes first."""
         tasks = TaskOwner(self.label)
         stop = tasks.spawn(self._stop.wait(), "stop")
         try:

@@ -1,20 +1,20 @@
-"""When an engine that was ready counts as hanging. Pure: looks go in, a verdict comes out.
+"""When a ready engine counts as hanging. Pure: results of health checks in, a verdict out.
 
-It is unresponsive when it does not say that it is healthy:
+The engine is unresponsive if it does not say that it is healthy:
 
-1. ``failures`` looks in a row that fail make it unresponsive; 0 seconds of ``interval``
-   mean that nobody looks.
-2. A look fails that is not answered with "ready" in time. After its readiness
-   an engine that says it is loading serves nobody: that is a failure as well.
-3. An engine from which a byte of an answer came since the look before lives,
-   however slow it is to say so; such a look counts for nothing.
+1. It is unresponsive after ``failures`` failed checks in a row. With an ``interval`` of 0 seconds
+   there are no checks.
+2. A check fails if the answer is not "ready", or does not come in time. An engine that was ready
+   and says that it is loading serves no requests, so this is a failure too.
+3. A check does not count if a byte of an answer has come from the engine since the last check: the
+   engine works, even if it is slow to answer the check.
 
-It is stalled when it says so, but its computing hangs:
+The engine is stalled if it says that it is healthy, but its computation hangs:
 
-4. Nothing has moved for ``stall_timeout`` while requests were active on it and its slots were at
-   work. What moves is an answer, by more than keep-alive comments, or a counter of a slot.
-5. An engine that never told its counters is not judged: a long prompt looks the same. One that
-   did, and tells nothing now, has not moved.
+4. It has made no progress for ``stall_timeout`` while it had active requests and busy slots.
+   Progress is any part of an answer except keep-alive comments, or a change of a slot's counter.
+5. An engine that has never shown its counters is not judged: a long prompt looks the same. If it
+   has shown them before and does not now, that is no progress.
 """
 
 from __future__ import annotations
@@ -28,22 +28,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HealthChecks:
-    """How engines that are ready are looked at; ``interval`` in seconds, 0: never."""
+    """How ready engines are checked; ``interval`` in seconds, 0: never."""
 
     interval: float = 10.0
     failures: int = 3
 
 
 def checks_of(settings: ServerSettings) -> HealthChecks:
-    """The looks that the ``server`` table asks for."""
+    """Return the health checks of the ``server`` table."""
     return HealthChecks(settings.health_check_interval, settings.health_check_failures)
 
 
 class Pulse:
-    """What the looks at one run of an engine have shown so far.
-
-    ``failed`` is how many have failed in a row.
-    """
+    """The results of the health checks of one run; ``failed`` counts failures in a row."""
 
     def __init__(self, checks: HealthChecks) -> None:
         self.failed = 0
@@ -51,9 +48,9 @@ class Pulse:
         self._heard = 0
 
     def unresponsive(self, *, healthy: bool, heard: int) -> bool:
-        """Whether this look, the latest, was one too many.
+        """Note a check, and return whether the engine is unresponsive now.
 
-        ``heard`` grows with every piece of an answer that comes from the engine.
+        ``heard`` grows with every piece of an answer from the engine.
         """
         alive = healthy or heard != self._heard
         self._heard = heard
@@ -62,7 +59,7 @@ class Pulse:
 
 
 class StallWatch:
-    """Whether one run of an engine gets on with its requests. ``limit`` in seconds."""
+    """Whether one run of an engine makes progress with its requests. ``limit`` in seconds."""
 
     def __init__(self, limit: float, now: float) -> None:
         self._limit = limit
@@ -73,10 +70,11 @@ class StallWatch:
     def stalled(
         self, now: float, *, active: int, answered: int, counters: tuple[int, ...] | None
     ) -> bool:
-        """Return whether nothing has moved for ``limit`` seconds.
+        """Return whether there was no progress for ``limit`` seconds.
 
         ``active`` requests are on the engine; ``answered`` grows with every piece of an answer.
-        ``counters`` are those of the slots at work: () where none is, None where it does not tell.
+        ``counters`` are those of the busy slots: () if no slot is busy, None if the engine does not
+        show them.
         """
         moved = answered != self._answered
         self._answered = answered

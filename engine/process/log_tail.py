@@ -1,4 +1,4 @@
-"""The last lines an engine wrote, and the one that tells why it ended."""
+"""Keep the last lines of an engine, and find the line that says why it ended."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _TROUBLE = re.compile(
     r"|unsupported|in use|segmentation",
     re.IGNORECASE,
 )
-# These say that it ended, which is known already, and follow the line that says why.
+# These lines say only that the engine ended, and follow the line that says why.
 _EPILOGUE = re.compile(r"exiting due to|^\s*$|^\s*usage:", re.IGNORECASE)
-# All but the tab; C1 controls and line separators too.
+# All control characters except the tab; also C1 controls and line separators.
 _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def last_meaningful(lines: Iterable[str], *, complaints_only: bool = False) -> str:
-    """The last line that names a trouble; else, if that will do, the last one; else ''."""
+    """Return the last line with a problem, else the last line (not if ``complaints_only``)."""
     said = [line.strip() for line in lines if not _EPILOGUE.search(line)]
     last = said[-1] if said and not complaints_only else ""
     return next((line for line in reversed(said) if _TROUBLE.search(line)), last)
 
 
 class LineSplitter:
-    """Cuts a byte stream into text lines; a line without end is cut at LONGEST_LINE bytes."""
+    """Splits a byte stream into text lines; a line is cut after LONGEST_LINE bytes."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[str]:
-        """The lines that ``data`` completes; an empty ``data`` flushes the last, unended one."""
+        """Return the lines that ``data`` completes; empty ``data`` returns the last, open line."""
         *whole, self._rest = (self._rest + data).split(b"\n")
         if self._rest and (not data or len(self._rest) > LONGEST_LINE):
             whole.append(self._rest)

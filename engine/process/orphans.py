@@ -1,9 +1,9 @@
-"""Engines that a killed gateway left behind are found and ended at the next start.
+"""Find and end the engines that a killed gateway has left, at the next start.
 
-Each gateway keeps one file in ``state_dir``, named after its own pid and start time, with
-the engines it started. A file whose gateway lives is never touched. An engine is ended only
-when pid, start time and command line are the recorded ones, so a reused pid is safe; what
-else runs in its process group goes with it.
+Each gateway has a file in ``state_dir``, named by its pid and start time, with the engines that it
+has started. The file of a running gateway is never touched. An engine is ended only if its pid,
+start time and command line are the recorded ones, so a reused pid is safe. The rest of its process
+group is ended too.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _log = get_logger("orphans")
 _CLOCK_SLACK = 0.05
 
 
-# Set in each engine's environment, and so inherited by all that it starts.
+# Set in each engine's environment, so all its descendants inherit it.
 OWNER_VARIABLE = "LLM_GATEWAY_OWNER"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What tells a process from another that got its number later.
+    """Distinguishes a process from a later one with the same pid.
 
-    ``argv`` is how its command line must end: scripts and ``setpriv`` exec the real engine
-    and change only the front.
+    ``argv`` is the end of its command line: scripts and ``setpriv`` exec the real engine, and
+    change only the front.
     """
 
     pid: int
@@ -46,7 +46,7 @@ class Identity:
 
     @classmethod
     def of(cls, pid: int) -> Identity | None:
-        """The identity of a living process, or None."""
+        """Return the identity of a running process, or None."""
         try:
             process = psutil.Process(pid)
             if process.status() == psutil.STATUS_ZOMBIE:
@@ -56,7 +56,7 @@ class Identity:
             return None
 
     def is_alive(self, owner: str = "") -> bool:
-        """Whether this very process still runs; ``owner``'s mark stands in for the arguments."""
+        """Return whether this process still runs; ``owner``'s mark may replace the arguments."""
         now = Identity.of(self.pid)
         if now is None or abs(self.started - now.started) >= _CLOCK_SLACK:
             return False
@@ -67,7 +67,7 @@ class Identity:
 
 
 class OrphanRegistry:
-    """The file of this gateway, and the sweep of those that others left."""
+    """The file of this gateway, and the clean-up of the files of others."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -78,18 +78,18 @@ class OrphanRegistry:
         self._file = folder / f"engines-{self.owner}.json"
 
     def add(self, pid: int, args: tuple[str, ...]) -> None:
-        """The engine is recorded; a disk that fails is logged, not fatal."""
+        """Record the engine. A write error is logged and not raised."""
         if (identity := Identity.of(pid)) is not None:
             self._engines[pid] = replace(identity, argv=args)
             self._save()
 
     def remove(self, pid: int) -> None:
-        """The engine is reaped; nothing of it is recorded any more."""
+        """Remove the record of the engine, which is reaped."""
         if self._engines.pop(pid, None) is not None:
             self._save()
 
     def sweep(self) -> int:
-        """Engines of dead gateways are killed, their files removed; how many were killed."""
+        """Kill the engines of dead gateways and remove their files; return how many were killed."""
         killed = 0
         for file in self._files():
             try:
@@ -140,7 +140,7 @@ def _identity(entry: dict[str, object]) -> Identity:
 
 
 def _kill(engine: Identity, owner: str) -> bool:
-    """The engine's group is killed if the leader, or a member it left, is certainly ours."""
+    """Kill the engine's group if its leader, or a process that it left, is certainly ours."""
     if not engine.is_alive(owner) and not _left_by(engine.pid, owner):
         return False
     _log.warning("ending engine %d that a killed gateway left behind", engine.pid)
@@ -153,7 +153,7 @@ def _kill(engine: Identity, owner: str) -> bool:
 
 
 def _left_by(group: int, owner: str) -> bool:
-    """Whether the leaderless process group still holds a process that carries our mark."""
+    """Return whether a process group without a leader still has a process with our mark."""
     # A leader that nobody has reaped yet, as in containers without an init, is gone all the same.
     if sys.platform == "win32" or Identity.of(group) is not None:
         return False

@@ -1,7 +1,7 @@
 """``ProcessPool``: the processes of engines, from the command line to the reaped exit.
 
-The manager says which variant runs under which ticket; where it listens, with what environment
-and with which helpers around it is known here.
+The manager decides which variant runs under which ticket. The pool knows its port, its environment
+and its helpers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Launching:
-    """What the configuration says of every engine that starts from now on."""
+    """The configuration of all engines that start from now on."""
 
     port_range: tuple[int, int] | None = None
     checks: HealthChecks | None = None
@@ -42,8 +42,8 @@ class Launching:
 class ProcessPool:
     """The processes that exist, by their tickets.
 
-    ``report`` hears of each as ``EngineProcess`` tells it; an exited one is not among them any
-    more by then.
+    ``report`` gets the reports of each ``EngineProcess``. An exited process is removed before its
+    report.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ProcessPool:
         self._quiet.set()
 
     def get(self, ticket: int) -> EngineRun | None:
-        """The process of that run, or None when it is gone."""
+        """Return the process of that run, or None after its end."""
         return self._processes.get(ticket)
 
     def __getitem__(self, ticket: int) -> EngineRun:
@@ -81,7 +81,7 @@ class ProcessPool:
         heard: Callable[[str], None],
         loading: Callable[[float], None],
     ) -> None:
-        """An engine of ``variant`` starts; OSError when there is no port for it.
+        """Start an engine of ``variant``. Raises OSError if there is no free port.
 
         ``heard`` gets each line of its output, ``loading`` how much of it is loaded, in percent.
         """
@@ -117,11 +117,11 @@ class ProcessPool:
         self._tasks.spawn(run.run(), variant.label)
 
     async def over(self) -> None:
-        """No process is left."""
+        """Wait until no process is left."""
         await self._quiet.wait()
 
     def kill(self) -> None:
-        """Every process group gets SIGKILL now; each is reaped and reported as ever."""
+        """Send SIGKILL to every process group now; each is reaped and reported as usual."""
         for process in self._processes.values():
             process.kill()
 

@@ -21,10 +21,10 @@ _TRIES = 100
 
 
 def free_port(within: tuple[int, int] | None = None, taken: Collection[int] = frozenset()) -> int:
-    """A loopback port that nobody listens on at this moment, and none of ``taken``.
+    """Return a free loopback port that is not in ``taken``. Raises OSError if none is free.
 
-    The first that is free of ``within``, from the first to the last of these; left out, any that
-    no system gives away by itself. OSError when none is free.
+    It is the first free one of ``within`` (first and last port), or any that no system gives to
+    outgoing connections.
     """
     if within is not None:
         wanted: Iterable[int] = range(within[0], within[1] + 1)
@@ -44,9 +44,10 @@ def free_port(within: tuple[int, int] | None = None, taken: Collection[int] = fr
 
 
 def port_holder(url: str) -> str | None:
-    """Why an engine cannot listen at ``url``, in words; None when the port is free.
+    """Return why an engine cannot listen at ``url``; None if the port is free.
 
-    Without this a stranger on the port would pass for the engine that just failed to bind it.
+    Without this check, another program on the port would pass for the engine that could not bind
+    it.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "127.0.0.1", parts.port or 80

@@ -1,4 +1,4 @@
-"""Looking at an engine from outside: whether it is ready, still answers, and gets on."""
+"""Check an engine from outside: whether it is ready, still answers, and makes progress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _log = get_logger("engine")
 
-# Probes start dense, since small models load in no time, and thin out with the waiting time.
+# Probes are frequent at first, since small models load quickly, and become less frequent.
 _FIRST_PROBE = 0.01
 _SLOWEST_PROBE = 0.1
 _PROBE_SHARE = 0.04
@@ -28,9 +28,9 @@ _STALL_LOOKS = 5
 async def until_ready(
     client: EngineClient, clock: Clock, started_at: float, stirred: asyncio.Event
 ) -> None:
-    """Return when the engine, which was spawned at ``started_at``, says that it is ready.
+    """Return when the engine, spawned at ``started_at``, says that it is ready.
 
-    ``stirred`` is set whenever it prints a line, and cleared here.
+    ``stirred`` is set for each line that it prints, and is cleared here.
     """
     while not await client.healthy():
         interval = _interval_after(clock.now() - started_at)
@@ -43,7 +43,7 @@ async def until_ready(
 async def until_unresponsive(
     label: str, client: EngineClient, checks: HealthChecks, clock: Clock
 ) -> None:
-    """Return when the engine, which was ready, has been looked at in vain too often."""
+    """Return when a ready engine has failed too many health checks in a row."""
     pulse, pause = Pulse(checks), checks.interval
     while True:
         await clock.sleep(pause)
@@ -57,7 +57,7 @@ async def until_unresponsive(
 
 
 async def until_stalled(client: EngineClient, limit: float, clock: Clock) -> None:
-    """Return when nothing has moved on the engine's requests for ``limit`` seconds."""
+    """Return when the engine's requests have made no progress for ``limit`` seconds."""
     watch = StallWatch(limit, clock.now())
     # An engine that hangs later may not tell its counters any more; so it is asked once before.
     counters = await client.counters()
@@ -72,5 +72,5 @@ async def until_stalled(client: EngineClient, limit: float, clock: Clock) -> Non
 
 
 def _interval_after(elapsed: float) -> float:
-    """Seconds until the next readiness probe, ``elapsed`` seconds after the spawn."""
+    """Return the seconds until the next readiness probe, ``elapsed`` after the spawn."""
     return min(_SLOWEST_PROBE, max(_FIRST_PROBE, elapsed * _PROBE_SHARE))

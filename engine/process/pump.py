@@ -1,4 +1,4 @@
-"""What an engine prints, told to all who make something of it."""
+"""Read the output of an engine, and pass it to all readers."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class EngineOutput:
     """The lines of one run of one engine.
 
-    ``tail`` keeps the last ones, ``stirred`` is set at each. ``loads`` is true until somebody says
-    that the engine is ready; meanwhile ``reader`` reads each line. ``heard`` gets all of them,
-    ``loading`` the percentage when the engine tells how far it is.
+    ``tail`` keeps the last lines; ``stirred`` is set at each line. While ``loads`` is true, until
+    the engine is ready, ``reader`` reads each line. ``heard`` gets all lines, ``loading`` the
+    percentage when the engine reports it.
     """
 
     def __init__(

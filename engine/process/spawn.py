@@ -1,12 +1,11 @@
-"""Starting a child in its own process group, reading what it prints, signalling the group.
+"""Start a child in its own process group, read its output, and signal the group.
 
-A child that outlives its parent would hold the GPU's memory with nobody to ask for it
-back. On Linux ``setpriv`` makes the kernel end it with the gateway, between fork and exec
-and so without Python code in a forked process. A gateway that died before that promise was
-made would never keep it, so the shell looks for its parent once more before it becomes the
-engine. ``engine/process/orphans.py`` covers the rest.
-The kernel ties that promise to the thread that spawned, so spawning is done on the loop's
-own thread, which must be the main one.
+A child that outlives the gateway would keep the GPU's memory, with no process to free it. On Linux
+``setpriv`` makes the kernel end the child with the gateway; it does so between fork and exec,
+without Python code in a forked process. If the gateway dies before that, the kernel does nothing,
+so the shell checks its parent once more before it becomes the engine. ``orphans.py`` covers the
+other cases. The kernel binds this to the thread that spawned the child. So spawn on the thread of
+the event loop, which must be the main thread.
 """
 
 from __future__ import annotations
@@ -52,24 +51,24 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process id, which is the group's id too."""
+        """The process id, which is also the id of the group."""
         return self._process.pid
 
     async def wait(self) -> int:
-        """The child is reaped; its exit status, negative for a signal."""
+        """Reap the child; return its exit status, negative for a signal."""
         return await self._process.wait()
 
     def terminate(self) -> None:
-        """The stop signal to the whole group, and the end of its input; nothing once it is gone."""
+        """Send the stop signal to the group and close the input; nothing after the end."""
         self._end_input()
         self._signal(self._stop_signal)
 
     def kill(self) -> None:
-        """SIGKILL to the whole group, also what is left of it after the leader's death."""
+        """Send SIGKILL to the whole group, even after the leader's end."""
         self._signal(signal.SIGTERM if _WINDOWS else signal.SIGKILL)
 
     def group_lives(self) -> bool:
-        """Whether any process of the group is left, the leader aside once it is reaped."""
+        """Return whether a process of the group is left, besides a reaped leader."""
         if _WINDOWS:
             return False
         try:
@@ -79,7 +78,7 @@ class Child:
         return True
 
     async def lines(self) -> AsyncIterator[str]:
-        """Each line of stdout and stderr, in the order written, until both are closed."""
+        """Yield each line of stdout and stderr, in the order written, until both are closed."""
         splitter = LineSplitter()
         data = b"-"
         while data:
@@ -88,12 +87,12 @@ class Child:
                 yield line
 
     def close(self) -> None:
-        """The pipes are closed, even when a grandchild still holds their other ends."""
+        """Close the pipes, even if a grandchild still has their other ends."""
         self._close()
         self._end_input()
 
     def _end_input(self) -> None:
-        # An engine that reads commands there does not end before it.
+        # An engine that reads commands from its input ends only after it.
         if self._process.stdin is not None:
             self._process.stdin.close()
 
@@ -106,7 +105,7 @@ class Child:
 
 
 def _end_tree(pid: int) -> None:
-    """The process and all that it started are ended; Windows has neither groups nor signals."""
+    """End the process and its descendants; Windows has neither groups nor signals."""
     with contextlib.suppress(psutil.Error):
         top = psutil.Process(pid)
         for process in (*top.children(recursive=True), top):
@@ -115,7 +114,7 @@ def _end_tree(pid: int) -> None:
 
 
 async def spawn(launch: Launch) -> Child:
-    """The engine's process runs. OSError when it cannot be started; nothing is left behind."""
+    """Start the engine's process. Raises OSError if that fails; then nothing is left behind."""
     if _WINDOWS:
         return await _spawn_on_windows(launch)
     argv = (*_dies_with_parent(), *launch.argv)
@@ -151,7 +150,7 @@ async def spawn(launch: Launch) -> Child:
 
 @functools.cache
 def _dies_with_parent() -> tuple[str, ...]:
-    """The command line's front that ties the child to us; () where the system has none."""
+    """Return the prefix that binds a child to this process; () if the system has none."""
     setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
     if setpriv is None:
         return ()
@@ -163,12 +162,12 @@ def _dies_with_parent() -> tuple[str, ...]:
 
 
 def _input(launch: Launch) -> int:
-    # An engine that reads it may end with it: it stays open as long as the engine lives.
+    # An engine that reads its input may end with it, so it stays open as long as the engine runs.
     return asyncio.subprocess.PIPE if launch.reads_input else asyncio.subprocess.DEVNULL
 
 
 async def _spawn_on_windows(launch: Launch) -> Child:
-    # Proactor pipes must be made by asyncio itself.
+    # Only asyncio itself can make Proactor pipes.
     process = await asyncio.create_subprocess_exec(
         *launch.argv,
         stdin=_input(launch),
