@@ -1,7 +1,7 @@
 """Measure the gateway and print tables: what it adds to a request, and what its queue saves.
 
     ./bench/run.sh                              every part, in about ten minutes
-    ./bench/run.sh --parts core                 one part: core, real, carry,
+    ./bench/run.sh --parts core                 one part: core, frame, real, carry,
                                                 warm, trace or path
     ./bench/run.sh --quick                      a smoke test; its figures mean nothing
     ./bench/run.sh --write bench/RESULTS.md     also write the results there; parts that were not
@@ -18,11 +18,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import alternation, carry, core, path, replay, warm
+from bench import alternation, carry, core, frame, path, replay, warm
 from bench.report import as_markdown, as_text, machine, merged
 
 PARTS = {
     "core": core,
+    "frame": frame,
     "real": alternation,
     "carry": carry,
     "warm": warm,

@@ -13,7 +13,7 @@ import pytest
 from paths import ROOT
 from real_engines import ENGINES, MODEL, gateway, lua_config, lua_model
 
-from bench import alternation, carry, core, path, replay, trace, warm
+from bench import alternation, carry, core, frame, path, replay, trace, warm
 from bench.core import FIGURES, ratio
 from bench.experts import with_experts
 from bench.report import merged, percentile
@@ -46,6 +46,7 @@ def test_every_figure_is_produced(tmp_path: Path) -> None:
     found = tables(written.read_text(encoding="utf-8"))
     assert list(found) == [
         core.HEADING,
+        frame.HEADING,
         alternation.HEADING,
         carry.HEADING,
         warm.HEADING,

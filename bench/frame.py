@@ -1,0 +1,172 @@
+"""What the frame around every request costs: the gateway's own chain, and web.Application's.
+
+Three servers answer the same small request without an engine. *bare*: aiohttp's ``web.Server`` and
+nothing else. *own chain*: ``server/middleware.py`` on ``server/protocol.py``, as the gateway has
+it. *web.Application*: the same chain as a middleware of an application with the gateway's paths.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+from statistics import median
+from typing import TYPE_CHECKING
+
+import uvloop
+from aiohttp import web
+
+from bench import targets
+from bench.load import Plan
+from bench.report import number
+from engine.llamacpp.type import LlamaCpp
+from engine.types import EngineTypes
+from inference.in_flight import RequestRegistry
+from models.catalog import Catalog
+from models.requests.endpoints import BY_PATH
+from server.configuration import Configuration, CurrentConfiguration
+from server.middleware import Middleware
+from server.protocol import HttpServer
+from server.routes import Route, Routes
+from server.telemetry import Telemetry
+from server.uploads.body import read_body
+from utils.clock import LoopClock
+from utils.config.settings import ServerSettings
+from utils.logger import setup_logging
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from aiohttp.typedefs import Handler
+
+    from server.context import RequestContext
+
+HEADING = "The frame"
+SERVERS = ("bare", "own chain", "web.Application")
+_ANSWER = b'{"object":"chat.completion"}'
+_JSON = {"Content-Type": "application/json"}
+
+
+def middleware() -> Middleware:
+    """Return the gateway's chain around a handler that reads the body and answers at once."""
+
+    async def handle(ctx: RequestContext) -> None:
+        await read_body(ctx)
+        await ctx.response.answer(200, _JSON, _ANSWER)
+
+    route = Route(handle, listed=True, work=True)
+    table = Routes({path: {"POST": route} for path in BY_PATH}, {}, {}, {}, {}, route)
+    configuration = Configuration.of(
+        ServerSettings(), Catalog([]), EngineTypes([LlamaCpp(None, None)])
+    )
+    telemetry = Telemetry(RequestRegistry())
+    return Middleware(CurrentConfiguration(configuration), table, telemetry, LoopClock())
+
+
+async def bare(request: web.BaseRequest) -> web.StreamResponse:
+    """Read the body and answer, with nothing around it."""
+    await request.read()
+    return web.Response(body=_ANSWER, content_type="application/json")
+
+
+def application(frame: Middleware) -> web.Server:
+    """Return the server of an application whose middleware is the gateway's chain."""
+
+    @web.middleware
+    async def chain(request: web.Request, handler: Handler) -> web.StreamResponse:
+        del handler  # the chain finds it by itself
+        return await frame.answer(request)
+
+    async def never(_request: web.Request) -> web.StreamResponse:
+        raise web.HTTPInternalServerError
+
+    app = web.Application(middlewares=[chain])
+    for path in BY_PATH:
+        app.router.add_post(path, never)
+    app.freeze()
+    server = HttpServer(frame)
+    # An AppRunner would bring connections of its own.
+    server.request_handler = app._handle  # type: ignore[assignment]  # noqa: SLF001 - see above
+    server.request_factory = app._make_request  # noqa: SLF001 - see above
+    return server
+
+
+async def serve(name: str, port: int) -> None:
+    """Run one of the servers for ever."""
+    frame = middleware()
+    if name == "bare":
+        server: web.Server = web.Server(bare, access_log=None)
+    else:
+        server = HttpServer(frame) if name == "own chain" else application(frame)
+    runner = web.ServerRunner(server)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port, backlog=1024).start()
+    await asyncio.Event().wait()
+
+
+@contextlib.contextmanager
+def running(name: str, folder: Path) -> Iterator[targets.Target]:
+    """Run one of the servers as a process."""
+    port = targets.free_port()
+    argv = [sys.executable, "-m", "bench.frame", "--serve", name, "--port", str(port)]
+    with targets.running(argv, port, folder / "frame.log") as pid:
+        yield targets.Target(name, port, pid)
+
+
+def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
+    """Return the CPU time of a request in each server, and what the table means."""
+    rounds, count = (1, 64) if quick else (25, 1600)
+    cost: dict[str, dict[int, list[float]]] = {name: {1: [], 32: []} for name in SERVERS}
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(running(name, folder)) for name in SERVERS]
+        for target in servers:
+            targets.load(Plan(target.port, 8, 50, seconds=20))
+        for each in range(rounds):
+            turn = each % len(servers)
+            for target in servers[turn:] + servers[:turn]:
+                for connections in (1, 32):
+                    plan = Plan(target.port, connections, count // connections, seconds=30)
+                    before = target.cpu_seconds()
+                    done = len(targets.load(plan).whole)
+                    cost[target.name][connections].append((target.cpu_seconds() - before) / done)
+    rows = [["", *SERVERS, "web.Application / own chain"]]
+    for connections in (1, 32):
+        values = [cost[name][connections] for name in SERVERS]
+        ratios = [b / a for a, b in zip(values[1], values[2], strict=True)]
+        plural = "s" if connections > 1 else ""
+        rows.append(
+            [
+                f"CPU per request, {connections} connection{plural}, µs",
+                *(number(median(each) * 1e6) for each in values),
+                f"{median(ratios):.2f}",
+            ]
+        )
+    return rows, NOTES.format(rounds=rounds)
+
+
+NOTES = """
+- CPU time of the server process per request, the median of {rounds} round(s) in which the servers
+  take turns; a POST of 200 bytes whose answer comes at once, without an engine.
+- *bare*: aiohttp's `web.Server`. *own chain*: `server/middleware.py`, as the gateway has it.
+  *web.Application*: the same chain as the middleware of an application that knows the gateway's
+  paths.
+- The gateway has a chain of its own: an application's router and its larger request object cost
+  about a tenth more, and bring nothing that it needs. Its paths are one literal table, and its
+  frame adds one coroutine to a request, not three.
+"""
+
+
+def main() -> None:
+    """Serve one of the servers, for ``run``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--serve", choices=SERVERS, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    args = parser.parse_args()
+    setup_logging("info")
+    uvloop.run(serve(args.serve, args.port))
+
+
+if __name__ == "__main__":
+    main()
