@@ -19,6 +19,8 @@ cd "$here"
 LLAMA_SERVER=${LLAMA_SERVER:-$(command -v llama-server || true)}
 LLAMA_TOKENIZE=${LLAMA_TOKENIZE:-$(command -v llama-tokenize || true)}
 export LLAMA_SERVER LLAMA_TOKENIZE
+# The tests start Python a thousand times: it must not compile the same files each time.
+unset PYTHONDONTWRITEBYTECODE
 python=$here/venv/bin/python
 cores=$("$python" -c 'import os; print(os.cpu_count() or 1)')
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WORDS = "the quick brown fox jumps over the lazy dog "
-LONG = WORDS * 70
+LONG = WORDS * 45
 TOOL = {
     "name": "weather",
     "description": "Tells the weather.",

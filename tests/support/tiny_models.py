@@ -11,6 +11,8 @@ import random
 import re
 import struct
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,10 +25,12 @@ if TYPE_CHECKING:
     Amount = int | float | bool | str | list[int] | list[bool]
 
 EMBEDDING, HIDDEN, WINDOW, ORIGINAL_CONTEXT = 48, 96, 64, 512
+# Loading a model takes as long as reading its tokens. The first of them are the most frequent.
+TOKENS = 6000
 # Single precision: how an engine cuts a prompt into batches must not decide a word.
 EXACT = ("-ub", "64", "-ctk", "f32", "-ctv", "f32", "-fa", "off")
 _HEADS, _HEAD, _ALIGNMENT = 3, 16, 32
-_U32, _F32, _BOOL, _STRING, _ARRAY = 4, 6, 7, 8, 9
+_U32, _I32, _F32, _BOOL, _STRING, _ARRAY = 4, 5, 6, 7, 8, 9
 _WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 # Enough of SmolLM2's file.
 _HEAD_OF_FILE = 8 << 20
@@ -108,7 +112,7 @@ class Tiny:
 
 
 # All layers see all, as in SmolLM2: what it reads in minutes, this reads in a second.
-PLAIN = Tiny("llama", (_attention(2**-3) | _feed_forward(),) * 3, {"rope.dimension_count": _HEAD})
+PLAIN = Tiny("llama", (_attention(2**-2) | _feed_forward(),) * 3, {"rope.dimension_count": _HEAD})
 # One layer that sees all, one that sees the last WINDOW tokens.
 SLIDING = Tiny(
     "gemma3",
@@ -216,24 +220,44 @@ def _only(words: list[bool], rows: bytes) -> bytes:
     )
 
 
+@cache
 def _tokenizer() -> tuple[list[bytes], list[bool]]:
-    """What SmolLM2's file says of its tokenizer, and which tokens are words."""
+    """What SmolLM2's file says of its tokenizer, cut to ``TOKENS``, and which tokens are words."""
     with Path(MODEL).open("rb") as file:
         content = memoryview(file.read(_HEAD_OF_FILE))
-    pairs, words = [], []
+    pairs: dict[bytes, bytes] = {}
+    tokens: list[bytes] = []
     at = 24
     (count,) = struct.unpack_from("<Q", content, 16)
     for _ in range(count):
         start = at
         key, at = _string(content, at)
+        head = bytes(content[start : at + 4])
         (kind,) = struct.unpack_from("<I", content, at)
-        at = _after(content, at + 4, kind)
-        if key.startswith(b"tokenizer."):
-            pairs.append(bytes(content[start:at]))
+        value, at = at + 4, _after(content, at + 4, kind)
         if key == b"tokenizer.ggml.tokens":
-            tokens = _strings(content, start + 8 + len(key) + 4)
-            words = [bool(re.fullmatch("\u0120[a-z]{3,}".encode(), token)) for token in tokens]
-    return pairs, words
+            tokens = list(islice(_strings(content, value), TOKENS))
+            pairs[key] = head + _array(_STRING, TOKENS, *map(_bytes, tokens))
+        elif key == b"tokenizer.ggml.token_type":
+            kinds = bytes(content[value + 12 : value + 12 + TOKENS * _WIDTHS[_I32]])
+            pairs[key] = head + _array(_I32, TOKENS, kinds)
+        elif key == b"tokenizer.ggml.merges":
+            # A merge makes one token of two; those of the tokens that are left out are, too.
+            known = {*tokens}
+            merges = [each for each in _strings(content, value) if each.replace(b" ", b"") in known]
+            pairs[key] = head + _array(_STRING, len(merges), *map(_bytes, merges))
+        elif key.startswith(b"tokenizer."):
+            pairs[key] = bytes(content[start:at])
+    words = [bool(re.fullmatch("\u0120[a-z]{3,}".encode(), token)) for token in tokens]
+    return list(pairs.values()), words
+
+
+def _array(kind: int, count: int, *items: bytes) -> bytes:
+    return struct.pack("<IQ", kind, count) + b"".join(items)
+
+
+def _bytes(text: bytes) -> bytes:
+    return struct.pack("<Q", len(text)) + text
 
 
 def _string(content: memoryview, at: int) -> tuple[bytes, int]:

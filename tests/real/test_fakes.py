@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fake_engine import LLAMA_SERVER, LLAMA_TOKENIZE, Journal, faults
-from real_engines import ENGINES, MODEL
+from real_engines import ENGINES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,9 +121,9 @@ def start(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
 
 
 @pytest.fixture(params=["fake", *ENGINES])
-def server(request: pytest.FixtureRequest, start: Start) -> Server:
+def server(request: pytest.FixtureRequest, start: Start, tiny: Path) -> Server:
     real = ENGINES.get(request.param)
-    command = [real, "-m", MODEL, "-t", "1", "--no-warmup"] if real else None
+    command = [real, "-m", str(tiny), "-t", "1", "--no-warmup"] if real else None
     return start("-c", "512", "--alias", "tiny", command=command).wait_ready()
 
 
@@ -146,10 +146,10 @@ TIMINGS = {
 
 @pytest.mark.parametrize("name", ["fake", *ENGINES])
 def test_what_a_slot_holds_is_saved_and_restored_by_another_run(
-    start: Start, tmp_path: Path, name: str
+    start: Start, tmp_path: Path, tiny: Path, name: str
 ) -> None:
     real = ENGINES.get(name)
-    command = [real, "-m", MODEL, "-t", "1", "--no-warmup"] if real else None
+    command = [real, "-m", str(tiny), "-t", "1", "--no-warmup"] if real else None
     arguments = ("-c", "512", "--slot-save-path", f"{tmp_path}/")
     first, second = (start(*arguments, command=command) for _ in range(2))
     assert first.wait_ready().call("GET", "/props")[1]["total_slots"] == 1
