@@ -62,6 +62,13 @@ class EngineClient:
         finally:
             self._opening -= 1
 
+    async def unlike(self) -> list[str]:
+        """Return what the engine, which is ready, says of itself that its variant says otherwise.
+
+        Each is the end of a sentence that begins with the engine's name. A failure says nothing.
+        """
+        return []
+
     @property
     def active(self) -> int:
         """How many requests were sent to the engine and have not ended."""

@@ -217,6 +217,17 @@ class LlamaCppEngine(EngineClient):
         except CountUnavailable as error:
             raise StateUnavailable(str(error)) from error
 
+    async def unlike(self) -> list[str]:
+        """A slot that is smaller than the variant's context: longer requests are refused."""
+        try:
+            slot = (await self.properties()).context
+        except StateUnavailable:
+            return []
+        context = self._variant.context or 0
+        if not 0 < slot < context:
+            return []
+        return [f"has {slot} tokens in a slot, but its context is {context}: see -c and -np"]
+
     async def save_slot(self, slot: int, filename: str) -> int:
         """The slot's content is in the file, in the folder the engine was given; its tokens."""
         return await self._act_on(slot, "save", filename, "n_saved")

@@ -172,6 +172,10 @@ class EngineProcess:
         _log.warning("%s ended by itself, %s", self.label, reason)
         return reason
 
+    async def _look_over(self) -> None:
+        for what in await self.client.unlike():
+            _log.warning("%s %s", self.label, what)
+
     async def _live(self, tasks: TaskOwner, exited: asyncio.Task[int]) -> None:
         """Return when the engine has exited or must be stopped."""
         stop = tasks.spawn(self._stop.wait(), "stop")
@@ -188,6 +192,7 @@ class EngineProcess:
             self._report(ev.EngineReady(self.ticket, self.ready_at))
             if self.pid is not None:
                 tasks.spawn(self._memory.watch(self.pid, self._measured), "memory")
+            tasks.spawn(self._look_over(), "look over")
             hangs = tasks.spawn(self._until_it_hangs(), "health")
             await first_of(exited, stop, hangs)
             if hangs.done() and not exited.done() and not stop.done():

@@ -281,3 +281,18 @@ async def test_a_wrapper_script_is_stopped_with_its_engine(
         await run.ended()
         assert not is_running(start["pid"])
         assert journal.events("exit", pid=start["pid"]), "it ended by itself, unkilled"
+
+
+async def test_a_slot_that_is_smaller_than_the_context_is_told_when_it_is_ready(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = "m@256 has 100 tokens in a slot, but its context is 256: see -c and -np"
+    async with running_engine(journal, fake_variant(journal, REAL_CTX=100)):
+        await until(lambda: line in caplog.text)
+
+
+@pytest.mark.parametrize("real", [0, 512])
+async def test_a_slot_that_is_large_enough_is_fine(journal: Journal, real: int) -> None:
+    async with running_engine(journal, fake_variant(journal, REAL_CTX=real)) as run:
+        await run.reported(ev.EngineReady)
+        assert await run.process.client.unlike() == []
