@@ -24,6 +24,7 @@ from engine.resources.memory import Memory
 from engine.resources.preload import Preloader
 from engine.scheduling.policy import policy_of
 from engine.types import EngineTypes
+from inference.run import Inference
 from models.catalog import Catalog
 from models.remarks import remarks
 from models.selection import ModelSelector
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.llamacpp.tokenizer import LlamaTokenize
+    from inference.call import Hooks
     from server.admin.reload import Load
     from utils.clock import Clock
     from utils.config.settings import ServerSettings
@@ -58,10 +60,12 @@ STATES = "slots"
 class App:
     """A gateway, and the parts of it that its owner uses.
 
-    ``orphans`` ends the engines that an earlier gateway left, when told to.
+    ``inference`` answers those who ask a model without HTTP. ``orphans`` ends the engines that an
+    earlier gateway left, when told to.
     """
 
     gateway: GatewayServer
+    inference: Inference
     manager: EngineManager
     reloader: Reloader
     orphans: OrphanRegistry
@@ -78,12 +82,13 @@ def build(
     prompt_caches: PromptCacheManager | None = None,
     tokenizer: LlamaTokenize | None = None,
     watch: AsyncIterator[None] | None = None,
+    hooks: Hooks | None = None,
 ) -> App:
     """Return a gateway for these models that keeps its files in ``folder``; it does not run yet.
 
     ``own_token`` opens the admin paths, beside the one that is configured. ``load`` is called
     for each reload, and a reload follows whenever ``watch`` yields. Without ``prompt_caches`` no
-    engine state is saved.
+    engine state is saved. ``hooks`` admit each call to a model, and settle it.
     """
     clock = clock or LoopClock()
     settings = replace(settings, own_token=own_token)
@@ -104,10 +109,10 @@ def build(
     )
     selector = ModelSelector(Sizer(manager, types), manager)
     current = CurrentConfiguration(Configuration.of(settings, catalog, types))
-    handler = RequestHandler(current, selector, manager, clock)
+    inference = Inference(selector, manager, clock, still_has=current.still_has, hooks=hooks)
     reloader = Reloader(load, current, manager, selector, watch)
-    gateway = GatewayServer(current, handler, manager, reloader)
-    return App(gateway, manager, reloader, orphans)
+    gateway = GatewayServer(current, RequestHandler(inference), manager, reloader)
+    return App(gateway, inference, manager, reloader, orphans)
 
 
 def engine_types(

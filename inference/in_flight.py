@@ -1,4 +1,4 @@
-"""The requests in flight: who they are, and how one is ended from outside."""
+"""The requests in flight: which there are, and how an operator cancels one."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Ongoing:
             raise RequestCancelled("An operator cancelled this request.")
 
     def cancel(self) -> bool:
-        """Whether the request ends for it; False when it has ended, or is ending, already."""
+        """Cancel the request; return False if it has ended or is being cancelled already."""
         if self._task is None or self._cancelled:
             return False
         self._cancelled = self.record.cancelled = True
@@ -64,7 +64,7 @@ class Ongoing:
 
 
 class RequestRegistry:
-    """The requests that an engine answers, or will, in the order of their arrival."""
+    """The requests in flight, in the order of their arrival."""
 
     def __init__(self) -> None:
         self._prefix = secrets.token_hex(3)
@@ -78,21 +78,21 @@ class RequestRegistry:
         return iter(tuple(self._ongoing.values()))
 
     def new_id(self) -> str:
-        """An id that no request has had, in this run of the gateway or, as good as, in any."""
+        """Return a new request id, unique in this run and almost certainly in all runs."""
         return f"{self._prefix}-{next(self._numbers)}"
 
     def add(self, ongoing: Ongoing) -> None:
-        """The request is in flight, under the id of its record."""
+        """Add the request under the id of its record."""
         self._ongoing[ongoing.record.id] = ongoing
 
     def remove(self, ongoing: Ongoing) -> None:
-        """The request has ended."""
+        """Remove the request."""
         # Its answer may go on without it, under the same id.
         if self._ongoing.get(ongoing.record.id) is ongoing:
             del self._ongoing[ongoing.record.id]
 
     def cancel(self, request_id: str) -> None:
-        """The request ends, wherever it is, and its client is told; UnknownRequest for others."""
+        """Cancel the request, whose client is told; raise UnknownRequest if it is not in flight."""
         ongoing = self._ongoing.get(request_id)
         if ongoing is None or not ongoing.cancel():
             raise UnknownRequest(

@@ -15,6 +15,7 @@ from inference.call import Hooks
 from inference.continuation.eligibility import Eligibility
 from inference.continuation.relay import continuing
 from inference.detached import DetachedStreams
+from inference.in_flight import RequestRegistry
 from inference.relay import relay
 from inference.upstream_call import UpstreamCall, decision
 from models.capabilities import require, require_path
@@ -25,26 +26,30 @@ if TYPE_CHECKING:
 
     from engine.manager import EngineManager
     from inference.call import Call, Sink
-    from inference.in_flight import RequestRegistry
     from models.selection import ModelSelector
     from models.spec import ModelSpec
     from utils.clock import Clock
 
 
 class Inference:
-    """Answers calls. ``streams`` are those that go on when their clients have left."""
+    """Answers calls.
+
+    ``requests`` are those in flight, and ``streams`` those that go on when their clients have
+    left. ``still_has`` tells whether a model is configured as it was when a call found it: of
+    others nothing is learnt.
+    """
 
     def __init__(
         self,
         selector: ModelSelector,
         manager: EngineManager,
         clock: Clock,
-        requests: RequestRegistry,
         *,
         still_has: Callable[[ModelSpec], bool] = lambda _model: True,
         hooks: Hooks | None = None,
     ) -> None:
-        self.streams = DetachedStreams(manager, requests)
+        self.requests = RequestRegistry()
+        self.streams = DetachedStreams(manager, self.requests)
         self._eligibility = Eligibility()
         self._selector = selector
         self._manager = manager

@@ -85,7 +85,7 @@ class ClientResponse:
 
     @property
     def response(self) -> web.StreamResponse:
-        """What was written, or will be: a stream, unless ``answer`` makes a whole one of it."""
+        """The response, written or not yet: a stream unless ``answer`` made it a whole one."""
         if self._response is None:
             self._response = web.StreamResponse()
         return self._response
@@ -123,7 +123,7 @@ class ClientResponse:
         return True
 
     def keep_alive(self, interval: float) -> None:
-        """From now on the client hears something within ``interval`` seconds, until the end.
+        """Send the client something at least every ``interval`` seconds, until the end.
 
         That is a comment, with what ``progress`` says of the waiting.
         """
@@ -133,7 +133,7 @@ class ClientResponse:
         self._timer = self._clock.call_at(self._written_at + interval, self._beat)
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """Status and headers are on their way; nothing happens when a stream has begun already."""
+        """Send status and headers; in a stream that has begun, tell new decisions in a comment."""
         if self._lock is None:
             await self._begin(status, headers)
         else:
@@ -157,7 +157,7 @@ class ClientResponse:
         await response.prepare(self._request)
 
     async def _correct(self) -> None:
-        """What was decided since the headers left is told in comments, which readers skip."""
+        """Send in a comment, which readers skip, what was decided since the headers left."""
         if self.decided == self._told or not self._is_stream:
             return
         self._told = self.decided
@@ -165,14 +165,14 @@ class ClientResponse:
         await self.write(f"{lines}\n".encode())
 
     async def write(self, chunk: bytes) -> None:
-        """The chunk is on its way, unchanged and unbuffered."""
+        """Send the chunk, unchanged and unbuffered."""
         self._written_at = self._watch_out()
         self._last = chunk
         await self.response.write(chunk)
         self._blocked_since = None
 
     def _watch_out(self) -> float:
-        """Now. Until the next write ends, a client that does not read is cut off in time.
+        """Return the time now, and cut the client off if the next write takes too long.
 
         It would keep an engine to itself otherwise.
         """
@@ -190,7 +190,7 @@ class ClientResponse:
         self._watch = self._clock.call_at((since or now) + self._patience, self._look)
 
     async def fail(self, error: GatewayError) -> None:
-        """The client is told ``error``: as a response if there is none yet, else as an event."""
+        """Tell the client ``error``: as a response if there is none yet, else as an event."""
         headers = {"Content-Type": "application/json; charset=utf-8"}
         if (seconds := retry_after(error)) is not None:
             headers["Retry-After"] = str(seconds)
@@ -204,7 +204,7 @@ class ClientResponse:
         await self.answer(shape_of(error).status, headers, self.dialect.body(error))
 
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """A whole response; in a stream that has begun, an event that holds its body."""
+        """Send a whole response; in a stream that has begun, an event that holds its body."""
         if not self.begun:
             # A response with a known body keeps the connection usable for the next request.
             self._response = web.Response(status=status, body=body)
@@ -238,7 +238,7 @@ class ClientResponse:
         return True
 
     async def end(self) -> None:
-        """The response is complete."""
+        """Complete the response."""
         if not self.begun or self._cut:
             return
         # A comment after this would follow the end of the body.

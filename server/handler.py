@@ -11,8 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from inference.call import Call
-from inference.in_flight import RequestRegistry
-from inference.run import Inference
 from models.requests.endpoints import PASSTHROUGH
 from models.requests.reader import RequestFacts, read
 from server.headers import CONVERSATION, conversation_of, to_engine
@@ -20,13 +18,10 @@ from server.uploads.body import read_body
 from server.uploads.multipart import read_form
 
 if TYPE_CHECKING:
-    from engine.manager import EngineManager
+    from inference.run import Inference
     from models.requests.endpoints import Endpoint
-    from models.selection import ModelSelector
     from models.spec import ModelSpec
-    from server.configuration import CurrentConfiguration
     from server.context import Handler, RequestContext
-    from utils.clock import Clock
 
 # Up to here parsing takes less time than handing it to a thread.
 _PARSED_INLINE = 128 * 1024
@@ -35,18 +30,10 @@ _PARSED_INLINE = 128 * 1024
 class RequestHandler:
     """Answers requests that are work for a model."""
 
-    def __init__(
-        self,
-        current: CurrentConfiguration,
-        selector: ModelSelector,
-        manager: EngineManager,
-        clock: Clock,
-    ) -> None:
-        self.requests = RequestRegistry()
-        self._inference = Inference(
-            selector, manager, clock, self.requests, still_has=current.still_has
-        )
-        self.streams = self._inference.streams
+    def __init__(self, inference: Inference) -> None:
+        self.requests = inference.requests
+        self.streams = inference.streams
+        self._inference = inference
 
     def answers(self, endpoint: Endpoint) -> Handler:
         """Return the handler of requests to this endpoint."""

@@ -88,14 +88,14 @@ def conversation_of(headers: Mapping[str, str]) -> str | None:
 
 
 def to_look(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """The same for a look at the engine, whose pages may come compressed, and some only so."""
+    """Return the same for a look at the engine, whose pages may come compressed."""
     kept = to_engine(headers, None)
     kept["Accept-Encoding"] = headers.get("Accept-Encoding", "identity")
     return kept
 
 
 def to_websocket(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """The same for an upgrade; the handshake itself is made anew."""
+    """Return the same for an upgrade, without those of the handshake itself."""
     kept = _without(headers, _NOT_UPSTREAM)
     for name in [name for name in kept if name.lower().startswith("sec-websocket-")]:
         kept.popall(name, None)
@@ -103,7 +103,7 @@ def to_websocket(headers: Mapping[str, str]) -> CIMultiDict[str]:
 
 
 def to_client(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """The engine's headers that the client gets."""
+    """Return the engine's headers that the client gets."""
     return _without(headers, _NOT_DOWNSTREAM)
 
 

@@ -1,7 +1,7 @@
-"""The way to an engine's own pages, for all that the gateway does not answer itself.
+"""Passthrough to the pages of engines: all that the gateway does not answer itself.
 
-Looking (GET and HEAD) never starts an engine and holds none: it sees what runs. Everything
-else is work, waits in the queue like any request, and may start the model's engine.
+GET and HEAD are looks: they start no engine and take no slot. Any other method is work: it waits
+in the queue like any request, and may start the model's engine.
 """
 
 from __future__ import annotations

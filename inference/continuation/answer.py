@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ContinuedAnswer(Parts):
-    """What ``ContinuedStream`` is, in one piece; ``body`` is the whole answer so far."""
+    """An answer in one piece, written by one engine after another; ``body`` is all of it."""
 
     def __init__(self, codec: Codec, facts: RequestFacts, body: bytes) -> None:
         super().__init__(codec, facts)
@@ -27,14 +27,14 @@ class ContinuedAnswer(Parts):
             self._own = codec.counts(self._answer)
 
     def ended(self, context: int) -> Continuation | None:
-        """What continues the answer if the engine's ``context`` cut it short."""
+        """Return the answer's continuation if the engine's ``context`` cut it short, else None."""
         try:
             return self._following(context)
         except STRANGE:
             return None
 
     def joins(self, body: bytes) -> bool:
-        """Whether ``body``, another engine's answer, continues this one; it is part of it then."""
+        """Add ``body``, the next engine's answer; return False if it does not continue this one."""
         try:
             return self._joins(_object(body))
         except STRANGE:

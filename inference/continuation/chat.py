@@ -57,7 +57,7 @@ class Chat(_OpenAI):
     repeats = True
 
     def put(self, request: Json, text: str) -> bool:
-        """The words are the last message, which the assistant began."""
+        """Make ``text`` the last message, begun by the assistant."""
         messages = request["messages"]
         if messages[-1].get("role") != "assistant":
             messages.append({"role": "assistant", "content": text})
@@ -65,27 +65,27 @@ class Chat(_OpenAI):
         return replaced(messages[-1], "content", text, ("role",))
 
     def trial(self, request: Json, text: str) -> Json | None:
-        """The request itself."""
+        """Return the request itself."""
         del text
         return request
 
     def words(self, answer: Json) -> str | None:
-        """None with reasoning, tool calls, or several choices."""
+        """Return the content; None if there is reasoning, a tool call, or a second choice."""
         message = _message(answer)
         return None if message is None or _is_more(message) else message.get("content") or ""
 
     def begun(self, answer: Json) -> str | None:
-        """The content."""
+        """Return the content."""
         message = _message(answer)
         return None if message is None else message.get("content") or ""
 
     def complete(self, answer: Json, text: str, first: Json, before: Counts) -> None:
-        """The content is ``text``."""
+        """Set the content to ``text``."""
         answer["choices"][0].setdefault("message", {})["content"] = text
         self._end(answer, first, before)
 
     def step(self, event: Json) -> Step | None:
-        """None without a choice."""
+        """Return the step of the first choice; None if there is none."""
         choice = _choice(event)
         if choice is None:
             return None
@@ -95,7 +95,7 @@ class Chat(_OpenAI):
         return Step(delta.get("content") or "", more, over)
 
     def joint(self, event: Json, added: str) -> Json | None:
-        """Without the role, which was told already."""
+        """Return the event without the role, which the client has already."""
         choice = event["choices"][0]
         delta = choice.get("delta") or {}
         left = {name: delta[name] for name in delta.keys() - {"role", "content"}}
@@ -109,33 +109,33 @@ class Completion(_OpenAI):
     repeats = False
 
     def put(self, request: Json, text: str) -> bool:
-        """The words follow the prompt, where that is a text."""
+        """Append ``text`` to the prompt; return False if that is no text."""
         if not isinstance(request.get("prompt"), str):
             return False
         request["prompt"] += text
         return True
 
     def trial(self, request: Json, text: str) -> Json | None:
-        """Nothing has to be shown."""
+        """Return None: no template comes between prompt and model."""
         del request, text
         return None
 
     def words(self, answer: Json) -> str | None:
-        """None with several choices."""
+        """Return the text; None if there are several choices."""
         choice = _only_choice(answer)
         return None if choice is None or "message" in choice else choice.get("text") or ""
 
     def begun(self, answer: Json) -> str | None:
-        """The text."""
+        """Return the text."""
         return self.words(answer)
 
     def complete(self, answer: Json, text: str, first: Json, before: Counts) -> None:
-        """The text is ``text``."""
+        """Set the text to ``text``."""
         answer["choices"][0]["text"] = text
         self._end(answer, first, before)
 
     def step(self, event: Json) -> Step | None:
-        """None without a choice."""
+        """Return the step of the first choice; None if there is none."""
         choice = _choice(event)
         if choice is None:
             return None
@@ -143,7 +143,7 @@ class Completion(_OpenAI):
         return Step(choice.get("text") or "", bool(choice.get("index")), over)
 
     def joint(self, event: Json, added: str) -> Json | None:
-        """Never needed: what comes is new."""
+        """Return the event with ``added`` as its text."""
         event["choices"][0]["text"] = added
         return event
 

@@ -34,75 +34,75 @@ class Codec(Protocol):
     stops: str
 
     def exact(self, request: Json) -> bool:
-        """Whether the words of its answer tell all that led to them."""
+        """Return whether the text of an answer is all that is needed to continue it exactly."""
 
     def put(self, request: Json, text: str) -> bool:
-        """The request asks for what follows ``text``; False where it cannot."""
+        """Change the request to ask for what follows ``text``; return False if it cannot."""
 
     def trial(self, request: Json, text: str) -> Json | None:
-        """The chat whose rendering shows whether a template takes a begun answer.
+        """Return the chat whose rendering shows whether a template can take a begun answer.
 
         ``request`` already asks for what follows ``text``. None where no template comes between
         the words and the model.
         """
 
     # -- answers
-    # Whether an engine may repeat what it continues, or answer it.
+    # Whether an engine may repeat the begun text, or answer it instead.
     repeats: bool
-    # Whether it may go on with something else than words at once.
+    # Whether an engine may continue with something else than text at once.
     wordless: bool
     # Whether an answer tells why it ended.
     tells_why: bool
 
     def full(self, answer: Json) -> bool:
-        """Whether an answer, or an event of its end, may tell of a full context."""
+        """Return whether an answer, or an event at its end, may mean a full context."""
 
     def counts(self, answer: Json) -> Counts | None:
-        """What an answer or an event counts; 0 for what it leaves out, None without any."""
+        """Return the counts of an answer or event; None if it has none."""
 
     # -- in one piece
     def words(self, answer: Json) -> str | None:
-        """The words of an answer; None where it is not words alone."""
+        """Return the text of an answer; None if there is more than text."""
 
     def begun(self, answer: Json) -> str | None:
-        """The words an answer begins with, whatever follows; None where it is no answer."""
+        """Return the text that an answer begins with; None if it is no answer."""
 
     def complete(self, answer: Json, text: str, first: Json, before: Counts) -> None:
-        """``answer`` says ``text`` and is the end of ``first``, of which ``before`` counts."""
+        """Make ``answer`` the whole: its text ``text``, the id of ``first``, all counts."""
 
     # -- in a stream
     # Whether events have names.
     named: bool
     # Where what may be the end of an answer begins.
     end: re.Pattern[bytes]
-    # What events hold that a later engine says otherwise than the first would.
+    # What marks events that a later engine writes otherwise than the first would.
     special: re.Pattern[bytes]
 
     def step(self, event: Json) -> Step | None:
-        """What the event says; None where it is no part of an answer, such as an error."""
+        """Return what the event says; None if it is no part of an answer, such as an error."""
 
     def late(self, end: list[Json], text: str) -> bool:
-        """Whether the ``end`` of an answer of ``text`` says more words than went before it."""
+        """Return whether the ``end`` of an answer holds other text than ``text``."""
 
     def ids(self, event: Json) -> dict[str, str]:
-        """The ids that the event makes known, by what they name."""
+        """Return the ids in the event, by what they name."""
 
     def joint(self, event: Json, added: str) -> Json | None:
-        """The event, now adding ``added`` to what was said; None where that is nothing.
+        """Return the event with ``added`` as its text; None if nothing is left of it.
 
-        Of an API that does not go on without words it is one that said some.
+        An API that cannot go on without text only calls it with an event that has some.
         """
 
     def later(self, event: Json, before: Counts, said: str) -> Json | None:
-        """A later engine's event, as the first would have written it; None: it would not have.
+        """Return a later engine's event as the first would have written it; None: not at all.
 
-        ``said`` is what was said before that engine's own words, ``before`` what was counted.
+        ``said`` is the text before that engine's own, ``before`` the counts so far.
         """
 
 
 # -- what codecs share ---------------------------------------------------------------------------
 
-# With these the words so far do not tell all that led to them, or more than words was asked for.
+# With these, the text so far is not all that is needed to continue it, or more than text is wanted.
 _INEXACT = (
     "logprobs",
     "top_logprobs",
@@ -120,7 +120,7 @@ _INEXACT = (
 
 
 def plain(request: Json) -> bool:
-    """Whether nothing but words is asked for, once, and nothing else is demanded."""
+    """Return whether the request asks for one answer of text, and nothing else."""
     if any(request.get(name) for name in _INEXACT) or request.get("n") not in (None, 1):
         return False
     choice = request.get("tool_choice")
@@ -129,14 +129,14 @@ def plain(request: Json) -> bool:
 
 
 def is_text(form: object) -> bool:
-    """Whether a ``response_format``, under whichever name, asks for nothing but text."""
+    """Return whether a ``response_format`` (or its like) asks for text."""
     return not isinstance(form, dict) or form.get("type") in (None, "text")
 
 
 def replaced(last: Json, field: str, text: str, known: tuple[str, ...]) -> bool:
-    """A client's own beginning becomes ``text``, which engines begin with it; False where not.
+    """Replace the client's begun answer by ``text``; return False if that does not begin so.
 
-    It must have no fields beside ``known``.
+    The message must have no fields beside ``known``.
     """
     begun = last.get(field)
     if not isinstance(begun, str) or not text.startswith(begun) or last.keys() - {field, *known}:
@@ -146,9 +146,9 @@ def replaced(last: Json, field: str, text: str, known: tuple[str, ...]) -> bool:
 
 
 def begun_chat(request: Json, text: str) -> Json:
-    """A chat that an engine's template renders like ``request``, as far as its end goes.
+    """Return a chat that a template ends as it ends ``request``.
 
-    Engines render chats alone for show; others they turn into chats themselves.
+    Engines render only chats on request; other APIs they turn into chats themselves.
     """
     said = [{"role": "user", "content": "?"}, {"role": "assistant", "content": text}]
     kwargs = request.get("chat_template_kwargs")

@@ -1,7 +1,7 @@
-"""What an engine counted of an answer, and what that is for an answer in several parts. Pure.
+"""The counts of an answer in several parts, told as those of one. Pure.
 
-To the client the parts are one answer: the prompt is what it sent, the answer what all
-engines wrote. What later engines read again is no part of either; the time that it took is.
+The prompt is what the client sent, the answer what all engines wrote. What later engines read
+again is counted as neither, but its time is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CACHE_READ = "cache_read_input_tokens"
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Tokens of prompt and answer; ``cached`` of the prompt were read before. Times in ms."""
+    """Tokens of prompt and answer; ``cached`` ones of the prompt were not read. Times in ms."""
 
     prompt: int
     written: int
@@ -28,7 +28,7 @@ class Counts:
     writing: float = 0.0
 
     def completed(self, more: Counts) -> Counts:
-        """The counts of one answer that were told in several events; the last word counts."""
+        """Return these counts updated by a later event of the same answer."""
         return Counts(
             more.prompt or self.prompt,
             more.written or self.written,
@@ -43,7 +43,7 @@ class Counts:
         return self.prompt + self.written
 
     def then(self, later: Counts) -> Counts:
-        """The counts of an answer that went on after this part."""
+        """Return the counts of this part and a ``later`` one together."""
         return Counts(
             self.prompt,
             self.written + later.written,
@@ -68,7 +68,7 @@ def counts_of(answer: Json) -> Counts | None:
 
 
 def recount(answer: Json, before: Counts) -> None:
-    """``answer``, what an engine said of its part, tells of the parts ``before`` it too."""
+    """Change the counts in ``answer``, of one part, to include those of the parts ``before``."""
     usage, timings = answer.get("usage"), answer.get("timings")
     if isinstance(usage, dict):
         _recount_usage(usage, before)

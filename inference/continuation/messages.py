@@ -30,14 +30,14 @@ class Messages:
     special = re.compile(rb"event: (?:message_start|message_delta|content_block_start)\n")
 
     def exact(self, request: Json) -> bool:
-        """Not with thinking, nor with a form that is asked for."""
+        """Return False for thinking and for a required output format."""
         thinking = request.get("thinking")
         thinks = isinstance(thinking, dict) and thinking.get("type") != "disabled"
         formed = request.get("output_format") or request.get("output_config")
         return plain(request) and not thinks and not formed
 
     def put(self, request: Json, text: str) -> bool:
-        """The words are the last message, which the assistant began."""
+        """Make ``text`` the last message, begun by the assistant."""
         messages = request["messages"]
         last = messages[-1]
         if last.get("role") != "assistant":
@@ -52,26 +52,26 @@ class Messages:
         return replaced(last, "content", text, ("role",))
 
     def trial(self, request: Json, text: str) -> Json:
-        """A chat like it."""
+        """Return a chat that ends in ``text``."""
         return begun_chat(request, text)
 
     def full(self, answer: Json) -> bool:
-        """It says so, of a full context as of a limit that is reached."""
+        """Return whether it ended for its length: the context's or the request's limit."""
         place = answer.get("delta") or answer
         return bool(place.get("stop_reason") == "max_tokens")
 
     def counts(self, answer: Json) -> Counts | None:
-        """Of the prompt in the first event, of the answer in the end."""
+        """Return the counts: the first event has the prompt's, the last the answer's."""
         message = answer.get("message")
         # An error's is a text.
         return counts_of(message if isinstance(message, dict) else answer)
 
     def words(self, answer: Json) -> str | None:
-        """None unless the content is one block of text."""
+        """Return the text; None unless the content is one block of text."""
         return self.begun(answer) if len(answer.get("content") or ()) == 1 else None
 
     def begun(self, answer: Json) -> str | None:
-        """None where the content begins with another block."""
+        """Return the text of the first block; None if it is of another kind."""
         content = answer.get("content")
         if answer.get("type") != "message" or not isinstance(content, list):
             return None
@@ -80,13 +80,13 @@ class Messages:
         return content[0].get("text") or "" if content[0].get("type") == "text" else None
 
     def complete(self, answer: Json, text: str, first: Json, before: Counts) -> None:
-        """The first block is ``text``."""
+        """Set the first block to ``text``."""
         answer["content"][:1] = [{"type": "text", "text": text}]
         answer["id"] = first.get("id")
         recount(answer, before)
 
     def step(self, event: Json) -> Step | None:
-        """None for an error, and for what follows the end of the words."""
+        """Return the step; None for an error and after the end of the text."""
         kind, index = event.get("type"), event.get("index")
         if kind in ("message_start", "ping"):
             return _NOTHING
@@ -101,22 +101,22 @@ class Messages:
         return Step(more=True) if str(kind).startswith("content_block") else None
 
     def late(self, end: list[Json], text: str) -> bool:
-        """Words in the end would follow the block that it closed."""
+        """Return whether text follows the end of its block."""
         del text
         return any(step.words for event in end if (step := self.step(event)) is not None)
 
     def ids(self, event: Json) -> dict[str, str]:
-        """Only the first event has one, and there is only one first event."""
+        """Return nothing: only the first event has an id, and later first events are dropped."""
         del event
         return {}
 
     def joint(self, event: Json, added: str) -> Json | None:
-        """What is new in the block."""
+        """Return the event with ``added`` as its text; None without any."""
         event["delta"]["text"] = added
         return event if added else None
 
     def later(self, event: Json, before: Counts, said: str) -> Json | None:
-        """Message and block were begun already."""
+        """Return the recounted event; None for the beginnings of message and block."""
         del said
         if event.get("type") == "message_start" or self._opens_words(event):
             return None

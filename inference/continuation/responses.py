@@ -47,7 +47,7 @@ class Responses:
     )
 
     def exact(self, request: Json) -> bool:
-        """Not with a form that is asked for, nor after a response that only its maker knows."""
+        """Return False for a required format and for a reference to an earlier response."""
         text = request.get("text")
         form = text.get("format") if isinstance(text, dict) else None
         known = not request.get("previous_response_id")
@@ -56,7 +56,7 @@ class Responses:
         )
 
     def put(self, request: Json, text: str) -> bool:
-        """The words are the last item, a message that the assistant began."""
+        """Make ``text`` the last item, a message begun by the assistant."""
         value = request["input"]
         if isinstance(value, str):
             value = request["input"] = [{"role": "user", "content": value}]
@@ -75,27 +75,27 @@ class Responses:
         return replaced(last, "content", text, ("role", "type", "id", "status"))
 
     def trial(self, request: Json, text: str) -> Json:
-        """A chat like it."""
+        """Return a chat that ends in ``text``."""
         return begun_chat(request, text)
 
     def full(self, answer: Json) -> bool:
-        """It may be, of every answer that has an end."""
+        """Return whether it is the end of a response: each may mean a full context."""
         response = _response(answer)
         ended = response.get("status") in ("completed", "incomplete")
         return ended and response.get("object") == "response"
 
     def counts(self, answer: Json) -> Counts | None:
-        """Timings stand beside the response, usage within."""
+        """Return the counts: timings stand beside the response, usage inside it."""
         return counts_of(answer) or counts_of(_response(answer))
 
     def words(self, answer: Json) -> str | None:
-        """None unless the output is one message of one text."""
+        """Return the text; None unless the output is one message of one text."""
         output: list[Json] = answer.get("output") or []
         alone = len(output) == 1 and len(output[0].get("content") or ()) == 1
         return self.begun(answer) if alone else None
 
     def begun(self, answer: Json) -> str | None:
-        """None where the output begins with another item."""
+        """Return the text of the first item; None if that is no message."""
         output = answer.get("output")
         if answer.get("object") != "response" or not isinstance(output, list):
             return None
@@ -105,7 +105,7 @@ class Responses:
         return None if part is None else part["text"]
 
     def complete(self, answer: Json, text: str, first: Json, before: Counts) -> None:
-        """The first item is the first engine's, and says ``text``."""
+        """Set the first item to that of ``first``, with ``text``."""
         item = first["output"][0]
         item["content"][0]["text"] = text
         answer["output"][:1] = [item]
@@ -113,7 +113,7 @@ class Responses:
         recount(answer, before)
 
     def step(self, event: Json) -> Step | None:
-        """None for an error, and for what follows the end of the words."""
+        """Return the step; None for an error and after the end of the text."""
         kind = event.get("type")
         if kind == "response.output_text.delta":
             return Step(event.get("delta") or "")
@@ -128,11 +128,11 @@ class Responses:
         return Step(more=True)
 
     def late(self, end: list[Json], text: str) -> bool:
-        """The whole text, told at the end, is another."""
+        """Return whether the text that the end repeats is another."""
         return any(each.get("text", text) != text for each in end)
 
     def ids(self, event: Json) -> dict[str, str]:
-        """Of the response and of its message."""
+        """Return the ids of the response and of its message."""
         kind = event.get("type")
         name, found = "", None
         if kind == "response.created":
@@ -142,12 +142,12 @@ class Responses:
         return {name: found} if isinstance(found, str) else {}
 
     def joint(self, event: Json, added: str) -> Json | None:
-        """What is new in the words."""
+        """Return the event with ``added`` as its text; None without any."""
         event["delta"] = added
         return event if added else None
 
     def later(self, event: Json, before: Counts, said: str) -> Json | None:
-        """Response and message were begun already; whole texts begin with what was said."""
+        """Return the event, recounted and with whole texts; None for beginnings."""
         kind, item = event.get("type"), event.get("item")
         if kind in _BEGINNING:
             return None
@@ -176,13 +176,13 @@ def _response(answer: Json) -> Json:
 
 
 def _say(part: Json, said: str) -> None:
-    """Its text begins with what was ``said``, as it may do already though no event repeated it."""
+    """Put ``said`` before the text of ``part``, unless the engine has done so."""
     if not part["text"].startswith(said):
         part["text"] = said + part["text"]
 
 
 def _text_in(item: Json) -> Json | None:
-    """The first part of a message, if that is text."""
+    """Return the first part of a message if that is text, else None."""
     content = item.get("content")
     if item.get("type") != "message" or not isinstance(content, list) or not content:
         return None

@@ -1,13 +1,13 @@
 """A stream that ends because its context is full, continued in a larger one. Pure.
 
-``ContinuedStream`` sits between engines and a client: what may be the end of the answer is held
-back until it is known whether the answer goes on. It goes on as the assistant's own words, once
-the engine's template has shown that it takes them so. Some engines repeat these words before they
-go on, in one piece or several; then these are taken away. One that says nearly the same, but not
-the same, is not listened to, and the answer ends as the engine before ended it. So text is never
-sent twice, and none is lost.
+``ContinuedStream`` filters the stream between engines and a client. What may be the end of the
+answer is held back until it is known whether the answer goes on. The next engine gets the text so
+far as a begun assistant message, if its template can render one. Some engines repeat that text
+before they continue it, in one piece or several: the repetition is removed. If an engine writes
+nearly the same text, but not the same, its stream is dropped, and the answer ends as the engine
+before ended it. So no text is sent twice, and none is lost.
 
-To the client it is one answer: one id, one beginning, one end, one ``usage``.
+The client sees one answer: one id, one beginning, one end, one ``usage``.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 
 
 class ContinuedStream(Parts):
-    """A stream's way through one or more engines."""
+    """One stream, written by one engine after another."""
 
     def __init__(self, codec: Codec, facts: RequestFacts) -> None:
         super().__init__(codec, facts)
         self._buffer = EventBuffer()
-        # All that the engine said that writes now, and what the client has not got of its end.
+        # What the present engine has written, and what of its end is held back.
         self._said: list[bytes] = []
         self._held: list[bytes] | None = None
         self._end = b""
-        # How much of the words so far an engine has repeated; None: there is nothing to repeat.
+        # What the engine has repeated of the text so far; None: nothing need be repeated any more.
         self._repeated: str | None = None
-        # What was said before this engine's own words.
+        # The text before the present engine's own.
         self._before_own = ""
         self._resumed = False
         self._ids: dict[str, str] = {}
@@ -48,16 +48,16 @@ class ContinuedStream(Parts):
 
     @property
     def joined(self) -> bool:
-        """Whether what the engine says is the client's to have."""
+        """Whether the present engine has proved that it continues the text."""
         return self._repeated is None and not self.refused
 
     @property
     def size(self) -> int:
-        """Bytes of all that the engine said that writes now."""
+        """Bytes that the present engine has written."""
         return sum(map(len, self._said))
 
     def feed(self, chunk: bytes) -> bytes:
-        """What of the stream's next bytes the client may have already; whole events."""
+        """Return the events that ``chunk`` completes and that need not be held back."""
         events = self._buffer.feed(chunk)
         if not events:
             return b""
@@ -69,7 +69,7 @@ class ContinuedStream(Parts):
         return self._passed(events)
 
     def ended(self, context: int) -> Continuation | None:
-        """An engine's stream is over; what continues it if its ``context`` cut it short."""
+        """End the present engine's stream; return its continuation if ``context`` cut it short."""
         self.refused = not self.joined
         if self.refused:
             return None
@@ -98,7 +98,7 @@ class ContinuedStream(Parts):
         return self._next(text)
 
     def resume(self) -> None:
-        """An engine begins to continue the stream: its words are passed on when it has joined."""
+        """Begin with the stream of the next engine, which is passed on once it has ``joined``."""
         self._resumed = True
         self._said, self._held, self._later_ids = [], None, {}
         self._before_own = self._text
@@ -108,7 +108,7 @@ class ContinuedStream(Parts):
             self._end = b""
 
     def end(self) -> bytes:
-        """What was held back, for a stream that goes no further."""
+        """Return what was held back, for a stream that does not go on."""
         return self._end
 
     def _passed(self, events: bytes) -> bytes:
@@ -124,7 +124,7 @@ class ContinuedStream(Parts):
         return events
 
     def _tried(self, events: bytes) -> bytes:
-        """The events that follow the repetition, if it ends in them."""
+        """Return what follows the repetition in these events; b"" while it goes on."""
         passed = b""
         for event in events_of(events):
             if self._repeated is None:
@@ -168,7 +168,7 @@ class ContinuedStream(Parts):
         return len(said) < len(self._text) and self._text.startswith(said)
 
     def _mended(self, events: bytes) -> bytes:
-        """A later engine's events, as if the first had written them."""
+        """Return a later engine's events as the first engine would have written them."""
         for name, first in self._ids.items():
             if later := self._later_ids.get(name):
                 events = events.replace(later.encode(), first.encode())
@@ -207,7 +207,7 @@ class ContinuedStream(Parts):
         return found
 
     def _words(self, events: Iterable[Event]) -> str | None:
-        """The words of a stream; None where there is more than the words of one answer."""
+        """Return the text of a stream; None if it holds more than the text of one answer."""
         steps = [step for data in _objects(events) if (step := self._codec.step(data))]
         return None if any(step.more for step in steps) else "".join(s.words for s in steps)
 

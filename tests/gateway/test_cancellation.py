@@ -18,7 +18,6 @@ from gateway_client import chat_body
 from engine.llamacpp.type import LlamaCpp
 from engine.scheduling import events as ev
 from engine.scheduling.lifecycle import State
-from inference.in_flight import RequestRegistry
 from inference.run import Inference
 from models.requests import endpoints
 from models.requests.reader import RequestFacts, parse
@@ -280,7 +279,7 @@ async def test_selection_waiting_for_the_tokenizer(journal: Journal) -> None:
         assert (size.tokens, size.source.value) == (172, "tokenizer")
 
 
-# -- the exchange -----------------------------------------------------------------------------
+# -- the upstream call -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("moment", ["request", "headers"])
@@ -326,5 +325,5 @@ async def test_exchange_waiting_for_a_larger_variant(journal: Journal) -> None:
 async def ask(manager: EngineManager, model: ModelSpec) -> None:
     call = call_of(model, facts_of(stream=True))
     sink = Collected()
-    await Inference(sizes(manager), manager, LoopClock(), RequestRegistry()).run(call, sink)
+    await Inference(sizes(manager), manager, LoopClock()).run(call, sink)
     assert sink.body

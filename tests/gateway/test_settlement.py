@@ -21,7 +21,6 @@ from growth_models import growing
 from engine.llamacpp.type import LlamaCpp
 from engine.types import EngineTypes
 from inference.call import Call, Hooks
-from inference.in_flight import RequestRegistry
 from inference.run import Inference
 from models.requests import endpoints
 from models.requests.reader import parse
@@ -77,13 +76,10 @@ class House:
     manager: EngineManager
     model: ModelSpec
     book: Book = field(default_factory=Book)
-    requests: RequestRegistry = field(default_factory=RequestRegistry)
 
     def __post_init__(self) -> None:
         selector = ModelSelector(Sizer(self.manager, EngineTypes([LlamaCpp()])), self.manager)
-        self.inference = Inference(
-            selector, self.manager, LoopClock(), self.requests, hooks=self.book
-        )
+        self.inference = Inference(selector, self.manager, LoopClock(), hooks=self.book)
 
     def run(self, sink: Collected | None = None, **fields: Any) -> asyncio.Task[None]:
         """A chat is under way."""
@@ -229,19 +225,20 @@ async def test_a_client_that_leaves(journal: Journal, how: str) -> None:
 
         def taken(piece: bytes) -> None:
             pieces.append(piece)
-            if how == "gone" and b"".join(pieces).count(b"data: ") == 3:
+            if how == "gone" and b"".join(pieces).count(b"data: ") >= 3:
                 raise ConnectionResetError
 
         task = core.run(Collected(taken), stream=True)
         if how == "cancelled":
-            await until(lambda: b"".join(pieces).count(b"data: ") == 4)
+            await until(lambda: b"".join(pieces).count(b"data: ") >= 4)
             task.cancel()
         error = await ended(task)
         assert isinstance(error, (asyncio.CancelledError, ConnectionResetError))
         usage = core.settled()
         assert usage.estimated
         assert usage.prompt
-        assert usage.completion == (3 if how == "cancelled" else 2)
+        # An event for each token, after one that only begins the answer.
+        assert usage.completion == b"".join(pieces).count(b"data: ") - 1 > 0
 
 
 async def test_a_gateway_that_ends(journal: Journal) -> None:
@@ -249,7 +246,7 @@ async def test_a_gateway_that_ends(journal: Journal) -> None:
     async with house(journal, stall_at=2) as core:
         sink = Collected()
         task = core.run(sink, stream=True)
-        await until(lambda: sink.body.count(b"data: ") == 3)
+        await until(lambda: sink.body.count(b"data: ") >= 3)
         await core.manager.halt()
         assert isinstance(await ended(task), EngineBroke)
         usage = core.settled()
@@ -275,7 +272,7 @@ async def test_a_stream_whose_client_leaves_goes_on(journal: Journal) -> None:
     async with house(journal, resumable=True, token_delay=0.05) as core:
         sink = Collected()
         task = core.run(sink, stream=True, conversation="c")
-        await until(lambda: sink.body.count(b"data: ") == 2)
+        await until(lambda: sink.body.count(b"data: ") >= 2)
         task.cancel()
         assert isinstance(await ended(task), asyncio.CancelledError)
         assert core.book.settled == []
@@ -289,12 +286,12 @@ async def test_a_stream_that_goes_on_until_an_operator_ends_it(journal: Journal)
     async with house(journal, resumable=True, stall_at=2) as core:
         sink = Collected()
         task = core.run(sink, stream=True, conversation="c")
-        await until(lambda: sink.body.count(b"data: ") == 3)
+        await until(lambda: sink.body.count(b"data: ") >= 3)
         task.cancel()
         assert isinstance(await ended(task), asyncio.CancelledError)
-        await until(lambda: len(core.requests))
-        (rest,) = core.requests
-        core.requests.cancel(rest.record.id)
+        await until(lambda: len(core.inference.requests))
+        (rest,) = core.inference.requests
+        core.inference.requests.cancel(rest.record.id)
         await until(lambda: core.book.settled)
         usage = core.settled()
         assert usage.estimated
@@ -306,10 +303,10 @@ async def test_a_stream_that_goes_on_until_the_gateway_ends(journal: Journal) ->
     async with house(journal, resumable=True, stall_at=2) as core:
         sink = Collected()
         task = core.run(sink, stream=True, conversation="c")
-        await until(lambda: sink.body.count(b"data: ") == 3)
+        await until(lambda: sink.body.count(b"data: ") >= 3)
         task.cancel()
         await ended(task)
-        await until(lambda: len(core.requests))
+        await until(lambda: len(core.inference.requests))
         core.inference.streams.close()
         await until(lambda: core.book.settled)
         assert core.settled().completion == 2
