@@ -109,7 +109,7 @@ class Queue:
     def served(self, waiting: Waiting, now: float) -> None:
         """Remove the request, which is served now, and count a turn of its client (rule 5)."""
         self.drop(waiting.request)
-        if waiting.auxiliary:
+        if waiting.auxiliary or not self.max_wait:
             return
         model = waiting.minimum.model
         floor = self._turns_of(waiting)
@@ -121,12 +121,18 @@ class Queue:
                 del turns[client]
             self._floors[model] = floor
         flow = _flow(waiting)
-        # In the order of time. After two rises of priority an entry has no effect any more.
+        # In the order of time. After two rises of priority an entry has no effect any more, nor
+        # have the client's turns: a name that was sent once is not kept.
         self._served_at.pop(flow, None)
         self._served_at[flow] = now
         oldest = now - 2 * self.max_wait
-        while self._served_at and self._served_at[first := next(iter(self._served_at))] <= oldest:
+        while self._served_at[first := next(iter(self._served_at))] <= oldest:
             del self._served_at[first]
+            self._forget(*first[:2])
+
+    def _forget(self, model: str, client: str) -> None:
+        if not any((model, client, priority) in self._served_at for priority in Priority):
+            self._turns.get(model, {}).pop(client, None)
 
     def _turns_of(self, waiting: Waiting) -> int:
         model = waiting.minimum.model

@@ -131,6 +131,23 @@ def test_who_is_not_ahead_is_forgotten() -> None:
     assert {client: len(turns) for client, turns in made._turns.items()} == {"a": 1}
 
 
+def test_who_was_served_long_ago_is_forgotten() -> None:
+    made = queue(max_wait=30.0)
+    for number in range(200):
+        made.add(asking(number, f"key {number}", Priority(number % 3), since=number))
+        made.served(made.in_turn(number)[0], number)
+    known = {client for turns in made._turns.values() for client in turns}
+    assert known == {f"key {number}" for number in range(140, 200)}
+    assert len(made._served_at) == 60
+
+
+def test_without_a_wait_nobody_is_remembered() -> None:
+    made = queue(*(asking(number, f"key {number}") for number in range(9)), max_wait=0.0)
+    served(made)
+    assert not made._turns
+    assert not made._served_at
+
+
 def test_without_a_wait_only_the_arrival_counts() -> None:
     made = queue(asking(1, "x", LOW), asking(2, "x"), asking(3, "y", HIGH), max_wait=0.0)
     assert served(made) == [1, 2, 3]
