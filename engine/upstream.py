@@ -70,9 +70,21 @@ class UpstreamResponse:
         """
         self.first = await self.read()
         while self.first.startswith(b":"):
-            self.first = self.first.partition(b"\n\n")[2] or await self.read()
+            self.first = await self._after_comments(self.first)
         while self.failed and len(self.first) < _LARGEST_ERROR and (more := await self.read()):
             self.first += more
+
+    async def _after_comments(self, data: bytes) -> bytes:
+        """Return what follows the comments that ``data`` begins with; b"" when nothing does.
+
+        A comment may come in several reads, and so may the blank line that ends it.
+        """
+        while not (rest := uncommented(data)) or rest.startswith(b":"):
+            more = await self.read()
+            if not more:
+                return b""
+            data = rest + more if rest else b"\n" + more
+        return rest
 
     async def read(self) -> bytes:
         """Return the next bytes, b"" at the end; raise EngineBroke if it ends before that."""
@@ -82,6 +94,19 @@ class UpstreamResponse:
             raise EngineBroke(f"The engine broke off its response: {said_by(error)}") from error
         self._heard(chunk)
         return chunk
+
+
+def uncommented(data: bytes) -> bytes:
+    """Return ``data`` without the comments and blank lines at its beginning.
+
+    A last line that has not ended stays: it begins with a colon if it is a comment.
+    """
+    while data.startswith((b":", b"\n", b"\r")):
+        line, ended, rest = data.partition(b"\n")
+        if not ended:
+            return b"" if line == b"\r" else data
+        data = rest
+    return data
 
 
 def said_by(error: BaseException) -> str:
