@@ -200,7 +200,9 @@ class UpstreamCall:
             # What the client sent is as large as it was.
             self._selection = selection
         if upstream.failed:
-            self.kept(f"cannot grow: {upstream.first[:200]!r}")
+            self.kept(f"cannot grow: the larger engine answered {upstream.status}")
+            # An engine's complaint may quote what the client wrote.
+            _log.debug("%s answered %.200r", larger.label, upstream.first)
             return None
         return upstream
 

@@ -142,7 +142,7 @@ class EngineProcess:
         output = tasks.spawn(self.output.read(child), "output")
         exited = tasks.spawn(child.wait(), "wait")
         try:
-            self._registry.add(child.pid, self._launch.argv[1:])
+            self._registry.add(child.pid, launch.argv[1:])
             await self._live(tasks, exited)
         finally:
             # Shielded by order: nothing below gives up before the child is reaped.

@@ -107,7 +107,7 @@ class StateStore:
         )
         with self._changing:
             try:
-                written.rename(self.path(state))
+                written.replace(self.path(state))
                 self._note(state)
             except OSError:
                 self._remove(state.name)
@@ -198,7 +198,7 @@ class StateStore:
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(orjson.dumps(known))
-        unfinished.rename(self.folder / f"{state.name}{_KNOWN}")
+        unfinished.replace(self.folder / f"{state.name}{_KNOWN}")
 
     def _remove(self, name: str) -> None:
         # The metadata first: without them a state counts as incomplete.
