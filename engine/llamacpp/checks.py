@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.base import Finding
-from engine.llamacpp.client import argument, library_environment
-from engine.llamacpp.prompt_cache.fingerprint import files_of
-from engine.llamacpp.prompt_cache.layout import unified
+from engine.llamacpp.arguments import CONTEXT, SLOTS, Arguments
+from engine.llamacpp.client import library_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from models.spec import VariantSpec
 
@@ -23,18 +22,18 @@ _PATIENCE = 10.0
 
 def findings(variant: VariantSpec, environ: Mapping[str, str]) -> list[Finding]:
     """Return what is wrong with the variant; its binary is asked for its help."""
-    env = {**environ, **variant.env}
+    said = Arguments.of(variant, environ)
     return [
-        *_missing_files(variant.args, env),
-        *_foreign_binary(variant.binary, env),
-        *_wrong_context(variant, env),
+        *_missing_files(said),
+        *_foreign_binary(variant.binary, {**environ, **variant.env}),
+        *_wrong_context(variant, said),
     ]
 
 
-def _missing_files(args: Sequence[str], env: Mapping[str, str]) -> list[Finding]:
+def _missing_files(said: Arguments) -> list[Finding]:
     return [
         Finding("args", f'the file "{path}" does not exist', fatal=True)
-        for path in files_of(args, env)
+        for path in said.files()
         if not Path(path).exists()
     ]
 
@@ -64,30 +63,16 @@ def _foreign_binary(binary: str, env: Mapping[str, str]) -> list[Finding]:
     return [Finding("binary", message, fatal=True)]
 
 
-def _wrong_context(variant: VariantSpec, env: Mapping[str, str]) -> list[Finding]:
+def _wrong_context(variant: VariantSpec, said: Arguments) -> list[Finding]:
     """Compare what a request may have with what each slot of the engine gets."""
-    args = variant.args
-    size = _number(argument(args, "-c", "--ctx-size"), env.get("LLAMA_ARG_CTX_SIZE"))
-    slots = _number(argument(args, "-np", "--parallel"), env.get("LLAMA_ARG_N_PARALLEL"))
+    size, slots, slot = said.number(CONTEXT), said.number(SLOTS), said.slot_context()
     found = []
     if slots is not None and 0 < slots < variant.parallel:
         message = f"{variant.parallel} is more than the {slots} slots of -np"
         found.append(Finding("parallel", message))
-    if variant.context is None or not size or size < 0:
-        return found  # the model's own
-    divided = slots is not None and slots > 1 and not unified(args, env)
-    slot = size // slots if divided and slots is not None else size
-    if slot != variant.context:
-        how = f"-c {size} divided by -np {slots}" if divided else f"-c {size}"
+    # Without a context of its own, a slot has the model's.
+    if variant.context is not None and slot is not None and slot != variant.context:
+        how = f"-c {size}" if slot == size else f"-c {size} divided by -np {slots}"
         message = f"{variant.context}, but a slot of the engine has {slot} tokens: {how}"
         found.append(Finding("context", message))
     return found
-
-
-def _number(*given: str | None) -> int | None:
-    """The first that is given, if it is a number."""
-    said = next((text for text in given if text is not None), None)
-    try:
-        return None if said is None else int(said)
-    except ValueError:
-        return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
@@ -12,6 +11,7 @@ from urllib.parse import quote
 import orjson
 
 from engine.base import EngineClient, Launch
+from engine.llamacpp.arguments import ALIAS, API_KEY, HOST, PORT, Arguments
 from engine.llamacpp.log import PROGRESS_VARIABLE
 from engine.llamacpp.prompt_cache.slots import SeenSlot
 from engine.llamacpp.slot_actions import refusal
@@ -20,7 +20,7 @@ from models.requests import endpoints
 from utils.errors import CountUnavailable, StateUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from engine.base import UpstreamResponse
     from models.requests.reader import RequestFacts
@@ -50,20 +50,15 @@ class Properties(NamedTuple):
     model: str = ""
 
 
-def argument(args: Sequence[str], *names: str) -> str | None:
-    """The value of the last of ``names`` in ``args``, or None; llama-server takes the last too."""
-    found = [value for name, value in pairwise(args) if name in names]
-    return found[-1] if found else None
-
-
 def engine_url(variant: VariantSpec, connect: str | None) -> str | None:
     """Where the variant will listen if its configuration says so; None: a free port is needed."""
     if connect is not None:
         return connect.rstrip("/")
-    port = argument(variant.args, "--port") or variant.env.get("LLAMA_ARG_PORT")
-    if port is None:
+    said = Arguments.of(variant)
+    port = said.value(PORT)
+    if not port:
         return None
-    host = argument(variant.args, "--host") or variant.env.get("LLAMA_ARG_HOST") or "127.0.0.1"
+    host = said.value(HOST) or "127.0.0.1"
     if host in ("0.0.0.0", "::"):  # noqa: S104 - read from the user's line, not bound to
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -82,15 +77,11 @@ def library_environment(environ: Mapping[str, str], binary: str) -> dict[str, st
 
 def build_launch(variant: VariantSpec, url: str, environ: Mapping[str, str]) -> Launch:
     """The variant's command line and environment; only what the user left out is added."""
-    args = list(variant.args)
+    args, said = list(variant.args), Arguments.of(variant)
     host, _, port = url.removeprefix("http://").rpartition(":")
-    for names, variable, value in (
-        (("--host",), "LLAMA_ARG_HOST", host.strip("[]")),
-        (("--port",), "LLAMA_ARG_PORT", port),
-        (("-a", "--alias"), "LLAMA_ARG_ALIAS", variant.model),
-    ):
-        if not any(name in args for name in names) and variable not in variant.env:
-            args += [names[-1], value]
+    for flag, value in ((HOST, host.strip("[]")), (PORT, port), (ALIAS, variant.model)):
+        if not said.given(flag):
+            args += [flag.names[-1], value]
     env = library_environment(dict(environ) | dict(variant.env), variant.binary)
     return Launch(
         variant.label, (variant.binary, *args), env, url, reads_input=PROGRESS_VARIABLE in env
@@ -99,8 +90,9 @@ def build_launch(variant: VariantSpec, url: str, environ: Mapping[str, str]) -> 
 
 def api_key(variant: VariantSpec, environ: Mapping[str, str]) -> str | None:
     """The key the engine will ask for, from its arguments or environment; the first of several."""
-    env = dict(environ) | dict(variant.env)
-    key = argument(variant.args, "--api-key") or env.get("LLAMA_API_KEY")
+    # An empty argument is as good as none.
+    given = Arguments.of(variant, environ).value(API_KEY)
+    key = given or {**environ, **variant.env}.get(API_KEY.variable)
     return key.split(",")[0] if key else None
 
 

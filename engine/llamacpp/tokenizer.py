@@ -10,7 +10,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from engine.llamacpp.client import argument, library_environment
+from engine.llamacpp.arguments import MODEL, Arguments
+from engine.llamacpp.client import library_environment
 from engine.process.log_tail import last_meaningful
 from utils.errors import CountUnavailable
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from models.spec import ModelSpec
 
 _FLAGS = ("--stdin", "--ids", "--log-disable", "--no-bos")
-_MODEL_FLAGS = ("-m", "--model")
 _TIMEOUT = 30.0
 _AT_ONCE = 2
 
@@ -50,8 +50,8 @@ class LlamaTokenize:
 def command(model: ModelSpec, binary: str) -> tuple[str, ...]:
     """The tokenizer's command line; the model file is the engine's unless the user named one."""
     args = model.tokenization.extra_args
-    if argument(args, *_MODEL_FLAGS) is None:
-        files = (argument(variant.args, *_MODEL_FLAGS) for variant in model.variants)
+    if Arguments(args, {}).value(MODEL) is None:
+        files = (Arguments.of(variant).value(MODEL) for variant in model.variants)
         if (file := next(filter(None, files), None)) is not None:
             args = ("-m", file, *args)
     return (binary, *args, *_FLAGS)

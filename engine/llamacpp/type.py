@@ -6,12 +6,12 @@ import os
 from typing import TYPE_CHECKING
 
 from engine.base import EngineHooks, EngineType, Launch, Placement
+from engine.llamacpp.arguments import Arguments
 from engine.llamacpp.capabilities import deduced
 from engine.llamacpp.checks import findings
 from engine.llamacpp.client import LlamaCppEngine, build_launch, engine_url
 from engine.llamacpp.log import LlamaCppLog
-from engine.llamacpp.prompt_cache.fingerprint import files_of, with_shards
-from engine.llamacpp.prompt_cache.layout import unified
+from engine.llamacpp.prompt_cache.fingerprint import with_shards
 from engine.llamacpp.shared_context import SharedContextHooks
 from engine.llamacpp.tokenizer import LlamaTokenize
 
@@ -54,11 +54,11 @@ class LlamaCpp(EngineType):
 
     def capabilities(self, variant: VariantSpec) -> Capabilities:
         """What llama-server's arguments and variables make of it."""
-        return deduced(variant)
+        return deduced(Arguments.of(variant, os.environ))
 
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
         """The model with all its shards, the projector, adapters and the draft model."""
-        return with_shards(files_of(variant.args, {**environ, **variant.env}))
+        return with_shards(Arguments.of(variant, environ).files())
 
     def hooks(self, variant: VariantSpec, client: EngineClient) -> EngineHooks:
         """The prompt cache where prompts are saved, and the limits of a shared context."""
@@ -69,8 +69,8 @@ class LlamaCpp(EngineType):
             and isinstance(client, LlamaCppEngine)
         ):
             hooks = PromptCacheHooks(self._prompt_caches.of(variant, client))
-        env = {**os.environ, **variant.env}
-        if variant.parallel > 1 and variant.context and unified(variant.args, env):
+        shared = Arguments.of(variant, os.environ).unified()
+        if variant.parallel > 1 and variant.context and shared:
             return SharedContextHooks(hooks, client, variant.context)
         return hooks
 

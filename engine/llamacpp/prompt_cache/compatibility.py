@@ -18,13 +18,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.llamacpp.arguments import SWA_FULL
 from engine.llamacpp.prompt_cache.fingerprint import with_shards
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from engine.llamacpp.arguments import Arguments
 
-_SWA_FULL, _SWA_FULL_VARIABLE = "--swa-full", "LLAMA_ARG_SWA_FULL"
-_NO = {"", "0", "off", "false", "disabled"}
 # A model's file has its metadata before its weights; with the largest vocabularies it takes about
 # 20 MiB.
 _HEAD = 32 * 1024 * 1024
@@ -37,10 +36,9 @@ _TYPE = 4
 _TRAINED = (b".rope.scaling.original_context_length", b".context_length")
 
 
-def incomplete(argv: Sequence[str], env: Mapping[str, str]) -> bool:
+def incomplete(said: Arguments) -> bool:
     """Return whether saved slots of an engine with these arguments may lack tokens."""
-    asked = env.get(_SWA_FULL_VARIABLE, "").lower() not in _NO
-    return asked or any(arg.replace("_", "-") == _SWA_FULL for arg in argv)
+    return said.on(SWA_FULL)
 
 
 def rope_factors(model: str, context: int) -> str:

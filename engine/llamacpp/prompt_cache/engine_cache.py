@@ -16,12 +16,12 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from engine.llamacpp.arguments import CACHE_IDLE_SLOTS, SLOT_SAVE_PATH, Arguments
 from engine.llamacpp.prompt_cache.assignment import assign_slot, wish_of
 from engine.llamacpp.prompt_cache.compatibility import incomplete, rope_factors
 from engine.llamacpp.prompt_cache.fingerprint import fingerprint
 from engine.llamacpp.prompt_cache.flag_probe import CACHE_RAM, NO_CACHE_IDLE, SAVE_PATH
 from engine.llamacpp.prompt_cache.index import LEAST
-from engine.llamacpp.prompt_cache.layout import caches, settles_idle, unified
 from engine.llamacpp.prompt_cache.prefix import common, goes_on, marks_of
 from engine.llamacpp.prompt_cache.ram_cache import RamCache
 from engine.llamacpp.prompt_cache.slots import SlotBook, StrayAnswer
@@ -70,13 +70,13 @@ class EnginePromptCache:
 
         If the configuration sets the folder itself, the gateway saves and restores nothing.
         """
-        args = launch.argv
-        if any(arg.partition("=")[0] == SAVE_PATH for arg in args):
+        said = Arguments(launch.argv, launch.env)
+        if said.given(SLOT_SAVE_PATH):
             return launch
         known = await self._manager.support.of(launch)
         if SAVE_PATH not in known:
             return launch
-        if incomplete(args, launch.env):
+        if incomplete(said):
             label = self._variant.label
             _log.info("%s saves no prompt cache: with --swa-full it would lack tokens", label)
             return launch
@@ -86,14 +86,14 @@ class EnginePromptCache:
         except OSError as error:
             _log.warning("%s saves no prompt cache: %s", self._variant.label, error)
             return launch
-        cache = RamCache(able=CACHE_RAM in known and caches(args, launch.env))
+        cache = RamCache(able=CACHE_RAM in known and said.caches_prompts())
         self._swap = SlotTransfer(self._manager, self._variant, self._client, kind, cache)
-        self._packed = unified(args, launch.env)
+        self._packed = said.unified()
         added = [SAVE_PATH, str(self._store.folder)]
-        if NO_CACHE_IDLE in known and not settles_idle(args, launch.env):
+        if NO_CACHE_IDLE in known and not said.given(CACHE_IDLE_SLOTS):
             # If the engine emptied an idle slot, the slot could not be saved or reused.
             added.append(NO_CACHE_IDLE)
-        return replace(launch, argv=(*args, *added))
+        return replace(launch, argv=(*launch.argv, *added))
 
     @property
     def standing(self) -> PromptCacheStatus:

@@ -11,10 +11,10 @@ import hashlib
 import json
 import re
 from glob import escape
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.llamacpp.arguments import ARGUMENTS, Arguments, plain
 from utils.bundled import bundled_server, bundled_version
 
 if TYPE_CHECKING:
@@ -44,16 +44,6 @@ _ALONE = frozenset(
     --log-prefix --log-timestamps --log-disable --no-perf --perf --props
     """.split()  # noqa: SIM905 - eighty lines of one word each read worse
 )
-# Arguments that name files. The file counts, not the argument.
-_FILES = frozenset(("-m", "--model", "-mm", "--mmproj", "--lora", "--control-vector", "-md"))
-# The same with ``:SCALE`` behind each name.
-_SCALED = frozenset(("--lora-scaled", "--control-vector-scaled"))
-# llama-server's variables for files, which count if no argument names such a file.
-_FILE_VARIABLES = {
-    "LLAMA_ARG_MODEL": ("-m", "--model"),
-    "LLAMA_ARG_MMPROJ": ("-mm", "--mmproj"),
-}
-_ARGUMENTS = "LLAMA_ARG_"
 # The libraries of an engine. A new build may change them and not the executable.
 _LIBRARY = re.compile(r"(?:lib)?(?:llama|ggml|mtmd)[^/]*\.(?:so|dylib|dll)(?:\.[\d.]+)?")
 
@@ -63,26 +53,11 @@ def deciding(args: Sequence[str]) -> list[str]:
     kept = []
     left = iter(args)
     for arg in left:
-        if arg in _WITH_VALUE:
+        if plain(arg) in _WITH_VALUE:
             next(left, None)
-        elif arg not in _ALONE:
+        elif plain(arg) not in _ALONE:
             kept.append(arg)
     return kept
-
-
-def files_of(args: Sequence[str], env: Mapping[str, str]) -> list[str]:
-    """Return the paths of model, projector, adapters and draft model, as they are written."""
-    found = [
-        env[variable]
-        for variable, names in _FILE_VARIABLES.items()
-        if variable in env and not any(arg in names for arg in args)
-    ]
-    for name, value in pairwise(args):
-        if name in _FILES:
-            found += value.split(",")
-        elif name in _SCALED:
-            found += [path.rpartition(":")[0] or path for path in value.split(",")]
-    return found
 
 
 def fingerprint(variant: VariantSpec, env: Mapping[str, str]) -> str:
@@ -92,12 +67,12 @@ def fingerprint(variant: VariantSpec, env: Mapping[str, str]) -> str:
     llama-server takes as arguments count. Of files the size and the time count; a missing file
     counts as missing.
     """
-    chosen = {k: v for k, v in env.items() if k in variant.env or k.startswith(_ARGUMENTS)}
+    chosen = {k: v for k, v in env.items() if k in variant.env or k.startswith(ARGUMENTS)}
     said: list[object] = [deciding(variant.args), sorted(chosen.items())]
     if variant.binary == bundled_server():
         # The launcher script is the same for every version of the engine.
         said.append(bundled_version())
-    named = with_shards(files_of(variant.args, env))
+    named = with_shards(Arguments(variant.args, env).files())
     files = [*named, variant.binary, *_libraries(variant.binary)]
     seen = [(path, *_state_of(path)) for path in files]
     # json.dumps, because names of files may not be valid UTF-8.

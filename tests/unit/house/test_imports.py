@@ -18,6 +18,8 @@ IMPURE = {"asyncio", "aiohttp", "time"}
 PURE = (
     "engine/scheduling/",
     "engine/observer.py",
+    "engine/llamacpp/arguments.py",
+    "engine/llamacpp/capabilities.py",
     "engine/llamacpp/log.py",
     "engine/llamacpp/slot_actions.py",
     "engine/process/health.py",

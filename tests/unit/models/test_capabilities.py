@@ -59,11 +59,12 @@ def said(*parts: Any) -> list[Any]:
         ("-hf x", endpoints.CHAT, {"messages": said(IMAGE)}, None),
         ("--no-jinja", endpoints.CHAT, {"messages": said(), "tools": [{}]}, "tools"),
         ("", endpoints.CHAT, {"messages": said(), "tools": [{}]}, None),
-        ("--embeddings", endpoints.CHAT, {"messages": said()}, "text"),
-        ("--embeddings", endpoints.COMPLETION, {"prompt": "a"}, "text"),
-        ("--embeddings", endpoints.RESPONSES, {"input": "a"}, "text"),
-        ("--embeddings", endpoints.MESSAGES, {"messages": said()}, "text"),
-        ("--embeddings", endpoints.INFILL, {}, "text"),
+        ("--reranking", endpoints.CHAT, {"messages": said()}, "text"),
+        ("--reranking", endpoints.COMPLETION, {"prompt": "a"}, "text"),
+        ("--reranking", endpoints.RESPONSES, {"input": "a"}, "text"),
+        ("--reranking", endpoints.MESSAGES, {"messages": said()}, "text"),
+        ("--reranking", endpoints.INFILL, {}, "text"),
+        ("--embeddings", endpoints.CHAT, {"messages": said()}, None),
         ("--embeddings", endpoints.EMBEDDINGS, {"input": "a"}, None),
         ("", endpoints.EMBEDDINGS, {"input": "a"}, "embeddings"),
         ("--reranking", endpoints.EMBEDDINGS, {"input": "a"}, "embeddings"),
@@ -79,6 +80,7 @@ def test_what_is_refused(args: str, kind: Endpoint, body: Any, missing: str | No
     else:
         assert told is not None
         assert told.startswith(f"The model 'm' is not configured for {missing}. It serves ")
+        assert "with 'capabilities'" in told
 
 
 def test_a_model_that_promises_nothing() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from builders import variant
 
+from engine.llamacpp.arguments import Arguments
 from engine.llamacpp.capabilities import deduced
 from models.capabilities import Capabilities
 
 BOTH = {"vision", "audio"}
+CHAT = {"text", "tools"}
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,8 @@ BOTH = {"vision", "audio"}
         ("", {}, {"text", "tools"}, set()),
         ("--jinja", {}, {"text", "tools"}, set()),
         ("--no-jinja", {}, {"text"}, set()),
+        ("--no_jinja", {}, {"text"}, set()),
+        ("", {"LLAMA_ARG_NO_JINJA": "0"}, {"text"}, set()),
         ("--no-jinja --jinja", {}, {"text", "tools"}, set()),
         ("--chat-template chatml", {}, {"text", "tools"}, set()),
         ("", {"LLAMA_ARG_JINJA": "0"}, {"text"}, set()),
@@ -29,18 +32,19 @@ BOTH = {"vision", "audio"}
         ("", {"LLAMA_ARG_MMPROJ": "p.gguf"}, {"text", "tools", "vision"}, BOTH),
         ("-hf org/model", {}, {"text", "tools"}, BOTH),
         ("-hf org/model --no-mmproj", {}, {"text", "tools"}, set()),
-        ("--embeddings", {}, {"embeddings"}, set()),
-        ("--embedding --pooling mean", {}, {"embeddings"}, set()),
-        ("--embedding --mmproj p", {}, {"embeddings", "vision"}, BOTH),
+        ("--embeddings", {}, {"embeddings"}, CHAT),
+        ("--embedding --pooling mean", {}, {"embeddings"}, CHAT),
+        ("--embedding --no-jinja", {}, {"embeddings"}, {"text"}),
+        ("--embedding --mmproj p", {}, {"embeddings", "vision"}, BOTH | CHAT),
         ("--embedding --pooling rank", {}, {"rerank"}, set()),
         ("--pooling rank", {}, {"text", "tools"}, set()),
         ("--reranking", {}, {"rerank"}, set()),
         ("--rerank", {}, {"rerank"}, set()),
-        ("", {"LLAMA_ARG_EMBEDDINGS": "true"}, {"embeddings"}, set()),
+        ("", {"LLAMA_ARG_EMBEDDINGS": "true"}, {"embeddings"}, CHAT),
         ("", {"LLAMA_ARG_RERANKING": "on"}, {"rerank"}, set()),
         ("", {"LLAMA_ARG_RERANKING": "off"}, {"text", "tools"}, set()),
     ],
 )
 def test_arguments_tell(args: str, env: dict[str, str], certain: set[str], more: set[str]) -> None:
-    found = deduced(variant(args=tuple(args.split()), env=env))
+    found = deduced(Arguments(args.split(), env))
     assert found == Capabilities(frozenset(certain), frozenset(certain | more))

@@ -16,7 +16,6 @@ from engine.llamacpp.client import (
     _integer,
     _properties,
     api_key,
-    argument,
     build_launch,
     engine_url,
     library_environment,
@@ -25,21 +24,6 @@ from utils.errors import CountUnavailable
 
 URL = "http://127.0.0.1:8080"
 words = st.lists(st.sampled_from(["--host", "--port", "-c", "4096", "x"]), max_size=8)
-
-
-@pytest.mark.parametrize(
-    ("args", "value"),
-    [
-        ((), None),
-        (("-c", "4096"), None),
-        (("--port", "1"), "1"),
-        (("-p", "1", "--port", "2"), "2"),
-        (("--port", "1", "-p", "2", "-c", "4096"), "2"),
-        (("-c", "4096", "--port"), None),
-    ],
-)
-def test_the_last_value_of_an_argument_counts(args: tuple[str, ...], value: str | None) -> None:
-    assert argument(args, "-p", "--port") == value
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tiny_models import LONG_ROPE, ORIGINAL_CONTEXT, RECURRENT, write
 
+from engine.llamacpp.arguments import Arguments
 from engine.llamacpp.prompt_cache.compatibility import incomplete, rope_factors
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ LONG = b"rope_factors_long.weight"
 def test_full_caches_of_sliding_windows_are_not_saved_in_full(
     argv: tuple[str, ...], env: dict[str, str]
 ) -> None:
-    assert incomplete(argv, env)
+    assert incomplete(Arguments(argv, env))
 
 
 @pytest.mark.parametrize("value", ["0", "off", "False", ""])
 def test_others_are(value: str) -> None:
-    assert not incomplete(("llama-server", "-c", "512"), {"LLAMA_ARG_SWA_FULL": value})
-    assert not incomplete(("llama-server", "-c", "512"), {})
+    assert not incomplete(Arguments(("-c", "512"), {"LLAMA_ARG_SWA_FULL": value}))
+    assert not incomplete(Arguments(("-c", "512"), {}))
 
 
 def test_the_context_decides_the_factors_of_a_model_that_has_two_sets(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import variant
 
+from engine.llamacpp.arguments import Arguments
 from engine.llamacpp.prompt_cache import fingerprint as fingerprints
-from engine.llamacpp.prompt_cache.fingerprint import deciding, files_of, fingerprint, with_shards
+from engine.llamacpp.prompt_cache.fingerprint import deciding, fingerprint, with_shards
 from utils.bundled import bundled_server
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def test_an_engine_that_is_not_there_has_no_libraries(tmp_path: Path) -> None:
 
 def test_arguments_are_read_in_order() -> None:
     assert deciding(["-c", "512", "-fa", "on", "--mlock", "-c"]) == ["-fa", "on"]
-    assert files_of(["-m", "a.gguf", "--lora", "b.gguf,c.gguf"], {}) == [
+    assert Arguments(["-m", "a.gguf", "--lora", "b.gguf,c.gguf"], {}).files() == [
         "a.gguf",
         "b.gguf",
         "c.gguf",
