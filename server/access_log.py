@@ -1,4 +1,4 @@
-"""One line a request, when it has ended: what was asked, what was decided, what it cost."""
+"""One line of the log for each request that has ended: what was asked, decided and spent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AccessRecord(CallRecord):
     failed: int | None = None
 
     def line(self, now: float) -> str:
-        """The record as ``key=value`` words; nothing of the request's contents."""
+        """Return the record as ``key=value`` words; it holds nothing of the request's contents."""
         note = f" ({self.note})" if self.note else ""
         return (
             f"{self.method} {self.path} {self.status}"
@@ -37,7 +37,7 @@ class AccessRecord(CallRecord):
         )
 
     def write(self, now: float) -> None:
-        """The line is in the log."""
+        """Write the line into the log."""
         if _log.isEnabledFor(logging.INFO):
             # Made here: of what ``Logger.info`` finds out, the line needs nothing.
             said = self.line(now)

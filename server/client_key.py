@@ -1,4 +1,4 @@
-"""Who asks, as far as turns go: the API key, else the address; and how urgently. Pure."""
+"""Who asks, for the order of the queue: the API key, else the address; and its priority. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KEY_HEADERS = ("Authorization", "X-Api-Key")
 
 
 def client_of(headers: Mapping[str, str], address: str | None) -> str:
-    """The same text for the same client; a key itself is not kept."""
+    """Return the same text for the same client; it is a digest of the key."""
     key = next((headers[name] for name in _KEY_HEADERS if headers.get(name)), None)
     if key is not None:
         return blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
@@ -23,7 +23,7 @@ def client_of(headers: Mapping[str, str], address: str | None) -> str:
 
 
 def priority_of(headers: Mapping[str, str], *, allowed: bool) -> Priority:
-    """What ``X-Priority`` asks for, where the server allows it; BadRequest for other words."""
+    """Return the priority that ``X-Priority`` names, if allowed; BadRequest for other words."""
     word = headers.get("X-Priority") if allowed else None
     if word is None:
         return Priority.NORMAL

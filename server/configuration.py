@@ -1,4 +1,4 @@
-"""What a request is answered by, from its beginning to its end, and where the next one finds it."""
+"""The configuration that a request keeps from its beginning to its end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Configuration:
 
     @classmethod
     def of(cls, settings: ServerSettings, catalog: Catalog, types: EngineTypes) -> Configuration:
-        """The configuration of these settings and models; their engines are of these ``types``."""
+        """Return the configuration of these settings and models, with these types of engines."""
         able = {model.name: types.capabilities(model) for model in catalog.models}
         cors, hosts = Cors(settings.cors_origins), Hosts(settings.hosts)
         return cls(settings, catalog, cors, hosts, able, types)
@@ -51,6 +51,6 @@ class CurrentConfiguration:
         self.now = configuration
 
     def still_has(self, model: ModelSpec) -> bool:
-        """Whether the model is configured now as it was when the request found it."""
+        """Return whether the model is configured now as it was when the request found it."""
         catalog = self.now.catalog
         return model.name in catalog and catalog.find(model.name) is model

@@ -29,13 +29,13 @@ _MAX_AGE = "600"
 
 
 class Cors:
-    """The rule for one gateway: loopback, and ``origins``; ``*`` among them is everybody."""
+    """Decides for pages of loopback and of ``origins``; ``*`` among them means every page."""
 
     def __init__(self, origins: Iterable[str]) -> None:
         self._origins = frozenset(origin.lower() for origin in origins)
 
     def allows(self, origin: str) -> bool:
-        """Whether a page of this origin may read answers."""
+        """Return whether a page of this origin may read answers."""
         origin = origin.lower()
         return (
             "*" in self._origins
@@ -44,7 +44,7 @@ class Cors:
         )
 
     def headers(self, request: Mapping[str, str]) -> dict[str, str]:
-        """What every answer to a request with these headers carries for its browser."""
+        """Return the headers that the browser of such a request needs in every answer."""
         origin = request.get("Origin")
         if origin is None:
             return {}
@@ -57,7 +57,7 @@ class Cors:
         }
 
     def refuse_work(self, method: str, request: Mapping[str, str]) -> None:
-        """OriginRefused when a page of a stranger would make the gateway work.
+        """Raise OriginRefused if a page of another origin asks for work.
 
         Browsers send simple requests without asking; that the page cannot read the answer
         does not undo them. A page that was fetched from this very address may do it.
@@ -89,7 +89,7 @@ class Cors:
             raise OriginRefused(f"Pages of {origin} may not use the admin paths.")
 
     def preflight(self, request: Mapping[str, str]) -> dict[str, str]:
-        """The answer to a browser that asks before it sends; OriginRefused when it may not."""
+        """Return the headers that answer a preflight; raise OriginRefused if the page may not."""
         origin = request["Origin"]
         if not self.allows(origin):
             raise OriginRefused(
@@ -112,14 +112,14 @@ def _is_own(origin: str, request: Mapping[str, str]) -> bool:
 
 
 def is_preflight(method: str, request: Mapping[str, str]) -> bool:
-    """Whether a browser asks for permission, and not a client for what a path takes."""
+    """Return whether a request is a preflight: a plain OPTIONS request is not."""
     return (
         method == "OPTIONS" and "Origin" in request and "Access-Control-Request-Method" in request
     )
 
 
 def add(headers: CIMultiDict[str], cors: Mapping[str, str]) -> None:
-    """``cors`` is among a response's headers; ``Vary`` beside what it says already."""
+    """Add ``cors`` to the headers of a response; ``Vary`` beside what it says already."""
     for name, value in cors.items():
         if name == "Vary":
             headers.add(name, value)

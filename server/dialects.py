@@ -1,4 +1,4 @@
-"""How a failure is written for the client that asked: in OpenAI's shape or Anthropic's. Pure."""
+"""How a failure is written: in OpenAI's shape, or in Anthropic's for its clients. Pure."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Dialect:
     translates = False
 
     def body(self, error: GatewayError) -> bytes:
-        """The body of an error response."""
+        """Return the body of an error response."""
         return as_json(error)
 
     def event(self, body: bytes) -> bytes:
-        """An error body as the event that ends a stream which has begun already."""
+        """Return an error body as the event that ends a stream which has begun."""
         return as_event(body)
 
     def page(self, status: int, body: bytes) -> bytes:
-        """An engine's own error page, for this client; unchanged where nothing better is known."""
+        """Return an engine's error page in this shape; unchanged where it cannot be translated."""
         del status
         return body
 
@@ -47,7 +47,7 @@ class Anthropic(Dialect):
     translates = True
 
     def body(self, error: GatewayError) -> bytes:
-        """The body of an error response."""
+        """Return the body of an error response."""
         message = error.message
         if isinstance(error, ContextLengthExceeded):
             # In these words clients recognise that a conversation must be shortened.
@@ -58,11 +58,11 @@ class Anthropic(Dialect):
         return _written(shape_of(error).status, message)
 
     def event(self, body: bytes) -> bytes:
-        """An error body as the event that ends a stream which has begun already."""
+        """Return an error body as the event that ends a stream which has begun."""
         return b"event: error\n" + as_event(body)
 
     def page(self, status: int, body: bytes) -> bytes:
-        """An engine's own error page, for this client; unchanged where nothing better is known."""
+        """Return an engine's error page in this shape; unchanged where it cannot be translated."""
         try:
             page: Any = orjson.loads(body)
             if page.get("type") == "error":
@@ -78,7 +78,7 @@ ANTHROPIC = Anthropic()
 
 
 def dialect_of(path: str) -> Dialect:
-    """The dialect of the clients that use ``path``."""
+    """Return the dialect of the clients that use ``path``."""
     return ANTHROPIC if path.startswith("/v1/messages") else OPENAI
 
 

@@ -1,4 +1,4 @@
-"""THE table: each failure's HTTP status, OpenAI type and code; and its two written forms."""
+"""The one table of failures: HTTP status, OpenAI type and code; and how they are written. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from utils import errors
 
 
 class Shape(NamedTuple):
-    """How a failure looks to a client."""
+    """The status, type and code that a client gets."""
 
     status: int
     type: str
@@ -60,12 +60,12 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
 
 
 def shape_of(error: errors.GatewayError) -> Shape:
-    """The row of the table that speaks for ``error``."""
+    """Return the row of the table for ``error``."""
     return next(shape for kind, shape in TABLE if isinstance(error, kind))
 
 
 def retry_after(error: errors.GatewayError) -> int | None:
-    """Whole seconds for the Retry-After header, or None where waiting would not help."""
+    """Return whole seconds for the Retry-After header, or None where waiting does not help."""
     seconds: float | None = getattr(error, "retry_after", None)
     if isinstance(error, errors.ConfigurationChanged):
         return 1
@@ -75,7 +75,7 @@ def retry_after(error: errors.GatewayError) -> int | None:
 
 
 def as_json(error: errors.GatewayError) -> bytes:
-    """The body of an error response, as the OpenAI API shapes it."""
+    """Return the body of an error response in the shape of the OpenAI API."""
     shape = shape_of(error)
     body: dict[str, Any] = {
         "message": error.message,
@@ -91,7 +91,7 @@ def as_json(error: errors.GatewayError) -> bytes:
 
 
 def as_event(body: bytes) -> bytes:
-    """An error body as the SSE event that ends a stream which has begun already."""
+    """Return an error body as the event that ends a stream which has begun."""
     return b"data: " + b" ".join(body.splitlines()) + b"\n\n"
 
 

@@ -1,4 +1,4 @@
-"""``GatewayServer``: the sites it listens on, and the order of start and shutdown."""
+"""``GatewayServer``: where it listens, and the order of start and shutdown."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class CannotListen(Exception):
 
 
 class GatewayServer:
-    """Listens, and ends in good order."""
+    """Listens for requests; at its end it lets answers end first, then engines."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class GatewayServer:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[list[Endpoint]]:
-        """Inside the block requests are answered, at the endpoints it yields.
+        """Answer requests inside the block, at the endpoints that it yields.
 
         At its end every engine has ended and every connection is closed. Raises CannotListen if
         an address cannot be listened on; nothing was started then.
@@ -157,7 +157,7 @@ class GatewayServer:
 
 
 def _served(catalog: Catalog) -> Iterator[str]:
-    """A line for each model: its names, and its variants from small to large."""
+    """Return a line for each model: its names, and its variants from small to large."""
     for model in catalog.models:
         also = f" (also {', '.join(model.aliases)})" if model.aliases else ""
         names = ", ".join(

@@ -40,7 +40,7 @@ Key = tuple[str, str]
 
 
 class _Histogram:
-    """Observations by bucket; the last bucket has no bound."""
+    """Counts observations by bucket; the last bucket has no bound."""
 
     __slots__ = ("counts", "total")
 
@@ -61,7 +61,7 @@ class _Histogram:
 
 
 class Present(NamedTuple):
-    """What is so at this moment, not counted."""
+    """Values of this moment, which are not counted."""
 
     records: Collection[EngineRecord]
     waiting: int
@@ -69,7 +69,7 @@ class Present(NamedTuple):
 
 
 class Metrics(Collector):
-    """Counts requests and loads; shows them beside what is so now."""
+    """Counts requests and loads, and shows the counts beside the values of the moment."""
 
     def __init__(self) -> None:
         # Its own registry: two gateways in one process do not share their counts.
@@ -87,11 +87,11 @@ class Metrics(Collector):
         self._load: defaultdict[Key, _Histogram] = defaultdict(_Histogram)
 
     def show(self, present: Callable[[], Present]) -> None:
-        """``present`` tells what is so now, whenever somebody asks."""
+        """Call ``present`` for the values of the moment, whenever the page is asked for."""
         self._present = present
 
     def changed(self, change: Changed) -> None:
-        """An engine is in another state: a load has ended, if it was starting."""
+        """Count a load that has ended: an engine that was starting is in another state."""
         if change.before is not State.STARTING:
             return
         variant = change.variant
@@ -101,7 +101,7 @@ class Metrics(Collector):
             self._load[variant.model, variant.label].observe(change.load_seconds)
 
     def ended(self, record: AccessRecord, now: float) -> None:
-        """A request has ended."""
+        """Count a request that has ended."""
         key = model, variant = record.model or "", record.variant or ""
         self._requests[model, variant, str(record.failed or record.status)] += 1
         # An operator's load waits for its turn too, but it is no client's wait.
@@ -119,12 +119,12 @@ class Metrics(Collector):
             self._prompt[key] += record.prompt or 0
 
     def page(self, accept: str) -> tuple[bytes, str]:
-        """All of it, and its content type, in the form that ``accept`` asks for."""
+        """Return the page and its content type, in the format that ``accept`` asks for."""
         encode, kind = choose_encoder(accept)
         return encode(self._registry), kind
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics, as prometheus-client asks for them."""
+        """Yield the metrics, as prometheus-client asks for them."""
         yield _counter("requests", "Requests that have ended.", self._requests, "status")
         yield _counter("prompt_tokens", "Tokens of prompts.", self._prompt)
         yield _counter("completion_tokens", "Tokens of answers.", self._completion)

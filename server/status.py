@@ -21,7 +21,7 @@ def models_view(
     records: Iterable[EngineRecord],
     created: int,
 ) -> dict[str, Any]:
-    """``/v1/models``: every model, whether loaded or not."""
+    """Return the page ``/v1/models``: every model, loaded or not."""
     records = tuple(records)
     return {
         "object": "list",
@@ -35,7 +35,7 @@ def model_view(
     records: Iterable[EngineRecord],
     created: int,
 ) -> dict[str, Any]:
-    """``/v1/models/{id}``: one of them.
+    """Return the page ``/v1/models/{id}``.
 
     ``load_seconds`` tells of each variant, by its context or name, how long its last start took;
     null where none has been measured.
@@ -58,7 +58,7 @@ def model_view(
 
 
 def health_view(records: Iterable[EngineRecord], waiting: int, *, closing: bool) -> dict[str, Any]:
-    """``/health``: the gateway's own state, and each engine that is not simply stopped."""
+    """Return the page ``/health``: the gateway's state, and each engine that is not stopped."""
     return {
         "status": "shutting down" if closing else "ok",
         "waiting": waiting,
@@ -78,7 +78,7 @@ def health_view(records: Iterable[EngineRecord], waiting: int, *, closing: bool)
 
 
 def _state(records: Iterable[EngineRecord]) -> State:
-    """A model's most telling state: a live variant's, else a failed one's, else stopped."""
+    """Return a live variant's state, else that of a failed one, else stopped."""
     state = State.STOPPED
     for record in records:
         if record.state.live or state is State.STOPPED:

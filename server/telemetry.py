@@ -1,4 +1,4 @@
-"""``Telemetry``: all that happens in the gateway comes by here, on its way to whoever looks on."""
+"""``Telemetry``: counts, keeps and publishes what happens in the gateway."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ class Telemetry(Observer):
         self._stamp = Stamp()
 
     def event(self, kind: str, facts: dict[str, Any]) -> bytes:
-        """Something that happened, as an event of a stream."""
+        """Return something that happened, as an event of a stream."""
         data = orjson.dumps({"type": kind, "time": round(time.time(), 3), **facts})
         return b"event: %b\nid: %d\ndata: %b\n\n" % (kind.encode(), next(self._ids), data)
 
     def close(self) -> None:
-        """Whoever listens is sent home."""
+        """End the streams of all listeners."""
         self.events.close()
         self.log.feed.close()
 
     # -- engines ---------------------------------------------------------------------
 
     def changed(self, change: Changed) -> None:
-        """An engine is in another state."""
+        """Count and publish that an engine is in another state."""
         self.metrics.changed(change)
         self._tell(
             "engine",
@@ -60,21 +60,21 @@ class Telemetry(Observer):
         )
 
     def waiting(self, count: int) -> None:
-        """So many requests wait now."""
+        """Publish how many requests wait now."""
         self._tell("queue", waiting=count)
 
     def loading(self, variant: VariantSpec, percent: float) -> None:
-        """An engine says how much of its model it has loaded."""
+        """Publish how much of its model an engine has loaded."""
         self._tell("load", model=variant.model, variant=variant.label, percent=percent)
 
     def said(self, variant: VariantSpec, line: str) -> None:
-        """An engine printed a line."""
+        """Keep a line that an engine has printed."""
         self.log.add(variant.model, f"{self._stamp(time.time())} {variant.label}  {line}")
 
     # -- requests --------------------------------------------------------------------
 
     def began(self, ongoing: Ongoing) -> None:
-        """A request is in flight."""
+        """List a request among those in flight, and publish that it began."""
         self.requests.add(ongoing)
         if len(self.events):
             record = ongoing.record

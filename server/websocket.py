@@ -44,7 +44,7 @@ class _End(NamedTuple):
 
 
 def is_upgrade(method: str, headers: Mapping[str, str]) -> bool:
-    """Whether a request asks for a websocket."""
+    """Return whether a request asks for a websocket."""
     wanted = headers.get("Connection", "").lower().replace(" ", "").split(",")
     return (
         method == "GET"
@@ -61,7 +61,7 @@ class WebSockets:
         self._closing = asyncio.Event()
 
     def close(self) -> None:
-        """Every socket is told that the gateway goes away."""
+        """Close every socket, saying that the gateway goes away."""
         self._closing.set()
 
     async def tunnel(self, ctx: RequestContext) -> None:
@@ -128,7 +128,10 @@ class WebSockets:
 
 
 async def _pump(source: _Socket, sink: _Socket, lost: int) -> _End:
-    """Messages pass until ``source`` ends; how ``sink`` is to end. ``lost``: without a word."""
+    """Pass messages on until ``source`` ends; return how ``sink`` is to end.
+
+    ``lost`` is the code for a source that ends without a close message.
+    """
     while True:
         message = await source.receive()
         try:

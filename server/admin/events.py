@@ -1,4 +1,4 @@
-"""Answers without an end: ``/events`` and ``/logs/stream``.
+"""Streams without an end: ``/events`` and ``/logs/stream``.
 
 They end when the client leaves, when it does not read for ``patience`` seconds, and at once
 when the gateway shuts down.
@@ -64,7 +64,7 @@ async def follow_log(ctx: RequestContext, source: str | None) -> None:
 
 
 def as_text(lines: Iterable[Line]) -> bytes:
-    """The lines as they would stand in a file."""
+    """Return the lines as they would stand in a file."""
     return "".join(f"{line.text}\n" for line in lines).encode("utf-8", "replace")
 
 

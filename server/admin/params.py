@@ -1,4 +1,4 @@
-"""What an operator orders: the fields of a small JSON object, none of which is ignored. Pure."""
+"""The body of an admin request: a small JSON object, none of whose fields is ignored. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from utils.errors import BadRequest
 
 
 class Params:
-    """The fields of an order, each of which must be one that is known."""
+    """The fields of an admin request; one that is not known is refused."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
         self._fields = fields
 
     def text(self, name: str) -> str:
-        """A field that must be there."""
+        """Return a text; BadRequest where the field is missing."""
         value = self._fields.pop(name, None)
         if not isinstance(value, str) or not value:
             raise BadRequest(f"'{name}' must be a model's name.", param=name)
@@ -32,21 +32,21 @@ class Params:
         return value
 
     def flag(self, name: str) -> bool:
-        """A field that is false when it is left out."""
+        """Return a boolean, False where the field is left out."""
         value = self._fields.pop(name, False)
         if not isinstance(value, bool):
             raise BadRequest(f"'{name}' must be true or false.", param=name)
         return value
 
     def end(self) -> None:
-        """Nothing is left that would be ignored."""
+        """Raise BadRequest if a field was not read."""
         if self._fields:
             name = next(iter(self._fields))
             raise BadRequest(f"'{name}' means nothing here.", param=name)
 
 
 def params_in(body: bytes) -> Params:
-    """What the body of an admin request orders; BadRequest when it is no JSON object."""
+    """Return the fields of a body; BadRequest if it is not a JSON object."""
     try:
         fields = orjson.loads(body or b"{}")
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""``Reloader``: another configuration for a gateway that runs, or a word on why not."""
+"""``Reloader``: changes the configuration of a running gateway."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Load = Callable[[], Awaitable["tuple[ServerSettings, Catalog]"]]
 
 
 class Reloader:
-    """Loads the configuration again and makes it hold, one reload at a time.
+    """Loads the configuration again and applies it, one reload at a time.
 
     ``load`` gives settings and models, or raises ConfigError. ``watch``, if given, comes each
     time that the files have changed.
@@ -55,7 +55,7 @@ class Reloader:
         self._closed = False
 
     async def reload(self, *, dry_run: bool = False) -> dict[str, Any]:
-        """The file's configuration holds, or with ``dry_run`` would; what that changes.
+        """Apply the file's configuration, unless ``dry_run``; return what that changes.
 
         ConfigError names the faults of the file; nothing has changed then. ShuttingDown when
         it is too late. When cancelled, it has happened wholly or not at all.
@@ -72,12 +72,12 @@ class Reloader:
         return {"dry_run": dry_run, **found.shown()}
 
     def ask(self) -> None:
-        """A reload follows soon, inside ``running``; several wishes may be one reload."""
+        """Ask for a reload, which follows soon inside ``running``; several calls may be one."""
         self._asked.set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Inside the block wishes are heard and files are watched; afterwards nothing reloads."""
+        """Answer ``ask`` and watch files inside the block; afterwards nothing reloads."""
         tasks = TaskOwner("reload")
         tasks.spawn(self._answer(), "asked")
         if self._watch is not None:
@@ -107,7 +107,7 @@ class Reloader:
             _log.error("the configuration is not watched any more: %s", error)
 
     def _apply(self, found: Changes, settings: ServerSettings, catalog: Catalog) -> None:
-        """All of it at once: without an await nobody sees a half."""
+        """Apply all of it without an await, so that nobody sees a half."""
         if not found:
             _log.info("the configuration is loaded, nothing has changed")
             return

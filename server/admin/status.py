@@ -31,7 +31,7 @@ class Sight(NamedTuple):
 def running_view(
     engines: Sequence[Sight], line: Sequence[Waiting], ongoing: Iterable[Ongoing], now: float
 ) -> dict[str, Any]:
-    """Engines that live or failed, requests in flight, and who waits, in their turn.
+    """Return engines that live or have failed, requests in flight, and the queue.
 
     Ages and waits are seconds; ``line`` is in the order of turns.
     """
@@ -125,7 +125,7 @@ def _state(ongoing: Ongoing, why: Mapping[int, str]) -> str:
 
 
 def _why(waiting: Waiting, alive: Mapping[str, EngineRecord]) -> str:
-    """What a request waits for: a free slot, the load of its engine, or room for it."""
+    """Return what a request waits for: a free slot, the load of its engine, or room for it."""
     engine = alive.get(waiting.minimum.model)
     if engine is None or not engine.useful or not waiting.served_by(engine):
         return "room"

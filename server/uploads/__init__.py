@@ -1,1 +1,1 @@
-"""Forms with files, kept until their request has ended."""
+"""Bodies of requests: read within limits, forms with files, and the memory that they take."""

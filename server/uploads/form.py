@@ -31,7 +31,7 @@ _NUMBERS = ("temperature", "max_tokens", "stream")
 
 
 class _Part(NamedTuple):
-    """A text, or a file's place in the spool."""
+    """A part of the form: a text, or the place of a file in the spool."""
 
     name: str
     head: bytes
@@ -55,7 +55,7 @@ class Form:
 
     @property
     def content_type(self) -> str:
-        """With the boundary that is used here, which is none of the client's."""
+        """The content type with the boundary that is used here, which is not the client's."""
         return f"multipart/form-data; boundary={self._boundary}"
 
     @property
@@ -69,7 +69,7 @@ class Form:
         return sum(parts) + len(self._end())
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The form from the first boundary to the last."""
+        """Yield the form from the first boundary to the last."""
         for part in self._parts:
             opening = self._opening() + part.head + b"\r\n\r\n"
             if part.text is not None:
@@ -82,7 +82,7 @@ class Form:
         yield self._end()
 
     def close(self) -> None:
-        """The files are gone."""
+        """Remove the files."""
         self._spool.close()
 
     def read(self, models: Models, named: str | None = None) -> tuple[ModelSpec, RequestFacts]:
@@ -119,7 +119,7 @@ class Form:
         filename: str | None,
         pieces: AsyncIterator[bytes],
     ) -> None:
-        """One more part, read to its end; what has no filename is a text."""
+        """Read one more part to its end; a part without filename is a text."""
         head = "\r\n".join(f"{name}: {value}" for name, value in headers.items())
         raw = head.encode("utf-8", "surrogateescape")
         text, start = bytearray(), self._spool.size
@@ -140,7 +140,7 @@ class Form:
             raise BadRequest(f"The form has more than {_MOST_PARTS} parts.")
 
     async def complete(self) -> None:
-        """No part follows."""
+        """End the form: no part follows."""
         await self._spool.flush()
 
     def _set(self, name: str, text: str) -> None:
@@ -157,7 +157,7 @@ class Form:
 
 
 def _as_text(name: str, value: Any) -> str | None:  # noqa: ANN401 - decoded JSON
-    """A field's value in a form; None for what no engine reads from one."""
+    """Return a field's value as a form has it; None for what no engine reads from a form."""
     if isinstance(value, str):
         return value
     return orjson.dumps(value).decode() if name in _NUMBERS else None

@@ -49,7 +49,7 @@ async def read_form(ctx: RequestContext) -> Form:
 
 
 class _Reading:
-    """One body, never more than a piece of it at once."""
+    """Reads one body, a piece at a time."""
 
     def __init__(self, request: web.BaseRequest, limit: int, patience: float) -> None:
         self._reader = MultipartReader(request.headers, request.content)
@@ -58,7 +58,7 @@ class _Reading:
         self._patience = patience
 
     async def into(self, form: Form) -> None:
-        """``form`` holds every part."""
+        """Read every part into ``form``."""
         while True:
             async with asyncio.timeout(self._patience):
                 part = await self._reader.next()

@@ -42,11 +42,11 @@ class Spool:
 
     @property
     def digest(self) -> bytes:
-        """What tells the contents from all others; to be asked for after ``flush``."""
+        """The digest of the contents, once ``flush`` was called."""
         return self._digest.digest()
 
     async def append(self, data: bytes) -> None:
-        """``data`` follows; StorageFull when there is no room for it."""
+        """Append ``data``; StorageFull when the disk has no room for it."""
         if self._in_memory and (self.size + len(data) > _IN_MEMORY or not self._take(len(data))):
             self._in_memory = False
         self._batch.append(data)
@@ -56,7 +56,7 @@ class Spool:
             await self.flush()
 
     async def flush(self) -> None:
-        """All that was appended can be read."""
+        """Write what was appended, so that it can be read."""
         data = b"".join(self._batch)
         self._batch.clear()
         self._batched = 0
@@ -72,7 +72,7 @@ class Spool:
             ) from error
 
     async def read(self, start: int, size: int) -> AsyncIterator[bytes]:
-        """``size`` bytes from ``start`` on, in pieces."""
+        """Yield ``size`` bytes from ``start`` on, in pieces."""
         end = start + size
         while start < end:
             piece = min(_BATCH, end - start)
@@ -84,7 +84,7 @@ class Spool:
             yield data
 
     def close(self) -> None:
-        """Memory and disk are free."""
+        """Free memory and disk."""
         with self._lock:
             self._file.close()
 
