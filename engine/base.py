@@ -1,15 +1,15 @@
-"""What the gateway must know of a kind of engine, and nothing of any kind in particular.
+"""The interface of an engine type: all that the gateway must know of it.
 
-An ``EngineType`` is one program: how it is started, where it listens, what it can do, how a
-request is counted for it. It is asked about variants; it keeps no engine. Of one running engine
-there are three parts, each made anew for each run:
+An ``EngineType`` stands for one program: how it starts, where it listens, what it can do, how
+requests are counted for it. Its methods take variants; it has no engines. Each run of an engine has
+three new objects:
 
-* ``EngineClient`` talks to it,
-* ``LogReader`` reads what it prints,
+* ``EngineClient`` sends requests to it,
+* ``LogReader`` reads its output,
 * ``EngineHooks`` act before its start, around each of its requests, and before its stop.
 
-A type says only what is different from the defaults here: most have no prompt cache, no log that
-tells of memory, and no tokenizer.
+A type overrides only what differs from the defaults here: most types have no prompt cache, no
+memory figures in the log, and no tokenizer.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ _KILLED = (-9, 128 + 9)
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """All that is needed to start an engine: its name in logs, command line, environment, URL.
+    """All that is needed to start an engine: its label, command line, environment and URL.
 
-    ``stop_signal`` is the name of the signal that asks it to end. An engine that
-    ``reads_input`` has a standard input that stays open until then.
+    ``stop_signal`` is the name of the signal that stops it. If it ``reads_input``, its standard
+    input stays open until then.
     """
 
     label: str
@@ -66,17 +66,17 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """Which memory there was too little of, and the words that say so."""
+    """The memory that was too small, and the words of the log that say so."""
 
     resource: str
     said: str
 
 
 class Finding(NamedTuple):
-    """Something wrong with a variant that the configuration alone cannot show.
+    """A fault of a variant that the configuration alone cannot show.
 
-    ``key`` is the key of the variant's table that it belongs to, ``message`` is for a person. An
-    engine of a ``fatal`` finding can never start.
+    ``key`` is its key in the variant's table, ``message`` is for a person. With a ``fatal`` finding
+    the engine can never start.
     """
 
     key: str
@@ -87,30 +87,30 @@ class Finding(NamedTuple):
 class LogReader:
     """Reads the output of one run of an engine. This one understands no line.
 
-    ``advice`` says what to change of a variant that needs too much memory.
+    ``advice`` says what to change if the variant needs too much memory.
     """
 
     advice = "Let it take less"
 
     def is_protocol(self, line: str) -> bool:
-        """Whether the line is for a program, and no person should read it."""
+        """Return whether the line is for a program, and not for the log."""
         return False
 
     def percent(self, line: str) -> float | None:
-        """How much of the model is loaded, from 0 to 100; None where the line does not tell."""
+        """Return how much of the model is loaded, from 0 to 100; None if the line does not say."""
         return None
 
     def read(self, line: str) -> None:
-        """The engine printed a line while it loaded."""
+        """Read a line that the engine printed while it loaded."""
 
     def amounts(self) -> dict[str, int]:
-        """The memory that the lines so far tell of, in bytes by resource."""
+        """Return the memory in the lines so far, in bytes by resource."""
         return {}
 
     def shortage(self, status: int) -> Shortage | None:
-        """Which memory the engine ran out of, if that is why it ended with ``status``.
+        """Return which memory was too small, if that ended the engine with ``status``, else None.
 
-        An engine that is killed while it loads, and not by the gateway, fell to the kernel, which
+        If the engine is killed while it loads, and not by the gateway, the kernel has done it: it
         ends the process that takes the last of the main memory. ``status`` is negative for a
         signal.
         """
@@ -120,11 +120,11 @@ class LogReader:
 
 
 class Placement(ABC):
-    """A request's place inside an engine, until exactly one of the last three is called."""
+    """A request's slot in an engine, until one of the last three methods is called, once."""
 
     @abstractmethod
     def body(self, body: bytes) -> bytes:
-        """The request's body, naming its place where the engine must be told."""
+        """Return the request's body; it names the slot if the engine must know it."""
 
     @abstractmethod
     def answered(
@@ -133,25 +133,26 @@ class Placement(ABC):
         cached: int | None = None,
         read: tuple[int, float] | None = None,
     ) -> None:
-        """The request has left its place, and the engine had answered it, at least in part.
+        """Note that the engine has answered the request, at least in part.
 
-        ``tokens`` are those of prompt and answer, ``cached`` those of the prompt that the engine
-        had already, ``read`` those that it read and how many seconds that took, if it said so.
+        ``tokens`` are those of prompt and answer. ``cached`` are the prompt's tokens that the
+        engine had already. ``read`` are the prefilled tokens and the seconds of the prefill. Each
+        is None if the engine did not report it.
         """
 
     @abstractmethod
     def refused(self) -> None:
-        """The request has left its place, and the engine had not begun with it."""
+        """Note that the engine has not begun with the request."""
 
     @abstractmethod
     def broken_off(self) -> None:
-        """The request has left its place while its prompt was read."""
+        """Note that the request ended during its prefill."""
 
 
 class EngineHooks:
     """What a type does beside one run of an engine. This one does nothing.
 
-    Nothing here may fail a request or a start.
+    No hook may fail a request or a start.
     """
 
     @property
@@ -160,25 +161,25 @@ class EngineHooks:
         return "off"
 
     async def prepared(self, launch: Launch) -> Launch:
-        """The launch with what the type adds to it; the engine is spawned next."""
+        """Return the launch with the type's additions; the engine is started next."""
         return launch
 
     async def assign(self, facts: RequestFacts) -> Placement | None:
-        """The request's place, made ready for it; None where the engine chooses."""
+        """Return the request's slot, prepared for it; None if the engine chooses."""
         return None
 
     async def before_stop(self) -> None:
-        """The engine, which is ready, is about to be stopped as planned."""
+        """Act before the planned stop of a ready engine."""
 
     def ended(self) -> None:
-        """The engine's process is gone."""
+        """Note that the engine's process has ended."""
 
 
 class EngineRun(Protocol):
-    """One run of an engine: a process, or a connection to one that others keep alive.
+    """One run of an engine: a process, or a connection to an engine of others.
 
-    ``started_at`` and ``ready_at`` are moments of the manager's clock; ``ended`` is why it is
-    over, "" before that.
+    ``started_at`` and ``ready_at`` are times of the manager's clock. ``ended`` is the reason of the
+    end, "" before that.
     """
 
     ticket: int
@@ -190,25 +191,25 @@ class EngineRun(Protocol):
     ended: str
 
     def stop(self, *, save: bool = False) -> None:
-        """The run is to end; with ``save`` a ready engine's ``before_stop`` hook comes first."""
+        """Stop the run; with ``save`` the ``before_stop`` hook of a ready engine runs first."""
 
     def kill(self) -> None:
-        """The run ends at once."""
+        """End the run at once."""
 
     async def gone(self, within: float | None) -> bool:
-        """Whether it is over, waiting ``within`` seconds for it; None: until it is."""
+        """Wait up to ``within`` seconds (None: no limit) for the end; return whether it came."""
 
     async def run(self) -> None:
         """Return once it is over. It reports EngineExited exactly once, as its last act."""
 
 
 class EngineType(ABC):
-    """One kind of engine, by the ``name`` that ``engine =`` gives in the configuration.
+    """One type of engine, with the ``name`` for ``engine =`` in the configuration.
 
-    ``environment`` holds the beginnings of those variables of the gateway's own environment that
-    change what an engine needs. Where a type ``wants_client_key``, the client's ``Authorization``
-    is sent on to its engines; to others it never is. A type that ``runs_elsewhere`` takes no
-    place and no memory on this machine.
+    ``environment`` has the prefixes of those variables of the gateway's environment that change
+    what an engine needs. If a type ``wants_client_key``, the client's ``Authorization`` is sent to
+    its engines; else never. If a type ``runs_elsewhere``, it takes no room and no memory on this
+    machine.
     """
 
     name: str
@@ -218,42 +219,42 @@ class EngineType(ABC):
 
     @abstractmethod
     def address(self, variant: VariantSpec, connect: str | None) -> str | None:
-        """The URL where the variant's engine listens; None: a free port is found for it.
+        """Return the URL where the variant's engine listens; None if it gets a free port.
 
-        ``connect`` is what the model's configuration says.
+        ``connect`` is the key of the model's configuration.
         """
 
     @abstractmethod
     def launch(self, variant: VariantSpec, url: str, environ: Mapping[str, str]) -> Launch | None:
-        """How the variant's engine is started so that it listens at ``url``; None: it is not.
+        """Return how to start the variant's engine at ``url``; None if it is not started.
 
-        ``environ`` is the gateway's own environment.
+        ``environ`` is the gateway's environment.
         """
 
     @abstractmethod
     def client(self, variant: VariantSpec, url: str) -> EngineClient:
-        """The way to an engine of the variant that listens at ``url``."""
+        """Return the client for an engine of the variant at ``url``."""
 
     @abstractmethod
     def capabilities(self, variant: VariantSpec) -> Capabilities:
-        """What the variant can do, as its configuration tells."""
+        """Return what the variant can do, by its configuration."""
 
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
-        """The paths of the files that the variant's engine reads while it loads, in that order."""
+        """Return the files that the variant's engine reads while it loads, in this order."""
         return []
 
     def hooks(self, variant: VariantSpec, client: EngineClient) -> EngineHooks:
-        """What is done beside an engine of the variant that starts now."""
+        """Return the hooks for an engine of the variant that starts now."""
         return EngineHooks()
 
     def log_reader(self, variant: VariantSpec, environ: Mapping[str, str]) -> LogReader:
-        """What reads the output of an engine of the variant that starts now."""
+        """Return the reader of the output of an engine of the variant that starts now."""
         return LogReader()
 
     async def count_text(self, model: ModelSpec, text: str) -> int:
-        """The tokens of ``text``, counted without an engine; CountUnavailable where that fails."""
+        """Return the tokens of the text, counted without an engine, or raise CountUnavailable."""
         raise CountUnavailable(f"engines of the type {self.name} count no tokens")
 
     def checks(self, variant: VariantSpec) -> list[Finding]:
-        """What is wrong with the variant. It may read files and run programs for some seconds."""
+        """Return the faults of the variant. May read files and run programs for some seconds."""
         return []

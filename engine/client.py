@@ -1,4 +1,4 @@
-"""Talking HTTP to one running engine. aiohttp's exceptions end here."""
+"""Send HTTP requests to one running engine. It translates the exceptions of aiohttp."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from models.requests.reader import RequestFacts, Upload
 
-# Engines close an idle connection after 5 s or more; ours must not be the one that is surprised.
+# Engines close an idle connection after 5 s or more; the gateway must close it before that.
 _KEEPALIVE = 3.0
 _IN_ONE_PIECE = 1024 * 1024
 _ENDLESS = aiohttp.ClientTimeout(total=None, sock_connect=10)
@@ -32,8 +32,8 @@ _ENDLESS = aiohttp.ClientTimeout(total=None, sock_connect=10)
 class EngineClient:
     """A connection pool to one run of one engine; a new run gets a new client.
 
-    ``heard`` grows with every piece of an answer to a request that comes, ``answered`` with those
-    that are more than a keep-alive comment.
+    ``heard`` grows with every piece of an answer; ``answered`` only with pieces that are more than
+    a keep-alive comment.
     """
 
     def __init__(self, url: str, *, probe_timeout: float, headers: Mapping[str, str]) -> None:
@@ -52,9 +52,9 @@ class EngineClient:
     async def forward(
         self, path: str, headers: Mapping[str, str], body: bytes | Upload, method: str = "POST"
     ) -> UpstreamResponse:
-        """The engine has begun to answer; EngineUnreachable or EngineBroke when it has not.
+        """Return an answer that has begun, or raise EngineUnreachable or EngineBroke.
 
-        An engine that wants a key gets its own, not the client's.
+        An engine with a key gets its own key, not the client's.
         """
         self._opening += 1
         try:
@@ -71,13 +71,13 @@ class EngineClient:
 
     @property
     def active(self) -> int:
-        """How many requests were sent to the engine and have not ended."""
+        """The number of requests that were sent to the engine and have not ended."""
         return self._opening + len(self._responses)
 
     async def look(self, path: str, headers: Mapping[str, str], method: str) -> UpstreamResponse:
-        """The same for what takes no work, and so must be answered within ``probe_timeout``.
+        """Like ``forward``, for requests without work, which must be answered in ``probe_timeout``.
 
-        EngineUnresponsive when no status has come by then.
+        Raises EngineUnresponsive if no status comes by then.
         """
         try:
             async with asyncio.timeout(self._patience):
@@ -126,9 +126,9 @@ class EngineClient:
         heartbeat: float,
         farewell: float,
     ) -> aiohttp.ClientWebSocketResponse:
-        """A websocket of the engine's; EngineRefused or EngineUnreachable when there is none.
+        """Open a websocket of the engine; raise EngineRefused or EngineUnreachable if it fails.
 
-        ``largest`` is a message's length in bytes, ``farewell`` how long its end may take.
+        ``largest`` is the largest message in bytes, ``farewell`` the seconds that its end may take.
         """
         try:
             return await self._open().ws_connect(
@@ -148,15 +148,15 @@ class EngineClient:
             raise EngineUnreachable(f"The engine gave no answer: {said_by(error)}") from error
 
     async def healthy(self) -> bool:
-        """Whether the engine says it is ready; False for anything else, a time-out too."""
+        """Return whether the engine says that it is ready; False also after a timeout."""
         raise NotImplementedError
 
-    # What only some engines can do; the others leave it to these.
+    # What only some engines can do; these are the defaults.
 
     def too_long(self, response: UpstreamResponse) -> tuple[int, int] | None:
-        """The prompt's tokens and the engine's context where it refuses the prompt for its length.
+        """Return the prompt's tokens and the context if the engine refused a prompt as too long.
 
-        None for every other answer.
+        Return None for every other answer.
         """
 
     def refusal(self, method: str, path: str) -> str | None:
@@ -174,26 +174,26 @@ class EngineClient:
         return None
 
     async def count(self, facts: RequestFacts) -> int:
-        """The exact number of prompt tokens; CountUnavailable when the engine cannot tell."""
+        """Return the exact number of prompt tokens, or raise CountUnavailable."""
         raise CountUnavailable("this engine counts no tokens")
 
     async def continues(self, request: bytes, text: str) -> bool:
-        """Whether the engine takes ``text``, the chat's last message, for its own beginning."""
+        """Return whether the engine takes ``text``, the last message, as its answer's beginning."""
         return False
 
     async def streams(self, names: bytes) -> list[Any]:
-        """What the engine keeps of the conversations in ``names``; empty when it keeps none."""
+        """Return the streams that the engine keeps for the conversations in ``names``."""
         return []
 
     async def stop_stream(self, conversation: str) -> None:
-        """What the engine writes for the conversation ends, if it does and can."""
+        """Stop the stream of the conversation, if there is one and the engine can."""
 
     async def findings(self) -> list[str]:
-        """How the engine, which is ready, differs from its configuration, for a person."""
+        """Return how the ready engine differs from its configuration, for a person."""
         return []
 
     async def close(self) -> None:
-        """Every connection to the engine is closed, and no new one will be opened."""
+        """Close every connection to the engine, and open no new one."""
         self._closed = True
         for upstream in tuple(self._responses):
             upstream.break_off()
@@ -209,9 +209,9 @@ class EngineClient:
         *,
         patient: bool = False,
     ) -> tuple[int, Any]:
-        """Status and decoded JSON of a small exchange of our own; CountUnavailable on failure.
+        """Send a small request of the gateway; return status and JSON, or raise CountUnavailable.
 
-        ``patient`` leaves the time to the caller.
+        ``patient`` leaves the timeout to the caller.
         """
         timeout = _ENDLESS if patient else self._probe_timeout
         headers = self._headers | {"Content-Type": "application/json"}
@@ -225,9 +225,9 @@ class EngineClient:
             raise CountUnavailable(said_by(error)) from error
 
     async def _probe(self, path: str) -> int | None:
-        """The status of ``path`` over a connection of its own; None without an answer in time.
+        """Return the status of ``path`` over a separate connection; None without an answer in time.
 
-        No request finds its connection taken by it, or closed.
+        So no request finds its connection in use or closed.
         """
         if self._closed:
             return None
@@ -255,7 +255,7 @@ class EngineClient:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
-                # One client's cookies are no business of the next one's.
+                # The cookies of one client must not reach another.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 skip_auto_headers=("User-Agent", "Accept-Encoding"),

@@ -1,4 +1,4 @@
-"""The kinds of engines that this gateway knows, found by their names."""
+"""The engine types of this gateway, by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class EngineTypes:
-    """Every type by its name; the first is that of variants which name none."""
+    """Every type by its name; the first one is the default."""
 
     def __init__(self, types: Iterable[EngineType]) -> None:
         self._types = {each.name: each for each in types}
@@ -23,11 +23,11 @@ class EngineTypes:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that ``engine =`` may give, the default first."""
+        """The names for ``engine =``, the default first."""
         return tuple(self._types)
 
     def of(self, variant: VariantSpec) -> EngineType:
-        """The variant's type; ConfigError where none has that name."""
+        """Return the variant's type; raise ConfigError for an unknown name."""
         name = variant.engine or self._default
         if name not in self._types:
             known = ", ".join(self._types)
@@ -35,16 +35,16 @@ class EngineTypes:
         return self._types[name]
 
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
-        """The files that the variant's engine reads while it loads."""
+        """Return the files that the variant's engine reads while it loads."""
         return self.of(variant).files(variant, environ)
 
     def inherited(self, variant: VariantSpec, environ: Mapping[str, str]) -> dict[str, str]:
-        """The variables of ``environ`` that change what the variant's engine needs."""
+        """Return the variables of ``environ`` that change what the variant's engine needs."""
         names = self.of(variant).environment
         return {name: value for name, value in environ.items() if name.startswith(names)}
 
     def capabilities(self, model: ModelSpec) -> Capabilities:
-        """What is configured, else what every variant (certain) or any (possible) can do."""
+        """Return the configured ones, else those of every variant (certain) or any (possible)."""
         if model.capabilities is not None:
             return Capabilities(model.capabilities, model.capabilities)
         each = [self.of(variant).capabilities(variant) for variant in model.variants]
@@ -54,5 +54,5 @@ class EngineTypes:
         )
 
     async def count_text(self, model: ModelSpec, text: str) -> int:
-        """The tokens of ``text``, counted without an engine; CountUnavailable where that fails."""
+        """Return the tokens of the text, counted without an engine, or raise CountUnavailable."""
         return await self.of(model.largest).count_text(model, text)

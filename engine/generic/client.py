@@ -1,4 +1,4 @@
-"""Talking to an engine of which no more is known than that it speaks HTTP."""
+"""The client of an engine that is known only through HTTP."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 def api_key(variant: VariantSpec, environ: Mapping[str, str]) -> str | None:
-    """The key that the engine asks for, from the configuration or a variable; None without one."""
+    """Return the engine's key, from the configuration or a variable; None without one."""
     return variant.api_key or environ.get(variant.api_key_env or "") or None
 
 
 class HttpEngine(EngineClient):
     """An engine that is ready when ``health_path`` answers with the variant's ``ready_status``.
 
-    With a ``health_path`` of None it is taken to be ready. A ``url`` may have a path: it stands
-    before every other, but for a ``/v1`` that both have.
+    With a ``health_path`` of None it always counts as ready. A ``url`` may have a path: it is put
+    before every other path, except for a ``/v1`` that both have.
     """
 
     def __init__(self, variant: VariantSpec, url: str, health_path: str | None) -> None:
@@ -41,7 +41,7 @@ class HttpEngine(EngineClient):
         self._variant = variant
 
     async def healthy(self) -> bool:
-        """Whether the health path answers with the status of a ready engine."""
+        """Return whether the health check has the status of a ready engine."""
         if self._health_path is None:
             return True
         return await self._probe(self._health_path) == self._ready_status
@@ -49,11 +49,11 @@ class HttpEngine(EngineClient):
     async def forward(
         self, path: str, headers: Mapping[str, str], body: bytes | Upload, method: str = "POST"
     ) -> UpstreamResponse:
-        """The engine has begun to answer, at the path by which it knows the endpoint."""
+        """Send a request to the path by which the engine knows the endpoint."""
         return await super().forward(self._known(path), headers, body, method)
 
     def _known(self, path: str) -> str:
-        """The path as the engine has it, where the client used another name of its endpoint."""
+        """Return the engine's path if the client used another name of the endpoint."""
         asked = urlsplit(path).path
         known = next((name for name in names_of(asked) if self._variant.answers(name)), asked)
         return known + path.removeprefix(asked)

@@ -1,4 +1,4 @@
-"""``Generic``: any HTTP server as a kind of engine, started by the command of its variant."""
+"""``Generic``: the engine type of any HTTP server that a command starts."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _OF_TEXTS = frozenset({"vision", "audio", "tools"})
 
 
 class Generic(EngineType):
-    """A server that is told its port by ``${PORT}``, or listens where ``connect`` says."""
+    """A server that gets its port by ``${PORT}``, or listens at ``connect``."""
 
     name = "generic"
 
     def address(self, variant: VariantSpec, connect: str | None) -> str | None:  # noqa: ARG002
-        """``connect``, or None: it is told a free port."""
+        """Return ``connect``, or None for a free port."""
         return connect
 
     def launch(self, variant: VariantSpec, url: str, environ: Mapping[str, str]) -> Launch:
-        """The variant's command and variables, with ``${PORT}`` and ``${MODEL}`` filled in."""
+        """Return the variant's command and environment, with the placeholders replaced."""
         known = {"${PORT}": str(urlsplit(url).port or 80), "${MODEL}": variant.model}
 
         def filled(text: str) -> str:
@@ -43,20 +43,23 @@ class Generic(EngineType):
         return Launch(variant.label, argv, env, url, stop_signal=variant.stop_signal)
 
     def client(self, variant: VariantSpec, url: str) -> HttpEngine:
-        """The way to it; it is ready when its health path says so."""
+        """Return the client; the engine is ready when its health check succeeds."""
         return HttpEngine(variant, url, variant.health_path or HEALTH_PATH)
 
     def capabilities(self, variant: VariantSpec) -> Capabilities:
-        """What the listed endpoints promise."""
+        """Return the capabilities of the listed endpoints."""
         return of_endpoints(variant)
 
     def checks(self, variant: VariantSpec) -> list[Finding]:
-        """Whether the variable of its key is set."""
+        """Return a finding if the variable of its key is not set."""
         return key_findings(variant, os.environ)
 
 
 def of_endpoints(variant: VariantSpec) -> Capabilities:
-    """What the listed endpoints promise. One that takes chats may take images, sound and tools."""
+    """Return the capabilities of the listed endpoints.
+
+    A chat endpoint may also take images, sound and tools.
+    """
     if not variant.endpoints:
         return Capabilities(frozenset(), frozenset(NAMES))
     certain = frozenset(
@@ -68,7 +71,7 @@ def of_endpoints(variant: VariantSpec) -> Capabilities:
 
 
 def key_findings(variant: VariantSpec, environ: Mapping[str, str]) -> list[Finding]:
-    """What is wrong with the key that the configuration names."""
+    """Return the faults of the key that the configuration names."""
     name = variant.api_key_env
     if name is None or environ.get(name):
         return []

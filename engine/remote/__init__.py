@@ -1,1 +1,1 @@
-"""A server that runs already, here or elsewhere, and is only asked."""
+"""An engine that runs already, on this machine or another."""

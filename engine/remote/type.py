@@ -1,4 +1,4 @@
-"""``Remote``: a server that runs already as a kind of engine. It is asked, never started."""
+"""``Remote``: the engine type of a server that runs already and is never started."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 
 class Remote(EngineType):
-    """Another machine's server, or a hosted API, at the model's ``url``."""
+    """A server of another machine, or a hosted API, at the model's ``url``."""
 
     name = "remote"
     runs_elsewhere = True
 
     def address(self, variant: VariantSpec, connect: str | None) -> str:  # noqa: ARG002
-        """The URL of the configuration."""
+        """Return the configured URL."""
         return variant.url
 
     def launch(self, variant: VariantSpec, url: str, environ: Mapping[str, str]) -> None:
-        """Nothing: it runs already."""
+        """Return None: it runs already."""
 
     def client(self, variant: VariantSpec, url: str) -> HttpEngine:
-        """The way to it; without a health path it is taken to be ready."""
+        """Return the client; without a health path the engine counts as ready."""
         return HttpEngine(variant, url, variant.health_path)
 
     def capabilities(self, variant: VariantSpec) -> Capabilities:
-        """What the listed endpoints promise."""
+        """Return the capabilities of the listed endpoints."""
         return of_endpoints(variant)
 
     def checks(self, variant: VariantSpec) -> list[Finding]:
-        """Whether the variable of its key is set."""
+        """Return a finding if the variable of its key is not set."""
         return key_findings(variant, os.environ)
