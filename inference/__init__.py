@@ -1,1 +1,1 @@
-"""Answers from models, without a word of HTTP."""
+"""Run calls to models. This package knows no HTTP."""

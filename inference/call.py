@@ -1,4 +1,4 @@
-"""What is asked of a model, by whom, and where the answer goes. No HTTP library is known here."""
+"""A call to a model: the request, the client, and the sink for the answer. No HTTP library."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class CallRecord:
-    """What became of a call so far; times in seconds, None where it did not get so far.
+    """The progress of a call; times are in seconds, None if it did not get so far.
 
-    - ``path``: under which name it was asked. ``client``: who asks.
+    - ``path``: the path of the request. ``client``: the client.
     - ``prompt``: its tokens, as the engine counted them if ``counted``, else estimated.
-    - ``first``: until the engine began to answer. ``tally``: what was relayed of the answer.
-    - ``cancelled``: by an operator; its answer is wanted by nobody.
+    - ``first``: the time until the engine began to answer. ``tally``: what was relayed of the
+      answer.
+    - ``cancelled``: by an operator.
     - ``detached``: its client has left, and its answer goes on.
-    - ``ticket``: by which the scheduler knows it, once it asked for an engine.
+    - ``ticket``: the scheduler's number of the request, once it asked for an engine.
     """
 
     started: float
@@ -73,9 +74,9 @@ class Call:
 class Sink(Protocol):
     """Where an answer goes.
 
-    Status and headers are the engine's, unchanged; what of them crosses is the sink's to say.
-    ``decided`` are the gateway's own words on the answer. ``progress`` tells whoever waits what
-    for. A client that has left raises ConnectionError, or cancels the call.
+    Status and headers are the engine's, unchanged; the sink decides which of them the client gets.
+    ``decided`` are the gateway's own headers of the answer. ``progress`` shows waiting clients what
+    they wait for. If the client has left, a method raises ConnectionError, or cancels the call.
     """
 
     decided: dict[str, str]
@@ -83,22 +84,22 @@ class Sink(Protocol):
 
     @property
     def begun(self) -> bool:
-        """Whether the client has something already, and a failure can only follow it."""
+        """Return whether the client has a part of the answer; an error can then only follow it."""
         ...
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """Begin an answer in pieces; in one that has begun, tell what was decided since."""
+        """Begin an answer in pieces. If it has begun, send the headers that were decided since."""
 
     async def write(self, chunk: bytes) -> None:
         """Pass on the next piece."""
 
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Pass on an answer that is whole."""
+        """Pass on an answer in one piece."""
 
     async def refuse(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
-        """Pass on an engine's error page as the client understands it, which ends the answer.
+        """Pass on an engine's error answer in the client's format, which ends the answer.
 
-        False where it can be passed on like any answer.
+        Return False if it can be passed on like any answer.
         """
         ...
 
@@ -107,15 +108,15 @@ class Sink(Protocol):
 
 
 class Hooks:
-    """What is done around each call; these do nothing."""
+    """What is done around each call; these hooks do nothing."""
 
     async def admit(self, call: Call, selection: Selection) -> None:
         """Let the call ask for an engine, or raise a GatewayError that refuses it."""
 
     def settle(self, call: Call, usage: Usage) -> None:
-        """Take account of a call that was admitted; done exactly once, however it ended.
+        """Settle the account of an admitted call; called exactly once, however the call ended.
 
-        ``usage`` is the engine's count where the answer came to its end. Of one that did not, it is
-        what was counted so far: the prompt once the engine had begun to answer, and a token for
-        each event that was relayed. Not a coroutine, so that no cancellation can lose it.
+        ``usage`` is the engine's count if the answer is complete. For an incomplete answer it is
+        the count so far: the prompt, once the engine has begun to answer, and a token for each
+        relayed event. This is not a coroutine, so that no cancellation can lose it.
         """

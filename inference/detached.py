@@ -1,11 +1,10 @@
-"""Streams that outlive their clients: ``X-Conversation-Id`` and ``/v1/stream``.
+"""Detached streams, which outlive their clients: ``X-Conversation-Id`` and ``/v1/stream``.
 
-llama-server goes on writing the answer to a streamed request with that header when its client
-leaves, and keeps what it wrote: ``GET /v1/stream?conv_id=…`` reads it again from any byte, and
-``DELETE`` ends it. While it writes, the engine is at work, so the gateway reads on in the
-client's place and keeps the lease: no other request is sent to a slot that is not free, and
-the engine is not taken for idle. Which engine holds a conversation is remembered as long as
-that engine runs.
+For a streamed request with that header, llama-server goes on writing when the client leaves, and
+keeps the stream. ``GET /v1/stream?conv_id=…`` reads it again from any byte, and ``DELETE`` ends it.
+While the engine writes, the gateway reads on in the client's place and keeps the lease. So no other
+request goes to the busy slot, and the engine does not count as idle. The gateway remembers which
+engine has a conversation as long as that engine runs.
 
 Only calls that name a conversation come here.
 """
@@ -39,7 +38,7 @@ _KEPT = 1024
 
 @dataclass(slots=True)
 class _Stream:
-    """The answer to a conversation that an engine writes now, and the tasks that wait for it."""
+    """The answer that an engine is writing for a conversation, and the tasks that wait for it."""
 
     conversation: str
     upstream_call: UpstreamCall
@@ -48,7 +47,7 @@ class _Stream:
 
 
 class DetachedStreams:
-    """Knows which engine holds which conversation, and reads on for clients that have left."""
+    """Knows which engine has which conversation, and reads on for clients that left."""
 
     def __init__(self, manager: EngineManager, requests: RequestRegistry) -> None:
         self._manager = manager
@@ -64,13 +63,13 @@ class DetachedStreams:
     # -- for calls -------------------------------------------------------------------
 
     async def stop(self, conversation: str) -> None:
-        """End what an engine still writes for the conversation; its next turn comes after that."""
+        """End what an engine still writes for the conversation, before its next turn."""
         stream = self._at_work.get(conversation)
         if stream is not None:
             await stream.upstream_call.client.stop_stream(conversation)
 
     async def open(self, upstream_call: UpstreamCall, conversation: str) -> UpstreamResponse:
-        """Return what ``upstream_call.open`` does, which goes on if its client leaves meanwhile."""
+        """Do what ``upstream_call.open`` does; it goes on if the client leaves meanwhile."""
         opening = self._tasks.spawn(_opened(upstream_call), "open")
         stream = _Stream(conversation, upstream_call, opening)
         self._at_work[conversation] = stream
@@ -122,14 +121,14 @@ class DetachedStreams:
         )
 
     async def lookup(self, body: bytes) -> list[Any]:
-        """Return what the running engines say of the conversations that ``body`` names."""
+        """Return what the running engines know of the conversations in ``body``."""
         found: list[Any] = []
         for _, client in self._manager.ready():
             found += await client.streams(body)
         return found
 
     def close(self) -> None:
-        """Let engines write no more for clients that have left: nobody can read it later."""
+        """End the streams of clients that have left: no client can read them later."""
         self._closing = True
         for stream in self._at_work.values():
             if stream.rest is not None:

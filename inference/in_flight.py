@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Ongoing:
     """One request. Inside its block it can be cancelled, which raises RequestCancelled there.
 
-    The block is left before the client is told, so that the telling itself is not cancelled.
+    The block ends before the client gets the error, so that sending the error is not cancelled.
     """
 
     __slots__ = ("_cancelled", "_pending", "_task", "record")
@@ -45,7 +45,7 @@ class Ongoing:
         _trace: TracebackType | None,
     ) -> None:
         task, self._task = self._task, None
-        # As asyncio.timeout does it: a client that left meanwhile has cancelled the task too.
+        # As asyncio.timeout does: a client that left meanwhile has cancelled the task too.
         if (
             self._cancelled
             and task is not None

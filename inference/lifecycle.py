@@ -1,11 +1,11 @@
 """The life of one call as a table.
 
-A call waits for an engine, is opened there, and its answer is passed on as it comes. Where the
-answer fills its context, a larger variant is asked to continue it; until what that one says has
-joined the answer, it is not the client's, and whatever goes wrong is kept from the client.
+A call waits for an engine, is opened there, and its answer is passed on as it comes. If the answer
+fills its context, a larger variant is asked for a continuation. Until the continuation has joined
+the answer, the client gets nothing of it, and no error of it.
 
-This file knows states and moves, nothing of engines, clients or waiting. A cell that is missing
-is a fault in the gateway: ``after`` raises, and nothing has changed.
+This file knows states and moves, but no engines, clients or waits. A missing cell is a bug in the
+gateway: ``after`` raises, and nothing has changed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from enum import Enum
 
 
 class State(Enum):
-    """What becomes of a call."""
+    """The state of a call."""
 
     WAITING = "waiting"
     OPENING = "opening"
@@ -26,14 +26,14 @@ class State(Enum):
 class Move(Enum):
     """What happens to a call.
 
-    - GRANTED: it holds the engine that it asked for; FELL_BACK: a smaller one, for want of memory.
+    - GRANTED: it holds the engine that it asked for. FELL_BACK: a smaller one, because of memory.
     - RETRY: the engine failed before its answer; the call is sent once more.
-    - TOO_LONG: the engine refused the prompt for its length; a larger variant is asked for.
+    - TOO_LONG: the engine refused the prompt as too long; a larger variant is asked for.
     - ANSWERED: an engine has begun to answer.
-    - FULL: the answer filled its context; a larger variant is asked to continue it.
-    - JOINED: what the larger one says is part of the answer; KEPT: it is not, and the answer
-      stays as it was.
-    - END: the call holds nothing any more, whatever became of it.
+    - FULL: the answer has filled its context; a larger variant is asked to continue it.
+    - JOINED: the continuation is part of the answer. KEPT: it is not, and the answer stays as it
+      was.
+    - END: the call holds nothing any more, whatever its result.
     """
 
     GRANTED = "granted"
@@ -78,14 +78,14 @@ TRANSITIONS: dict[State, dict[Move, State]] = {
 
 
 class IllegalMove(RuntimeError):
-    """A call cannot make this move in its state: a fault in the gateway."""
+    """A call cannot make this move in its state: a bug in the gateway."""
 
     def __init__(self, call: str, state: State, move: Move) -> None:
         super().__init__(f"the call {call}, {state.value}, cannot make the move '{move.value}'")
 
 
 def after(call: str, state: State, move: Move) -> State:
-    """Return the state after ``move``; IllegalMove, which names ``call``, where there is none."""
+    """Return the state after ``move``, or raise IllegalMove, which names ``call``."""
     following = TRANSITIONS[state].get(move)
     if following is None:
         raise IllegalMove(call, state, move)

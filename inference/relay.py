@@ -1,4 +1,4 @@
-"""An engine's answer goes to the sink as it comes."""
+"""Pass an engine's answer on to the sink as it comes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Answers that fill their context and go on in a larger one, as one answer to the client."""
+"""Continuation: an answer that fills its context continues in a larger variant."""

@@ -1,4 +1,4 @@
-"""An answer in one piece that ends because its context is full, continued in a larger one. Pure."""
+"""The continuation of an answer in one piece. Pure."""
 
 from __future__ import annotations
 

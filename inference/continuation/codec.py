@@ -1,8 +1,8 @@
-"""The codecs' base: what of a request and its answer each API writes in its own way. Pure.
+"""The base of the codecs: the parts of requests and answers that differ between APIs. Pure.
 
-A codec reads and writes; it decides nothing. What becomes of an answer whose context is full is
-decided elsewhere, for all of them alike. What is not written as its API says may raise any of
-``STRANGE``; such an answer cannot grow.
+A codec reads and writes; it decides nothing. Other files decide what happens to an answer whose
+context is full, in the same way for all APIs. An answer that does not follow its API may raise any
+of ``STRANGE``; it cannot be continued.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ STRANGE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 class Step(NamedTuple):
-    """What one event of a stream says: ``words``, something ``more`` than words, or the end."""
+    """What one event of a stream has: ``words``, ``more`` than words, or the end."""
 
     words: str = ""
     more: bool = False
@@ -42,8 +42,7 @@ class Codec(Protocol):
     def trial(self, request: Json, text: str) -> Json | None:
         """Return the chat whose rendering shows whether a template can take a begun answer.
 
-        ``request`` already asks for what follows ``text``. None where no template comes between
-        the words and the model.
+        ``request`` already asks for what follows ``text``. Return None if the API uses no template.
         """
 
     # -- answers

@@ -39,7 +39,7 @@ class Counts:
 
     @property
     def total(self) -> int:
-        """Tokens in the context at the answer's end."""
+        """The tokens in the context at the end of the answer."""
         return self.prompt + self.written
 
     def then(self, later: Counts) -> Counts:

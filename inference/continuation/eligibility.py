@@ -1,4 +1,4 @@
-"""Which answers may go on in a larger variant, as configured and as engines have shown."""
+"""Which answers may be continued, by configuration and by what engines have shown."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ CODECS: Mapping[Endpoint, Codec] = {
 
 
 class Eligibility:
-    """Remembers models whose engines answered anew what they should have continued.
+    """Remembers models whose engines began a new answer instead of a continuation.
 
-    For these nothing larger is started in vain again, until they are defined otherwise.
+    For these models no larger variant is started for a continuation until their definition changes.
     """
 
     def __init__(self) -> None:
         self._anew: dict[str, ModelSpec] = {}
 
     def codec(self, model: ModelSpec, endpoint: Endpoint) -> Codec | None:
-        """Return how such an answer is written; None where it ends as the engine ends it."""
+        """Return the codec for the answer; None if it is not to be continued."""
         codec = CODECS.get(endpoint) if model.grow_answers else None
         if codec is not None and codec.repeats and self._anew.get(model.name) == model:
             return None
         return codec
 
     def answered_anew(self, model: ModelSpec) -> None:
-        """Let answers of the model end where their variants do, from now on; logged once."""
+        """Let answers of the model end at their context from now on; log this once."""
         if self._anew.get(model.name) == model:
             return
         self._anew[model.name] = model

@@ -1,7 +1,7 @@
 """An answer in parts, streamed or not, and the request for its next part. Pure.
 
-The words so far become the assistant's own, which an engine continues instead of answering them;
-only where that is exact is there a next part.
+The text so far becomes the beginning of the assistant's message, which an engine continues. There
+is a next part only if the continuation is exact.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Continuation:
 class Parts:
     """An answer so far; the base of ``ContinuedStream`` and ``ContinuedAnswer``.
 
-    ``refused``: the last engine did not continue the text, and nothing of its answer was passed
-    on. ``anew``: it answered the chat again instead, as it will the next time.
+    ``refused``: the last engine did not continue the text, and nothing of its answer was passed on.
+    ``anew``: it began a new answer instead, as it will the next time.
     """
 
     def __init__(self, codec: Codec, facts: RequestFacts) -> None:
@@ -61,7 +61,7 @@ class Parts:
 
     @property
     def cached(self) -> int | None:
-        """Tokens that the last engine had cached of its prompt; None if no engine continued."""
+        """The tokens that the last engine had in its cache; None if no engine continued."""
         return None if self._before is None or self._own is None else self._own.cached
 
     def _filled(self, context: int) -> bool:
@@ -105,9 +105,9 @@ def continuation(
 
 
 def could_continue(codec: Codec, facts: RequestFacts) -> bool:
-    """Return whether the answer to this request could be continued if its context filled.
+    """Return whether the answer to this request could be continued at a full context.
 
-    An answer that could not is never held back.
+    If it could not, its stream is never held back.
     """
     try:
         request = orjson.loads(facts.body)

@@ -1,4 +1,4 @@
-"""The filter on the relay that lets an answer go on in a larger variant."""
+"""The relay of an answer that may be continued in a larger variant."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _NOT_CONTINUED = "cannot grow: it is not continued"
 async def continuing(
     upstream_call: UpstreamCall, upstream: UpstreamResponse, codec: Codec | None
 ) -> Continuing | None:
-    """Return the filter for an answer that can go on in a larger variant; None for others.
+    """Return the filter for an answer that can be continued; None for others.
 
-    What cannot go on must not be held back.
+    An answer that cannot be continued must not be held back.
     """
     if codec is None or upstream.failed or not upstream_call.may_continue:
         return None
@@ -45,10 +45,10 @@ async def continuing(
 
 
 class Continuing:
-    """An answer on its way, which goes on in a larger variant when its context is full.
+    """An answer in progress, which is continued in a larger variant if its context is full.
 
-    Where it cannot, the client gets the end that the engine gave it. ``whole`` says that the
-    answer is one piece. ``anew`` says that an engine answered instead of continuing.
+    If it cannot be continued, the client gets the engine's own end. ``whole`` says that the answer
+    is in one piece. ``anew`` says that an engine began a new answer instead of a continuation.
     """
 
     def __init__(self, upstream_call: UpstreamCall, codec: Codec, *, whole: bool) -> None:
@@ -60,7 +60,7 @@ class Continuing:
         self._grew = False
 
     async def relay(self, upstream: UpstreamResponse, sink: Sink, tally: Tally) -> Usage:
-        """Do as ``inference.relay.relay``, with all that continues the answer."""
+        """Do what ``inference.relay.relay`` does, with all continuations of the answer."""
         if self._whole:
             return await self._relay_whole(upstream, sink)
         await sink.begin(upstream.status, upstream.headers)
@@ -92,7 +92,7 @@ class Continuing:
         return usage._replace(cached=self._stream.cached, read=None) if self._grew else usage
 
     def _feed(self, chunk: bytes) -> bytes | None:
-        """Return what the client may have of the stream's next bytes; None: read no further."""
+        """Return what the client may get of the stream's next bytes; None: read no further."""
         passed = self._stream.feed(chunk)
         if self._stream.refused:
             self.anew = self._stream.anew
@@ -101,7 +101,7 @@ class Continuing:
         return passed
 
     async def _following(self) -> UpstreamResponse | None:
-        """Return what continues a stream that is over; None where it has ended."""
+        """Return the continuation of a stream that is over; None if the answer has ended."""
         continuation = await self._ended()
         if self._call.state is State.CONTINUING:
             self._call.kept(_NOT_CONTINUED)
