@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # Every llama-server names it in its help, and hardly anything else does.
 _SIGN = "--ctx-size"
 _PATIENCE = 10.0
+# The tokens of a slot are a multiple of this.
+_ROUNDED = 256
 
 
 def findings(variant: VariantSpec, environ: Mapping[str, str]) -> list[Finding]:
@@ -70,8 +72,10 @@ def _wrong_context(variant: VariantSpec, said: Arguments) -> list[Finding]:
     if slots is not None and 0 < slots < variant.parallel:
         message = f"{variant.parallel} is more than the {slots} slots of -np"
         found.append(Finding("parallel", message))
-    # Without a context of its own, a slot has the model's.
-    if variant.context is not None and slot is not None and slot != variant.context:
+    # Without a context of its own, a slot has the model's; llama-server rounds a slot up.
+    if variant.context is None or slot is None:
+        return found
+    if not slot <= variant.context <= -(-slot // _ROUNDED) * _ROUNDED:
         how = f"-c {size}" if slot == size else f"-c {size} divided by -np {slots}"
         message = f"{variant.context}, but a slot of the engine has {slot} tokens: {how}"
         found.append(Finding("context", message))

@@ -85,6 +85,8 @@ def test_a_binary_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("-np 2", {"LLAMA_ARG_CTX_SIZE": "1024"}),
         ("-c 1024", {"LLAMA_ARG_N_PARALLEL": "2"}),
         ("-c 9 -c 512", {}),
+        # b11434 makes 512 tokens of each.
+        ("-c 1000 -np 3", {}),
     ],
 )
 def test_a_context_that_is_that_of_a_slot(args: str, env: dict[str, str]) -> None:
