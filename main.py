@@ -44,6 +44,7 @@ FAILED = 1
 # A service manager does not try again after this one, see deploy/, but after the next.
 BAD_CONFIG = 2
 CANNOT_LISTEN = 69
+INTERRUPTED = 130
 # New containers until the youngest are searched for cycles; requests leave few behind.
 _COLLECT_EVERY = 20_000
 
@@ -55,25 +56,32 @@ def main(argv: list[str] | None = None) -> int:
     if args.config is None and not args.forget and args.command is None:
         parser.error("the following arguments are required: -c/--config")
     try:
-        if args.forget:
-            return _forget(args.config)
-        if args.command is not None:
-            settings = _settings(args.config)
-            return run_command(args, settings, _state_folder(settings))
-        # Taken before it is read: what changes while it is read is noticed.
-        seen = fingerprint(args.config.absolute())
-        settings, catalog = load(args.config)
-        if args.check:
-            return _check(args.config, settings, catalog)
-        setup_logging(settings.log_level)
-        watch = changed(args.config.absolute(), seen) if args.watch else None
-        return _run(settings, catalog, args.config, watch)
+        return _done(args)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except CannotListen as error:
         print(error, file=sys.stderr)  # noqa: T201 - the reason why it ends
         return CANNOT_LISTEN
     except ConfigError as error:
         print(error.message, file=sys.stderr)  # noqa: T201 - before logging is set up
         return BAD_CONFIG
+
+
+def _done(args: argparse.Namespace) -> int:
+    """Do what the arguments say and return the exit status."""
+    if args.forget:
+        return _forget(args.config)
+    if args.command is not None:
+        settings = _settings(args.config)
+        return run_command(args, settings, _state_folder(settings))
+    # Taken before it is read: what changes while it is read is noticed.
+    seen = fingerprint(args.config.absolute())
+    settings, catalog = _loaded(args.config)
+    if args.check:
+        return _check(args.config, settings, catalog)
+    setup_logging(settings.log_level)
+    watch = changed(args.config.absolute(), seen) if args.watch else None
+    return _run(settings, catalog, args.config, watch)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -145,8 +153,17 @@ def _settings(config: Path | None) -> ServerSettings:
     """The settings of this file, or the defaults without one."""
     if config is None:
         return ServerSettings()
-    settings, _ = load(config)
+    settings, _ = _loaded(config)
     return settings
+
+
+def _loaded(config: Path) -> tuple[ServerSettings, Catalog]:
+    """Load the file; Ctrl-C stops Lua and leaves no temporary file."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return load(config)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _state_folder(settings: ServerSettings) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -69,15 +70,17 @@ def run_command(args: argparse.Namespace, settings: ServerSettings, folder: Path
     try:
         gateway = _found(args, settings, folder)
         client = AdminClient(gateway.url, _token(settings, folder))
-        return _COMMANDS[args.command](args, client, gateway)
+        status = _COMMANDS[args.command](args, client, gateway)
+        sys.stdout.flush()
     except CommandError as error:
         print(f"llm-gateway: {error}", file=sys.stderr)  # noqa: T201 - an answer for a terminal
         return error.status
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
-        sys.stderr.close()
+        # Whoever read it has enough, as with "logs | head"; nothing is left to be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    else:
+        return status
 
 
 class AdminClient:

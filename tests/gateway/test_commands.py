@@ -167,6 +167,15 @@ async def test_the_log_is_followed(journal: Journal, home: Path) -> None:
             assert await follower.wait() == 0
 
 
+async def test_a_reader_that_has_enough_is_no_fault(journal: Journal, home: Path) -> None:
+    async with started(journal, home) as gateway:
+        await gateway.chat()
+        line = f"'{sys.executable}' '{ROOT / 'main.py'}' logs | true"
+        process = await asyncio.create_subprocess_shell(line, stderr=asyncio.subprocess.PIPE)
+        _, err = await process.communicate()
+        assert err == b""
+
+
 async def test_the_token_is_for_its_user_alone_and_not_in_the_log(
     journal: Journal, home: Path
 ) -> None:

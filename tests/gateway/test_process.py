@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -17,14 +19,14 @@ from gateway_child import (
     gateway_process,
     outcome,
     quiet_port,
+    run,
     until_gone,
 )
 from gateway_client import checked_error
-from raw_client import RawClient, text_of
+from raw_client import PATIENCE, RawClient, text_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 
 @asynccontextmanager
@@ -261,6 +263,29 @@ async def test_a_syntax_error(tmp_path: Path) -> None:
     assert status == 2
     assert "bad.cfg.lua:2:" in said
     assert "Traceback" not in said
+
+
+async def test_an_interrupt_while_lua_computes_leaves_nothing(tmp_path: Path) -> None:
+    began = tmp_path / "began"
+    file = tmp_path / "gateway.cfg.lua"
+    file.write_text(
+        f"""
+        local file = io.open("{began}.new", "w")
+        file:write(loader.tmpdir)
+        file:close()
+        os.rename("{began}.new", "{began}")
+        while true do end
+        """
+    )
+    process = await run("-c", str(file), log=tmp_path / "log")
+    await until(began.exists)
+    [lua] = psutil.Process(process.pid).children()
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(PATIENCE):
+        assert await process.wait() == 130
+    assert (tmp_path / "log").read_text() == ""
+    assert not Path(began.read_text()).exists()
+    await until_gone(lua.pid)
 
 
 async def test_a_missing_configuration(tmp_path: Path) -> None:
