@@ -87,7 +87,7 @@ class Inference:
             record.first = self._clock.now() - record.started
             sink.decided = upstream_call.decision()
             codec = self._eligibility.codec(call.model, facts.endpoint)
-            part = await continuing(upstream_call, upstream, codec)
+            part = continuing(upstream_call, upstream, codec)
             passing = relay if part is None else part.relay
             usage = await passing(upstream, sink, record.tally)
             upstream_call.answered(usage)

@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from inference.continuation.answer import ContinuedAnswer
-from inference.continuation.parts import could_continue
 from inference.continuation.stream import ContinuedStream
 from inference.lifecycle import State
 from inference.usage import TAIL, Tally, Usage, usage_of
@@ -24,21 +23,11 @@ _READ_INLINE = 256 * 1024
 _NOT_CONTINUED = "cannot grow: it is not continued"
 
 
-async def continuing(
+def continuing(
     upstream_call: UpstreamCall, upstream: UpstreamResponse, codec: Codec | None
 ) -> Continuing | None:
-    """Return the filter for an answer that can be continued; None for others.
-
-    An answer that cannot be continued must not be held back.
-    """
+    """Return the filter for an answer that may be continued; None for others."""
     if codec is None or upstream.failed or not upstream_call.may_continue:
-        return None
-    facts = upstream_call.call.facts
-    if len(facts.body) <= _READ_INLINE:
-        possible = could_continue(codec, facts)
-    else:
-        possible = await asyncio.to_thread(could_continue, codec, facts)
-    if not possible:
         return None
     kind = upstream.headers.get("Content-Type", "")
     return Continuing(upstream_call, codec, whole=not kind.startswith("text/event-stream"))

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from inference.continuation.codec import STRANGE
-from inference.continuation.parts import Parts, added
+from inference.continuation.parts import Parts, added, could_continue
 from utils.sse import Event, EventBuffer, events_of
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class ContinuedStream(Parts):
         # The text before the present engine's own.
         self._before_own = ""
         self._resumed = False
+        # Known once something could be held back: few answers come so far.
+        self._possible: bool | None = None
         self._ids: dict[str, str] = {}
         self._later_ids: dict[str, str] = {}
 
@@ -116,12 +118,18 @@ class ContinuedStream(Parts):
             self._held.append(events)
             return b""
         found = self._codec.end.search(events)
-        if found is not None:
+        if found is not None and self._may_go_on():
             start = events.rfind(b"\n\n", 0, found.start())
             start = 0 if start < 0 else start + 2
             self._held = [events[start:]]
             events = events[:start]
         return events
+
+    def _may_go_on(self) -> bool:
+        """Return whether what is asked for can be continued; if not, nothing is held back."""
+        if self._possible is None:
+            self._possible = could_continue(self._codec, self._facts)
+        return self._possible
 
     def _tried(self, events: bytes) -> bytes:
         """Return what follows the repetition in these events; b"" while it goes on."""
