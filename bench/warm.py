@@ -200,7 +200,7 @@ def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
 
 NOTES = """
 - {name}, one thread; room for one engine. SmolLM2-135M answers with {tokens} tokens, and meanwhile
-  somebody asks for a model whose file the system has just been made to forget. That is of
+  a request asks for a model whose file was just removed from the page cache. The file has
   {size:.1f} GiB: SmolLM2-135M again, its networks copied into experts (`bench/experts.py`).
 - *without*: `warm_loads = false`. *read ahead*: the default. Medians, and of the ratios, over
   {rounds} round(s) in which the ways take turns.

@@ -109,7 +109,7 @@ async def _answer(session: aiohttp.ClientSession, url: str, asked: Asked) -> Got
                 else:
                     _read_whole(await response.json(), got)
     except aiohttp.ClientPayloadError:
-        # Without its proper end: nobody may take such an answer for a complete one.
+        # Without its proper end, so that no client takes the answer for a complete one.
         got.cut = True
     except TimeoutError:
         assert asked.patience is not None, f"{asked} waits for ever"

@@ -162,6 +162,6 @@ async def running_manager(
             yield manager
         finally:
             await manager.halt()
-        # Nothing is held: whoever had a place has given it back.
+        # Nothing is held: every request has given its slot back.
         assert not manager.waiting()
         assert not [record for record in manager.records() if record.active or record.state.live]

@@ -37,7 +37,7 @@ TOOL: Any = {
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 QUESTION: Any = [{"role": "user", "content": "What is the weather in Paris?"}]
 TOO_LONG: Any = [{"role": "user", "content": "the quick brown fox " * 1000}]
-# More than the time that a test takes to look; whoever asked leaves before the end.
+# Longer than a test takes to check; the client leaves before the end.
 ENDLESS: Any = {"max_tokens": 1900, "extra_body": {"ignore_eos": True}}
 
 # So small a model calls no tool by itself. Under the name "caller" it begins every answer with

@@ -59,7 +59,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """Somebody will want engines gone."""
+    """The parameters of a future unload."""
 
     at: float
     model: str | None
@@ -138,7 +138,7 @@ class Simulation:
         while self._agenda:
             self._now, _, happen = heapq.heappop(self._agenda)
             happen()
-        assert not self._waiting, "somebody waits for ever"
+        assert not self._waiting, "a request waits for ever"
         assert not self._held
         assert not self._processes, "an engine is never unloaded"
         ends = [*self.report.served, *self.report.refused, *self.report.left]
@@ -234,7 +234,7 @@ class Simulation:
             self._short[process.variant.label] = 0
         self._tell(ev.EngineExited(ticket, "gone", out_of_memory=out_of_memory, now=self._now))
         for number in sorted(process.holders):
-            # Whoever was being served tries once more, as exchanges do.
+            # A request that was being served tries once more, as upstream calls do.
             del self._held[number]
             self._waiting[number] = self._now
             self._tell(ev.Returned(number, self._minimum[number], self._now))
@@ -293,7 +293,7 @@ class Simulation:
         kept = {
             m for m in models if m in limits.pinned or limits.groups.get(m) in limits.persistent
         }
-        # What ends since other limits hold may be at odds with each other, but with nobody new.
+        # Engines that end after a change of limits may conflict with each other, not with new ones.
         newcomer = models[-1:] if self._others_end() else models
         if limits.groups and {*newcomer} - kept:
             assert len({limits.groups.get(model, f"={model}") for model in {*models} - kept}) <= 1
