@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from engine.checks import Verdict, examined, misaddressed
 from engine.generic.type import Generic
-from engine.limits import limits_of
 from engine.llamacpp.prompt_cache.manager import PromptCacheManager
 from engine.llamacpp.prompt_cache.store import StateStore
 from engine.llamacpp.type import LlamaCpp
@@ -22,7 +21,7 @@ from engine.remote.type import Remote
 from engine.resources.learnt_store import LearntNeeds, LoadTimes, PromptCacheMisses
 from engine.resources.memory import Memory
 from engine.resources.preload import Preloader
-from engine.scheduling.policy import policy_of
+from engine.scheduling.policy import limits_of, policy_of
 from engine.types import EngineTypes
 from inference.run import Inference
 from models.catalog import Catalog

@@ -3,7 +3,7 @@
 1. A request waits for a configured variant. If its choice is older than the configuration, see
    ``engine/scheduling/reconfigure.py``.
 2. If an engine backs off because memory is short, a request asks for a smaller variant at once: see
-   ``engine/scheduling/out_of_memory.py``.
+   ``engine/scheduling/failures.py``.
 3. A request that holds an engine may return it for another try, and then keeps its turn.
 4. At most ``max_queue`` requests wait; one that is served at once does not count. No request waits
    once the gateway is closing.
@@ -19,9 +19,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.scheduling import events as ev
-from engine.scheduling.failures import queue_full
+from engine.scheduling.failures import queue_full, steps_down
 from engine.scheduling.lifecycle import State
-from engine.scheduling.out_of_memory import steps_down
 from engine.scheduling.queue import Queue, Waiting
 from engine.scheduling.reconfigure import equivalent, gone, still_there
 from utils.errors import EngineOutOfMemory, GatewayError, ShuttingDown

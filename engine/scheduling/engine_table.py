@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 from engine.observer import Changed
 from engine.scheduling import events as ev
-from engine.scheduling.backoff import delay_after, gives_up
+from engine.scheduling.failures import delay_after, gives_up, pause_after, tried_again
 from engine.scheduling.lifecycle import Event, State, advance
-from engine.scheduling.out_of_memory import pause_after, tried_again
 from engine.scheduling.reconfigure import renewed, renewed_limits, surplus, without
 from engine.scheduling.records import EngineRecord
 

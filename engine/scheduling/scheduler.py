@@ -20,7 +20,7 @@ The rules, in the order in which they apply:
 5.  A failed start is reported to all requests that waited for it. Until its back-off is over, other
     requests get the same answer at once; no failure is final. An engine that ran out of memory is
     started once more, alone; then its requests move to a smaller variant that would do: see
-    ``engine/scheduling/out_of_memory.py``.
+    ``engine/scheduling/failures.py``.
 6.  An idle engine is unloaded after its idle time. Before that, a smaller variant replaces it if
     the last ``shrink_requests`` requests would all have fit the smaller one, and ``shrink_after``
     seconds have passed without a request. A request may set the idle time of its model

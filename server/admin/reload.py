@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from engine.limits import limits_of
 from engine.process.health import checks_of
-from engine.scheduling.policy import policy_of
+from engine.scheduling.policy import limits_of, policy_of
 from models.changes import Changes, applied, changes
 from server.configuration import Configuration
 from utils.errors import ConfigError, ShuttingDown

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from builders import TYPES, model, variant
 
-from engine.limits import limits_of
 from engine.remote.type import Remote
+from engine.scheduling.policy import limits_of
 from engine.types import EngineTypes
 from models.catalog import Catalog
 from models.spec import ModelSpec

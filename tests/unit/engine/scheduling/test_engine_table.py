@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from builders import variant
 
 from engine.scheduling import events as ev
-from engine.scheduling.backoff import FIRST_DELAY, GIVE_UP_AFTER, LONGEST_DELAY
 from engine.scheduling.engine_table import EngineTable
 from engine.scheduling.eviction import Limits
+from engine.scheduling.failures import FIRST_DELAY, GIVE_UP_AFTER, LONGEST_DELAY
 from engine.scheduling.lifecycle import Event, State
 from engine.scheduling.policy import Policy
 

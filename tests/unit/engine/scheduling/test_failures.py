@@ -1,15 +1,77 @@
-"""engine/scheduling/failures.py: what requests are told that get no engine."""
+"""engine/scheduling/failures.py: what follows a failed start, and what requests are told."""
 
 from __future__ import annotations
 
 import pytest
 from builders import variant
 
-from engine.scheduling.failures import no_room, queue_full, start_failed
+from engine.scheduling.failures import (
+    GIVE_UP_AFTER,
+    LONGEST_DELAY,
+    delay_after,
+    gives_up,
+    no_room,
+    out_of_memory,
+    pause_after,
+    queue_full,
+    start_failed,
+    steps_down,
+    tried_again,
+)
+from engine.scheduling.queue import Waiting
 from engine.scheduling.records import EngineRecord
 from utils.errors import EngineOutOfMemory
 
 A, B = variant(4096, "a"), variant(8192, "b")
+SMALL, MIDDLE, LARGE = (variant(n) for n in (1024, 2048, 4096))
+
+
+@pytest.mark.parametrize(
+    ("failures", "delay"),
+    [(0, 0), (1, 0), (2, 1), (3, 2), (4, 4), (5, 60), (6, 60), (10**9, 60)],
+)
+def test_the_delay_after_so_many_failures(failures: int, delay: float) -> None:
+    assert delay_after(failures) == delay
+
+
+def test_the_delay_never_shrinks_and_never_becomes_a_dead_end() -> None:
+    delays = [delay_after(failures) for failures in range(50)]
+    assert delays == sorted(delays)
+    assert max(delays) == LONGEST_DELAY
+
+
+def test_it_gives_up_with_the_fifth() -> None:
+    assert [gives_up(failures) for failures in range(3, 8)] == [False, False, True, True, True]
+    assert GIVE_UP_AFTER == 5
+
+
+def test_one_shortage_is_tried_again() -> None:
+    tries = [tried_again(EngineRecord(LARGE, shortages=n)) for n in range(4)]
+    assert tries == [False, True, False, False]
+
+
+def test_what_takes_long_to_fail_is_tried_rarely() -> None:
+    assert [pause_after(seconds) for seconds in (0.0, 0.5, 3.0, 600.0)] == [0.0, 5.0, 30.0, 60.0]
+
+
+def test_a_request_steps_down_from_variant_to_variant() -> None:
+    waiting = Waiting(1, LARGE, 0.0, fallbacks=(MIDDLE, SMALL))
+    assert steps_down(waiting)
+    assert (waiting.minimum, waiting.fallbacks) == (MIDDLE, (SMALL,))
+    assert steps_down(waiting)
+    assert (waiting.minimum, waiting.fallbacks) == (SMALL, ())
+    assert not steps_down(waiting)
+    assert waiting.minimum is SMALL
+
+
+def test_the_error_says_who_lacked_what_and_what_to_change() -> None:
+    record = EngineRecord(
+        LARGE, reason="exit status 1: cudaMalloc failed", lacked="gpu0", advice="Lower -c or -ngl"
+    )
+    error = out_of_memory(record, 4.0)
+    assert error.retry_after == 4.0
+    for part in ("m@4096", "gpu0", "cudaMalloc failed", "-ngl", "-c"):
+        assert part in error.message
 
 
 def test_a_failed_start_is_told_with_its_reason_and_what_is_left_of_the_back_off() -> None:

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from engine.scheduling import events as ev
-from engine.scheduling.backoff import delay_after
+from engine.scheduling.failures import delay_after
 from engine.scheduling.lifecycle import State
 from engine.scheduling.scheduler import Policy, Scheduler
 from models.spec import Timeouts, VariantSpec

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from engine.scheduling import events as ev
-from engine.scheduling.backoff import delay_after
+from engine.scheduling.failures import delay_after
 from engine.scheduling.lifecycle import State
 from engine.scheduling.queue import Priority
 from engine.scheduling.scheduler import Limits, Policy, Scheduler
