@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import inf
+
 import pytest
 from builders import TIMEOUTS, variant
 from scheduler_script import Script
@@ -1241,4 +1244,41 @@ def test_an_auxiliary_request_may_try_again(script: Script) -> None:
         3   2 returns for 4k             → grant 2 e1
         4   e1 exits                     → nothing
         5   2 returns for 4k             → start e2 4k
+    """)
+
+
+# -- An infinite idle time, as ``engine_idle_timeout = "never"`` sets it.
+
+
+def test_an_engine_without_an_idle_time_stays_until_another_needs_its_room() -> None:
+    never = replace(TIMEOUTS, idle=inf)
+    script = Script({"4k": variant(4096, timeouts=never), "other": variant(4096, "other")})
+    script.play("""
+        0       1 asks for 4k               → start e1 4k
+        1       e1 ready                    → grant 1 e1
+        2       1 leaves                    → nothing
+        90000   tick                        → nothing
+        90000   2 asks for 4k keeping 5     → grant 2 e1
+        90000   2 leaves                    → wake 90005
+        90001   3 asks for 4k keeping inf   → grant 3 e1
+        90002   3 leaves                    → nothing
+        90009   tick                        → nothing
+        90010   4 asks for other            → stop e1
+        90011   e1 exits                    → start e2 other
+    """)
+
+
+def test_one_without_an_idle_time_still_makes_way_for_a_smaller_variant() -> None:
+    never = replace(TIMEOUTS, idle=inf)
+    variants = {"4k": variant(4096, timeouts=never), "8k": variant(8192, timeouts=never)}
+    script = Script(variants, Policy(shrink_after=60, shrink_requests=1))
+    script.play("""
+        0   1 asks for 8k    → start e1 8k
+        1   e1 ready         → grant 1 e1
+        2   2 asks for 4k    → nothing
+        3   1 leaves         → grant 2 e1
+        4   2 leaves         → wake 64
+        64  tick             → stop e1
+        65  e1 exits         → start e2 4k
+        66  e2 ready         → nothing
     """)
