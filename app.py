@@ -13,6 +13,7 @@ from engine.checks import Verdict, examined, misaddressed
 from engine.generic.type import Generic
 from engine.llamacpp.prompt_cache.manager import PromptCacheManager
 from engine.llamacpp.prompt_cache.store import StateStore
+from engine.llamacpp.shipped import bundled_model, bundled_server
 from engine.llamacpp.type import LlamaCpp
 from engine.manager import EngineManager
 from engine.process.health import checks_of
@@ -32,7 +33,6 @@ from server.admin.reload import Reloader
 from server.configuration import Configuration, CurrentConfiguration
 from server.gateway import GatewayServer
 from server.handler import RequestHandler
-from utils.bundled import bundled_model, bundled_server
 from utils.clock import LoopClock
 from utils.config.child import load_apart
 from utils.config.loader import ConfigLoader, faulty

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bench import targets
 from bench.asking import Timed, ask
 from bench.report import number, percentile, say
-from utils.bundled import bundled_model, bundled_server
+from engine.llamacpp.shipped import bundled_model, bundled_server
 
 if TYPE_CHECKING:
     from pathlib import Path

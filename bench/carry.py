@@ -17,7 +17,7 @@ from bench import targets
 from bench.alternation import engines
 from bench.picture import Chart
 from bench.report import number, say
-from utils.bundled import bundled_model
+from engine.llamacpp.shipped import bundled_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

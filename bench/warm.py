@@ -19,8 +19,8 @@ from bench.alternation import CHAT, engines
 from bench.asking import Timed, ask
 from bench.experts import with_experts
 from bench.report import number, say
+from engine.llamacpp.shipped import bundled_model
 from engine.resources.page_cache import cached_share
-from utils.bundled import bundled_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -22,7 +22,7 @@ import pytest
 from paths import ROOT
 
 from engine.llamacpp.bundled.server import read_files
-from utils.bundled import bundled_model
+from engine.llamacpp.shipped import bundled_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from paths import ROOT
 
+from engine.llamacpp.shipped import bundled_model, bundled_server
 from engine.process.ports import free_port
-from utils.bundled import bundled_model, bundled_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -91,7 +91,7 @@ def test_it_checks_the_example_from_anywhere(
 
 def test_its_engine_runs_on_its_own_python(command: Path) -> None:
     python = command.with_name("python")
-    program = "from utils.bundled import bundled_server; print(bundled_server())"
+    program = "from engine.llamacpp.shipped import bundled_server; print(bundled_server())"
     launcher = run(python, "-c", program).strip()
     assert launcher.startswith(str(command.parent.parent))
     env = {"PATH": "/usr/bin:/bin", "LLM_GATEWAY_PYTHON": str(python)}

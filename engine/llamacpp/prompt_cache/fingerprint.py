@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.llamacpp.arguments import ARGUMENTS, Arguments, plain
-from utils.bundled import bundled_server, bundled_version
+from engine.llamacpp.shipped import bundled_server, bundled_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

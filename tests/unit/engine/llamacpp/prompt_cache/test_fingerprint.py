@@ -11,7 +11,7 @@ from builders import variant
 from engine.llamacpp.arguments import Arguments
 from engine.llamacpp.prompt_cache import fingerprint as fingerprints
 from engine.llamacpp.prompt_cache.fingerprint import deciding, fingerprint, with_shards
-from utils.bundled import bundled_server
+from engine.llamacpp.shipped import bundled_server
 
 if TYPE_CHECKING:
     from pathlib import Path

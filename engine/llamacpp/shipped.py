@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-_LAUNCHERS = Path(__file__).resolve().parent.parent / "engine" / "llamacpp" / "bundled"
+_LAUNCHERS = Path(__file__).resolve().parent / "bundled"
 _MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
