@@ -188,10 +188,6 @@ class EngineClient:
     async def stop_stream(self, conversation: str) -> None:
         """Stop the stream of the conversation, if there is one and the engine can."""
 
-    async def findings(self) -> list[str]:
-        """Return how the ready engine differs from its configuration, for a person."""
-        return []
-
     async def close(self) -> None:
         """Close every connection to the engine, and open no new one."""
         self._closed = True

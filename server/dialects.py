@@ -23,7 +23,7 @@ _TYPES = {
 
 
 class Dialect:
-    """OpenAI's shape, which llama-server speaks too."""
+    """OpenAI's shape, which engines speak too."""
 
     translates = False
 

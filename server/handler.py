@@ -70,7 +70,7 @@ def _call(ctx: RequestContext, model: ModelSpec, facts: RequestFacts) -> Call:
         headers["Content-Length"] = str(facts.upload.size)
     conversation = None
     if facts.stream:
-        # llama-server closes the connection after a stream, whatever its headers promise;
+        # An engine may close the connection after a stream, whatever its headers promise;
         # the next request in the queue would be sent into that.
         headers["Connection"] = "close"
         if endpoint.generates:

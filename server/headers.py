@@ -46,7 +46,7 @@ _NOT_UPSTREAM = _HOP_BY_HOP | {
     # Spoken to the gateway's queue.
     "x-priority",
 }
-# llama-server allows every website; who may read the gateway's answers is not its to say.
+# Engines may allow every website; who may read the gateway's answers is not its to say.
 _CORS = {
     "access-control-allow-origin",
     "access-control-allow-credentials",

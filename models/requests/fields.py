@@ -78,7 +78,7 @@ def output_of(request: Json, fields: tuple[str, ...]) -> int | None:
             raise BadRequest(f"'{field}' must be an integer, not {named(value)}.", param=field)
         if value > _MOST_OUTPUT:
             raise BadRequest(f"'{field}' must not exceed {_MOST_OUTPUT}.", param=field)
-        # llama-server reads a negative number as "no limit".
+        # Engines read a negative number as "no limit".
         if value >= 0:
             limits.append(value)
     return max(limits, default=None)

@@ -1,4 +1,4 @@
-"""Read ``/v1/messages``, Anthropic's API, as the chat that llama-server makes of it.
+"""Read ``/v1/messages``, Anthropic's API, as the chat that engines make of it.
 
 The system prompt becomes a message, each tool result a message of its own. Tools are printed in
 OpenAI's form, which is longer.
@@ -18,7 +18,7 @@ from utils.errors import BadRequest
 if TYPE_CHECKING:
     from models.requests.facts import Prompt
 
-# llama-server's token limit for a request that sets none.
+# The engines' token limit for a request that sets none.
 DEFAULT_OUTPUT = 4096
 
 
@@ -28,7 +28,7 @@ def messages(request: Json) -> Prompt:
     talk = Conversation("messages", _preamble(request))
     if (system := request.get("system")) is not None:
         content = content_of(system, "system", _silent)
-        # llama-server replaces a changing number ("cch=") that one client puts there.
+        # Engines replace a changing number ("cch=") that one client puts there.
         talk.say(orjson.dumps(system), content, verbatim="cch=" not in content.text)
     for index, message in enumerate(said):
         _say(talk, message, f"messages[{index}].content")
@@ -67,7 +67,7 @@ def _call(block: Json) -> Json:
 
 
 def _thought(block: Json) -> str:
-    """Return the text of a block without ``text``: llama-server keeps only the thinking."""
+    """Return the text of a block without ``text``: engines keep only the thinking."""
     thinking = block.get("thinking")
     return thinking if isinstance(thinking, str) else ""
 

@@ -42,7 +42,7 @@ def infill(request: Json) -> Prompt:
 def embeddings(request: Json) -> Prompt:
     """Return the inputs; the longest decides the size. Raises BadRequest.
 
-    llama-server also calls the field ``content``.
+    Some engines also call the field ``content``.
     """
     field = "content" if request.get("input") is None and "content" in request else "input"
     value = request.get(field)
@@ -88,7 +88,7 @@ def _several(prompt: Any, field: str) -> Prompt:  # noqa: ANN401 - decoded JSON
         elif isinstance(item, list) and all(map(_is_id, item)):
             ids = max(ids, len(item))
         elif _is_id(item) or isinstance(item, dict | list):
-            # llama-server also takes mixed arrays; their JSON is longer than their tokens.
+            # Some engines also take mixed arrays; their JSON is longer than their tokens.
             texts.append(json.dumps(item))
         else:
             raise BadRequest(

@@ -1,4 +1,4 @@
-"""Read ``/v1/responses`` as the chat that llama-server makes of it."""
+"""Read ``/v1/responses`` as the chat that engines make of it."""
 
 from __future__ import annotations
 
