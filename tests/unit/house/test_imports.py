@@ -54,11 +54,8 @@ NOT_PURE = {"inference/continuation/relay.py"}
 # answer by those of streams and answers; errors by the table that walks them.
 TESTED_ELSEWHERE = {
     *(f"models/requests/{name}.py" for name in ("chat", "fields", "parts", "facts")),
-    *(
-        f"inference/continuation/{name}.py"
-        for name in ("answer", "chat", "codec", "eligibility", "messages")
-    ),
-    *(f"inference/continuation/{name}.py" for name in ("parts", "responses")),
+    *(f"inference/continuation/{name}.py" for name in ("answer", "chat", "codec", "messages")),
+    "inference/continuation/responses.py",
     # Values and protocols.
     "inference/call.py",
     "utils/config/tables.py",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.usage import TAIL, Usage, usage_of
+from inference.usage import TAIL, Tally, Told, Usage, told_in, usage_of
 
 USAGE = {"completion_tokens": 7, "prompt_tokens": 37, "total_tokens": 44}
 TIMINGS = {"cache_n": 30, "prompt_n": 7, "prompt_ms": 1.5, "predicted_n": 9}
@@ -77,3 +77,60 @@ def test_no_bytes_are_too_strange(tail: bytes) -> None:
 def test_a_number_that_no_engine_could_mean_is_no_reason_to_fail() -> None:
     usage = usage_of(b'"prompt_tokens":' + b"9" * (TAIL - 20))
     assert usage.completion is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"usage": {"prompt_tokens": "7"}},
+        {"usage": {"completion_tokens": 1.5}},
+        {"timings": {"predicted_n": True}},
+        {"timings": {"prompt_ms": "1"}},
+    ],
+)
+def test_what_is_no_number_is_no_count(answer: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="is no number"):
+        told_in(answer)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "usage": st.dictionaries(
+                st.sampled_from(
+                    ["prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"]
+                ),
+                st.integers(0, 10**6),
+            ),
+            "timings": st.dictionaries(
+                st.sampled_from(["prompt_n", "cache_n", "predicted_n"]), st.integers(0, 10**6)
+            ),
+        },
+    )
+)
+def test_bytes_and_decoded_answers_are_read_by_one_rule(answer: dict[str, Any]) -> None:
+    by_bytes, decoded = usage_of(json.dumps(answer).encode()), told_in(answer)
+    assert (by_bytes.prompt, by_bytes.completion, by_bytes.cached) == decoded[:3]
+    assert isinstance(decoded, Told)
+
+
+def test_a_tally_knows_what_was_relayed_so_far() -> None:
+    tally = Tally()
+    assert tally.so_far(40) == Usage(40, 0, estimated=True)
+    for chunk in (b'data: {"role":1}\n\n', b"data: a\n\ndata: b\n\n", b": comment\n\n"):
+        tally.add(chunk)
+    assert (tally.chunks, tally.events) == (3, 3)
+    assert tally.so_far(40) == Usage(40, 2, estimated=True)
+    begun = Tally()
+    begun.add(b'data: {"usage":{"input_tokens":7,"cache_read_input_tokens":30}}\n\n')
+    assert begun.so_far(40) == Usage(37, 0, 30, estimated=True)
+
+
+def test_a_tally_reads_the_counts_at_both_ends_of_a_stream() -> None:
+    tally = Tally()
+    tally.add(b'data: {"usage":{"input_tokens":7}}\n\n')
+    for _ in range(10_000):
+        tally.add(b"data: x\n\n")
+    tally.add(b'data: {"usage":{"output_tokens":9}}\n\n')
+    assert tally.usage() == Usage(7, 9)
