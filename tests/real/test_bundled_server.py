@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -70,6 +71,17 @@ class Running:
                 seen.add(self.ask("/health")[0])
             time.sleep(0.005)
         return seen
+
+    def until_handling(self, number: signal.Signals) -> None:
+        """The signal has a handler: shortly after /health is 200, which another thread answers."""
+        state = Path(f"/proc/{self.process.pid}/status")
+        deadline = time.monotonic() + 60
+        while state.exists():
+            (mask,) = re.findall(r"^SigCgt:\s*(\w+)$", state.read_text(), re.MULTILINE)
+            if int(mask, 16) >> (number - 1) & 1:
+                return
+            assert time.monotonic() < deadline, "no handler within a minute"
+            time.sleep(0.005)
 
     def end(self, number: signal.Signals) -> tuple[int, float, str]:
         """The exit status after a signal, the seconds it took, and the log."""
@@ -218,6 +230,7 @@ class TestEnding:
             with closing(connection):
                 response = connection.getresponse()
                 assert response.read(10)
+                running.until_handling(number)
                 status, seconds, log = running.end(number)
                 assert status == 0
                 assert seconds < 1
@@ -237,6 +250,7 @@ class TestEnding:
             running.until_ready()
             assert running.process.stderr is not None
             running.process.stderr.close()
+            running.until_handling(signal.SIGTERM)
             assert running.end(signal.SIGTERM)[0] == 0
 
     @pytest.mark.skipif(not Path("/proc").exists(), reason="shown by /proc")

@@ -14,6 +14,7 @@ from real_engines import ENGINES, Gateway, gateway, lua_config, lua_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 CONTEXTS = (512, 1024, 2048)
 WORDS = "the quick brown fox jumps over the lazy dog "
@@ -130,15 +131,17 @@ def headers_of(served: Gateway, content: str, max_tokens: int) -> tuple[str, int
 
 
 def test_a_conversation_that_grows_moves_to_larger_variants(
-    tmp_path_factory: Any,
+    tmp_path_factory: Any, tiny: Path
 ) -> None:
     binary = list(ENGINES.values())[-1]
     folder = tmp_path_factory.mktemp("growing")
-    with gateway(folder, lua_config(folder, lua_model("smol", binary, CONTEXTS))) as running:
+    with gateway(
+        folder, lua_config(folder, lua_model("smol", binary, CONTEXTS, file=tiny))
+    ) as running:
         small, _, _ = headers_of(running, "Hello", 8)
-        middle, counted, answer = headers_of(running, WORDS * 70, 8)
+        middle, counted, answer = headers_of(running, WORDS * 45, 8)
         assert counted == answer["usage"]["prompt_tokens"], "the running engine counts exactly"
-        large, _, _ = headers_of(running, WORDS * 150, 8)
+        large, _, _ = headers_of(running, WORDS * 100, 8)
         back, _, _ = headers_of(running, "Hello", 8)
         assert [small, middle, large, back] == ["smol@512", "smol@1024", "smol@2048", "smol@2048"]
         assert running.stop() == 0
