@@ -1,11 +1,13 @@
-"""Reads the arguments and variables of a llama-server: no other file knows their names. Pure.
+"""Read the arguments and environment variables of a llama-server. Pure.
 
-1. A value is the next argument, and ``--flag=value`` is not known. In a long name ``_`` and ``-``
-   are the same. Of a flag that is there several times the last one counts.
-2. An argument counts before its ``LLAMA_ARG_*`` variable. A switch that can be turned off has a
-   ``LLAMA_ARG_NO_*`` variable too: it is off where that is there, whatever its value.
-3. ``off``, ``disabled``, ``false`` and ``0`` turn a switch off, ``on``, ``enabled``, ``true`` and
-   ``1`` on. llama-server does not start with another value; here the default counts then.
+No other file of the gateway knows their names. The rules are those of llama-server:
+
+1. A value is the next argument; ``--flag=value`` is not allowed. In a long name ``_`` and ``-`` are
+   the same. If a flag is repeated, the last one counts.
+2. An argument overrides its ``LLAMA_ARG_*`` variable. A switch that can be turned off also has a
+   ``LLAMA_ARG_NO_*`` variable; if that variable exists, the switch is off.
+3. ``off``, ``disabled``, ``false`` and ``0`` turn a switch off; ``on``, ``enabled``, ``true`` and
+   ``1`` turn it on. llama-server does not start with another value; here the default counts.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ _OFF = frozenset({"off", "disabled", "false", "0"})
 
 
 class Flag(NamedTuple):
-    """The names of an argument, the variable that stands for it, and the names that turn it off."""
+    """The names of an argument, its variable, and the names that turn it off."""
 
     names: tuple[str, ...]
     variable: str = ""
@@ -62,42 +64,42 @@ _SCALED = frozenset(("--lora-scaled", "--control-vector-scaled"))
 
 
 def plain(word: str) -> str:
-    """The argument as llama-server knows it: in a long name ``_`` and ``-`` are the same."""
+    """Return the argument in one spelling: in a long name ``_`` becomes ``-``."""
     return word.replace("_", "-") if word.startswith("--") else word
 
 
 class Arguments:
-    """What a command line and its environment say."""
+    """A command line and its environment."""
 
     def __init__(self, args: Sequence[str], env: Mapping[str, str]) -> None:
         self._words = tuple(map(plain, args))
-        # A value may hold what looks like a name, and keeps it.
+        # A value keeps its spelling.
         self._pairs = tuple(zip(self._words, args[1:], strict=False))
         self._env = env
 
     @classmethod
     def of(cls, variant: VariantSpec, environ: Mapping[str, str] | None = None) -> Arguments:
-        """What the variant says, and what its engine inherits of ``environ``."""
+        """Return the variant's arguments and variables; the others come from ``environ``."""
         return cls(variant.args, {**(environ or {}), **variant.env})
 
     def given(self, flag: Flag) -> bool:
-        """Whether an argument or a variable says anything of it."""
+        """Return whether an argument or a variable sets the flag."""
         return self._named(flag) or flag.variable in self._env or self._no(flag) in self._env
 
     def value(self, flag: Flag) -> str | None:
-        """Its value, or None where nothing says one."""
+        """Return the flag's value, or None if it has none."""
         found = [value for name, value in self._pairs if name in flag.names]
         return found[-1] if found else self._env.get(flag.variable)
 
     def number(self, flag: Flag) -> int | None:
-        """Its value as a whole number, or None where it is none."""
+        """Return the flag's value as an integer, or None if it is not one."""
         try:
             return int(self.value(flag) or "")
         except ValueError:
             return None
 
     def on(self, flag: Flag, *, default: bool = False) -> bool:
-        """Whether the switch is on."""
+        """Return whether the switch is on."""
         said = [word in flag.names for word in self._words if word in flag.names + flag.off_names]
         if said:
             return said[-1]
@@ -107,7 +109,7 @@ class Arguments:
         return value in _ON or (default and value not in _OFF)
 
     def files(self) -> list[str]:
-        """The paths of model, projector, adapters and draft model, as they are written."""
+        """Return the paths of model, projector, adapters and draft model, as they are written."""
         by_variable = [
             self._env[flag.variable]
             for flag in (MODEL, PROJECTOR)
@@ -125,15 +127,15 @@ class Arguments:
     # -- slots -----------------------------------------------------------------------
 
     def caches_prompts(self) -> bool:
-        """Whether an engine that can keeps displaced prompts in its main memory."""
+        """Return whether the engine keeps evicted prompts in main memory, if it can."""
         return self.value(CACHE_RAM) != "0"
 
     def unified(self) -> bool:
-        """Whether the slots share one context, as they do where their number is left to it."""
+        """Return whether the slots share one context; they do if no number of slots is set."""
         return self.on(UNIFIED, default=(self.value(SLOTS) or "-1").startswith("-"))
 
     def slot_context(self) -> int | None:
-        """How many tokens one request may have; None where only the engine knows.
+        """Return the context of one slot in tokens; None if only the engine knows it.
 
         The context is divided among the slots, unless they share it.
         """
@@ -148,5 +150,5 @@ class Arguments:
         return any(word in flag.names + flag.off_names for word in self._words)
 
     def _no(self, flag: Flag) -> str:
-        """The variable that turns the switch off; one that is never set where there is none."""
+        """Return the variable that turns the switch off; "=", which no variable is, without one."""
         return flag.variable.replace(ARGUMENTS, f"{ARGUMENTS}NO_") if flag.off_names else "="

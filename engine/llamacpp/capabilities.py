@@ -1,8 +1,7 @@
-"""What a llama-server can do, read from how it is started. Pure; nothing is loaded for it.
+"""Deduce what a llama-server can do from how it is started. Pure; nothing is loaded for it.
 
-llama-server decides by its arguments which endpoints it answers, so most is certain. What
-a projector file understands, and whether one comes with a download, is not; such things
-are not promised, and not refused either.
+Its arguments decide which endpoints it serves, so most is certain. What a projector understands,
+and whether a download includes one, is not: such capabilities are possible.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ if TYPE_CHECKING:
     from engine.llamacpp.arguments import Arguments
 
 _MEDIA = frozenset({"vision", "audio"})
-# In the names of projectors that understand sound.
+# Words in the names of projectors that understand sound.
 _HEARING = ("audio", "ultravox", "voxtral", "whisper", "omni")
 
 
 def deduced(said: Arguments) -> Capabilities:
-    """What the arguments and variables make of a llama-server."""
+    """Return the capabilities of a llama-server with these arguments and variables."""
     embedding = said.on(EMBEDDINGS)
     if said.on(RERANKING) or (embedding and said.value(POOLING) == "rank"):
         only = frozenset({"rerank"})
@@ -38,13 +37,13 @@ def deduced(said: Arguments) -> Capabilities:
     certain, possible = _media(said)
     written = {"text", "tools"} if said.on(JINJA, default=True) else {"text"}
     if embedding:
-        # Recent releases chat as well, if the model can: nobody promises it.
+        # Recent releases also chat, if the model can.
         return Capabilities(certain | {"embeddings"}, possible | written | {"embeddings"})
     return Capabilities(certain | written, possible | written)
 
 
 def _media(said: Arguments) -> tuple[frozenset[str], frozenset[str]]:
-    """What of images and sound is certain, and what is possible."""
+    """Return which of images and sound are certain, and which are possible."""
     projector = said.value(PROJECTOR) or said.value(PROJECTOR_URL)
     if projector is None:
         downloads = said.on(PROJECTOR_AUTO, default=True) and said.given(DOWNLOAD)

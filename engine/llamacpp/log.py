@@ -1,22 +1,22 @@
-"""What llama-server prints: memory, failed allocations, and how much is loaded. Pure.
+"""Read the log of llama-server: memory, failed allocations and load progress. Pure.
 
-Memory. llama-server names each buffer that it allocates, and before that what it expects to
-need. Releases differ in what they print by default; of recent ones ``-lv 4`` shows it all.
+Memory. llama-server logs each buffer that it allocates, and before that the size that it expects.
+Releases differ in what they log by default; recent ones log all of it with ``-lv 4``.
 
-1. The buffers of one device are added up. Buffers in front of a projection were a trial,
-   made to find out what fits.
-2. Without buffers the latest projection counts.
-3. Main memory is ``ram``; the devices of a backend are ``gpu0``, ``gpu1`` …, by their numbers
-   on the machine where the environment hides some. Memory of other machines counts nothing.
+1. The buffers of one device are added up. Buffers before a projection belong to a trial that finds
+   out what fits.
+2. Without buffers the last projection counts.
+3. Main memory is ``ram``; the devices of a backend are ``gpu0``, ``gpu1`` …, by their numbers on
+   the machine if the environment hides some. Memory of other machines does not count.
 
-Failed allocations. The first line that tells of one is the cause, in the wording of llama.cpp and
-of what lies below it: CUDA, HIP, Vulkan, Metal, the C++ library, the kernel. What is only a
-warning is none: pinned and locked memory can be done without.
+Failed allocations. The first line about one is the cause, in the words of llama.cpp or of the
+layers below it: CUDA, HIP, Vulkan, Metal, the C++ library, the kernel. A warning does not count:
+pinned and locked memory are optional.
 
-Progress. llama-server tells its own router mode, in lines on its standard output, when it finds
-``LLAMA_SERVER_ROUTER_PORT`` in its environment; it then ends as soon as its standard input
-does. That is an internal protocol of llama.cpp: it is read where a variant's ``env`` asks
-for it, and nothing depends on it.
+Progress. If ``LLAMA_SERVER_ROUTER_PORT`` is in its environment, llama-server reports to its router
+mode in lines on its standard output, and ends as soon as its standard input does. This is an
+internal protocol of llama.cpp: the gateway reads it if a variant's ``env`` enables it, and does not
+depend on it.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ _ON_GPU = re.compile(
 
 
 class LlamaCppLog(LogReader):
-    """Reads what a llama-server with the environment ``env`` prints."""
+    """Read the log of a llama-server with the environment ``env``."""
 
     advice = "Lower -c, -ngl or -b in this variant's args"
 
@@ -78,33 +78,33 @@ class LlamaCppLog(LogReader):
         self._lacked: Shortage | None = None
 
     def is_protocol(self, line: str) -> bool:
-        """Whether the line is for llama.cpp's router, and no person should read it."""
+        """Return whether the line is for llama.cpp's router, and not for the log."""
         return line.startswith(_PREFIX)
 
     def percent(self, line: str) -> float | None:
-        """How much is loaded, from 0 to 100; None when the line does not tell.
+        """Return how much is loaded, from 0 to 100; None if the line does not say.
 
-        A model may come in stages, such as the text part and the one for images.
+        A model may load in stages, such as the text part and the part for images.
         """
         return percent_in(line)
 
     def read(self, line: str) -> None:
-        """The engine printed a line while it loaded."""
+        """Read a line that the engine printed while it loaded."""
         self._projection.read(line)
-        # What follows the cause may be a long trace, so it is kept when it comes.
+        # A long trace may follow the cause, so the first one is kept.
         self._lacked = self._lacked or shortage(line, self._visible)
 
     def amounts(self) -> dict[str, int]:
-        """The buffers that llama-server allocated, else what it expects to need; in bytes."""
+        """Return the allocated buffers, else the expected sizes, in bytes by resource."""
         return self._projection.amounts()
 
     def shortage(self, status: int) -> Shortage | None:
-        """What the first line about a failed allocation says, else what ``status`` says."""
+        """Return the first failed allocation, else what ``status`` shows."""
         return self._lacked or super().shortage(status)
 
 
 class Projection:
-    """The memory of one engine as its log tells it."""
+    """The memory of one engine, by its log."""
 
     def __init__(self, visible: Mapping[str, Sequence[int]] | None = None) -> None:
         self._visible = visible or {}
@@ -112,7 +112,7 @@ class Projection:
         self._expected: dict[str, float] = {}
 
     def read(self, line: str) -> None:
-        """Another line of the log; most say nothing of memory."""
+        """Read a line of the log; most lines have nothing about memory."""
         if "MiB" not in line and " total, " not in line and "| " not in line:
             return
         if (found := _BUFFER.search(line)) is not None:
@@ -130,13 +130,13 @@ class Projection:
                 self._expected[name] = float(found[1])
 
     def read_all(self, lines: Iterable[str]) -> dict[str, int]:
-        """The amounts after all of ``lines``."""
+        """Read ``lines``, and return the amounts after them."""
         for line in lines:
             self.read(line)
         return self.amounts()
 
     def amounts(self) -> dict[str, int]:
-        """Bytes by resource, as far as the log has told."""
+        """Return bytes by resource, by the log so far."""
         told = self._buffers or self._expected
         return {name: round(mib * _MIB) for name, mib in told.items() if name and mib > 0}
 
@@ -147,7 +147,7 @@ class Projection:
 
 
 def resource_of(name: str, visible: Mapping[str, Sequence[int]] | None = None) -> str | None:
-    """The resource behind a device or buffer of llama.cpp; None: it is another machine's."""
+    """Return the resource of a device or buffer of llama.cpp; None if it is another machine's."""
     found = _DEVICE.match(name)
     if found is None:
         return None if name.startswith("RPC") else RAM
@@ -157,7 +157,7 @@ def resource_of(name: str, visible: Mapping[str, Sequence[int]] | None = None) -
 
 
 def visible_devices(env: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
-    """Which devices each backend sees, in its order, where the environment says so by number."""
+    """Return the devices that each backend sees, if the environment lists them by number."""
     lists = {backend: env.get(name, "").split(",") for backend, name in _VISIBLE.items()}
     return {
         backend: tuple(map(int, numbers))
@@ -167,14 +167,14 @@ def visible_devices(env: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
 
 
 def shortage(line: str, visible: Mapping[str, Sequence[int]] | None = None) -> Shortage | None:
-    """What an engine lacked that printed this line; None where the line tells of no failure."""
+    """Return the memory that was too small by this line; None if it is about no failure."""
     if not _FAILED.search(line) or _HARMLESS.search(line):
         return None
     return Shortage(_lacked(line, visible), line.strip())
 
 
 def percent_in(line: str) -> float | None:
-    """How much is loaded, from 0 to 100; None when the line does not tell."""
+    """Return how much is loaded, from 0 to 100; None if the line does not say."""
     try:
         told: Any = orjson.loads(line.removeprefix(_STATE))
         if told["state"] != "loading":

@@ -1,4 +1,4 @@
-"""``LlamaCpp``: llama-server as a kind of engine."""
+"""``LlamaCpp``: the engine type of llama-server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class LlamaCpp(EngineType):
-    """llama-server. Prompts are saved and restored where ``prompt_caches`` is given."""
+    """llama-server. Prompts are saved and restored if ``prompt_caches`` is given."""
 
     name = "llamacpp"
     environment = (*EngineType.environment, "LLAMA_", "GGML_")
@@ -41,27 +41,27 @@ class LlamaCpp(EngineType):
         self._tokenizer = tokenizer or LlamaTokenize()
 
     def address(self, variant: VariantSpec, connect: str | None) -> str | None:
-        """``connect``, else what the arguments or variables say; None without a port."""
+        """Return ``connect``, else the address in arguments or variables; None without a port."""
         return engine_url(variant, connect)
 
     def launch(self, variant: VariantSpec, url: str, environ: Mapping[str, str]) -> Launch:
-        """The variant's command line; host, port and alias are added where they are left out."""
+        """Return the variant's command line; host, port and alias are added if they are missing."""
         return build_launch(variant, url, environ)
 
     def client(self, variant: VariantSpec, url: str) -> LlamaCppEngine:
-        """The way to a llama-server, with its key."""
+        """Return the client of a llama-server, with its key."""
         return LlamaCppEngine(variant, url)
 
     def capabilities(self, variant: VariantSpec) -> Capabilities:
-        """What llama-server's arguments and variables make of it."""
+        """Return the capabilities by the arguments and variables."""
         return deduced(Arguments.of(variant, os.environ))
 
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
-        """The model with all its shards, the projector, adapters and the draft model."""
+        """Return the model with all its shards, the projector, adapters and the draft model."""
         return with_shards(Arguments.of(variant, environ).files())
 
     def hooks(self, variant: VariantSpec, client: EngineClient) -> EngineHooks:
-        """The prompt cache where prompts are saved, and the limits of a shared context."""
+        """Return the prompt cache if prompts are saved, and the limits of a shared context."""
         hooks = EngineHooks()
         if (
             self._prompt_caches is not None
@@ -75,15 +75,15 @@ class LlamaCpp(EngineType):
         return hooks
 
     def log_reader(self, variant: VariantSpec, environ: Mapping[str, str]) -> LlamaCppLog:
-        """What reads llama-server's lines about memory and progress."""
+        """Return the reader of llama-server's lines about memory and progress."""
         return LlamaCppLog({**environ, **variant.env})
 
     def checks(self, variant: VariantSpec) -> list[Finding]:
-        """Missing files, a binary that is no llama-server, a context that is not that of slots."""
+        """Return missing files, a binary of another program, a context that no slot has."""
         return findings(variant, os.environ)
 
     async def count_text(self, model: ModelSpec, text: str) -> int:
-        """The tokens by ``tokenization.binary``; CountUnavailable where there is none."""
+        """Return the tokens by ``tokenization.binary``, or raise CountUnavailable."""
         return await self._tokenizer.count_text(model, text)
 
 
@@ -95,24 +95,24 @@ class PromptCacheHooks(EngineHooks):
 
     @property
     def prompt_cache(self) -> str:
-        """Whether prompts are saved and restored; known once the engine starts."""
+        """Return whether prompts are saved and restored; known once the engine starts."""
         return self._cache.standing.value
 
     async def prepared(self, launch: Launch) -> Launch:
-        """The launch with the folder for saved slots, where the engine takes one."""
+        """Return the launch with the folder for saved slots, if the engine has the flag."""
         return await self._cache.prepared(launch)
 
     async def assign(self, facts: RequestFacts) -> Placement | None:
-        """The request's slot, with the best saved state restored."""
+        """Return the request's slot, with the best saved state restored."""
         assignment = await self._cache.assign(facts)
         return None if assignment is None else SlotPlacement(self._cache, assignment)
 
     async def before_stop(self) -> None:
-        """What the slots hold is on disk, as far as it is worth it."""
+        """Save the slots that are worth it."""
         await self._cache.save()
 
     def ended(self) -> None:
-        """What the engine was still writing is for nobody."""
+        """Forget what the engine was still writing."""
         self._cache.ended()
 
 
@@ -124,7 +124,7 @@ class SlotPlacement(Placement):
         self._assignment = assignment
 
     def body(self, body: bytes) -> bytes:
-        """The request, naming its slot where the engine has several."""
+        """Return the request; it names its slot if the engine has several."""
         return self._cache.body(self._assignment, body)
 
     def answered(
@@ -133,13 +133,13 @@ class SlotPlacement(Placement):
         cached: int | None = None,
         read: tuple[int, float] | None = None,
     ) -> None:
-        """The slot holds the prompt and the answer."""
+        """Note that the slot has the prompt and the answer."""
         self._cache.answered(self._assignment, tokens, cached, read)
 
     def refused(self) -> None:
-        """The slot is as it was."""
+        """Note that the slot is as it was."""
         self._cache.refused(self._assignment)
 
     def broken_off(self) -> None:
-        """What is new in the slot may be missing."""
+        """Note that the slot has at most the old part of the prompt."""
         self._cache.broken_off(self._assignment)
