@@ -61,7 +61,7 @@ def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_everything_is_in_it_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    expected = {"main.py", "pre.lua", "post.lua", "example.cfg.lua"}
+    expected = {"app.py", "main.py", "pre.lua", "post.lua", "example.cfg.lua"}
     for package in PACKAGES:
         files = (path for path in (ROOT / package).rglob("*") if path.is_file())
         expected |= {str(p.relative_to(ROOT)) for p in files if "__pycache__" not in p.parts}
