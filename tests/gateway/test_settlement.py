@@ -39,6 +39,7 @@ from utils.errors import (
 )
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import AsyncIterator
 
     from fake_engine import Journal
@@ -325,3 +326,35 @@ async def test_cancelled_while_a_larger_variant_is_asked(journal: Journal) -> No
         usage = core.settled()
         assert usage.estimated
         assert usage.completion
+
+
+# -- a crowd -------------------------------------------------------------------------------------
+
+
+async def test_a_crowd_is_settled_call_by_call(journal: Journal, dice: random.Random) -> None:
+    """Whatever fails and whoever leaves: each call once, in any order, and nothing is held."""
+    faults: dict[str, Any] = {"die_at": dice.choice(["request", "headers", 1, 2]), "times": 3}
+    small = fake_variant(journal, 128, token_delay=0.005, resumable=True, **faults)
+    large = fake_variant(journal, 512, token_delay=0.005, resumable=True)
+    model = fake_model(small, large, grow_answers=True)
+    async with running_manager(journal, model, max_queue=20) as manager:
+        core = House(manager, model)
+
+        async def one(number: int) -> None:
+            fields: dict[str, Any] = {"stream": dice.random() < 0.7}
+            if dice.random() < 0.3:
+                fields |= {"conversation": f"c{number % 5}", "stream": True}
+            fields["max_tokens"] = dice.choice([2, 4, 200])
+            task = core.run(**fields)
+            if dice.random() < 0.5:
+                await asyncio.wait([task], timeout=dice.random() / 2)
+                task.cancel()
+            await asyncio.wait([task])
+
+        await asyncio.gather(*(one(number) for number in range(40)))
+        core.inference.streams.close()
+        await until(lambda: len(core.book.settled) == len(core.book.admitted))
+        assert core.book.admitted
+        assert not manager.waiting()
+        assert not [record for record in manager.records() if record.active]
+        assert not len(core.inference.requests)
