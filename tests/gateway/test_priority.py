@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fake_engine import Journal
     from gateway import Gateway
 
-WORK = "/upstream/m/tokenize"
+WORK = "/upstream/m/v1/jobs"
 
 
 async def queued(gw: Gateway, path: str, text: str, priority: str) -> RawClient:
