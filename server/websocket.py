@@ -45,12 +45,9 @@ class _End(NamedTuple):
 
 def is_upgrade(method: str, headers: Mapping[str, str]) -> bool:
     """Return whether a request asks for a websocket."""
-    wanted = headers.get("Connection", "").lower().replace(" ", "").split(",")
-    return (
-        method == "GET"
-        and "upgrade" in wanted
-        and headers.get("Upgrade", "").lower() == "websocket"
-    )
+    if method != "GET" or headers.get("Upgrade", "").lower() != "websocket":
+        return False
+    return "upgrade" in headers.get("Connection", "").lower().replace(" ", "").split(",")
 
 
 class WebSockets:
