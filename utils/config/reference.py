@@ -46,6 +46,8 @@ def _row(title: str, known: Key) -> str:
 def _default(known: Key) -> str:
     if known.shown:
         return f"`{known.shown}`"
+    if known.required or known.required_by:
+        return NOTHING
     return NOTHING if known.default is None else f"`{_lua(known.default)}`"
 
 
