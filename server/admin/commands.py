@@ -1,11 +1,12 @@
 """``main.py status | load | unload | reload | logs``: what an operator tells a running gateway.
 
-The gateway is found by the note in its state folder, and the token beside it: whoever may read
-them need not type either.
+The gateway is found by the note in its state folder, and the token beside it, so that nobody has to
+type them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -132,9 +133,12 @@ def _refusal(answer: http.client.HTTPResponse) -> str:
 def _found(args: argparse.Namespace, settings: ServerSettings, folder: Path) -> Presence:
     """The gateway that is meant; raises CommandError if none runs, or it is not clear which."""
     try:
-        known = gateways_in(folder)
-    except PermissionError as error:
-        raise CommandError(f"{error.filename}: {error.strerror}") from None
+        # The notes of a folder that may not be read look like none.
+        with contextlib.suppress(FileNotFoundError):
+            next(folder.iterdir(), None)
+    except OSError as error:
+        raise _unreadable(folder, error) from None
+    known = gateways_in(folder)
     if args.config is None:
         if not known:
             hint = "if its configuration sets state_dir, name the file: -c FILE"
@@ -155,9 +159,12 @@ def _token(settings: ServerSettings, folder: Path) -> str | None:
     except OSError as error:
         if settings.admin_token is not None:
             return settings.admin_token
-        raise CommandError(
-            f"{folder / NAME}: {error.strerror}; run this as the user who runs the gateway"
-        ) from None
+        raise _unreadable(folder / NAME, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> CommandError:
+    reason = (error.strerror or str(error)).lower()
+    return CommandError(f"{path}: {reason}; run this as the user who runs the gateway")
 
 
 def _status(_args: argparse.Namespace, client: AdminClient, gateway: Presence) -> int:

@@ -129,6 +129,16 @@ async def test_without_a_gateway_that_is_said(journal: Journal, home: Path) -> N
     assert "models: expected at least one model" in err
 
 
+async def test_a_state_folder_that_cannot_be_read(home: Path) -> None:
+    home.parent.mkdir()
+    home.touch()
+    assert await said("status") == (
+        1,
+        "",
+        f"llm-gateway: {home}: not a directory; run this as the user who runs the gateway\n",
+    )
+
+
 async def test_two_gateways_are_told_apart_by_their_configuration(
     journal: Journal, home: Path
 ) -> None:
