@@ -94,6 +94,25 @@ async def test_a_slot_chosen_before_a_request_went_astray_is_not_named(
         long.cancel()
 
 
+async def test_a_request_goes_astray_once_those_before_it_have_their_slots(
+    journal: Journal, store: StateStore
+) -> None:
+    model = carrying(journal, parallel=2, seat_seconds=0.2, token_delay=0.02)
+    async with running_gateway(journal, model, store=store) as gw:
+        await ask(gw, "first")
+        chat = asyncio.ensure_future(ask(gw, "second"))
+        await journal.wait("request", 2, path="/v1/chat/completions")
+        long = asyncio.ensure_future(
+            gw.request("POST", MESSAGES, json=request("a long story", **LONG))
+        )
+        await chat
+        await journal.wait("seated", 3)
+        assert not long.done()
+        seats = [(event["asked"], event["slot"]) for event in journal.events("seated")]
+        assert seats == [(0, 0), (1, 1), (None, 0)]
+        long.cancel()
+
+
 async def test_messages_take_part_in_the_prompt_cache(journal: Journal, store: StateStore) -> None:
     model = carrying(journal, parallel=2)
     async with running_gateway(journal, model, store=store) as gw:

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from models.spec import VariantSpec
 
 _log = get_logger("prompt_cache")
+# Seconds. Before a request gets its slot, the engine parses it and tokenizes its prompt.
+_SEATED_WITHIN = 0.5
+_LOOK_AGAIN = 0.02
 
 
 class PromptCacheStatus(Enum):
@@ -64,6 +67,8 @@ class EnginePromptCache:
         self._book = SlotBook.of(0)
         self._packed = False
         self._opening = asyncio.Lock()
+        # When a request was last sent to a slot by its number.
+        self._sent: dict[int, float] = {}
 
     async def prepared(self, launch: Launch) -> Launch:
         """Return the command line with the folder for saved slots, if the engine has the flag.
@@ -113,6 +118,8 @@ class EnginePromptCache:
             _log.debug("%s saves no prompt cache: %s", self._variant.label, error)
             return None
         wish = wish_of(facts)
+        if len(book.slots) > 1 and not wish.can_be_placed(book):
+            await self._named_are_seated(book)
         if not book.astray and (book.uncertain or not wish.can_be_placed(book)):
             await self._locate()
         marks = marks_of(facts, (*book.ends, *self._store.index.ends))
@@ -137,6 +144,8 @@ class EnginePromptCache:
             assignment.slot.left()
             assignment.slot, assignment.named = None, False
             self._book.astray += 1
+        elif assignment.named and assignment.slot is not None:
+            self._sent[assignment.slot.number] = self._manager.clock.now()
         return assignment.body(body)
 
     def answered(
@@ -192,6 +201,21 @@ class EnginePromptCache:
         """Note that the engine has ended, and remove the files that it did not complete."""
         if self._swap is not None:
             self._swap.keeper.ended()
+
+    async def _named_are_seated(self, book: SlotBook) -> None:
+        """Wait until the engine is at work in each slot that a request was just sent to by number.
+
+        Before that, the engine might give such a slot to a request that goes astray.
+        """
+        clock = self._manager.clock
+        while True:
+            since = clock.now() - _SEATED_WITHIN
+            busy = [slot.number for slot in book.slots if slot.busy]
+            sent = {number for number in busy if self._sent.get(number, since) > since}
+            idle = await self._client.idle_slots() if sent else None
+            if idle is None or sent.isdisjoint(idle):
+                return
+            await clock.sleep(_LOOK_AGAIN)
 
     async def _locate(self) -> None:
         """The book knows again what each free slot holds, as far as the engine's counts tell."""

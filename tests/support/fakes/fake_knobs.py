@@ -168,6 +168,7 @@ SERVER_KNOBS: dict[str, Value] = COMMON_KNOBS | {
     # "works": --help names --cache-ram, and a prompt that lost its slot is found again;
     # "forgets": it only says so
     "CACHE_RAM": "",
+    "SEAT_SECONDS": 0.0,  # time until a request that names its slot is seated
     "PROMPT_MS": 1.0,  # what an answer says that reading its prompt took
     "FORGETFUL": False,  # reads every prompt from its beginning, whatever a slot holds
     # -- faults of inference requests; AT = "request" (before any byte), "headers" (after

@@ -301,6 +301,8 @@ class FakeService:
                 connection.respond(self._knobs.count("STATUS"), page, "text/html")
                 self._journal.write("finished", id=number, status=self._knobs.count("STATUS"))
                 return
+            if answer.slot is not None and (seconds := self._knobs.number("SEAT_SECONDS")):
+                connection.wait(seconds)
             with self._slot(connection, answer.slot, answer.prompt_ids) as slot:
                 if answer.prompt_tokens >= self.n_ctx:
                     connection.respond_json(400, answer.refusal(self.n_ctx))
