@@ -307,6 +307,19 @@ async def test_also_of_an_answer_in_one_piece(journal: Journal, faults: Mapping[
         ended_by_the_engine(await gw.post(chat()))
 
 
+async def test_what_an_engine_says_against_a_request_is_logged_for_the_curious_alone(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    # It may quote what the client wrote.
+    words = {"status": 500, "body": "cannot read 'my secret'"}
+    async with running_gateway(journal, growing(journal, 128, 512, large=words)) as gw:
+        ended_by_the_engine(await gw.post(chat()))
+    told = [each.levelname for each in caplog.records if "my secret" in each.getMessage()]
+    assert told == ["DEBUG"]
+    assert "cannot grow: the larger engine answered 500" in caplog.text
+
+
 async def test_an_engine_that_dies_in_its_part_is_told(
     journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:

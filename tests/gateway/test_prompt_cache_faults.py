@@ -9,6 +9,7 @@ import stat
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 from gateway import PATIENT, Gateway, fake_model, fake_variant, hang, running_gateway, until
 from growth_models import LENGTH, growing
@@ -465,3 +466,14 @@ async def test_the_slot_that_a_client_names_is_the_one(journal: Journal, store: 
         # Where that one went shows afterwards.
         await gw.manager.unload("m")
         assert sorted(event["slot"] for event in journal.events("save")) == [0, 1]
+
+
+async def test_an_engine_is_on_record_with_the_arguments_that_were_added(
+    journal: Journal, store: StateStore
+) -> None:
+    async with running_gateway(journal, carrying(journal), store=store) as gw:
+        await said(gw)
+        [file] = (journal.path.parent / "state").glob("engines-*.json")
+        [engine] = orjson.loads(file.read_bytes())["engines"]
+        assert "--slot-save-path" in engine["argv"]
+        assert engine["argv"] == journal.events("start")[0]["argv"]
