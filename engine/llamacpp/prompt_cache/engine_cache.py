@@ -41,6 +41,7 @@ _log = get_logger("prompt_cache")
 # Seconds. Before a request gets its slot, the engine parses it and tokenizes its prompt.
 _SEATED_WITHIN = 0.5
 _LOOK_AGAIN = 0.02
+_LOOKS = 5
 
 
 class PromptCacheStatus(Enum):
@@ -219,7 +220,14 @@ class EnginePromptCache:
 
     async def _locate(self) -> None:
         """The book knows again what each free slot holds, as far as the engine's counts tell."""
+        free = {slot.number for slot in self._book.slots if not slot.busy}
         idle = await self._client.idle_slots()
+        for _ in range(_LOOKS):
+            # A slot whose answer has just ended may be at work for a moment more.
+            if idle is None or free <= idle.keys():
+                break
+            await self._manager.clock.sleep(_LOOK_AGAIN)
+            idle = await self._client.idle_slots()
         if idle is None:
             self._book.forget()
             return
