@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from server.client_response import ClientResponse
     from server.configuration import Configuration
     from server.telemetry import Telemetry
-    from server.uploads.memory import Share
+    from server.uploads.body import Share
 
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
 

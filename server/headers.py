@@ -94,6 +94,13 @@ def to_look(headers: Mapping[str, str]) -> CIMultiDict[str]:
     return kept
 
 
+def is_upgrade(method: str, headers: Mapping[str, str]) -> bool:
+    """Return whether a request asks for a websocket."""
+    if method != "GET" or headers.get("Upgrade", "").lower() != "websocket":
+        return False
+    return "upgrade" in headers.get("Connection", "").lower().replace(" ", "").split(",")
+
+
 def to_websocket(headers: Mapping[str, str]) -> CIMultiDict[str]:
     """Return the same for an upgrade, without those of the handshake itself."""
     kept = _without(headers, _NOT_UPSTREAM)

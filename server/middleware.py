@@ -16,11 +16,11 @@ from server.client_response import REQUEST_ID, ClientResponse
 from server.context import RequestContext
 from server.cors import is_preflight
 from server.errors import retry_after, shape_of
+from server.headers import is_upgrade
 from server.machine import Machine
 from server.protocol import AUTHORITY, RESPONSE
 from server.routes import Route, is_admin, upstream_of
-from server.uploads.memory import BodyMemory, Share
-from server.websocket import is_upgrade
+from server.uploads.body import BodyMemory, Share
 from utils.errors import GatewayError, ShuttingDown
 from utils.logger import get_logger
 

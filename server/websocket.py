@@ -20,8 +20,6 @@ from utils.errors import BadRequest
 from utils.tasks import TaskOwner, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from engine.lease import Lease
     from engine.manager import EngineManager
     from server.context import RequestContext
@@ -41,13 +39,6 @@ class _End(NamedTuple):
 
     code: int
     reason: bytes = b""
-
-
-def is_upgrade(method: str, headers: Mapping[str, str]) -> bool:
-    """Return whether a request asks for a websocket."""
-    if method != "GET" or headers.get("Upgrade", "").lower() != "websocket":
-        return False
-    return "upgrade" in headers.get("Connection", "").lower().replace(" ", "").split(",")
 
 
 class WebSockets:

@@ -46,7 +46,6 @@ PURE = (
     "server/status.py",
     "utils/config/lua_data.py",
     "utils/config/schema.py",
-    "server/uploads/memory.py",
     "utils/config/settings.py",
     "utils/config/tables.py",
     "utils/errors.py",

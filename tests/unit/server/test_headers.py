@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from server.headers import conversation_of, to_client, to_engine, to_look, to_websocket
+from server.headers import (
+    conversation_of,
+    is_upgrade,
+    to_client,
+    to_engine,
+    to_look,
+    to_websocket,
+)
 from utils.errors import BadRequest
 
 HOP_BY_HOP = (
@@ -123,3 +130,22 @@ def test_nothing_is_invented_and_a_second_pass_drops_no_more(pairs: list[tuple[s
         assert set(once.items()) <= {*pairs, JSON}
         assert crossing(once) == once
         assert once.getall("X-One", []) == [value for name, value in pairs if name == "X-One"]
+
+
+@pytest.mark.parametrize(
+    ("method", "connection", "upgrade", "asked"),
+    [
+        ("GET", "Upgrade", "websocket", True),
+        ("GET", "keep-alive, Upgrade", "WebSocket", True),
+        ("POST", "Upgrade", "websocket", False),
+        ("GET", "Upgrade", "h2c", False),
+        ("GET", "keep-alive", "websocket", False),
+        ("GET", "upgrades", "websocket", False),
+    ],
+)
+def test_an_upgrade_to_a_websocket(
+    method: str, connection: str, upgrade: str, *, asked: bool
+) -> None:
+    sent = headers(("Connection", connection), ("Upgrade", upgrade))
+    assert is_upgrade(method, sent) is asked
+    assert not is_upgrade(method, headers())

@@ -126,6 +126,20 @@ async def test_half_a_head_is_refused_in_time(sent: bytes) -> None:
         assert at.frame.seen == ["- - RequestTimeout"]
 
 
+async def test_a_head_that_trickles_is_refused_in_time() -> None:
+    async with served(QUICK) as at:
+        client = await at.client()
+
+        async def trickle() -> None:
+            for byte in b"GET / HTTP/1.1" + b"x" * 10_000:
+                await client.send(bytes([byte]))
+                await asyncio.sleep(0.002)
+
+        trickling = asyncio.create_task(trickle())
+        assert (await client.head()).status == 408
+        trickling.cancel()
+
+
 async def test_half_of_a_second_head_is_refused_in_time() -> None:
     async with served(QUICK) as at:
         client = await at.client("/")

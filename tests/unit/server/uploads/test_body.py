@@ -1,11 +1,11 @@
-"""server/uploads/memory.py: what bodies take together."""
+"""server/uploads/body.py: what bodies take together."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.uploads.memory import BodyMemory, Share
+from server.uploads.body import BodyMemory, Share
 
 FREE = 64 * 1024
 
