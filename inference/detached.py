@@ -53,6 +53,8 @@ class DetachedStreams:
         self._manager = manager
         self._requests = requests
         self._tasks = TaskOwner("streams")
+        # Each stream that an engine writes, and the latest one of each conversation.
+        self._streams: dict[UpstreamCall, _Stream] = {}
         self._at_work: dict[str, _Stream] = {}
         # Nothing is kept of an engine that has ended.
         self._holders: OrderedDict[str, tuple[VariantSpec, weakref.ref[EngineClient]]] = (
@@ -72,20 +74,20 @@ class DetachedStreams:
         """Do what ``upstream_call.open`` does; it goes on if the client leaves meanwhile."""
         opening = self._tasks.spawn(_opened(upstream_call), "open")
         stream = _Stream(conversation, upstream_call, opening)
-        self._at_work[conversation] = stream
+        self._streams[upstream_call] = self._at_work[conversation] = stream
         self._remember(stream)
         upstream = await asyncio.shield(opening)
         if isinstance(upstream, GatewayError):
             raise upstream
         return upstream
 
-    def take_over(self, upstream_call: UpstreamCall, conversation: str) -> bool:
+    def take_over(self, upstream_call: UpstreamCall) -> bool:
         """Read on for a client that has left; return whether the call's end is ours now.
 
         Nothing is awaited: a second cancellation would lose the lease.
         """
-        stream = self._at_work.get(conversation)
-        if stream is None or stream.upstream_call is not upstream_call or self._closing:
+        stream = self._streams.get(upstream_call)
+        if stream is None or self._closing:
             return False
         record = upstream_call.call.record
         rest = self._cut(stream) if record.cancelled else self._go_on(stream)
@@ -94,14 +96,15 @@ class DetachedStreams:
         stream.rest.add_done_callback(lambda _rest: self._end(stream))
         return True
 
-    def ended(self, upstream_call: UpstreamCall, conversation: str) -> None:
-        """Note that the engine writes no more for the conversation; harmless for others."""
-        stream = self._at_work.get(conversation)
-        if stream is None or stream.upstream_call is not upstream_call:
+    def ended(self, upstream_call: UpstreamCall) -> None:
+        """Note that the engine writes no more for the call; harmless if it never began."""
+        stream = self._streams.pop(upstream_call, None)
+        if stream is None:
             return
         stream.opening.cancel()
-        self._remember(stream)
-        del self._at_work[conversation]
+        if self._at_work.get(stream.conversation) is stream:
+            self._remember(stream)
+            del self._at_work[stream.conversation]
 
     # -- for whoever asks about them -------------------------------------------------
 
@@ -130,7 +133,7 @@ class DetachedStreams:
     def close(self) -> None:
         """End the streams of clients that have left: no client can read them later."""
         self._closing = True
-        for stream in self._at_work.values():
+        for stream in self._streams.values():
             if stream.rest is not None:
                 stream.rest.cancel()
 
@@ -179,7 +182,7 @@ class DetachedStreams:
         return bool(await stream.upstream_call.client.streams(names))
 
     def _end(self, stream: _Stream) -> None:
-        self.ended(stream.upstream_call, stream.conversation)
+        self.ended(stream.upstream_call)
         stream.upstream_call.end()
 
     def _remember(self, stream: _Stream) -> None:

@@ -98,12 +98,12 @@ class Inference:
         except (asyncio.CancelledError, ConnectionError):
             # Nothing is awaited here: a second cancellation would lose the lease.
             if conversation is not None:
-                detached = self.streams.take_over(upstream_call, conversation)
+                detached = self.streams.take_over(upstream_call)
             raise
         finally:
             if not detached:
                 if conversation is not None:
-                    self.streams.ended(upstream_call, conversation)
+                    self.streams.ended(upstream_call)
                 upstream_call.end()
             if record.first is not None:
                 record.variant = upstream_call.variant.label

@@ -313,6 +313,21 @@ async def test_a_stream_that_goes_on_until_the_gateway_ends(journal: Journal) ->
         assert core.settled().completion == 2
 
 
+async def test_two_streams_of_one_conversation(journal: Journal) -> None:
+    """The first goes on without its client, though the second has taken its name."""
+    async with house(journal, resumable=True, stall_at="headers", times=1, parallel=2) as core:
+        first = core.run(stream=True, conversation="c")
+        await journal.wait("fault", fault="stall")
+        await core.run(stream=True, conversation="c")
+        first.cancel()
+        assert isinstance(await ended(first), asyncio.CancelledError)
+        await until(lambda: len(core.inference.requests))
+        core.inference.streams.close()
+        await until(lambda: len(core.book.settled) == 2)
+        assert [usage.completion for usage in core.book.settled] == [HELLO, None]
+        assert not [record for record in core.manager.records() if record.active]
+
+
 # -- answers that go on in a larger variant ------------------------------------------------------
 
 
