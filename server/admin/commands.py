@@ -1,7 +1,7 @@
 """``main.py status | load | unload | reload | logs``: what an operator tells a running gateway.
 
-The gateway is found by the note in its state folder, and the token beside it, so that nobody has to
-type them.
+The gateway is found by the note in its state folder, and the token beside it, so neither has to be
+typed.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def run_command(args: argparse.Namespace, settings: ServerSettings, folder: Path
         print(f"llm-gateway: {error}", file=sys.stderr)  # noqa: T201 - an answer for a terminal
         return error.status
     except BrokenPipeError:
-        # Whoever read it has enough, as with "logs | head"; nothing is left to be written at exit.
+        # The reader is gone, as with "logs | head": nothing may be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     else:

@@ -1,6 +1,6 @@
 """The admin token that the gateway makes for itself, in a file that only its user can read.
 
-Whoever can read the file may use the admin paths: a proxy cannot, ``main.py status`` can.
+A program that can read the file may use the admin paths: ``main.py status`` can, a proxy cannot.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Where running gateways are: each leaves a note in ``state_dir``, and takes it away at its end.
+"""Where running gateways are: each has a note in ``state_dir`` until it ends.
 
-A gateway that was killed leaves its note; whoever reads it finds nobody at the address.
+The note of a gateway that was killed stays until the next start; its process is gone by then.
 """
 
 from __future__ import annotations
