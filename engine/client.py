@@ -33,8 +33,11 @@ class EngineClient:
     """A connection pool to one run of one engine; a new run gets a new client.
 
     ``heard`` grows with every piece of an answer; ``answered`` only with pieces that are more than
-    a keep-alive comment.
+    a keep-alive comment. An engine that ``may_send_no_length`` ends some bodies by closing the
+    connection, as HTTP/1.0 does.
     """
+
+    may_send_no_length = False
 
     def __init__(self, url: str, *, probe_timeout: float, headers: Mapping[str, str]) -> None:
         self.url = url
@@ -107,7 +110,8 @@ class EngineClient:
 
     async def _begin(self, response: aiohttp.ClientResponse) -> UpstreamResponse:
         self._hear(b"")
-        upstream = UpstreamResponse(response, self._responses.discard, self._hear)
+        alive = self.healthy if self.may_send_no_length else None
+        upstream = UpstreamResponse(response, self._responses.discard, self._hear, alive)
         self._responses.add(upstream)
         try:
             await upstream.begin()

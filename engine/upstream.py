@@ -9,17 +9,20 @@ import aiohttp
 from utils.errors import EngineBroke
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 ENDED = "the engine has ended"
 _LARGEST_ERROR = 64 * 1024
 _FIRST_ERROR = 400
+_OK = 200
 
 
 class UpstreamResponse:
     """An engine's answer that has begun: its status, its headers and its first bytes.
 
-    ``first`` is the first chunk of the body; for an error answer, all of it up to 64 KiB.
+    ``first`` is the first chunk of the body; for an error answer, all of it up to 64 KiB. If only
+    the end of the connection shows the end of the body, ``alive`` is asked whether the engine is
+    still there: a crash looks the same.
     """
 
     def __init__(
@@ -27,10 +30,12 @@ class UpstreamResponse:
         response: aiohttp.ClientResponse,
         forget: Callable[[UpstreamResponse], None],
         heard: Callable[[bytes], None],
+        alive: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self._response = response
         self._forget = forget
         self._heard = heard
+        self._alive = None if _has_length(response) else alive
         self.status = response.status
         self.headers = response.headers
         self.first = b""
@@ -93,7 +98,18 @@ class UpstreamResponse:
         except (aiohttp.ClientError, OSError) as error:
             raise EngineBroke(f"The engine broke off its response: {said_by(error)}") from error
         self._heard(chunk)
+        if not chunk and self._alive is not None:
+            alive, self._alive = self._alive, None
+            if not await alive():
+                raise EngineBroke("The engine ended in the middle of its response.")
         return chunk
+
+
+def _has_length(response: aiohttp.ClientResponse) -> bool:
+    """Return whether the response itself shows where its body ends."""
+    if response.method == "HEAD" or response.status != _OK:
+        return True
+    return "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
 
 
 def uncommented(data: bytes) -> bytes:

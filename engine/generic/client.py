@@ -29,6 +29,8 @@ class HttpEngine(EngineClient):
     before every other path, except for a ``/v1`` that both have.
     """
 
+    may_send_no_length = True
+
     def __init__(self, variant: VariantSpec, url: str, health_path: str | None) -> None:
         key = api_key(variant, os.environ)
         super().__init__(

@@ -1,6 +1,7 @@
 """Read the arguments and environment variables of a llama-server. Pure.
 
-No other file of the gateway knows their names. The rules are those of llama-server:
+What the gateway asks of them is asked here; ``prompt_cache/fingerprint.py`` only lists those that a
+saved slot does not depend on. The rules are those of llama-server:
 
 1. A value is the next argument; ``--flag=value`` is not allowed. In a long name ``_`` and ``-`` are
    the same. If a flag is repeated, the last one counts.

@@ -88,9 +88,9 @@ def test_it_streams(served: Gateway) -> None:
 
 def test_paths_that_it_has_not_are_refused_by_name(served: Gateway) -> None:
     with client(served) as asking:
-        with pytest.raises(openai.BadRequestError, match="does not answer /v1/embeddings"):
+        with pytest.raises(openai.BadRequestError, match="does not serve /v1/embeddings"):
             asking.embeddings.create(model="eliza", input="a")
-        with pytest.raises(openai.BadRequestError, match="does not answer /other"):
+        with pytest.raises(openai.BadRequestError, match="does not serve /other"):
             asking.post(f"{served.url}/upstream/eliza/other", cast_to=object, body={})
 
 
@@ -113,6 +113,21 @@ def test_it_crashes_and_is_started_again(served: Gateway) -> None:
     assert "sad" in said(served)
     assert engine(served)["pid"] != first
     assert any("ended by itself, signal 9" in line for line in served.log)
+
+
+def test_a_crash_in_the_middle_of_an_answer(tmp_path: Path) -> None:
+    slowly = COMMAND.replace('"--avg-response-time", 0', '"--avg-response-time", 3')
+    config = lua_config(tmp_path, generic(command=slowly), f'admin_token = "{TOKEN}",')
+    with gateway(tmp_path, config) as served, client(served) as asking:
+        chat = asking.chat.completions
+        chunks = chat.create(model="eliza", messages=SAD, stream=True)
+        assert next(chunks).choices
+        os.kill(engine(served)["pid"], signal.SIGKILL)
+        with pytest.raises(openai.APIError, match="eliza@default broke off its answer: signal 9"):
+            list(chunks)
+        again = chat.create(model="eliza", messages=SAD, stream=True)
+        assert next(again).choices
+        again.close()
 
 
 def test_a_command_that_fails_is_told_with_its_last_words(tmp_path: Path) -> None:
