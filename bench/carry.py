@@ -40,7 +40,7 @@ class Scale:
 
 
 FULL = Scale(12, 10, (1024, 2048, 4096))
-QUICK = Scale(4, 3, (192, 320, 1024))
+QUICK = Scale(3, 2, (128, 192, 320))
 
 
 @dataclass(frozen=True)
