@@ -351,14 +351,9 @@ async def test_an_engine_that_does_not_know_the_flag_is_not_given_it(
     assert "--slot-save-path" not in start["argv"]
 
 
-@pytest.mark.parametrize("form", ["two words", "one"])
-async def test_a_folder_of_the_users_own_is_left_alone(
-    journal: Journal, store: StateStore, form: str
-) -> None:
-    own = str(journal.path.parent)
+async def test_a_folder_of_the_users_own_is_left_alone(journal: Journal, store: StateStore) -> None:
     flag = "--slot-save-path"
-    args = (flag, own) if form == "two words" else (f"{flag}={own}",)
-    model = carrying(journal, args=args)
+    model = carrying(journal, args=(flag, str(journal.path.parent)))
     async with running_gateway(journal, model, store=store) as gw:
         assert (await gw.chat(TALE)).status == 200
         assert await carry_of(gw) == "off"
