@@ -65,7 +65,7 @@ class ClientResponse:
         self.begun = False
         self.progress: Callable[[], str] | None = None
         self._told: dict[str, str] = {}
-        self._carried = carried or {}
+        self._carried = dict(carried or {})
         self._request = request
         self._clock = clock
         self._tasks = TaskOwner("keepalive")
@@ -99,6 +99,10 @@ class ClientResponse:
                 timer.cancel()
         if len(self._tasks):
             await self._tasks.cancel()
+
+    def carry(self, headers: Mapping[str, str]) -> None:
+        """Add headers of the gateway's own to those that the response has whatever it is."""
+        self._carried.update(headers)
 
     def speak(self, path: str) -> None:
         """Tell failures as the clients of the engine's ``path`` expect them."""

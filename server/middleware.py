@@ -178,5 +178,5 @@ class Middleware:
 
 
 async def _preflight(ctx: RequestContext) -> None:
-    allowed = ctx.configuration.cors.preflight(ctx.request.headers)
-    await ctx.response.answer(_NO_CONTENT, allowed, b"")
+    ctx.response.carry(ctx.configuration.cors.preflight(ctx.request.headers))
+    await ctx.response.answer(_NO_CONTENT, {}, b"")
