@@ -1,4 +1,4 @@
-"""One line of the log for each request that has ended: what was asked, decided and spent."""
+"""One line of the log for each request that has ended: its path, model, status and times."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ CLIENT_LEFT = 499
 
 @dataclass(slots=True)
 class AccessRecord(CallRecord):
-    """Filled in as a request proceeds; what becomes of its call is in what is inherited.
+    """Filled in while a request is served; the fields of its call are inherited.
 
-    ``failed`` is the status of the failure that its client was told, which a stream that had
-    begun cannot show as its own.
+    ``failed`` is the status of the error that the client got. After a stream has begun, that is
+    not the status of the response.
     """
 
     method: str
@@ -26,7 +26,7 @@ class AccessRecord(CallRecord):
     failed: int | None = None
 
     def line(self, now: float) -> str:
-        """Return the record as ``key=value`` words; it holds nothing of the request's contents."""
+        """Return the record as ``key=value`` words; nothing of the request's body is in it."""
         note = f" ({self.note})" if self.note else ""
         return (
             f"{self.method} {self.path} {self.status}"
@@ -39,7 +39,7 @@ class AccessRecord(CallRecord):
     def write(self, now: float) -> None:
         """Write the line into the log."""
         if _log.isEnabledFor(logging.INFO):
-            # Made here: of what ``Logger.info`` finds out, the line needs nothing.
+            # The record is made here because the line needs nothing that ``Logger.info`` looks up.
             said = self.line(now)
             _log.handle(logging.LogRecord(_log.name, logging.INFO, "", 0, said, None, None))
 

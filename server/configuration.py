@@ -1,4 +1,4 @@
-"""The configuration that a request keeps from its beginning to its end."""
+"""The configuration that a request uses from its start to its end."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """One configuration, and what follows from it; never changed.
+    """One configuration, and the values made from it; never changed.
 
-    ``able`` tells by its name what each model can do.
+    ``able`` has the capabilities of each model, by its name.
     """
 
     settings: ServerSettings
@@ -34,23 +34,22 @@ class Configuration:
 
     @classmethod
     def of(cls, settings: ServerSettings, catalog: Catalog, types: EngineTypes) -> Configuration:
-        """Return the configuration of these settings and models, with these types of engines."""
+        """Return the configuration of these settings, models and engine types."""
         able = {model.name: types.capabilities(model) for model in catalog.models}
         cors, hosts = Cors(settings.cors_origins), Hosts(settings.hosts)
         return cls(settings, catalog, cors, hosts, able, types)
 
 
 class CurrentConfiguration:
-    """Holds the configuration for requests that begin now.
+    """Holds the configuration for requests that start now.
 
-    Each request reads ``now`` once, when it begins, and hands it on: what it does must not
-    mix two configurations.
+    Each request reads ``now`` once, at its start, so that it never mixes two configurations.
     """
 
     def __init__(self, configuration: Configuration) -> None:
         self.now = configuration
 
     def still_has(self, model: ModelSpec) -> bool:
-        """Return whether the model is configured now as it was when the request found it."""
+        """Return whether the model is still configured as it was when the request found it."""
         catalog = self.now.catalog
         return model.name in catalog and catalog.find(model.name) is model

@@ -1,4 +1,4 @@
-"""``GatewayServer``: where it listens, and the order of start and shutdown."""
+"""``GatewayServer``: listens for requests, and orders start and shutdown."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 
 _log = get_logger("server")
 Announce = Callable[[list[Endpoint]], AbstractContextManager[None]]
-# Time for responses whose engine has stopped to reach their clients.
+# Seconds for the last bytes of responses to reach their clients after the engines have stopped.
 _FLUSH = 2.0
 
 
 class CannotListen(Exception):
-    """An address is taken, or not one of this machine; the text names its key."""
+    """An address is in use, or does not belong to this machine; the text names its key."""
 
 
 class GatewayServer:
-    """Listens for requests; at its end it lets answers end first, then engines."""
+    """Listens for requests. At its end, it waits for the answers and then stops the engines."""
 
     def __init__(
         self,
@@ -77,9 +77,10 @@ class GatewayServer:
         self._hurry = asyncio.Event()
 
     async def run(self, announce: Announce) -> int:
-        """Serve until SIGINT or SIGTERM; return the exit status. Raise CannotListen before.
+        """Serve until SIGINT or SIGTERM; return the exit status.
 
-        SIGHUP loads the configuration again. While it serves it is inside ``announce``'s block.
+        SIGHUP loads the configuration again. The gateway serves inside the block of ``announce``.
+        Raises CannotListen if an address cannot be listened on.
         """
         with (
             on_stop_signals(self._signalled),
@@ -97,8 +98,8 @@ class GatewayServer:
     async def serving(self) -> AsyncIterator[list[Endpoint]]:
         """Answer requests inside the block, at the endpoints that it yields.
 
-        At its end every engine has ended and every connection is closed. Raises CannotListen if
-        an address cannot be listened on; nothing was started then.
+        After the block every engine has ended and every connection is closed. Raises CannotListen
+        if an address cannot be listened on; then nothing was started.
         """
         with also_logged_to(self._telemetry.log):
             self._telemetry.log.attach(asyncio.get_running_loop())
@@ -111,7 +112,7 @@ class GatewayServer:
         await runner.setup()
         try:
             await self._listen(runner)
-            # Read back from the sockets: port 0 asks for any free one.
+            # Read from the sockets, because port 0 means any free port.
             endpoints = [Endpoint(*address[:2]) for address in runner.addresses]
             for endpoint in endpoints:
                 _log.info("listening on http://%s", endpoint)
@@ -145,7 +146,7 @@ class GatewayServer:
         return 1 if at_once else 0
 
     async def _close(self) -> None:
-        """Begin no more work, and end what goes on that no client waits for."""
+        """Accept no more work, and end detached streams, websockets and admin streams."""
         self._frame.closing = True
         self._streams.close()
         self._sockets.close()
@@ -157,7 +158,7 @@ class GatewayServer:
 
 
 def _served(catalog: Catalog) -> Iterator[str]:
-    """Return a line for each model: its names, and its variants from small to large."""
+    """Yield a line for each model: its names, and its variants from small to large."""
     for model in catalog.models:
         also = f" (also {', '.join(model.aliases)})" if model.aliases else ""
         names = ", ".join(

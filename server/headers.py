@@ -1,4 +1,4 @@
-"""Which headers cross the gateway, in either direction. Pure."""
+"""Choose the headers that pass the gateway, in both directions. Pure."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-# The body was read whole, decoded and found to be JSON, whatever curl called it; what speaks of
-# it is set anew. No compression is asked of the engine, so that chunks pass as they come.
+# The gateway has read and decoded the body and found JSON, whatever type curl named; so it sets the
+# headers of the body itself. Engines do not compress their answers, so chunks pass as they come.
 _NOT_UPSTREAM = _HOP_BY_HOP | {
     "host",
     "content-length",
@@ -36,17 +36,17 @@ _NOT_UPSTREAM = _HOP_BY_HOP | {
     "content-encoding",
     "accept-encoding",
     "expect",
-    # What a client shows to the gateway; an engine that wants a key gets its own.
+    # Keys for the gateway; an engine that needs a key gets its own.
     "authorization",
     "x-api-key",
     "cookie",
     "x-admin-token",
-    # Which pages may ask is decided here; the engine is asked by the gateway.
+    # The gateway has checked the website; for the engine, the gateway is the client.
     "origin",
-    # Spoken to the gateway's queue.
+    # For the gateway's queue.
     "x-priority",
 }
-# Engines may allow every website; who may read the gateway's answers is not its to say.
+# An engine may allow every website; the gateway alone decides which ones read its answers.
 _CORS = {
     "access-control-allow-origin",
     "access-control-allow-credentials",
@@ -64,8 +64,8 @@ def to_engine(
 ) -> CIMultiDict[str]:
     """Return the client's headers that the engine gets.
 
-    ``content_type`` is the body's; None: what the client says. With ``key`` the engine gets the
-    client's ``Authorization``, too.
+    ``content_type`` is the type of the body; None means the client's header. With ``key`` the
+    engine also gets the client's ``Authorization``.
     """
     kept = _without(headers, _NOT_UPSTREAM)
     for name, value in (
@@ -78,7 +78,7 @@ def to_engine(
 
 
 def conversation_of(headers: Mapping[str, str]) -> str | None:
-    """Return the conversation whose answer can be read again; BadRequest for too long a name."""
+    """Return the conversation in the headers, or None; raise BadRequest if its name is too long."""
     conversation = headers.get(CONVERSATION)
     if conversation and len(conversation) > _LONGEST:
         raise BadRequest(
@@ -88,21 +88,21 @@ def conversation_of(headers: Mapping[str, str]) -> str | None:
 
 
 def to_look(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """Return the same for a look at the engine, whose pages may come compressed."""
+    """Return the headers for a page of the engine, which may compress its answer."""
     kept = to_engine(headers, None)
     kept["Accept-Encoding"] = headers.get("Accept-Encoding", "identity")
     return kept
 
 
 def is_upgrade(method: str, headers: Mapping[str, str]) -> bool:
-    """Return whether a request asks for a websocket."""
+    """Return whether the request is an upgrade to a websocket."""
     if method != "GET" or headers.get("Upgrade", "").lower() != "websocket":
         return False
     return "upgrade" in headers.get("Connection", "").lower().replace(" ", "").split(",")
 
 
 def to_websocket(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """Return the same for an upgrade, without those of the handshake itself."""
+    """Return the headers for an upgrade, without those of the handshake itself."""
     kept = _without(headers, _NOT_UPSTREAM)
     for name in [name for name in kept if name.lower().startswith("sec-websocket-")]:
         kept.popall(name, None)
@@ -117,7 +117,7 @@ def to_client(headers: Mapping[str, str]) -> CIMultiDict[str]:
 def _without(headers: Mapping[str, str], dropped: frozenset[str]) -> CIMultiDict[str]:
     kept = CIMultiDict([pair for pair in headers.items() if pair[0].lower() not in dropped])
     if "Connection" in headers:
-        # What it names belongs to this connection too; the field may come more than once.
+        # The headers that it names belong to this connection too. It may occur more than once.
         for name, value in headers.items():
             if name.lower() == "connection":
                 for named in value.split(","):

@@ -1,4 +1,4 @@
-"""How this machine is called: its names and the addresses of its interfaces."""
+"""The names of this machine, and the addresses of its interfaces."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
     from utils.clock import Clock
 
-# Seconds for which a look at the interfaces counts: strangers may ask by names without end.
+# Seconds to keep the list of interfaces. Without a limit, requests with strange Host headers would
+# make the gateway read it each time.
 _FRESH = 5.0
 
 
 class Machine:
-    """Knows the names and addresses of this machine; addresses may come and go.
+    """The names and addresses of this machine; addresses may change at any time.
 
     ``listening`` are the hosts that the gateway listens on.
     """
@@ -33,7 +34,7 @@ class Machine:
         self._seen_at = float("-inf")
 
     def own(self) -> frozenset[str]:
-        """Return the names and addresses, as ``host_of`` writes them."""
+        """Return the names and addresses, in the form of ``host_of``."""
         now = self._clock.now()
         if now - self._seen_at >= _FRESH:
             self._seen_at = now
@@ -42,7 +43,7 @@ class Machine:
 
 
 def _names() -> frozenset[str]:
-    # The name alone: to ask DNS for the rest could block for seconds.
+    # The name without its domain: to ask DNS for that could block for seconds.
     name = socket.gethostname().lower().removesuffix(".")
     short = name.partition(".")[0]
     return frozenset({name, short, f"{short}.local"}) if name else frozenset()

@@ -1,7 +1,7 @@
-"""What the gateway has counted, as Prometheus reads it.
+"""The gateway's metrics, in the formats of Prometheus.
 
-Counting is adding to plain numbers; only when somebody asks are they made into metrics.
-Labels come from the configuration alone: what a client asks for makes none.
+To count is to add to plain numbers; they become metrics only when the page is read. Labels come
+from the configuration alone, so that a client cannot make new ones.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from server.access_log import AccessRecord
 
 _LABELS = ("model", "variant")
-# Seconds: from a cached prompt's first token to a large model that is read from a slow disk.
+# Seconds: from the first token of a cached prompt to the load of a large model from a slow disk.
 _BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _OUTCOMES = {State.READY: "ready", State.BACKOFF: "failed", State.ABORTING: "failed"}
 _ADMIN = "/admin/"
@@ -61,7 +61,7 @@ class _Histogram:
 
 
 class Present(NamedTuple):
-    """Values of this moment, which are not counted."""
+    """Values of this moment, which are read and not counted."""
 
     records: Collection[EngineRecord]
     waiting: int
@@ -87,11 +87,11 @@ class Metrics(Collector):
         self._load: defaultdict[Key, _Histogram] = defaultdict(_Histogram)
 
     def show(self, present: Callable[[], Present]) -> None:
-        """Call ``present`` for the values of the moment, whenever the page is asked for."""
+        """Call ``present`` for the values of the moment each time the page is read."""
         self._present = present
 
     def changed(self, change: Changed) -> None:
-        """Count a load that has ended: an engine that was starting is in another state."""
+        """Count a load that has ended: its engine was starting and is in another state now."""
         if change.before is not State.STARTING:
             return
         variant = change.variant
@@ -104,7 +104,7 @@ class Metrics(Collector):
         """Count a request that has ended."""
         key = model, variant = record.model or "", record.variant or ""
         self._requests[model, variant, str(record.failed or record.status)] += 1
-        # An operator's load waits for its turn too, but it is no client's wait.
+        # A load by an operator waits in the queue too, but no client waits for it.
         if record.path.startswith(_ADMIN):
             return
         if record.queued is not None:
@@ -124,7 +124,7 @@ class Metrics(Collector):
         return encode(self._registry), kind
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metrics, as prometheus-client asks for them."""
+        """Yield the metrics; prometheus-client calls this."""
         yield _counter("requests", "Requests that have ended.", self._requests, "status")
         yield _counter("prompt_tokens", "Tokens of prompts.", self._prompt)
         yield _counter("completion_tokens", "Tokens of answers.", self._completion)
@@ -148,7 +148,7 @@ class Metrics(Collector):
         memory = GaugeMetricFamily(
             _name("engine_memory_bytes"), "As measured.", labels=(*_LABELS, "resource")
         )
-        # Two may have one name, while an engine of an older configuration ends.
+        # While an engine of an older configuration ends, two engines may have one name.
         by_label = {record.variant.label: record for record in records}
         by_label |= {record.variant.label: record for record in records if record.state.live}
         for record in by_label.values():

@@ -1,7 +1,7 @@
-"""Passthrough to the pages of engines: all that the gateway does not answer itself.
+"""Passthrough to the pages of engines: every path that the gateway does not answer itself.
 
-GET and HEAD are looks: they start no engine and take no slot. Any other method is work: it waits
-in the queue like any request, and may start the model's engine.
+GET and HEAD start no engine and take no slot. A request with another method waits in the queue
+like any request, and may start the model's engine.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Passthrough:
         self._manager = manager
 
     async def look(self, ctx: RequestContext) -> None:
-        """Show what the model's running engine answers; without a name, the latest engine's.
+        """Answer with the page of the model's running engine; without a name, the latest engine's.
 
-        The model is named by the path or by ``?model=``. ModelNotLoaded when no engine runs,
-        EngineUnresponsive when it is silent.
+        The path or ``?model=`` names the model. Raises ModelNotLoaded if no engine runs, and
+        EngineUnresponsive if it does not answer.
         """
         name = ctx.name if ctx.name is not None else ctx.request.query.get("model")
         catalog = ctx.configuration.catalog
@@ -48,11 +48,11 @@ class Passthrough:
             if model in (None, variant.model):
                 return variant, client
         what = "No model is loaded" if model is None else f"The model '{model}' is not loaded"
-        raise ModelNotLoaded(f"{what}, and a look does not load one.")
+        raise ModelNotLoaded(f"{what}, and a GET request does not load one.")
 
 
 async def show(ctx: RequestContext, variant: VariantSpec, client: EngineClient, path: str) -> None:
-    """Pass on what the engine answers at ``path``; the request neither starts nor holds it."""
+    """Pass on the engine's page at ``path``; this does not keep the engine from being unloaded."""
     ctx.record.model, ctx.record.variant = variant.model, variant.label
     headers = to_look(ctx.request.headers)
     headers["Connection"] = "close"

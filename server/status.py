@@ -1,4 +1,4 @@
-"""What the gateway shows of itself. Pure: records in, plain JSON values out."""
+"""The pages about models and health. Pure: records in, plain JSON values out."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def model_view(
 ) -> dict[str, Any]:
     """Return the page ``/v1/models/{id}``.
 
-    ``load_seconds`` tells of each variant, by its context or name, how long its last start took;
-    null where none has been measured.
+    ``load_seconds`` has the seconds of each variant's last start, by its context or name; null
+    if none was measured.
     """
     own = [record for record in records if record.variant.model == model.name]
     return {
@@ -78,7 +78,7 @@ def health_view(records: Iterable[EngineRecord], waiting: int, *, closing: bool)
 
 
 def _state(records: Iterable[EngineRecord]) -> State:
-    """Return a live variant's state, else that of a failed one, else stopped."""
+    """Return the state of a live variant, else of a failed one, else stopped."""
     state = State.STOPPED
     for record in records:
         if record.state.live or state is State.STOPPED:

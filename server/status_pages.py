@@ -1,4 +1,4 @@
-"""``StatusPages``: the gateway's own pages, which need no engine."""
+"""``StatusPages``: the pages that the gateway answers itself, without an engine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StatusPages:
         await ctx.json(models_view(catalog, able, self._manager.records(), self._created))
 
     async def model(self, ctx: RequestContext) -> None:
-        """Answer with the model that the path names; ModelNotFound when there is none."""
+        """Answer with the model that the path names; raise ModelNotFound if there is none."""
         model = ctx.configuration.catalog.find(ctx.name)
         able, records = ctx.configuration.able, self._manager.records()
         await ctx.json(model_view(model, able, records, self._created))

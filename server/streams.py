@@ -1,6 +1,6 @@
-"""Requests about streams that are under way: read again, looked up, stopped, steered.
+"""Requests about streams that exist: read one again, look them up, stop or control one.
 
-They belong to engines at work, so none of them waits for a place or starts anything.
+The streams belong to running engines, so these requests neither wait in the queue nor start one.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ _NO_CONTENT = 204
 
 
 class StreamRoutes:
-    """Finds the engine that holds what is asked about."""
+    """Finds the engine of a stream, and passes the request on to it."""
 
     def __init__(self, streams: DetachedStreams, manager: EngineManager) -> None:
         self._streams = streams
         self._manager = manager
 
     async def read(self, ctx: RequestContext) -> None:
-        """Pass on what the engine has written for the conversation that the query names.
+        """Pass on the stream of the conversation that the query names.
 
-        StreamNotFound when no engine holds it.
+        Raises StreamNotFound if no engine has it.
         """
         holder = self._streams.holder(_conversation(ctx))
         await show(ctx, *holder, ctx.target)
 
     async def stop(self, ctx: RequestContext) -> None:
-        """End the stream of the conversation that the query names, which may have ended before."""
+        """End the stream of the conversation that the query names; it may have ended already."""
         try:
             holder = self._streams.holder(_conversation(ctx))
         except StreamNotFound:
@@ -52,15 +52,16 @@ class StreamRoutes:
             await show(ctx, *holder, ctx.target)
 
     async def lookup(self, ctx: RequestContext) -> None:
-        """Answer with what all running engines hold of the conversations that the body names."""
+        """Answer with the streams that running engines have of the conversations in the body."""
         body = await read_body(ctx)
         decoded(body)
         await ctx.json(await self._streams.lookup(body))
 
     async def control(self, ctx: RequestContext) -> None:
-        """Pass on the answer of the engine, of the path's model or any, that writes a completion.
+        """Pass the request to engines until one accepts it, and answer with its answer.
 
-        Without such an engine the last one's answer, or ModelNotLoaded when none runs.
+        The path may name a model; else all running engines are tried. If none accepts, the answer
+        is that of the last one. Raises ModelNotLoaded if none runs.
         """
         name = None if ctx.name is None else ctx.configuration.catalog.find(ctx.name).name
         body = await read_body(ctx)

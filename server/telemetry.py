@@ -1,4 +1,4 @@
-"""``Telemetry``: counts, keeps and publishes what happens in the gateway."""
+"""``Telemetry``: counts events in the gateway, keeps its log, and publishes both."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 
 class Telemetry(Observer):
-    """Knows the requests in flight, counts, keeps the log's last lines, and tells listeners.
+    """Holds the requests in flight, the metrics, the log's last lines, and the feed of events.
 
-    Without a listener nothing is written for one.
+    An event is made only if somebody listens.
     """
 
     def __init__(self, requests: RequestRegistry) -> None:
         self.requests = requests
         self.metrics = Metrics()
         self.log = LogBook()
-        # Events as they are sent: written once, however many listen.
+        # The bytes of each event are made once for all listeners.
         self.events: Feed[bytes] = Feed()
         self._ids = count(1)
         self._stamp = Stamp()
 
     def event(self, kind: str, facts: dict[str, Any]) -> bytes:
-        """Return something that happened, as an event of a stream."""
+        """Return the bytes of an event of this kind for a stream."""
         data = orjson.dumps({"type": kind, "time": round(time.time(), 3), **facts})
         return b"event: %b\nid: %d\ndata: %b\n\n" % (kind.encode(), next(self._ids), data)
 
@@ -48,7 +48,7 @@ class Telemetry(Observer):
     # -- engines ---------------------------------------------------------------------
 
     def changed(self, change: Changed) -> None:
-        """Count and publish that an engine is in another state."""
+        """Count and publish the new state of an engine."""
         self.metrics.changed(change)
         self._tell(
             "engine",
@@ -64,7 +64,7 @@ class Telemetry(Observer):
         self._tell("queue", waiting=count)
 
     def loading(self, variant: VariantSpec, percent: float) -> None:
-        """Publish how much of its model an engine has loaded."""
+        """Publish the share of its model that an engine has loaded, from 0 to 100."""
         self._tell("load", model=variant.model, variant=variant.label, percent=percent)
 
     def said(self, variant: VariantSpec, line: str) -> None:
@@ -74,14 +74,14 @@ class Telemetry(Observer):
     # -- requests --------------------------------------------------------------------
 
     def began(self, ongoing: Ongoing) -> None:
-        """List a request among those in flight, and publish that it began."""
+        """Add a request to those in flight, and publish that it began."""
         self.requests.add(ongoing)
         if len(self.events):
             record = ongoing.record
             self._tell("request", id=record.id, phase="began", path=record.path)
 
     def ended(self, record: AccessRecord, now: float, ongoing: Ongoing | None) -> None:
-        """Count a request that has ended; ``ongoing`` is what ``began`` was called with, if so."""
+        """Count and publish a request that has ended; ``ongoing`` is None if it never began."""
         self.metrics.ended(record, now)
         if ongoing is None:
             return

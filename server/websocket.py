@@ -1,9 +1,9 @@
 """Websockets to an engine, under ``/upstream/<model>/…``.
 
-Each side has a websocket of its own, and messages pass whole: pings, compression and frames
-are each connection's own business. An upgrade is a GET, so it never starts an engine and never
-waits; but an open socket uses the engine as a request does, takes one of its places, and the
-engine is not unloaded under it.
+The gateway has one websocket to the client and one to the engine, and passes whole messages. Each
+connection has its own pings, compression and frames. An upgrade is a GET, so it never starts an
+engine and never waits. But an open socket counts as a request: it takes a slot of the engine, and
+the engine is not unloaded while it is open.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from server.context import RequestContext
 
 _PROTOCOL = "Sec-WebSocket-Protocol"
-# How long, in seconds, the other side may take to agree that it is over.
+# Seconds to wait for the other side's close message.
 _FAREWELL = 2.0
 _NORMAL, _AWAY, _BROKEN = 1000, 1001, 1011
 # These stand for the lack of a code and are never sent.
@@ -42,20 +42,20 @@ class _End(NamedTuple):
 
 
 class WebSockets:
-    """Connects clients with engines until either side, or the gateway, ends."""
+    """Connects clients with engines until one side, or the gateway, ends."""
 
     def __init__(self, manager: EngineManager) -> None:
         self._manager = manager
         self._closing = asyncio.Event()
 
     def close(self) -> None:
-        """Close every socket, saying that the gateway goes away."""
+        """Close every socket with the reason that the gateway shuts down."""
         self._closing.set()
 
     async def tunnel(self, ctx: RequestContext) -> None:
         """Open the websocket, and pass messages until it has ended.
 
-        BadRequest, ModelNotLoaded, EngineBusy or EngineUnreachable when it is not opened.
+        Raises BadRequest, ModelNotLoaded, EngineBusy or EngineUnreachable if it is not opened.
         """
         request, record = ctx.request, ctx.record
         offered = [word.strip() for word in request.headers.get(_PROTOCOL, "").split(",")]
@@ -82,7 +82,7 @@ class WebSockets:
                     timeout=_FAREWELL,
                     heartbeat=settings.client_timeout,
                     max_msg_size=settings.max_request_bytes,
-                    # The other side is told first.
+                    # ``_relay`` closes it, after the engine's socket.
                     autoclose=False,
                 )
                 await ctx.response.upgrade(down)
@@ -130,7 +130,7 @@ async def _pump(source: _Socket, sink: _Socket, lost: int) -> _End:
             else:
                 return _ending(source.close_code, message, lost)
         except ConnectionError:
-            # The other pump finds out why.
+            # The sink is closed. The other pump reads from it, and returns why.
             await asyncio.Event().wait()
 
 

@@ -1,1 +1,1 @@
-"""What operators see and do."""
+"""The admin paths, and the commands that use them."""

@@ -1,8 +1,8 @@
-"""Who may use the admin paths: a client that knows a token.
+"""Allow the admin paths only to clients that send a token.
 
-Every request needs one, also from this machine: behind a reverse proxy all requests come from
-this machine, and many proxies add nothing by which to tell them. ``server.admin_token`` is one
-token; the other is made by the gateway, see ``server/admin/own_token.py``.
+Requests from this machine need one too: behind a reverse proxy all requests come from this
+machine, and many proxies add no header that tells them apart. ``server.admin_token`` is one
+token; the gateway makes the other, see ``server/admin/own_token.py``.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def require_token(headers: Mapping[str, str], tokens: Iterable[str]) -> None:
     offered = [headers.get("X-Admin-Token", "")]
     if scheme.lower() == "bearer":
         offered.append(bearer.strip())
-    # Compared in a time that tells nothing of the token, and all of them.
+    # All are compared, in constant time, so that the time tells nothing about a token.
     found = [
         hmac.compare_digest(_raw(each), token.encode()) for token in tokens for each in offered
     ]
     if not any(found):
         raise NotAuthenticated(
             "This path needs the admin token, as 'Authorization: Bearer …' or 'X-Admin-Token': "
-            "server.admin_token, or what is in the file admin-token in state_dir."
+            "server.admin_token, or the content of the file admin-token in state_dir."
         )
 
 

@@ -1,7 +1,7 @@
-"""``main.py status | load | unload | reload | logs``: what an operator tells a running gateway.
+"""``main.py status | load | unload | reload | logs``: commands for a running gateway.
 
-The gateway is found by the note in its state folder, and the token beside it, so neither has to be
-typed.
+The command finds the gateway by the note in its state folder, and the token in the file beside it,
+so the operator types neither.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CONNECT = 5.0
 
 
 class CommandError(Exception):
-    """The command was not carried out; the text says why, and ``status`` is for the shell."""
+    """The command failed. The text says why; ``status`` is the exit status."""
 
     def __init__(self, message: str, status: int = FAILED) -> None:
         super().__init__(message)
@@ -77,7 +77,7 @@ def run_command(args: argparse.Namespace, settings: ServerSettings, folder: Path
         print(f"llm-gateway: {error}", file=sys.stderr)  # noqa: T201 - an answer for a terminal
         return error.status
     except BrokenPipeError:
-        # The reader is gone, as with "logs | head": nothing may be written at exit either.
+        # The reader has closed the pipe, as in "logs | head". Python must not write to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     else:
@@ -85,18 +85,18 @@ def run_command(args: argparse.Namespace, settings: ServerSettings, folder: Path
 
 
 class AdminClient:
-    """Asks the admin paths of the gateway at ``url``."""
+    """A client of the admin paths of the gateway at ``url``."""
 
     def __init__(self, url: str, token: str | None) -> None:
         self._url = url
         self._token = token
 
     def ask(self, method: str, path: str, order: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
-        """Return the JSON that the gateway answers; raise CommandError if it refuses."""
+        """Return the JSON of the gateway's answer; raise CommandError if it refuses."""
         return json.loads(self._answer(method, path, order).read())
 
     def follow(self, path: str) -> None:
-        """Print the text that the gateway answers, each piece as it comes."""
+        """Print the text of the gateway's answer, each piece as it comes."""
         answer = self._answer("GET", path, None)
         while piece := answer.read1():
             sys.stdout.write(piece.decode("utf-8", "replace"))
@@ -111,7 +111,7 @@ class AdminClient:
         body = None if order is None else json.dumps(order)
         try:
             connection.connect()
-            # A load may take as long as it takes.
+            # A load has no time limit here.
             connection.sock.settimeout(None)
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
@@ -131,9 +131,12 @@ def _refusal(answer: http.client.HTTPResponse) -> str:
 
 
 def _found(args: argparse.Namespace, settings: ServerSettings, folder: Path) -> Presence:
-    """The gateway that is meant; raises CommandError if none runs, or it is not clear which."""
+    """Return the gateway for the command.
+
+    Raises CommandError if none runs, or if several run and the options do not say which.
+    """
     try:
-        # The notes of a folder that may not be read look like none.
+        # Without this check, a folder that cannot be read would look like one without notes.
         with contextlib.suppress(FileNotFoundError):
             next(folder.iterdir(), None)
     except OSError as error:
@@ -149,7 +152,7 @@ def _found(args: argparse.Namespace, settings: ServerSettings, folder: Path) -> 
         return known[0]
     config = str(args.config.absolute())
     mine = [each for each in known if each.config == config]
-    # Without a note it may still run where the file says.
+    # Without a note the gateway may still run at the address in the configuration file.
     return mine[0] if mine else Presence(0, local_url(settings.listen[0]), config)
 
 

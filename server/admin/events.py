@@ -1,6 +1,6 @@
-"""Streams without an end: ``/events`` and ``/logs/stream``.
+"""Streams without an end of their own: ``/events`` and ``/logs/stream``.
 
-They end when the client leaves, when it does not read for ``patience`` seconds, and at once
+They end when the client leaves, when it does not read for ``client_timeout`` seconds, and at once
 when the gateway shuts down.
 """
 
@@ -40,9 +40,9 @@ async def follow_events(ctx: RequestContext, snapshot: Callable[[], bytes]) -> N
 
 
 async def follow_log(ctx: RequestContext, source: str | None) -> None:
-    """Answer with the lines that are kept, then with each as it is written.
+    """Answer with the lines that the log has kept, then with each new line.
 
-    They are written as events where the client asks for those.
+    The lines are sent as events if the client accepts those.
     """
     as_events = _EVENT_STREAM in ctx.request.headers.get("Accept", "")
     written = _as_events if as_events else as_text
@@ -64,7 +64,7 @@ async def follow_log(ctx: RequestContext, source: str | None) -> None:
 
 
 def as_text(lines: Iterable[Line]) -> bytes:
-    """Return the lines as they would stand in a file."""
+    """Return the lines as in a text file."""
     return "".join(f"{line.text}\n" for line in lines).encode("utf-8", "replace")
 
 

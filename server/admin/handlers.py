@@ -1,4 +1,4 @@
-"""``AdminHandlers``: what operators see and do."""
+"""``AdminHandlers``: the handlers of the admin paths."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 _log = get_logger("admin")
 _OK = 200
 _ACCEPTED = 202
-# What an order may hold, with room to spare.
+# Bytes of the largest body of an admin request; more than any needs.
 _LARGEST_ORDER = 64 * 1024
 
 
 class AdminHandlers:
-    """Answers on the admin paths; the frame has decided who may ask."""
+    """Answers on the admin paths; the middleware has already checked the token."""
 
     def __init__(self, manager: EngineManager, telemetry: Telemetry, reloader: Reloader) -> None:
         self._manager = manager
@@ -40,18 +40,18 @@ class AdminHandlers:
         telemetry.metrics.show(self._present)
 
     async def close(self) -> None:
-        """End what goes on without an end."""
+        """End the streams of events and of the log, and the loads that no client waits for."""
         self._telemetry.close()
         await self._tasks.cancel()
 
-    # -- looking ---------------------------------------------------------------------
+    # -- pages -----------------------------------------------------------------------
 
     async def running(self, ctx: RequestContext) -> None:
-        """Answer with what every engine and every request does at this moment."""
+        """Answer with the present state of every engine and every request."""
         await ctx.json(self._running())
 
     async def metrics(self, ctx: RequestContext) -> None:
-        """Answer with the metrics, as Prometheus reads them."""
+        """Answer with the metrics, in a format of Prometheus."""
         body, kind = self._telemetry.metrics.page(ctx.request.headers.get("Accept", ""))
         await ctx.response.answer(_OK, {"Content-Type": kind}, body)
 
@@ -61,11 +61,11 @@ class AdminHandlers:
         await ctx.response.answer(_OK, {"Content-Type": "text/plain; charset=utf-8"}, text)
 
     async def log_stream(self, ctx: RequestContext) -> None:
-        """Answer with the log's last lines, then with each as it is written."""
+        """Answer with the log's last lines, then with each new line."""
         await follow_log(ctx, _source(ctx))
 
     async def events(self, ctx: RequestContext) -> None:
-        """Answer with what is so now as the first event, then with each event as it happens."""
+        """Answer with the present state as the first event, then with each event as it happens."""
         await follow_events(ctx, lambda: self._telemetry.event("snapshot", self._running()))
 
     def _running(self) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class AdminHandlers:
         waiting, in_flight = self._manager.waiting(), len(self._telemetry.requests)
         return Present(self._manager.records(), waiting, in_flight)
 
-    # -- doing -----------------------------------------------------------------------
+    # -- commands --------------------------------------------------------------------
 
     async def unload(self, ctx: RequestContext) -> None:
         """Unload the model that the body names; with ``force`` without waiting for answers."""
@@ -125,7 +125,7 @@ class AdminHandlers:
     async def _loaded(
         self, variant: VariantSpec, client: str, record: AccessRecord | None = None
     ) -> dict[str, Any]:
-        """What runs now and serves ``variant``, which was started for it if nothing did."""
+        """Load an engine for ``variant`` if none runs that serves it; return what runs."""
         running = next(
             (ran for ran, _ in self._manager.ready() if _serves(ran, variant)),
             None,
@@ -155,12 +155,12 @@ class AdminHandlers:
             _log.warning("%s was not loaded: %s", variant.label, error.message)
 
     async def reload_configuration(self, ctx: RequestContext) -> None:
-        """Load the configuration file again; with ``dry_run`` only say what that would change."""
+        """Load the configuration file again; with ``dry_run`` only answer what would change."""
         dry_run = not _off(ctx.request.query.get("dry_run", "0"))
         await ctx.json(await self._reloader.reload(dry_run=dry_run))
 
     async def cancel(self, ctx: RequestContext) -> None:
-        """Cancel the request in flight that the path names; UnknownRequest when there is none."""
+        """Cancel the request in flight that the path names; raise UnknownRequest if none has it."""
         request_id = ctx.name or ""
         self._telemetry.requests.cancel(request_id)
         await ctx.json({"cancelled": request_id})
@@ -171,7 +171,7 @@ async def _params(ctx: RequestContext) -> Params:
 
 
 def _source(ctx: RequestContext) -> str | None:
-    """Return the name of the model whose log is asked for, or None for the gateway's own."""
+    """Return the model whose log the query names; None if it names none."""
     name = ctx.request.query.get("model")
     return None if name is None else ctx.configuration.catalog.find(name).name
 

@@ -21,9 +21,9 @@ _OTHERS = 0o077
 
 
 def own_token(folder: Path) -> str:
-    """Return the token in ``folder``; it is made if it is missing, or if others could read it.
+    """Return the token in ``folder``; make a new one if it is missing or if others could read it.
 
-    Where the folder cannot be written, return one that nobody knows and log a warning.
+    If the folder cannot be written, return a token that is stored nowhere, and log a warning.
     """
     try:
         return read_token(folder) or _made(folder)
@@ -35,9 +35,9 @@ def own_token(folder: Path) -> str:
 
 
 def read_token(folder: Path) -> str | None:
-    """Return the token in ``folder``, or None if there is none that can be trusted.
+    """Return the token in ``folder``; None without a file, or if others could read the file.
 
-    Raises OSError where it cannot be read.
+    Raises OSError if the file cannot be read.
     """
     try:
         file = (folder / NAME).open(encoding="ascii", errors="replace")
@@ -61,7 +61,7 @@ def _made(folder: Path) -> str:
     try:
         (folder / NAME).hardlink_to(part)
     except FileExistsError:
-        # Another gateway has made one in the meantime.
+        # Another gateway has just made one.
         token = read_token(folder) or token
     finally:
         part.unlink(missing_ok=True)

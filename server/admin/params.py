@@ -1,4 +1,4 @@
-"""The body of an admin request: a small JSON object, none of whose fields is ignored. Pure."""
+"""The body of an admin request: a small JSON object. An unknown field is an error. Pure."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from utils.errors import BadRequest
 
 
 class Params:
-    """The fields of an admin request; one that is not known is refused."""
+    """The fields of an admin request. ``end`` refuses those that no handler has read."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
         self._fields = fields
 
     def text(self, name: str) -> str:
-        """Return a text; BadRequest where the field is missing."""
+        """Return the text of a field; raise BadRequest if it is missing or not a text."""
         value = self._fields.pop(name, None)
         if not isinstance(value, str) or not value:
             raise BadRequest(f"'{name}' must be a model's name.", param=name)
         return value
 
     def variant(self) -> int | str | None:
-        """Return the context or the name of a variant, or None where the field is left out."""
+        """Return the context or the name of a variant; None without the field."""
         value = self._fields.pop("variant", None)
         if value is not None and type(value) is not int and not isinstance(value, str):
             raise BadRequest(
@@ -32,7 +32,7 @@ class Params:
         return value
 
     def flag(self, name: str) -> bool:
-        """Return a boolean, False where the field is left out."""
+        """Return the boolean of a field; False without the field."""
         value = self._fields.pop(name, False)
         if not isinstance(value, bool):
             raise BadRequest(f"'{name}' must be true or false.", param=name)
@@ -46,7 +46,7 @@ class Params:
 
 
 def params_in(body: bytes) -> Params:
-    """Return the fields of a body; BadRequest if it is not a JSON object."""
+    """Return the fields of a body; raise BadRequest if it is not a JSON object."""
     try:
         fields = orjson.loads(body or b"{}")
     except ValueError as error:

@@ -1,6 +1,6 @@
-"""Where running gateways are: each has a note in ``state_dir`` until it ends.
+"""Notes of running gateways: each writes one in ``state_dir``, and removes it at its end.
 
-The note of a gateway that was killed stays until the next start; its process is gone by then.
+The note of a killed gateway stays. Its process does not exist, or nothing answers at its address.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Presence:
 
 @contextlib.contextmanager
 def announced(folder: Path, endpoints: Sequence[Endpoint], config: Path) -> Iterator[None]:
-    """Inside the block the note of this gateway is in ``folder``; a disk that fails is logged."""
+    """Keep the note of this gateway in ``folder`` inside the block; log a disk error."""
     url = local_url(endpoints[0])
     note = folder / FOLDER / f"{os.getpid()}.json"
     try:
@@ -54,7 +54,7 @@ def announced(folder: Path, endpoints: Sequence[Endpoint], config: Path) -> Iter
 
 
 def gateways_in(folder: Path) -> list[Presence]:
-    """Return the gateways that left a note in ``folder`` and whose process exists."""
+    """Return the gateways that have a note in ``folder`` and a process that exists."""
     found = []
     for note in sorted((folder / FOLDER).glob("*.json")):
         try:
@@ -67,7 +67,7 @@ def gateways_in(folder: Path) -> list[Presence]:
 
 
 def local_url(endpoint: Endpoint) -> str:
-    """Return the URL by which this machine reaches a gateway that listens at ``endpoint``."""
+    """Return the URL on this machine of a gateway that listens at ``endpoint``."""
     host = _ANY.get(endpoint.host, endpoint.host)
     return f"http://{type(endpoint)(host, endpoint.port)}"
 

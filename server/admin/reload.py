@@ -32,8 +32,8 @@ Load = Callable[[], Awaitable["tuple[ServerSettings, Catalog]"]]
 class Reloader:
     """Loads the configuration again and applies it, one reload at a time.
 
-    ``load`` gives settings and models, or raises ConfigError. ``watch``, if given, comes each
-    time that the files have changed.
+    ``load`` returns settings and models, or raises ConfigError. ``watch``, if given, yields each
+    time the files have changed.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class Reloader:
         self._closed = False
 
     async def reload(self, *, dry_run: bool = False) -> dict[str, Any]:
-        """Apply the file's configuration, unless ``dry_run``; return what that changes.
+        """Load the configuration and apply it, unless ``dry_run``; return the changes.
 
-        ConfigError names the faults of the file; nothing has changed then. ShuttingDown when
-        it is too late. When cancelled, it has happened wholly or not at all.
+        Raises ConfigError with the faults of the file, or ShuttingDown after ``running`` has
+        ended; then nothing has changed. A cancelled reload is applied completely or not at all.
         """
         async with self._lock:
             after = await self._load()
@@ -71,12 +71,12 @@ class Reloader:
         return {"dry_run": dry_run, **found.shown()}
 
     def ask(self) -> None:
-        """Ask for a reload, which follows soon inside ``running``; several calls may be one."""
+        """Request a reload by ``running``. One reload may answer several calls."""
         self._asked.set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Answer ``ask`` and watch files inside the block; afterwards nothing reloads."""
+        """Answer ``ask`` and watch the files inside the block; after it nothing reloads."""
         tasks = TaskOwner("reload")
         tasks.spawn(self._answer(), "asked")
         if self._watch is not None:
@@ -95,7 +95,7 @@ class Reloader:
                 await self.reload()
             except ConfigError as error:
                 _log.error("the configuration stays as it was: %s", error.message)
-            except Exception:  # noqa: BLE001 - the next wish must be heard, whatever became of this
+            except Exception:  # noqa: BLE001 - the next reload must work, whatever this one raised
                 _log.exception("the configuration stays as it was: the gateway failed to load it")
 
     async def _follow(self, watch: AsyncIterator[None]) -> None:
@@ -106,13 +106,13 @@ class Reloader:
             _log.error("the configuration is not watched any more: %s", error)
 
     def _apply(self, found: Changes, settings: ServerSettings, catalog: Catalog) -> None:
-        """Apply all of it without an await, so that nobody sees a half."""
+        """Apply all changes without an await, so that no request sees only some of them."""
         if not found:
             _log.info("the configuration is loaded, nothing has changed")
             return
         now = self._current.now
         level, types = now.settings.log_level, now.types
-        # Whatever might fail comes first.
+        # What may raise comes first; after it nothing fails half-way.
         configuration = Configuration.of(settings, catalog, types)
         policy, limits = policy_of(settings), limits_of(catalog, settings, types)
         self._current.now = configuration

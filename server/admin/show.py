@@ -1,4 +1,4 @@
-"""What the admin paths answer, as text for a person at a terminal. Pure."""
+"""Write the answers of the admin paths as text for a terminal. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _STEP = 1024
 
 
 def status_text(running: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> str:
-    """The models with their engines, the requests in flight and the queue.
+    """Return tables of the models with their engines, the requests in flight and the queue.
 
-    ``running`` is what ``/running`` answers, ``models`` the list of ``/v1/models``.
+    ``running`` is the answer of ``/running``, ``models`` the list of ``/v1/models``.
     """
     engines = running["engines"]
     loaded = {engine["model"] for engine in engines}
@@ -31,7 +31,7 @@ def status_text(running: Mapping[str, Any], models: Sequence[Mapping[str, Any]])
 
 
 def reload_text(changes: Mapping[str, Any]) -> str:
-    """What a reload changed, or would change if it was only tried; a line a change."""
+    """Return the changes of a reload, or of a dry run, one a line."""
     models, variants = changes["models"], changes["variants"]
     lines = [
         *(f"model {name}: added" for name in models["added"]),
@@ -114,7 +114,7 @@ def _size(size: float) -> str:
 
 
 def _table(head: str, rows: Iterable[Sequence[str]]) -> str:
-    """The rows below ``head`` in columns; a column that is empty in all rows is left out."""
+    """Return the rows in columns under ``head``, without the columns that are empty in all rows."""
     cells = [[str(cell) for cell in row] for row in rows]
     titles = head.split()
     used = [at for at in range(len(titles)) if any(row[at] for row in cells)]

@@ -1,4 +1,4 @@
-"""``/running``: what every engine and every request does at this moment. Pure."""
+"""``/running``: the present state of every engine and every request. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class Sight(NamedTuple):
-    """An engine's record, its process where there is one, and how long it may be idle.
+    """An engine's record, its process if it has one, and how many seconds it may be idle.
 
-    ``state_carry`` says whether what it has read is saved when it stops.
+    ``state_carry`` says whether its prompts are saved and restored: ``on``, ``off``, ``useless``.
     """
 
     record: EngineRecord
@@ -31,9 +31,9 @@ class Sight(NamedTuple):
 def running_view(
     engines: Sequence[Sight], line: Sequence[Waiting], ongoing: Iterable[Ongoing], now: float
 ) -> dict[str, Any]:
-    """Return engines that live or have failed, requests in flight, and the queue.
+    """Return the engines that are not stopped, the requests in flight, and the queue.
 
-    Ages and waits are seconds; ``line`` is in the order of turns.
+    Ages and waits are in seconds; ``line`` is the queue in its order.
     """
     alive = {s.record.variant.model: s.record for s in engines if s.record.state.live}
     why = {waiting.request: _why(waiting, alive) for waiting in line}
@@ -102,12 +102,12 @@ def _request(
         "path": record.path,
         "client": record.client,
         "model": record.model,
-        # An answer that grows has another engine than the one that began it.
+        # A continuation runs on another engine than the one that began the answer.
         "variant": record.variant if engine is None else engine.variant.label,
         "state": _state(ongoing, why),
         "age_seconds": _age(record.started, now),
         "prompt_tokens": record.prompt,
-        # Engines send a token at a time, after an event that only begins the answer.
+        # Engines send one token an event, after a first event without one.
         "tokens": max(0, ongoing.record.tally.chunks - 1),
     }
 
@@ -117,7 +117,7 @@ def _state(ongoing: Ongoing, why: Mapping[int, str]) -> str:
     if record.detached:
         return "detached"
     if record.ticket is None:
-        # A look at a running engine has a variant without a turn in the queue.
+        # A request that only shows a running engine's page has a variant but no ticket.
         return "reading" if record.variant is None else "streaming"
     if record.ticket in why:
         return "loading" if why[record.ticket] == "load" else "queued"
@@ -125,7 +125,7 @@ def _state(ongoing: Ongoing, why: Mapping[int, str]) -> str:
 
 
 def _why(waiting: Waiting, alive: Mapping[str, EngineRecord]) -> str:
-    """Return what a request waits for: a free slot, the load of its engine, or room for it."""
+    """Return what a request waits for: a free slot, its engine's load, or room for its engine."""
     engine = alive.get(waiting.minimum.model)
     if engine is None or not engine.useful or not waiting.served_by(engine):
         return "room"
