@@ -1,6 +1,6 @@
 """Notes of running gateways: each writes one in ``state_dir``, and removes it at its end.
 
-The note of a killed gateway stays. Its process does not exist, or nothing answers at its address.
+The note of a killed gateway stays until the next start; no process has its pid, unless by chance.
 """
 
 from __future__ import annotations
