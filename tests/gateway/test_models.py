@@ -16,7 +16,11 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:A"}}
 def some(journal: Journal) -> list[Any]:
     return [
         fake_model(fake_variant(journal, 256), fake_variant(journal, 512), aliases=("a/b",)),
-        fake_model(fake_variant(journal, model="org/e", args=("--embeddings",))),
+        # Otherwise it might answer chats, too.
+        fake_model(
+            fake_variant(journal, model="org/e", args=("--embeddings",)),
+            capabilities=frozenset({"embeddings"}),
+        ),
         fake_model(fake_variant(journal, model="see", args=("--mmproj", "p.gguf"))),
     ]
 
