@@ -81,4 +81,12 @@ async def test_what_a_model_cannot_do_is_refused_before_a_start(
     async with running_gateway(journal, *some(journal)) as gateway:
         refused = (await gateway.post(body, path)).error(400, "capability_missing")
         assert f"not configured for {missing}." in refused["message"]
+        assert "with 'capabilities' in its configuration" in refused["message"]
         assert gateway.starts() == []
+
+
+async def test_a_model_that_embeds_may_answer_too(journal: Journal) -> None:
+    both = fake_model(fake_variant(journal, model="e", args=("--embeddings",)))
+    async with running_gateway(journal, both) as gateway:
+        answer = await gateway.post({"model": "e", "prompt": "a"}, "/v1/completions")
+        assert answer.status == 200
