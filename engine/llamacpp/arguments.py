@@ -151,5 +151,5 @@ class Arguments:
         return any(word in flag.names + flag.off_names for word in self._words)
 
     def _no(self, flag: Flag) -> str:
-        """Return the variable that turns the switch off; "=", which no variable is, without one."""
+        """Return the variable that turns the switch off; without one, "=", which is never set."""
         return flag.variable.replace(ARGUMENTS, f"{ARGUMENTS}NO_") if flag.off_names else "="

@@ -1,7 +1,7 @@
-"""Deduce what a llama-server can do from how it is started. Pure; nothing is loaded for it.
+"""Deduce what a llama-server can do from its arguments, without loading anything. Pure.
 
-Its arguments decide which endpoints it serves, so most is certain. What a projector understands,
-and whether a download includes one, is not: such capabilities are possible.
+The arguments decide which endpoints it serves, so most capabilities are certain. The media that a
+projector understands, and whether a download includes one, are not: these are "possible".
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is wrong with a llama-server's variant that only its files and its binary tell."""
+"""Find the faults of a variant that only its files and its binary show."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from models.spec import VariantSpec
 
-# Every llama-server names it in its help, and hardly anything else does.
+# Every llama-server has this in its help; hardly any other program has.
 _SIGN = "--ctx-size"
 _PATIENCE = 10.0
 # The tokens of a slot are a multiple of this.
@@ -23,7 +23,7 @@ _ROUNDED = 256
 
 
 def findings(variant: VariantSpec, environ: Mapping[str, str]) -> list[Finding]:
-    """Return what is wrong with the variant; its binary is asked for its help."""
+    """Return the faults of the variant; this runs its binary with --help."""
     said = Arguments.of(variant, environ)
     return [
         *_missing_files(said),
@@ -66,7 +66,7 @@ def _foreign_binary(binary: str, env: Mapping[str, str]) -> list[Finding]:
 
 
 def _wrong_context(variant: VariantSpec, said: Arguments) -> list[Finding]:
-    """Compare what a request may have with what each slot of the engine gets."""
+    """Return the findings about slots: too few for ``parallel``, or of another context."""
     size, slots, slot = said.number(CONTEXT), said.number(SLOTS), said.slot_context()
     found = []
     if slots is not None and 0 < slots < variant.parallel:

@@ -1,4 +1,4 @@
-"""What is particular to llama-server: its command line, its readiness, its token counting."""
+"""The launch and the client of a llama-server: command line, readiness, counting, slots."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _OK = 200
 _BAD_REQUEST = 400
 _NOT_FOUND = 404
-# Who tells the exact size of a prompt; those of other kinds are texts for /tokenize.
+# The paths that count a prompt's tokens. The prompts of other endpoints are texts for /tokenize.
 _COUNTING = {
     endpoints.CHAT: "/v1/chat/completions/input_tokens",
     endpoints.RESPONSES: "/v1/responses/input_tokens",
@@ -40,9 +40,9 @@ _TEMPLATE_FIELDS = ("messages", "tools", "tool_choice", "chat_template_kwargs", 
 
 
 class Properties(NamedTuple):
-    """What an engine says of itself: its slots, the tokens of one, and its model's file.
+    """Properties that an engine reports: its slots, the tokens of one slot, its model's file.
 
-    0 and "" where it does not say.
+    0 and "" if it does not report them.
     """
 
     slots: int
@@ -51,7 +51,7 @@ class Properties(NamedTuple):
 
 
 def engine_url(variant: VariantSpec, connect: str | None) -> str | None:
-    """Where the variant will listen if its configuration says so; None: a free port is needed."""
+    """Return the URL that the configuration sets for the variant; None if it needs a free port."""
     if connect is not None:
         return connect.rstrip("/")
     said = Arguments.of(variant)
@@ -65,7 +65,7 @@ def engine_url(variant: VariantSpec, connect: str | None) -> str | None:
 
 
 def library_environment(environ: Mapping[str, str], binary: str) -> dict[str, str]:
-    """``environ`` with the binary's folder first in the library search paths.
+    """Return ``environ`` with the binary's folder first in the library search paths.
 
     Releases of llama.cpp keep their shared libraries beside the executable.
     """
@@ -76,7 +76,7 @@ def library_environment(environ: Mapping[str, str], binary: str) -> dict[str, st
 
 
 def build_launch(variant: VariantSpec, url: str, environ: Mapping[str, str]) -> Launch:
-    """The variant's command line and environment; only what the user left out is added."""
+    """Return the variant's command line and environment; add only what is missing."""
     args, said = list(variant.args), Arguments.of(variant)
     host, _, port = url.removeprefix("http://").rpartition(":")
     for flag, value in ((HOST, host.strip("[]")), (PORT, port), (ALIAS, variant.model)):
@@ -89,8 +89,8 @@ def build_launch(variant: VariantSpec, url: str, environ: Mapping[str, str]) -> 
 
 
 def api_key(variant: VariantSpec, environ: Mapping[str, str]) -> str | None:
-    """The key the engine will ask for, from its arguments or environment; the first of several."""
-    # An empty argument is as good as none.
+    """Return the engine's key by its arguments or environment; the first of several."""
+    # An empty argument counts as none.
     given = Arguments.of(variant, environ).value(API_KEY)
     key = given or {**environ, **variant.env}.get(API_KEY.variable)
     return key.split(",")[0] if key else None
@@ -99,8 +99,8 @@ def api_key(variant: VariantSpec, environ: Mapping[str, str]) -> str | None:
 class LlamaCppEngine(EngineClient):
     """A running llama-server.
 
-    Endpoints as in llama.cpp's ``tools/server/README.md``; ``…/input_tokens`` exists since
-    late 2025, so servers without it are asked for the rendered template and its tokens.
+    Endpoints as in llama.cpp's ``tools/server/README.md``. ``…/input_tokens`` exists since late
+    2025; with an older server, the rendered template is tokenized instead.
     """
 
     def __init__(self, variant: VariantSpec, url: str) -> None:
@@ -114,11 +114,11 @@ class LlamaCppEngine(EngineClient):
         self._missing: set[str] = set()
 
     async def healthy(self) -> bool:
-        """Whether ``GET /health`` answers 200; it is 503 while the model loads."""
+        """Return whether ``GET /health`` answers 200; it answers 503 while the model loads."""
         return await self._probe("/health") == _OK
 
     def too_long(self, response: UpstreamResponse) -> tuple[int, int] | None:
-        """Prompt tokens and context of an ``exceed_context_size_error``; None for other answers."""
+        """Return prompt tokens and context of an ``exceed_context_size_error``; else None."""
         if response.status != _BAD_REQUEST:
             return None
         try:
@@ -130,7 +130,7 @@ class LlamaCppEngine(EngineClient):
             return None
 
     async def idle_slots(self) -> dict[int, SeenSlot] | None:
-        """Return what each idle slot holds, by its number; None if it is not told."""
+        """Return the content of each idle slot, by its number; None if the engine hides it."""
         slots = await self._slots()
         if slots is None:
             return None
@@ -141,11 +141,11 @@ class LlamaCppEngine(EngineClient):
         }
 
     def refusal(self, method: str, path: str) -> str | None:
-        """Return why a client may not save or restore slots; None where it may."""
+        """Return why a client may not save or restore slots; None if it may."""
         return refusal(self._variant, method, path)
 
     async def counters(self) -> tuple[int, ...] | None:
-        """Return what ``GET /slots`` counts of the slots at work, or None where it is not told.
+        """Return the counters of the busy slots from ``GET /slots``; None if it does not show them.
 
         The counter of a prompt moves once per batch (``-b``).
         """
@@ -165,7 +165,7 @@ class LlamaCppEngine(EngineClient):
         return [slot for slot in answer if isinstance(slot, dict)]
 
     async def count(self, facts: RequestFacts) -> int:
-        """The prompt's exact tokens, template and tools included; CountUnavailable otherwise."""
+        """Return the prompt's exact tokens, with template and tools, or raise CountUnavailable."""
         path = _COUNTING.get(facts.endpoint)
         if facts.endpoint is endpoints.TRANSCRIPTION:
             raise CountUnavailable("no llama-server counts the tokens of a sound")
@@ -176,7 +176,7 @@ class LlamaCppEngine(EngineClient):
             status, answer = await self._ask(path, facts.body)
             if status == _OK:
                 return _integer(answer, "input_tokens")
-            # 404: an older server. Anything else is about this request: it cannot be counted.
+            # 404 means an older server. Another status means that this request cannot be counted.
             if status != _NOT_FOUND:
                 raise CountUnavailable(f"{path} answered {status}")
             self._missing.add(path)
@@ -185,7 +185,7 @@ class LlamaCppEngine(EngineClient):
         return await self._tokenize(await self._rendered(facts.body))
 
     async def continues(self, request: bytes, text: str) -> bool:
-        """Whether the rendered chat ends in ``text``, and no template says that it is over."""
+        """Return whether the rendered chat ends in ``text``, with no end-of-turn text after it."""
         try:
             return (await self._rendered(request)).endswith(text)
         except CountUnavailable:
@@ -202,7 +202,7 @@ class LlamaCppEngine(EngineClient):
         return prompt
 
     async def properties(self) -> Properties:
-        """What the engine says of itself; StateUnavailable when it does not."""
+        """Return the properties that the engine reports; raise StateUnavailable if it does not."""
         try:
             status, answer = await self._ask("/props", method="GET")
             return _properties(answer) if status == _OK else Properties(1)
@@ -210,7 +210,7 @@ class LlamaCppEngine(EngineClient):
             raise StateUnavailable(str(error)) from error
 
     async def unlike(self) -> list[str]:
-        """A slot that is smaller than the variant's context: longer requests are refused."""
+        """Return a fault if a slot is smaller than the context: it refuses longer requests."""
         try:
             slot = (await self.properties()).context
         except StateUnavailable:
@@ -221,11 +221,11 @@ class LlamaCppEngine(EngineClient):
         return [f"has {slot} tokens in a slot, but its context is {context}: see -c and -np"]
 
     async def save_slot(self, slot: int, filename: str) -> int:
-        """The slot's content is in the file, in the folder the engine was given; its tokens."""
+        """Save the slot to the file, in the engine's folder for slots; return its tokens."""
         return await self._act_on(slot, "save", filename, "n_saved")
 
     async def restore_slot(self, slot: int, filename: str) -> int:
-        """The slot holds what the file holds, and how many tokens; after a failure, nothing."""
+        """Restore the slot from the file; return its tokens. After a failure the slot is empty."""
         return await self._act_on(slot, "restore", filename, "n_restored")
 
     async def _act_on(self, slot: int, action: str, filename: str, count: str) -> int:
@@ -241,7 +241,7 @@ class LlamaCppEngine(EngineClient):
         raise StateUnavailable(f"{action} answered {status}: {_message(answer)}")
 
     async def streams(self, names: bytes) -> list[Any]:
-        """The entries of ``/v1/streams/lookup``, which exists since mid-2026."""
+        """Return the entries of ``/v1/streams/lookup``, which exists since mid-2026."""
         try:
             status, answer = await self._ask("/v1/streams/lookup", names)
         except CountUnavailable:
@@ -249,7 +249,7 @@ class LlamaCppEngine(EngineClient):
         return answer if status == _OK and isinstance(answer, list) else []
 
     async def stop_stream(self, conversation: str) -> None:
-        """``DELETE /v1/stream``: it is asked to end; the stream itself shows when it has."""
+        """Ask the stream to end (``DELETE /v1/stream``); the stream itself shows its end."""
         with contextlib.suppress(CountUnavailable):
             await self._ask(f"/v1/stream?conv_id={quote(conversation, safe='')}", method="DELETE")
 
@@ -265,7 +265,7 @@ class LlamaCppEngine(EngineClient):
 
 
 def _counters_of(slot: dict[str, Any]) -> list[int]:
-    """The slot's number, its task, and how far that is; older servers name fewer of them."""
+    """Return the slot's number, its task and its progress; older servers report fewer of them."""
     following = slot.get("next_token")
     token = following[0] if isinstance(following, list) and following else following
     decoded = token.get("n_decoded") if isinstance(token, dict) else None

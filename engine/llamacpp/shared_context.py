@@ -1,9 +1,9 @@
-"""Slots that share one context: an answer must not grow into the room of its neighbours.
+"""Limit the answers of slots that share one context, so that none takes the room of the others.
 
 llama-server with a unified KV cache (``-kvu``) gives each slot the whole context. An answer without
 a limit goes on until all of it is full, and then every slot fails. So each answer is limited to
-what its variant's own ``context`` has left beside the prompt; one that ends there ends as at a full
-context, and can be continued in a larger variant.
+what its variant's ``context`` has left after the prompt. An answer that reaches the limit ends as
+at a full context, and can be continued in a larger variant.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class SharedContextHooks(EngineHooks):
-    """What ``inner`` does, and answers that keep to ``context`` tokens with their prompts."""
+    """The hooks ``inner``, and a limit: prompt and answer have ``context`` tokens at most."""
 
     def __init__(self, inner: EngineHooks, client: EngineClient, context: int) -> None:
         self._inner = inner
@@ -31,15 +31,15 @@ class SharedContextHooks(EngineHooks):
 
     @property
     def prompt_cache(self) -> str:
-        """Whether prompts are saved and restored."""
+        """Return whether prompts are saved and restored, as ``inner`` does."""
         return self._inner.prompt_cache
 
     async def prepared(self, launch: Launch) -> Launch:
-        """The launch as ``inner`` wants it."""
+        """Return the launch with the additions of ``inner``."""
         return await self._inner.prepared(launch)
 
     async def assign(self, facts: RequestFacts) -> Placement | None:
-        """The request's place, and its limit where the prompt can be counted."""
+        """Return the request's place, with a limit if its prompt can be counted."""
         room = None
         if facts.endpoint.generates and facts.endpoint.limits:
             try:
@@ -50,11 +50,11 @@ class SharedContextHooks(EngineHooks):
         return place if room is None else LimitedPlacement(place, facts.endpoint, room)
 
     async def before_stop(self) -> None:
-        """What ``inner`` does then."""
+        """Call the hook of ``inner``."""
         await self._inner.before_stop()
 
     def ended(self) -> None:
-        """What ``inner`` does then."""
+        """Call the hook of ``inner``."""
         self._inner.ended()
 
 
@@ -67,7 +67,7 @@ class LimitedPlacement(Placement):
         self._room = room
 
     def body(self, body: bytes) -> bytes:
-        """The request's body, limited."""
+        """Return the request's body with the limit."""
         body = limited(body, self._endpoint, self._room)
         return body if self._inner is None else self._inner.body(body)
 
@@ -77,17 +77,17 @@ class LimitedPlacement(Placement):
         cached: int | None = None,
         read: tuple[int, float] | None = None,
     ) -> None:
-        """The request has left its place, and the engine had answered it."""
+        """Note that the engine has answered the request."""
         if self._inner is not None:
             self._inner.answered(tokens, cached, read)
 
     def refused(self) -> None:
-        """The request has left its place, and the engine had not begun with it."""
+        """Note that the engine has not begun with the request."""
         if self._inner is not None:
             self._inner.refused()
 
     def broken_off(self) -> None:
-        """The request has left its place while its prompt was read."""
+        """Note that the request has ended while its prompt was read."""
         if self._inner is not None:
             self._inner.broken_off()
 
@@ -95,7 +95,7 @@ class LimitedPlacement(Placement):
 def limited(body: bytes, endpoint: Endpoint, room: int) -> bytes:
     """Return the body with a limit of ``room`` tokens, unless its own limit is as low.
 
-    A body that is no JSON object stays as it is: the engine will say so.
+    A body that is not a JSON object is not changed; the engine refuses it.
     """
     try:
         request = orjson.loads(body)
@@ -104,7 +104,7 @@ def limited(body: bytes, endpoint: Endpoint, room: int) -> bytes:
     if not isinstance(request, dict):
         return body
     own = next((request[name] for name in endpoint.limits if request.get(name) is not None), None)
-    # A negative number means no limit; what is no number is for the engine to refuse.
+    # A negative number means no limit. The engine refuses a limit that is not a number.
     if own is not None and (not isinstance(own, int) or 0 <= own <= room):
         return body
     rest = {name: value for name, value in request.items() if name not in endpoint.limits}

@@ -1,8 +1,8 @@
-"""What clients may do with the files of slots: ``POST /slots/<n>?action=…``. Pure.
+"""Decide which actions on slots clients may use: ``POST /slots/<n>?action=…``. Pure.
 
-Each save writes a file that nobody counts or removes. So where the folder is the gateway's own,
-clients can neither save into it nor read what others saved there. Who names a folder of their own
-(``--slot-save-path`` among the variant's arguments) has it for themselves.
+A save by a client writes a file that the gateway neither counts nor removes. So clients can
+neither save into the gateway's own folder nor restore from it. If the variant's arguments name a
+folder (``--slot-save-path``), clients may use it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HARMLESS = ["erase"]
 
 
 def refusal(variant: VariantSpec, method: str, path: str) -> str | None:
-    """Return why a client's request must not reach the engine; None where it may.
+    """Return why a client's request must not reach the engine; None if it may.
 
     ``path`` is the engine's, with its query. llama-server reads the action from a form in the
     body, too, but from the query first.

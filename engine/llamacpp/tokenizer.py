@@ -1,6 +1,6 @@
-"""Counting with llama.cpp's ``llama-tokenize``, a process a count.
+"""Count tokens with llama.cpp's ``llama-tokenize``, one process for each count.
 
-The text goes in through standard input: one argument may not exceed 128 KiB.
+The text goes through standard input, because one argument may not exceed 128 KiB.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ class LlamaTokenize:
 
     def __init__(self, timeout: float = _TIMEOUT) -> None:
         self._timeout = timeout
-        # More at once would take the machine away from the engine that is generating.
+        # More processes at once would slow down the engines.
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def count_text(self, model: ModelSpec, text: str) -> int:
-        """The tokens of ``text``; CountUnavailable without a binary, on failure or time-out."""
+        """Return the tokens of ``text``.
+
+        Raises CountUnavailable without a binary, after a failure, or after a time-out.
+        """
         spec = model.tokenization
         if spec.binary is None:
             raise CountUnavailable(f"model '{model.name}' has no tokenization.binary")
@@ -48,7 +51,7 @@ class LlamaTokenize:
 
 
 def command(model: ModelSpec, binary: str) -> tuple[str, ...]:
-    """The tokenizer's command line; the model file is the engine's unless the user named one."""
+    """Return the tokenizer's command line, with the engine's model file if no other is set."""
     args = model.tokenization.extra_args
     if Arguments(args, {}).value(MODEL) is None:
         files = (Arguments.of(variant).value(MODEL) for variant in model.variants)
@@ -58,7 +61,7 @@ def command(model: ModelSpec, binary: str) -> tuple[str, ...]:
 
 
 def count_ids(output: bytes) -> int:
-    """How many ids the printed list ``[1, 2, 3]`` holds; CountUnavailable when it is no list."""
+    """Return the number of ids in a list such as ``[1, 2, 3]``; CountUnavailable if it is none."""
     text = output.strip()
     if not (text.startswith(b"[") and text.endswith(b"]")):
         raise CountUnavailable("the tokenizer printed no list of ids")
@@ -76,7 +79,7 @@ async def _run(argv: tuple[str, ...], text: bytes) -> bytes:
     try:
         output, complaints = await process.communicate(text)
     finally:
-        # Reached with a live process when the client left or time ran out.
+        # The process still runs if the client left or the time was over.
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()

@@ -26,7 +26,7 @@ class Remote(EngineType):
         return variant.url
 
     def launch(self, variant: VariantSpec, url: str, environ: Mapping[str, str]) -> None:
-        """Return None: it runs already."""
+        """Return None, because it runs already."""
 
     def client(self, variant: VariantSpec, url: str) -> HttpEngine:
         """Return the client; without a health path the engine counts as ready."""

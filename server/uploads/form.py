@@ -1,7 +1,8 @@
-"""A form with files, kept until its request has ended, and sent on in the same order.
+"""A form with files, kept until its request has ended, and sent to the engine in the same order.
 
-The model may be named after the file, the engine may have to be started first, and one that
-dies is asked again. Files are in a ``Spool``, never in memory as a whole.
+The form is kept for three reasons: the model may be named after the file, the engine may have to
+start first, and if it ends by itself the request is sent again. Files are in a ``Spool``, never in
+memory as a whole.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from models.spec import ModelSpec
 
 _MOST_PARTS = 128
-# All texts of a form together.
+# Bytes of all texts of a form together.
 _MOST_TEXT = 1024 * 1024
-# Of what is configured, an engine reads these from a form; other numbers it refuses as texts.
+# The parameters that are not texts and that engines read from a form. They refuse other numbers.
 _NUMBERS = ("temperature", "max_tokens", "stream")
 
 
@@ -41,9 +42,9 @@ class _Part(NamedTuple):
 
 
 class Form:
-    """A form as it goes to the engine: an ``Upload``.
+    """A form as the engine gets it: an ``Upload``.
 
-    ``take`` says whether so many bytes more may be kept in memory.
+    ``take`` is asked before that number of bytes is kept in memory; it returns whether it may be.
     """
 
     def __init__(self, take: Callable[[int], bool]) -> None:
@@ -55,12 +56,12 @@ class Form:
 
     @property
     def content_type(self) -> str:
-        """The content type with the boundary that is used here, which is not the client's."""
+        """The content type, with the form's own boundary in place of the client's."""
         return f"multipart/form-data; boundary={self._boundary}"
 
     @property
     def size(self) -> int:
-        """The length in bytes of what ``chunks`` yields."""
+        """The length of the whole form in bytes, as ``chunks`` yields it."""
         ends = len(self._opening()) + len(b"\r\n\r\n") + len(b"\r\n")
         parts = (
             ends + len(part.head) + (part.size if part.text is None else len(part.text))
@@ -86,9 +87,9 @@ class Form:
         self._spool.close()
 
     def read(self, models: Models, named: str | None = None) -> tuple[ModelSpec, RequestFacts]:
-        """Find the form's model, change what its configuration changes, and read the form.
+        """Find the form's model, apply its configured parameters, and return the request's facts.
 
-        ``named`` is a model that goes before the form's own.
+        ``named`` overrides the model that the form names.
         """
         if not any(part.name == "file" and part.text is None for part in self._parts):
             raise BadRequest("The form has no part 'file' with a filename.", param="file")
@@ -119,7 +120,7 @@ class Form:
         filename: str | None,
         pieces: AsyncIterator[bytes],
     ) -> None:
-        """Read one more part to its end; a part without filename is a text."""
+        """Read one more part to its end; a part without a filename is a text."""
         head = "\r\n".join(f"{name}: {value}" for name, value in headers.items())
         raw = head.encode("utf-8", "surrogateescape")
         text, start = bytearray(), self._spool.size
@@ -157,7 +158,7 @@ class Form:
 
 
 def _as_text(name: str, value: Any) -> str | None:  # noqa: ANN401 - decoded JSON
-    """Return a field's value as a form has it; None for what no engine reads from a form."""
+    """Return the value of a field as text in a form; None if no engine reads it from a form."""
     if isinstance(value, str):
         return value
     return orjson.dumps(value).decode() if name in _NUMBERS else None

@@ -1,4 +1,4 @@
-"""Reading a form part by part, as it comes. aiohttp's reader and its exceptions end here."""
+"""Read a form part by part as it comes. Only this file knows aiohttp's reader and exceptions."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _PIECE = 64 * 1024
 
 
 async def read_form(ctx: RequestContext) -> Form:
-    """Return the form that the body is; close it. RequestTooLarge and BadRequest as with any body.
+    """Return the form in the body; the caller must close it.
 
-    StorageFull when there is no room for its files.
+    Raises RequestTooLarge or BadRequest as for any body, StorageFull if its files have no room.
     """
     request, settings = ctx.request, ctx.configuration.settings
     limit, patience = settings.max_request_bytes, settings.client_timeout
@@ -49,7 +49,7 @@ async def read_form(ctx: RequestContext) -> Form:
 
 
 class _Reading:
-    """Reads one body, a piece at a time."""
+    """Reads one body piece by piece."""
 
     def __init__(self, request: web.BaseRequest, limit: int, patience: float) -> None:
         self._reader = MultipartReader(request.headers, request.content)
@@ -68,7 +68,7 @@ class _Reading:
             if not isinstance(part, BodyPartReader):
                 raise BadRequest("A part of the form is a form itself.")
             await form.add(part.headers, part.name or "", part.filename, self._pieces(part))
-        # What follows the last boundary means nothing, but the next request comes after it.
+        # What follows the last boundary is ignored, but it must be read before the next request.
         while not self._content.at_eof():
             async with asyncio.timeout(self._patience):
                 await self._content.readany()

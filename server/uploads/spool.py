@@ -1,7 +1,7 @@
-"""Bytes that wait for their engine: the first in memory if there is room, the rest on disk.
+"""Keep the bytes of an upload until its engine reads them: in memory, or in a temporary file.
 
-The file has no name, or loses it at once, so that nothing is left of it however the
-gateway ends. Disk work is done in threads.
+The file has no name, or loses it at once, so nothing is left of it however the gateway ends.
+Threads do the work on the disk.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 _IN_MEMORY = 1024 * 1024
-# So much is collected for one write, and read at once.
+# Bytes of one write, and of one read.
 _BATCH = 256 * 1024
 
 
 class Spool:
-    """Written once, from its beginning to its end, and read as often as need be.
+    """Bytes that are written once, in order, and can be read several times.
 
-    ``take`` says whether so many bytes more may be kept in memory; once they may not, all that
-    follows is written to disk as it comes.
+    ``take`` is asked before that number of bytes is kept in memory; it returns whether it may be.
+    After it has refused, or after 1 MiB, everything is on disk.
     """
 
     def __init__(self, take: Callable[[int], bool]) -> None:
@@ -37,16 +37,16 @@ class Spool:
         self._batched = 0
         self._take = take
         self._in_memory = True
-        # A thread may still be at work for a request that was cancelled meanwhile.
+        # A thread may still write for a request that has been cancelled.
         self._lock = Lock()
 
     @property
     def digest(self) -> bytes:
-        """The digest of the contents, once ``flush`` was called."""
+        """The digest of the contents, after ``flush``."""
         return self._digest.digest()
 
     async def append(self, data: bytes) -> None:
-        """Append ``data``; StorageFull when the disk has no room for it."""
+        """Append ``data``; raise StorageFull if the disk has no room for it."""
         if self._in_memory and (self.size + len(data) > _IN_MEMORY or not self._take(len(data))):
             self._in_memory = False
         self._batch.append(data)
@@ -56,7 +56,7 @@ class Spool:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what was appended, so that it can be read."""
+        """Write the appended bytes, so that they can be read."""
         data = b"".join(self._batch)
         self._batch.clear()
         self._batched = 0
