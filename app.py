@@ -51,16 +51,16 @@ if TYPE_CHECKING:
     from utils.config.settings import ServerSettings
     from utils.config.tables import Tables
 
-# Where in the state folder the states of engines lie.
+# The folder for saved prompt caches, in the state folder.
 STATES = "slots"
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """A gateway, and the parts of it that its owner uses.
+    """A gateway, and the parts of it that main.py and the tests use.
 
-    ``inference`` answers those who ask a model without HTTP. ``orphans`` ends the engines that an
-    earlier gateway left, when told to.
+    ``inference`` runs calls to models without HTTP. ``orphans.sweep()`` ends the engines that an
+    earlier gateway has left.
     """
 
     gateway: GatewayServer
@@ -85,9 +85,9 @@ def build(
 ) -> App:
     """Return a gateway for these models that keeps its files in ``folder``; it does not run yet.
 
-    ``own_token`` opens the admin paths, beside the one that is configured. ``load`` is called
-    for each reload, and a reload follows whenever ``watch`` yields. Without ``prompt_caches`` no
-    engine state is saved. ``hooks`` admit each call to a model, and settle it.
+    ``own_token`` is a token for the admin paths, beside the configured one. ``load`` is called for
+    each reload; each time ``watch`` yields, a reload follows. Without ``prompt_caches`` no prompt
+    cache is saved. ``hooks`` admit each call to a model, and settle it.
     """
     clock = clock or LoopClock()
     settings = replace(settings, own_token=own_token)
@@ -122,7 +122,7 @@ def engine_types(
 
 
 def presets() -> Presets:
-    """Return what a configuration finds in ``presets`` on this machine."""
+    """Return the values of ``presets`` in a configuration on this machine."""
     return Presets(engine_types().names, bundled_server(), bundled_model())
 
 
@@ -132,12 +132,12 @@ def load(path: Path) -> tuple[ServerSettings, Catalog]:
 
 
 async def load_again(path: Path) -> tuple[ServerSettings, Catalog]:
-    """Do the same while a gateway serves."""
+    """Return the same as ``load``, without blocking the event loop."""
     return _understood(path, await load_apart(path, presets()))
 
 
 def examine(settings: ServerSettings, catalog: Catalog) -> Verdict:
-    """Return what is wrong or doubtful in a valid configuration; it may take some seconds."""
+    """Return the faults and warnings of a configuration that loads; it may take some seconds."""
     found = examined(catalog, engine_types())
     return found._replace(warnings=[*remarks(settings, catalog), *found.warnings])
 
@@ -151,11 +151,15 @@ def _understood(path: Path, tables: Tables) -> tuple[ServerSettings, Catalog]:
 
 
 def prompt_caches(settings: ServerSettings, folder: Path) -> PromptCacheManager | None:
-    """Return what saves engine state below ``folder``; None, and a warning, if nothing can."""
+    """Return the manager of prompt caches below ``folder``.
+
+    If the folder cannot be used, log a warning and return None.
+    """
     store = StateStore(folder / STATES, settings.state_budget)
     try:
         store.open()
     except OSError as error:
-        get_logger("carry").warning("no state is carried: %s: %s", folder, error.strerror)
+        reason = error.strerror
+        get_logger("prompt_cache").warning("prompt caches are not saved: %s: %s", folder, reason)
         return None
     return PromptCacheManager(store, settings.state_timeout, misses=PromptCacheMisses(folder))

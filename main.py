@@ -10,7 +10,7 @@ if __name__ == "__main__" or sys.argv[0].endswith(("llm-gateway", "llm-gateway.e
     # Ctrl-C while modules load ends the process quietly; the gateway handles it later.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-        # What it asks for, another look at the configuration, is about to happen anyway.
+        # SIGHUP means to read the configuration again; it will be read soon anyway.
         signal.signal(signal.SIGHUP, lambda *_: None)
 
 import argparse
@@ -41,16 +41,17 @@ if TYPE_CHECKING:
 
 VERSION = "0.1.0"
 FAILED = 1
-# A service manager does not try again after this one, see deploy/, but after the next.
+# A service manager does not restart the gateway after BAD_CONFIG, see deploy/; after CANNOT_LISTEN
+# it does.
 BAD_CONFIG = 2
 CANNOT_LISTEN = 69
 INTERRUPTED = 130
-# New containers until the youngest are searched for cycles; requests leave few behind.
+# How many new objects start a garbage collection. It is rarely needed: requests leave few cycles.
 _COLLECT_EVERY = 20_000
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the gateway, or only do what an option asks for; the exit status."""
+    """Run the gateway, or carry out the command or option in ``argv``; return the exit status."""
     parser = _parser()
     args = parser.parse_args(argv)
     if args.config is None and not args.forget and args.command is None:
@@ -74,7 +75,7 @@ def _done(args: argparse.Namespace) -> int:
     if args.command is not None:
         settings = _settings(args.config)
         return run_command(args, settings, _state_folder(settings))
-    # Taken before it is read: what changes while it is read is noticed.
+    # Taken before the file is read, so that a change during the reading is noticed.
     seen = fingerprint(args.config.absolute())
     settings, catalog = _loaded(args.config)
     if args.check:
@@ -89,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="llm-gateway",
         description="An OpenAI-compatible gateway that starts the llama-server each request needs.",
     )
-    # After a command it may stand as well; left out there, it is what stood before.
+    # The option may also follow a command; without it there, the one before the command counts.
     config = argparse.ArgumentParser(add_help=False)
     for each, default in ((parser, None), (config, argparse.SUPPRESS)):
         each.add_argument(
@@ -142,7 +143,7 @@ async def _serve(
         watch=watch,
     )
     app.orphans.sweep()
-    # What exists now lives as long as the process: the collector need not look at it again.
+    # The objects that exist now live as long as the process, so the collector can ignore them.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
@@ -150,7 +151,7 @@ async def _serve(
 
 
 def _settings(config: Path | None) -> ServerSettings:
-    """The settings of this file, or the defaults without one."""
+    """Return the settings of this file, or the defaults without one."""
     if config is None:
         return ServerSettings()
     settings, _ = _loaded(config)
@@ -171,7 +172,7 @@ def _state_folder(settings: ServerSettings) -> Path:
 
 
 def _forget(config: Path | None) -> int:
-    """No state is saved any more where this configuration keeps it; the exit status."""
+    """Remove all saved prompt caches of this configuration; return the exit status."""
     folder = _state_folder(_settings(config)) / STATES
     try:
         states, size = StateStore(folder, 0).forget()
@@ -183,7 +184,10 @@ def _forget(config: Path | None) -> int:
 
 
 def _check(config: Path, settings: ServerSettings, catalog: Catalog) -> int:
-    """Say whether the configuration is valid, and what is doubtful in it; the exit status."""
+    """Print the result of the checks and its warnings; return the exit status.
+
+    Raises ConfigError if the configuration has a fault.
+    """
     found = examine(settings, catalog)
     for line in found.warnings:
         print(f"warning: {line}")  # noqa: T201 - the answer asked for

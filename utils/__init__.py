@@ -1,1 +1,1 @@
-"""What everything rests on: errors, settings, logging, clocks and tasks."""
+"""The base of all other packages: errors, configuration, logging, clock and tasks."""

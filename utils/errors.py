@@ -37,7 +37,7 @@ class RequestTooLarge(GatewayError):
 
 
 class BodiesTooLarge(GatewayError):
-    """The bodies of all requests under way take as much memory as they may."""
+    """The bodies of all requests in flight take ``server.max_body_memory`` together."""
 
     retry_after = 2.0
 
@@ -81,11 +81,11 @@ class WrongMethod(GatewayError):
 
 
 class HostRefused(GatewayError):
-    """The gateway is not served by the name by which the request calls it (``server.hosts``)."""
+    """The Host header names neither this machine nor a name in ``server.hosts``."""
 
 
 class ActionRefused(GatewayError):
-    """The engine would do for a client what only the gateway may have done."""
+    """The request asks for an action of the engine that only the gateway may use."""
 
 
 class OriginRefused(GatewayError):
@@ -97,7 +97,7 @@ class RequestTimeout(GatewayError):
 
 
 class TooManyConnections(GatewayError):
-    """No file descriptor can be spared for one more connection."""
+    """Too few file descriptors are left for one more connection."""
 
     retry_after = 1.0
 
@@ -163,7 +163,7 @@ class EngineStartTimeout(EngineStartFailed):
 class EngineUnreachable(EngineError):
     """The connection to the engine failed before the first byte of the response.
 
-    ``sent`` is False where there was no connection, and so the engine saw nothing of the request.
+    ``sent`` is False if there was no connection, so the engine got nothing of the request.
     """
 
     def __init__(self, message: str, *, sent: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""A lock on a file that ends with its process, however that ends, and whatever the clock says."""
+"""A lock on a file. The system releases it when the process ends, for any reason."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class FileLock:
 
     @property
     def held(self) -> bool:
-        """Whether this object holds the lock."""
+        """Return whether this object holds the lock."""
         return self._file >= 0
 
     def acquire(self) -> bool:
-        """Return whether the lock is held now; False while another process holds it.
+        """Try to get the lock. Return whether it is held now; False if another process holds it.
 
-        Raises OSError where the file cannot be made, or its file system has no locks.
+        Raises OSError if the file cannot be made, or if its file system has no locks.
         """
         while not self.held:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -42,16 +42,16 @@ class FileLock:
             except BlockingIOError:
                 return False
             finally:
-                # Its last holder may have removed it between the two: then there is a new one.
+                # The last holder may have removed the file before it was locked; then try again.
                 if not self.held:
                     os.close(file)
         return True
 
     def release(self) -> None:
-        """Remove the file and give the lock up. Harmless when it is not held."""
+        """Remove the file and release the lock. Does nothing if it is not held."""
         if not self.held:
             return
-        # Windows removes no open file; the next holder finds it and may have it.
+        # Windows does not remove an open file; the file stays for the next holder.
         with contextlib.suppress(OSError):
             self._path.unlink()
         os.close(self._file)
@@ -62,7 +62,7 @@ class FileLock:
 
 
 def _lock(file: int) -> None:
-    """Lock the open file, or raise BlockingIOError at once where another process has it."""
+    """Lock the open file, or raise BlockingIOError at once if another process has locked it."""
     if sys.platform == "win32":
         try:
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)

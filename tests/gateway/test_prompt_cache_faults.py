@@ -1,4 +1,4 @@
-"""What can go wrong while engine state is carried, and that no request suffers from it."""
+"""What can go wrong while prompt caches are saved and restored; no request suffers from it."""
 
 from __future__ import annotations
 

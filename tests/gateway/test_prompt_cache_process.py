@@ -110,12 +110,12 @@ async def test_what_a_gateway_that_was_killed_was_writing_is_cleared_away(
         assert await said(gateway, f"first {TALE}") >= 100
 
 
-async def test_without_a_folder_for_it_nothing_is_carried(journal: Journal, slots: Path) -> None:
+async def test_without_a_usable_folder_nothing_is_saved(journal: Journal, slots: Path) -> None:
     slots.parent.mkdir()
     slots.write_text("in the way")
     async with started(journal) as gateway:
         assert (await gateway.chat(TALE)).status == 200
-        assert "no state is carried" in gateway.said
+        assert "prompt caches are not saved" in gateway.said
         (engine,) = (await gateway.request("GET", "/running")).json["engines"]
         assert engine["state_carry"] == "off"
     assert slots.read_text() == "in the way"

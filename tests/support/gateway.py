@@ -142,7 +142,7 @@ async def running_gateway(
 ) -> AsyncIterator[Gateway]:
     """Inside the block a gateway serves ``models``; the settings are those of ``server``.
 
-    Engine state is carried where there is a ``store``.
+    With a ``store``, prompt caches are saved and restored.
     """
     async with nothing_left(journal):
         given = ServerSettings(listen_v4="127.0.0.1:0", **settings)

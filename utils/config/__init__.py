@@ -1,1 +1,1 @@
-"""The configuration: loaded from Lua, checked, watched."""
+"""Load the configuration from Lua, check it, and watch its files."""

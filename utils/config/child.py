@@ -1,8 +1,8 @@
-"""Loading the configuration while the gateway serves: in a process of its own.
+"""Load the configuration in a process of its own while the gateway serves.
 
-Lua may compute for long, and ``ConfigLoader`` lends the environment to it for a moment:
-neither is for a process that streams answers. This module is both sides: ``load_apart``
-starts it as a program, which prints the tables, or the faults, as JSON.
+Lua may run for long, and ``ConfigLoader`` changes the environment variables for a moment; both
+would disturb a process that streams answers. This module is both sides: ``load_apart`` starts it as
+a program, which prints the tables, or the faults, as JSON.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 async def load_apart(path: Path, presets: Presets) -> Tables:
-    """Return what ``ConfigLoader(path, presets).load()`` does, or raise its ConfigError.
+    """Return the result of ``ConfigLoader(path, presets).load()``, or raise its ConfigError.
 
-    When cancelled, nothing of it is left running, and no temporary file.
+    If it is cancelled, it leaves no process and no temporary file.
     """
-    # A child that is killed removes nothing: its temporary files are in ours.
+    # A killed child does not remove its temporary files, so they are in a folder of this process.
     with tempfile.TemporaryDirectory(prefix="llm-gateway-", ignore_cleanup_errors=True) as folder:
         return await _load(path, presets, folder)
 
@@ -39,7 +39,7 @@ async def load_apart(path: Path, presets: Presets) -> Tables:
 async def _load(path: Path, presets: Presets, folder: str) -> Tables:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        # -P: a folder named utils where the gateway was started must not be taken for ours.
+        # -P: do not import a folder named utils in the current directory.
         "-P",
         "-m",
         __name__,
@@ -68,7 +68,7 @@ async def _load(path: Path, presets: Presets, folder: str) -> Tables:
 
 
 def _end(process: asyncio.subprocess.Process) -> None:
-    # Lua is a child of the child.
+    # Kill the whole group: Lua is a child of the child.
     with contextlib.suppress(ProcessLookupError):
         if sys.platform == "win32":
             process.kill()

@@ -1,4 +1,4 @@
-"""Where an executable named in the configuration is, or why it cannot be run."""
+"""Find an executable that the configuration names, or say why it cannot be run."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ if TYPE_CHECKING:
 
 
 class ExecutableError(Exception):
-    """The file cannot be executed; the message ends a sentence that names its key."""
+    """The file cannot be executed. The message follows a text that names the key."""
 
 
 def resolve_path(text: str, base: Path) -> Path:
-    """The path ``text`` with ``~`` expanded, relative to ``base``."""
+    """Return the path ``text`` with ``~`` expanded, relative to ``base``."""
     return base / os.path.expanduser(text)  # noqa: PTH111 - Path raises where this keeps "~"
 
 
 def resolve_executable(text: str, base: Path) -> str:
-    """The full path of ``text``: a bare name from PATH, any other relative to ``base``."""
+    """Return the full path of ``text``: a bare name from PATH, any other relative to ``base``.
+
+    Raises ExecutableError.
+    """
     if os.path.basename(text) == text and not text.startswith("~"):  # noqa: PTH119 - no Path yet
         found = shutil.which(text)
         if found is None:

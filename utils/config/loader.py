@@ -1,8 +1,8 @@
-"""``ConfigLoader``: a Lua file becomes plain tables, or one error that lists every fault.
+"""``ConfigLoader``: read a Lua file into plain tables, or raise one error that lists every fault.
 
-python-lua-helper runs pre.lua, the user's file and post.lua in that order. post.lua finds
-the faults and hands them over as data. Lua cannot know whether a file can be executed: that
-is checked here, and its faults are reported among the others.
+python-lua-helper runs pre.lua, the user's file and post.lua in that order. post.lua finds the
+faults and returns them as data. Lua cannot find out whether a file can be executed; this file
+checks that, and adds its faults to the others.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from utils.config.lua_data import Presets
 
 ROOT = Path(__file__).resolve().parents[2]
-# Its folder stands last on PATH, its file has the last name that python-lua-helper tries.
+# The folder is put last on PATH; its file has the last name that python-lua-helper tries.
 SHIM = ROOT / "utils" / "config" / "lua"
 EXPORT = "gateway_config"
 
 
 class ConfigLoader:
-    """Loads the configuration file at ``path``. To be used before the event loop starts.
+    """Loads the configuration file at ``path``. It blocks, and changes environment variables.
 
-    Temporary files are made in ``temporary``, or where the system has them.
+    Its temporary files are in ``temporary``, or in the system's folder for them.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class ConfigLoader:
         self._path = Path(self._given).absolute()
 
     def load(self) -> Tables:
-        """The checked tables, with executables and folders as full paths.
+        """Return the checked tables, with executables and folders as full paths.
 
-        Raises ConfigError with every fault of the file; what the file printed is on stderr.
+        Raises ConfigError with every fault of the file. The file's output goes to stderr.
         """
         self._refuse_unreadable()
         exported = self._run()
@@ -82,7 +82,7 @@ class ConfigLoader:
             raise self._error(f"cannot be read: {reason}", []) from error
 
     def _run(self) -> dict[str, Any]:
-        """What post.lua left, after everything ran; raises ConfigError when Lua gave up."""
+        """Run the files; return the result of post.lua, or raise ConfigError if Lua failed."""
         printed = io.StringIO()
         home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises
         try:
@@ -103,10 +103,10 @@ class ConfigLoader:
                 )
             left: dict[str, Any] = _Reader(exports).table(EXPORT)
         except FileNotFoundError as error:
-            # What Lua writes last is missing, yet it reported no failure.
+            # Lua has reported no failure, but what it writes last is missing.
             raise self._error("Lua could not run it", ["os.exit ended it early"]) from error
         except (RuntimeError, OSError, ValueError) as error:
-            # An os.exit(1), an endless loop, output that is no text, a broken Lua.
+            # For example os.exit(1), an endless loop, output that is not text, or a broken Lua.
             raise self._error("Lua could not run it", [str(error)]) from error
         else:
             return left
@@ -119,7 +119,7 @@ class ConfigLoader:
         if "state_dir" in server:
             server["state_dir"] = str(resolve_path(server["state_dir"], self._path.parent))
         for model in models:
-            # Parameters come as JSON: their names may hold dots, their values be of any type.
+            # Parameters come as JSON, because a name may have dots and a value may have any type.
             if "set_params" in model:
                 model["set_params"] = json.loads(model["set_params"])
             for alias in model.get("aliases", ()):
@@ -131,7 +131,7 @@ class ConfigLoader:
                 if "command" in owner:
                     program, *arguments = owner["command"]
                     owner["command"] = [executables[program], *arguments]
-        # post.lua checked every key and type; this is where its word is taken.
+        # post.lua has checked every key and type.
         return Tables(server, models, groups)
 
 
@@ -144,7 +144,7 @@ def faulty(path: str | os.PathLike[str], faults: Sequence[str]) -> ConfigError:
 class _Reader:
     """Rebuilds nested values from the flat ``a.b.1`` keys of python-lua-helper.
 
-    Unambiguous because post.lua exports no key with a dot and no empty list.
+    This is unambiguous, because post.lua exports no key with a dot and no empty list.
     """
 
     def __init__(self, exports: PyLuaHelper) -> None:
@@ -174,13 +174,13 @@ class _Reader:
 
 @contextlib.contextmanager
 def _lua_within_reach() -> Iterator[None]:
-    """While inside, a search for Lua finds the system's, or else the one inside lupa."""
+    """Inside the block, a search for Lua finds the system's, or else the one inside lupa."""
     names = ("PATH", "PATHEXT", "LLM_GATEWAY_PYTHON")
     before = {name: os.environ.get(name) for name in names}
     os.environ["PATH"] = os.pathsep.join(filter(None, [before["PATH"], str(SHIM)]))
     os.environ["LLM_GATEWAY_PYTHON"] = sys.executable
     if os.name == "nt" and not any(map(shutil.which, ("lua.exe", "lua54.exe", "lua5.4.exe"))):
-        # python-lua-helper looks for "lua51.exe"; this makes lua51.exe.bat an answer.
+        # python-lua-helper looks for "lua51.exe"; with this it finds lua51.exe.bat.
         os.environ["PATHEXT"] = ".BAT"
     try:
         yield

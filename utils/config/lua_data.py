@@ -1,4 +1,4 @@
-"""What Python hands to the Lua side: presets and tables of keys, as text that Lua can load."""
+"""Write the data for the Lua files, presets and tables of keys, as text that Lua can load."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PLAIN = frozenset(string.ascii_letters + string.digits + " -./_")
 
 @dataclass(frozen=True, slots=True)
 class Presets:
-    """What a configuration finds in ``presets``.
+    """The values of ``presets`` in a configuration.
 
     ``engines`` are the names of the engine types, the first of which is the default. ``server``
     and ``model`` are the files that come with the gateway; "" for one that is not installed.
@@ -31,7 +31,7 @@ class Presets:
 
 
 def lua_data(presets: Presets, home: str) -> str:
-    """A Lua chunk that returns the presets, the home folder and the keys of each table."""
+    """Return a Lua chunk that returns the presets, the home folder and the keys of each table."""
     tables = {
         title: [
             {
@@ -63,7 +63,7 @@ def _literal(value: Any) -> str:  # noqa: ANN401 - texts, booleans, lists and di
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        # All but plain characters as numbers of bytes: every Lua reads those alike.
+        # All but plain characters are written as byte numbers, which every Lua reads alike.
         return '"' + "".join(map(_character, os.fsencode(value))) + '"'
     if isinstance(value, dict):
         return _braces(f"[{_literal(name)}]={_literal(inner)}" for name, inner in value.items())

@@ -1,4 +1,4 @@
-"""Make the tables of keys in docs/configuration.md from the schema.
+"""Write the tables of keys in docs/configuration.md from the schema.
 
 ``python -m utils.config.reference`` prints the page with new tables; ``--write`` saves it.
 """

@@ -1,8 +1,8 @@
-"""What a key of the configuration is, and how a table of keys is read.
+"""Define the keys of the configuration, and read a table of keys.
 
 A dataclass stands for a table of the Lua file. Each field made with ``metadata=key(...)`` is a
-key: the field gives its name, type and default, ``key`` the rest. From that come the checks in
-Lua, the values that the gateway works with, what a reload can change, and the reference.
+key: the field gives its name, type and default, and ``key`` the rest. From these come the checks in
+Lua, the gateway's settings, the effect of a reload, and the reference.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 _KEY = "key"
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-# What a reload does where a key has another value: it holds at once ("now"), for engines that
-# start from now on ("start"), after the running engine was replaced ("engine"), only after a
-# restart of the gateway ("restart"), or it is the name of another thing ("name").
+# When a changed value takes effect after a reload: at once ("now"), for engines that start later
+# ("start"), when the running engine is replaced ("engine"), or after a restart of the gateway
+# ("restart"). A changed "name" means another model or variant.
 Reload = Literal["now", "start", "engine", "restart", "name"]
 
 
@@ -35,7 +35,7 @@ T = TypeVar("T", bound=Table)
 class Kind:
     """A kind of value. ``written`` names it in the reference.
 
-    The function of that name in checks.lua vouches for a value; ``read`` makes it Python's.
+    The function of that name in checks.lua checks a value; ``read`` converts it for Python.
     """
 
     written: str
@@ -92,12 +92,12 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of a table; ``default`` is None for no default, and as Lua writes it if ``shown``.
+    """One key of a table. ``default`` is None for no default; if ``shown``, as Lua writes it.
 
-    ``engines``: the engine types whose tables may have it; empty: all. A ``required`` key must
-    be set where it may be; one that is ``required_by`` types, in their tables. An ``inherits``
-    key takes its value from the table one level up. ``each`` is the table that its value is, or
-    a list of which it is.
+    ``engines`` are the engine types whose tables may have the key; empty means all. A ``required``
+    key must be set in each of these tables; one with ``required_by``, in the tables of those types.
+    An ``inherits`` key takes its value from the table one level up. ``each`` is the table of its
+    value, or of each element of its value.
     """
 
     name: str
@@ -114,12 +114,12 @@ class Key:
 
 
 def key(kind: str, meaning: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of Key
-    """The metadata of a field that is a key: its kind, its line in the reference, and ``Key``'s."""
+    """Return the metadata of a key's field: its kind, its meaning, and other fields of ``Key``."""
     return {_KEY: {"kind": kind, "meaning": meaning, **more}}
 
 
 def keys_of(table: type[Table]) -> tuple[Key, ...]:
-    """The keys of ``table`` in the order of its fields, those that inherit last."""
+    """Return the keys of ``table`` in the order of its fields, with inherited keys last."""
     keys = (_key(each) for each in fields(table) if _KEY in each.metadata)
     return tuple(sorted(keys, key=lambda known: known.inherits))
 
@@ -136,9 +136,9 @@ def _key(each: Field[Any]) -> Key:
 
 
 def read(table: type[T], given: Mapping[str, Any], above: Mapping[str, Any] = _NOTHING) -> T:
-    """The value of a table that Lua has checked. ``above`` has the values of the level above.
+    """Return the value of a table that Lua has checked. ``above`` has the values one level up.
 
-    A key that is not given has the value of the level above if it inherits, else its default.
+    A missing key has the value of the level above if it inherits, else its default.
     """
     values: dict[str, Any] = {}
     inner: list[tuple[Key, type[Table]]] = []
@@ -150,7 +150,7 @@ def read(table: type[T], given: Mapping[str, Any], above: Mapping[str, Any] = _N
             values[known.name] = KINDS[known.kind].read(given[known.name])
         else:
             inner.append((known, known.each))
-    # What stands within inherits from what stands here.
+    # The tables inside this one inherit from it.
     for known, each in inner:
         one = given[known.name]
         values[known.name] = (
@@ -158,6 +158,6 @@ def read(table: type[T], given: Mapping[str, Any], above: Mapping[str, Any] = _N
             if isinstance(one, Mapping)
             else tuple(read(each, item, values) for item in one)
         )
-    # The name of a table that is found under it, such as a group's, is no key of it.
+    # The name of a group is a field, but not a key of its table.
     names = {each.name for each in fields(table)} - values.keys()
     return table(**values, **{name: given[name] for name in names & given.keys()})

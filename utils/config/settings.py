@@ -348,7 +348,7 @@ class ServerSettings(ModelSettings):
         ),
     )
 
-    # Made by the gateway, not set in the file: it opens the admin paths, as admin_token does.
+    # Made by the gateway, not set in the file: a token for the admin paths, like admin_token.
     own_token: str = field(default="", repr=False)
 
     @property
@@ -359,7 +359,7 @@ class ServerSettings(ModelSettings):
 
 
 def endpoint(text: str) -> Endpoint:
-    """Return the address that is written as ``host:port`` or ``[host]:port``."""
+    """Return the address in the form ``host:port`` or ``[host]:port``."""
     host, _, port = text.rpartition(":")
     return Endpoint(host.removeprefix("[").removesuffix("]"), int(port))
 

@@ -1,6 +1,6 @@
 """The tables of ``models`` and ``groups``: every key with its default and its meaning.
 
-A key that only some engine types have says so with ``engines``: the others refuse it.
+A key that only some engine types have lists them in ``engines``; the others refuse it.
 """
 
 from __future__ import annotations
@@ -330,7 +330,7 @@ class ModelTable(ModelSettings):
     )
 
 
-# The tables under the names that checks.lua and the reference know them by.
+# The tables, by their names in checks.lua and in the reference.
 TABLES: dict[str, type[Table]] = {
     "server": ServerSettings,
     "port_range": PortRange,
@@ -342,7 +342,7 @@ TABLES: dict[str, type[Table]] = {
 
 
 class Tables(NamedTuple):
-    """All of a configuration that Lua has checked; defaults are not in it."""
+    """A whole configuration that Lua has checked, without the defaults."""
 
     server: dict[str, Any]
     models: list[dict[str, Any]]

@@ -1,4 +1,4 @@
-"""A configuration file that is watched: itself, and the Lua files beside it that it may load."""
+"""Watch a configuration file, and the Lua files beside it, which it may load."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-# Where the system reports nothing, as in folders of another machine, looking now and then does.
+# Milliseconds between two checks where the system reports no changes, as in network folders.
 _LOOK_AGAIN_MS = 2_000
-# Editors write in several steps.
+# Milliseconds to wait for more changes: editors write in several steps.
 _SETTLED_MS = 200
 
 Fingerprint = frozenset[tuple[str, int, int, int]]
 
 
 def fingerprint(file: Path) -> Fingerprint:
-    """What tells one state of the files from another; empty while ``file`` is missing."""
+    """Return a value that changes when the files do; empty while ``file`` is missing."""
     found = set()
     for path in {file, *file.parent.glob("*.lua")}:
         try:
@@ -33,11 +33,10 @@ def fingerprint(file: Path) -> Fingerprint:
 
 
 async def changed(file: Path, known: Fingerprint) -> AsyncGenerator[None, None]:
-    """Comes each time the files differ from ``known``, and then from what they were.
+    """Yield each time the files have changed, at first since ``known``.
 
-    ``file`` is a full path. Where it is a link, the folder it leads to is watched too.
-
-    A file that is missing for a moment, as some editors have it, is waited for.
+    ``file`` is a full path. If it is a link, the folder of its target is watched too. A file that
+    is missing is waited for, because some editors remove it for a moment.
     """
     async for _ in awatch(
         *_folders(file),

@@ -8,15 +8,15 @@ return function(folder)
   local address = dofile(folder .. "address.lua")
   local json = dofile(folder .. "json.lua")(text)
 
-  -- faults: one line each. binaries: every executable named, with its place; whether it
-  -- can be run is for Python to find out. model: the one being checked, for the reader.
-  -- engine: its engine type, nil where it names an unknown one.
+  -- faults: one line each. binaries: every executable that is named, with its place; Python checks
+  -- whether it can be run. model: the name of the model under check, for the messages.
+  -- engine: its engine type, nil if it names an unknown one.
   local checks = { faults = {}, binaries = {}, model = nil, engine = nil }
   local capabilities = { "text", "vision", "audio", "embeddings", "rerank", "tools" }
   local signals = { "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL" }
   local levels = { "debug", "info", "warning", "error" }
-  local slip = 2 -- so many letters may be wrong in a word that was certainly meant
-  local largest = 2 ^ 53 -- from here on a number need not be the one that was written
+  local slip = 2 -- with so many wrong letters, a word is still taken for a spelling mistake
+  local largest = 2 ^ 53 -- from here on, Lua does not keep every integer exactly
 
   local function owner()
     return checks.model and (' (model "%s")'):format(text.printable(checks.model, 60)) or ""
@@ -45,7 +45,7 @@ return function(folder)
       if not fine then
         return expected(place, what, value)
       end
-      -- 4096.0 is a fine integer to Lua, and "4096.0" none to Python.
+      -- For Lua 4096.0 is an integer, but for Python "4096.0" is not.
       return whole and tonumber(("%d"):format(value)) or value
     end
   end
@@ -81,7 +81,7 @@ return function(folder)
 
   -- Text ------------------------------------------------------------------------------
 
-  -- What an operating system takes as an argument: no byte 0, and Python must read it.
+  -- A text must be valid as an argument of a program: no byte 0, and UTF-8 for Python.
   local function plain(value, place)
     if not text.is_utf8(value) then
       return expected(place, "UTF-8 text", value)
@@ -98,7 +98,7 @@ return function(folder)
     return plain(value, place)
   end
 
-  -- What a header can carry. A fault does not show it: its message may end in a log.
+  -- A text for a header. The fault does not show it, because messages may end in a log.
   function checks.secret(value, place)
     if type(value) ~= "string" or not value:find("^[!-~]+$") then
       return checks.report(place, "expected ASCII text without spaces")
@@ -171,7 +171,7 @@ return function(folder)
       text.describe(value), why))
   end
 
-  -- Without the "/" at its end, to which paths are added.
+  -- The "/" at its end is removed, because paths are added to it.
   function checks.url(value, place)
     if type(value) ~= "string" or not value:find("^https?://[^%s%c/?#]+[^%s%c?#]*$") then
       return expected(place, 'a URL such as "https://api.example.com"', value)
@@ -227,7 +227,7 @@ return function(folder)
     return keys
   end
 
-  -- Iterate over keys and values in that order. A list may have holes where faults were.
+  -- Iterate over keys and values in that order. A list has holes at the places of faults.
   function checks.entries(value)
     local keys, at = sorted_keys(value or {}), 0
     return function()
@@ -266,7 +266,7 @@ return function(folder)
     return checks.list(value, place, "a list of origins", origin)
   end
 
-  -- Without a port: clients may come through another.
+  -- Without a port, because clients may use another one, for example of a proxy.
   local function host(value, place)
     if value == "*" or type(value) == "string"
       and (value:find("^[%w._-]+$") or value:find("^[%x.]*:[%x.]*:[%x:.]*$")) then
@@ -283,7 +283,7 @@ return function(folder)
     return checks.list(value, place, 'a list such as { "text", "tools" }', capability)
   end
 
-  -- What decides where a request goes and how it is answered is no parameter.
+  -- These two decide where a request goes and how it is answered, so they are not parameters.
   local function reserved(name, place)
     if name == "model" or name == "stream" then
       checks.report(place, "the gateway itself needs this one as the client sent it")
@@ -316,7 +316,7 @@ return function(folder)
     end)
   end
 
-  -- { "a", ["b"] = { temperature = 0 } }: those with parameters come as records, and last.
+  -- { "a", ["b"] = { temperature = 0 } }: names with parameters become records, at the end.
   function checks.aliases(value, place)
     local plain_ones, clean = value, {}
     if type(value) == "table" then
@@ -338,7 +338,7 @@ return function(folder)
     return some(clean)
   end
 
-  -- { "-c", 4096 } is what people write.
+  -- Numbers are accepted too, because people write { "-c", 4096 }.
   local function argument(value, place)
     if type(value) == "number" and value == value and math.abs(value) < largest then
       return value == math.floor(value) and ("%d"):format(value) or ("%.14g"):format(value)
@@ -367,8 +367,8 @@ return function(folder)
     return clean
   end
 
-  -- To Python as a list: a variable's name may hold a dot, which python-lua-helper
-  -- cannot tell from a path.
+  -- Python gets a list: a variable's name may have a dot, which python-lua-helper would take for a
+  -- path.
   function checks.env(value, place)
     if type(value) ~= "table" then
       return expected(place, 'a table such as { NAME = "value" }', value)
@@ -385,12 +385,12 @@ return function(folder)
     return some(clean)
   end
 
-  -- Whether a table of the model under check may have this key.
+  -- Return whether a table of the model under check may have this key.
   local function is_allowed(entry)
     return not entry.engines or not checks.engine or entry.engines[checks.engine]
   end
 
-  -- A record with the keys that utils/config/tables.py has for it under `title`.
+  -- Check a record by the keys that utils/config/tables.py has under `title`.
   function checks.record(value, place, title)
     if type(value) ~= "table" then
       return expected(place, "a table", value)
@@ -421,7 +421,8 @@ return function(folder)
     return clean
   end
 
-  -- A key that another table has is no spelling mistake; it may be a part of one that is meant.
+  -- Return a text that suggests known keys. A key of another table is no spelling mistake, but it
+  -- may be a part of a known key.
   local function key_suggestion(key, known, is_elsewhere)
     local meant, far = text.nearest(key, known)
     local family = text.family(key, known)
@@ -447,7 +448,7 @@ return function(folder)
     checks.report(text.place(place, key), "unknown key" .. elsewhere .. hint)
   end
 
-  -- To Python as a list, as env is.
+  -- Python gets a list, as for env.
   function checks.groups(value)
     if type(value) ~= "table" then
       return expected("groups", "a table such as { name = { persistent = true } }", value)
@@ -476,7 +477,7 @@ return function(folder)
     units[prefix .. "B"], units[prefix .. "iB"] = 1000 ^ power, 1024 ^ power
   end
 
-  -- Bytes, or another unit of the user's own.
+  -- A number of bytes, or of a unit that the user chooses.
   local function size(value, place)
     local number, unit = value, ""
     if type(value) == "string" then
