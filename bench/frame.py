@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
-    from server.context import RequestContext
+    from server.middleware import RequestContext
 
 HEADING = "The frame"
 SERVERS = ("bare", "own chain", "web.Application")

@@ -1,8 +1,15 @@
-"""A call to a model: the request, the client, and the sink for the answer. No HTTP library."""
+"""A call to a model: its life as a table, the request, and the sink for the answer. No HTTP.
+
+A call waits for an engine, is opened there, and its answer is passed on as it comes. If the answer
+fills its context, a larger variant is asked for a continuation. Until the continuation has joined
+the answer, the client gets nothing of it, and no error of it. A missing cell of the table is a bug
+in the gateway: ``after`` raises, and nothing has changed.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from engine.scheduling.queue import Priority
@@ -16,6 +23,85 @@ if TYPE_CHECKING:
     from models.requests.reader import RequestFacts
     from models.selection import Selection
     from models.spec import ModelSpec
+
+
+class State(Enum):
+    """The state of a call."""
+
+    WAITING = "waiting"
+    OPENING = "opening"
+    ANSWERING = "answering"
+    CONTINUING = "continuing"
+    ENDED = "ended"
+
+
+class Move(Enum):
+    """What happens to a call.
+
+    - GRANTED: it holds the engine that it asked for. FELL_BACK: a smaller one, because of memory.
+    - RETRY: the engine failed before its answer; the call is sent once more.
+    - TOO_LONG: the engine refused the prompt as too long; a larger variant is asked for.
+    - ANSWERED: an engine has begun to answer.
+    - FULL: the answer has filled its context; a larger variant is asked to continue it.
+    - JOINED: the continuation is part of the answer. KEPT: it is not, and the answer stays as it
+      was.
+    - END: the call holds nothing any more, whatever its result.
+    """
+
+    GRANTED = "granted"
+    FELL_BACK = "fell back"
+    RETRY = "retry"
+    TOO_LONG = "too long"
+    ANSWERED = "answered"
+    FULL = "full"
+    JOINED = "joined"
+    KEPT = "kept"
+    END = "end"
+
+
+TRANSITIONS: dict[State, dict[Move, State]] = {
+    State.WAITING: {
+        Move.GRANTED: State.OPENING,
+        Move.FELL_BACK: State.OPENING,
+        Move.END: State.ENDED,
+    },
+    State.OPENING: {
+        Move.RETRY: State.WAITING,
+        Move.TOO_LONG: State.WAITING,
+        Move.ANSWERED: State.ANSWERING,
+        Move.END: State.ENDED,
+    },
+    State.ANSWERING: {
+        Move.FULL: State.CONTINUING,
+        Move.END: State.ENDED,
+    },
+    State.CONTINUING: {
+        Move.GRANTED: State.CONTINUING,
+        Move.FELL_BACK: State.CONTINUING,
+        Move.RETRY: State.CONTINUING,
+        Move.TOO_LONG: State.CONTINUING,
+        Move.ANSWERED: State.CONTINUING,
+        Move.JOINED: State.ANSWERING,
+        Move.KEPT: State.ANSWERING,
+        Move.END: State.ENDED,
+    },
+    State.ENDED: {},
+}
+
+
+class IllegalMove(RuntimeError):
+    """A call cannot make this move in its state: a bug in the gateway."""
+
+    def __init__(self, call: str, state: State, move: Move) -> None:
+        super().__init__(f"the call {call}, {state.value}, cannot make the move '{move.value}'")
+
+
+def after(call: str, state: State, move: Move) -> State:
+    """Return the state after ``move``, or raise IllegalMove, which names ``call``."""
+    following = TRANSITIONS[state].get(move)
+    if following is None:
+        raise IllegalMove(call, state, move)
+    return following
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,11 +139,11 @@ class CallRecord:
 class Call:
     """One request to a model.
 
-    ``facts`` are what was read of it, with the body for the engine; ``model`` is who shall answer,
+    ``facts`` are what was read of it, with the body for the engine; ``model`` is the one to answer,
     and ``able`` what it can do. ``path``, ``method`` and ``headers`` are the engine's, complete.
     ``priority`` is its place in the queue. A ``conversation`` names an answer that goes on, and
     can be read again, when its client has left. What becomes of the call is written into
-    ``record``, which says who asks.
+    ``record``, which names the client.
     """
 
     facts: RequestFacts

@@ -12,8 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from inference.call import Hooks
-from inference.continuation.eligibility import Eligibility
-from inference.continuation.relay import continuing
+from inference.continuation.relay import Eligibility, continuing
 from inference.detached import DetachedStreams
 from inference.in_flight import RequestRegistry
 from inference.relay import relay

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from inference.lifecycle import Move, State, after
+from inference.call import Move, State, after
 from inference.usage import Usage
 from models.requests.reader import parse
 from models.selection import Selection, choose_ahead, choose_larger
@@ -34,7 +34,7 @@ _EXIT_NOTICE = 0.5
 
 
 class UpstreamCall:
-    """A call on its way through ``lifecycle.TRANSITIONS``, with its lease.
+    """A call on its way through ``call.TRANSITIONS``, with its lease.
 
     ``wait``, ``open``, then ``answered``; ``end`` exactly once, however it ended. ``variant`` is
     the one whose answer the client has, or will have.

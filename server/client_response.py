@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
-from server.cors import add
+from server.browsers import add
 from server.dialects import dialect_of
 from server.errors import is_error, retry_after, shape_of
 from server.headers import to_client

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from server.cors import Cors
-from server.hosts import Hosts
+from server.browsers import Cors, Hosts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from inference.run import Inference
     from models.requests.endpoints import Endpoint
     from models.spec import ModelSpec
-    from server.context import Handler, RequestContext
+    from server.middleware import Handler, RequestContext
 
 # Up to here parsing takes less time than handing it to a thread.
 _PARSED_INLINE = 128 * 1024

@@ -1,15 +1,18 @@
-"""Choose the headers that pass the gateway, in both directions. Pure."""
+"""Choose the headers that pass the gateway, in both directions, and read its own. Pure."""
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from multidict import CIMultiDict
 
+from engine.scheduling.queue import Priority
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
 
 CONVERSATION = "X-Conversation-Id"
 _LONGEST = 512
@@ -57,6 +60,7 @@ _CORS = {
     "access-control-max-age",
 }
 _NOT_DOWNSTREAM = _HOP_BY_HOP | _CORS | {"date", "server"}
+_KEY_HEADERS = ("Authorization", "X-Api-Key")
 
 
 def to_engine(
@@ -123,3 +127,24 @@ def _without(headers: Mapping[str, str], dropped: frozenset[str]) -> CIMultiDict
                 for named in value.split(","):
                     kept.popall(named.strip(), None)
     return kept
+
+
+def client_of(headers: Mapping[str, str], address: str | None) -> str:
+    """Return the same text for the same client; it is a digest of the key."""
+    key = next((headers[name] for name in _KEY_HEADERS if headers.get(name)), None)
+    if key is not None:
+        return blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    return address or ""
+
+
+def priority_of(headers: Mapping[str, str], *, allowed: bool) -> Priority:
+    """Return the priority that ``X-Priority`` names, if allowed; BadRequest for other words."""
+    word = headers.get("X-Priority") if allowed else None
+    if word is None:
+        return Priority.NORMAL
+    try:
+        return Priority[word.strip().upper()]
+    except KeyError:
+        raise BadRequest(
+            'The X-Priority header must be "low", "normal" or "high".', param="X-Priority"
+        ) from None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from server.hosts import host_of
+from server.browsers import host_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from engine.observer import Changed
-    from engine.scheduling.records import EngineRecord
+    from engine.scheduling.engine_table import EngineRecord
     from server.access_log import AccessRecord
 
 _LABELS = ("model", "variant")

@@ -6,17 +6,18 @@ errors in the API's own shape, one line in the log, one count in the metrics.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from inference.in_flight import Ongoing
 from server.access_log import AccessRecord
 from server.admin.access import require_admin
-from server.client_key import client_of
+from server.browsers import is_preflight
 from server.client_response import REQUEST_ID, ClientResponse
-from server.context import RequestContext
-from server.cors import is_preflight
 from server.errors import retry_after, shape_of
-from server.headers import is_upgrade
+from server.headers import client_of, is_upgrade, priority_of
 from server.machine import Machine
 from server.protocol import AUTHORITY, RESPONSE
 from server.routes import Route, is_admin, upstream_of
@@ -27,13 +28,77 @@ from utils.logger import get_logger
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from server.configuration import CurrentConfiguration
+    from engine.scheduling.queue import Priority
+    from server.configuration import Configuration, CurrentConfiguration
     from server.routes import Routes
     from server.telemetry import Telemetry
     from utils.clock import Clock
 
+
+_JSON = {"Content-Type": "application/json; charset=utf-8"}
 _log = get_logger("handler")
 _NO_CONTENT = 204
+
+
+class RequestContext:
+    """What a handler is given of one request, and where it writes the answer.
+
+    ``configuration`` is the one that held when the request began; a handler uses no other.
+    ``closing`` says whether the gateway was shutting down then. ``name`` is the model or the id
+    that the path names, if any; ``target`` is the path with its query for the engine. ``memory``
+    is what the request's body takes until the request has ended.
+    """
+
+    __slots__ = (
+        "closing",
+        "configuration",
+        "memory",
+        "name",
+        "record",
+        "request",
+        "response",
+        "target",
+        "telemetry",
+    )
+
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        configuration: Configuration,
+        record: AccessRecord,
+        response: ClientResponse,
+        telemetry: Telemetry,
+        memory: Share,
+        *,
+        closing: bool,
+    ) -> None:
+        self.request = request
+        self.configuration = configuration
+        self.record = record
+        self.response = response
+        self.telemetry = telemetry
+        self.memory = memory
+        self.closing = closing
+        self.name: str | None = None
+        self.target = ""
+
+    @property
+    def client(self) -> str:
+        """The client: a digest of the API key, else the address."""
+        return self.record.client
+
+    def priority(self) -> Priority:
+        """The priority that the request asks for, where that is allowed; BadRequest if unknown."""
+        allowed = self.configuration.settings.priority_header
+        return priority_of(self.request.headers, allowed=allowed)
+
+    async def json(self, value: Any, status: int = 200) -> None:  # noqa: ANN401 - any JSON value
+        """Answer with ``value`` as JSON."""
+        await self.response.answer(status, _JSON, orjson.dumps(value))
+
+
+# Writes the answer to ``ctx.response`` or raises: a GatewayError is told by the frame.
+Handler = Callable[[RequestContext], Awaitable[None]]
 
 
 class Middleware:

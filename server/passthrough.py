@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from engine.manager import EngineManager
     from models.catalog import Catalog
     from models.spec import VariantSpec
-    from server.context import RequestContext
     from server.handler import RequestHandler
+    from server.middleware import RequestContext
 
 
 class Passthrough:

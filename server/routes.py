@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
     from server.admin.handlers import AdminHandlers
-    from server.context import Handler
+    from server.middleware import Handler
     from server.passthrough import Passthrough
     from server.status_pages import StatusPages
     from server.streams import StreamRoutes

@@ -9,7 +9,7 @@ from server.status import health_view, model_view, models_view
 
 if TYPE_CHECKING:
     from engine.manager import EngineManager
-    from server.context import RequestContext
+    from server.middleware import RequestContext
 
 
 class StatusPages:

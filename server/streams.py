@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.manager import EngineManager
     from engine.upstream import UpstreamResponse
     from inference.detached import DetachedStreams
-    from server.context import RequestContext
+    from server.middleware import RequestContext
 
 _CONTROL = "/v1/chat/completions/control"
 _NO_CONTENT = 204

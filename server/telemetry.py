@@ -11,8 +11,7 @@ import orjson
 from engine.observer import Changed, Observer
 from server.metrics import Metrics
 from utils.feed import Feed
-from utils.logbook import LogBook
-from utils.logger import Stamp
+from utils.logger import LogBook, Stamp
 
 if TYPE_CHECKING:
     from inference.in_flight import Ongoing, RequestRegistry

@@ -22,7 +22,7 @@ from utils.tasks import TaskOwner, first_of
 if TYPE_CHECKING:
     from engine.lease import Lease
     from engine.manager import EngineManager
-    from server.context import RequestContext
+    from server.middleware import RequestContext
 
 _PROTOCOL = "Sec-WebSocket-Protocol"
 # Seconds to wait for the other side's close message.

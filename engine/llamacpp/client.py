@@ -15,8 +15,8 @@ from engine.llamacpp.arguments import ALIAS, API_KEY, HOST, PORT, Arguments
 from engine.llamacpp.log import PROGRESS_VARIABLE
 from engine.llamacpp.prompt_cache.slots import SeenSlot
 from engine.llamacpp.slot_actions import refusal
-from models.counts import longest
 from models.requests import endpoints
+from models.sizing import longest
 from utils.errors import CountUnavailable, StateUnavailable
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.base import Capabilities, EngineClient, Finding
-    from engine.llamacpp.prompt_cache.assignment import SlotAssignment
     from engine.llamacpp.prompt_cache.engine_cache import EnginePromptCache
     from engine.llamacpp.prompt_cache.manager import PromptCacheManager
+    from engine.llamacpp.prompt_cache.slots import SlotAssignment
     from models.requests.reader import RequestFacts
     from models.spec import ModelSpec, VariantSpec
 

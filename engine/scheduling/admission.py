@@ -26,8 +26,7 @@ from engine.scheduling.reconfigure import equivalent, gone, still_there
 from utils.errors import EngineOutOfMemory, GatewayError, ShuttingDown
 
 if TYPE_CHECKING:
-    from engine.scheduling.engine_table import EngineTable
-    from engine.scheduling.records import EngineRecord
+    from engine.scheduling.engine_table import EngineRecord, EngineTable
 
 _CLOSING = "The gateway is shutting down."
 

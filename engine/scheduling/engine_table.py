@@ -10,20 +10,98 @@
 
 from __future__ import annotations
 
+from collections import deque
+from dataclasses import dataclass, field
+from math import exp2
 from typing import TYPE_CHECKING
 
 from engine.observer import Changed
 from engine.scheduling import events as ev
 from engine.scheduling.failures import delay_after, gives_up, pause_after, tried_again
 from engine.scheduling.lifecycle import Event, State, advance
-from engine.scheduling.reconfigure import renewed, renewed_limits, surplus, without
-from engine.scheduling.records import EngineRecord
+from engine.scheduling.reconfigure import equivalent, renewed_limits, surplus, without
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from engine.scheduling.eviction import Limits
     from models.spec import VariantSpec
+
+
+HALF_LIFE = 600.0
+
+
+# Compared by identity: comparing their fields would take most of a decision's time.
+@dataclass(slots=True, eq=False)
+class EngineRecord:
+    """What the scheduler knows of one variant's engine.
+
+    * ``memory``: what the running engine holds; ``takes``: what it takes of ``server.resources``.
+      Both in bytes.
+    * ``shortages``: the loads in a row that ran out of memory, the last time of ``lacked``;
+      ``advice`` says what to change.
+    * ``ahead``: the variant that the last conversation will need next; None if this one will do.
+    * ``active``: the requests that take a slot; ``auxiliary``: those that take none.
+    * ``unused``: true from a start until the first request of either kind.
+    """
+
+    variant: VariantSpec
+    state: State = State.STOPPED
+    ticket: int = 0
+    active: set[int] = field(default_factory=set)
+    auxiliary: set[int] = field(default_factory=set)
+    unused: bool = True
+    idle_since: float = 0.0
+    failures: int = 0
+    retry_at: float = 0.0
+    reason: str = ""
+    needs: deque[VariantSpec] = field(default_factory=deque)
+    used_at: float = 0.0
+    started_at: float = 0.0
+    ready_at: float = 0.0
+    ended_at: float = 0.0
+    load_seconds: float = 0.0
+    uses: float = 0.0
+    memory: Mapping[str, int] = field(default_factory=dict)
+    takes: Mapping[str, int] = field(default_factory=dict)
+    shortages: int = 0
+    lacked: str = ""
+    advice: str = ""
+    ahead: VariantSpec | None = None
+
+    def use(self, now: float) -> None:
+        """Count another request; older uses count half as much after each ``HALF_LIFE``."""
+        self.uses = 1.0 + self.uses * exp2((self.used_at - now) / HALF_LIFE)
+        self.used_at = now
+
+    def worth(self, now: float) -> float:
+        """Return what an eviction would cost: much if it is often used and slow to load."""
+        return self.load_seconds * self.uses * exp2((self.used_at - now) / HALF_LIFE)
+
+    def loaded_until(self, now: float) -> float:
+        """Return when its last start ended, ready or failed; ``now`` if it has not yet."""
+        if self.ready_at >= self.started_at:
+            return self.ready_at
+        return now if self.state.live else self.ended_at
+
+    @property
+    def serving(self) -> set[int]:
+        """The requests that hold the engine, with and without a slot."""
+        return self.active | self.auxiliary
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request holds the engine, so that it must not be stopped."""
+        return bool(self.active or self.auxiliary)
+
+    @property
+    def useful(self) -> bool:
+        """Whether the engine serves requests, or will, without a change."""
+        return self.state in (State.STARTING, State.READY)
+
+    def serves(self, minimum: VariantSpec) -> bool:
+        """Return whether this variant can serve a request that needs ``minimum``."""
+        return self.variant.model == minimum.model and self.variant.capacity >= minimum.capacity
 
 
 class EngineTable:
@@ -202,3 +280,20 @@ class EngineTable:
         configured = [each for each in useful if self.configured(each)]
         too_many = surplus(configured, self.limits)
         return [each for each in useful if each in too_many or each not in configured]
+
+
+def renewed(
+    records: Mapping[str, EngineRecord],
+    variants: Iterable[VariantSpec],
+    kept: Collection[str],
+) -> dict[str, EngineRecord]:
+    """Return a record for each variant: the old one if its label is ``kept``, else a new one."""
+    after: dict[str, EngineRecord] = {}
+    for variant in variants:
+        record = records.get(variant.label) if variant.label in kept else None
+        after[variant.label] = record or EngineRecord(variant)
+        after[variant.label].variant = variant
+    for record in after.values():
+        needs = [equivalent(after, wanted) for wanted in record.needs]
+        record.needs = deque(each for each in needs if each is not None)
+    return after

@@ -33,7 +33,7 @@ from engine.resources.rules import peak, taken
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from engine.scheduling.records import EngineRecord
+    from engine.scheduling.engine_table import EngineRecord
     from models.spec import VariantSpec
 
 # Up to this number of engines, every set of them is compared.

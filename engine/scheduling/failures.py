@@ -28,8 +28,8 @@ from utils.errors import EngineOutOfMemory, EngineStartFailed, QueueFull
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from engine.scheduling.engine_table import EngineRecord
     from engine.scheduling.queue import Waiting
-    from engine.scheduling.records import EngineRecord
     from models.spec import VariantSpec
 
 FIRST_DELAY = 1.0

@@ -26,9 +26,8 @@ from engine.scheduling.planner import fits_now
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from engine.scheduling.engine_table import EngineTable
+    from engine.scheduling.engine_table import EngineRecord, EngineTable
     from engine.scheduling.policy import Policy
-    from engine.scheduling.records import EngineRecord
 
 
 class IdleEngines:

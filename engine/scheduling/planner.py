@@ -35,8 +35,8 @@ from engine.scheduling.lifecycle import State
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from engine.scheduling.engine_table import EngineRecord
     from engine.scheduling.queue import Queue, Waiting
-    from engine.scheduling.records import EngineRecord
     from models.spec import VariantSpec
 
 

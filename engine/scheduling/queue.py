@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from engine.scheduling.records import EngineRecord
+    from engine.scheduling.engine_table import EngineRecord
     from models.spec import VariantSpec
 
 

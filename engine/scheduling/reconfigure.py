@@ -6,38 +6,18 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.scheduling.eviction import reluctance, room
-from engine.scheduling.records import EngineRecord
 from utils.errors import ConfigurationChanged, GatewayError, ModelNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from engine.scheduling.engine_table import EngineRecord
     from engine.scheduling.eviction import Limits
     from models.spec import VariantSpec
-
-Records = dict[str, EngineRecord]
-
-
-def renewed(
-    records: Mapping[str, EngineRecord],
-    variants: Iterable[VariantSpec],
-    kept: Collection[str],
-) -> Records:
-    """Return a record for each variant: the old one if its label is ``kept``, else a new one."""
-    after: Records = {}
-    for variant in variants:
-        record = records.get(variant.label) if variant.label in kept else None
-        after[variant.label] = record or EngineRecord(variant)
-        after[variant.label].variant = variant
-    for record in after.values():
-        needs = [equivalent(after, wanted) for wanted in record.needs]
-        record.needs = deque(each for each in needs if each is not None)
-    return after
 
 
 def equivalent(records: Mapping[str, EngineRecord], wanted: VariantSpec) -> VariantSpec | None:

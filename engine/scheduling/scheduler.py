@@ -45,14 +45,13 @@ from typing import TYPE_CHECKING
 
 from engine.scheduling import events as ev
 from engine.scheduling.admission import Admission
-from engine.scheduling.engine_table import EngineTable
+from engine.scheduling.engine_table import EngineRecord, EngineTable
 from engine.scheduling.eviction import Limits
 from engine.scheduling.failures import no_room, start_failed
 from engine.scheduling.idle import IdleEngines
 from engine.scheduling.lifecycle import Event, State
 from engine.scheduling.planner import Act, Deny, Planner, Serve, Start, Unload, at_once
 from engine.scheduling.policy import Policy
-from engine.scheduling.records import EngineRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from models.requests.fields import Json, objects, role_of, tools_of
-from models.requests.parts import Content, Conversation, content_of, extras_of, printed
+from models.requests.fields import (
+    Content,
+    Conversation,
+    Json,
+    content_of,
+    extras_of,
+    objects,
+    printed,
+    role_of,
+    tools_of,
+)
 
 if TYPE_CHECKING:
     from models.requests.facts import Prompt

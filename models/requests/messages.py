@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from models.requests.fields import Json, named, objects, tools_of
-from models.requests.parts import Content, Conversation, content_of, joined, part_of, printed
+from models.requests.fields import (
+    Content,
+    Conversation,
+    Json,
+    content_of,
+    joined,
+    named,
+    objects,
+    part_of,
+    printed,
+    tools_of,
+)
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:

@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from models.requests.fields import Json, named, objects
-from models.requests.parts import Content, Conversation, content_of, extras_of, printed
+from models.requests.fields import (
+    Content,
+    Conversation,
+    Json,
+    content_of,
+    extras_of,
+    named,
+    objects,
+    printed,
+)
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from server.client_response import STREAM_HEADERS
-from utils.logbook import Line
+from utils.logger import Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from server.context import RequestContext
+    from server.middleware import RequestContext
 
 _OK = 200
 _EVENT_STREAM = "text/event-stream"

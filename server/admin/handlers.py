@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from server.access_log import AccessRecord
     from server.admin.params import Params
     from server.admin.reload import Reloader
-    from server.context import RequestContext
+    from server.middleware import RequestContext
     from server.telemetry import Telemetry
 
 _log = get_logger("admin")

@@ -10,8 +10,8 @@ from engine.scheduling.lifecycle import State
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from engine.scheduling.engine_table import EngineRecord
     from engine.scheduling.queue import Waiting
-    from engine.scheduling.records import EngineRecord
     from inference.in_flight import Ongoing
 
 

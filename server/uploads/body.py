@@ -10,7 +10,7 @@ from aiohttp import web
 from utils.errors import BadRequest, BodiesTooLarge, RequestTooLarge
 
 if TYPE_CHECKING:
-    from server.context import RequestContext
+    from server.middleware import RequestContext
 
 # So much of each body is not counted: small requests are answered however much large ones hold.
 _FREE = 64 * 1024

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from models.requests.fields import Json, model_of
-from models.requests.reader import Models, RequestFacts, parse_form
-from models.requests.shaping import shape, take_keep_alive
+from models.requests.reader import Models, RequestFacts, parse_form, shape, take_keep_alive
 from server.uploads.body import bodies_too_large
 from server.uploads.spool import Spool
 from utils.errors import BadRequest

@@ -15,7 +15,7 @@ from utils.errors import BadRequest
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from server.context import RequestContext
+    from server.middleware import RequestContext
 
 _PIECE = 64 * 1024
 

@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 from real_engines import ENGINES, LLAMA_TOKENIZE
 
 from engine.llamacpp.tokenizer import LlamaTokenize
-from models.counts import Known, byte_bound
 from models.requests import endpoints
 from models.requests.reader import parse
-from models.sizing import Sizer
+from models.sizing import Known, Sizer, byte_bound
 from models.spec import ModelSpec, Timeouts, TokenizationSpec, VariantSpec
 
 if TYPE_CHECKING:

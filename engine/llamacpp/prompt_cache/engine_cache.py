@@ -17,23 +17,21 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from engine.llamacpp.arguments import CACHE_IDLE_SLOTS, SLOT_SAVE_PATH, Arguments
-from engine.llamacpp.prompt_cache.assignment import assign_slot, wish_of
 from engine.llamacpp.prompt_cache.compatibility import incomplete, rope_factors
 from engine.llamacpp.prompt_cache.fingerprint import fingerprint
 from engine.llamacpp.prompt_cache.flag_probe import CACHE_RAM, NO_CACHE_IDLE, SAVE_PATH
 from engine.llamacpp.prompt_cache.index import LEAST
 from engine.llamacpp.prompt_cache.prefix import common, goes_on, marks_of
-from engine.llamacpp.prompt_cache.ram_cache import RamCache
-from engine.llamacpp.prompt_cache.slots import SlotBook, StrayAnswer
-from engine.llamacpp.prompt_cache.transfer import SlotTransfer
+from engine.llamacpp.prompt_cache.slots import SlotBook, StrayAnswer, assign_slot, wish_of
+from engine.llamacpp.prompt_cache.transfer import RamCache, SlotTransfer
 from utils.errors import StateUnavailable
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
     from engine.base import Launch
     from engine.llamacpp.client import LlamaCppEngine
-    from engine.llamacpp.prompt_cache.assignment import SlotAssignment
     from engine.llamacpp.prompt_cache.manager import PromptCacheManager
+    from engine.llamacpp.prompt_cache.slots import SlotAssignment
     from models.requests.reader import RequestFacts
     from models.spec import VariantSpec
 

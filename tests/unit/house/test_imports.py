@@ -16,32 +16,29 @@ ROOMS = ("utils", "models", "engine", "inference", "server", "app", "main")
 IMPURE = {"asyncio", "aiohttp", "time"}
 # Folders and files that decide without waiting, without a clock and without HTTP.
 PURE = (
-    "engine/scheduling/",
-    "engine/observer.py",
     "engine/llamacpp/arguments.py",
     "engine/llamacpp/capabilities.py",
     "engine/llamacpp/log.py",
     "engine/llamacpp/slot_actions.py",
+    "engine/observer.py",
     "engine/process/health.py",
     "engine/process/log_tail.py",
     "engine/resources/rules.py",
+    "engine/scheduling/",
     "inference/call.py",
-    "inference/lifecycle.py",
-    "inference/usage.py",
     "inference/continuation/",
+    "inference/usage.py",
     "models/",
     "server/access_log.py",
     "server/admin/access.py",
     "server/admin/params.py",
     "server/admin/show.py",
     "server/admin/status.py",
-    "server/client_key.py",
+    "server/browsers.py",
     "server/configuration.py",
-    "server/cors.py",
     "server/dialects.py",
     "server/errors.py",
     "server/headers.py",
-    "server/hosts.py",
     "server/routes.py",
     "server/status.py",
     "utils/config/lua_data.py",
@@ -54,11 +51,10 @@ NOT_PURE = {"inference/continuation/relay.py"}
 # Tested through the file that uses them: readers by the test of the reader, codecs and parts of an
 # answer by those of streams and answers; errors by the table that walks them.
 TESTED_ELSEWHERE = {
-    *(f"models/requests/{name}.py" for name in ("chat", "fields", "parts", "facts")),
+    *(f"models/requests/{name}.py" for name in ("chat", "fields", "facts")),
     *(f"inference/continuation/{name}.py" for name in ("answer", "chat", "codec", "messages")),
     "inference/continuation/responses.py",
     # Values and protocols.
-    "inference/call.py",
     "utils/config/tables.py",
     "utils/errors.py",
 }

@@ -9,7 +9,7 @@ from builders import variant
 from paths import ROOT
 from route_table import named_routes
 
-from engine.scheduling.records import EngineRecord
+from engine.scheduling.engine_table import EngineRecord
 from server.metrics import Metrics, Present
 from server.routes import is_admin
 from utils.errors import RequestCancelled

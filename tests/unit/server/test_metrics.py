@@ -10,8 +10,8 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine.observer import Changed
+from engine.scheduling.engine_table import EngineRecord
 from engine.scheduling.lifecycle import State
-from engine.scheduling.records import EngineRecord
 from server.access_log import AccessRecord
 from server.metrics import Metrics, Present
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from builders import variant
 
+from engine.scheduling.engine_table import EngineRecord
 from engine.scheduling.eviction import Limits, room
 from engine.scheduling.lifecycle import State
-from engine.scheduling.records import EngineRecord
 
 A, B, C, D = (variant(4096, name) for name in "abcd")
 

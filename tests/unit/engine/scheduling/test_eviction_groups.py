@@ -8,9 +8,9 @@ import pytest
 from builders import variant
 from paths import ROOT
 
+from engine.scheduling.engine_table import EngineRecord
 from engine.scheduling.eviction import Limits, room
 from engine.scheduling.lifecycle import State
-from engine.scheduling.records import EngineRecord
 
 TEXT = (ROOT / "docs" / "configuration.md").read_text("utf-8")
 ROWS = [

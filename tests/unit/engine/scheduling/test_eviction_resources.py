@@ -9,9 +9,9 @@ from builders import variant
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.scheduling.engine_table import EngineRecord
 from engine.scheduling.eviction import Limits, room
 from engine.scheduling.lifecycle import State
-from engine.scheduling.records import EngineRecord
 
 if TYPE_CHECKING:
     from models.spec import VariantSpec

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from builders import variant
 
+from engine.scheduling.engine_table import EngineRecord
 from engine.scheduling.failures import (
     GIVE_UP_AFTER,
     LONGEST_DELAY,
@@ -19,7 +20,6 @@ from engine.scheduling.failures import (
     tried_again,
 )
 from engine.scheduling.queue import Waiting
-from engine.scheduling.records import EngineRecord
 from utils.errors import EngineOutOfMemory
 
 A, B = variant(4096, "a"), variant(8192, "b")

@@ -8,12 +8,11 @@ import pytest
 from builders import variant
 
 from engine.scheduling import events as ev
-from engine.scheduling.engine_table import EngineTable
+from engine.scheduling.engine_table import EngineRecord, EngineTable
 from engine.scheduling.eviction import Limits
 from engine.scheduling.idle import IdleEngines, end_of, larger_ahead, smaller_than
 from engine.scheduling.lifecycle import State
 from engine.scheduling.policy import Policy
-from engine.scheduling.records import EngineRecord
 
 SMALL, LARGE = EngineRecord(variant(4096)), EngineRecord(variant(8192))
 RECORDS = {"m@4096": SMALL, "m@8192": LARGE}

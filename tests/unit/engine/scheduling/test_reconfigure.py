@@ -10,11 +10,11 @@ import pytest
 from builders import TIMEOUTS, variant
 from scheduler_script import Script
 
+from engine.scheduling.engine_table import EngineRecord, renewed
 from engine.scheduling.eviction import Limits
 from engine.scheduling.lifecycle import State
 from engine.scheduling.policy import Policy
-from engine.scheduling.reconfigure import beside, equivalent, gone, renewed, still_there, surplus
-from engine.scheduling.records import EngineRecord
+from engine.scheduling.reconfigure import beside, equivalent, gone, still_there, surplus
 from utils.errors import ConfigurationChanged, ModelNotFound
 
 if TYPE_CHECKING:

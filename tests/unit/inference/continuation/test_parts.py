@@ -10,9 +10,9 @@ from builders import chat, completion, message
 
 from inference.continuation.chat import CHAT, COMPLETION
 from inference.continuation.counts import Counts
-from inference.continuation.eligibility import CODECS
 from inference.continuation.messages import MESSAGES
 from inference.continuation.parts import LEAST, continuation
+from inference.continuation.relay import CODECS
 from inference.continuation.responses import RESPONSES
 from models.requests import endpoints
 from models.requests.reader import parse

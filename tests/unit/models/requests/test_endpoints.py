@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import BARE, model, result_of
 
-from models.counts import Known, byte_bound, longest
 from models.requests import endpoints
 from models.requests.reader import RequestFacts, parse
 from models.selection import ModelSelector
-from models.sizing import PromptSize, Source
+from models.sizing import Known, PromptSize, Source, byte_bound, longest
 from utils.errors import ContextLengthExceeded
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pytest
 from multidict import CIMultiDict
 
 from server.admin.access import require_admin, require_token
-from server.cors import Cors
+from server.browsers import Cors
 from utils.config.settings import ServerSettings
 from utils.errors import NotAuthenticated, OriginRefused
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from builders import variant
 
+from engine.scheduling.engine_table import EngineRecord
 from engine.scheduling.lifecycle import State
 from engine.scheduling.queue import Priority, Waiting
-from engine.scheduling.records import EngineRecord
 from inference.in_flight import Ongoing
 from server.access_log import AccessRecord
 from server.admin.status import Sight, running_view

@@ -14,9 +14,9 @@ from engine.base import Launch
 from engine.llamacpp.client import LlamaCppEngine
 from engine.llamacpp.prompt_cache import engine_cache as engine_cache_module
 from engine.llamacpp.prompt_cache import flag_probe as support
-from engine.llamacpp.prompt_cache.assignment import SlotAssignment
 from engine.llamacpp.prompt_cache.flag_probe import CACHE_RAM, NO_CACHE_IDLE, SAVE_PATH, FlagProbe
 from engine.llamacpp.prompt_cache.manager import PromptCacheManager
+from engine.llamacpp.prompt_cache.slots import SlotAssignment
 from engine.llamacpp.prompt_cache.store import StateStore
 from engine.process.spawn import Child, spawn
 from models.requests import endpoints

@@ -1,4 +1,4 @@
-"""inference/lifecycle.py: every pair of a state and a move."""
+"""inference/call.py: every pair of a state and a move."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from inference.lifecycle import TRANSITIONS, IllegalMove, Move, State, after
+from inference.call import TRANSITIONS, IllegalMove, Move, State, after
 
 WAIT, OPEN, ANSWER, CONTINUE, END = State
 # What follows each move in the states waiting, opening, answering, continuing and ended.

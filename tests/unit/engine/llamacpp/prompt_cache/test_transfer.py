@@ -1,8 +1,8 @@
-"""engine/llamacpp/prompt_cache/ram_cache.py: what an engine keeps beside its slots."""
+"""engine/llamacpp/prompt_cache/transfer.py: what an engine keeps beside its slots."""
 
 from __future__ import annotations
 
-from engine.llamacpp.prompt_cache.ram_cache import RamCache
+from engine.llamacpp.prompt_cache.transfer import RamCache
 from tests.unit.engine.llamacpp.prompt_cache.test_index import marks
 
 

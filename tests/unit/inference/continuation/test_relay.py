@@ -1,4 +1,4 @@
-"""inference/continuation/eligibility.py: whose answers may go on."""
+"""inference/continuation/relay.py: whose answers may go on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from builders import model
 
 from inference.continuation.chat import CHAT, COMPLETION
-from inference.continuation.eligibility import CODECS, Eligibility
+from inference.continuation.relay import CODECS, Eligibility
 from models.requests import endpoints
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""utils/logbook.py: the last lines of each source, and no line lost or doubled for listeners."""
+"""utils/logger.py: the last lines of each source, and no line lost or doubled for listeners."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from utils.logbook import GATEWAY, Line, LogBook
+from utils.logger import GATEWAY, Line, LogBook
 
 if TYPE_CHECKING:
     import pytest
