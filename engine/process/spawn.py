@@ -120,16 +120,18 @@ async def spawn(launch: Launch) -> Child:
     argv = (*_dies_with_parent(), *launch.argv)
     # A pipe of our own: asyncio's would make wait() depend on grandchildren closing it.
     reading, writing = os.pipe()
-    pipe = os.fdopen(reading, "rb", 0)
+    loop = asyncio.get_running_loop()
+    # uvloop closes the descriptor and then the file: in between, another thread may be given the
+    # same number, and would lose its file. So the file must not close it a second time.
+    pipe = os.fdopen(reading, "rb", 0, closefd=not type(loop).__module__.startswith("uvloop"))
     output = asyncio.StreamReader(limit=1 << 20)
     try:
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        transport, _ = await loop.connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(output), pipe
         )
     except BaseException:
         os.close(writing)
-        with contextlib.suppress(OSError):  # uvloop has closed what lies beneath
-            pipe.close()
+        pipe.close()
         raise
     try:
         process = await asyncio.create_subprocess_exec(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import os
 import shutil
 import subprocess
@@ -59,3 +61,46 @@ def test_an_engine_whose_gateway_died_before_it_was_tied_to_it_never_runs(tmp_pa
     assert not ran.exists()
     subprocess.run(engine, check=True)
     assert ran.exists()
+
+
+class Watched(io.FileIO):
+    """A file that tells whether it closes a descriptor that is closed already."""
+
+    twice = 0
+
+    def close(self) -> None:
+        if not self.closed and self.closefd:
+            try:
+                os.fstat(self.fileno())
+            except OSError:
+                Watched.twice += 1
+        super().close()
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_no_descriptor_is_closed_twice(leaves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread's file may have the number by then."""
+    monkeypatch.setattr(Watched, "twice", 0)
+    opened: list[int] = []
+
+    def fdopen(number: int, mode: str, _: int, *, closefd: bool = True) -> Watched:
+        opened.append(number)
+        return Watched(number, mode, closefd)
+
+    monkeypatch.setattr(os, "fdopen", fdopen)
+    spawning = asyncio.create_task(
+        spawn(Launch("m@1", ("true",), os.environ, "http://127.0.0.1:1"))
+    )
+    if leaves:
+        await asyncio.sleep(0)
+        spawning.cancel()
+        await asyncio.wait([spawning])
+    else:
+        child = await spawning
+        await child.wait()
+        child.close()
+    await asyncio.sleep(0)
+    assert Watched.twice == 0
+    [number] = opened
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
