@@ -152,8 +152,8 @@ def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
 
 NOTES = """
 - SmolLM2-135M under two names, with contexts of 512 and 1024, and as an embedding model; one
-  thread each. {clients} clients ask {requests} times each, for a random model every time, 16
-  tokens of a chat or one vector, in the order of their arrival (`max_switch_wait = 0`).
-- A switch: how much later an answer begins when its engine must first take another one's place.
-- Waiting: from the request to the first token or the vector, loading included.
+  thread each. {clients} clients send {requests} requests each, every time to a random model, for 16
+  tokens of a chat or one vector. They are served in the order of arrival (`max_switch_wait = 0`).
+- A switch: how much later an answer begins if its engine must first replace another one.
+- Waiting: the time from the request to the first token or the vector, with loading.
 """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 HEADING = "A conversation that outgrows its variants"
 PICTURE = "carry.svg"
-WAYS = ("with carried state", "without", "always the largest")
+WAYS = ("with saved caches", "without", "always the largest")
 LINE = "Turn {turn}, line {line}: a fox walks through the snow and meets a bear with honey. "
 PATIENCE = 900.0
 
@@ -236,11 +236,11 @@ NOTES = """
 ![Time to the first token, turn by turn]({picture})
 
 - SmolLM2-135M, one thread, a conversation of {turns} turns in variants with contexts of
-  {contexts}; 16 tokens an answer. Each way has a gateway of its own, which begins cold; they
-  take turns.
-- *with carried state*: the defaults. *without*: `state_carry = false`. *always the largest*: a
-  model that has the largest variant alone, which keeps its memory from the first turn on.
-- First token: from the request to the first text of its answer, the change of the engine
-  included. After the last turn each engine is unloaded, and "Thank you." is said; the largest
-  variant carries nothing, so it reads everything again then.
+  {contexts}; 16 tokens an answer. Each way has its own gateway, which starts without an
+  engine; the ways take turns.
+- *with saved caches*: the defaults. *without*: `state_carry = false`. *always the largest*: a
+  model with only the largest variant, which has its full memory from the first turn on.
+- First token: the time from the request to the first text of its answer, with the change of the
+  engine. After the last turn each engine is unloaded, and the user says "Thank you."; the largest
+  variant saves no prompt cache, so it prefills everything again.
 """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bench.targets import Target
 
-HEADING = "The way through"
+HEADING = "The overhead of the gateway"
 TARGETS = ("direct", "passthrough", "gateway")
 READY_AFTER = 0.5
 
@@ -190,11 +190,12 @@ def run(
 
 NOTES = """
 - Ratios are medians over {rounds} round(s) in which the targets take turns.
-- *direct*: the load generator asks the engine, a fake that answers at once. *passthrough*: aiohttp
-  and uvloop with nothing in between (`bench/passthrough.py`). *gateway*: `main.py` with everything
-  on, in front of its own engine of the same kind.
-- CPU per SSE chunk: CPU time of the proxy process while {streams} streams of {chunks} chunks, 5 ms
-  apart, run through it, divided by their number.
-- Engine ready → first content: a cold gateway gets one request; its engine answers 503 for
-  {ready} s. From the moment that ends to the first content at the client, over {starts} starts.
+- *direct*: the load generator sends requests to a fake engine that answers at once. *passthrough*:
+  a minimal proxy with aiohttp and uvloop (`bench/passthrough.py`) between them. *gateway*:
+  `main.py` with everything on, in front of its own engine of the same kind.
+- CPU per SSE chunk: {streams} streams of {chunks} chunks, 5 ms apart, run through the proxy
+  process; its CPU time is divided by the number of chunks.
+- Engine ready → first content: a gateway without an engine gets one request; the new engine answers
+  503 for {ready} s. The time from the end of the 503s to the first content at the client, over
+  {starts} starts.
 """

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from server.middleware import RequestContext
 
-HEADING = "The frame"
+HEADING = "The middleware"
 SERVERS = ("bare", "own chain", "web.Application")
 _ANSWER = b'{"object":"chat.completion"}'
 _JSON = {"Content-Type": "application/json"}
@@ -148,13 +148,12 @@ def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
 
 NOTES = """
 - CPU time of the server process per request, the median of {rounds} round(s) in which the servers
-  take turns; a POST of 200 bytes whose answer comes at once, without an engine.
-- *bare*: aiohttp's `web.Server`. *own chain*: `server/middleware.py`, as the gateway has it.
-  *web.Application*: the same chain as the middleware of an application that knows the gateway's
-  paths.
-- The gateway has a chain of its own: an application's router and its larger request object cost
-  about a tenth more, and bring nothing that it needs. Its paths are one literal table, and its
-  frame adds one coroutine to a request, not three.
+  take turns. The request is a POST of 200 bytes; the answer comes at once, without an engine.
+- *bare*: aiohttp's `web.Server`. *own chain*: the gateway's `server/middleware.py` on top of it.
+  *web.Application*: the same chain as the middleware of an application with the gateway's paths.
+- The gateway has its own chain: the router and the larger request object of an application cost
+  about a tenth more, and the gateway needs neither. Its paths are one literal table, and its
+  middleware adds one coroutine to a request, not three.
 """
 
 

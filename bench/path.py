@@ -51,10 +51,10 @@ end
 models = {{ {{ name = "bench", variants = {{ variant(8192), variant(16384) }} }} }}
 """
 NOTES = """
-- `bench/path.py`: a gateway that is warm, with everything on, streams one chat of 40 chunks from
-  the fake engine. Counted are the project's own files and functions that are entered from the
-  request's first byte to the line in the log, and the coroutines, aiohttp's too, of the task that
-  waits for the engine's next bytes. `python -m bench.path` lists them.
+- `bench/path.py`: a warm gateway with everything on streams one chat of 40 chunks from the fake
+  engine. It counts the project's files and functions that are entered from the request's first byte
+  to the line in the log, and the coroutines (with aiohttp's) of the task that waits for the
+  engine's next bytes. `python -m bench.path` lists them.
 """
 
 

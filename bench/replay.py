@@ -125,11 +125,11 @@ def mean(values: list[float]) -> float:
 
 
 NOTES = """
-- {requests} requests of six clients in {seconds:g} s (`bench/trace.json`, which `bench/trace.py`
-  wrote), with room for {most} engines, replayed {faster:g} times as fast on fakes that load and
-  answer as much faster; figures are in the trace's own seconds. What a process takes to start
-  is not faster, and so counts {faster:g}-fold, on both sides.
+- {requests} requests of six clients in {seconds:g} s (`bench/trace.json`, written by
+  `bench/trace.py`), with room for {most} engines. The trace is replayed {faster:g} times as fast,
+  on fake engines that load and answer as much faster; the figures are in seconds of the trace. The
+  start of a process is not faster, so it counts {faster:g}-fold, on both sides.
 - *first come, first served*: `max_switch_wait = 0`, `min_residency = 0`.
   *collecting*: `max_switch_wait = {wait:g}`, `min_residency = {residency:g}`.
-- Waiting: from the request to the first token of its answer, loading included.
+- Waiting: the time from the request to the first token of its answer, with loading.
 """

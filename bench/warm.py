@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 HEADING = "A load from the disk while another engine is busy"
-WAYS = ("without", "read ahead")
+WAYS = ("without", "preload")
 MODES = {"mmap": "mapped", "none": "copied"}
 CONTEXT = 512
 # Seconds between the two requests, so that they arrive in this order.
@@ -200,12 +200,12 @@ def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
 
 NOTES = """
 - {name}, one thread; room for one engine. SmolLM2-135M answers with {tokens} tokens, and meanwhile
-  a request asks for a model whose file was just removed from the page cache. The file has
-  {size:.1f} GiB: SmolLM2-135M again, its networks copied into experts (`bench/experts.py`).
-- *without*: `warm_loads = false`. *read ahead*: the default. Medians, and of the ratios, over
-  {rounds} round(s) in which the ways take turns.
-- *mapped*: `--load-mode mmap`, llama-server's usual way. *copied*: `--load-mode none`; what it
-  copies takes its time, wherever it comes from.
-- Its turn: the answer before it has ended. From there on that engine ends, the next one starts,
-  loads and answers.
+  a request arrives for a model whose file was just removed from the page cache. The file has
+  {size:.1f} GiB: SmolLM2-135M again, with its networks copied into experts (`bench/experts.py`).
+- *without*: `warm_loads = false`. *preload*: the default. Figures are medians over {rounds}
+  round(s) in which the ways take turns; ratios are medians of the ratios.
+- *mapped*: `--load-mode mmap`, llama-server's default. *copied*: `--load-mode none`; the copy takes
+  time even if the file is in the page cache.
+- Its turn begins when the answer before it has ended. Then that engine ends, and the next one
+  starts, loads and answers.
 """

@@ -88,7 +88,7 @@ class EngineConnection:
             until_ready(self.client, self._clock, self.started_at, asyncio.Event()), "probe"
         )
         if not await first_of(stop, ready, timeout=self._patience):
-            # It runs, or it does not: to wait for longer would help nobody.
+            # The gateway does not start this engine, so there is nothing to wait for.
             return (
                 f"{self.client.url} did not say within health_check_timeout"
                 f" ({self._patience:g} s) that it is ready"

@@ -264,7 +264,7 @@ class EngineProcess:
         self._report(ev.EngineUnhealthy(self.ticket, error, self._clock.now()))
 
     def _give_up(self, reason: str) -> None:
-        # Said at once: who was being answered shall not wait for the end of the stop ladder.
+        # Reported at once, so that the clients need not wait until the engine is stopped.
         self.ended = reason
         error = EngineUnresponsive(f"The engine {self.label} hangs: {self.ended}.")
         _log.warning("%s is replaced: %s", self.label, self.ended)

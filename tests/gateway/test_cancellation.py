@@ -78,7 +78,7 @@ async def test_lease_waiting_in_the_queue(journal: Journal) -> None:
 
 
 async def test_lease_waiting_for_the_start(journal: Journal) -> None:
-    """The start goes on; the engine is ready for whoever comes next."""
+    """The start goes on; the engine is ready for the next request."""
     variant = fake_variant(journal, load_seconds=0.2)
     async with running_manager(journal, fake_model(variant)) as manager:
         waiter = start(use(manager, variant))

@@ -137,7 +137,7 @@ async def test_process_stopping_a_deaf_engine(journal: Journal) -> None:
 
 
 async def test_process_cancelled_again_and_again(journal: Journal) -> None:
-    """Whoever insists does not make it leave the child behind."""
+    """The child is stopped and reaped, however often the task is cancelled."""
     variant = fake_variant(journal, deaf=1, timeouts=replace(PATIENT, stop=0.2))
     async with running_engine(journal, variant) as run:
         await run.reported(ev.EngineReady)

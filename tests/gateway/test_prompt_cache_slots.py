@@ -21,7 +21,7 @@ MESSAGES = "/v1/messages"
 # Takes its time: some ten seconds, if nobody ends it.
 LONG: dict[str, Any] = {"stream": True, "max_tokens": 400}
 # What keeps a request from being placed: another API, several answers, an adapter, no cache.
-ASTRAY = [
+UNPLACED = [
     (MESSAGES, {}),
     ("/v1/chat/completions", {"n": 2}),
     ("/v1/chat/completions", {"lora": [{"id": 0, "scale": 0.5}]}),
@@ -48,7 +48,7 @@ async def ask(gw: Gateway, text: str, path: str = "/v1/chat/completions", **fiel
     return gw.journal.events("seated")[-1]
 
 
-@pytest.mark.parametrize(("path", "fields"), ASTRAY)
+@pytest.mark.parametrize(("path", "fields"), UNPLACED)
 async def test_a_chat_is_answered_beside_a_request_that_is_not_placed(
     journal: Journal, store: StateStore, path: str, fields: dict[str, Any]
 ) -> None:
@@ -66,12 +66,12 @@ async def test_a_chat_is_answered_beside_a_request_that_is_not_placed(
         assert not journal.events("finished", id=journal.events("seated")[0]["id"])
         long.cancel()
         await journal.wait("aborted")
-        # Nobody is astray any more.
+        # No request is unplaced any more.
         await until(lambda: not any(record.active for record in gw.manager.records()))
         assert (await ask(gw, "four"))["asked"] is not None
 
 
-async def test_a_slot_chosen_before_a_request_went_astray_is_not_named(
+async def test_a_slot_chosen_before_an_unplaced_request_is_not_named(
     journal: Journal, store: StateStore
 ) -> None:
     model = carrying(journal, parallel=2, restore_seconds=0.5, token_delay=0.02)
@@ -94,7 +94,7 @@ async def test_a_slot_chosen_before_a_request_went_astray_is_not_named(
         long.cancel()
 
 
-async def test_a_request_goes_astray_once_those_before_it_have_their_slots(
+async def test_an_unplaced_request_waits_until_those_before_it_have_their_slots(
     journal: Journal, store: StateStore
 ) -> None:
     model = carrying(journal, parallel=2, seat_seconds=0.2, token_delay=0.02)

@@ -203,7 +203,7 @@ async def test_without_watch_nothing_happens_by_itself(journal: Journal) -> None
 
 
 async def test_a_terminal_that_is_closed_ends_the_gateway(journal: Journal) -> None:
-    """The same signal, but whoever closes a window does not mean another configuration."""
+    """The signal is the same, but a closed terminal means the end, not a reload."""
     port = quiet_port()
     path = journal.path.parent / "gateway.cfg.lua"
     path.write_text(config(journal, port))

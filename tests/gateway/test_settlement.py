@@ -347,7 +347,7 @@ async def test_cancelled_while_a_larger_variant_is_asked(journal: Journal) -> No
 
 
 async def test_a_crowd_is_settled_call_by_call(journal: Journal, dice: random.Random) -> None:
-    """Whatever fails and whoever leaves: each call once, in any order, and nothing is held."""
+    """Engines fail and clients leave: each call is settled once, and nothing is held."""
     faults: dict[str, Any] = {"die_at": dice.choice(["request", "headers", 1, 2]), "times": 3}
     small = fake_variant(journal, 128, token_delay=0.005, resumable=True, **faults)
     large = fake_variant(journal, 512, token_delay=0.005, resumable=True)

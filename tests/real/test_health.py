@@ -59,7 +59,7 @@ def test_a_stream_from_an_engine_that_hangs_is_told_and_the_next_is_served(
             if b'"content":"' in line:
                 break
         hang(served)
-        # Cut off after the event that says why: nobody shall take it for a whole answer.
+        # Cut off after the event that says why, so that no client takes it for a whole answer.
         with pytest.raises(http.client.IncompleteRead) as cut:
             stream.read()
         rest = cut.value.partial.decode()

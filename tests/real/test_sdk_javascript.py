@@ -1,7 +1,7 @@
 """OpenAI's own library for JavaScript on real engines: ``javascript/openai.test.mjs``, by Node.
 
-Node comes as a Python package; the library from npm's registry, whichever that is here, into a
-folder of the test's own.
+Node is a Python package. The library comes from the npm registry of this machine, into a folder of
+the test.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Real engines with two slots: who is answered beside whom, and what outlives an unload."""
+"""Real engines with two slots: answers side by side, and slots that are saved at an unload."""
 
 from __future__ import annotations
 

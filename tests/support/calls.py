@@ -1,4 +1,4 @@
-"""Calls to models without any HTTP, and a sink that collects what is answered."""
+"""Calls to models without HTTP, and a sink that collects the answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EVERYTHING = Capabilities(frozenset(NAMES), frozenset(NAMES))
 
 
 def call_of(model: ModelSpec, facts: RequestFacts, **fields: Any) -> Call:
-    """A call that asks ``model`` for an answer, as whoever has such facts would."""
+    """Return a call to ``model`` with these facts."""
     endpoint: Endpoint = facts.endpoint
     headers = {"Content-Type": "application/json"} | (
         {"Connection": "close"} if facts.stream else {}
@@ -35,7 +35,7 @@ def call_of(model: ModelSpec, facts: RequestFacts, **fields: Any) -> Call:
 
 
 class Collected:
-    """A sink that keeps what it is given; ``on_write`` is called with each piece."""
+    """A sink that keeps the answer; ``on_write`` is called with each piece."""
 
     def __init__(self, on_write: Callable[[bytes], None] | None = None) -> None:
         self.decided: dict[str, str] = {}

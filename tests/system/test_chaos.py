@@ -154,7 +154,7 @@ async def test_500_clients_of_whom_many_leave_while_engines_are_killed(
         }
         assert most_engines(journal.events()[before:], killed) <= MOST_LOADED
         await until(lambda: process.num_fds() <= files)
-        # It is as good as new: whoever asks again as late as told hears nothing of what was.
+        # Nothing of the chaos remains: clients that try again after Retry-After are served.
         await asyncio.gather(*(answered_at_last(gateway, model) for model in MODELS))
         assert await served(gateway, crowd(world(dice), 60, MODELS)) == {"answered": 60}
         await until(lambda: process.num_fds() <= files)

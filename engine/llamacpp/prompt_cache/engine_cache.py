@@ -119,11 +119,11 @@ class EnginePromptCache:
         wish = wish_of(facts)
         if len(book.slots) > 1 and not wish.can_be_placed(book):
             await self._named_are_seated(book)
-        if not book.astray and (book.uncertain or not wish.can_be_placed(book)):
+        if not book.unplaced and (book.uncertain or not wish.can_be_placed(book)):
             await self._locate()
         marks = marks_of(facts, (*book.ends, *self._store.index.ends))
         # No other request may be in the slot that a state is loaded into: the engine would wait.
-        alone = not book.astray
+        alone = not book.unplaced
         assignment, held = assign_slot(book, wish, marks)
         slot = assignment.slot or assignment.likely
         if slot is not None and alone and self.standing is PromptCacheStatus.ON:
@@ -135,14 +135,14 @@ class EnginePromptCache:
         return assignment
 
     def body(self, assignment: SlotAssignment, body: bytes) -> bytes:
-        """Return the request as it is sent, naming its slot where the engine must be told.
+        """Return the body for the engine; it names the slot if the engine has several.
 
-        A request that went astray since may be in that slot, so that this one goes astray too.
+        If an unplaced request was sent since, it may be in that slot; then this is unplaced too.
         """
-        if assignment.named and assignment.slot is not None and self._book.astray:
+        if assignment.named and assignment.slot is not None and self._book.unplaced:
             assignment.slot.left()
             assignment.slot, assignment.named = None, False
-            self._book.astray += 1
+            self._book.unplaced += 1
         elif assignment.named and assignment.slot is not None:
             self._sent[assignment.slot.number] = self._manager.clock.now()
         return assignment.body(body)
@@ -204,7 +204,7 @@ class EnginePromptCache:
     async def _named_are_seated(self, book: SlotBook) -> None:
         """Wait until the engine is at work in each slot that a request was just sent to by number.
 
-        Before that, the engine might give such a slot to a request that goes astray.
+        Before that, the engine might give such a slot to an unplaced request.
         """
         clock = self._manager.clock
         while True:

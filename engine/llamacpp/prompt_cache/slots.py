@@ -2,10 +2,10 @@
 
 1. An engine uses the slot that shares most of the prompt, or else the least recently used one. The
    gateway chooses the same way, and names the slot in the request if it can.
-2. If it cannot, the request is *astray*: the engine chooses among its idle slots. While such a
+2. If it cannot, the request is *unplaced*: the engine chooses among its idle slots. While such a
    request is active, the gateway names no slot and saves or restores none, because the request
    may be in it.
-3. The slot of an astray request is found afterwards, by the last task of each idle slot and the
+3. The slot of an unplaced request is found afterwards, by the last task of each idle slot and the
    tokens that it holds. If that is not certain, the content of the slots is forgotten.
 """
 
@@ -109,7 +109,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class StrayAnswer:
-    """What an astray request has left in an unknown slot: its prompt, and all its tokens.
+    """The content that an unplaced request left in an unknown slot: its prompt, all its tokens.
 
     ``returning`` says that it continued a conversation that another prompt had displaced.
     """
@@ -124,13 +124,13 @@ class SlotBook:
     """The slots of one run of an engine; ``packed`` says that they share one context.
 
     In a shared context, each used slot leaves less room for the others, so an empty slot is the
-    last choice. ``astray`` counts the active requests of rule 2. ``uncertain`` says that some
+    last choice. ``unplaced`` counts the active requests of rule 2. ``uncertain`` says that some
     were answered since the last call of ``located``.
     """
 
     slots: tuple[Slot, ...]
     packed: bool = False
-    astray: int = field(default=0, init=False)
+    unplaced: int = field(default=0, init=False)
     uncertain: bool = field(default=False, init=False)
     _stray_answers: list[StrayAnswer] = field(default_factory=list, init=False)
     _turn: int = field(default=0, init=False)
@@ -174,8 +174,8 @@ class SlotBook:
         return (slot.marks[-1] for slot in self.slots if slot.marks)
 
     def strayed(self, answer: StrayAnswer | None, *, begun: bool) -> None:
-        """An astray request has ended; some slot is not what it was if the engine had ``begun``."""
-        self.astray -= 1
+        """Note the end of an unplaced request; if the engine had ``begun``, a slot has changed."""
+        self.unplaced -= 1
         self.uncertain = self.uncertain or begun
         if answer is not None:
             self._stray_answers.append(answer)
@@ -219,7 +219,7 @@ class SlotBook:
 class SlotAssignment:
     """The slot of a request, and the marks of its prompt.
 
-    * ``slot``: None if the request is astray, so the engine chooses the slot; ``likely`` is then
+    * ``slot``: None if the request is unplaced, so the engine chooses the slot; ``likely`` is then
       the probable one.
     * ``spared``: how many tokens of prefill a restored state should save; 0 without one.
     * ``near``: how many the engine's cache in main memory should save; 0 without.
@@ -256,14 +256,14 @@ class Wish(NamedTuple):
         """Return whether the request's slot can be known before the answer.
 
         A slot that the client names is used. Among several slots, the gateway names none while
-        another request is astray.
+        another request is unplaced.
         """
         several = len(book.slots) > 1
         if not several or not self.regular:
             return self.regular
         if self.slot is not None:
             return self.nameable and 0 <= self.slot < len(book.slots)
-        return self.nameable and not book.astray
+        return self.nameable and not book.unplaced
 
 
 def wish_of(facts: RequestFacts) -> Wish:
@@ -281,9 +281,9 @@ def assign_slot(book: SlotBook, wish: Wish, marks: tuple[Mark, ...]) -> tuple[Sl
         if taken is not None:
             return SlotAssignment(taken[0], marks, named=several), taken[1]
     likely = None
-    if wish.regular and several and not book.astray:
+    if wish.regular and several and not book.unplaced:
         likely = book.likeliest(marks)
-    book.astray += 1
+    book.unplaced += 1
     slot, held = likely or (None, 0)
     return SlotAssignment(None, marks if wish.regular else (), named=False, likely=slot), held
 

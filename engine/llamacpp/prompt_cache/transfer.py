@@ -165,7 +165,7 @@ class SlotTransfer:
         """
         if read is not None:
             self._manager.save_policy(self.fingerprint).read(*read)
-        # An astray request may have missed the slot that was made ready for it.
+        # An unplaced request may have missed the slot that was prepared for it.
         missed = assignment.slot is None and not cached
         if cached is not None and assignment.spared and not missed:
             label = self._variant.label

@@ -75,7 +75,7 @@ PURE_FILES = [
 
 
 def imported(tree: ast.AST, *, running: bool = False) -> Iterator[str]:
-    """The modules that are imported, wherever in the file; ``running``: not by the checker only."""
+    """Return the modules that the file imports anywhere; ``running``: not under TYPE_CHECKING."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and running:
             continue

@@ -1,4 +1,4 @@
-"""utils/feed.py: many listeners, none of which holds up whoever tells."""
+"""utils/feed.py: many listeners; none of them makes the publisher wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""utils/sse.py: bytes into events, wherever the bytes are cut."""
+"""utils/sse.py: read events from bytes, however the bytes are cut."""
 
 from __future__ import annotations
 

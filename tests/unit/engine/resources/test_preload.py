@@ -158,7 +158,7 @@ async def test_what_was_read_in_several_goes_counts_together(
 async def test_another_that_is_next_ends_the_reading(
     tmp_path: Path, cold: set[int], following: str
 ) -> None:
-    """One block is read to its end, whoever comes next; what comes next waits for that."""
+    """The current block is read to its end; the next read or check waits for it."""
     asked, go_on = threading.Event(), threading.Event()
     spec, other = sized(tmp_path), sized(tmp_path, "other.gguf", 8192)
 

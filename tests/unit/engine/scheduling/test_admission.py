@@ -179,7 +179,7 @@ class TestHolds:
         world.small.load_seconds, world.large.load_seconds, other.load_seconds = 3.0, 5.0, 20.0
         for request, minimum in [(1, SMALL), (2, SMALL), (9, OTHER)]:
             world.arrive(request, minimum)
-        assert self.advised(world) == 2 + 3.0, "the refused one's own is nobody's to wait for"
+        assert self.advised(world) == 2 + 3.0, "no request waits for the refused one's engine"
         for request, minimum in [(3, LARGE), (4, SMALL), (9, OTHER)]:
             world.arrive(request, minimum)
         assert self.advised(world) == 4 + 5.0, "the larger serves all of its model"

@@ -1,4 +1,4 @@
-"""engine/scheduling/eviction.py: who may live beside whom, and who makes room."""
+"""engine/scheduling/eviction.py: which engines may run together, and which are evicted."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_what_was_learnt_to_be_too_much_may_live_alone() -> None:
     limits = TEN.learning(wanted, {"gpu": 500})
     assert room(wanted, [], [], limits) == []
     assert room(wanted, [], [engine("a", gpu=1)], limits) is not None
-    # Whoever needs nothing of what is overdrawn is not concerned.
+    # A variant that needs nothing of the overdrawn resource is not affected.
     assert gone(limits, [engine("w"), engine("a", gpu=9)], ram=3) == ""
     assert gone(limits, [engine("w", uses=0), engine("a", gpu=9, uses=9)], gpu=1) == "w"
 

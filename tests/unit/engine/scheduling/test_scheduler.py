@@ -918,7 +918,7 @@ def test_a_return_says_again_what_it_said(script: Script) -> None:
     """)
 
 
-# -- 7. While draining, whoever waits is refused, and engines stop when they are free.
+# -- 7. While draining, waiting requests are refused, and engines stop when they are free.
 
 
 def test_drain_lets_requests_in_flight_end_and_refuses_the_others(pair: Script) -> None:

@@ -178,13 +178,13 @@ class World(RuleBasedStateMachine):
             request.engine = effect.engine
             return
         # Rule 2: no request overtakes another, whatever engine either needs. Rule 4 lets the
-        # first that waited for a start come before those whom this engine cannot serve.
+        # first that waited for a start come before requests that this engine cannot serve.
         before = [self.requests[number] for number in self.waiting() if number < request.number]
         if process.grants:
-            assert not before, "somebody came before"
+            assert not before, "another request came before"
         fitting = [earlier for earlier in before if earlier.fits(process.variant)]
-        assert not fitting, "somebody whom this engine serves came before"
-        assert not any(Fate.GRANTED in earlier.history for earlier in before[:1]), "he returned"
+        assert not fitting, "a request that this engine serves came before"
+        assert not any(Fate.GRANTED in earlier.history for earlier in before[:1]), "it came back"
         process.grants += 1
         request.becomes(Fate.GRANTED)
         request.engine = effect.engine

@@ -1,4 +1,4 @@
-"""server/growth/: parts of messages and responses, told as one, wherever the bytes are cut."""
+"""inference/continuation: join parts of messages and responses, however the bytes are cut."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def fed(growing: ContinuedStream, data: bytes, cuts: tuple[int, ...] = ()) -> by
 
 
 def filled(api: Api, facts: RequestFacts | None = None) -> tuple[ContinuedStream, bytes]:
-    """A stream of 20 + 80 tokens in a context of 100, which shall go on, and what was passed."""
+    """Return a stream of 20 + 80 tokens in a context of 100, to be continued, and its output."""
     growing = ContinuedStream(api.codec, facts or api.facts)
     passed = fed(growing, stream(api, 0, *words(PARTS[0])))
     assert growing.ended(100) is not None

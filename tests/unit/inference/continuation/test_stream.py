@@ -1,4 +1,4 @@
-"""server/growth/: answers in several parts, told as one, wherever the bytes are cut."""
+"""inference/continuation: join the parts of an answer, however the bytes are cut."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def fed(growing: ContinuedStream, data: bytes, cuts: tuple[int, ...] = ()) -> by
 
 
 def first_full(facts: RequestFacts = ASKED) -> ContinuedStream:
-    """A stream of 20 + 80 tokens in a context of 100, which shall go on."""
+    """Return a stream of 20 + 80 tokens in a context of 100, to be continued."""
     growing = ContinuedStream(CHAT, facts)
     fed(growing, stream(1, *words(PARTS[0])))
     assert growing.ended(100) is not None

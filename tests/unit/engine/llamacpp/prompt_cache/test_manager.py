@@ -1,4 +1,4 @@
-"""engine/llamacpp/prompt_cache/manager.py: for whom states are of no use, and for how long."""
+"""engine/llamacpp/prompt_cache/manager.py: when saved states are useless, and for how long."""
 
 from __future__ import annotations
 

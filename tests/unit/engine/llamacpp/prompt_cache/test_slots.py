@@ -138,9 +138,9 @@ class TestStrayAnswers:
 
     def test_it_is_in_the_slot_that_holds_as_much(self) -> None:
         book, answer = self.book(), StrayAnswer(marks("cd"), 400)
-        book.astray = 1
+        book.unplaced = 1
         book.strayed(answer, begun=True)
-        assert book.astray == 0
+        assert book.unplaced == 0
         assert book.uncertain
         assert book.located({0: SeenSlot(199, 1), 1: SeenSlot(399, 3)}) == [(book.slots[1], answer)]
         assert not book.uncertain
@@ -252,14 +252,14 @@ def test_a_body_that_is_translated_cannot_name_its_slot() -> None:
     assert seated(SlotBook.of(1), endpoints.MESSAGES)[0].slot is not None
 
 
-def test_while_a_request_is_astray_no_slot_is_named() -> None:
+def test_while_a_request_is_unplaced_no_slot_is_named() -> None:
     book = SlotBook.of(3)
     seated(book, n=2)
     for _ in range(2):
         assignment, body = seated(book)
         assert (assignment.slot, assignment.likely) == (None, None)
         assert "id_slot" not in orjson.loads(body)
-    assert book.astray == 3
+    assert book.unplaced == 3
     # A client's own word is the engine's business.
     named, _ = seated(book, id_slot=1)
     assert named.slot is book.slots[1]
@@ -268,9 +268,9 @@ def test_while_a_request_is_astray_no_slot_is_named() -> None:
     assert seated(book)[0].slot is not None
 
 
-def test_embeddings_are_astray() -> None:
+def test_embeddings_are_unplaced() -> None:
     book = SlotBook.of(2)
     wish = wish_of(parse(endpoints.EMBEDDINGS, b'{"input": "x"}'))
     assignment, _ = assign_slot(book, wish, ())
     assert assignment.slot is None
-    assert book.astray == 1
+    assert book.unplaced == 1
