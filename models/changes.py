@@ -182,7 +182,7 @@ def _variants(both: list[tuple[ModelSpec, ModelSpec]]) -> dict[str, tuple[str, .
 
 
 def _variant(before: VariantSpec, after: VariantSpec) -> tuple[str, ...]:
-    names = (each.name for each in fields(before))
+    names = (each.name for each in fields(before) if each.init)
     return tuple(name for name in names if getattr(before, name) != getattr(after, name))
 
 

@@ -34,9 +34,11 @@ class Timeouts:
 class VariantSpec:
     """One way to start a model's engine, and the room that a request has in it.
 
-    ``label`` identifies a variant. ``context`` is the number of tokens that one request may have,
-    prompt and answer together; None for engines that do not count tokens. Without a ``name`` the
-    context is the name. ``engine`` names the engine type; "" is the default type.
+    ``label`` (``model@name``) identifies a variant, also in logs and headers. ``context`` is the
+    number of tokens that one request may have, prompt and answer together; None for engines that
+    do not count tokens. Without a ``name`` the context is the name. ``capacity`` is the room of a
+    request in tokens, to compare variants; 0 where tokens are not counted. ``engine`` names the
+    engine type; "" is the default type.
 
     The fields from ``url`` on are for engines that the gateway knows only through HTTP.
     ``endpoints`` are the paths that they serve, () for all. A ``health_path`` of None is that of
@@ -61,6 +63,14 @@ class VariantSpec:
     health_path: str | None = None
     ready_status: int = 200
     stop_signal: str = "SIGTERM"
+    # Made once: every request reads them many times.
+    label: str = field(init=False, repr=False, compare=False)
+    capacity: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Derive the label and the capacity from the other fields."""
+        object.__setattr__(self, "label", f"{self.model}@{self.name or self.context}")
+        object.__setattr__(self, "capacity", self.context or 0)
 
     def answers(self, path: str) -> bool:
         """Return whether the engine serves this path, by its configuration."""
@@ -68,16 +78,6 @@ class VariantSpec:
             path == each or (each.endswith("/") and path.startswith(each))
             for each in self.endpoints
         )
-
-    @property
-    def label(self) -> str:
-        """The variant's name in logs and headers, and its key: ``model@name``."""
-        return f"{self.model}@{self.name or self.context}"
-
-    @property
-    def capacity(self) -> int:
-        """The room of a request in tokens, to compare variants; 0 if tokens are not counted."""
-        return self.context or 0
 
     @property
     def shown(self) -> int | str | None:
