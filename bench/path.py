@@ -23,6 +23,7 @@ HEADING = "The path of a streaming chat"
 CHUNKS, DELAY = 40, 0.02
 _PATIENCE = 20.0
 _QUIET = 4.5
+_END = 0.5
 
 
 def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
@@ -77,6 +78,8 @@ def traced(folder: Path) -> dict[str, Any]:
             for number, _ in enumerate(lines):
                 if number == CHUNKS:
                     signalled(pid, signal.SIGUSR2)
+        # Until the gateway has written its line of the log.
+        time.sleep(_END)
         signalled(pid, signal.SIGUSR1)
         deadline = time.monotonic() + _PATIENCE
         while not file.exists() and time.monotonic() < deadline:

@@ -182,7 +182,7 @@ class EngineManager:
         """Return the ready engines, in the order of their starts."""
         ready = [record for record in self.records() if record.state is State.READY]
         ready.sort(key=lambda record: record.ticket)
-        return tuple((r.variant, self._processes[r.ticket].client) for r in ready)
+        return tuple((r.variant, self._processes.runs[r.ticket].client) for r in ready)
 
     async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
         """Return the prompt's exact size, counted by the model's ready engine, or None."""
@@ -190,7 +190,7 @@ class EngineManager:
         if record is None or record.state is not State.READY:
             return None
         try:
-            return await self._processes[record.ticket].client.count(facts)
+            return await self._processes.runs[record.ticket].client.count(facts)
         except CountUnavailable as error:
             _log.debug("%s did not count: %s", record.variant.label, error)
             return None
@@ -264,8 +264,10 @@ class EngineManager:
                 for effect in self._scheduler.handle(self._inbox.popleft()):
                     self._perform(effect)
                 self._tell()
-            queued = self._scheduler.queued
-            self._preloader.want(self._scheduler.upcoming(self._clock.now()) if queued else None)
+            if self._scheduler.queued:
+                self._preloader.want(self._scheduler.upcoming(self._clock.now()))
+            elif self._preloader.wanted is not None:
+                self._preloader.want(None)
         finally:
             self._feeding = False
 
@@ -285,7 +287,7 @@ class EngineManager:
                 if (process := self._processes.get(effect.engine)) is not None:
                     process.stop(save=effect.planned)
             case ev.Grant():
-                process = self._processes[effect.engine]
+                process = self._processes.runs[effect.engine]
                 self._leases.grant(effect.request, process, self._scheduler.variant(effect.engine))
             case ev.Refuse():
                 self._leases.refuse(effect.request, effect.error)

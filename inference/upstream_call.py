@@ -93,7 +93,7 @@ class UpstreamCall:
                 self._move(Move.RETRY)
                 await self._again(self._lease.minimum)
                 continue
-            refused = self._lease.client.too_long(upstream)
+            refused = self._lease.client.too_long(upstream) if upstream.failed else None
             if refused is None:
                 self._move(Move.ANSWERED)
                 self._upstream = upstream

@@ -52,7 +52,10 @@ def require(model: ModelSpec, able: Capabilities, facts: RequestFacts) -> None:
 
 def require_path(model: ModelSpec, path: str) -> None:
     """Return if the model serves ``path``, or another name of its endpoint; else NotCapable."""
-    asked, variant = path.partition("?")[0], model.variants[0]
+    variant = model.variants[0]
+    if not variant.endpoints:
+        return
+    asked = path.partition("?")[0]
     if asked != variant.health_path and not any(map(variant.answers, names_of(asked))):
         raise NotCapable(
             f"The model '{model.name}' does not serve {asked}."

@@ -116,7 +116,10 @@ class ModelSpec:
 
     def smallest_holding(self, tokens: int) -> VariantSpec | None:
         """Return the smallest variant with room for ``tokens``, or None."""
-        return next((v for v in self.variants if v.capacity >= tokens), None)
+        for variant in self.variants:
+            if variant.capacity >= tokens:
+                return variant
+        return None
 
     @property
     def counted(self) -> bool:

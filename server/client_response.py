@@ -29,6 +29,7 @@ from utils.tasks import TaskOwner
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from server.dialects import Dialect
     from utils.clock import Clock, Timer
 
 REQUEST_ID = "X-Request-Id"
@@ -60,15 +61,16 @@ class ClientResponse:
         carried: Mapping[str, str] | None = None,
     ) -> None:
         self._response: web.StreamResponse | None = None
-        self.dialect = dialect_of(request.path)
         self.decided: dict[str, str] = {}
         self.begun = False
         self.progress: Callable[[], str] | None = None
         self._told: dict[str, str] = {}
         self._carried = dict(carried or {})
         self._request = request
+        # The engine's path, by which failures are told.
+        self._path = request.path
         self._clock = clock
-        self._tasks = TaskOwner("keepalive")
+        self._tasks: TaskOwner | None = None
         # Comments come from a task of their own; where there are none, nobody comes between.
         self._lock: asyncio.Lock | None = None
         self._timer: Timer | None = None
@@ -97,16 +99,21 @@ class ClientResponse:
         for timer in (self._timer, self._watch):
             if timer is not None:
                 timer.cancel()
-        if len(self._tasks):
+        if self._tasks is not None:
             await self._tasks.cancel()
 
     def carry(self, headers: Mapping[str, str]) -> None:
         """Add headers of the gateway's own to those that the response has whatever it is."""
         self._carried.update(headers)
 
+    @property
+    def dialect(self) -> Dialect:
+        """The form in which failures are told."""
+        return dialect_of(self._path)
+
     def speak(self, path: str) -> None:
         """Tell failures as the clients of the engine's ``path`` expect them."""
-        self.dialect = dialect_of(path)
+        self._path = path
 
     async def upgrade(self, response: web.StreamResponse) -> None:
         """Send the head of ``response``; another protocol has the connection from then on."""
@@ -122,8 +129,7 @@ class ClientResponse:
         """
         if self._timer is None:
             return False
-        if self._between_events and not len(self._tasks):
-            self._tasks.spawn(self._comment(), "ask")
+        self._begin_comment()
         return True
 
     def keep_alive(self, interval: float) -> None:
@@ -278,9 +284,16 @@ class ClientResponse:
         due = self._written_at + self._interval
         if due <= now:
             due = now + self._interval
-            if self._between_events and not self._over and not len(self._tasks):
-                self._tasks.spawn(self._comment(), "comment")
+            if not self._over:
+                self._begin_comment()
         self._timer = self._clock.call_at(due, self._beat)
+
+    def _begin_comment(self) -> None:
+        """Write a comment if the stream is between events, and no other comment is on its way."""
+        if self._tasks is None:
+            self._tasks = TaskOwner("keepalive")
+        if self._between_events and not len(self._tasks):
+            self._tasks.spawn(self._comment(), "comment")
 
     async def _comment(self) -> None:
         self._written_at = self._clock.now()

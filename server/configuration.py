@@ -30,13 +30,15 @@ class Configuration:
     hosts: Hosts
     able: Mapping[str, Capabilities]
     types: EngineTypes
+    with_client_key: frozenset[str]
 
     @classmethod
     def of(cls, settings: ServerSettings, catalog: Catalog, types: EngineTypes) -> Configuration:
         """Return the configuration of these settings, models and engine types."""
         able = {model.name: types.capabilities(model) for model in catalog.models}
         cors, hosts = Cors(settings.cors_origins), Hosts(settings.hosts)
-        return cls(settings, catalog, cors, hosts, able, types)
+        keyed = {m.name for m in catalog.models if types.of(m.largest).wants_client_key}
+        return cls(settings, catalog, cors, hosts, able, types, frozenset(keyed))
 
 
 class CurrentConfiguration:

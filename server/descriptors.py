@@ -23,12 +23,10 @@ class Descriptors:
 
     def __init__(self, limit: float | None = None) -> None:
         self.limit = _limit() if limit is None else limit
+        # From this descriptor on, connections that nobody uses should be closed.
+        self.short_from = self.limit - max(16, self.limit // 8)
         self._clock = LoopClock()
         self._told_at = -inf
-
-    def short(self, descriptor: int) -> bool:
-        """Return whether connections that nobody uses should be closed."""
-        return descriptor >= self.limit - max(16, self.limit // 8)
 
     def exhausted(self, descriptor: int) -> bool:
         """Return whether one more connection would take what engines need."""

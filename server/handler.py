@@ -63,7 +63,7 @@ def _call(ctx: RequestContext, model: ModelSpec, facts: RequestFacts) -> Call:
     configuration, request, endpoint = ctx.configuration, ctx.request, facts.endpoint
     ctx.record.model = model.name
     kind = None if endpoint is PASSTHROUGH else "application/json"
-    key = configuration.types.of(model.largest).wants_client_key
+    key = model.name in configuration.with_client_key
     headers = to_engine(request.headers, kind, key=key)
     if facts.upload is not None:
         headers["Content-Type"] = facts.upload.content_type

@@ -131,9 +131,9 @@ def _without(headers: Mapping[str, str], dropped: frozenset[str]) -> CIMultiDict
 
 def client_of(headers: Mapping[str, str], address: str | None) -> str:
     """Return the same text for the same client; it is a digest of the key."""
-    key = next((headers[name] for name in _KEY_HEADERS if headers.get(name)), None)
-    if key is not None:
-        return blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    for name in _KEY_HEADERS:
+        if key := headers.get(name):
+            return blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
     return address or ""
 
 

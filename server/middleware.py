@@ -7,10 +7,12 @@ errors in the API's own shape, one line in the log, one count in the metrics.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from engine.scheduling.queue import Priority
 from inference.in_flight import Ongoing
 from server.access_log import AccessRecord
 from server.admin.access import require_admin
@@ -20,7 +22,7 @@ from server.errors import retry_after, shape_of
 from server.headers import client_of, is_upgrade, priority_of
 from server.machine import Machine
 from server.protocol import AUTHORITY, RESPONSE
-from server.routes import Route, is_admin, upstream_of
+from server.routes import UPSTREAM, Route, is_admin, upstream_of
 from server.uploads.body import BodyMemory, Share
 from utils.errors import GatewayError, ShuttingDown
 from utils.logger import get_logger
@@ -28,7 +30,6 @@ from utils.logger import get_logger
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from engine.scheduling.queue import Priority
     from server.configuration import Configuration, CurrentConfiguration
     from server.routes import Routes
     from server.telemetry import Telemetry
@@ -40,47 +41,25 @@ _log = get_logger("handler")
 _NO_CONTENT = 204
 
 
+@dataclass(slots=True, eq=False)
 class RequestContext:
     """What a handler is given of one request, and where it writes the answer.
 
     ``configuration`` is the one that held when the request began; a handler uses no other.
-    ``closing`` says whether the gateway was shutting down then. ``name`` is the model or the id
-    that the path names, if any; ``target`` is the path with its query for the engine. ``memory``
-    is what the request's body takes until the request has ended.
+    ``memory`` is what the request's body takes until the request has ended. ``closing`` says
+    whether the gateway was shutting down when the request began. ``name`` is the model or the id
+    that the path names, if any; ``target`` is the path with its query for the engine.
     """
 
-    __slots__ = (
-        "closing",
-        "configuration",
-        "memory",
-        "name",
-        "record",
-        "request",
-        "response",
-        "target",
-        "telemetry",
-    )
-
-    def __init__(
-        self,
-        request: web.BaseRequest,
-        configuration: Configuration,
-        record: AccessRecord,
-        response: ClientResponse,
-        telemetry: Telemetry,
-        memory: Share,
-        *,
-        closing: bool,
-    ) -> None:
-        self.request = request
-        self.configuration = configuration
-        self.record = record
-        self.response = response
-        self.telemetry = telemetry
-        self.memory = memory
-        self.closing = closing
-        self.name: str | None = None
-        self.target = ""
+    request: web.BaseRequest
+    configuration: Configuration
+    record: AccessRecord
+    response: ClientResponse
+    telemetry: Telemetry
+    memory: Share
+    closing: bool
+    name: str | None = None
+    target: str = ""
 
     @property
     def client(self) -> str:
@@ -89,6 +68,8 @@ class RequestContext:
 
     def priority(self) -> Priority:
         """The priority that the request asks for, where that is allowed; BadRequest if unknown."""
+        if "X-Priority" not in self.request.headers:
+            return Priority.NORMAL
         allowed = self.configuration.settings.priority_header
         return priority_of(self.request.headers, allowed=allowed)
 
@@ -179,7 +160,9 @@ class Middleware:
     def _context(self, request: web.BaseRequest) -> RequestContext:
         # Read once: the request keeps to it, whatever is configured meanwhile.
         configuration = self._current.now
-        carried = configuration.cors.headers(request.headers)
+        # Only browsers name an origin.
+        from_page = "Origin" in request.headers
+        carried = configuration.cors.headers(request.headers) if from_page else {}
         carried[REQUEST_ID] = request_id = self._telemetry.requests.new_id()
         # The path as it was sent: decoded, it could hold a line break and forge a line of the log.
         raw = request.rel_url.raw_path
@@ -213,7 +196,9 @@ class Middleware:
             request.method,
             request.path,
         )
-        beyond = upstream_of(ctx.record.path, configuration.catalog)
+        raw, beyond = ctx.record.path, None
+        if raw.startswith(UPSTREAM):
+            beyond = upstream_of(raw, configuration.catalog)
         if beyond is None:
             ctx.target = str(request.rel_url)
         else:
@@ -225,12 +210,13 @@ class Middleware:
         admin = is_admin(path)
         if admin:
             cors.refuse_admin(headers)
-        if is_preflight(method, headers):
+        from_page = "Origin" in headers
+        if from_page and is_preflight(method, headers):
             return Route(_preflight)
-        upgrade = is_upgrade(method, headers)
+        upgrade = "Upgrade" in headers and is_upgrade(method, headers)
         if admin:
             require_admin(headers, configuration.settings)
-        else:
+        elif from_page:
             # Browsers let any page open a websocket, and read from it.
             cors.refuse_work("CONNECT" if upgrade else method, headers)
         route, ctx.name, target = self._routes.find(

@@ -306,7 +306,7 @@ class HttpServer(web.Server):
         Where none is idle and descriptors are needed for engines, ``connection`` is refused.
         """
         descriptor = transport.get_extra_info("socket").fileno()
-        if not self._descriptors.short(descriptor):
+        if descriptor < self._descriptors.short_from:
             return
         others = (each for each in self.connections if isinstance(each, Connection))
         idle = sorted(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from server.streams import StreamRoutes
     from server.websocket import WebSockets
 
-_UPSTREAM = "/upstream/"
+UPSTREAM = "/upstream/"
 # No model's name has more parts.
 _DEEPEST = 8
 
@@ -178,9 +178,9 @@ def upstream_of(raw_path: str, models: Container[str]) -> tuple[str, str] | None
     Names may hold slashes: the longest that is known counts, else the first part, which is
     then unknown. The engine's path stays as it was written.
     """
-    if not raw_path.startswith(_UPSTREAM):
+    if not raw_path.startswith(UPSTREAM):
         return None
-    parts = raw_path.removeprefix(_UPSTREAM).split("/", _DEEPEST)
+    parts = raw_path.removeprefix(UPSTREAM).split("/", _DEEPEST)
     for count in range(len(parts), 0, -1):
         name = unquote("/".join(parts[:count]))
         if name in models:

@@ -75,7 +75,7 @@ class Telemetry(Observer):
     def began(self, ongoing: Ongoing) -> None:
         """Add a request to those in flight, and publish that it began."""
         self.requests.add(ongoing)
-        if len(self.events):
+        if self.events.subscriptions:
             record = ongoing.record
             self._tell("request", id=record.id, phase="began", path=record.path)
 
@@ -85,7 +85,7 @@ class Telemetry(Observer):
         if ongoing is None:
             return
         self.requests.remove(ongoing)
-        if len(self.events):
+        if self.events.subscriptions:
             self._tell(
                 "request",
                 id=record.id,
@@ -103,7 +103,7 @@ class Telemetry(Observer):
             )
 
     def _tell(self, kind: str, **facts: Any) -> None:  # noqa: ANN401 - JSON values
-        if len(self.events):
+        if self.events.subscriptions:
             self.events.publish(self.event(kind, facts))
 
 

@@ -55,33 +55,30 @@ class Subscription(Generic[_T]):
 
 
 class Feed(Generic[_T]):
-    """Passes each published item to all current subscriptions."""
+    """Passes each published item to all current ``subscriptions``."""
 
     def __init__(self, room: int = 1000) -> None:
         self._room = room
-        self._subscriptions: set[Subscription[_T]] = set()
+        self.subscriptions: set[Subscription[_T]] = set()
         self.closed = False
-
-    def __len__(self) -> int:
-        return len(self._subscriptions)
 
     def publish(self, item: _T) -> None:
         """Pass the item to all subscriptions."""
-        for subscription in self._subscriptions:
+        for subscription in self.subscriptions:
             subscription.put(item)
 
     def subscribe(self) -> Subscription[_T]:
         """Return a subscription to what is published from now on. It keeps ``room`` items."""
         subscription = Subscription(self, self._room)
-        self._subscriptions.add(subscription)
+        self.subscriptions.add(subscription)
         return subscription
 
     def forget(self, subscription: Subscription[_T]) -> None:
         """Remove the subscription. Does nothing if it is already removed."""
-        self._subscriptions.discard(subscription)
+        self.subscriptions.discard(subscription)
 
     def close(self) -> None:
         """End every subscription, once its items are fetched."""
         self.closed = True
-        for subscription in self._subscriptions:
+        for subscription in self.subscriptions:
             subscription.wake()

@@ -189,7 +189,7 @@ class LogBook(logging.Handler):
             if source not in self._pages:
                 self._pages[source] = _Page(*self._limits)
             self._pages[source].write(line)
-            if not len(self.feed):
+            if not self.feed.subscriptions:
                 return
             if threading.get_ident() == self._thread:
                 self.feed.publish(line)

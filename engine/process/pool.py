@@ -40,7 +40,7 @@ class Launching:
 
 
 class ProcessPool:
-    """The processes that exist, by their tickets.
+    """The processes that exist: ``runs``, by their tickets.
 
     ``report`` gets the reports of each ``EngineProcess``. An exited process is removed before its
     report.
@@ -61,16 +61,13 @@ class ProcessPool:
         self._types = types
         self._report = report
         self._tasks = TaskOwner("engines")
-        self._processes: dict[int, EngineRun] = {}
+        self.runs: dict[int, EngineRun] = {}
         self._quiet = asyncio.Event()
         self._quiet.set()
 
     def get(self, ticket: int) -> EngineRun | None:
         """Return the process of that run, or None after its end."""
-        return self._processes.get(ticket)
-
-    def __getitem__(self, ticket: int) -> EngineRun:
-        return self._processes[ticket]
+        return self.runs.get(ticket)
 
     def start(
         self,
@@ -112,7 +109,7 @@ class ProcessPool:
                 heard=heard,
                 loading=loading,
             )
-        self._processes[ticket] = run
+        self.runs[ticket] = run
         self._quiet.clear()
         self._tasks.spawn(run.run(), variant.label)
 
@@ -122,17 +119,17 @@ class ProcessPool:
 
     def kill(self) -> None:
         """Send SIGKILL to every process group now; each is reaped and reported as usual."""
-        for process in self._processes.values():
+        for process in self.runs.values():
             process.kill()
 
     def _told(self, event: ev.Event) -> None:
         if isinstance(event, ev.EngineExited):
-            self._processes.pop(event.engine, None)
-            if not self._processes:
+            self.runs.pop(event.engine, None)
+            if not self.runs:
                 self._quiet.set()
         self._report(event)
 
     def _free_port(self) -> int:
         # An engine that has just been started may not listen yet.
-        taken = {urlsplit(process.client.url).port or 0 for process in self._processes.values()}
+        taken = {urlsplit(process.client.url).port or 0 for process in self.runs.values()}
         return free_port(self.launching.port_range, taken)

@@ -60,12 +60,13 @@ class Preloader:
         spare: Callable[[], int] = spare_memory,
     ) -> None:
         self.loads = loads
+        # The variant that starts next.
+        self.wanted: VariantSpec | None = None
         self._enabled = enabled and TELLS
         self._spare = spare
         self._tasks = TaskOwner("preload")
         # One thread, so that a read ends before the next read or check begins.
         self._thread = ThreadPoolExecutor(1, "preload")
-        self._next: VariantSpec | None = None
         # By label: the read for the next load, the current load, and the number of loads since
         # the last preload.
         self._readings: dict[str, tuple[VariantSpec, Reading]] = {}
@@ -74,11 +75,11 @@ class Preloader:
 
     def want(self, variant: VariantSpec | None) -> None:
         """Preload for ``variant``, which starts next; None ends the preload, as none waits."""
-        if variant is self._next:
+        if variant is self.wanted:
             return
-        if self._next is not None and self._next.label in self._readings:
-            self._readings[self._next.label][1].stopped = True
-        self._next = variant
+        if self.wanted is not None and self.wanted.label in self._readings:
+            self._readings[self.wanted.label][1].stopped = True
+        self.wanted = variant
         if variant is not None and self._enabled and self._helps(variant):
             reading = self._reading(variant)
             reading.stopped = False
@@ -88,7 +89,7 @@ class Preloader:
     def started(self, variant: VariantSpec) -> None:
         """End the preload of the variant, because its engine now reads the files itself."""
         # By label: a reload of the configuration may have replaced the object.
-        if self._next is not None and self._next.label == variant.label:
+        if self.wanted is not None and self.wanted.label == variant.label:
             self.want(None)
         if self._enabled:
             load = self._loads[variant.label] = _Load()

@@ -150,6 +150,9 @@ class Admission:
 
     def _renew(self, waiting: Waiting, out: list[ev.Effect]) -> bool:
         records = self._engines.records
+        known = records.get(waiting.minimum.label)
+        if known is not None and known.variant is waiting.minimum and not waiting.fallbacks:
+            return True
         minimum = equivalent(records, waiting.minimum)
         if minimum is None:
             self.refuse(waiting.request, gone(records, waiting.minimum), out)

@@ -64,17 +64,19 @@ class IdleEngines:
         ``waited`` says that requests wait: they go first, and a replacement may start later.
         """
         alive = self._engines.alive
-        for model in [model for model in self._successors if model not in alive]:
-            successor = self._successors.pop(model)
+        for model, successor in tuple(self._successors.items()):
+            if model in alive:
+                continue
+            del self._successors[model]
             fits = not waited and fits_now(successor.variant, alive, self._engines.limits)
             if fits and now >= successor.retry_at:
                 self._engines.start(successor, now, out)
-        ends = (
-            self._unload_or_replace(each, policy, now, out, waited=waited)
-            for each in alive.values()
-        )
-        if wakes := [end for end in ends if end is not None]:
-            out.append(ev.WakeAt(min(wakes)))
+        wake = inf
+        for record in tuple(alive.values()):
+            if record.state is State.READY and not record.busy:
+                wake = min(wake, self._unload_or_replace(record, policy, now, out, waited=waited))
+        if wake < inf:
+            out.append(ev.WakeAt(wake))
 
     def _unload_or_replace(
         self,
@@ -84,25 +86,23 @@ class IdleEngines:
         out: list[ev.Effect],
         *,
         waited: bool,
-    ) -> float | None:
-        """Return when to check the engine again, if only time can end it."""
-        if record.state is not State.READY or record.busy:
-            return None
+    ) -> float:
+        """Return when to check this idle engine again; infinite if time alone cannot end it."""
         model, after = record.variant.model, policy.shrink_after
         records, requests = self._engines.records, policy.shrink_requests
         smaller = smaller_than(record, records, after=after, requests=requests)
         idle = self.time_of(record)
         end, successor = end_of(record, smaller, idle=idle, after=after, now=now)
         if now < end:
-            successor = None if waited else self._larger(record, now)
+            successor = None if waited or record.ahead is None else self._larger(record, now)
             if successor is None:
-                return end if end < inf else None
+                return end
         self._engines.stop(record, out)
         if successor is None:
             self.release(model)
         else:
             self._successors[model] = successor
-        return None
+        return inf
 
     def _larger(self, record: EngineRecord, now: float) -> EngineRecord | None:
         larger = larger_ahead(record, self._engines.records, now)

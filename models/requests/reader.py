@@ -126,8 +126,9 @@ def shape(request: Json, model: ModelSpec, asked: str | None) -> bool:
     changed = False
     for name in model.strip_params:
         changed |= request.pop(name, _MISSING) is not _MISSING
-    changed |= _set(request, model.set_params)
-    changed |= _set(request, model.alias_params.get(asked or "", {}))
+    for params in (model.set_params, model.alias_params.get(asked or "")):
+        if params:
+            changed |= _set(request, params)
     if model.upstream_model is not None:
         changed |= _set(request, {"model": model.upstream_model})
     return changed

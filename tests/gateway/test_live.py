@@ -135,10 +135,10 @@ async def test_a_listener_that_leaves_is_forgotten(journal: Journal) -> None:
     async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
         watch = watch_of(gateway)
         clients = [await listen(gateway, path) for path in ("/events", "/logs/stream")]
-        assert (len(watch.events), len(watch.log.feed)) == (1, 1)
+        assert (len(watch.events.subscriptions), len(watch.log.feed.subscriptions)) == (1, 1)
         for client in clients:
             client.leave()
-        await until(lambda: not len(watch.events) and not len(watch.log.feed))
+        await until(lambda: not watch.events.subscriptions and not watch.log.feed.subscriptions)
 
 
 async def test_a_hundred_listeners_that_come_and_leave_leave_nothing(journal: Journal) -> None:
@@ -149,7 +149,7 @@ async def test_a_hundred_listeners_that_come_and_leave_leave_nothing(journal: Jo
             await gateway.chat()
             for client in clients:
                 client.leave()
-        await until(lambda: not len(watch.events))
+        await until(lambda: not watch.events.subscriptions)
 
 
 async def test_a_listener_that_does_not_read_holds_up_nobody_and_is_told(journal: Journal) -> None:
@@ -183,7 +183,7 @@ async def test_a_listener_that_never_reads_is_cut_off(journal: Journal) -> None:
         def stuck() -> bool:
             for _ in range(100):
                 watch._tell("engine", filler=filler)
-            return not len(watch.events)
+            return not watch.events.subscriptions
 
         await until(stuck)
 

@@ -112,7 +112,7 @@ class EnginePromptCache:
         if self._swap is None or not facts.endpoint.sized:
             return None
         try:
-            book = await self._open()
+            book = self._book if self._book.slots else await self._open()
         except StateUnavailable as error:
             _log.debug("%s saves no prompt cache: %s", self._variant.label, error)
             return None
@@ -121,7 +121,9 @@ class EnginePromptCache:
             await self._named_are_seated(book)
         if not book.unplaced and (book.uncertain or not wish.can_be_placed(book)):
             await self._locate()
-        marks = marks_of(facts, (*book.ends, *self._store.index.ends))
+        # A prompt in messages needs no marks at the ends of others.
+        ends = () if facts.segments else (*book.ends, *self._store.index.ends)
+        marks = marks_of(facts, ends)
         # No other request may be in the slot that a state is loaded into: the engine would wait.
         alone = not book.unplaced
         assignment, held = assign_slot(book, wish, marks)

@@ -88,12 +88,14 @@ class SavePolicy:
 
     def returns(self, marks: Sequence[Mark]) -> bool:
         """Return whether a prompt continues a conversation that was displaced."""
-        found = [mark.digest for mark in marks if mark.digest in self._displaced]
-        for digest in found:
-            self._hope = min(_HOPE, self._hope + self._displaced[digest])
-            # A return counts only once.
-            self._displaced[digest] = 0
-        return bool(found)
+        found = False
+        for mark in marks:
+            if (reward := self._displaced.get(mark.digest)) is not None:
+                found = True
+                self._hope = min(_HOPE, self._hope + reward)
+                # A return counts only once.
+                self._displaced[mark.digest] = 0
+        return found
 
     def displaces(self, marks: Sequence[Mark], tokens: int, fresh: int, *, returning: bool) -> bool:
         """Return whether to save a slot's content before another prompt replaces it.
@@ -144,6 +146,8 @@ class PromptCacheManager:
         self.support = FlagProbe()
         self._misses = misses or PromptCacheMisses(None)
         self._now = now
+        # What was read of ``misses``, since every request asks.
+        self._known_misses: dict[str, tuple[int, int]] = {}
         self._policies: defaultdict[str, SavePolicy] = defaultdict(SavePolicy)
 
     def save_policy(self, kind: str) -> SavePolicy:
@@ -152,7 +156,9 @@ class PromptCacheManager:
 
     def useless(self, kind: str) -> bool:
         """Return whether restores were useless for this fingerprint within the last day."""
-        misses, at = self._misses.since(kind)
+        if kind not in self._known_misses:
+            self._known_misses[kind] = self._misses.since(kind)
+        misses, at = self._known_misses[kind]
         return misses >= _GIVES_UP and self._now() - at < _TRIES_AGAIN
 
     def helped(self, kind: str, expected: int, cached: int, label: str) -> None:
@@ -162,6 +168,7 @@ class PromptCacheManager:
         for example by a template that prints the date.
         """
         misses, _ = self._misses.since(kind)
+        self._known_misses.pop(kind, None)
         if cached * _LITTLE >= expected:
             self._misses.learn(kind, 0, self._now())
         elif cached == 0:
