@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fake_engine import Event
 
-# A crowd on a busy machine takes its time; nothing is measured by this.
+# Seconds for all clients. It is long because machines may be busy; nothing is measured by it.
 CROWD_PATIENCE = 240.0
 
 
@@ -47,7 +47,7 @@ class Got:
 
     status: int = 0
     text: str = ""
-    ends: int = 0  # how often the answer said that it is complete
+    ends: int = 0  # how many ends of the answer were received
     error: dict[str, Any] = field(default_factory=dict)
     cut: bool = False
     left: bool = False
@@ -67,7 +67,7 @@ class Got:
             assert asked.expected.startswith(self.text)
             assert self.ends == 0, "an error after the end"
         elif self.cut:
-            assert not asked.stream, "a stream is told why it ends"
+            assert not asked.stream, "a stream ended without an error event"
             assert not self.text
         else:
             assert (self.status, self.text, self.ends) == (200, asked.expected, 1)
@@ -150,7 +150,7 @@ def most_engines(events: Iterable[Event], killed: dict[int, float]) -> int:
         if event["event"] == "start":
             changes.append((event["t"], 1))
         elif event["event"] in {"sigterm", "exit"} and event["pid"] not in killed:
-            # One that is asked to end while it loads does so without another word.
+            # A fake that gets SIGTERM while it loads ends without another event.
             ends[event["pid"]] = event["t"]
     changes += [(moment, -1) for moment in ends.values()]
     return _peak(sorted(changes))

@@ -81,7 +81,7 @@ def fake_tokenizer(journal: Journal, **knobs: object) -> TokenizationSpec:
 
 @dataclass
 class Following:
-    """What the gateway finds when it looks at its configuration again."""
+    """The configuration that the next reload will load."""
 
     settings: ServerSettings
     catalog: Catalog
@@ -90,7 +90,7 @@ class Following:
 
 @dataclass
 class Gateway(GatewayClient):
-    """A gateway in this process; ``following`` is what a reload finds."""
+    """A gateway in this process; a reload loads ``following``."""
 
     manager: EngineManager = field(kw_only=True)
     reloader: Reloader = field(kw_only=True)
@@ -118,7 +118,7 @@ async def until(happened: Callable[[], object], patience: float = PATIENCE) -> N
 async def hang(pid: int) -> None:
     """Stop the process until SIGCONT or SIGKILL."""
     os.kill(pid, signal.SIGSTOP)
-    # On a busy machine it may still have a word to say.
+    # On a busy machine it may still run for a moment.
     await until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 
 
@@ -200,7 +200,7 @@ async def nothing_left(journal: Journal) -> AsyncIterator[None]:
     others = {event["pid"] for event in started}
     others |= {event["child"] for event in journal.events("grandchild")}
     await until(lambda: not any(map(is_running, others)))
-    # What was closed needs a turn of the loop or two until it is.
+    # Tasks that are closed need a turn of the loop or two until they have ended.
     await until(lambda: asyncio.all_tasks() <= tasks)
     await until(lambda: len(open_files()) <= len(files))
 

@@ -85,19 +85,19 @@ class GatewayProcess(GatewayClient):
             return await self.process.wait()
 
     async def until_closing(self) -> None:
-        """The gateway has heard its signal."""
+        """Wait until the gateway has got its signal."""
         await until(lambda: "shutting down" in self.said)
 
     async def engine_pid(self) -> int:
-        """The pid of the first engine, once it listens."""
+        """Return the pid of the first engine, once it listens."""
         [event, *_] = await self.journal.wait("listening")
         return int(event["pid"])
 
 
 async def run(*args: str, log: Path, descriptors: int | None = None) -> asyncio.subprocess.Process:
-    """``main.py`` has been started with these arguments; what it says goes to ``log``.
+    """Start ``main.py`` with these arguments; its output goes to ``log``.
 
-    It may have so many file ``descriptors``, if a number is given.
+    ``descriptors`` is its limit of file descriptors, if given.
     """
     words = [sys.executable, str(ROOT / "main.py"), *args]
     if descriptors is not None:
@@ -107,7 +107,7 @@ async def run(*args: str, log: Path, descriptors: int | None = None) -> asyncio.
 
 
 async def outcome(*args: str, folder: Path) -> tuple[int, str]:
-    """``main.py`` has ended; its exit status, and what it said."""
+    """Run ``main.py`` to its end; return its exit status and its output."""
     log = folder / "outcome.log"
     process = await run(*args, log=log)
     async with asyncio.timeout(PATIENCE):

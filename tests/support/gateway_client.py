@@ -1,4 +1,4 @@
-"""Asking a gateway: requests whole, as streams, and byte by byte."""
+"""A client of a gateway: whole answers, streams, and answers byte by byte."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
 
-# The fakes run on this very Python, with nothing to search for.
+# The fakes run on the Python of the tests.
 os.environ.setdefault("LLM_GATEWAY_PYTHON", sys.executable)
 
 
@@ -43,13 +43,13 @@ class Answer:
         return str(self.json["choices"][0]["message"]["content"])
 
     def error(self, status: int, code: str) -> dict[str, Any]:
-        """The error that this answer must be, in OpenAI's shape."""
+        """Assert that this answer is an error in OpenAI's shape, and return it."""
         assert (self.status, self.json["error"]["code"]) == (status, code), self.body
         return checked_error(self.json)
 
 
 def checked_error(body: dict[str, Any]) -> dict[str, Any]:
-    """The error in ``body``, which is an error of OpenAI's shape and nothing else."""
+    """Assert that ``body`` is an error in OpenAI's shape and nothing else, and return it."""
     assert body.keys() == {"error"}
     error: dict[str, Any] = body["error"]
     assert {"message", "type", "param", "code"} <= error.keys()
@@ -59,7 +59,7 @@ def checked_error(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def chat_body(text: str = "hello", **fields: Any) -> dict[str, Any]:
-    """A chat request of one user message; four tokens are asked for."""
+    """Return a chat request of one user message, for four tokens."""
     return {"messages": [{"role": "user", "content": text}], "max_tokens": 4, **fields}
 
 
@@ -67,7 +67,7 @@ def chat_body(text: str = "hello", **fields: Any) -> dict[str, Any]:
 class GatewayClient:
     """A client of the gateway at ``port``, which starts fakes that write into ``journal``.
 
-    ``token`` opens the admin paths.
+    ``token`` is the admin token.
     """
 
     port: int
@@ -85,7 +85,7 @@ class GatewayClient:
         return await self.request("POST", path, data=data, **more)
 
     async def request(self, method: str, path: str, **more: Any) -> Answer:
-        """The answer to this request, an admin's where the path asks for one."""
+        """Return the answer to this request; it has the admin token if the path needs one."""
         if is_admin(path.partition("?")[0]):
             more.setdefault("headers", {"X-Admin-Token": self.token})
         async with self.session.request(method, self.url + path, **more) as response:
@@ -102,24 +102,24 @@ class GatewayClient:
         return self.clients[-1]
 
     async def stream(self, text: str = "hello", **fields: Any) -> RawClient:
-        """A streaming request is on its way; nothing of the answer has been read."""
+        """Send a streaming request; nothing of its answer is read yet."""
         client = await self.connect()
         body = json.dumps(chat_body(text, **{"stream": True, **fields})).encode()
         await client.send(post(CHAT, body))
         return client
 
     def starts(self) -> list[int]:
-        """The contexts of the engines that were started, in order."""
+        """Return the contexts of the engines that were started, in order."""
         starts = self.journal.events("start", who="llama-server")
         return [int(event["argv"][event["argv"].index("-c") + 1]) for event in starts]
 
     def engine_requests(self, path: str = CHAT) -> list[dict[str, Any]]:
-        """What engines were asked at ``path``, in order."""
+        """Return the requests that engines got at ``path``, in order."""
         return self.journal.events("request", path=path)
 
 
 @asynccontextmanager
 async def client_session() -> AsyncIterator[aiohttp.ClientSession]:
-    """A session that waits for no answer longer than a test may."""
+    """Yield a session whose time-out is that of a test."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session:
         yield session

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LENGTH = 300
 PROMPT = 5
-# What the engines write in all, and what the smallest has room for.
+# The whole answer of the engines, and the part that the smallest has room for.
 WHOLE = " ".join(f"hello.{i}" for i in range(LENGTH))
 FIRST = " ".join(f"hello.{i}" for i in range(128 - PROMPT))
 
@@ -31,7 +31,7 @@ def growing(
 ) -> ModelSpec:
     """Return variants whose engines write up to ``LENGTH`` tokens; the largest has faults."""
     fields.setdefault("grow_answers", True)
-    # A limit that must be named says nothing of the answer's length.
+    # Some APIs require a limit; it says nothing about the length of the answer.
     reserve = TokenizationSpec(default_max_tokens=16, max_reserved_tokens=16)
     fields.setdefault("tokenization", reserve)
     small: dict[str, Any] = {"default_tokens": LENGTH, "prefill": prefill}

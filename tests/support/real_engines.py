@@ -1,7 +1,7 @@
-"""The real engines that this machine has: always the bundled one, llama.cpp's own if it is here.
+"""The real engines on this machine: the bundled one, and llama.cpp's own if it is installed.
 
-``LLAMA_SERVER`` and ``LLAMA_TOKENIZE`` name the binaries of a llama.cpp build; without
-them PATH is searched.
+``LLAMA_SERVER`` and ``LLAMA_TOKENIZE`` name the binaries of a llama.cpp build; without them PATH is
+searched.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ def _found(variable: str, name: str) -> str | None:
     return os.environ.get(variable) or shutil.which(name)
 
 
-# What a request for an admin path of a gateway with ``lua_config`` carries.
+# The headers of an admin request to a gateway with ``lua_config``.
 ADMIN = {"X-Admin-Token": "for-tests"}
 LLAMA_SERVER = _found("LLAMA_SERVER", "llama-server")
 LLAMA_TOKENIZE = _found("LLAMA_TOKENIZE", "llama-tokenize")
 ENGINES = {"bundled": bundled_server()} | ({"llama.cpp": LLAMA_SERVER} if LLAMA_SERVER else {})
-# For what does not depend on the engine: the reference, or the bundled one where it is alone.
+# The engine for tests that need only one: llama.cpp's own, or else the bundled one.
 ONE = list(ENGINES)[-1:]
 MODEL = bundled_model()
 
 
 @dataclass
 class Gateway:
-    """A gateway that runs as a user's would: ``main.py -c FILE``."""
+    """A gateway that runs as for a user: ``main.py -c FILE``."""
 
     process: subprocess.Popen[str]
     url: str
     log: list[str]
 
     def stop(self) -> int:
-        """SIGTERM; the exit status."""
+        """Send SIGTERM; return the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
 
@@ -98,7 +98,7 @@ def lua_model(
     *,
     file: Path | str = MODEL,
 ) -> str:
-    """A model table of one binary in variants of these contexts, with further arguments."""
+    """Return a model table with variants of these contexts, and further arguments."""
     own = "".join(f', "{arg}"' for arg in args)
     variants = ",\n".join(
         f'{{ binary = "{binary}", context = {context}, args = {{ "-m", "{file}", "-c", {context},'
@@ -109,7 +109,7 @@ def lua_model(
 
 
 def lua_config(folder: Path, models: str, server: str = "") -> str:
-    """A configuration that listens on a free port and keeps its state in ``folder``."""
+    """Return a configuration with a free port and its state in ``folder``."""
     return (
         f'server = {{ listen_v4 = "127.0.0.1:{free_port()}", '
         f'state_dir = "{folder}/state", admin_token = "{ADMIN["X-Admin-Token"]}", {server} }}\n'
@@ -118,7 +118,7 @@ def lua_config(folder: Path, models: str, server: str = "") -> str:
 
 
 def until(happened: Callable[[], bool], patience: float = 30.0) -> None:
-    """``happened()`` has become true."""
+    """Wait until ``happened()`` is true."""
     deadline = time.monotonic() + patience
     while not happened():
         assert time.monotonic() < deadline, "it did not happen in time"

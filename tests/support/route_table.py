@@ -1,4 +1,4 @@
-"""The table of routes, with the names of handlers in the place of handlers."""
+"""The table of routes, with the names of handlers in place of the handlers."""
 
 from __future__ import annotations
 

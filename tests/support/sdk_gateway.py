@@ -40,8 +40,8 @@ TOO_LONG: Any = [{"role": "user", "content": "the quick brown fox " * 1000}]
 # Longer than a test takes to check; the client leaves before the end.
 ENDLESS: Any = {"max_tokens": 1900, "extra_body": {"ignore_eos": True}}
 
-# So small a model calls no tool by itself. Under the name "caller" it begins every answer with
-# "{", which is where a tool call begins; the engine's grammar then allows nothing else.
+# A model this small calls no tool by itself. Under the name "caller" it begins every answer with
+# "{", the start of a tool call; then the engine's grammar allows nothing else.
 CALLER = '["caller"] = { logit_bias = { ["{"] = 100 }, parallel_tool_calls = false }'
 
 
@@ -57,7 +57,7 @@ def _model(name: str, binary: str, context: int, names: str, *more: str) -> str:
 def sdk_gateway(folder: Path, engine: str) -> Iterator[Gateway]:
     """Inside the block, "smol" (also "tiny", and "caller") and "embed" are served."""
     binary = ENGINES[engine]
-    # At its usual temperature so small a model says nothing at all once in a while.
+    # At the default temperature, the answer of a model this small is sometimes empty.
     speaking = ("--jinja", "--chat-template-file", str(TEMPLATE), "--temp", "0")
     models = [
         _model("smol", binary, CONTEXT, f'"tiny", {CALLER}', *speaking),

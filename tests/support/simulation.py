@@ -1,4 +1,4 @@
-"""Simulate a day of a scheduler in a moment: jobs arrive; engines load, serve, end and may fail.
+"""Simulate a day of a scheduler quickly: jobs arrive; engines load, serve, end and may fail.
 
 The simulation keeps its own records and checks every effect against them. So a run that ends has
 broken no limit and lost no request.
@@ -40,7 +40,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Machine:
-    """The real memory of the machine, and what each variant, by its label, really takes."""
+    """The real memory of the machine, and the real need of each variant, by its label."""
 
     memory: int
     takes: Mapping[str, int]
@@ -91,7 +91,7 @@ class Report:
 
 
 class Simulation:
-    """One scheduler, and the machine that does what it says."""
+    """One scheduler, and the machine that performs its effects."""
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Talk:
-    """A conversation at temperature 0; each turn's prompt tokens, read and carried."""
+    """A conversation at temperature 0; ``read``: each turn's prefilled and cached tokens."""
 
     def __init__(self, served: Gateway, model: str = "smol") -> None:
         self.model = model
@@ -38,7 +38,7 @@ class Talk:
 
 
 def unload(served: Gateway, model: str) -> None:
-    """The model's engine has ended, its state saved."""
+    """Unload the model; its engine saves its slots and ends."""
     body = json.dumps({"model": model}).encode()
     order = urllib.request.Request(f"{served.url}/admin/unload", body, ADMIN)
     with urllib.request.urlopen(order, timeout=30) as answer:

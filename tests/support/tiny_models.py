@@ -1,8 +1,8 @@
-"""Tiny models of the architectures that keep what they have read in other ways.
+"""Tiny models of several architectures, which store their context in different ways.
 
-Their weights are noise of a fixed seed, their tokenizer and chat template SmolLM2's. What they
-say is nonsense in whole words, which an engine reads again as the tokens that it wrote, and
-depends on all that they can see of the prompt.
+Their weights are noise from a fixed seed; tokenizer and chat template are SmolLM2's. Their answers
+are nonsense in whole words. An engine that reads an answer gets the tokens that it wrote, and each
+answer depends on all of the prompt that the model can see.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ if TYPE_CHECKING:
     Amount = int | float | bool | str | list[int] | list[bool]
 
 EMBEDDING, HIDDEN, WINDOW, ORIGINAL_CONTEXT = 48, 96, 64, 512
-# Loading a model takes as long as reading its tokens. The first of them are the most frequent.
+# The size of the vocabulary: it decides how long a load takes. The first tokens are the most
+# frequent.
 TOKENS = 6000
-# Single precision: how an engine cuts a prompt into batches must not decide a word.
+# Single precision, so that the batches of a prompt do not change the answer.
 EXACT = ("-ub", "64", "-ctk", "f32", "-ctv", "f32", "-fa", "off")
 _HEADS, _HEAD, _ALIGNMENT = 3, 16, 32
 _U32, _I32, _F32, _BOOL, _STRING, _ARRAY = 4, 5, 6, 7, 8, 9
 _WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
-# Enough of SmolLM2's file.
+# Bytes to read from SmolLM2's file.
 _HEAD_OF_FILE = 8 << 20
-# Of tensors.
+# Types of tensors.
 _FLOAT, _HALF = 0, 1
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """Noise of a size between ``scale`` and its double, or just ``scale`` where not noisy."""
+    """Noise between ``scale`` and its double; or just ``scale`` if it is not noisy."""
 
     shape: tuple[int, ...]
     scale: float = 2**-4
@@ -63,7 +64,7 @@ def _feed_forward() -> dict[str, Tensor]:
 
 
 def _attention(scale: float = 2**-4) -> dict[str, Tensor]:
-    """Peaks where queries and keys are large; else all words would count the same."""
+    """Return attention with large queries and keys; else all words would count the same."""
     return {
         "attn_norm.weight": _ones(EMBEDDING),
         "attn_q.weight": Tensor((EMBEDDING, EMBEDDING), scale),
@@ -93,7 +94,7 @@ _MAMBA = {
     "ssm_x.weight": Tensor((_INNER, _RANK + 2 * _STATES)),
     "ssm_dt.weight": Tensor((_RANK, _INNER), 0.25),
     "ssm_dt.bias": Tensor((_INNER,)),
-    # It forgets slowly.
+    # A small value: the state decays slowly.
     "ssm_a": Tensor((_STATES, _INNER), 2**-8, sign=-1),
     "ssm_d": Tensor((_INNER,), 0.5),
     "ssm_out.weight": Tensor((_INNER, EMBEDDING)),
@@ -102,7 +103,7 @@ _MAMBA = {
 
 @dataclass(frozen=True)
 class Tiny:
-    """One architecture: its layers, and what it says of itself beside what all do."""
+    """One architecture: its layers, and its metadata beside the common ones."""
 
     architecture: str
     layers: tuple[dict[str, Tensor], ...]
@@ -111,9 +112,9 @@ class Tiny:
     last_norm: str = "output_norm.weight"
 
 
-# All layers see all, as in SmolLM2: what it reads in minutes, this reads in a second.
+# All layers see the whole context, as in SmolLM2, but it is much faster: seconds, not minutes.
 PLAIN = Tiny("llama", (_attention(2**-2) | _feed_forward(),) * 3, {"rope.dimension_count": _HEAD})
-# One layer that sees all, one that sees the last WINDOW tokens.
+# One layer sees the whole context, the next one the last WINDOW tokens.
 SLIDING = Tiny(
     "gemma3",
     (_attention() | _SHARP | _POSTED | _feed_forward(),) * 4,
@@ -124,7 +125,7 @@ SLIDING = Tiny(
         "attention.value_length": _HEAD,
     },
 )
-# Attention, and convolutions whose state cannot go back.
+# Attention, and convolutions whose state cannot be rewound.
 HYBRID = Tiny(
     "lfm2",
     (_CONVOLUTION | _feed_forward(), _attention() | _SHARP | _feed_forward()) * 2,
@@ -143,7 +144,7 @@ RECURRENT = Tiny(
         "feed_forward_length": 0,
     },
 )
-# Tells places apart in another way where the context is larger than that of its training.
+# Uses other RoPE factors if the context is larger than that of its training.
 LONG_ROPE = Tiny(
     "phi3",
     (
@@ -164,7 +165,7 @@ LONG_ROPE = Tiny(
 
 
 def write(tiny: Tiny, path: Path) -> Path:
-    """The model lies in ``path``."""
+    """Write the model to ``path``, and return it."""
     noise = random.Random(tiny.architecture)
     tokenizer, words = _tokenizer()
     said: dict[str, Amount] = {
@@ -196,13 +197,13 @@ def write(tiny: Tiny, path: Path) -> Path:
 
 
 def _content(tensor: Tensor, noise: random.Random) -> bytes:
-    """Numbers of one exponent, with a fraction and a sign by chance."""
+    """Return numbers of one exponent, with a random fraction and sign."""
     size, form, fraction = (4, "<f", 0x807FFFFF) if tensor.kind == _FLOAT else (2, "<e", 0x83FF)
     amount = prod(tensor.shape)
     one = struct.pack(form, tensor.scale)
     if not tensor.noisy:
         return one * amount
-    # One long number, for speed: each bit is drawn, kept or set in all at once.
+    # One long integer, for speed: the bits of all numbers are drawn and set at once.
     every = int.from_bytes(b"\1".ljust(size, b"\0") * amount, "little")
     drawn = int.from_bytes(noise.randbytes(size * amount), "little") & every * fraction
     numbers = drawn | every * int.from_bytes(one, "little")
@@ -212,7 +213,7 @@ def _content(tensor: Tensor, noise: random.Random) -> bytes:
 
 
 def _only(words: list[bool], rows: bytes) -> bytes:
-    """Rows of zeros for all tokens but words."""
+    """Return the rows, with zeros for all tokens that are not words."""
     width = len(rows) // len(words)
     return b"".join(
         rows[number * width : (number + 1) * width] if word else bytes(width)
@@ -222,7 +223,7 @@ def _only(words: list[bool], rows: bytes) -> bytes:
 
 @cache
 def _tokenizer() -> tuple[list[bytes], list[bool]]:
-    """What SmolLM2's file says of its tokenizer, cut to ``TOKENS``, and which tokens are words."""
+    """Return the tokenizer of SmolLM2's file, cut to ``TOKENS``, and which tokens are words."""
     with Path(MODEL).open("rb") as file:
         content = memoryview(file.read(_HEAD_OF_FILE))
     pairs: dict[bytes, bytes] = {}
@@ -242,7 +243,7 @@ def _tokenizer() -> tuple[list[bytes], list[bool]]:
             kinds = bytes(content[value + 12 : value + 12 + TOKENS * _WIDTHS[_I32]])
             pairs[key] = head + _array(_I32, TOKENS, kinds)
         elif key == b"tokenizer.ggml.merges":
-            # A merge makes one token of two; those of the tokens that are left out are, too.
+            # A merge makes one token of two; the merges of tokens that are cut are cut, too.
             known = {*tokens}
             merges = [each for each in _strings(content, value) if each.replace(b" ", b"") in known]
             pairs[key] = head + _array(_STRING, len(merges), *map(_bytes, merges))

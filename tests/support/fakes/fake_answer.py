@@ -1,4 +1,4 @@
-"""The answer to one inference request, in each form that llama-server gives it."""
+"""The answer to one inference request, in llama-server's forms."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from fake_text import (
 
 
 class Answer:
-    """A request, read; after `plan` also what will be answered."""
+    """A decoded request; after `plan` also its answer."""
 
-    # What ends a stream, after its last event.
+    # The end of a stream, after its last event.
     done = "data: [DONE]\n\n"
 
     def __init__(
@@ -43,7 +43,7 @@ class Answer:
         self._finish = "length"
         self._id = "chatcmpl-" + os.urandom(16).hex()
         self._model = model
-        # What was said before, which the engine says again, and how many tokens that were.
+        # The beginning of the answer in the request, which the engine repeats, and its tokens.
         begun = begun_answer(body) or "" if chat else ""
         self._said = len(begun.split()) if chat else tokens_in(prompt, self._echo)
         if prefill == "anew" and begun:
@@ -52,7 +52,7 @@ class Answer:
         self._begun = {"silent": "", "similar": begun and begun[:-1] + "#"}.get(prefill, begun)
 
     def plan(self, n_ctx: int, default_tokens: int) -> None:
-        """Read → the length of the answer is settled: what was asked for, or the room left."""
+        """Read → the length of the answer is set: the requested tokens, or the room left."""
         left = max(default_tokens - self._said, 1)
         wanted = left if self._requested is None else self._requested
         room = n_ctx - self.prompt_tokens
@@ -60,7 +60,7 @@ class Answer:
         self._finish = "stop" if self._requested is None and wanted <= room else "length"
 
     def refusal(self, n_ctx: int) -> dict[str, object]:
-        """The prompt does not fit → the body that says so."""
+        """The prompt does not fit → the body of the error."""
         sizes = f"({self.prompt_tokens} tokens) exceeds the available context size ({n_ctx} tokens)"
         detail: dict[str, object] = {"code": 400, "message": f"request {sizes}, try increasing it"}
         detail |= {"type": "exceed_context_size_error", "n_prompt_tokens": self.prompt_tokens}
@@ -96,7 +96,7 @@ class Answer:
         }
 
     def event(self, index: int) -> str:
-        """Planned → what the stream carries for one token; the first also names the role."""
+        """Planned → the stream's event for one token; the first also names the role."""
         token = self.token(index)
         if not self._chat:
             return self._data([self._text_choice(token, None)])
@@ -104,7 +104,7 @@ class Answer:
         return opening + self._delta({"content": token}, None)
 
     def last_events(self) -> str:
-        """All tokens sent → the events that end the stream, but for ``[DONE]``."""
+        """All tokens sent → the events that end the stream, without ``[DONE]``."""
         numbers: dict[str, object] = {"usage": self._usage(), "timings": self._timings()}
         if not self._chat:
             return self._data([self._text_choice("", self._finish)], **numbers)

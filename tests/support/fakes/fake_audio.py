@@ -1,4 +1,4 @@
-"""Transcriptions of the fake llama-server: what came is told back, so that a test can compare."""
+"""Transcriptions of the fake llama-server: the answer repeats the request, for tests to compare."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import re
 from fake_text import BadBodyError
 
 PATHS = ("/v1/audio/transcriptions", "/audio/transcriptions")
-# A sound's tokens are taken from its length.
+# The bytes of a sound that count as one token.
 BYTES_PER_TOKEN = 1000
 
 
 class Form:
-    """A multipart body, taken apart."""
+    """A decoded multipart body."""
 
     def __init__(self, content_type: str, body: bytes) -> None:
         found = re.search(r'boundary="?([^";]+)', content_type)
@@ -38,12 +38,12 @@ class Form:
                 self.fields.setdefault(name, []).append(value.decode())
 
     def one(self, name: str) -> str:
-        """The last value of a text; empty without one."""
+        """Return the last value of a text field; empty without one."""
         return self.fields.get(name, [""])[-1]
 
 
 class Transcript:
-    """What the fake hears."""
+    """The fake's transcription of a sound."""
 
     def __init__(self, form: Form) -> None:
         if "file" not in form.files:
@@ -60,7 +60,7 @@ class Transcript:
         }
 
     def refusal(self, n_ctx: int) -> dict[str, object]:
-        """What a sound gets that does not fit."""
+        """Return the error for a sound that does not fit the context."""
         detail = {
             "code": 400,
             "message": "request exceeds the available context size",
@@ -71,10 +71,10 @@ class Transcript:
         return {"error": detail}
 
     def whole(self) -> dict[str, object]:
-        """The answer in one piece."""
+        """Return the answer in one piece."""
         return {"type": "transcript.text.done", "text": self._text, **self._heard}
 
     def events(self) -> list[str]:
-        """The answer as a stream."""
+        """Return the answer as the events of a stream."""
         delta = {"type": "transcript.text.delta", "delta": self._text}
         return [f"data: {json.dumps(event)}\n\n" for event in (delta, self.whole())]

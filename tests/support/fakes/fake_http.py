@@ -1,9 +1,8 @@
-"""HTTP/1.1 as llama-server's library speaks it, over one blocking socket.
+"""HTTP/1.1 as in llama-server's library, over one blocking socket.
 
-One thread serves one connection. What is odd here is odd there too: every error
-and every finished stream closes the connection although the stream's headers
-promised keep-alive, a connection serves 100 requests, and a client that closes
-even only its sending half counts as gone.
+One thread serves one connection. It copies the unusual behaviour of the library: every error and
+every finished stream closes the connection, although the stream's headers promise keep-alive; a
+connection serves 100 requests; a client that closes only its sending half counts as gone.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class ClientGoneError(Exception):
 
 
 class Request:
-    """One request as it came in."""
+    """One request."""
 
     def __init__(self, method: str, target: str, headers: dict[str, str], body: bytes) -> None:
         self.method = method
@@ -43,7 +42,7 @@ class Request:
 
 
 class Connection:
-    """A client's connection: requests out of it, responses into it."""
+    """A client's connection: reads requests and writes responses."""
 
     def __init__(self, sock: socket.socket, idle_seconds: float) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -55,7 +54,7 @@ class Connection:
         self._head_only = False
         self.open = True
         self.streaming = False
-        # Keeps what is written for a conversation.
+        # Keeps the stream of a conversation.
         self.session: Session | None = None
 
     def close(self) -> None:
@@ -65,7 +64,7 @@ class Connection:
         self._sock.close()
 
     def read(self) -> Request | None:
-        """Waiting → the next request, or None when there will be none."""
+        """Waiting → the next request, or None if there is none."""
         self._sock.settimeout(self._idle_seconds)
         try:
             line = self._reader.readline(65536)
@@ -102,7 +101,7 @@ class Connection:
         return Request(words[0], words[1], headers, body)
 
     def _body(self, headers: dict[str, str]) -> bytes | None:
-        """Headers read → the whole body, or None when it is cut short."""
+        """Headers read → the whole body, or None if it is incomplete."""
         if headers.get("transfer-encoding", "").lower() != "chunked":
             length = int(headers.get("content-length", "0"))
             body = self._reader.read(length)
@@ -138,7 +137,7 @@ class Connection:
         self.streaming = True
 
     def chunk(self, text: str) -> None:
-        """Stream started → one more chunk sent, and kept where it can be read again."""
+        """Stream started → one more chunk sent, and kept if the stream can be read again."""
         if self.session is not None:
             self.session.text += text
         data = text.encode("utf-8", "surrogatepass")
@@ -152,7 +151,7 @@ class Connection:
         self.open = False
 
     def websocket(self, headers: dict[str, str]) -> str:
-        """An upgrade was asked for → it was a websocket, and is closed; how it ended."""
+        """Upgrade requested → a websocket, until it is closed; return how it ended."""
         # Imported late: few tests need it.
         from fake_websocket import Echo, handshake  # noqa: PLC0415
 
@@ -179,7 +178,7 @@ class Connection:
             raise ClientGoneError from error
 
     def wait(self, seconds: float) -> None:
-        """Now → *seconds* later; ClientGoneError at once when the client leaves meanwhile."""
+        """Now → *seconds* later; raise ClientGoneError at once if the client leaves."""
         poll = select.poll()
         poll.register(self._sock, select.POLLIN | select.POLLRDHUP)
         deadline = time.monotonic() + seconds
@@ -191,7 +190,7 @@ class Connection:
                     raise ClientGoneError
             except OSError as error:
                 raise ClientGoneError from error
-            # A pipelined request stays unread; poll would report it for ever.
+            # A pipelined request is not read here; poll would report it again and again.
             time.sleep(min(max(left, 0), 0.01))
             if seconds <= 0:
                 return

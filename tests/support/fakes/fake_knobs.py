@@ -1,7 +1,7 @@
-"""What the fake binaries share: knobs from flags or environment, a journal, a fault counter.
+"""The common parts of the fake binaries: knobs from flags or environment, journal, fault counter.
 
-Must stay cheap to import (no argparse, asyncio or dataclasses): a fake starts in
-some 30 ms, and a test run starts hundreds of them.
+The import must stay cheap (no argparse, asyncio or dataclasses): a fake starts in some 30 ms, and a
+test run starts hundreds of them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ Value = str | int | float | bool
 
 
 class Knobs:
-    """The faults a fake was asked for.
+    """The faults that a test sets for a fake.
 
-    A knob NAME comes from the flag ``--fake-name VALUE`` (dashes for underscores)
-    or else from the environment variable ``FAKE_NAME``; its type is that of its
-    default. Reading a name that the table does not hold is a KeyError.
+    A knob NAME comes from the flag ``--fake-name VALUE`` (dashes for underscores), or else from the
+    environment variable ``FAKE_NAME``; its type is that of its default. Reading a name that is not
+    in the table raises KeyError.
     """
 
     def __init__(self, defaults: dict[str, Value], flags: dict[str, str]) -> None:
@@ -30,8 +30,8 @@ class Knobs:
         given |= {k.removeprefix("--fake-").replace("-", "_").upper(): v for k, v in flags.items()}
         for name, text in given.items():
             if name not in defaults:
-                # The variables of one fake reach the others too (the environment is
-                # inherited), so only names that no fake knows are spelling mistakes.
+                # Fakes inherit each other's environment, so only names that no fake knows are
+                # spelling mistakes.
                 if name in ALL_NAMES:
                     continue
                 sys.stderr.write(f"fake: unknown knob FAKE_{name}\n")
@@ -39,19 +39,19 @@ class Knobs:
             self._values[name] = _typed(text, defaults[name])
 
     def text(self, name: str) -> str:
-        """The knob as text; empty when it was not given."""
+        """Return the knob as text; empty if it is not set."""
         return str(self._values[name])
 
     def number(self, name: str) -> float:
-        """The knob as a number."""
+        """Return the knob as a number."""
         return float(self._values[name])
 
     def count(self, name: str) -> int:
-        """The knob as a whole number."""
+        """Return the knob as an integer."""
         return int(self._values[name])
 
     def on(self, name: str) -> bool:
-        """Whether a yes/no knob was switched on."""
+        """Return whether a yes/no knob is on."""
         return bool(self._values[name])
 
 
@@ -76,7 +76,7 @@ def split_fake_flags(argv: list[str]) -> tuple[dict[str, str], list[str]]:
 
 
 class Journal:
-    """One JSON line an event, appended in a single write, so that lines never mix."""
+    """One JSON line for each event, appended in a single write, so that lines never mix."""
 
     def __init__(self, path: str, who: str) -> None:
         self._who = who
@@ -84,7 +84,7 @@ class Journal:
         self._fd = os.open(path, flags, 0o644) if path else -1
 
     def write(self, event: str, **facts: object) -> None:
-        """Nothing → the line is in the file. Safe in signal handlers and in every thread."""
+        """Write the line to the file. Safe in signal handlers and in every thread."""
         if self._fd < 0:
             return
         line = {"event": event, "who": self._who, "pid": os.getpid(), "t": time.time(), **facts}
@@ -92,11 +92,10 @@ class Journal:
 
 
 class Counter:
-    """How often a fault has happened, over all incarnations of a fake.
+    """How often a fault has happened, over all processes of a fake.
 
-    With ``FAKE_TIMES=K`` each fault happens K times and then no more. What has
-    happened stands in ``FAKE_COUNTER_FILE``, one fault name a line; without that
-    file the count is the process's own.
+    With ``FAKE_TIMES=K`` each fault happens K times and then no more. ``FAKE_COUNTER_FILE`` has the
+    name of each fault that happened, one a line; without it each process counts its own.
     """
 
     def __init__(self, path: str, times: int) -> None:
@@ -105,7 +104,7 @@ class Counter:
         self._own: list[str] = []
 
     def fire(self, fault: str) -> bool:
-        """A fault is due → whether it shall happen; if so it is counted."""
+        """A fault is due → whether it happens; if so, it is counted."""
         if self._times <= 0:
             return True
         if self._path is None:
@@ -122,14 +121,14 @@ class Counter:
 
 COMMON_KNOBS: dict[str, Value] = {
     "JOURNAL": "",  # file that receives one JSON line an event
-    "COUNTER_FILE": "",  # file in which faults are counted across incarnations
+    "COUNTER_FILE": "",  # file in which faults are counted across processes
     "TIMES": 0,  # each fault happens this often, then no more; 0 = always
 }
 
 SERVER_KNOBS: dict[str, Value] = COMMON_KNOBS | {
     # -- start
     "BIND_SECONDS": 0.0,  # wait before the socket listens (connection refused)
-    "NEVER_LISTEN": False,  # lives on, but never opens its port
+    "NEVER_LISTEN": False,  # runs, but never opens its port
     "LOAD_SECONDS": 0.0,  # every endpoint answers 503 "Loading model" this long
     "EXIT_CODE": -1,  # fault "exit": at the end of loading, exit with this code
     "EXIT_LINE": "",  # printed on stderr before that exit
@@ -139,13 +138,13 @@ SERVER_KNOBS: dict[str, Value] = COMMON_KNOBS | {
     "LOG_JUNK": False,  # noise holds invalid UTF-8, NUL, and ends without a newline
     "LOG_PER_TOKEN": 0,  # noise lines with every token
     "GRANDCHILD": "",  # "1": fork a child that sleeps; "deaf": it ignores SIGTERM as well
-    "LIFETIME_SECONDS": 300.0,  # ends by itself then: a forgotten fake never outlives a test run
+    "LIFETIME_SECONDS": 300.0,  # ends by itself then, so that no fake outlives a test run for long
     # -- stop
     "DEAF": False,  # ignores SIGTERM
     "STOP_SECONDS": 0.0,  # takes this long to exit after SIGTERM
     "IDLE_DEATH_SECONDS": -1.0,  # fault "idle-death": dies this long after it became ready
     # -- answers
-    "REAL_CTX": 0,  # the true context, whatever -c says (0 = what -c says)
+    "REAL_CTX": 0,  # the real context, in place of -c (0: that of -c)
     "PREFILL_SECONDS": 0.0,  # between the headers and the first token
     "LATE_HEADERS": False,  # older servers: the headers wait for the end of the prefill
     "TOKEN_DELAY": 0.0,  # between tokens
@@ -153,35 +152,35 @@ SERVER_KNOBS: dict[str, Value] = COMMON_KNOBS | {
     "PING_SECONDS": 30.0,  # ":" comment into a silent stream (0 = never)
     "IDLE_CLOSE_SECONDS": 5.0,  # a kept-alive connection is closed after this silence
     "COUNT_SECONDS": 0.0,  # time taken by the token counting endpoints
-    "COUNT_OFFSET": 0,  # what they answer is wrong by this much
+    "COUNT_OFFSET": 0,  # the error of their counts
     "RESUMABLE": False,  # keeps streams with an X-Conversation-Id for /v1/stream
-    # a begun answer: "" it is repeated and goes on, "silent" goes on, "refuse" with 400, "anew" a
-    # message like others, "similar" repeated with a change
+    # if the request has the beginning of the answer: "": repeat and continue it; "silent": continue
+    # it; "refuse": answer 400; "anew": treat it as another message; "similar": repeat it changed
     "PREFILL": "",
     "OLD": False,  # no …/input_tokens endpoints; /apply-template and /tokenize only
-    # -- slots, of a fake that was given --slot-save-path
-    "NO_SLOTS": False,  # --help does not name that flag
+    # -- slots, of a fake with --slot-save-path
+    "NO_SLOTS": False,  # --help does not name this flag
     "SAVE_SECONDS": 0.0,  # time a save takes, before it writes anything
     "SAVE": "",  # fault "save": "fail"; "hang" or "die" when half is written
     "RESTORE_SECONDS": 0.0,  # time a restore takes
     "RESTORE": "",  # fault "restore": "fail", "hang" or "die"
-    # "works": --help names --cache-ram, and a prompt that lost its slot is found again;
-    # "forgets": it only says so
+    # "works": --help names --cache-ram, and a prompt that lost its slot is restored;
+    # "forgets": --help names it, but nothing is restored
     "CACHE_RAM": "",
-    "SEAT_SECONDS": 0.0,  # time until a request that names its slot is seated
-    "PROMPT_MS": 1.0,  # what an answer says that reading its prompt took
-    "FORGETFUL": False,  # reads every prompt from its beginning, whatever a slot holds
+    "SEAT_SECONDS": 0.0,  # time until a request that names its slot is in it
+    "PROMPT_MS": 1.0,  # the time of the prefill that an answer reports
+    "FORGETFUL": False,  # prefills every prompt from its beginning, and ignores the slot's content
     # -- faults of inference requests; AT = "request" (before any byte), "headers" (after
     #    the response headers), a number of tokens already sent, or "done" (after the last event
     #    of a stream, before its end)
     "DIE_AT": "",  # fault "die": the process ends there
     "DIE_CODE": -9,  # how: a negative signal number, or an exit code
-    "STALL_AT": "",  # fault "stall": silence for ever, the connection stays open
+    "STALL_AT": "",  # fault "stall": nothing more is sent, the connection stays open
     "CLOSE_AT": "",  # fault "close": the connection is closed, the process lives
     "ERROR_AT": "",  # fault "error": an error event in the stream, which then ends
     "STATUS": 0,  # fault "status": this status instead of an answer …
     "BODY": "<html><b>Oops</b> \u00e9",  # … with this body, as text/html
-    # -- /health once loaded, one step a call, over and over: ok 503 500 close hang
+    # -- /health once loaded, one step for each call, repeated: ok 503 500 close hang
     "HEALTH": "ok",
     "HIDES_SLOTS": False,  # GET /slots answers 501, as with --no-slots
     "FROZEN_SLOTS": False,  # the counters that GET /slots shows never move

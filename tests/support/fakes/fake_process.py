@@ -1,4 +1,4 @@
-"""The fake llama-server's life: flags, loading, signals, exits, and the faults of those."""
+"""The process of the fake llama-server: flags, loading, signals, exits, and their faults."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FLAG_NAMES = {
 
 
 class Flags:
-    """llama-server's own flags, as far as the fake looks at them."""
+    """The flags of llama-server that the fake uses."""
 
     def __init__(self, argv: list[str]) -> None:
         values = {"model": "", "ctx_size": "0", "n_parallel": "1", "host": "127.0.0.1"}
@@ -55,7 +55,7 @@ class Flags:
 
 
 class FakeProcess:
-    """The process: loading → ready → stopping, and its faults meanwhile."""
+    """The process: loading → ready → stopping, with its faults."""
 
     def __init__(self, flags: Flags, knobs: Knobs, journal: Journal) -> None:
         self.flags = flags
@@ -67,10 +67,10 @@ class FakeProcess:
         self._service = FakeService(self)
 
     def run(self) -> None:
-        """Nothing → serves until a signal or a fault ends the process."""
+        """Serve until a signal or a fault ends the process."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
-        # Before any thread and before the port is open: a fork copies both.
+        # Before any thread and before the port is open, because a fork copies both.
         if self.knobs.text("GRANDCHILD"):
             self._fork_grandchild()
         threading.Thread(target=self._live_no_longer_than_allowed, daemon=True).start()
@@ -155,7 +155,7 @@ class FakeProcess:
         os._exit(code)
 
     def die(self) -> None:
-        """Any state → the process has ended as ``DIE_CODE`` says."""
+        """End the process as ``DIE_CODE`` says."""
         code = self.knobs.count("DIE_CODE")
         self.journal.write("exit", code=code)
         if code < 0:
@@ -164,7 +164,7 @@ class FakeProcess:
         os._exit(code)
 
     def fault(self, name: str) -> bool:
-        """A fault is due → whether it happens; if so it is journalled."""
+        """A fault is due → whether it happens; if so, it is in the journal."""
         happens = self._counter.fire(name)
         if happens:
             self.journal.write("fault", fault=name)
@@ -175,7 +175,7 @@ class FakeProcess:
         sys.stderr.flush()
 
     def noise(self, lines: int) -> None:
-        """Lines of noise → they are on stderr, however long that takes the reader."""
+        """Write lines of noise to stderr; wait for a slow reader."""
         if not lines:
             return
         filler = b"noise " * (self.knobs.count("LOG_LINE_BYTES") // 6 + 1)

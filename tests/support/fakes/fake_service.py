@@ -1,4 +1,4 @@
-"""What the fake llama-server answers: its endpoints, and the faults of an answer."""
+"""The endpoints of the fake llama-server, and the faults of its answers."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ COUNTING = (
 RERANK = ("/v1/rerank", "/rerank", "/v1/reranking", "/reranking")
 INFERENCE = ("/completions", "/completion", "/infill", "/v1/messages", "/v1/responses")
 CONTROL = "/v1/chat/completions/control"
-# Work of which no gateway knows what it is.
+# A path that the gateway does not know.
 JOBS = "/v1/jobs"
 STREAMS = ("/v1/stream", "/v1/streams/lookup")
 EMBEDDINGS = ("/v1/embeddings", "/embeddings", "/embedding")
@@ -68,7 +68,7 @@ POST_PATHS = {
 
 
 class FakeService:
-    """Requests in, answers out, on the knobs and the state of one fake process."""
+    """Answers requests, by the knobs and the state of one fake process."""
 
     def __init__(self, process: FakeProcess) -> None:
         self._process = process
@@ -78,7 +78,7 @@ class FakeService:
         # -c is divided among the slots, unless they share it.
         parts = 1 if self._flags.unified else self._flags.slots
         self.n_ctx = (self._knobs.count("REAL_CTX") or self._flags.ctx) // parts
-        # The slots at work, and how many tokens each holds, of which task.
+        # The busy slots; and of each slot its tokens and its last task.
         self.busy: set[int] = set()
         self._held = [(0, 0)] * self._flags.slots
         self._used = [0] * self._flags.slots
@@ -92,9 +92,9 @@ class FakeService:
         self._done = 0
 
     def serve(self, sock: socket.socket) -> None:
-        """A fresh connection → all its requests answered, and it is closed."""
+        """New connection → all its requests answered, and it is closed."""
         connection = Connection(sock, self._knobs.number("IDLE_CLOSE_SECONDS"))
-        # A client may leave anywhere; what that means was journalled where it matters.
+        # A client may leave at any point; the journal has it where it matters.
         with suppress(ClientGoneError):
             while connection.open and (request := connection.read()) is not None:
                 self._answer(connection, request)
@@ -173,7 +173,7 @@ class FakeService:
             connection.session = self._streams.begin(conversation)
         if self._states is not None and request.path.startswith("/slots/"):
             slot = int(request.path.rpartition("/")[2])
-            # What a slot holds is only touched while it is idle.
+            # The content of a slot is only used while the slot is idle.
             restored = self._states.act(connection, request, self._slot(connection, slot))
             if restored is not None:
                 self._held[slot] = restored, self._held[slot][1]
@@ -324,9 +324,9 @@ class FakeService:
     def _slot(
         self, connection: Connection, asked: object = None, prompt: list[int] | None = None
     ) -> Iterator[int]:
-        """Waiting → the slot asked for, or the idle one that holds most, is taken, then given back.
+        """Waiting → a slot is taken inside the block: the requested one, or the best idle one.
 
-        First come, first served, but for luck.
+        The order of requests is not strict: waiting threads try again every 10 ms.
         """
         while (slot := self._taken(asked, prompt or [])) is None:
             connection.wait(0)
@@ -344,7 +344,7 @@ class FakeService:
                 idle = [slot for slot in idle if slot == asked]
             if not idle:
                 return None
-            # The one used longest ago, unless one holds enough of the prompt.
+            # The least recently used one, unless one holds enough of the prompt.
             slot = min(idle, key=lambda each: self._used[each])
             if (states := self._states) is not None:
                 most, best = max((states.shared(each, prompt), -each) for each in idle)
@@ -369,8 +369,8 @@ class FakeService:
             if index == 0:
                 self._journal.write("first_byte", id=number)
             yield index + 1
-            # Before anything looks whether the client is still there: a fault that is due
-            # happens to this request, not to the next.
+            # Before the check whether the client is still there, so that a fault that is due
+            # happens to this request and not to the next.
             if self._at(str(index + 1), connection):
                 return
         self._journal.write("ending", id=number)
@@ -389,7 +389,7 @@ class FakeService:
         connection.end_stream()
 
     def _open(self, connection: Connection, answer: Answer) -> bool:
-        """A slot is taken → headers sent (of a stream) and prefill done; false ends the answer."""
+        """A slot is taken → headers (of a stream) sent and prefill done; False ends the answer."""
         prefill = self._knobs.number("PREFILL_SECONDS")
         late = self._knobs.on("LATE_HEADERS")
         if not answer.stream or late:
@@ -404,7 +404,7 @@ class FakeService:
         return True
 
     def _pause(self, connection: Connection, seconds: float, *, ping: bool) -> None:
-        """Now → *seconds* later, or never when the process is asked to stop meanwhile."""
+        """Now → *seconds* later; never if the process is asked to stop before."""
         interval = self._knobs.number("PING_SECONDS") if ping else 0.0
         left = seconds
         next_ping = interval
@@ -423,7 +423,7 @@ class FakeService:
                 connection.chunk(":\n\n")
 
     def _at(self, moment: str, connection: Connection) -> bool:
-        """A moment of an answer is reached → its fault has happened; true ends the answer."""
+        """A moment of an answer is reached → its fault has happened; True ends the answer."""
         if connection.session is not None and connection.session.cancelled:
             connection.end_stream()
             self._journal.write("stopped", at=moment)

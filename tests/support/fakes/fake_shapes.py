@@ -1,6 +1,6 @@
-"""The requests and answers of llama-server's other APIs, turned into chats and back.
+"""The requests and answers of llama-server's other APIs, converted to chats and back.
 
-What they say is what a chat says: the same rules of counting and answering hold.
+The rules of counting and answering are those of a chat.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fake_text import BadBodyError, token_ids
 
 
 def chat_of_messages(body: dict[str, object]) -> dict[str, object]:
-    """Anthropic's request → the chat that it means; tool results are messages of their own."""
+    """Anthropic's request → the same request as a chat; each tool result becomes a message."""
     said: list[object] = []
     if body.get("system") is not None:
         said.append({"role": "system", "content": body["system"]})
@@ -31,7 +31,7 @@ def chat_of_messages(body: dict[str, object]) -> dict[str, object]:
 
 
 def chat_of_responses(body: dict[str, object]) -> dict[str, object]:
-    """A Responses request → the chat that it means."""
+    """A Responses request → the same request as a chat."""
     said: list[object] = []
     if body.get("instructions") is not None:
         said.append({"role": "system", "content": body["instructions"]})
@@ -63,7 +63,7 @@ class MessagesAnswer(Answer):
         }
 
     def event(self, index: int) -> str:
-        """Planned → what the stream carries for one token; the first also opens the message."""
+        """Planned → the stream's events for one token; the first also open the message."""
         opening = ""
         if index == 0:
             message = self._message([]) | {"usage": self._read() | {"output_tokens": 0}}
@@ -99,7 +99,7 @@ class MessagesAnswer(Answer):
 
 
 class ResponsesAnswer(Answer):
-    """An answer in the shape of the Responses API, which calls all of them completed."""
+    """An answer in the shape of the Responses API; its status is always "completed"."""
 
     done = ""
 
@@ -108,7 +108,7 @@ class ResponsesAnswer(Answer):
         return {"completed_at": int(time.time())} | self._response(self.text())
 
     def event(self, index: int) -> str:
-        """Planned → what the stream carries for one token; the first also opens all else."""
+        """Planned → the stream's events for one token; the first also open response and item."""
         opening = ""
         if index == 0:
             begun = {"id": self._resp, "object": "response", "status": "in_progress"}
@@ -126,7 +126,7 @@ class ResponsesAnswer(Answer):
     def last_events(self) -> str:
         """All tokens sent → the events that end the stream.
 
-        They hold what was said before too, also where no token repeated it.
+        They also have the beginning that was in the request, even if no token repeated it.
         """
         text = self.text()
         if not text.startswith(self._begun_by_client):
@@ -181,14 +181,14 @@ def _event(name: str, **fields: object) -> str:
 
 
 def embeddings(body: dict[str, object], n_ctx: int) -> tuple[int, dict[str, object]]:
-    """Request → status and answer: one vector an input."""
+    """Request → status and answer: one vector for each input."""
     value = body.get("input", body.get("content"))
     inputs = value if isinstance(value, list) else [value]
     return _scored([str(text) for text in inputs], "embedding", [0.5, 0.5], n_ctx)
 
 
 def rerank(body: dict[str, object], n_ctx: int) -> tuple[int, dict[str, object]]:
-    """Request → status and answer: one score a document."""
+    """Request → status and answer: one score for each document."""
     documents = body.get("documents")
     if not isinstance(documents, list):
         raise BadBodyError('"documents" must be a non-empty string array')
@@ -209,6 +209,6 @@ def _scored(
 
 
 def infill_text(body: dict[str, object]) -> dict[str, object]:
-    """An infill request → the completion that it means."""
+    """An infill request → the same request as a completion."""
     texts = [str(body.get(name) or "") for name in ("input_prefix", "prompt", "input_suffix")]
     return {**body, "prompt": " ".join(texts)}

@@ -1,7 +1,7 @@
-"""What the fake llama-server's slots hold, and how that is saved and restored.
+"""The contents of the fake llama-server's slots, and how they are saved and restored.
 
-Only a fake that was given ``--slot-save-path`` looks at its slots; to others each prompt is
-new. A saved slot is a file of token ids as text, written in two halves.
+Only a fake with ``--slot-save-path`` uses them; for others each prompt is new. A saved slot is a
+file of token ids as text, written in two halves.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ class Slots:
     def __init__(self, process: FakeProcess) -> None:
         self._process = process
         self._held: list[list[int]] = [[] for _ in range(process.flags.slots)]
-        # What lost its slot, of a fake that keeps it.
+        # The prompts that lost their slots, if the fake keeps them (CACHE_RAM).
         self._kept: list[list[int]] = []
         self._folder = Path(process.flags.save_path)
         self._lock = threading.Lock()
 
     def shared(self, slot: int, prompt: list[int]) -> int:
-        """How many tokens at the beginning of a prompt the slot holds."""
+        """Return how many tokens at the beginning of a prompt the slot has."""
         with self._lock:
             return _shared(self._held[slot], prompt)
 
     def read(self, number: int, slot: int, asked: object, prompt: list[int]) -> int:
-        """A prompt is read in a slot.
+        """Prefill a prompt in a slot.
 
-        How many of its tokens were there; the last is always read again.
+        Return how many of its tokens were cached; the last one is always prefilled.
         """
         with self._lock:
             shared = _shared(self._held[slot], prompt)
@@ -54,7 +54,7 @@ class Slots:
         return cached
 
     def _remembered(self, slot: int, prompt: list[int], shared: int) -> int:
-        """What the slot loses is kept, and of what was kept the best is taken: its tokens."""
+        """Keep what the slot loses, and take the best kept prompt; return its common tokens."""
         if self._process.knobs.text("CACHE_RAM") != "works" or shared * 2 >= len(self._held[slot]):
             return 0
         self._kept.append(self._held[slot])
@@ -67,9 +67,9 @@ class Slots:
     def act(
         self, connection: Connection, request: Request, idle: AbstractContextManager[int]
     ) -> int | None:
-        """``POST /slots/N?action=…`` → done, refused, or the fault that was asked for.
+        """``POST /slots/N?action=…`` → done, refused, or the fault of the knobs.
 
-        It begins when the slot is ``idle``. How many tokens the slot holds if it was restored.
+        It begins when the slot is ``idle``. Return the slot's tokens if it was restored.
         """
         slot = int(request.path.rpartition("/")[2])
         action = request.query.removeprefix("action=")

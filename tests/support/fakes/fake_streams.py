@@ -8,7 +8,7 @@ if TYPE_CHECKING:  # without the cost of importing typing
 
 
 class Session:
-    """What was written for one conversation."""
+    """The stream of one conversation, as far as it was written."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -23,18 +23,18 @@ class Streams:
         self._sessions: dict[str, Session] = {}
 
     def begin(self, conversation: str) -> Session:
-        """A request of the conversation -> a new session, and the old one is cancelled."""
+        """A request of the conversation → a new session; the old one is cancelled."""
         self.stop(conversation)
         session = self._sessions[conversation] = Session()
         return session
 
     def stop(self, conversation: str) -> None:
-        """Any state -> nothing of the conversation is kept, and nothing more is written."""
+        """Remove the conversation's session; nothing more is written to it."""
         if (session := self._sessions.pop(conversation, None)) is not None:
             session.cancelled = session.done = True
 
     def lookup(self, body: dict[str, object]) -> list[dict[str, object]]:
-        """What there is of the conversations that are named."""
+        """Return the sessions of the named conversations."""
         names = body.get("conversation_ids")
         return [
             {"conversation_id": name, "is_done": session.done, "total_bytes": len(session.text)}
@@ -43,7 +43,7 @@ class Streams:
         ]
 
     def replay(self, connection: Connection, conversation: str, start: int) -> None:
-        """The session from byte *start* on, until it is done."""
+        """Send the session from byte *start* on, until it is done."""
         session = self._sessions.get(conversation)
         if session is None:
             body = {"message": "Stream not found", "type": "not_found_error", "code": 404}

@@ -1,17 +1,16 @@
-"""How the fakes count and answer: the rules that tests may rely on.
+"""The rules by which the fakes count and answer; tests may rely on them.
 
-Tokens are whitespace-separated words. The chat template gives every message four
-words more than its text has (``<|im_start|> role … <|im_end|> <|sep|>``), and puts
-tool definitions, as JSON, in front. So a request's prompt tokens are the words of
-all contents + 4 a message + the words of its tools. An image counts 64 tokens.
+Tokens are words separated by spaces. The chat template adds four words to every message
+(``<|im_start|> role … <|im_end|> <|sep|>``), and puts tool definitions, as JSON, in front. So a
+request's prompt tokens are the words of all contents + 4 for each message + the words of its tools.
+An image counts 64 tokens.
 
-The answer to a request is ``echo.0 echo.1 echo.2 …``, one token each, where *echo*
-is the first word of the last user message (or of the prompt): an answer that went
-to the wrong client can be told from its every token.
+The answer to a request is ``echo.0 echo.1 echo.2 …``, one token each. *echo* is the first word of
+the last user message (or of the prompt), so every token shows which client its answer belongs to.
 
-A last message of the assistant's is the beginning of the answer: it counts its words alone,
-and the answer goes on where it ends. So does a text completion whose prompt holds tokens of
-its answer already.
+If the last message is the assistant's, it is the beginning of the answer: only its words count, and
+the answer continues it. The same holds for a text completion whose prompt ends with tokens of its
+answer.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ CHAT_TEMPLATE = (
 
 
 class BadBodyError(Exception):
-    """The body is not a request; the message is the one that the real server gives."""
+    """The body is not a request; the message is that of the real server."""
 
 
 def token_ids(text: str) -> list[int]:
@@ -38,7 +37,7 @@ def token_ids(text: str) -> list[int]:
 
 
 def render(body: dict[str, object]) -> str:
-    """Chat request → the prompt that its template makes of it."""
+    """Chat request → its prompt by the template."""
     messages = body.get("messages")
     if messages is None:
         raise BadBodyError("'messages' is required")
@@ -52,7 +51,7 @@ def render(body: dict[str, object]) -> str:
 
 
 def begun_answer(body: dict[str, object]) -> str | None:
-    """Chat request → the beginning of the answer that it sends, if any."""
+    """Chat request → the beginning of the answer in it, or None."""
     messages = body.get("messages")
     last = messages[-1] if isinstance(messages, list) and messages else None
     if not isinstance(last, dict) or last.get("role") != "assistant" or last.get("tool_calls"):
@@ -61,7 +60,7 @@ def begun_answer(body: dict[str, object]) -> str | None:
 
 
 def tokens_in(prompt: str, echo: str) -> int:
-    """Text completion prompt → how many tokens of the answer it holds already."""
+    """Text completion prompt → how many tokens of the answer it has already."""
     words = [word.rpartition(".") for word in prompt.split()]
     return sum(name == echo and number.isdigit() for name, _, number in words)
 
@@ -93,7 +92,7 @@ def content_text(content: object) -> str:
 
 
 def completion_prompt(body: dict[str, object]) -> str:
-    """Text completion request → its prompt; token ids count one word each."""
+    """Text completion request → its prompt; each token id counts as one word."""
     prompt = body.get("prompt")
     if prompt is None:
         raise BadBodyError("[json.exception.out_of_range.403] key 'prompt' not found")
@@ -103,7 +102,7 @@ def completion_prompt(body: dict[str, object]) -> str:
 
 
 def echo_word(body: dict[str, object]) -> str:
-    """Request → the word that marks its answer; ``w`` where it has no text."""
+    """Request → the word that marks its answer; ``w`` if it has no text."""
     text = ""
     messages = body.get("messages")
     if isinstance(messages, list):
@@ -117,12 +116,12 @@ def echo_word(body: dict[str, object]) -> str:
 
 
 def answer_token(echo: str, index: int) -> str:
-    """The answer's token number *index*; joined they are the answer's text."""
+    """Return token number *index* of the answer; joined, the tokens are its text."""
     return f"{' ' if index else ''}{echo}.{index}"
 
 
 def requested_tokens(body: dict[str, object]) -> int | None:
-    """Request → how many tokens it wants at most; None when it does not say."""
+    """Request → its limit of tokens; None without one."""
     for name in ("n_predict", "max_tokens", "max_completion_tokens"):
         value = body.get(name)
         if value is None:
@@ -132,6 +131,6 @@ def requested_tokens(body: dict[str, object]) -> int | None:
             reason = f"[json.exception.type_error.302] type must be number, but is {kind}"
             raise BadBodyError(f"Field '{name}': {reason}")
         if value >= 0:
-            # The real one makes a token before it looks at the limit.
+            # The real server generates a token before it checks the limit.
             return max(int(value), 1)
     return None

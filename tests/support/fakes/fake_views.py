@@ -1,4 +1,4 @@
-"""What the fake llama-server says of itself."""
+"""The pages of the fake llama-server about itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ N_CTX_TRAIN = 8192
 
 
 def model_list(alias: str, n_ctx: int) -> dict[str, object]:
-    """Name and context → the body of /v1/models."""
+    """Return the body of /v1/models."""
     listed = {
         "name": alias,
         "model": alias,
@@ -58,7 +58,7 @@ def model_list(alias: str, n_ctx: int) -> dict[str, object]:
 
 
 def props(flags: Flags, n_ctx: int) -> dict[str, object]:
-    """Flags and context → the body of /props."""
+    """Return the body of /props."""
     return {
         "default_generation_settings": {"params": {"n_predict": -1}, "n_ctx": n_ctx},
         "total_slots": flags.slots,
@@ -79,7 +79,7 @@ def props(flags: Flags, n_ctx: int) -> dict[str, object]:
 def slot_list(
     n_ctx: int, held: list[tuple[int, int]], busy: set[int], done: int
 ) -> list[dict[str, object]]:
-    """Tokens and last task of each slot, which are at work, how much they have done → /slots."""
+    """Return the body of /slots: of each slot its tokens, last task, activity and progress."""
     work: dict[str, object] = {
         "n_prompt_tokens_processed": 0,
         "next_token": [{"has_next_token": True, "n_decoded": done}],

@@ -1,4 +1,4 @@
-"""A websocket of the fake llama-server: it says again what it hears, and a few odd things."""
+"""A websocket of the fake llama-server: it repeats each message, and has a few commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
 def handshake(headers: dict[str, str]) -> bytes:
-    """A client's headers → the answer that opens the websocket; the last protocol is chosen."""
+    """Return the answer that opens the websocket; it chooses the last protocol of the client."""
     digest = hashlib.sha1(headers["sec-websocket-key"].encode() + _MAGIC, usedforsecurity=False)
     accept = base64.b64encode(digest.digest()).decode()
     lines = [
@@ -39,7 +39,7 @@ class Echo:
         self._reader = reader
 
     def run(self) -> str:
-        """Opened → closed by the client; how it was closed."""
+        """Serve until the client closes the websocket; return how it was closed."""
         while True:
             kind, data = self._message()
             if kind == CLOSE:
@@ -65,7 +65,7 @@ class Echo:
             self._send(kind, data)
 
     def _message(self) -> tuple[int, bytes]:
-        """The next message, put together from its frames."""
+        """Return the next message, joined from its frames."""
         kind, whole = 0, b""
         while True:
             head = self._read(2)

@@ -1,18 +1,17 @@
-"""A llama-server for fault tests: its wire format without a model, its failures on request.
+"""A llama-server for fault tests: the same wire format without a model, with faults by knobs.
 
-Takes llama-server's flags (-m -c -np --host --port --alias and their LLAMA_ARG_*
-variables; others are ignored) and faults as knobs, see SERVER_KNOBS in
-fake_knobs.py. Counting and answering rules: fake_text.py.
+It accepts llama-server's flags (-m -c -np --host --port --alias and their LLAMA_ARG_* variables;
+others are ignored), and faults as knobs, see SERVER_KNOBS in fake_knobs.py. The rules for counting
+and answering are in fake_text.py.
 
 Journal events: start, grandchild, listening, ready, request, first_byte, ending (before
 the last bytes are sent), finished, aborted, fault, sigterm, exit; with slots to save also
 seated, save, half (written), saved, restore, restored. A request keeps its ``id`` through
 its events.
 
-Modelled on b11434, down to what surprises there: a stream's headers are sent as soon
-as the prompt has a slot, before any prefill; SIGTERM while loading kills by signal;
-SIGTERM during an answer stops the tokens but not the process, until the client
-leaves or 30 seconds pass.
+The model is b11434, with its unusual behaviour: a stream's headers are sent as soon as the prompt
+has a slot, before any prefill; SIGTERM while loading kills by signal; SIGTERM during an answer
+stops the tokens but not the process, until the client leaves or 30 seconds are over.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from fake_process import FakeProcess, Flags
 
 
 def main(argv: list[str]) -> None:
-    """Command line → a fake server that serves until it is ended."""
+    """Serve by the command line until the process is ended."""
     fake_flags, own = split_fake_flags(argv)
     if "--version" in own:
         sys.stderr.write("version: 0.6.0-fake (build 0, commit unknown)\n")

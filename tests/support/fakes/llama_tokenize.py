@@ -1,8 +1,8 @@
 """A llama-tokenize for fault tests: one id for each whitespace-separated word.
 
-Takes the real one's flags (``-m FILE --stdin --ids --log-disable``, also ``-p``,
-``-f``, ``--no-bos``, ``--no-parse-special``, ``--show-count``) and faults as knobs,
-see TOKENIZE_KNOBS in fake_knobs.py. Journal events: start, exit.
+It accepts the flags of the real one (``-m FILE --stdin --ids --log-disable``, also ``-p``, ``-f``,
+``--no-bos``, ``--no-parse-special``, ``--show-count``) and faults as knobs, see TOKENIZE_KNOBS in
+fake_knobs.py. Journal events: start, exit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ALONE |= {"--show-count"}
 
 
 def main(argv: list[str]) -> int:
-    """Command line and standard input → ids on standard output, exit status."""
+    """Print the ids of the text on standard input; return the exit status."""
     fake_flags, own = split_fake_flags(argv)
     knobs = Knobs(TOKENIZE_KNOBS, fake_flags)
     journal = Journal(knobs.text("JOURNAL"), "llama-tokenize")
