@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from engine.base import EngineHooks, EngineType, Launch, Placement
+from engine.base import EngineHooks, EngineType, Launch
 from engine.llamacpp.arguments import Arguments
 from engine.llamacpp.capabilities import deduced
 from engine.llamacpp.checks import findings
 from engine.llamacpp.client import LlamaCppEngine, build_launch, engine_url
 from engine.llamacpp.log import LlamaCppLog
 from engine.llamacpp.prompt_cache.fingerprint import with_shards
+from engine.llamacpp.prompt_cache.manager import PromptCacheHooks
 from engine.llamacpp.shared_context import SharedContextHooks
 from engine.llamacpp.tokenizer import LlamaTokenize
 
@@ -19,10 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.base import Capabilities, EngineClient, Finding
-    from engine.llamacpp.prompt_cache.engine_cache import EnginePromptCache
     from engine.llamacpp.prompt_cache.manager import PromptCacheManager
-    from engine.llamacpp.prompt_cache.slots import SlotAssignment
-    from models.requests.reader import RequestFacts
     from models.spec import ModelSpec, VariantSpec
 
 
@@ -85,61 +83,3 @@ class LlamaCpp(EngineType):
     async def count_text(self, model: ModelSpec, text: str) -> int:
         """Return the tokens by ``tokenization.binary``, or raise CountUnavailable."""
         return await self._tokenizer.count_text(model, text)
-
-
-class PromptCacheHooks(EngineHooks):
-    """The prompt cache of one running llama-server."""
-
-    def __init__(self, cache: EnginePromptCache) -> None:
-        self._cache = cache
-
-    @property
-    def prompt_cache(self) -> str:
-        """Return whether prompts are saved and restored; known once the engine starts."""
-        return self._cache.standing.value
-
-    async def prepared(self, launch: Launch) -> Launch:
-        """Return the launch with the folder for saved slots, if the engine has the flag."""
-        return await self._cache.prepared(launch)
-
-    async def assign(self, facts: RequestFacts) -> Placement | None:
-        """Return the request's slot, with the best saved state restored."""
-        assignment = await self._cache.assign(facts)
-        return None if assignment is None else SlotPlacement(self._cache, assignment)
-
-    async def before_stop(self) -> None:
-        """Save the slots that are worth it."""
-        await self._cache.save()
-
-    def ended(self) -> None:
-        """Forget what the engine was still writing."""
-        self._cache.ended()
-
-
-class SlotPlacement(Placement):
-    """A request's slot in a llama-server."""
-
-    def __init__(self, cache: EnginePromptCache, assignment: SlotAssignment) -> None:
-        self._cache = cache
-        self._assignment = assignment
-
-    def body(self, body: bytes) -> bytes:
-        """Return the request; it names its slot if the engine has several."""
-        return self._cache.body(self._assignment, body)
-
-    def answered(
-        self,
-        tokens: int | None = None,
-        cached: int | None = None,
-        read: tuple[int, float] | None = None,
-    ) -> None:
-        """Note that the slot has the prompt and the answer."""
-        self._cache.answered(self._assignment, tokens, cached, read)
-
-    def refused(self) -> None:
-        """Note that the slot is as it was."""
-        self._cache.refused(self._assignment)
-
-    def broken_off(self) -> None:
-        """Note that the slot has at most the old part of the prompt."""
-        self._cache.broken_off(self._assignment)

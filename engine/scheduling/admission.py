@@ -62,8 +62,9 @@ class Admission:
         waiting.auxiliary = event.auxiliary
         if not self._renew(waiting, out):
             return
-        while self._lacks_memory(waiting, event.now) and steps_down(waiting):
-            pass
+        # While memory is short, a smaller variant may do.
+        while waiting.fallbacks and self._lacks_memory(waiting, event.now):
+            steps_down(waiting)
         self.queue.add(waiting)
 
     def limit(self, request: int, most: int, now: float, out: list[ev.Effect]) -> None:

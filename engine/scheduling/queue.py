@@ -108,7 +108,7 @@ class Queue:
 
     def served(self, waiting: Waiting, now: float) -> None:
         """Remove the request, which is served now, and count a turn of its client (rule 5)."""
-        self.drop(waiting.request)
+        self._waiting.pop(waiting.request, None)
         if waiting.auxiliary or not self.max_wait:
             return
         model = waiting.minimum.model

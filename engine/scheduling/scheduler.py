@@ -156,7 +156,7 @@ class Scheduler:
                 self._drain(out, now=isinstance(event, ev.Halt))
         # A Tick has no other purpose; and after any event it may be a request's turn.
         self._dispatch(event.now, out)
-        if isinstance(event, ev.Arrived):
+        if self._queue and isinstance(event, ev.Arrived):
             self._admission.limit(event.request, self._policy.max_queue, event.now, out)
         return out
 

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
+from engine.base import EngineHooks, Placement
 from engine.llamacpp.prompt_cache.engine_cache import EnginePromptCache
 from engine.llamacpp.prompt_cache.flag_probe import FlagProbe
 from engine.llamacpp.prompt_cache.index import LEAST
@@ -26,9 +28,12 @@ from utils.logger import get_logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from engine.base import Launch
     from engine.llamacpp.client import LlamaCppEngine
     from engine.llamacpp.prompt_cache.prefix import Mark
+    from engine.llamacpp.prompt_cache.slots import SlotAssignment
     from engine.llamacpp.prompt_cache.store import StateStore
+    from models.requests.reader import RequestFacts
     from models.spec import VariantSpec
     from utils.clock import Clock
 
@@ -179,3 +184,61 @@ class PromptCacheManager:
     def of(self, variant: VariantSpec, client: LlamaCppEngine) -> EnginePromptCache:
         """Return the prompt cache of an engine that starts now."""
         return EnginePromptCache(self, variant, client)
+
+
+class PromptCacheHooks(EngineHooks):
+    """The prompt cache of one running llama-server."""
+
+    def __init__(self, cache: EnginePromptCache) -> None:
+        self._cache = cache
+
+    @property
+    def prompt_cache(self) -> str:
+        """Return whether prompts are saved and restored; known once the engine starts."""
+        return self._cache.standing.value
+
+    async def prepared(self, launch: Launch) -> Launch:
+        """Return the launch with the folder for saved slots, if the engine has the flag."""
+        return await self._cache.prepared(launch)
+
+    async def assign(self, facts: RequestFacts) -> Placement | None:
+        """Return the request's slot, with the best saved state restored."""
+        assignment = await self._cache.assign(facts)
+        return None if assignment is None else SlotPlacement(self._cache, assignment)
+
+    async def before_stop(self) -> None:
+        """Save the slots that are worth it."""
+        await self._cache.save()
+
+    def ended(self) -> None:
+        """Forget what the engine was still writing."""
+        self._cache.ended()
+
+
+@dataclass(frozen=True, slots=True)
+class SlotPlacement(Placement):
+    """A request's slot in a llama-server."""
+
+    _cache: EnginePromptCache
+    _assignment: SlotAssignment
+
+    def body(self, body: bytes) -> bytes:
+        """Return the request; it names its slot if the engine has several."""
+        return self._cache.body(self._assignment, body)
+
+    def answered(
+        self,
+        tokens: int | None = None,
+        cached: int | None = None,
+        read: tuple[int, float] | None = None,
+    ) -> None:
+        """Note that the slot has the prompt and the answer."""
+        self._cache.answered(self._assignment, tokens, cached, read)
+
+    def refused(self) -> None:
+        """Note that the slot is as it was."""
+        self._cache.refused(self._assignment)
+
+    def broken_off(self) -> None:
+        """Note that the slot has at most the old part of the prompt."""
+        self._cache.broken_off(self._assignment)

@@ -43,7 +43,10 @@ def marks_of(facts: RequestFacts, ends: Iterable[Mark] = ()) -> tuple[Mark, ...]
 def shared(one: Sequence[Mark], other: Sequence[Mark]) -> int:
     """Return how many bytes at the beginning of both prompts are the same for certain."""
     known = {mark.digest for mark in other}
-    return next((mark.size for mark in reversed(one) if mark.digest in known), 0)
+    for mark in reversed(one):
+        if mark.digest in known:
+            return mark.size
+    return 0
 
 
 def spared(marks: Sequence[Mark], held: Sequence[Mark], tokens: int) -> int:
