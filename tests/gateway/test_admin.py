@@ -267,7 +267,7 @@ async def test_an_order_that_cannot_be_obeyed_is_refused(
         assert gateway.starts() == []
 
 
-async def test_an_unload_lets_answers_end_and_loses_nobody_who_waits(journal: Journal) -> None:
+async def test_an_unload_lets_answers_end_and_loses_no_waiting_request(journal: Journal) -> None:
     slow = fake_variant(journal, token_delay=0.01)
     async with running_gateway(journal, fake_model(slow)) as gateway:
         first = await (await gateway.stream(max_tokens=40)).head()

@@ -31,7 +31,7 @@ async def counted(gw: Gateway) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in counts)
 
 
-async def test_who_closes_a_half_has_an_answer_and_a_line(
+async def test_a_half_closed_client_has_an_answer_and_a_log_line(
     journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

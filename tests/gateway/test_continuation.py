@@ -179,7 +179,7 @@ async def test_the_books_tell_of_the_whole(
         assert int(again.headers["X-Gateway-Prompt-Tokens"].split(";")[0]) < 2 * 77
 
 
-async def test_who_is_continued_may_have_begun_it(journal: Journal) -> None:
+async def test_an_answer_that_the_client_began_is_continued(journal: Journal) -> None:
     begun = [*chat()["messages"], {"role": "assistant", "content": "hello.0 hello.1"}]
     async with running_gateway(journal, growing(journal, 128, 512)) as gw:
         answer = await gw.post(chat(messages=begun))
@@ -349,7 +349,7 @@ async def test_it_is_not_silent(journal: Journal) -> None:
         assert b": keep-alive, loading m@512" in b"".join(client.chunks)
 
 
-async def test_who_leaves_in_it_leaves_nothing(journal: Journal) -> None:
+async def test_a_client_that_leaves_during_it_leaves_nothing(journal: Journal) -> None:
     model = growing(journal, 128, 512, large={"load_seconds": 0.5})
     async with running_gateway(journal, model) as gw:
         client = await filled(gw)
@@ -361,7 +361,7 @@ async def test_who_leaves_in_it_leaves_nothing(journal: Journal) -> None:
         assert len(gw.engine_requests()) == 2
 
 
-async def test_who_looks_sees_the_engine_that_writes(journal: Journal) -> None:
+async def test_the_status_shows_the_engine_that_writes(journal: Journal) -> None:
     async with running_gateway(journal, growing(journal, 128, 512, large={"stall_at": 7})) as gw:
         client = await filled(gw)
         await journal.wait("fault", fault="stall")
@@ -370,7 +370,7 @@ async def test_who_looks_sees_the_engine_that_writes(journal: Journal) -> None:
         client.leave()
 
 
-async def test_who_is_cancelled_in_it_is_told(journal: Journal) -> None:
+async def test_a_client_is_told_of_a_cancelled_continuation(journal: Journal) -> None:
     model = growing(journal, 128, 512, large={"load_seconds": 0.5})
     async with running_gateway(journal, model) as gw:
         client = await filled(gw)

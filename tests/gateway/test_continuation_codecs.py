@@ -156,7 +156,7 @@ async def test_an_answer_in_one_piece_is_one(journal: Journal, api: Api, prefill
 
 
 @each_api
-async def test_who_is_continued_may_have_begun_it(journal: Journal, api: Api) -> None:
+async def test_an_answer_that_the_client_began_is_continued(journal: Journal, api: Api) -> None:
     async with running_gateway(journal, growing(journal, 128, 512)) as gw:
         body = api.begun("hello.0 hello.1")
         answer = await gw.post(body, api.path)

@@ -62,7 +62,7 @@ async def test_repeated_failures_back_off_and_recover(journal: Journal) -> None:
         assert manager.records()[0].failures == 0
 
 
-async def test_a_start_over_its_limit_is_told_to_all_who_wait(journal: Journal) -> None:
+async def test_a_start_over_its_limit_is_told_to_all_waiting_requests(journal: Journal) -> None:
     variant = fake_variant(journal, load_seconds=60, timeouts=replace(PATIENT, startup=0.4))
     async with running_manager(journal, fake_model(variant)) as manager:
         async with asyncio.TaskGroup() as group:
@@ -229,7 +229,7 @@ async def test_a_start_that_fails_was_waiting_for_a_load(journal: Journal) -> No
         assert lease.waits_for() == ""
 
 
-async def test_who_leaves_knows_what_it_waited_for(journal: Journal) -> None:
+async def test_a_lease_that_leaves_knows_its_waiting_times(journal: Journal) -> None:
     clock = ShiftedClock()
     slow = fake_variant(journal, model="slow", load_seconds=60)
     busy = fake_variant(journal, model="busy")

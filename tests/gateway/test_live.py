@@ -249,7 +249,7 @@ async def test_a_stream_of_lines_loses_and_doubles_none(journal: Journal) -> Non
         assert [line.rpartition("line ")[2] for line in lines] == [f"{n}." for n in range(100)]
 
 
-async def test_lines_come_as_events_to_those_who_ask(journal: Journal) -> None:
+async def test_lines_come_as_events_to_clients_that_accept_them(journal: Journal) -> None:
     async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
         watch = watch_of(gateway)
         watch.log.add("m", "one\ntwo")

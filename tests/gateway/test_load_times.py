@@ -28,7 +28,7 @@ def known_before(journal: Journal, *variants: VariantSpec) -> None:
         loads.learn(variant, KNOWN)
 
 
-async def test_who_finds_the_queue_full_comes_back_when_the_engine_is_loaded(
+async def test_a_client_refused_by_a_full_queue_comes_back_when_the_engine_is_loaded(
     journal: Journal,
 ) -> None:
     variant = fake_variant(journal, load_seconds=ENDLESS)

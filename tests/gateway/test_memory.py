@@ -186,7 +186,7 @@ async def test_what_is_enough_for_the_new_engine_is_not_waited_for(journal: Jour
         assert len(journal.events("start")) == 2
 
 
-async def test_who_took_nothing_of_a_gpu_does_not_wait_for_it(journal: Journal) -> None:
+async def test_an_engine_without_gpu_memory_does_not_wait_for_a_gpu(journal: Journal) -> None:
     meter = FakeMeter(ram=500, gpu0=200)
     memory = Memory(LoopClock(), probe=meter, wait=3600.0)
     variant = fake_variant(journal)

@@ -370,7 +370,7 @@ async def test_a_variant_may_stay_out(journal: Journal, store: StateStore) -> No
         assert await carry_of(gw) == "off"
 
 
-async def test_who_gains_nothing_is_left_alone_and_it_is_said(
+async def test_without_a_gain_nothing_is_restored_and_it_is_logged(
     journal: Journal, store: StateStore
 ) -> None:
     model = carrying(journal, forgetful=1)

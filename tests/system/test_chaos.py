@@ -130,7 +130,7 @@ async def answered_at_last(gateway: GatewayProcess, model: str) -> None:
         await asyncio.sleep(float(answer.headers["Retry-After"]))
 
 
-async def test_500_clients_of_whom_many_leave_while_engines_are_killed(
+async def test_500_clients_many_leave_while_engines_are_killed(
     journal: Journal, dice: random.Random
 ) -> None:
     async with started(journal) as (gateway, process):

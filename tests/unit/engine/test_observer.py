@@ -39,7 +39,7 @@ def test_a_change_knows_its_run_and_how_long_it_loaded() -> None:
     assert last == Changed(1, variant(4096), State.STARTING, State.READY, "", 2.0)
 
 
-def test_those_who_wait_are_seen_in_their_turn() -> None:
+def test_waiting_requests_are_shown_in_order() -> None:
     script = Script({"4k": variant(4096)}, Policy(max_switch_wait=30))
     script.play("""
         0   1 asks for 4k           → start e1 4k

@@ -122,7 +122,7 @@ def test_imports_point_one_way(file: str) -> None:
 
 
 @pytest.mark.parametrize("file", [f for f in FILES if f.startswith(("inference/", "models/"))])
-def test_whoever_answers_calls_knows_no_http(file: str) -> None:
+def test_the_code_that_answers_calls_knows_no_http(file: str) -> None:
     tops = {module.partition(".")[0] for module in imports_of(file)}
     assert not tops & {"aiohttp", "multidict", "yarl"}
 

@@ -178,7 +178,7 @@ def test_the_process_is_measured() -> None:
     assert (value(Metrics(), "process_resident_memory_bytes") or 0) > 1_000_000
 
 
-def test_openmetrics_for_those_who_ask() -> None:
+def test_openmetrics_for_clients_that_accept_it() -> None:
     metrics = Metrics()
     whole(metrics)
     page, kind = metrics.page("application/openmetrics-text; version=1.0.0")

@@ -173,7 +173,7 @@ async def test_an_idle_connection_is_closed_after_its_time() -> None:
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-async def test_who_closes_a_half_at_once_has_the_answer(version: str) -> None:
+async def test_a_client_half_closed_at_once_has_the_answer(version: str) -> None:
     async with served() as at:
         client = await at.client("/", version=version)
         client.writer.write_eof()
@@ -183,7 +183,7 @@ async def test_who_closes_a_half_at_once_has_the_answer(version: str) -> None:
         assert at.frame.seen == ["/ answered"]
 
 
-async def test_who_closes_a_half_and_waits_has_the_answer() -> None:
+async def test_a_half_closed_client_that_waits_has_the_answer() -> None:
     async with served() as at:
         client = await at.client("/slow")
         client.writer.write_eof()
@@ -207,7 +207,7 @@ async def test_all_that_was_asked_before_is_answered() -> None:
         assert at.frame.seen == ["/slow answered", "/ answered"]
 
 
-async def test_who_has_not_sent_all_has_left() -> None:
+async def test_a_client_that_closes_before_its_end_has_left() -> None:
     async with served() as at:
         client = await at.client("/", more="Content-Length: 10\r\n")
         await client.send(b"half")
@@ -237,7 +237,7 @@ async def test_a_stream_goes_on_for_half_a_connection() -> None:
 
 
 @pytest.mark.parametrize("path", ["/slow", "/stream"])
-async def test_who_has_left_is_noticed(path: str) -> None:
+async def test_a_client_that_has_left_is_noticed(path: str) -> None:
     async with served() as at:
         client = await at.client(path)
         await at.frame.started.wait()
@@ -246,7 +246,7 @@ async def test_who_has_left_is_noticed(path: str) -> None:
             await at.frame.until(f"{path} cancelled")
 
 
-async def test_who_has_left_after_a_half_is_noticed() -> None:
+async def test_a_half_closed_client_that_has_left_is_noticed() -> None:
     async with served(Limits(ask=0.02)) as at:
         client = await at.client("/slow")
         client.writer.write_eof()

@@ -90,7 +90,7 @@ def test_a_switch_that_is_off_unless_it_is_turned_on(value: str) -> None:
         assert not Arguments((), {}).on(flag)
 
 
-def test_who_says_nothing_has_given_nothing() -> None:
+def test_a_flag_is_given_by_argument_or_variable() -> None:
     assert not Arguments((), {"": "x"}).given(Flag(("--slot-save-path",), "LLAMA_ARG_X"))
     assert Arguments(("--no-kv-unified",), {}).given(UNIFIED)
     assert Arguments((), {"LLAMA_ARG_NO_KV_UNIFIED": "1"}).given(UNIFIED)

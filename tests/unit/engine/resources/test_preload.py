@@ -89,7 +89,7 @@ async def test_shards_are_one_load(tmp_path: Path, caplog: pytest.LogCaptureFixt
         assert preloader.loads.times(spec, WARM) == ([2.0] if forgets else [])
 
 
-async def test_who_is_next_is_read_and_measured(
+async def test_the_next_engine_is_read_and_measured(
     tmp_path: Path, cold: set[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")

@@ -67,7 +67,7 @@ class World:
 
 
 class TestArrival:
-    def test_who_arrives_waits_as_it_asked(self) -> None:
+    def test_a_new_request_waits_as_it_asked(self) -> None:
         world = World()
         event = ev.Arrived(1, LARGE, fallbacks=(SMALL,), client="ann", keep_alive=5.0, now=3.0)
         world.admission.arrive(event, world.out)
@@ -225,7 +225,7 @@ class TestReturn:
         assert waiting.returned
         assert (waiting.since, waiting.keep_alive, waiting.fallbacks) == (1.0, 5.0, (SMALL,))
 
-    def test_who_needs_a_larger_one_takes_no_smaller_one(self) -> None:
+    def test_a_request_for_a_larger_variant_takes_no_smaller_one(self) -> None:
         waiting = self.returned(World(), LARGE)
         assert waiting is not None
         assert (waiting.minimum, waiting.fallbacks) == (LARGE, ())
@@ -252,7 +252,7 @@ class TestReturn:
 
 
 class TestAll:
-    def test_a_failed_start_is_told_to_those_who_wait_for_that_variant(self) -> None:
+    def test_a_failed_start_is_told_to_requests_that_wait_for_that_variant(self) -> None:
         world = World()
         world.arrive(1, LARGE, SMALL)
         world.arrive(2, SMALL)
@@ -269,7 +269,7 @@ class TestAll:
         assert moved is not None
         assert moved.minimum is SMALL
 
-    def test_another_configuration_holds_for_those_who_wait(self) -> None:
+    def test_another_configuration_holds_for_waiting_requests(self) -> None:
         world = World()
         waiting = world.arrive(1, SMALL)
         world.arrive(2, OTHER)

@@ -239,7 +239,7 @@ class TestRenewal:
         variants = (self.NEW, LARGE, OTHER)
         return engines.renew(ev.Reconfigure(variants, frozenset(kept), Policy(), limits, 20.0))
 
-    def test_who_is_kept_goes_on(self) -> None:
+    def test_a_kept_engine_goes_on(self) -> None:
         engines, _ = fleet_of()
         other = engines.records["b@4096"]
         ready(engines, other)
@@ -247,7 +247,7 @@ class TestRenewal:
         assert engines.configured(other)
         assert other in engines.all
 
-    def test_who_is_not_is_retired_until_it_has_ended(self) -> None:
+    def test_an_engine_that_is_not_kept_is_retired_until_it_has_ended(self) -> None:
         engines, record = fleet_of()
         ready(engines, record)
         engines.measured(1, {"gpu": 60})
@@ -265,7 +265,7 @@ class TestRenewal:
         assert engines.limits.addresses == {SMALL.label: "b:2"}
         assert engines.limits.takes(self.NEW) == {}
 
-    def test_who_is_too_many_ends(self) -> None:
+    def test_an_engine_beyond_the_limit_ends(self) -> None:
         engines, _ = fleet_of()
         large, other = engines.records["a@8192"], engines.records["b@4096"]
         ready(engines, large)

@@ -54,7 +54,7 @@ def test_a_busy_one_goes_last() -> None:
     assert names(room(D, [], live("a", "b", busy="ab"), Limits(2))) == "a"
 
 
-def test_no_room_beside_those_who_stay() -> None:
+def test_no_room_beside_engines_that_stay() -> None:
     assert room(B, [A], [], Limits()) is None
     assert room(D, [A, B], live("c"), Limits(2)) is None
 

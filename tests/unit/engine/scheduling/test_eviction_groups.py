@@ -90,7 +90,7 @@ def test_a_pinned_model_of_a_persistent_group_is_kept_from_its_group_too() -> No
     assert gone("b", "a", under) is None
 
 
-def test_who_has_no_group_lives_beside_nobody_who_has_or_has_not_one() -> None:
+def test_a_model_without_a_group_runs_alone() -> None:
     under = Limits(5, groups={"a": "g"})
     assert gone("b", "a", under) == "a"
     assert gone("b", "c", under) == "c"

@@ -62,7 +62,7 @@ def test_one_large_engine_may_cost_less_than_several_small_ones() -> None:
     assert gone(TEN, [*small, engine("c", gpu=4, uses=5)], gpu=4) == "ab"
 
 
-def test_nobody_goes_who_does_not_help() -> None:
+def test_no_engine_is_evicted_without_need() -> None:
     assert gone(TEN, [engine("a", ram=9, uses=0), engine("b", gpu=9, uses=9)], gpu=4) == "b"
     assert gone(TEN, [engine("a", gpu=9, uses=0), engine("b", gpu=1, uses=0)], gpu=5) == "a"
 
@@ -117,7 +117,7 @@ def test_what_was_learnt_to_be_too_much_may_live_alone() -> None:
     assert gone(limits, [engine("w", uses=0), engine("a", gpu=9, uses=9)], gpu=1) == "w"
 
 
-def test_after_running_out_of_memory_all_go_who_may() -> None:
+def test_after_running_out_of_memory_all_evictable_engines_go() -> None:
     wanted = variant(4096, "w")
     limits = Limits(99, pinned=frozenset("p")).leaving_alone(wanted, starved=True)
     living = [engine("a"), engine("p"), engine("b", busy=True)]
@@ -169,7 +169,7 @@ def test_no_other_set_would_cost_less(
     sizes,
     st.integers(1, 15),
 )
-def test_of_many_nobody_goes_who_could_be_spared(
+def test_of_many_engines_none_is_evicted_without_need(
     living: list[tuple[int, int, int, bool]], gpu: int, ram: int, most: int
 ) -> None:
     limits = Limits(most, resources={"gpu": 30, "ram": 30})

@@ -64,7 +64,7 @@ def test_a_request_steps_down_from_variant_to_variant() -> None:
     assert waiting.minimum is SMALL
 
 
-def test_the_error_says_who_lacked_what_and_what_to_change() -> None:
+def test_the_error_names_the_engine_the_resource_and_what_to_change() -> None:
     record = EngineRecord(
         LARGE, reason="exit status 1: cudaMalloc failed", lacked="gpu0", advice="Lower -c or -ngl"
     )

@@ -47,7 +47,7 @@ def test_in_the_order_of_arrival_they_are_not() -> None:
     """)
 
 
-def test_a_free_place_is_taken_by_who_comes_later_but_not_past_an_overdue_one(
+def test_a_later_request_takes_a_free_slot_but_not_past_an_overdue_one(
     script: Script,
 ) -> None:
     script.play("""
@@ -66,7 +66,7 @@ def test_a_free_place_is_taken_by_who_comes_later_but_not_past_an_overdue_one(
     """)
 
 
-def test_who_came_before_the_overdue_one_is_served_before_it(script: Script) -> None:
+def test_a_request_before_the_overdue_one_is_served_before_it(script: Script) -> None:
     script.play("""
         0    1 asks for a   → start e1 a
         1    2 asks for a   → nothing
@@ -78,7 +78,7 @@ def test_who_came_before_the_overdue_one_is_served_before_it(script: Script) -> 
     """)
 
 
-def test_a_new_engine_stays_a_while_for_those_who_want_it(script: Script) -> None:
+def test_a_new_engine_stays_a_while_for_its_requests(script: Script) -> None:
     script.play("""
         0    1 asks for a   → start e1 a
         0    2 asks for b   → nothing
@@ -122,7 +122,7 @@ def test_a_return_waits_for_nobody(script: Script) -> None:
     """)
 
 
-def test_a_return_to_another_engine_comes_before_who_waits_for_the_fresh_one(
+def test_a_return_to_another_engine_comes_before_requests_for_the_fresh_one(
     script: Script,
 ) -> None:
     script.play("""
@@ -185,7 +185,7 @@ def test_a_higher_priority_decides_what_starts_next(script: Script) -> None:
     """)
 
 
-def test_many_who_want_the_same_are_decided_about_once() -> None:
+def test_many_equal_requests_are_decided_once() -> None:
     script = Script(VARIANTS, PATIENT, Limits(2))
     script.play("""
         0   1 asks for a   → start e1 a

@@ -40,7 +40,7 @@ def test_another_host_or_port_is_another_place() -> None:
     assert len({address(place) for place in places}) == 3
 
 
-def test_groups_and_who_is_kept() -> None:
+def test_groups_and_pinned_models() -> None:
     models = [model(name="a", group="g"), model(name="b", pinned=True), model(name="c", group="h")]
     groups = [GroupSpec("g", persistent=True), GroupSpec("h")]
     assert limits_of(Catalog(models, groups=groups), ServerSettings(), TYPES) == Limits(

@@ -40,7 +40,7 @@ def served(queue: Queue, now: float = 0.0) -> list[int]:
     return order
 
 
-def test_whoever_waits_is_known_by_number() -> None:
+def test_waiting_requests_are_known_by_number() -> None:
     made = queue(asking(1), asking(2))
     assert 1 in made
     assert len(made) == 2
@@ -93,7 +93,7 @@ def test_a_return_is_of_the_highest_priority() -> None:
     assert served(made) == [2, 3, 1]
 
 
-def test_who_waited_long_enough_is_overdue() -> None:
+def test_a_request_that_waited_long_enough_is_overdue() -> None:
     made = queue()
     assert not made.overdue(asking(1, since=1.0), 30.0)
     assert made.overdue(asking(1, since=1.0), 31.0)
@@ -105,7 +105,7 @@ def test_clients_are_served_in_turn() -> None:
     assert served(queue(*clients)) == [1, 5, 7, 2, 6, 3, 4]
 
 
-def test_who_comes_later_owes_no_turns_and_is_owed_none() -> None:
+def test_a_later_client_owes_no_turns_and_is_owed_none() -> None:
     made = queue(*(asking(n, "x") for n in range(1, 6)))
     for _ in range(3):
         made.served(made.fairest(made.in_turn(0.0), 0.0), 0.0)
@@ -122,7 +122,7 @@ def test_each_model_keeps_its_own_turns() -> None:
     assert served(made) == [2, 3]
 
 
-def test_who_is_not_ahead_is_forgotten() -> None:
+def test_a_client_that_is_not_ahead_is_forgotten() -> None:
     made = queue(*(asking(n, f"client {n}") for n in range(300)))
     served(made)
     made.add(asking(1001, "x"))
@@ -131,7 +131,7 @@ def test_who_is_not_ahead_is_forgotten() -> None:
     assert {client: len(turns) for client, turns in made._turns.items()} == {"a": 1}
 
 
-def test_who_was_served_long_ago_is_forgotten() -> None:
+def test_a_client_served_long_ago_is_forgotten() -> None:
     made = queue(max_wait=30.0)
     for number in range(200):
         made.add(asking(number, f"key {number}", Priority(number % 3), since=number))
@@ -160,7 +160,7 @@ def test_everybody_is_served_once(asked: list[tuple[str, Priority]]) -> None:
 
 
 @given(st.lists(st.sampled_from("xyz"), min_size=1, max_size=40))
-def test_nobody_is_served_twice_more_than_another_who_waits(clients: list[str]) -> None:
+def test_no_client_is_served_twice_more_than_another_waiting_one(clients: list[str]) -> None:
     made = queue(*(asking(n, client) for n, client in enumerate(clients)))
     count = dict.fromkeys(clients, 0)
     while made:

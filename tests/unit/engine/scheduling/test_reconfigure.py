@@ -49,14 +49,14 @@ def records(*variants: VariantSpec) -> dict[str, EngineRecord]:
 
 
 class TestRecords:
-    def test_who_is_kept_keeps_its_record_with_the_new_words(self) -> None:
+    def test_a_kept_variant_keeps_its_record_with_the_new_definition(self) -> None:
         before = records(A4, B4)
         after = renewed(before, [PATIENT_A4, C4], {"a@4096"})
         assert after["a@4096"] is before["a@4096"]
         assert after["a@4096"].variant is PATIENT_A4
         assert list(after) == ["a@4096", "c@4096"]
 
-    def test_who_is_defined_otherwise_has_no_past(self) -> None:
+    def test_a_redefined_variant_has_no_past(self) -> None:
         before = records(A4)
         before["a@4096"].failures = 3
         after = renewed(before, [NEW_A4], ())
@@ -103,7 +103,7 @@ class TestSurplus:
         a.active.add(1)
         assert surplus([a, b, c], Limits(1)) == [c, b]
 
-    def test_who_is_kept_stays(self) -> None:
+    def test_a_kept_variant_stays(self) -> None:
         a, b, c = self.living(A4, B4, C4)
         assert surplus([a, b, c], Limits(2, pinned=frozenset("a"))) == [b]
 
@@ -114,7 +114,7 @@ class TestSurplus:
         assert surplus([a, b], Limits(2, groups={"a": "x"}, resources={"gpu": 12})) == [a]
 
 
-def test_who_ends_still_listens_where_it_was_told_to() -> None:
+def test_an_ending_engine_still_listens_at_its_address() -> None:
     addresses = {"a@4096": "new:1", "b@4096": "b:1"}
     old = EngineRecord(A4), "old:1"
     silent = EngineRecord(B4), None
@@ -187,7 +187,7 @@ class TestEngines:
             4  e1 exits            → nothing
         """)
 
-    def test_a_starting_one_stops_and_who_waited_gets_the_new_one(self) -> None:
+    def test_a_starting_one_stops_and_its_requests_get_the_new_one(self) -> None:
         world = script("a4")
         world.configure("other", "new-a4")
         world.play("""
@@ -322,7 +322,7 @@ class TestLimits:
             3  configured as two → start e2 b4
         """)
 
-    def test_a_shorter_queue_refuses_nobody_who_waits(self) -> None:
+    def test_a_shorter_queue_refuses_no_waiting_request(self) -> None:
         world = script("a4")
         world.configure("short", "a4", kept=("a4",), policy=Policy(max_queue=1))
         world.play("""

@@ -145,7 +145,7 @@ def test_a_free_place_is_no_way_past_the_head_of_the_queue(pair: Script) -> None
     assert pair.scheduler.waiting == (2, 3)
 
 
-def test_who_leaves_while_waiting_makes_room_for_the_next(script: Script) -> None:
+def test_a_request_that_leaves_the_queue_makes_room_for_the_next(script: Script) -> None:
     script.play("""
         0   1 asks for 4k     → start e1 4k
         1   e1 ready          → grant 1 e1
@@ -213,7 +213,7 @@ def test_at_most_max_queue_wait(script: Script) -> None:
     assert script.errors[5].message == "2 requests are waiting already. Try again later."
 
 
-def test_who_is_served_at_once_does_not_count_as_waiting() -> None:
+def test_a_request_served_at_once_does_not_count_as_waiting() -> None:
     script = Script(PAIR, Policy(max_queue=1))
     script.play("""
         0   1 asks for 4k     → start e1 4k
@@ -403,7 +403,7 @@ def test_a_start_nobody_waits_for_ends_in_an_idle_engine(script: Script) -> None
     assert script.state("8k") is State.STOPPED
 
 
-def test_a_start_goes_on_for_those_who_still_wait(script: Script) -> None:
+def test_a_start_goes_on_for_requests_that_still_wait(script: Script) -> None:
     script.play("""
         0   1 asks for 8k     → start e1 8k
         1   2 asks for 8k     → nothing
@@ -424,7 +424,7 @@ def test_a_start_nobody_waits_for_may_fail_unnoticed(script: Script) -> None:
 # -- 5. A failed start is told to all who waited for it; back-off; no failure is final.
 
 
-def test_a_failed_start_is_told_to_all_who_waited_for_it_and_to_nobody_else(
+def test_a_failed_start_is_told_to_all_its_requests_and_to_no_others(
     script: Script,
 ) -> None:
     script.play("""
@@ -586,7 +586,9 @@ def test_a_crash_while_idle_is_no_failed_start(script: Script) -> None:
     assert script.record("4k").failures == 0
 
 
-def test_a_crash_while_serving_starts_anew_for_who_returns_and_who_waits(script: Script) -> None:
+def test_a_crash_while_serving_starts_anew_for_returning_and_waiting_requests(
+    script: Script,
+) -> None:
     script.play("""
         0    1 asks for 4k       → start e1 4k
         1    e1 ready            → grant 1 e1
@@ -601,7 +603,7 @@ def test_a_crash_while_serving_starts_anew_for_who_returns_and_who_waits(script:
     """)
 
 
-def test_who_held_a_crashed_engine_takes_no_place_of_the_next_one(script: Script) -> None:
+def test_a_request_of_a_crashed_engine_takes_no_slot_of_the_next_one(script: Script) -> None:
     script.play("""
         0    1 asks for 4k       → start e1 4k
         1    e1 ready            → grant 1 e1
@@ -746,7 +748,7 @@ def test_shrinking_never_interrupts_a_request(script: Script) -> None:
     """)
 
 
-def test_who_comes_while_the_engine_shrinks_decides_what_starts(script: Script) -> None:
+def test_a_request_during_shrinking_decides_what_starts(script: Script) -> None:
     used_large(script)
     script.play("""
         302   tick              → stop e1
@@ -760,7 +762,7 @@ def test_who_comes_while_the_engine_shrinks_decides_what_starts(script: Script) 
     """)
 
 
-def test_who_comes_and_leaves_while_the_engine_shrinks_changes_nothing(script: Script) -> None:
+def test_a_request_that_comes_and_leaves_during_shrinking_changes_nothing(script: Script) -> None:
     used_large(script)
     script.play("""
         302   tick              → stop e1
@@ -836,7 +838,7 @@ def test_keeping_nothing_ends_the_engine_with_the_request(pair: Script) -> None:
     """)
 
 
-def test_keeping_nothing_serves_who_waits_first(script: Script) -> None:
+def test_keeping_nothing_serves_waiting_requests_first(script: Script) -> None:
     script.play("""
         0   1 asks for 4k keeping 0   → start e1 4k
         0   2 asks for 4k             → nothing
@@ -899,7 +901,7 @@ def test_what_was_asked_for_holds_in_the_model_s_other_variants(script: Script) 
     """)
 
 
-def test_who_leaves_while_waiting_keeps_nothing_loaded(script: Script) -> None:
+def test_a_request_that_leaves_the_queue_keeps_nothing_loaded(script: Script) -> None:
     script.play("""
         0   1 asks for 4k keeping inf   → start e1 4k
         1   1 leaves                    → nothing
@@ -940,7 +942,7 @@ def test_drain_lets_requests_in_flight_end_and_refuses_the_others(pair: Script) 
     assert isinstance(pair.errors[5], ShuttingDown)
 
 
-def test_drain_refuses_who_returns(pair: Script) -> None:
+def test_drain_refuses_returning_requests(pair: Script) -> None:
     pair.play("""
         0   1 asks for 4k         → start e1 4k
         0   2 asks for 4k         → nothing
@@ -1124,7 +1126,7 @@ def test_what_is_refused_carries_an_error_for_a_client() -> None:
     assert all(isinstance(e.error, GatewayError) for e in effects if isinstance(e, ev.Refuse))
 
 
-def test_what_others_may_see_of_those_who_wait_and_of_what_changed() -> None:
+def test_the_snapshot_shows_waiting_requests_and_changes() -> None:
     world = Script({"4k": variant(4096)})
     world.play("0 1 asks for 4k → start e1 4k")
     world.play("0 2 asks for 4k → nothing")

@@ -46,7 +46,7 @@ def test_the_larger_one_replaces_it_at_once() -> None:
     """)
 
 
-def test_who_waits_comes_first() -> None:
+def test_a_waiting_request_comes_first() -> None:
     s = script()
     s.play(ANSWERED)
     s.play("""
@@ -128,7 +128,7 @@ def test_nothing_follows_a_variant_that_is_gone() -> None:
 # -- whose files are read ahead
 
 
-def test_who_waits_for_room_is_upcoming() -> None:
+def test_a_variant_that_waits_for_room_is_upcoming() -> None:
     s = script()
     assert upcoming(s) is None
     s.play("0  1 asks for 4k  → start e1 4k")

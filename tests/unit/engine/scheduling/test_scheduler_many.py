@@ -136,7 +136,7 @@ def test_what_waits_for_one_model_holds_up_no_other(two: Script) -> None:
     """)
 
 
-def test_two_who_need_room_get_one_engine_each(two: Script) -> None:
+def test_two_requests_that_need_room_get_one_engine_each(two: Script) -> None:
     both_idle(two)
     three = {"d": variant(4096, "d")}
     script = Script(VARIANTS | three, limits=Limits(2))
@@ -204,7 +204,7 @@ def test_an_engine_shrinks_beside_another() -> None:
     """)
 
 
-def test_a_successor_gives_way_to_who_waits_for_room() -> None:
+def test_a_successor_gives_way_to_a_request_that_waits_for_room() -> None:
     script = Script(VARIANTS, Policy(shrink_after=10, shrink_requests=1), Limits(2))
     script.play("""
         0    1 asks for a+  → start e1 a+
@@ -280,7 +280,7 @@ def test_a_pinned_engine_is_passed_over() -> None:
     """)
 
 
-def test_who_finds_no_room_beside_kept_engines_is_told_so() -> None:
+def test_a_request_without_room_beside_kept_engines_is_refused() -> None:
     script = Script(VARIANTS, limits=Limits(2, pinned=frozenset({"a", "b"})))
     both_idle(script)
     script.play("""

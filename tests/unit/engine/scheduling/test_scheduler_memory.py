@@ -46,7 +46,7 @@ def test_what_an_engine_holds_is_known_while_it_lives_and_learnt_for_ever() -> N
     assert s.record("b").takes == {"gpu0": 8}
 
 
-def test_learnt_needs_decide_who_makes_room() -> None:
+def test_learnt_needs_decide_which_engine_makes_room() -> None:
     s = script(Limits(9, resources={"gpu0": 10}))
     s.play("""
         0   1 asks for b        → start e1 b
@@ -230,7 +230,7 @@ def test_a_ready_engine_that_dies_is_no_load_that_failed() -> None:
     """)
 
 
-def test_whoever_learnt_that_more_is_needed_does_not_step_down() -> None:
+def test_a_request_that_returned_for_a_larger_variant_does_not_step_down() -> None:
     s = script()
     s.play("""
         0   1 asks for a4 else a2      → start e1 a4

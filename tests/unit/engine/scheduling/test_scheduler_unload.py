@@ -76,7 +76,7 @@ def test_force_does_not_wait_for_them(script: Script) -> None:
     """)
 
 
-def test_whoever_waits_gets_a_fresh_engine(script: Script) -> None:
+def test_waiting_requests_get_a_fresh_engine(script: Script) -> None:
     script.play("""
         0   1 asks for 4k     → start e1 4k
         1   e1 ready          → grant 1 e1
@@ -90,7 +90,7 @@ def test_whoever_waits_gets_a_fresh_engine(script: Script) -> None:
     """)
 
 
-def test_an_engine_that_starts_is_stopped_and_who_waits_starts_it_again(script: Script) -> None:
+def test_a_starting_engine_is_stopped_and_a_waiting_request_starts_it_again(script: Script) -> None:
     script.play("""
         0   1 asks for 4k     → start e1 4k
         1   unload m          → stop e1

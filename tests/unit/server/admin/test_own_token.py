@@ -42,7 +42,7 @@ def test_an_empty_file_is_no_token(tmp_path: Path) -> None:
     assert own_token(tmp_path) == read_token(tmp_path)
 
 
-def test_those_who_start_at_the_same_time_have_one_that_holds(tmp_path: Path) -> None:
+def test_gateways_that_start_at_the_same_time_share_one_token(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as threads:
         # Processes differ by their pid; threads share it, so two of them are the hardest case.
         own_token(tmp_path)

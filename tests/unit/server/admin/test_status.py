@@ -87,7 +87,9 @@ def test_an_engine_that_is_busy_or_no_longer_ready_has_no_end_to_tell(state: Sta
         (State.READY, OTHER, "room", "queued"),
     ],
 )
-def test_who_waits_is_told_for_what(state: State, wanted: Any, why: str, phase: str) -> None:
+def test_a_waiting_request_shows_what_it_waits_for(
+    state: State, wanted: Any, why: str, phase: str
+) -> None:
     waiting = Waiting(5, wanted, 997.0, priority=Priority.HIGH)
     view = running_view([sight(EngineRecord(SMALL, state))], [waiting], [ongoing(5)], NOW)
     assert view["queue"] == [
@@ -130,7 +132,7 @@ def test_the_phases_of_a_request() -> None:
     }
 
 
-def test_who_waits_without_a_request_has_no_id() -> None:
+def test_a_waiting_load_without_a_request_has_no_id() -> None:
     view = running_view([], [Waiting(5, SMALL, 997.0)], [ongoing()], NOW)
     assert view["queue"][0]["id"] is None
     assert view["queue"][0]["waits_for"] == "room"

@@ -59,7 +59,7 @@ async def test_what_cannot_be_asked_does_not_know(
     assert not await FlagProbe().of(launch(script(tmp_path, "sleep 600")))
 
 
-async def test_who_did_not_answer_in_time_is_asked_once_more(
+async def test_a_binary_that_did_not_answer_in_time_is_asked_once_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Child] = []
@@ -77,7 +77,7 @@ async def test_who_did_not_answer_in_time_is_asked_once_more(
     assert len(asked) == 2
 
 
-async def test_who_has_said_all_is_not_waited_for(tmp_path: Path) -> None:
+async def test_a_binary_that_has_printed_all_is_not_waited_for(tmp_path: Path) -> None:
     talker = script(tmp_path, f"echo {SAVE_PATH}, {CACHE_RAM}, {NO_CACHE_IDLE}; exec sleep 600")
     assert len(await FlagProbe().of(launch(talker))) == 3
 

@@ -235,7 +235,7 @@ def test_an_adapter_of_its_own_leaves_what_no_other_request_can_use() -> None:
     assert seated(SlotBook.of(1), lora=[])[0].slot is not None
 
 
-def test_who_wants_nothing_remembered_gets_nothing_restored() -> None:
+def test_without_cache_prompt_nothing_is_restored() -> None:
     assert seated(SlotBook.of(1), cache_prompt=False)[0].slot is None
     assert seated(SlotBook.of(1), cache_prompt=True)[0].slot is not None
 
