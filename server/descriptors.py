@@ -23,7 +23,7 @@ class Descriptors:
 
     def __init__(self, limit: float | None = None) -> None:
         self.limit = _limit() if limit is None else limit
-        # From this descriptor on, connections that nobody uses should be closed.
+        # From this descriptor on, idle connections should be closed.
         self.short_from = self.limit - max(16, self.limit // 8)
         self._clock = LoopClock()
         self._told_at = -inf

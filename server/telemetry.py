@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Telemetry(Observer):
     """Holds the requests in flight, the metrics, the log's last lines, and the feed of events.
 
-    An event is made only if somebody listens.
+    An event is made only if there is a listener.
     """
 
     def __init__(self, requests: RequestRegistry) -> None:

@@ -179,7 +179,7 @@ def _kill(engine: Identity, owner: str) -> bool:
 
 def _left_by(group: int, owner: str) -> bool:
     """Return whether a process group without a leader still has a process with our mark."""
-    # A leader that nobody has reaped yet, as in containers without an init, is gone all the same.
+    # A leader that is not reaped yet, as in containers without an init, counts as ended.
     if sys.platform == "win32" or Identity.of(group) is not None:
         return False
     for process in psutil.process_iter():

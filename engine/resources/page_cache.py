@@ -113,7 +113,7 @@ def _opened(path: str) -> Iterator[int]:
     # If the path is a pipe, O_NONBLOCK keeps this from waiting for its writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        # No read-ahead by the system: it would cache blocks that nobody has read.
+        # No read-ahead by the system: it would cache blocks that this preload has not read.
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
         yield descriptor
     finally:

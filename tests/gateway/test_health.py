@@ -114,7 +114,7 @@ async def test_a_stream_that_has_begun_is_told(journal: Journal) -> None:
         assert "none of its last 2 health checks" in error["message"]
 
 
-async def test_who_is_twice_unlucky_is_told(journal: Journal) -> None:
+async def test_after_two_stalled_engines_the_client_gets_an_error(journal: Journal) -> None:
     variant = fake_variant(journal, timeouts=BRISK, stall_at="request", health="ok,503,503")
     async with running_gateway(journal, fake_model(variant), **OFTEN) as gw:
         error = (await gw.chat()).error(502, "engine_unreachable")
