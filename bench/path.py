@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,9 +78,9 @@ def traced(folder: Path) -> dict[str, Any]:
             for number, _ in enumerate(lines):
                 if number == CHUNKS:
                     signalled(pid, signal.SIGUSR2)
-        # Until the gateway has written its line of the log.
-        time.sleep(_END)
-        signalled(pid, signal.SIGUSR1)
+            # Until the gateway has written its line of the log; the connection stays open.
+            time.sleep(_END)
+            signalled(pid, signal.SIGUSR1)
         deadline = time.monotonic() + _PATIENCE
         while not file.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -110,7 +110,7 @@ def signalled(pid: int, number: int) -> None:
 
 @contextlib.contextmanager
 def streamed(port: int) -> Iterator[Any]:
-    """Yield the lines of one streaming chat as they come."""
+    """Yield the lines of one streaming chat as they come; the connection closes afterwards."""
     body = {
         "model": "bench",
         "messages": [{"role": "user", "content": "Hello, who are you?"}],
@@ -118,13 +118,11 @@ def streamed(port: int) -> Iterator[Any]:
         "max_tokens": CHUNKS,
         "bench_delay": DELAY,
     }
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/v1/chat/completions",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=_PATIENCE) as response:
-        yield response
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+    headers = {"Content-Type": "application/json"}
+    connection.request("POST", "/v1/chat/completions", json.dumps(body).encode(), headers)
+    yield connection.getresponse()
+    connection.close()
 
 
 def main() -> None:
