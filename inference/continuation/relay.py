@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from engine.upstream import UpstreamResponse
     from inference.call import Sink
     from inference.continuation.codec import Codec
-    from inference.continuation.parts import Continuation
     from inference.upstream_call import UpstreamCall
     from models.requests.endpoints import Endpoint
     from models.spec import ModelSpec
@@ -137,7 +136,12 @@ class Continuing:
 
     async def _following(self) -> UpstreamResponse | None:
         """Return the continuation of a stream that is over; None if the answer has ended."""
-        continuation = await self._ended()
+        ended, context = self._stream.ended, self._call.context
+        if self._stream.size <= _READ_INLINE:
+            continuation = ended(context)
+        else:
+            # Other streams go on while all that was said is read once more.
+            continuation = await asyncio.to_thread(ended, context)
         if self._call.state is State.CONTINUING:
             self._call.kept(_NOT_CONTINUED)
         if continuation is None:
@@ -146,13 +150,6 @@ class Continuing:
         if following is not None:
             self._stream.resume()
         return following
-
-    async def _ended(self) -> Continuation | None:
-        ended, context = self._stream.ended, self._call.context
-        if self._stream.size <= _READ_INLINE:
-            return ended(context)
-        # Other streams go on while all that was said is read once more.
-        return await asyncio.to_thread(ended, context)
 
     async def _relay_whole(self, upstream: UpstreamResponse, sink: Sink) -> Usage:
         call = self._call

@@ -157,8 +157,8 @@ class SlotBook:
     ) -> tuple[Slot, int] | None:
         """Return what ``take`` would, and leave the slot free."""
         free = [slot for slot in self.slots if not slot.busy and number in {None, slot.number}]
-        if not free:
-            return None
+        if len(free) <= 1:
+            return (free[0], free[0].spares(marks)) if free else None
         held = {slot.number: slot.spares(marks) for slot in free}
 
         def rank(slot: Slot) -> tuple[int, bool, int, int]:
