@@ -70,7 +70,8 @@ async def test_a_running_engine_is_seen(
         assert answer.status == 200
         assert answer.headers["X-Gateway-Variant"] == "m@256"
         assert bool(answer.body) is (method == "GET")
-        assert gateway.engine_requests(upstream)[-1]["method"] == method
+        # The gateway may ask for the same page itself meanwhile.
+        assert method in [each["method"] for each in gateway.engine_requests(upstream)]
 
 
 async def test_an_engine_s_own_error_page(journal: Journal) -> None:
