@@ -166,7 +166,7 @@ class EngineClient:
     def refusal(self, method: str, path: str) -> str | None:
         """Return why a client's request to ``path`` must not reach the engine; None: it may.
 
-        Asked of paths of which the gateway knows nothing else; the query is part of ``path``.
+        For paths that the gateway does not know; the query is part of ``path``.
         """
         return None
 

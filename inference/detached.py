@@ -106,7 +106,7 @@ class DetachedStreams:
             self._remember(stream)
             del self._at_work[stream.conversation]
 
-    # -- for whoever asks about them -------------------------------------------------
+    # -- for requests about streams --------------------------------------------------
 
     def holder(self, conversation: str) -> tuple[VariantSpec, EngineClient]:
         """Return the running engine that holds the conversation; StreamNotFound when none does."""
@@ -194,7 +194,7 @@ class DetachedStreams:
 
 
 async def _opened(upstream_call: UpstreamCall) -> UpstreamResponse | GatewayError:
-    """Return the answer or the failure, which perhaps nobody waits for any more."""
+    """Return the answer or the failure; the client may have left by then."""
     try:
         return await upstream_call.open()
     except GatewayError as error:

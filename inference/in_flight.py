@@ -87,7 +87,7 @@ class RequestRegistry:
 
     def remove(self, ongoing: Ongoing) -> None:
         """Remove the request."""
-        # Its answer may go on without it, under the same id.
+        # A detached stream may have taken its place, under the same id.
         if self._ongoing.get(ongoing.record.id) is ongoing:
             del self._ongoing[ongoing.record.id]
 

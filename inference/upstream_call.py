@@ -62,7 +62,7 @@ class UpstreamCall:
         call.record.ticket = self._lease.request
         self._upstream: UpstreamResponse | None = None
         self._usage: Usage | None = None
-        # In the engine, until what became of the call is told to it.
+        # The call's place in the engine, until the engine type is told what became of the call.
         self._place: Placement | None = None
 
     # -- until an answer has begun ---------------------------------------------------

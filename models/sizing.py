@@ -121,7 +121,7 @@ class Source(Enum):
     CACHE = "cache"
     ENGINE = "engine"
     TOKENIZER = "tokenizer"
-    NOBODY = "nobody"
+    NONE = "none"
 
 
 class PromptSize(NamedTuple):
@@ -138,7 +138,7 @@ class PromptSize(NamedTuple):
 
 
 # Where engines count no tokens.
-UNCOUNTED = PromptSize(0, 0, Source.NOBODY)
+UNCOUNTED = PromptSize(0, 0, Source.NONE)
 
 
 class TokenCounter(Protocol):

@@ -176,12 +176,12 @@ class Cors:
     def refuse_admin(self, request: Mapping[str, str]) -> None:
         """Raise OriginRefused if a page from elsewhere asks for an admin path, even to read it.
 
-        Pages of this machine may, those that came from the gateway's own address, and those that
-        ``cors_origins`` names; ``*`` names nobody. All of them need a token as well.
+        Allowed are pages of this machine, pages from the gateway's own address, and those that
+        ``cors_origins`` names (``*`` names none). All of them need a token as well.
         """
         origin = request.get("Origin")
         if origin is None:
-            # What a page embeds without asking, such as an image, says where it comes from.
+            # A browser does not send Origin for an image and the like; it sends Sec-Fetch-Site.
             site, mode = request.get("Sec-Fetch-Site"), request.get("Sec-Fetch-Mode")
             if site == "cross-site" and mode != "navigate":
                 raise OriginRefused("Pages from elsewhere may not use the admin paths.")

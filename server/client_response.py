@@ -67,11 +67,11 @@ class ClientResponse:
         self._told: dict[str, str] = {}
         self._carried = dict(carried or {})
         self._request = request
-        # The engine's path, by which failures are told.
+        # The engine's path decides in which API's shape failures are told.
         self._path = request.path
         self._clock = clock
         self._tasks: TaskOwner | None = None
-        # Comments come from a task of their own; where there are none, nobody comes between.
+        # Comments are written by another task. The lock is only needed where there are comments.
         self._lock: asyncio.Lock | None = None
         self._timer: Timer | None = None
         self._interval = 0.0
@@ -267,8 +267,8 @@ class ClientResponse:
         return self.response.headers.get("Content-Type", "").startswith("text/event-stream")
 
     def _close(self) -> None:
-        # Without the end of the chunks: nobody may take the stream for complete, nor its
-        # connection for one that can be used again.
+        # Without the last chunk: the client must not take the stream for complete, nor use the
+        # connection again.
         self._cut = self._over = True
         self.response.force_close()
         if (transport := self._request.transport) is not None:

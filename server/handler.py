@@ -1,6 +1,6 @@
 """``RequestHandler``: what an HTTP request asks of a model, as a call, and its answer.
 
-Failures are raised where they are found and told to the client by the frame around requests,
+Failures are raised where they are found; the middleware tells them to the client,
 see ``server/middleware.py``.
 """
 
@@ -76,7 +76,7 @@ def _call(ctx: RequestContext, model: ModelSpec, facts: RequestFacts) -> Call:
         if endpoint.generates:
             conversation = conversation_of(request.headers)
     if conversation is None:
-        # An engine would go on with an answer that nobody can read again.
+        # Without it the engine stops when the client leaves: the answer could not be read again.
         headers.popall(CONVERSATION, None)
     return Call(
         facts=facts,

@@ -1,6 +1,6 @@
-"""The frame around every request, whatever its path.
+"""The middleware: one chain around every request, whatever its path.
 
-One chain: request id, who asks, host, origin, preflight, admin rights, route, handler; then
+Its steps: request id, client, host, origin, preflight, admin rights, route, handler; then
 errors in the API's own shape, one line in the log, one count in the metrics.
 """
 
@@ -78,7 +78,7 @@ class RequestContext:
         await self.response.answer(status, _JSON, orjson.dumps(value))
 
 
-# Writes the answer to ``ctx.response`` or raises: a GatewayError is told by the frame.
+# Writes the answer to ``ctx.response`` or raises; the middleware tells a GatewayError.
 Handler = Callable[[RequestContext], Awaitable[None]]
 
 

@@ -1,9 +1,9 @@
 """HTTP connections: how long one may be idle, how it ends, and what cannot be parsed.
 
-A TCP connection that the client has closed looks like one of which it closed its half only and
-still reads the answer. The gateway asks: it writes ``100 Continue``, which a client skips (RFC
-9110, 15.2.1), or a comment where a stream of events has begun. To what is closed, the client's
-system answers with a reset. Where it cannot ask, as with HTTP/1.0, the answer may go on as long as
+A client may close its half of a connection and still read the answer. TCP does not tell this from
+a client that has left. So the gateway asks: it writes ``100 Continue``, which a client skips (RFC
+9110, 15.2.1), or a comment in an event stream that has begun. If the client has left, its system
+answers with a reset. Where the gateway cannot ask, as with HTTP/1.0, the answer goes on as long as
 something is written every second.
 """
 
@@ -73,7 +73,7 @@ class Frame(Protocol):
 
 # The authority of a request target in absolute form, which counts as a Host header does.
 AUTHORITY = web.RequestKey("authority", tuple[str, ...])
-# Set by the frame as soon as it has the request.
+# Set by the middleware as soon as it has the request.
 RESPONSE = web.RequestKey("response", ClientResponse)
 
 
@@ -145,7 +145,7 @@ class Connection(web.RequestHandler):
         return True
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Cancel the request under way, and log those that nobody has begun to answer."""
+        """Cancel the request under way, and log those whose answer has not begun."""
         for timer in (self._head_due, self._look):
             if timer is not None:
                 timer.cancel()
@@ -273,7 +273,7 @@ class Connection(web.RequestHandler):
             )
 
     def _unanswered(self) -> Iterator[tuple[str, str]]:
-        """Yield method and path of the requests that have come and that the frame has not seen."""
+        """Yield method and path of requests that have come and the middleware has not seen."""
         request = self.request
         if request is not None and RESPONSE not in request:
             yield request.method, request.rel_url.raw_path

@@ -25,7 +25,7 @@ _DEEPEST = 8
 
 
 class Route(NamedTuple):
-    """A handler, and how the frame treats its requests.
+    """A handler, and how the middleware treats its requests.
 
     ``listed``: shown among the requests in flight, where an operator can cancel it.
     ``work``: refused once the gateway shuts down.

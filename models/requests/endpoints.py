@@ -36,7 +36,7 @@ class Endpoint:
       ``limits`` are the fields that limit it, ``default_output`` the limit without them.
     - ``grows``: an answer that fills its context can go on in a larger one.
     - ``cut_to_fit``: the engine shortens a prompt that is too long instead of refusing it.
-    - ``charged``: its tokens count against the one who asks.
+    - ``charged``: its tokens are charged to the client.
     - ``form``: the body is a form with files, not JSON.
     - ``auxiliary``: the engine answers it beside its slots.
     - ``repeatable``: it may be sent again when an engine fails; asking twice does no harm.
@@ -131,7 +131,7 @@ AUXILIARY = Endpoint(
     charged=False,
     auxiliary=True,
 )
-# Whatever else an engine answers, of which nothing is known. It has no path of its own.
+# Any other request to an engine. The gateway knows nothing about it; it has no path of its own.
 PASSTHROUGH = Endpoint(
     "passthrough", (), sized=False, generates=False, charged=False, repeatable=False
 )
