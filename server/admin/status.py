@@ -108,7 +108,7 @@ def _request(
         "age_seconds": _age(record.started, now),
         "prompt_tokens": record.prompt,
         # Engines send one token an event, after a first event without one.
-        "tokens": max(0, ongoing.record.tally.chunks - 1),
+        "tokens": max(0, ongoing.record.tally.events - 1),
     }
 
 

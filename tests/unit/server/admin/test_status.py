@@ -19,12 +19,12 @@ SMALL, LARGE, OTHER = variant(4096), variant(8192), variant(4096, "other")
 NOW = 1000.0
 
 
-def ongoing(ticket: int | None = None, chunks: int = 0, **facts: Any) -> Ongoing:
+def ongoing(ticket: int | None = None, events: int = 0, **facts: Any) -> Ongoing:
     record = AccessRecord(
         "POST", path="/v1/chat/completions", started=990.0, id=f"id{ticket}", **facts
     )
     record.ticket = ticket
-    record.tally.chunks = chunks
+    record.tally.events = events
     return Ongoing(record)
 
 
@@ -112,7 +112,7 @@ def test_the_phases_of_a_request() -> None:
     requests = [
         ongoing(),
         ongoing(6, model=SMALL.model),
-        ongoing(7, chunks=12, first=1.0, variant=SMALL.label, prompt=37, client="ann"),
+        ongoing(7, events=12, first=1.0, variant=SMALL.label, prompt=37, client="ann"),
     ]
     (look,) = running_view([], [], [ongoing(variant=SMALL.label)], NOW)["requests"]
     assert look["state"] == "streaming"
