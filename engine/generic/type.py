@@ -25,7 +25,7 @@ class Generic(EngineType):
 
     name = "generic"
 
-    def address(self, variant: VariantSpec, connect: str | None) -> str | None:  # noqa: ARG002
+    def address(self, variant: VariantSpec, connect: str | None) -> str | None:  # noqa: ARG002 - the interface
         """Return ``connect``, or None for a free port."""
         return connect
 

@@ -21,7 +21,7 @@ class Remote(EngineType):
     name = "remote"
     runs_elsewhere = True
 
-    def address(self, variant: VariantSpec, connect: str | None) -> str:  # noqa: ARG002
+    def address(self, variant: VariantSpec, connect: str | None) -> str:  # noqa: ARG002 - the interface
         """Return the configured URL."""
         return variant.url
 
