@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _OK = 200
 _BAD_REQUEST = 400
 _NOT_FOUND = 404
+# Embedding and reranking refuse a prompt like this; of the batch it says, not of the context.
+_TOO_LARGE = re.compile(r"input \((\d+) tokens\) is too large to process")
 # The paths that count a prompt's tokens. The prompts of other endpoints are texts for /tokenize.
 _COUNTING = {
     endpoints.CHAT: "/v1/chat/completions/input_tokens",
@@ -118,16 +121,21 @@ class LlamaCppEngine(EngineClient):
         return await self._probe("/health") == _OK
 
     def too_long(self, response: UpstreamResponse) -> tuple[int, int] | None:
-        """Return prompt tokens and context of an ``exceed_context_size_error``; else None."""
-        if response.status != _BAD_REQUEST:
-            return None
+        """Return prompt tokens and context if the engine refused a prompt for its length.
+
+        An embedding model refuses what exceeds its batch; that is too long only if it exceeds the
+        context as well.
+        """
         try:
             error = orjson.loads(response.first)["error"]
-            if error["type"] != "exceed_context_size_error":
-                return None
-            return int(error["n_prompt_tokens"]), int(error["n_ctx"])
+            if error["type"] == "exceed_context_size_error" and response.status == _BAD_REQUEST:
+                return int(error["n_prompt_tokens"]), int(error["n_ctx"])
+            found = _TOO_LARGE.search(error["message"])
         except (ValueError, KeyError, TypeError):
             return None
+        if found is None or int(found[1]) < self._variant.capacity:
+            return None
+        return int(found[1]), self._variant.capacity
 
     async def idle_slots(self) -> dict[int, SeenSlot] | None:
         """Return the content of each idle slot, by its number; None if the engine hides it."""

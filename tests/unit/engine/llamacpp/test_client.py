@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 from builders import variant
 from hypothesis import given
@@ -179,3 +181,31 @@ def test_what_an_engine_says_of_itself(answer: Any, properties: Properties) -> N
 def test_an_engine_that_does_not_tell_its_slots_says_nothing() -> None:
     with pytest.raises(CountUnavailable, match="total_slots"):
         _properties({"model_path": "/models/x.gguf"})
+
+
+def too_large(tokens: int) -> str:
+    return (
+        f"input ({tokens} tokens) is too large to process. increase the physical batch size"
+        " (current batch size: 512)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "found"),
+    [
+        (
+            400,
+            {"type": "exceed_context_size_error", "n_prompt_tokens": 3519, "n_ctx": 512},
+            (3519, 512),
+        ),
+        (500, {"type": "server_error", "message": too_large(5000)}, (5000, 4096)),
+        # The batch is too small, not the context: the engine's words tell what to change.
+        (500, {"type": "server_error", "message": too_large(801)}, None),
+        (500, {"type": "server_error", "message": "something else"}, None),
+        (500, {"type": "server_error"}, None),
+        (400, {"type": "invalid_request_error", "message": "no"}, None),
+    ],
+)
+def test_a_prompt_that_is_too_long(status: int, error: Any, found: tuple[int, int] | None) -> None:
+    answer: Any = SimpleNamespace(status=status, first=orjson.dumps({"error": error}))
+    assert LlamaCppEngine(variant(4096), URL).too_long(answer) == found
