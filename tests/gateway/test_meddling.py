@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 from gateway import PATIENT, Gateway, fake_model, fake_variant, running_gateway, until
 from gateway_client import CHAT, chat_body
+from raw_client import PATIENCE
 
 from models.catalog import Catalog
 
@@ -118,6 +119,12 @@ class Crowd:
         return chat_body(model=self._model(), max_tokens=tokens, stream=stream)
 
 
+async def seen(gw: Gateway) -> tuple[list[Any], list[Any]]:
+    """The requests in flight and the queue, as an operator sees them."""
+    running = (await gw.request("GET", "/running")).json
+    return running["requests"], running["queue"]
+
+
 @pytest.mark.parametrize("world", range(4))
 @pytest.mark.usefixtures("world")
 async def test_nothing_is_left(
@@ -138,9 +145,12 @@ async def test_nothing_is_left(
                 tasks.create_task(crowd.step()())
                 await asyncio.sleep(dice.uniform(0, 0.05))
         await gw.request("POST", "/admin/reload", json={"force": True})
+        # A stream of a conversation goes on without its client, also to the next engine.
+        async with asyncio.timeout(PATIENCE):
+            while (running := await seen(gw)) != ([], []):
+                await asyncio.sleep(0.01)
+        assert running == ([], [])
         await until(lambda: not any(record.active for record in gw.manager.records()))
-        running = (await gw.request("GET", "/running")).json
-        assert (running["requests"], running["queue"]) == ([], [])
         # Who was killed while it loaded is not tried again at once.
         while (answer := await gw.chat(model="m")).status == OUT_OF_MEMORY:
             await asyncio.sleep(0.1)
