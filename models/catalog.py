@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from models.spec import GroupSpec, ModelSpec, Timeouts, VariantSpec
+from models.spec import GroupSpec, ModelSpec, Timeouts, VariantSpec, untagged
 from utils.config.schema import keys_of, read
 from utils.config.settings import ServerSettings
 from utils.config.tables import ModelTable
@@ -61,18 +61,21 @@ class Catalog:
         )
 
     def __contains__(self, name: object) -> bool:
-        """Return whether a model has this name or alias."""
-        return name in self._by_name
+        """Return whether ``find`` finds a model of this name."""
+        return name in self._by_name or (isinstance(name, str) and untagged(name) in self._by_name)
 
     def find(self, name: str | None) -> ModelSpec:
         """Return the model with this name or alias; without a name, the default model.
 
-        Raises ModelNotFound for an unknown name, BadRequest if there is no name and no default.
+        Ollama's clients add the tag ``:latest`` to a name without one; it is ignored. Raises
+        ModelNotFound for an unknown name, BadRequest if there is no name and no default.
         """
         model = self._by_name.get(name or self.default or "")
+        if model is None and name:
+            model = self._by_name.get(untagged(name))
         if model is not None:
             return model
-        known = ", ".join(model.name for model in self.models)
+        known = ", ".join(map(_names, self.models))
         if name:
             raise ModelNotFound(
                 f"The model '{name}' does not exist. Available models: {known}.", param="model"
@@ -81,6 +84,11 @@ class Catalog:
             f"This request names no model, and there is no default. Available models: {known}.",
             param="model",
         )
+
+
+def _names(model: ModelSpec) -> str:
+    also = f" (also {', '.join(model.aliases)})" if model.aliases else ""
+    return f"{model.name}{also}"
 
 
 def _model(table: ModelTable) -> ModelSpec:

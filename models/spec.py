@@ -19,6 +19,15 @@ TokenizationSpec = TokenizationTable
 GroupSpec = GroupTable
 
 
+# The tag that Ollama's clients add to the name of a model without one.
+_LATEST = ":latest"
+
+
+def untagged(name: str) -> str:
+    """Return the name without the tag ``:latest``."""
+    return name.removesuffix(_LATEST)
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Timeouts in seconds, inherited from server to model to variant; ``stall`` 0: never."""
@@ -103,6 +112,11 @@ class ModelSpec:
     strip_params: tuple[str, ...] = ()
     upstream_model: str | None = None
     alias_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def params_of(self, name: str) -> Mapping[str, Any]:
+        """Return the parameters of the alias ``name``, with or without the tag ``:latest``."""
+        own = name if name in self.aliases else untagged(name)
+        return self.alias_params.get(own, {})
 
     @property
     def engine(self) -> str:

@@ -109,7 +109,7 @@ class ClientResponse:
     @property
     def dialect(self) -> Dialect:
         """The form in which failures are told."""
-        return dialect_of(self._path)
+        return dialect_of(self._path, self._request.headers)
 
     def speak(self, path: str) -> None:
         """Tell failures as the clients of the engine's ``path`` expect them."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from models.requests.endpoints import BY_PATH
+from server.anthropic_models import VERSION
 from server.errors import as_event, as_json, shape_of
 from utils.errors import ContextLengthExceeded, GatewayError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Anthropic's word for a status, where its clients know one.
 _TYPES = {
@@ -77,9 +82,14 @@ OPENAI = Dialect()
 ANTHROPIC = Anthropic()
 
 
-def dialect_of(path: str) -> Dialect:
-    """Return the dialect of the clients that use ``path``."""
-    return ANTHROPIC if path.startswith("/v1/messages") else OPENAI
+def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:
+    """Return the dialect of the clients that use ``path``.
+
+    Where clients of several APIs use it, the header that Anthropic's send decides.
+    """
+    if path.startswith("/v1/messages") or (path not in BY_PATH and VERSION in headers):
+        return ANTHROPIC
+    return OPENAI
 
 
 def _written(status: int, message: str) -> bytes:

@@ -23,8 +23,9 @@ from server.headers import client_of, is_upgrade, priority_of
 from server.machine import Machine
 from server.protocol import AUTHORITY, RESPONSE
 from server.routes import UPSTREAM, Route, is_admin, upstream_of
+from server.signposts import address_of, hint
 from server.uploads.body import BodyMemory, Share
-from utils.errors import GatewayError, ShuttingDown
+from utils.errors import GatewayError, ShuttingDown, UnknownPath
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ class RequestContext:
     def client(self) -> str:
         """The client: a digest of the API key, else the address."""
         return self.record.client
+
+    @property
+    def address(self) -> str:
+        """The gateway's URL as the client sees it."""
+        return address_of(self.request.headers, self.request.scheme, self.request.host)
 
     def priority(self) -> Priority:
         """The priority that the request asks for, where that is allowed; BadRequest if unknown."""
@@ -219,9 +225,12 @@ class Middleware:
         elif from_page:
             # Browsers let any page open a websocket, and read from it.
             cors.refuse_work("CONNECT" if upgrade else method, headers)
-        route, ctx.name, target = self._routes.find(
-            method, path, beyond, configuration.catalog, upgrade=upgrade
-        )
+        try:
+            route, ctx.name, target = self._routes.find(
+                method, path, beyond, configuration.catalog, upgrade=upgrade
+            )
+        except UnknownPath as error:
+            raise UnknownPath(f"{error.message} {hint(path, ctx.address)}") from None
         ctx.target = target or ctx.target
         if route.work and ctx.closing:
             raise ShuttingDown("The gateway is shutting down.")

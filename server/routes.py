@@ -115,6 +115,7 @@ def routes(
     return Routes(
         exact={
             **answers,
+            **dict.fromkeys(("/", "/v1", "/v1/"), _reading(status.root)),
             "/v1/models": _reading(status.models),
             "/models": _reading(status.models),
             "/health": _reading(status.health),

@@ -20,13 +20,21 @@ def models_view(
     able: Mapping[str, Capabilities],
     records: Iterable[EngineRecord],
     created: int,
+    *,
+    aliases: bool = False,
 ) -> dict[str, Any]:
-    """Return the page ``/v1/models``: every model, loaded or not."""
+    """Return the page ``/v1/models``: every model, loaded or not; with ``aliases`` these too."""
     records = tuple(records)
-    return {
-        "object": "list",
-        "data": [model_view(model, able, records, created) for model in catalog.models],
-    }
+    entries = []
+    for model in catalog.models:
+        entry = model_view(model, able, records, created)
+        entries += [entry, *(aliased(entry, name) for name in model.aliases if aliases)]
+    return {"object": "list", "data": entries}
+
+
+def aliased(entry: dict[str, Any], alias: str) -> dict[str, Any]:
+    """Return a model's entry as that of one of its aliases."""
+    return {**entry, "id": alias, "alias_of": entry["id"]}
 
 
 def model_view(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from server.status import health_view, model_view, models_view
+from server.anthropic_models import VERSION, anthropic_model, anthropic_page
+from server.signposts import root_page
+from server.status import aliased, health_view, model_view, models_view
 
 if TYPE_CHECKING:
     from engine.manager import EngineManager
@@ -19,16 +21,29 @@ class StatusPages:
         self._manager = manager
         self._created = int(time.time())
 
+    async def root(self, ctx: RequestContext) -> None:
+        """Answer with the base URLs for each kind of client."""
+        await ctx.json(root_page(ctx.address))
+
     async def models(self, ctx: RequestContext) -> None:
         """Answer with every configured model, loaded or not."""
         catalog, able = ctx.configuration.catalog, ctx.configuration.able
-        await ctx.json(models_view(catalog, able, self._manager.records(), self._created))
+        records, aliases = self._manager.records(), ctx.configuration.settings.list_aliases
+        page = models_view(catalog, able, records, self._created, aliases=aliases)
+        if VERSION in ctx.request.headers:
+            page = anthropic_page(page["data"], ctx.request.query)
+        await ctx.json(page)
 
     async def model(self, ctx: RequestContext) -> None:
         """Answer with the model that the path names; raise ModelNotFound if there is none."""
         model = ctx.configuration.catalog.find(ctx.name)
         able, records = ctx.configuration.able, self._manager.records()
-        await ctx.json(model_view(model, able, records, self._created))
+        entry = model_view(model, able, records, self._created)
+        if ctx.name and ctx.name in model.aliases and ctx.configuration.settings.list_aliases:
+            entry = aliased(entry, ctx.name)
+        if VERSION in ctx.request.headers:
+            entry = anthropic_model(entry)
+        await ctx.json(entry)
 
     async def health(self, ctx: RequestContext) -> None:
         """Answer with the gateway's state and that of each engine."""

@@ -126,7 +126,7 @@ def shape(request: Json, model: ModelSpec, asked: str | None) -> bool:
     changed = False
     for name in model.strip_params:
         changed |= request.pop(name, _MISSING) is not _MISSING
-    for params in (model.set_params, model.alias_params.get(asked or "")):
+    for params in (model.set_params, model.params_of(asked or "")):
         if params:
             changed |= _set(request, params)
     if model.upstream_model is not None:

@@ -27,6 +27,10 @@ _OK = 200
 _ACCEPTED = 202
 # Bytes of the largest body of an admin request; more than any needs.
 _LARGEST_ORDER = 64 * 1024
+# The name that stands for all models.
+_EVERY = "*"
+_LOAD = 'the model to load: {"model": "NAME"}'
+_UNLOAD = f'the model to unload: {{"model": "NAME"}}, or {{"model": "{_EVERY}"}} for all models'
 
 
 class AdminHandlers:
@@ -88,12 +92,14 @@ class AdminHandlers:
     # -- commands --------------------------------------------------------------------
 
     async def unload(self, ctx: RequestContext) -> None:
-        """Unload the model that the body names; with ``force`` without waiting for answers."""
+        """Unload the model that the body names, or all; ``force`` does not wait for answers."""
         params = await _params(ctx)
-        name = params.text("model")
+        name = params.text("model", _UNLOAD)
         force = params.flag("force")
         params.end()
-        await self._unload(ctx, ctx.configuration.catalog.find(name).name, force=force)
+        every = name == _EVERY
+        model = None if every else ctx.configuration.catalog.find(name).name
+        await self._unload(ctx, model, force=force)
 
     async def reload_engines(self, ctx: RequestContext) -> None:
         """Unload every model; each is loaded again by the next request for it."""
@@ -111,7 +117,7 @@ class AdminHandlers:
     async def load(self, ctx: RequestContext) -> None:
         """Load the model that the body names, and answer when it is ready; 202 with ``wait=0``."""
         params = await _params(ctx)
-        model = ctx.configuration.catalog.find(params.text("model"))
+        model = ctx.configuration.catalog.find(params.text("model", _LOAD))
         variant = _variant(model, params.variant())
         params.end()
         if _off(ctx.request.query.get("wait", "1")):

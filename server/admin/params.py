@@ -15,11 +15,16 @@ class Params:
     def __init__(self, fields: dict[str, Any]) -> None:
         self._fields = fields
 
-    def text(self, name: str) -> str:
-        """Return the text of a field; raise BadRequest if it is missing or not a text."""
+    def text(self, name: str, meaning: str) -> str:
+        """Return the text of a field; raise BadRequest if it is missing or not a text.
+
+        ``meaning`` tells what the body must name, with an example.
+        """
         value = self._fields.pop(name, None)
+        if value is None:
+            raise BadRequest(f"The body must name {meaning}.", param=name)
         if not isinstance(value, str) or not value:
-            raise BadRequest(f"'{name}' must be a model's name.", param=name)
+            raise BadRequest(f"'{name}' must be a text. The body names {meaning}.", param=name)
         return value
 
     def variant(self) -> int | str | None:

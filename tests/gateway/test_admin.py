@@ -253,6 +253,7 @@ async def test_a_load_that_fails_says_why(
         ("/admin/load", b'{"model":"m","variant":8}', 400, "invalid_request"),
         ("/admin/load", b'{"model":"m","variant":true}', 400, "invalid_request"),
         ("/admin/load", b'{"model":"m","contxt":8}', 400, "invalid_request"),
+        ("/admin/unload", b"", 400, "invalid_request"),
         ("/admin/unload", b"{}", 400, "invalid_request"),
         ("/admin/unload", b'{"model":"m","force":"yes"}', 400, "invalid_request"),
         ("/admin/reload", b'{"model":"m"}', 400, "invalid_request"),
@@ -265,6 +266,21 @@ async def test_an_order_that_cannot_be_obeyed_is_refused(
     async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
         (await gateway.request("POST", path, data=body)).error(status, code)
         assert gateway.starts() == []
+
+
+async def test_an_unload_without_a_body_says_what_it_needs(journal: Journal) -> None:
+    async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
+        refused = await gateway.request("POST", "/admin/unload")
+        assert '{"model": "*"} for all' in refused.error(400, "invalid_request")["message"]
+
+
+async def test_a_star_unloads_every_model(journal: Journal) -> None:
+    two = [fake_model(fake_variant(journal, model=name)) for name in ("m", "n")]
+    async with running_gateway(journal, *two, max_loaded_models=2) as gateway:
+        for name in ("m", "n"):
+            await gateway.chat(model=name)
+        gone = await order(gateway, "/admin/unload", model="*")
+        assert sorted(gone.json["unloaded"]) == ["m@256", "n@256"]
 
 
 async def test_an_unload_lets_answers_end_and_loses_no_waiting_request(journal: Journal) -> None:

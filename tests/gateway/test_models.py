@@ -31,6 +31,7 @@ async def test_models_are_described_before_any_load(journal: Journal, path: str)
         shown = (await gateway.request("GET", path)).json["data"]
         assert [(m["id"], m["context_length"], m["capabilities"]) for m in shown] == [
             ("m", 512, ["text", "tools"]),
+            ("a/b", 512, ["text", "tools"]),
             ("org/e", 256, ["embeddings"]),
             ("see", 256, ["text", "vision", "tools"]),
         ]
@@ -42,7 +43,8 @@ async def test_models_are_described_before_any_load(journal: Journal, path: str)
     [
         ("/v1/models/m", "m"),
         ("/models/m", "m"),
-        ("/v1/models/a/b", "m"),
+        ("/v1/models/m:latest", "m"),
+        ("/v1/models/a/b", "a/b"),
         ("/v1/models/org/e", "org/e"),
         ("/v1/models/org%2Fe", "org/e"),
     ],
@@ -51,6 +53,59 @@ async def test_one_model(journal: Journal, path: str, name: str) -> None:
     async with running_gateway(journal, *some(journal)) as gateway:
         answer = await gateway.request("GET", path)
         assert (answer.status, answer.json["id"]) == (200, name)
+
+
+async def test_aliases_are_entries_unless_the_configuration_says_no(journal: Journal) -> None:
+    async with running_gateway(journal, *some(journal)) as gateway:
+        assert (await gateway.request("GET", "/v1/models/a/b")).json["alias_of"] == "m"
+    async with running_gateway(journal, *some(journal), list_aliases=False) as gateway:
+        shown = (await gateway.request("GET", "/v1/models")).json["data"]
+        assert [entry["id"] for entry in shown] == ["m", "org/e", "see"]
+        assert (await gateway.request("GET", "/v1/models/a/b")).json["id"] == "m"
+
+
+async def test_anthropic_s_clients_get_its_shape(journal: Journal) -> None:
+    version = {"anthropic-version": "2023-06-01"}
+    async with running_gateway(journal, *some(journal)) as gateway:
+        page = (await gateway.request("GET", "/v1/models?limit=2", headers=version)).json
+        assert [entry["id"] for entry in page["data"]] == ["m", "a/b"]
+        assert (page["has_more"], page["first_id"], page["last_id"]) == (True, "m", "a/b")
+        path = "/v1/models?after_id=a/b"
+        rest = (await gateway.request("GET", path, headers=version)).json
+        assert ([entry["id"] for entry in rest["data"]], rest["has_more"]) == (
+            ["org/e", "see"],
+            False,
+        )
+        one = (await gateway.request("GET", "/v1/models/m", headers=version)).json
+        assert one == page["data"][0]
+        assert one["max_input_tokens"] == 512
+        unknown = await gateway.request("GET", "/v1/models/x", headers=version)
+        assert (unknown.status, unknown.json["error"]["type"]) == (404, "not_found_error")
+        wrong = await gateway.request("GET", "/v1/models?limit=0", headers=version)
+        assert (wrong.status, wrong.json["error"]["type"]) == (400, "invalid_request_error")
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/"])
+async def test_the_root_names_the_base_urls(journal: Journal, path: str) -> None:
+    async with running_gateway(journal, *some(journal)) as gateway:
+        answer = await gateway.request("GET", path)
+        assert answer.status == 200
+        assert answer.json["base_urls"] == {
+            "openai": f"{gateway.url}/v1",
+            "anthropic": gateway.url,
+            "ollama": gateway.url,
+        }
+        assert (await gateway.request("HEAD", path)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("/v1/v1/messages", "set that to {}."), ("/nowhere", "is {}/v1 for OpenAI's clients")],
+)
+async def test_an_unknown_path_names_the_base_url(journal: Journal, path: str, said: str) -> None:
+    async with running_gateway(journal, *some(journal)) as gateway:
+        unknown = (await gateway.post({}, path)).error(404, "unknown_path")
+        assert said.format(gateway.url) in unknown["message"]
 
 
 async def test_an_unknown_model_or_method(journal: Journal) -> None:

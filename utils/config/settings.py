@@ -279,6 +279,14 @@ class ServerSettings(ModelSettings):
             "name", "The model for requests that name none. A single model is the default itself."
         ),
     )
+    list_aliases: bool = field(
+        default=True,
+        metadata=key(
+            "flag",
+            "Whether `/v1/models` has an entry of its own for each alias, which names its model as "
+            "`alias_of`.",
+        ),
+    )
     state_budget: int = field(
         default=16 * 1024**3,
         metadata=key(

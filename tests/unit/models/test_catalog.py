@@ -152,6 +152,16 @@ def test_a_model_is_found_by_name_and_alias() -> None:
     assert "z" not in both
 
 
+def test_the_tag_of_a_name_without_one_is_ignored() -> None:
+    tagged = catalog(named("a", "x", "x:latest"), named("b", "c:latest"))
+    assert tagged.find("a:latest") is tagged.find("x:latest") is tagged.models[0]
+    assert "a:latest" in tagged
+    for unknown in ("c", "a:latest:latest", "a:new", ":latest"):
+        assert unknown not in tagged
+        with pytest.raises(ModelNotFound):
+            tagged.find(unknown)
+
+
 @pytest.mark.parametrize("nothing", [None, ""])
 def test_an_only_model_needs_no_name(nothing: str | None) -> None:
     only = catalog(named("a", "x"))
@@ -170,7 +180,7 @@ def test_the_default_may_be_given_by_alias(nothing: str | None) -> None:
 def test_several_models_without_a_default_need_a_name(nothing: str | None) -> None:
     both = catalog(named("a", "x"), named("b"))
     assert both.default is None
-    with pytest.raises(BadRequest, match=r"Available models: a, b\.") as caught:
+    with pytest.raises(BadRequest, match=r"Available models: a \(also x\), b\.") as caught:
         both.find(nothing)
     assert caught.value.param == "model"
 

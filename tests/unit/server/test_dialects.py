@@ -14,16 +14,19 @@ PAGE = b'{"error":{"code":400,"message":"bad","type":"invalid_request_error"}}'
 
 
 @pytest.mark.parametrize(
-    ("path", "dialect"),
+    ("path", "version", "dialect"),
     [
-        ("/v1/messages", ANTHROPIC),
-        ("/v1/messages/count_tokens", ANTHROPIC),
-        ("/v1/chat/completions", OPENAI),
-        ("/", OPENAI),
+        ("/v1/messages", False, ANTHROPIC),
+        ("/v1/messages/count_tokens", False, ANTHROPIC),
+        ("/v1/chat/completions", False, OPENAI),
+        ("/v1/chat/completions", True, OPENAI),
+        ("/v1/models/x", True, ANTHROPIC),
+        ("/v1/v1/messages", True, ANTHROPIC),
+        ("/", False, OPENAI),
     ],
 )
-def test_the_path_tells_the_dialect(path: str, dialect: object) -> None:
-    assert dialect_of(path) is dialect
+def test_path_and_header_tell_the_dialect(path: str, version: bool, dialect: object) -> None:
+    assert dialect_of(path, {"anthropic-version": "2023-06-01"} if version else {}) is dialect
 
 
 def test_openai_is_what_the_table_says() -> None:

@@ -29,6 +29,9 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         path: {m: route.handle for m, route in row.items()} for path, row in own.items()
     }
     assert handlers == {
+        "/": {"GET": "status.root", "HEAD": "status.root"},
+        "/v1": {"GET": "status.root", "HEAD": "status.root"},
+        "/v1/": {"GET": "status.root", "HEAD": "status.root"},
         "/v1/models": {"GET": "status.models", "HEAD": "status.models"},
         "/models": {"GET": "status.models", "HEAD": "status.models"},
         "/health": {"GET": "status.health", "HEAD": "status.health"},

@@ -61,6 +61,18 @@ def test_every_model_is_listed_whether_loaded_or_not() -> None:
     json.dumps(shown)
 
 
+def test_an_alias_has_an_entry_of_its_own_after_its_model() -> None:
+    stopped = records(*[State.STOPPED] * 3)
+    shown = models_view(Catalog([QWEN, TINY]), ABLE, stopped, 5, aliases=True)["data"]
+    assert [(entry["id"], entry.get("alias_of")) for entry in shown] == [
+        ("qwen", None),
+        ("gpt-4o", "qwen"),
+        ("q", "qwen"),
+        ("tiny", None),
+    ]
+    assert shown[1] == {**shown[0], "id": "gpt-4o", "alias_of": "qwen"}
+
+
 def test_how_long_a_variant_took_to_load() -> None:
     measured = records(*[State.STOPPED] * 3)
     measured[1].load_seconds = 2.34567

@@ -10,7 +10,11 @@ from utils.errors import BadRequest
 
 def test_what_is_known_is_read() -> None:
     order = params_in(b'{"model": "m", "variant": 8192, "force": true}')
-    assert (order.text("model"), order.variant(), order.flag("force")) == ("m", 8192, True)
+    assert (order.text("model", "a model"), order.variant(), order.flag("force")) == (
+        "m",
+        8192,
+        True,
+    )
     order.end()
 
 
@@ -43,7 +47,7 @@ def test_a_fault_names_its_field(body: bytes, param: str) -> None:
     order = params_in(body)
 
     def read() -> None:
-        order.text("model")
+        order.text("model", "a model")
         order.variant()
         order.flag("force")
         order.end()

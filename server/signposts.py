@@ -1,0 +1,37 @@
+"""Tell clients which base URL to set: a page at the root, and a hint for unknown paths. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_DOUBLED = "/v1/v1/"
+
+
+def address_of(headers: Mapping[str, str], scheme: str, host: str) -> str:
+    """Return the gateway's URL as the client sees it, also behind a proxy that ends TLS."""
+    forwarded = headers.get("X-Forwarded-Proto", "").strip().lower()
+    return f"{forwarded if forwarded in ('http', 'https') else scheme}://{host}"
+
+
+def root_page(address: str) -> dict[str, Any]:
+    """Return the page at ``/`` and ``/v1``: where each kind of client finds the gateway."""
+    return {
+        "object": "gateway",
+        "name": "LLM Gateway",
+        "base_urls": {"openai": f"{address}/v1", "anthropic": address, "ollama": address},
+        "models": f"{address}/v1/models",
+        "health": f"{address}/health",
+    }
+
+
+def hint(path: str, address: str) -> str:
+    """Return what to set in a client that asked for ``path``, where nothing is served."""
+    if path.startswith(_DOUBLED):
+        return f"This client adds /v1 to its base URL itself: set that to {address}."
+    return (
+        f"The base URL is {address}/v1 for OpenAI's clients,"
+        f" and {address} for Anthropic's and Ollama's."
+    )

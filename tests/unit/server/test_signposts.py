@@ -1,0 +1,30 @@
+"""server/signposts.py: which base URL a client must have."""
+
+from __future__ import annotations
+
+import pytest
+
+from server.signposts import address_of, hint, root_page
+
+AT = "http://127.0.0.1:7777"
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "scheme"),
+    [(None, "http"), ("https", "https"), (" HTTPS ", "https"), ("ftp", "http"), ("a,b", "http")],
+)
+def test_a_proxy_may_tell_the_scheme(forwarded: str | None, scheme: str) -> None:
+    headers = {} if forwarded is None else {"X-Forwarded-Proto": forwarded}
+    assert address_of(headers, "http", "llm.example") == f"{scheme}://llm.example"
+
+
+def test_the_page_names_the_base_url_of_each_kind_of_client() -> None:
+    urls = root_page(AT)["base_urls"]
+    assert urls == {"openai": f"{AT}/v1", "anthropic": AT, "ollama": AT}
+
+
+def test_a_doubled_version_is_explained() -> None:
+    assert hint("/v1/v1/messages", AT).endswith(f"set that to {AT}.")
+    assert hint("/v1/chat", AT) == (
+        f"The base URL is {AT}/v1 for OpenAI's clients, and {AT} for Anthropic's and Ollama's."
+    )
