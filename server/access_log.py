@@ -1,15 +1,30 @@
-"""One line of the log for each request that has ended: its path, model, status and times."""
+"""One line of the log for each request that has ended: its path, model, status and times.
+
+Busy gateways write the lines together, because a line alone costs as much as reading a request.
+The lines wait until there are 16 of them, or for 50 ms. Any other line of the log goes after
+those that wait, so the order in the log is that of the events.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from inference.call import CallRecord
-from utils.logger import get_logger
+from utils.logger import before_each_line, get_logger, write_together
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _log = get_logger("access")
 CLIENT_LEFT = 499
+TOGETHER = 16
+# Seconds.
+SOON = 0.05
 
 
 @dataclass(slots=True)
@@ -36,12 +51,46 @@ class AccessRecord(CallRecord):
             f" first={_seconds(self.first)} total={_seconds(now - self.started)} id={self.id}{note}"
         )
 
-    def write(self, now: float) -> None:
-        """Write the line into the log."""
-        if _log.isEnabledFor(logging.INFO):
-            # The record is made here because the line needs nothing that ``Logger.info`` looks up.
-            said = self.line(now)
-            _log.handle(logging.LogRecord(_log.name, logging.INFO, "", 0, said, None, None))
+
+class AccessLog:
+    """Writes the lines of requests: at once, or together inside the block of ``gathering``."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[AccessRecord, float, float]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Gather lines inside the block, on the running loop; none is left after it."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            with before_each_line(self.flush):
+                yield
+        finally:
+            self._loop = None
+            self.flush()
+
+    def write(self, record: AccessRecord, now: float) -> None:
+        """Write the line of a request that ended at ``now``, soon."""
+        if not _log.isEnabledFor(logging.INFO):
+            return
+        self._waiting.append((record, now, time.time()))
+        if self._loop is None or len(self._waiting) >= TOGETHER:
+            self.flush()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(SOON, self.flush)
+
+    def flush(self) -> None:
+        """Write the lines that wait."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        lines = [(when, record.line(now)) for record, now, when in waiting]
+        write_together(_log.name, lines)
 
 
 def _number(value: int | None) -> str:

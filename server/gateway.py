@@ -101,7 +101,7 @@ class GatewayServer:
         After the block every engine has ended and every connection is closed. Raises CannotListen
         if an address cannot be listened on; then nothing was started.
         """
-        with also_logged_to(self._telemetry.log):
+        with also_logged_to(self._telemetry.log), self._telemetry.access.gathering():
             self._telemetry.log.attach(asyncio.get_running_loop())
             async with self._listening() as endpoints:
                 yield endpoints

@@ -135,16 +135,14 @@ class Middleware:
             record.note = "client left"
         finally:
             ctx.memory.release()
-            now = self._clock.now()
-            record.write(now)
-            self._telemetry.ended(record, now, ongoing if listed else None)
+            self._telemetry.ended(record, self._clock.now(), ongoing if listed else None)
         return response.response
 
     def refused(self, method: str, path: str, error: GatewayError) -> dict[str, str]:
         """Log what was refused before it was a request; return the headers of the answer."""
         record = self._unparsed(method, path, type(error).__name__)
         record.status = shape_of(error).status
-        self._count(record)
+        self._telemetry.ended(record, self._clock.now(), None)
         headers = {REQUEST_ID: record.id}
         if (seconds := retry_after(error)) is not None:
             headers["Retry-After"] = str(seconds)
@@ -152,16 +150,12 @@ class Middleware:
 
     def left(self, method: str, path: str) -> None:
         """Log a request whose client left before ``answer`` was called."""
-        self._count(self._unparsed(method, path, "client left"))
+        record = self._unparsed(method, path, "client left")
+        self._telemetry.ended(record, self._clock.now(), None)
 
     def _unparsed(self, method: str, path: str, note: str) -> AccessRecord:
         request_id = self._telemetry.requests.new_id()
         return AccessRecord(method, path=path, started=self._clock.now(), id=request_id, note=note)
-
-    def _count(self, record: AccessRecord) -> None:
-        now = self._clock.now()
-        record.write(now)
-        self._telemetry.ended(record, now, None)
 
     def _context(self, request: web.BaseRequest) -> RequestContext:
         # Read once: the request keeps to it, whatever is configured meanwhile.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from engine.observer import Changed, Observer
+from server.access_log import AccessLog
 from server.metrics import Metrics
 from utils.feed import Feed
 from utils.logger import LogBook, Stamp
@@ -29,6 +30,7 @@ class Telemetry(Observer):
         self.requests = requests
         self.metrics = Metrics()
         self.log = LogBook()
+        self.access = AccessLog()
         # The bytes of each event are made once for all listeners.
         self.events: Feed[bytes] = Feed()
         self._ids = count(1)
@@ -80,7 +82,8 @@ class Telemetry(Observer):
             self._tell("request", id=record.id, phase="began", path=record.path)
 
     def ended(self, record: AccessRecord, now: float, ongoing: Ongoing | None) -> None:
-        """Count and publish a request that has ended; ``ongoing`` is None if it never began."""
+        """Log, count and publish a request that ended; ``ongoing`` is None if it never began."""
+        self.access.write(record, now)
         self.metrics.ended(record, now)
         if ongoing is None:
             return

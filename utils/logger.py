@@ -20,7 +20,7 @@ from utils.feed import Feed, Subscription
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -210,3 +210,50 @@ class LogBook(logging.Handler):
         """
         with self._guard:
             return self.lines(source), self.feed.subscribe(), self._number
+
+
+class _Before(logging.Handler):
+    """Comes before the handlers that write, and calls ``flush`` for each line of its thread."""
+
+    def __init__(self, flush: Callable[[], None]) -> None:
+        super().__init__()
+        self._flush = flush
+        self._thread = threading.get_ident()
+
+    def handle(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - logging's signature
+        """Call ``flush``. Lines of other threads have no order that could be kept."""
+        if threading.get_ident() == self._thread:
+            self._flush()
+        return True
+
+
+@contextmanager
+def before_each_line(flush: Callable[[], None]) -> Iterator[None]:
+    """Inside the block, call ``flush`` before each line that this thread logs."""
+    handler = _Before(flush)
+    root = logging.getLogger()
+    root.handlers.insert(0, handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+
+
+def write_together(name: str, lines: list[tuple[float, str]]) -> None:
+    """Log lines of level info under ``name``, with one write to stderr for all.
+
+    Each is the time at which it was made, in seconds since 1970, and its text.
+    """
+    stamp = Stamp()
+    made = [f"{stamp(when)} I {name}  {text}" for when, text in lines]
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Stderr):
+            handler.handle(logging.makeLogRecord({"line": "\n".join(made)}))
+        elif isinstance(handler, LogBook):
+            for line in made:
+                handler.add(GATEWAY, line)
+        elif handler.level <= logging.INFO and not isinstance(handler, _Before):
+            for when, text in lines:
+                record = logging.LogRecord(name, logging.INFO, "", 0, text, None, None)
+                record.created = when
+                handler.handle(record)

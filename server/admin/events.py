@@ -47,6 +47,7 @@ async def follow_log(ctx: RequestContext, source: str | None) -> None:
     as_events = _EVENT_STREAM in ctx.request.headers.get("Accept", "")
     written = _as_events if as_events else as_text
     down = ctx.response
+    ctx.telemetry.access.flush()
     kept, subscription, last = ctx.telemetry.log.follow(source)
     with subscription:
         await down.begin(_OK, STREAM_HEADERS if as_events else _PLAIN)

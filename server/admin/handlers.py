@@ -61,6 +61,7 @@ class AdminHandlers:
 
     async def logs(self, ctx: RequestContext) -> None:
         """Answer with the last lines of the log, or with those of ``?model=``."""
+        self._telemetry.access.flush()
         text = as_text(self._telemetry.log.lines(_source(ctx)))
         await ctx.response.answer(_OK, {"Content-Type": "text/plain; charset=utf-8"}, text)
 

@@ -176,6 +176,7 @@ async def test_an_open_socket_is_a_request_in_flight(
             assert (message.type, message.data) == (WSMsgType.CLOSE, 1001)
         await free(gw)
         assert (await gw.request("GET", "/running")).json["requests"] == []
+        await until(lambda: any(PATH in line for line in caplog.messages))
         lines = [line for line in caplog.messages if PATH in line]
         assert len(lines) == 1
         assert f"GET {PATH} 101 model=m variant=m@256" in lines[0]

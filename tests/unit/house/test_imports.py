@@ -29,7 +29,6 @@ PURE = (
     "inference/continuation/",
     "inference/usage.py",
     "models/",
-    "server/access_log.py",
     "server/admin/access.py",
     "server/admin/params.py",
     "server/admin/show.py",
