@@ -38,6 +38,8 @@ STREAM_HEADERS = {
     "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",
 }
+# Of events, and of lines; lines have no comments.
+_STREAMS = ("text/event-stream", "application/x-ndjson")
 _OK = 200
 # Bytes of an error page that are repeated in a message.
 _SHOWN = 200
@@ -69,6 +71,7 @@ class ClientResponse:
         self._request = request
         # The engine's path decides in which API's shape failures are told.
         self._path = request.path
+        self._ending: Callable[[GatewayError], bytes] | None = None
         self._clock = clock
         self._tasks: TaskOwner | None = None
         # Comments are written by another task. The lock is only needed where there are comments.
@@ -114,6 +117,10 @@ class ClientResponse:
     def speak(self, path: str) -> None:
         """Tell failures as the clients of the engine's ``path`` expect them."""
         self._path = path
+
+    def end_faults(self, ending: Callable[[GatewayError], bytes]) -> None:
+        """Once a stream has begun, end it by a failure with what ``ending`` writes of that."""
+        self._ending = ending
 
     async def upgrade(self, response: web.StreamResponse) -> None:
         """Send the head of ``response``; another protocol has the connection from then on."""
@@ -168,7 +175,7 @@ class ClientResponse:
 
     async def _correct(self) -> None:
         """Send in a comment, which readers skip, what was decided since the headers left."""
-        if self.decided == self._told or not self._is_stream:
+        if self.decided == self._told or not self._has_comments:
             return
         self._told = self.decided
         lines = "".join(f": {name}: {value}\n" for name, value in self.decided.items())
@@ -201,6 +208,12 @@ class ClientResponse:
 
     async def fail(self, error: GatewayError) -> None:
         """Tell the client ``error``: as a response if there is none yet, else as an event."""
+        if self.begun and self._ending is not None and self._is_stream:
+            # The API's own end: the client knows by it that the answer has failed.
+            self._over = True
+            self._watch_out()
+            await self.response.write(self._ending(error))
+            return
         headers = {"Content-Type": "application/json; charset=utf-8"}
         if (seconds := retry_after(error)) is not None:
             headers["Retry-After"] = str(seconds)
@@ -264,7 +277,11 @@ class ClientResponse:
 
     @property
     def _is_stream(self) -> bool:
-        return self.response.headers.get("Content-Type", "").startswith("text/event-stream")
+        return self.response.headers.get("Content-Type", "").startswith(_STREAMS)
+
+    @property
+    def _has_comments(self) -> bool:
+        return self.response.headers.get("Content-Type", "").startswith(_STREAMS[0])
 
     def _close(self) -> None:
         # Without the last chunk: the client must not take the stream for complete, nor use the
@@ -299,7 +316,7 @@ class ClientResponse:
         self._written_at = self._clock.now()
         try:
             await self.begin(_OK, STREAM_HEADERS)
-            if self._between_events and self._is_stream and not self._over:
+            if self._between_events and self._has_comments and not self._over:
                 said = self.progress() if self.progress else ""
                 await self.response.write(f": keep-alive{said and ', '}{said}\n\n".encode())
         except ConnectionError:

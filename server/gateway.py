@@ -65,6 +65,7 @@ class GatewayServer:
         clock = LoopClock()
         table = routes(
             handler.answers,
+            handler.translates,
             Passthrough(handler, manager),
             StreamRoutes(handler.streams, manager),
             self._sockets,

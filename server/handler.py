@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from inference.call import Call
 from models.requests.endpoints import PASSTHROUGH
-from models.requests.reader import RequestFacts, read
+from models.requests.fields import decoded
+from models.requests.reader import RequestFacts, read, read_json
+from server.client_response import STREAM_HEADERS
+from server.codecs.sink import TranslatingSink
 from server.headers import CONVERSATION, conversation_of, to_engine
 from server.uploads.body import read_body
 from server.uploads.multipart import read_form
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from inference.run import Inference
     from models.requests.endpoints import Endpoint
     from models.spec import ModelSpec
+    from server.codecs.codec import Codec, Translation
     from server.middleware import Handler, RequestContext
+
+_T = TypeVar("_T")
 
 # Up to here parsing takes less time than handing it to a thread.
 _PARSED_INLINE = 128 * 1024
@@ -47,6 +55,33 @@ class RequestHandler:
         facts = RequestFacts(PASSTHROUGH, body, model.name, stream=True, max_output=0)
         await self._inference.run(_call(ctx, model, facts), ctx.response)
 
+    def translates(self, codec: Codec) -> Handler:
+        """Return the handler of requests in the API of this codec."""
+        return partial(self._translate, codec=codec)
+
+    async def _translate(self, ctx: RequestContext, codec: Codec) -> None:
+        body = await read_body(ctx)
+
+        def understood() -> tuple[Translation, ModelSpec, RequestFacts]:
+            translation = codec.translate(decoded(body))
+            return translation, *read_translation(ctx, translation)
+
+        await self.answer_translated(ctx, *await parsed(len(body), understood))
+
+    async def answer_translated(
+        self, ctx: RequestContext, translation: Translation, model: ModelSpec, facts: RequestFacts
+    ) -> None:
+        """Answer in the client's API a request that was translated, and then read as ``facts``."""
+        encoder = translation.encoder(model.name)
+        response = ctx.response
+        if translation.stream:
+            response.end_faults(encoder.fail)
+            if encoder.content_type == STREAM_HEADERS["Content-Type"]:
+                response.keep_alive(ctx.configuration.settings.keepalive_interval)
+        sink = TranslatingSink(response, encoder, stream=translation.stream)
+        await self._inference.run(_call(ctx, model, facts, facts.endpoint.paths[0]), sink)
+        await sink.end()
+
     async def _answer(self, ctx: RequestContext, endpoint: Endpoint) -> None:
         model, facts = await _read(ctx, endpoint)
         try:
@@ -59,7 +94,23 @@ class RequestHandler:
                 facts.upload.close()
 
 
-def _call(ctx: RequestContext, model: ModelSpec, facts: RequestFacts) -> Call:
+async def parsed(size: int, parse: Callable[[], _T]) -> _T:
+    """Return what ``parse`` makes of a body of ``size`` bytes, in a thread if that takes long."""
+    return parse() if size <= _PARSED_INLINE else await asyncio.to_thread(parse)
+
+
+def read_translation(
+    ctx: RequestContext, translation: Translation
+) -> tuple[ModelSpec, RequestFacts]:
+    """Return the model and the facts of a translated request, or raise a GatewayError."""
+    catalog = ctx.configuration.catalog
+    return read_json(translation.endpoint, translation.request, catalog, ctx.name)
+
+
+def _call(
+    ctx: RequestContext, model: ModelSpec, facts: RequestFacts, path: str | None = None
+) -> Call:
+    """Return the call; ``path`` is the engine's if the request was translated."""
     configuration, request, endpoint = ctx.configuration, ctx.request, facts.endpoint
     ctx.record.model = model.name
     kind = None if endpoint is PASSTHROUGH else "application/json"
@@ -73,7 +124,8 @@ def _call(ctx: RequestContext, model: ModelSpec, facts: RequestFacts) -> Call:
         # An engine may close the connection after a stream, whatever its headers promise;
         # the next request in the queue would be sent into that.
         headers["Connection"] = "close"
-        if endpoint.generates:
+        # What an engine keeps of a stream is not in the client's API if that was translated.
+        if endpoint.generates and path is None:
             conversation = conversation_of(request.headers)
     if conversation is None:
         # Without it the engine stops when the client leaves: the answer could not be read again.
@@ -83,7 +135,7 @@ def _call(ctx: RequestContext, model: ModelSpec, facts: RequestFacts) -> Call:
         model=model,
         able=configuration.able[model.name],
         record=ctx.record,
-        path=ctx.target,
+        path=path or ctx.target,
         headers=headers,
         method=request.method,
         priority=ctx.priority(),
@@ -101,6 +153,4 @@ async def _read(ctx: RequestContext, endpoint: Endpoint) -> tuple[ModelSpec, Req
             form.close()
             raise
     body = await read_body(ctx)
-    if len(body) <= _PARSED_INLINE:
-        return read(endpoint, body, catalog, named)
-    return await asyncio.to_thread(read, endpoint, body, catalog, named)
+    return await parsed(len(body), partial(read, endpoint, body, catalog, named))

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 from models.requests.endpoints import BY_PATH, Endpoint
+from server.codecs.table import CODECS
 from utils.errors import UnknownPath, WrongMethod
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
     from server.admin.handlers import AdminHandlers
+    from server.codecs.codec import Codec
     from server.middleware import Handler
     from server.passthrough import Passthrough
     from server.status_pages import StatusPages
@@ -100,6 +102,7 @@ class Routes:
 
 def routes(
     inference: Callable[[Endpoint], Handler],
+    translated: Callable[[Codec], Handler],
     passthrough: Passthrough,
     streams: StreamRoutes,
     sockets: WebSockets,
@@ -110,6 +113,11 @@ def routes(
     answers = {
         path: {"POST": Route(inference(endpoint), listed=True, work=True)}
         for path, endpoint in BY_PATH.items()
+    }
+    answers |= {
+        path: {"POST": Route(translated(codec), listed=True, work=True)}
+        for codec in CODECS
+        for path in codec.paths
     }
     look = Route(passthrough.look, listed=True)
     return Routes(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from models.spec import ModelSpec
 
 
-__all__ = ["RequestFacts", "Segment", "Upload", "parse", "parse_form", "read"]
+__all__ = ["RequestFacts", "Segment", "Upload", "parse", "parse_form", "read", "read_json"]
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
 _DURATION = re.compile(rf"[+-]?(?:0|(?:{_PART.pattern})+)")
@@ -53,7 +53,19 @@ def read(
 
     This takes about 2 ms for each megabyte, so callers move large bodies off the event loop.
     """
-    request = decoded(body)
+    return _read(endpoint, decoded(body), body, models, named)
+
+
+def read_json(
+    endpoint: Endpoint, request: Json, models: Models, named: str | None = None
+) -> tuple[ModelSpec, RequestFacts]:
+    """Do what ``read`` does with a request that was decoded, and translated, before."""
+    return _read(endpoint, request, None, models, named)
+
+
+def _read(
+    endpoint: Endpoint, request: Json, body: bytes | None, models: Models, named: str | None
+) -> tuple[ModelSpec, RequestFacts]:
     asked = model_of(request)
     model = models.find(named or asked)
     changed = shape(request, model, named or asked)
@@ -67,14 +79,14 @@ def parse(endpoint: Endpoint, body: bytes) -> RequestFacts:
 
 
 def _facts(
-    endpoint: Endpoint, request: Json, body: bytes, model: str | None, *, changed: bool
+    endpoint: Endpoint, request: Json, body: bytes | None, model: str | None, *, changed: bool
 ) -> RequestFacts:
     # After shaping, because strip_params may remove keep_alive and set_params may set it.
     taken, keep_alive = take_keep_alive(request)
     prompt = Prompt() if endpoint.read is None else endpoint.read(request)
     return RequestFacts(
         endpoint=endpoint,
-        body=orjson.dumps(request) if changed or taken else body,
+        body=orjson.dumps(request) if body is None or changed or taken else body,
         model=model,
         # An endpoint that generates no tokens answers in one piece, even if a stream is wanted.
         stream=endpoint.generates and stream_of(request),

@@ -16,9 +16,9 @@ class _Named:
 
 
 def named_routes() -> Routes:
-    """Return the table; for an inference request it has the endpoint."""
+    """Return the table; for an inference request it has the endpoint or codec."""
     rooms: list[Any] = [
         _Named(name) for name in ("passthrough", "streams", "sockets", "status", "admin")
     ]
-    inference: Any = lambda endpoint: endpoint  # noqa: E731 - stands for a method
-    return routes(inference, *rooms)
+    inference: Any = lambda asked: asked  # noqa: E731 - stands for a method
+    return routes(inference, inference, *rooms)

@@ -34,6 +34,7 @@ PURE = (
     "server/admin/show.py",
     "server/admin/status.py",
     "server/browsers.py",
+    "server/codecs/",
     "server/configuration.py",
     "server/dialects.py",
     "server/errors.py",
@@ -54,6 +55,7 @@ TESTED_ELSEWHERE = {
     *(f"inference/continuation/{name}.py" for name in ("answer", "chat", "codec", "messages")),
     "inference/continuation/responses.py",
     # Values and protocols.
+    *(f"server/codecs/{name}.py" for name in ("codec", "deltas", "table")),
     "utils/config/tables.py",
     "utils/errors.py",
 }
