@@ -40,9 +40,12 @@ class RunningVariants(Protocol):
         """Return the variant whose engine is starting or ready, or None."""
 
 
-def choose(model: ModelSpec, prompt: int, output: int) -> VariantSpec:
-    """Return the smallest variant that holds prompt and output, else the largest variant."""
-    return model.smallest_holding(prompt + output) or model.largest
+def choose(model: ModelSpec, prompt: int, output: int, context: int = 0) -> VariantSpec:
+    """Return the smallest variant that holds prompt and output, else the largest variant.
+
+    ``context`` is what the client wants at least.
+    """
+    return model.smallest_holding(max(prompt + output, context)) or model.largest
 
 
 def smaller(model: ModelSpec, minimum: VariantSpec, least: int) -> tuple[VariantSpec, ...]:
@@ -107,15 +110,18 @@ class ModelSelector:
             return Selection(model, model.variants[0], UNCOUNTED, output)
         running = self._engines.running(model)
 
+        wanted = facts.context
+
         def clear(size: PromptSize) -> bool:
-            if running is not None and running.capacity >= size.tokens + output:
+            if running is not None and running.capacity >= max(size.tokens + output, wanted):
                 return True
-            return choose(model, size.tokens, output) is choose(model, size.at_least, output)
+            enough = choose(model, size.tokens, output, wanted)
+            return enough is choose(model, size.at_least, output, wanted)
 
         size = await self._sizer.size(model, facts, clear)
         if size.at_least + least > model.largest.capacity and not facts.endpoint.cut_to_fit:
             raise ContextLengthExceeded(model.name, size.at_least, model.largest.capacity)
-        minimum = choose(model, size.tokens, output)
+        minimum = choose(model, size.tokens, output, wanted)
         if facts.max_output is not None and size.at_least + output <= minimum.capacity:
             needed = size.tokens + output
         elif facts.endpoint.generates and not facts.endpoint.cut_to_fit:

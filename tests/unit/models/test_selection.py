@@ -117,6 +117,27 @@ def test_tries_after_refusals_come_to_an_end(
         assert tried is None or tried.capacity > tokens
 
 
+@pytest.mark.parametrize(
+    ("context", "chosen"), [(0, SMALL), (100, SMALL), (101, MIDDLE), (300, LARGE), (9999, LARGE)]
+)
+def test_a_wanted_context_chooses_the_smallest_variant_that_has_it(
+    context: int, chosen: VariantSpec
+) -> None:
+    # Its size need not be counted where the context decides.
+    world = World(running=SMALL, engine=99)
+    selection = world.select(prompt(40, 10)._replace(context=context))
+    assert selection.minimum is chosen
+    assert selection.size.source is Source.BOUND
+    # It is a wish: if the memory is too small for it, a smaller variant will do.
+    assert selection.fallbacks == tuple(reversed(MODEL.variants[: MODEL.variants.index(chosen)]))
+
+
+def test_a_prompt_beyond_the_wanted_context_needs_a_larger_variant() -> None:
+    assert World(engine=150).select(prompt(190)._replace(context=50)).minimum is MIDDLE
+    with pytest.raises(ContextLengthExceeded):
+        World(engine=500).select(prompt(900)._replace(context=50))
+
+
 def test_a_bound_that_is_clear_decides_without_a_count() -> None:
     selection = World(engine=1).select(prompt(40))
     assert selection == Selection(MODEL, SMALL, PromptSize(40, 1, Source.BOUND), 1)
