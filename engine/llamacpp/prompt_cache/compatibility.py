@@ -20,20 +20,11 @@ from typing import TYPE_CHECKING
 
 from engine.llamacpp.arguments import SWA_FULL
 from engine.llamacpp.prompt_cache.fingerprint import with_shards
+from models.gguf import head_of
+from models.model_file import facts_of, together
 
 if TYPE_CHECKING:
     from engine.llamacpp.arguments import Arguments
-
-# A model's file has its metadata before its weights; with the largest vocabularies it takes about
-# 20 MiB.
-_HEAD = 32 * 1024 * 1024
-_OTHER_HEAD = 2 * 1024 * 1024
-_PIECE = 256 * 1024
-_LONG_FACTORS = b"rope_factors_long.weight"
-# The first key in the file counts. A type of four bytes follows it, then the number; its four low
-# bytes come first, whatever its type.
-_TYPE = 4
-_TRAINED = (b".rope.scaling.original_context_length", b".context_length")
 
 
 def incomplete(said: Arguments) -> bool:
@@ -61,26 +52,8 @@ def rope_factors(model: str, context: int) -> str:
 @lru_cache(maxsize=256)
 def _trained(path: Path, _size: int, _time: int) -> int | None:
     """Return the largest context of the short factors; None if the model has only one set."""
-    first, *others = with_shards([str(path)]) or [str(path)]
-    # The metadata of the other files describe only their own weights.
-    if not _holds(first, _HEAD) and not any(_holds(other, _OTHER_HEAD) for other in others):
+    files = with_shards([str(path)]) or [str(path)]
+    told = together(facts_of(head_of(file)) for file in files)
+    if not told.long_factors:
         return None
-    with path.open("rb", buffering=0) as file:
-        head = file.read(_HEAD)
-    for key in _TRAINED:
-        _, found, after = head.partition(key)
-        if found and (tokens := int.from_bytes(after[_TYPE : 2 * _TYPE], "little")):
-            return tokens
-    return None
-
-
-def _holds(path: str, head: int) -> bool:
-    """Return whether the head of the file names long factors. It takes milliseconds."""
-    before = b""
-    with Path(path).open("rb", buffering=0) as file:
-        for _ in range(head // _PIECE):
-            piece = file.read(_PIECE)
-            if _LONG_FACTORS in before + piece:
-                return True
-            before = piece[-len(_LONG_FACTORS) :]
-    return False
+    return told.original_context or told.context_length or None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import struct
 from typing import TYPE_CHECKING
 
 import pytest
+from gguf_files import gguf
 from tiny_models import LONG_ROPE, ORIGINAL_CONTEXT, RECURRENT, write
 
 from engine.llamacpp.arguments import Arguments
@@ -14,8 +14,6 @@ from engine.llamacpp.prompt_cache.compatibility import incomplete, rope_factors
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-LONG = b"rope_factors_long.weight"
 
 
 @pytest.mark.parametrize(
@@ -51,37 +49,36 @@ def test_other_models_have_none(tmp_path: Path) -> None:
     assert rope_factors("", 4096) == rope_factors("\0", 4096) == ""
 
 
+FACTORS = {"rope_factors_long.weight": ((4,), 0)}
+
+
+def told(**numbers: int) -> dict[str, object]:
+    return {"general.architecture": "phi3"} | {f"phi3.{k}": v for k, v in numbers.items()}
+
+
 def test_without_an_original_context_it_is_that_of_the_training(tmp_path: Path) -> None:
     model = tmp_path / "model.gguf"
-    trained = b"phi3.context_length" + struct.pack("<II", 4, 4096)
-    model.write_bytes(trained + LONG)
+    model.write_bytes(gguf(told(context_length=4096), FACTORS))
     assert (rope_factors(str(model), 4096), rope_factors(str(model), 8192)) == ("short", "long")
     # Another file in its place is looked at anew.
-    model.write_bytes(trained)
+    model.write_bytes(gguf(told(context_length=4096)))
     os.utime(model, ns=(1, 1))
     assert rope_factors(str(model), 8192) == ""
 
 
-def test_the_name_may_lie_anywhere_in_the_head(tmp_path: Path) -> None:
-    model = tmp_path / "model.gguf"
-    trained = b"phi3.rope.scaling.original_context_length" + struct.pack("<II", 4, 4096)
-    for at in (256 * 1024 - 1, 256 * 1024 - len(LONG), 600_000):
-        model.write_bytes(trained.ljust(at, b".") + LONG)
-        assert rope_factors(str(model), 8192) == "long"
-
-
 def test_the_factors_may_lie_in_another_shard_than_what_is_told_of_them(tmp_path: Path) -> None:
     first, second = (tmp_path / f"model-0000{n}-of-00002.gguf" for n in (1, 2))
-    first.write_bytes(b"phi3.context_length" + struct.pack("<II", 4, 4096))
-    second.write_bytes(LONG)
+    shards = {"split.count": 2}
+    first.write_bytes(gguf(told(context_length=4096) | shards | {"split.no": 0}))
+    second.write_bytes(gguf(shards | {"split.no": 1}, FACTORS))
     assert rope_factors(str(first), 8192) == "long"
     second.unlink()
     os.utime(first, ns=(1, 1))
     assert rope_factors(str(first), 8192) == ""
 
 
-@pytest.mark.parametrize("rest", [b"", b"phi3.context_length\x04"])
-def test_a_file_that_does_not_say_it_has_none(tmp_path: Path, rest: bytes) -> None:
+@pytest.mark.parametrize("content", [gguf(told(), FACTORS), b"no model", b"GGUF"])
+def test_a_file_that_does_not_say_it_has_none(tmp_path: Path, content: bytes) -> None:
     model = tmp_path / "model.gguf"
-    model.write_bytes(LONG + rest)
+    model.write_bytes(content)
     assert rope_factors(str(model), 8192) == ""
