@@ -8,7 +8,7 @@ files are small. A model in several files has its keys in the first one and tens
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -208,15 +208,15 @@ def together(facts: Iterable[FileFacts]) -> FileFacts:
 
 
 def from_json(said: Mapping[str, Any]) -> FileFacts:
-    """Return the facts that were written as JSON; raise TypeError or ValueError for others."""
-    known = {each.name: each for each in fields(FileFacts)}
-    if said.keys() != known.keys():
-        raise ValueError("the facts are those of another version")
+    """Return the facts that were written as JSON; raise TypeError for what are none.
+
+    Facts that have their default value may be left out.
+    """
     plain = FileFacts(0)
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in said.items()}
-    wrong = [name for name, v in values.items() if type(v) is not type(getattr(plain, name))]
-    if wrong:
-        raise TypeError(f"wrong type of {wrong[0]}")
+    for name, value in values.items():
+        if type(value) is not type(getattr(plain, name, None)):
+            raise TypeError(f"wrong type of {name}")
     return FileFacts(**values)
 
 
