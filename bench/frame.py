@@ -26,6 +26,7 @@ from inference.in_flight import RequestRegistry
 from models.catalog import Catalog
 from models.requests.endpoints import BY_PATH
 from server.configuration import Configuration, CurrentConfiguration
+from server.exchange import AiohttpRequest
 from server.middleware import Middleware
 from server.protocol import HttpServer
 from server.routes import Route, Routes
@@ -77,7 +78,9 @@ def application(frame: Middleware) -> web.Server:
     @web.middleware
     async def chain(request: web.Request, handler: Handler) -> web.StreamResponse:
         del handler  # the chain finds it by itself
-        return await frame.answer(request)
+        asked = AiohttpRequest.of(request)
+        await frame.answer(asked)
+        return asked.answered or web.StreamResponse()
 
     async def never(_request: web.Request) -> web.StreamResponse:
         raise web.HTTPInternalServerError

@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Self
 
-from aiohttp import web
-
 from server.browsers import add
 from server.dialects import dialect_of
 from server.errors import is_error, retry_after, shape_of
+from server.exchange import of_aiohttp
 from server.headers import to_client
 from utils.errors import (
     EngineRefused,
@@ -29,7 +28,10 @@ from utils.tasks import TaskOwner
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aiohttp import web
+
     from server.dialects import Dialect
+    from server.exchange import Reply, Request
     from utils.clock import Clock, Timer
 
 REQUEST_ID = "X-Request-Id"
@@ -49,7 +51,7 @@ _SMALL = 16 * 1024
 
 
 class ClientResponse:
-    """Writes one response. Leave the block before returning ``response`` to aiohttp.
+    """Writes one response; leave the block when it has ended.
 
     ``carried`` are headers that the response has whatever it is. The path decides in which
     dialect failures are told: the request's own unless ``speak`` names another.
@@ -57,12 +59,12 @@ class ClientResponse:
 
     def __init__(
         self,
-        request: web.BaseRequest,
+        request: Request,
         clock: Clock,
         patience: float = 60.0,
         carried: Mapping[str, str] | None = None,
     ) -> None:
-        self._response: web.StreamResponse | None = None
+        self._response: Reply | None = None
         self.decided: dict[str, str] = {}
         self.begun = False
         self.progress: Callable[[], str] | None = None
@@ -89,10 +91,10 @@ class ClientResponse:
         self._watch: Timer | None = None
 
     @property
-    def response(self) -> web.StreamResponse:
+    def response(self) -> Reply:
         """The response, written or not yet: a stream unless ``answer`` made it a whole one."""
         if self._response is None:
-            self._response = web.StreamResponse()
+            self._response = self._request.reply()
         return self._response
 
     async def __aenter__(self) -> Self:
@@ -124,10 +126,10 @@ class ClientResponse:
 
     async def upgrade(self, response: web.StreamResponse) -> None:
         """Send the head of ``response``; another protocol has the connection from then on."""
-        self._response = response
+        self._response = of_aiohttp(self._request).answered = response
         add(response.headers, self._carried)
         self.begun = self._cut = True
-        await response.prepare(self._request)
+        await response.prepare(of_aiohttp(self._request))
 
     def ask(self) -> bool:
         """Write a comment now if the stream is between events: only one who reads can take it.
@@ -230,7 +232,7 @@ class ClientResponse:
         """Send a whole response; in a stream that has begun, an event that holds its body."""
         if not self.begun:
             # A response with a known body keeps the connection usable for the next request.
-            self._response = web.Response(status=status, body=body)
+            self._response = self._request.reply(status, body)
             await self.begin(status, headers)
         elif self._is_stream:
             self._over = True

@@ -21,7 +21,6 @@ from server.client_response import REQUEST_ID, ClientResponse
 from server.errors import retry_after, shape_of
 from server.headers import client_of, is_upgrade, priority_of
 from server.machine import Machine
-from server.protocol import AUTHORITY, RESPONSE
 from server.routes import UPSTREAM, Route, is_admin, upstream_of
 from server.signposts import address_of, hint
 from server.uploads.body import BodyMemory, Share
@@ -29,9 +28,8 @@ from utils.errors import GatewayError, ShuttingDown, UnknownPath
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
     from server.configuration import Configuration, CurrentConfiguration
+    from server.exchange import Request
     from server.routes import Routes
     from server.telemetry import Telemetry
     from utils.clock import Clock
@@ -52,7 +50,7 @@ class RequestContext:
     that the path names, if any; ``target`` is the path with its query for the engine.
     """
 
-    request: web.BaseRequest
+    request: Request
     configuration: Configuration
     record: AccessRecord
     response: ClientResponse
@@ -89,7 +87,7 @@ Handler = Callable[[RequestContext], Awaitable[None]]
 
 
 class Middleware:
-    """Answers every request: ``answer`` is aiohttp's handler."""
+    """Answers every request, whichever way it came."""
 
     def __init__(
         self, current: CurrentConfiguration, routes: Routes, telemetry: Telemetry, clock: Clock
@@ -102,8 +100,8 @@ class Middleware:
         self._bodies = BodyMemory()
         self._machine = Machine(clock, (each.host for each in current.now.settings.listen))
 
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Return the response, which the client has; or what is left of it if the client left."""
+    async def answer(self, request: Request) -> None:
+        """Answer the request; see ``Frame`` in server/protocol.py."""
         ctx = self._context(request)
         record, response = ctx.record, ctx.response
         ongoing = Ongoing(record)
@@ -136,7 +134,6 @@ class Middleware:
         finally:
             ctx.memory.release()
             self._telemetry.ended(record, self._clock.now(), ongoing if listed else None)
-        return response.response
 
     def refused(self, method: str, path: str, error: GatewayError) -> dict[str, str]:
         """Log what was refused before it was a request; return the headers of the answer."""
@@ -157,7 +154,7 @@ class Middleware:
         request_id = self._telemetry.requests.new_id()
         return AccessRecord(method, path=path, started=self._clock.now(), id=request_id, note=note)
 
-    def _context(self, request: web.BaseRequest) -> RequestContext:
+    def _context(self, request: Request) -> RequestContext:
         # Read once: the request keeps to it, whatever is configured meanwhile.
         configuration = self._current.now
         # Only browsers name an origin.
@@ -176,7 +173,7 @@ class Middleware:
         )
         settings = configuration.settings
         response = ClientResponse(request, self._clock, settings.client_timeout, carried)
-        request[RESPONSE] = response
+        request.response = response
         return RequestContext(
             request,
             configuration,
@@ -205,7 +202,7 @@ class Middleware:
             query = request.rel_url.raw_query_string
             ctx.target = f"{beyond[1]}?{query}" if query else beyond[1]
             ctx.response.speak(beyond[1])
-        names = [*headers.getall("Host", ()), *request.get(AUTHORITY, ())]
+        names = [*headers.getall("Host", ()), *request.authorities]
         configuration.hosts.require(names, request.version, self._machine.own)
         admin = is_admin(path)
         if admin:

@@ -1,25 +1,18 @@
-"""HTTP connections: how long one may be idle, how it ends, and what cannot be parsed.
-
-A client may close its half of a connection and still read the answer. TCP does not tell this from
-a client that has left. So the gateway asks: it writes ``100 Continue``, which a client skips (RFC
-9110, 15.2.1), or a comment in an event stream that has begun. If the client has left, its system
-answers with a reset. Where the gateway cannot ask, as with HTTP/1.0, the answer goes on as long as
-something is written every second.
-"""
+"""HTTP connections: how long one may be idle, how it ends, and what cannot be parsed."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http_parser import RawRequestMessage
 
-from server.client_response import ClientResponse
 from server.descriptors import Descriptors
 from server.errors import as_json, shape_of
+from server.exchange import AiohttpRequest
+from server.half_closed import HalfClosed
 from utils.errors import BadRequest, GatewayError, RequestTimeout, TooManyConnections
 from utils.logger import get_logger
 
@@ -29,13 +22,10 @@ if TYPE_CHECKING:
     from aiohttp import StreamReader
     from aiohttp.abc import AbstractStreamWriter
 
+    from server.exchange import Request
+
 _log = get_logger("http")
 _SERVER_FAULT = 500
-_HTTP_1_1 = (1, 1)
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-# After the end of a client's half: when to look for a reset, in seconds between one look and the
-# next, the last over and over.
-_LOOKS = (0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
 
 
 class Limits(NamedTuple):
@@ -59,9 +49,8 @@ LIMITS = Limits()
 class Frame(Protocol):
     """What answers requests; see server/middleware.py."""
 
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Return the response to the request."""
-        ...
+    async def answer(self, request: Request) -> None:
+        """Answer the request. ConnectionError if the client has left."""
 
     def refused(self, method: str, path: str, error: GatewayError) -> dict[str, str]:
         """Log what was refused before it was a request; return the headers of the answer."""
@@ -69,12 +58,6 @@ class Frame(Protocol):
 
     def left(self, method: str, path: str) -> None:
         """Log a request whose client left before ``answer`` was called."""
-
-
-# The authority of a request target in absolute form, which counts as a Host header does.
-AUTHORITY = web.RequestKey("authority", tuple[str, ...])
-# Set by the middleware as soon as it has the request.
-RESPONSE = web.RequestKey("response", ClientResponse)
 
 
 class _Silent(AbstractAccessLogger):
@@ -96,12 +79,11 @@ class Connection(web.RequestHandler):
         self._server = server
         self._limits = limits
         # The request under way.
-        self.request: web.BaseRequest | None = None
+        self.request: AiohttpRequest | None = None
         self.idle_since = loop.time()
         self._head_due: asyncio.TimerHandle | None = None
         self._head_begun = False
-        self._half_closed = False
-        self._look: asyncio.TimerHandle | None = None
+        self._half_closed: HalfClosed | None = None
 
     @property
     def idle(self) -> bool:
@@ -135,18 +117,22 @@ class Connection(web.RequestHandler):
 
     def eof_received(self) -> bool | None:  # type: ignore[override] # asyncio's own type
         """Keep the connection for the answer where a request is under way, else close it."""
-        if self._half_closed:
+        if self._half_closed is not None:
             return True
-        if self.idle or self._payload_parser is not None or not self._is_whole():
+        if (
+            self.transport is None
+            or self.idle
+            or self._payload_parser is not None
+            or not self._is_whole()
+        ):
             return None
-        self._half_closed = True
-        self._ask()
-        self._look_later(0, self._loop.time())
+        ask, grace = self._limits.ask, self._limits.grace
+        self._half_closed = HalfClosed(self._loop, self.transport, lambda: self.request, ask, grace)
         return True
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Cancel the request under way, and log those whose answer has not begun."""
-        for timer in (self._head_due, self._look):
+        for timer in (self._head_due, self._half_closed):
             if timer is not None:
                 timer.cancel()
         unanswered = list(self._unanswered())
@@ -164,8 +150,9 @@ class Connection(web.RequestHandler):
         self.idle_since = self._loop.time()
         self.request = None
         # aiohttp keeps the request until the next: its engine need not be kept as long.
-        request.pop(RESPONSE, None)
-        if self._half_closed and not self._messages:
+        if isinstance(request, AiohttpRequest):
+            request.response = None
+        if self._half_closed is not None and not self._messages:
             self.close()
         return finished
 
@@ -232,50 +219,10 @@ class Connection(web.RequestHandler):
             contents.append(self.request.content)
         return all(content.is_eof() for content in contents)
 
-    def _look_later(self, number: int, asked_at: float) -> None:
-        pause = _LOOKS[min(number, len(_LOOKS) - 1)]
-        self._look = self._loop.call_later(pause, self._look_now, number, asked_at)
-
-    def _look_now(self, number: int, asked_at: float) -> None:
-        transport, now = self.transport, self._loop.time()
-        if transport is None:
-            return
-        sock = transport.get_extra_info("socket")
-        if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            transport.abort()
-            return
-        if now - asked_at >= self._limits.ask:
-            asked_at = now
-            self._ask()
-        self._look_later(number + 1, asked_at)
-
-    def _ask(self) -> None:
-        request = self.request
-        if request is None or self.transport is None:
-            return
-        response = request.get(RESPONSE)
-        begun = response is not None and response.begun
-        if begun or request.version < _HTTP_1_1:
-            if response is None or not response.ask():
-                size = request.writer.output_size
-                self._loop.call_later(self._limits.grace, self._give_up, request, size)
-        else:
-            self.transport.write(_CONTINUE)
-
-    def _give_up(self, request: web.BaseRequest, size: int) -> None:
-        if self.request is not request or self.transport is None:
-            return
-        if request.writer.output_size == size:
-            self.transport.abort()
-        else:  # what was written asks as well
-            self._loop.call_later(
-                self._limits.grace, self._give_up, request, request.writer.output_size
-            )
-
     def _unanswered(self) -> Iterator[tuple[str, str]]:
         """Yield method and path of requests that have come and the middleware has not seen."""
         request = self.request
-        if request is not None and RESPONSE not in request:
+        if request is not None and request.response is None:
             yield request.method, request.rel_url.raw_path
         for message, _ in self._messages:
             if isinstance(message, RawRequestMessage):
@@ -291,7 +238,7 @@ class HttpServer(web.Server):
     def __init__(
         self, frame: Frame, limits: Limits = LIMITS, descriptors: Descriptors | None = None
     ) -> None:
-        super().__init__(frame.answer, request_factory=_request, handler_cancellation=True)
+        super().__init__(self._answer, request_factory=_request, handler_cancellation=True)
         self._frame = frame
         self._limits = limits
         self._descriptors = descriptors or Descriptors()
@@ -299,6 +246,12 @@ class HttpServer(web.Server):
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of a new connection."""
         return Connection(self, self._frame, self._limits)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Return the response, which the client has; or what is left of it if the client left."""
+        asked = request if isinstance(request, AiohttpRequest) else AiohttpRequest.of(request)
+        await self._frame.answer(asked)
+        return asked.answered or web.StreamResponse()
 
     def made(self, connection: Connection, transport: asyncio.BaseTransport) -> None:
         """Close idle connections, the longest idle first, where ``connection`` makes them too many.
@@ -332,11 +285,9 @@ def _request(
     protocol: web.RequestHandler,
     writer: AbstractStreamWriter,
     task: asyncio.Task[None],
-) -> web.BaseRequest:
+) -> AiohttpRequest:
     loop = asyncio.get_running_loop()
-    request = web.BaseRequest(message, payload, protocol, writer, task, loop)
-    if message.url.absolute:
-        request[AUTHORITY] = (message.url.raw_authority,)
+    request = AiohttpRequest(message, payload, protocol, writer, task, loop)
     if isinstance(protocol, Connection):
         protocol.request = request
     return request

@@ -15,6 +15,7 @@ import aiohttp
 from aiohttp import WSMsgType, web
 
 from models.capabilities import require_path
+from server.exchange import of_aiohttp
 from server.headers import to_websocket
 from utils.errors import BadRequest
 from utils.tasks import TaskOwner, first_of
@@ -57,7 +58,7 @@ class WebSockets:
 
         Raises BadRequest, ModelNotLoaded, EngineBusy or EngineUnreachable if it is not opened.
         """
-        request, record = ctx.request, ctx.record
+        request, record = of_aiohttp(ctx.request), ctx.record
         offered = [word.strip() for word in request.headers.get(_PROTOCOL, "").split(",")]
         if not web.WebSocketResponse().can_prepare(request).ok:
             raise BadRequest("The request is no valid websocket handshake (RFC 6455, 4.2.1).")

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from server.exchange import of_aiohttp
 from utils.errors import BadRequest, BodiesTooLarge, RequestTooLarge
 
 if TYPE_CHECKING:
+    from server.exchange import AiohttpRequest
     from server.middleware import RequestContext
 
 # So much of each body is not counted: small requests are answered however much large ones hold.
@@ -59,10 +61,19 @@ async def read_body(ctx: RequestContext, limit: int | None = None) -> bytes:
     for ``server.client_timeout`` seconds, BodiesTooLarge when the bodies of all requests take
     more than ``server.max_body_memory``.
     """
-    request, settings = ctx.request, ctx.configuration.settings
-    limit = settings.max_request_bytes if limit is None else limit
+    request = ctx.request
+    limit = ctx.configuration.settings.max_request_bytes if limit is None else limit
     if (request.content_length or 0) > limit:
         raise too_large(limit)
+    if request.whole is not None:
+        if not ctx.memory.take(len(request.whole)):
+            raise bodies_too_large()
+        return request.whole
+    return await _read(ctx, of_aiohttp(request), limit)
+
+
+async def _read(ctx: RequestContext, request: AiohttpRequest, limit: int) -> bytes:
+    settings = ctx.configuration.settings
     await ask_for_body(request)
     content = request.content
     pieces: list[bytes] = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import BodyPartReader, MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from server.exchange import of_aiohttp
 from server.uploads.body import ask_for_body, too_large
 from server.uploads.form import Form
 from utils.errors import BadRequest
@@ -25,7 +26,7 @@ async def read_form(ctx: RequestContext) -> Form:
 
     Raises RequestTooLarge or BadRequest as for any body, StorageFull if its files have no room.
     """
-    request, settings = ctx.request, ctx.configuration.settings
+    request, settings = of_aiohttp(ctx.request), ctx.configuration.settings
     limit, patience = settings.max_request_bytes, settings.client_timeout
     kind = request.headers.get("Content-Type", "")
     if not kind.lower().startswith("multipart/form-data"):

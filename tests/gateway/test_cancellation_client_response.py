@@ -11,6 +11,7 @@ from engines import ShiftedClock
 from gateway_client import CHAT
 
 from server.client_response import ClientResponse
+from server.exchange import AiohttpRequest
 from utils.errors import GatewayError
 
 
@@ -51,7 +52,9 @@ async def test_downstream_waiting_for_a_slow_client(
         monkeypatch.setattr(web.Response, name, stuck if name == method else free)
 
     async def respond() -> None:
-        async with ClientResponse(make_mocked_request("POST", CHAT), clock) as down:
+        async with ClientResponse(
+            AiohttpRequest.of(make_mocked_request("POST", CHAT)), clock
+        ) as down:
             down.keep_alive(10)
             if act == "comment":
                 clock.skip(11)

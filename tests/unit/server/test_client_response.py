@@ -11,6 +11,7 @@ from engines import ShiftedClock
 from gateway_client import CHAT
 
 from server.client_response import ClientResponse
+from server.exchange import AiohttpRequest
 from utils.errors import GatewayError
 
 STREAM = {"Content-Type": "text/event-stream"}
@@ -43,7 +44,7 @@ async def test_no_comment_follows_the_last_chunk_of_a_slow_reader(
 ) -> None:
     clock = ShiftedClock()
     client = SlowClient(monkeypatch, "write" if fails else "write_eof")
-    async with ClientResponse(make_mocked_request("POST", CHAT), clock) as down:
+    async with ClientResponse(AiohttpRequest.of(make_mocked_request("POST", CHAT)), clock) as down:
         down.keep_alive(10)
         await down.begin(200, STREAM)
         last = down.fail(GatewayError("broken")) if fails else down.end()
@@ -62,7 +63,7 @@ async def test_no_comment_follows_the_last_chunk_of_a_slow_reader(
 async def test_comments_stand_between_events(monkeypatch: pytest.MonkeyPatch, blank: bytes) -> None:
     clock = ShiftedClock()
     client = SlowClient(monkeypatch, "")
-    async with ClientResponse(make_mocked_request("POST", CHAT), clock) as down:
+    async with ClientResponse(AiohttpRequest.of(make_mocked_request("POST", CHAT)), clock) as down:
         down.keep_alive(10)
         await down.begin(200, STREAM)
         for chunk, comments in ((b"data: 1", 0), (b"data: 1" + blank, 1)):

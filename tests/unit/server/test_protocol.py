@@ -14,12 +14,14 @@ from raw_client import PATIENCE, RawClient
 
 from server.client_response import ClientResponse
 from server.descriptors import Descriptors
-from server.protocol import LIMITS, RESPONSE, HttpServer, Limits
+from server.exchange import of_aiohttp
+from server.protocol import LIMITS, HttpServer, Limits
 from utils.clock import LoopClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from server.exchange import Request
     from utils.errors import GatewayError
 
 GET = "GET {path} HTTP/{version}\r\nHost: localhost\r\n{more}\r\n"
@@ -33,8 +35,8 @@ class Frame:
     started: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        request[RESPONSE] = response = ClientResponse(request, LoopClock())
+    async def answer(self, request: Request) -> None:
+        request.response = response = ClientResponse(request, LoopClock())
         try:
             async with response:
                 self.started.set()
@@ -45,7 +47,7 @@ class Frame:
                     await response.begin(200, {"Content-Type": "text/plain"})
                 if request.path != "/":
                     await self.go_on.wait()
-                body = await request.read()
+                body = await of_aiohttp(request).read()
                 if request.path != "/stream":
                     await response.answer(200, {}, body or b"done")
                 await response.end()
@@ -53,7 +55,6 @@ class Frame:
         except (asyncio.CancelledError, ConnectionError):
             self.seen.append(f"{request.path} cancelled")
             raise
-        return response.response
 
     def refused(self, method: str, path: str, error: GatewayError) -> dict[str, str]:
         self.seen.append(f"{method} {path} {type(error).__name__}")

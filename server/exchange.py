@@ -1,0 +1,161 @@
+"""A request and its response, as the middleware and the handlers see them.
+
+There are two kinds: those of aiohttp, which are here, and those of the fast lane, see
+server/lane_exchange.py. Both have the members of ``Request`` and ``Reply``, whose names are
+aiohttp's. Forms, websockets and bodies in pieces need more; those come through aiohttp alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from multidict import CIMultiDict, CIMultiDictProxy
+    from yarl import URL
+
+    from server.client_response import ClientResponse
+
+
+class Reply(Protocol):
+    """The response to one request: its status, headers and body as they go to the client.
+
+    A method raises ConnectionError if the client has left.
+    """
+
+    @property
+    def status(self) -> int:
+        """The status, 200 at first."""
+        ...
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        """The headers, which may be changed until ``prepare``."""
+        ...
+
+    @property
+    def content_length(self) -> int | None:
+        """The length of the body, if it is known."""
+        ...
+
+    def set_status(self, status: int) -> None:
+        """Choose the status."""
+
+    def force_close(self) -> None:
+        """Close the connection after this response."""
+
+    async def prepare(self, request: Any) -> Any:  # noqa: ANN401 - aiohttp's own types differ
+        """Begin the response to ``request``: no header can be changed any more."""
+
+    async def write(self, data: bytes) -> None:
+        """Send a piece of the body; return when the client has room for more."""
+
+    async def write_eof(self) -> None:
+        """End the response."""
+
+
+class Request(Protocol):
+    """A request whose head has come.
+
+    ``response`` is set by the middleware as soon as it has the request. ``authorities`` are the
+    hosts that the request names beside its ``Host`` header. ``whole`` is the body if it came with
+    the head; else it must be read, see server/uploads/body.py.
+    """
+
+    response: ClientResponse | None
+
+    @property
+    def method(self) -> str: ...  # noqa: D102 - as in aiohttp, like all that follow
+
+    @property
+    def version(self) -> tuple[int, int]: ...  # noqa: D102
+
+    @property
+    def rel_url(self) -> URL: ...  # noqa: D102
+
+    @property
+    def path(self) -> str: ...  # noqa: D102
+
+    @property
+    def query(self) -> Mapping[str, str]: ...  # noqa: D102
+
+    @property
+    def scheme(self) -> str: ...  # noqa: D102
+
+    @property
+    def host(self) -> str: ...  # noqa: D102
+
+    @property
+    def headers(self) -> CIMultiDictProxy[str]: ...  # noqa: D102
+
+    @property
+    def remote(self) -> str | None: ...  # noqa: D102
+
+    @property
+    def content_length(self) -> int | None: ...  # noqa: D102
+
+    @property
+    def transport(self) -> asyncio.Transport | None: ...  # noqa: D102
+
+    @property
+    def authorities(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def whole(self) -> bytes | None: ...  # noqa: D102
+
+    @property
+    def output_size(self) -> int:
+        """Bytes of the response that were sent so far."""
+        ...
+
+    def reply(self, status: int = 200, body: bytes | None = None) -> Reply:
+        """Return the response to this request: with this body, else in pieces."""
+        ...
+
+
+class AiohttpRequest(web.BaseRequest):
+    """A request that aiohttp has read. ``answered`` is the last response that was made for it."""
+
+    response: ClientResponse | None = None
+    answered: web.StreamResponse | None = None
+    whole: bytes | None = None
+
+    @classmethod
+    def of(cls, other: web.BaseRequest) -> AiohttpRequest:
+        """Return the same request, which another application of aiohttp has made."""
+        loop = asyncio.get_running_loop()
+        message, payload = other._message, other._payload  # noqa: SLF001 - of the base class
+        task = asyncio.current_task(loop)
+        if task is None:
+            raise RuntimeError("requests are made in tasks")
+        return cls(message, payload, other.protocol, other.writer, task, loop)
+
+    @property
+    def authorities(self) -> tuple[str, ...]:
+        """The authority of a request target in absolute form, which counts as a Host header."""
+        url = self._message.url
+        return (url.raw_authority,) if url.absolute else ()
+
+    @property
+    def output_size(self) -> int:
+        """Bytes of the response that were sent so far."""
+        return self.writer.output_size
+
+    def reply(self, status: int = 200, body: bytes | None = None) -> web.StreamResponse:
+        """Return the response to this request: with this body, else in pieces."""
+        if body is None:
+            self.answered = web.StreamResponse(status=status)
+        else:
+            self.answered = web.Response(status=status, body=body)
+        return self.answered
+
+
+def of_aiohttp(request: Request) -> AiohttpRequest:
+    """Return the request as aiohttp's, for what the lane does not do."""
+    if not isinstance(request, AiohttpRequest):
+        raise TypeError("only a request that aiohttp has read can do this")
+    return request
