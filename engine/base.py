@@ -27,6 +27,7 @@ from utils.errors import CountUnavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from models.model_file import FileFacts
     from models.requests.reader import RequestFacts
     from models.spec import ModelSpec, VariantSpec
 
@@ -39,6 +40,7 @@ __all__ = [
     "Finding",
     "Launch",
     "LogReader",
+    "ModelFile",
     "Placement",
     "Shortage",
     "UpstreamResponse",
@@ -82,6 +84,21 @@ class Finding(NamedTuple):
     key: str
     message: str
     fatal: bool = False
+
+
+class ModelFile(NamedTuple):
+    """What the files of a model tell about it.
+
+    ``facts`` are those of the model and its projector; ``modified`` is the time of their last
+    change, in seconds since 1970. ``info`` has the keys of the head, without long arrays and the
+    chat template. ``fills_gaps``: the model can write the text between two others.
+    """
+
+    facts: FileFacts
+    modified: float
+    info: Mapping[str, object]
+    template: str = ""
+    fills_gaps: bool = False
 
 
 class LogReader:
@@ -242,6 +259,13 @@ class EngineType(ABC):
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
         """Return the files that the variant's engine reads while it loads, in this order."""
         return []
+
+    def model_file(self, variant: VariantSpec, environ: Mapping[str, str]) -> ModelFile | None:
+        """Return what the files of the variant's model tell; None if that is not known.
+
+        May read files for some hundred milliseconds, and may be called from any thread.
+        """
+        return None
 
     def hooks(self, variant: VariantSpec, client: EngineClient) -> EngineHooks:
         """Return the hooks for an engine of the variant that starts now."""

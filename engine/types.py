@@ -10,7 +10,7 @@ from utils.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from engine.base import EngineType
+    from engine.base import EngineType, ModelFile
     from models.spec import ModelSpec, VariantSpec
 
 
@@ -37,6 +37,10 @@ class EngineTypes:
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
         """Return the files that the variant's engine reads while it loads."""
         return self.of(variant).files(variant, environ)
+
+    def model_file(self, variant: VariantSpec, environ: Mapping[str, str]) -> ModelFile | None:
+        """Return what the files of the variant's model tell, None if unknown; may read files."""
+        return self.of(variant).model_file(variant, environ)
 
     def inherited(self, variant: VariantSpec, environ: Mapping[str, str]) -> dict[str, str]:
         """Return the variables of ``environ`` that change what the variant's engine needs."""

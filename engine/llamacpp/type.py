@@ -11,6 +11,7 @@ from engine.llamacpp.capabilities import deduced
 from engine.llamacpp.checks import findings
 from engine.llamacpp.client import LlamaCppEngine, build_launch, engine_url
 from engine.llamacpp.log import LlamaCppLog
+from engine.llamacpp.model_files import ModelFiles
 from engine.llamacpp.prompt_cache.fingerprint import with_shards
 from engine.llamacpp.prompt_cache.manager import PromptCacheHooks
 from engine.llamacpp.shared_context import SharedContextHooks
@@ -19,7 +20,7 @@ from engine.llamacpp.tokenizer import LlamaTokenize
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.base import Capabilities, EngineClient, Finding
+    from engine.base import Capabilities, EngineClient, Finding, ModelFile
     from engine.llamacpp.prompt_cache.manager import PromptCacheManager
     from models.spec import ModelSpec, VariantSpec
 
@@ -37,6 +38,7 @@ class LlamaCpp(EngineType):
     ) -> None:
         self._prompt_caches = prompt_caches
         self._tokenizer = tokenizer or LlamaTokenize()
+        self._model_files = ModelFiles()
 
     def address(self, variant: VariantSpec, connect: str | None) -> str | None:
         """Return ``connect``, else the address in arguments or variables; None without a port."""
@@ -57,6 +59,10 @@ class LlamaCpp(EngineType):
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
         """Return the model with all its shards, the projector, adapters and the draft model."""
         return with_shards(Arguments.of(variant, environ).files())
+
+    def model_file(self, variant: VariantSpec, environ: Mapping[str, str]) -> ModelFile | None:
+        """Return what the heads of model and projector tell."""
+        return self._model_files.of(Arguments.of(variant, environ).files())
 
     def hooks(self, variant: VariantSpec, client: EngineClient) -> EngineHooks:
         """Return the prompt cache if prompts are saved, and the limits of a shared context."""
