@@ -163,6 +163,13 @@ class EngineClient:
         Return None for every other answer.
         """
 
+    def blames_request(self, response: UpstreamResponse) -> bool:
+        """Return whether an error under a status of 500 or more is a fault of the request.
+
+        Clients would repeat it, in vain.
+        """
+        return False
+
     def refusal(self, method: str, path: str) -> str | None:
         """Return why a client's request to ``path`` must not reach the engine; None: it may.
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _log = get_logger("call")
 # A connection that breaks because the engine died is seen before its exit is.
 _EXIT_NOTICE = 0.5
+_BAD_REQUEST = 400
 
 
 class UpstreamCall:
@@ -97,6 +98,8 @@ class UpstreamCall:
             if refused is None:
                 self._move(Move.ANSWERED)
                 self._upstream = upstream
+                if upstream.failed and self._lease.client.blames_request(upstream):
+                    upstream.status = _BAD_REQUEST
                 return upstream
             upstream.close()
             self._move(Move.TOO_LONG)

@@ -12,7 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Self
 
 from server.browsers import add
-from server.dialects import dialect_of
+from server.dialects import OPENAI, Page, dialect_of
 from server.errors import is_error, retry_after, shape_of
 from server.exchange import of_aiohttp
 from server.headers import to_client
@@ -42,6 +42,8 @@ STREAM_HEADERS = {
 }
 # Of events, and of lines; lines have no comments.
 _STREAMS = ("text/event-stream", "application/x-ndjson")
+_JSON = {"Content-Type": "application/json; charset=utf-8"}
+_OF_BODY = ("content-length", "content-type")
 _OK = 200
 # Bytes of an error page that are repeated in a message.
 _SHOWN = 200
@@ -67,6 +69,7 @@ class ClientResponse:
         self._response: Reply | None = None
         self.decided: dict[str, str] = {}
         self.begun = False
+        self._as_engine_says = False
         self.progress: Callable[[], str] | None = None
         self._told: dict[str, str] = {}
         self._carried = dict(carried or {})
@@ -119,6 +122,10 @@ class ClientResponse:
     def speak(self, path: str) -> None:
         """Tell failures as the clients of the engine's ``path`` expect them."""
         self._path = path
+
+    def keep_pages(self) -> None:
+        """Pass on error pages of the engine unchanged, unless its clients are Anthropic's."""
+        self._as_engine_says = self.dialect is OPENAI
 
     def end_faults(self, ending: Callable[[GatewayError], bytes]) -> None:
         """Once a stream has begun, end it by a failure with what ``ending`` writes of that."""
@@ -216,7 +223,7 @@ class ClientResponse:
             self._watch_out()
             await self.response.write(self._ending(error))
             return
-        headers = {"Content-Type": "application/json; charset=utf-8"}
+        headers = dict(_JSON)
         if (seconds := retry_after(error)) is not None:
             headers["Retry-After"] = str(seconds)
         if isinstance(error, WrongMethod):
@@ -250,14 +257,15 @@ class ClientResponse:
         False where it can be passed on like any answer. EngineRefused where a stream that has
         begun would have to carry a page that is no event.
         """
+        page = Page(status, body) if self._as_engine_says else self.dialect.page(status, body)
         if self.begun:
-            if not is_error(body):
+            if not is_error(page.body):
                 raise EngineRefused(f"The engine answered {status}: {_shown(body)}")
-            await self.answer(status, {}, self.dialect.page(status, body))
-        elif self.dialect.translates:
-            # Its length is set anew, for the page as it is now.
-            page = {n: value for n, value in headers.items() if n.lower() != "content-length"}
-            await self.answer(status, page, self.dialect.page(status, body))
+            await self.answer(page.status, {}, page.body)
+        elif page.body != body:
+            # Length and type are set anew, for the page as it is now.
+            kept = {n: v for n, v in headers.items() if n.lower() not in _OF_BODY}
+            await self.answer(page.status, kept | _JSON, page.body)
         else:
             return False
         return True

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
 from models.requests.endpoints import BY_PATH
 from server.anthropic_models import VERSION
+from server.engine_errors import fault_in, is_openai
 from server.errors import as_event, as_json, shape_of
 from utils.errors import ContextLengthExceeded, GatewayError
 
@@ -27,10 +28,15 @@ _TYPES = {
 }
 
 
-class Dialect:
-    """OpenAI's shape, which engines speak too."""
+class Page(NamedTuple):
+    """An error response: its status and its body."""
 
-    translates = False
+    status: int
+    body: bytes
+
+
+class Dialect:
+    """OpenAI's shape."""
 
     def body(self, error: GatewayError) -> bytes:
         """Return the body of an error response."""
@@ -40,42 +46,46 @@ class Dialect:
         """Return an error body as the event that ends a stream which has begun."""
         return as_event(body)
 
-    def page(self, status: int, body: bytes) -> bytes:
+    def page(self, status: int, body: bytes) -> Page:
         """Return an engine's error page in this shape; unchanged where it cannot be translated."""
-        del status
-        return body
+        fault = None if is_openai(body) else fault_in(status, body)
+        if fault is None:
+            return Page(status, body)
+        error = {
+            "message": fault.message,
+            "type": fault.type,
+            "param": fault.param,
+            "code": fault.code,
+            **fault.numbers,
+        }
+        return Page(fault.status, orjson.dumps({"error": error}))
 
 
 class Anthropic(Dialect):
     """The shape that clients of ``/v1/messages`` expect."""
 
-    translates = True
-
     def body(self, error: GatewayError) -> bytes:
         """Return the body of an error response."""
         message = error.message
         if isinstance(error, ContextLengthExceeded):
-            # In these words clients recognise that a conversation must be shortened.
-            message = (
-                f"prompt is too long: {error.prompt_tokens} tokens > {error.largest} maximum."
-                f" {message}"
-            )
+            message = _too_long(error.prompt_tokens, error.largest, message)
         return _written(shape_of(error).status, message)
 
     def event(self, body: bytes) -> bytes:
         """Return an error body as the event that ends a stream which has begun."""
         return b"event: error\n" + as_event(body)
 
-    def page(self, status: int, body: bytes) -> bytes:
+    def page(self, status: int, body: bytes) -> Page:
         """Return an engine's error page in this shape; unchanged where it cannot be translated."""
-        try:
-            page: Any = orjson.loads(body)
-            if page.get("type") == "error":
-                return body
-            message = page["error"]["message"]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return body
-        return _written(status, str(message))
+        fault = None if b'"type":"error"' in body else fault_in(status, body)
+        if fault is None:
+            return Page(status, body)
+        message = fault.message
+        if fault.numbers:
+            prompt, context = fault.numbers.get("n_prompt_tokens"), fault.numbers.get("n_ctx")
+            if prompt is not None and context is not None:
+                message = _too_long(prompt, context, message)
+        return Page(fault.status, _written(fault.status, message))
 
 
 OPENAI = Dialect()
@@ -90,6 +100,11 @@ def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:
     if path.startswith("/v1/messages") or (path not in BY_PATH and VERSION in headers):
         return ANTHROPIC
     return OPENAI
+
+
+def _too_long(prompt: int, context: int, message: str) -> str:
+    """Return the message after the words by which Anthropic's clients recognise the error."""
+    return f"prompt is too long: {prompt} tokens > {context} maximum. {message}"
 
 
 def _written(status: int, message: str) -> bytes:

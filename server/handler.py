@@ -53,6 +53,7 @@ class RequestHandler:
         body = await read_body(ctx)
         # Whatever it is: the engine may answer with a stream, after which it hangs up.
         facts = RequestFacts(PASSTHROUGH, body, model.name, stream=True, max_output=0)
+        ctx.response.keep_pages()
         await self._inference.run(_call(ctx, model, facts), ctx.response)
 
     def translates(self, codec: Codec) -> Handler:

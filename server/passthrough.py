@@ -54,6 +54,7 @@ class Passthrough:
 async def show(ctx: RequestContext, variant: VariantSpec, client: EngineClient, path: str) -> None:
     """Pass on the engine's page at ``path``; this does not keep the engine from being unloaded."""
     ctx.record.model, ctx.record.variant = variant.model, variant.label
+    ctx.response.keep_pages()
     headers = to_look(ctx.request.headers)
     headers["Connection"] = "close"
     async with await client.look(path, headers, ctx.request.method) as upstream:

@@ -59,13 +59,24 @@ class ContextLengthExceeded(GatewayError):
 
     def __init__(self, model: str, prompt_tokens: int, largest: int) -> None:
         super().__init__(
-            f"This request has {prompt_tokens} prompt tokens, but the largest context of"
-            f" model '{model}' is {largest} tokens. Shorten the messages, or configure a"
-            f" variant with a larger context.",
+            f"{too_long_message(prompt_tokens, largest)} Shorten the messages, or configure a"
+            f" variant of '{model}' with a larger context.",
             param="messages",
         )
         self.prompt_tokens = prompt_tokens
         self.largest = largest
+
+
+def too_long_message(n_prompt_tokens: int, n_ctx: int) -> str:
+    """Return the words by which clients recognise a prompt that is too long.
+
+    They search messages for the words of OpenAI, of llama-server, or for the code.
+    """
+    return (
+        f"This model's maximum context length is {n_ctx} tokens. However, the messages resulted in"
+        f" {n_prompt_tokens} tokens: the request exceeds the available context size"
+        f" (context_length_exceeded)."
+    )
 
 
 class UnknownPath(GatewayError):

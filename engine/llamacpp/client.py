@@ -13,6 +13,7 @@ import orjson
 
 from engine.base import EngineClient, Launch
 from engine.llamacpp.arguments import ALIAS, API_KEY, HOST, PORT, Arguments
+from engine.llamacpp.faults import is_of_request
 from engine.llamacpp.log import PROGRESS_VARIABLE
 from engine.llamacpp.prompt_cache.slots import SeenSlot
 from engine.llamacpp.slot_actions import refusal
@@ -136,6 +137,10 @@ class LlamaCppEngine(EngineClient):
         if found is None or int(found[1]) < self._variant.capacity:
             return None
         return int(found[1]), self._variant.capacity
+
+    def blames_request(self, response: UpstreamResponse) -> bool:
+        """Return whether its words say so."""
+        return is_of_request(response.status, response.first)
 
     async def idle_slots(self) -> dict[int, SeenSlot] | None:
         """Return the content of each idle slot, by its number; None if the engine hides it."""

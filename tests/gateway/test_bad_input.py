@@ -179,7 +179,7 @@ async def test_a_wrong_method(
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/edits", CHAT + "/", "/v1/chat/%63ompletions/x", "/%ff", "//"]
+    "path", ["/v2", "/v1/v1", "/v1/edits", CHAT + "/", "/v1/chat/%63ompletions/x", "/%ff", "//"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_an_unknown_path(

@@ -234,6 +234,14 @@ async def test_methods_and_unknown_paths_in_anthropic_s_shape(journal: Journal) 
         assert (unknown.status, anthropic(unknown.body)["type"]) == (404, "not_found_error")
 
 
+async def test_an_engine_s_error_in_openai_s_shape(journal: Journal) -> None:
+    model = fake_model(fake_variant(journal, error_at=1))
+    async with running_gateway(journal, model) as gateway:
+        for path in ("/v1/chat/completions", "/upstream/m/v1/chat/completions"):
+            error = (await gateway.post(BODIES["chat"], path)).error(500, "engine_error")
+            assert (error["message"], error["param"]) == ("fake failure", None)
+
+
 async def test_an_engine_s_error_in_anthropic_s_shape(journal: Journal) -> None:
     model = fake_model(fake_variant(journal, error_at=1))
     async with running_gateway(journal, model) as gateway:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
+from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from pydantic import SecretStr
@@ -86,7 +87,7 @@ def test_embeddings(served: Gateway, http: Any) -> None:
 def test_errors_are_those_of_the_library_below(served: Gateway, http: Any) -> None:
     with pytest.raises(openai.NotFoundError):
         chat(served, http, "gpt-9").invoke("Hello")
-    with pytest.raises(openai.BadRequestError) as long:
+    with pytest.raises(ContextOverflowError) as long:
         chat(served, http).invoke("the quick brown fox " * 1000)
     assert str(CONTEXT) in str(long.value)
 

@@ -156,9 +156,9 @@ def test_embeddings(api: openai.OpenAI) -> None:
 
 def test_models(api: openai.OpenAI) -> None:
     listed = {model.id: model for model in api.models.list()}
-    assert listed.keys() == {"smol", "embed"}
+    assert listed.keys() == {"smol", "tiny", "caller", "embed"}
     assert (listed["smol"].model_extra or {})["context_length"] == CONTEXT
-    assert api.models.retrieve("tiny").id == "smol"
+    assert (api.models.retrieve("tiny").model_extra or {})["alias_of"] == "smol"
     with pytest.raises(openai.NotFoundError):
         api.models.retrieve("gpt-9")
 
@@ -220,6 +220,6 @@ async def test_async(async_api: openai.AsyncOpenAI) -> None:
     )
     assert text
     assert len(vectors.data) == 1
-    assert len(listed.data) == 2
+    assert len(listed.data) == 4
     with pytest.raises(openai.NotFoundError):
         await async_api.chat.completions.create(model="gpt-9", messages=HELLO)

@@ -98,8 +98,8 @@ test("embeddings", async () => {
 test("models", async () => {
   const names = [];
   for await (const model of api.models.list()) names.push(model.id);
-  assert.deepEqual(names, ["smol", "embed"]);
-  assert.equal((await api.models.retrieve("tiny")).id, "smol");
+  assert.deepEqual(names, ["smol", "tiny", "caller", "embed"]);
+  assert.equal((await api.models.retrieve("tiny")).alias_of, "smol");
 });
 
 test("errors have their classes", async () => {
