@@ -12,7 +12,7 @@ from utils.errors import GatewayError
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from engine.base import EngineRun
     from engine.client import EngineClient
@@ -58,6 +58,8 @@ class Lease:
 
     async def enter(self) -> None:
         """Wait until the engine is held; after an error nothing is held or waited for."""
+        if self._leases.at_once(self):
+            return
         try:
             await self._leases.wait(self, self.asked)
         except BaseException:
@@ -84,15 +86,21 @@ class Lease:
 class Leases:
     """Every lease that waits for an engine or holds one.
 
-    ``feed`` takes their events; ``grant`` and ``refuse`` are the replies.
+    ``feed`` takes their events; ``grant`` and ``refuse`` are the replies. ``runs`` are the engines
+    by their tickets.
     """
 
     def __init__(
-        self, scheduler: Scheduler, clock: Clock, feed: Callable[[ev.Event], None]
+        self,
+        scheduler: Scheduler,
+        clock: Clock,
+        feed: Callable[[ev.Event], None],
+        runs: Mapping[int, EngineRun],
     ) -> None:
         self._scheduler = scheduler
         self._clock = clock
         self._feed = feed
+        self._runs = runs
         self._open: dict[int, tuple[Lease, asyncio.Future[None]]] = {}
         self._requests = 0
 
@@ -125,6 +133,8 @@ class Leases:
 
         Raises the error with which it was refused.
         """
+        if self.at_once(lease):
+            return True
         granted = self._ask(lease, lease.asked)
         if granted.done() and granted.exception() is None:
             return True
@@ -133,10 +143,24 @@ class Leases:
             granted.result()
         return False
 
+    def at_once(self, lease: Lease) -> bool:
+        """Return whether the lease is held now, because the engine is free and no request waits.
+
+        It comes to the same as ``wait``, but without an event: no other request and no observer
+        would see a change.
+        """
+        record = self._scheduler.admit(lease.asked)
+        if record is None:
+            return False
+        lease.engine, lease.variant = self._runs[record.ticket], record.variant
+        return True
+
     def leave(self, lease: Lease) -> None:
         """Remove the request: it holds nothing and waits for nothing any more."""
         self._open.pop(lease.request, None)
-        self._feed(ev.Left(lease.request, self._clock.now(), ahead=lease.ahead))
+        now = self._clock.now()
+        if lease.ahead is not None or not self._scheduler.leave(lease.request, now):
+            self._feed(ev.Left(lease.request, now, ahead=lease.ahead))
 
     async def again(self, lease: Lease, minimum: VariantSpec) -> None:
         """Exchange the lease for one on ``minimum``, without losing the request's turn.

@@ -69,7 +69,7 @@ class EngineManager:
         self._clock = clock
         self._processes = ProcessPool(clock, registry, self._memory, self._report, types)
         self._processes.launching = Launching(port_range, checks)
-        self._leases = Leases(self._scheduler, clock, self._feed)
+        self._leases = Leases(self._scheduler, clock, self._feed, self._processes.runs)
         self._inbox: deque[ev.Event] = deque()
         self._feeding = False
         self._timer: Timer | None = None

@@ -57,15 +57,29 @@ class Admission:
         if self.closing:
             out.append(ev.Refuse(event.request, ShuttingDown(_CLOSING)))
             return
-        waiting = Waiting(event.request, event.minimum, event.now, event.client, event.priority)
-        waiting.keep_alive, waiting.fallbacks = event.keep_alive, event.fallbacks
-        waiting.auxiliary = event.auxiliary
+        waiting = waiting_of(event)
         if not self._renew(waiting, out):
             return
         # While memory is short, a smaller variant may do.
         while waiting.fallbacks and self._lacks_memory(waiting, event.now):
             steps_down(waiting)
         self.queue.add(waiting)
+
+    def plain(self, event: ev.Arrived) -> bool:
+        """Return whether ``arrive`` would add the request to the queue as it is.
+
+        This is for a gateway that is not closing.
+        """
+        records = self._engines.records
+        for variant in (event.minimum, *event.fallbacks):
+            known = records.get(variant.label)
+            if known is None or known.variant is not variant or known.shortages:
+                return False
+        return True
+
+    def held(self, request: int) -> Hold | None:
+        """Return the request's hold, or None."""
+        return self._holds.get(request)
 
     def limit(self, request: int, most: int, now: float, out: list[ev.Effect]) -> None:
         """Refuse the newest request if more than ``most`` wait before it."""
@@ -76,13 +90,12 @@ class Admission:
             coming = self._coming(request)
             self.refuse(request, queue_full(others, loading, coming, self._pace, now), out)
 
-    def grant(self, waiting: Waiting, record: EngineRecord, now: float) -> ev.Grant:
+    def grant(self, waiting: Waiting, record: EngineRecord, now: float) -> None:
         """Give the engine to the request, which leaves the queue."""
         self.queue.served(waiting, now)
         holders = record.auxiliary if waiting.auxiliary else record.active
         holders.add(waiting.request)
         self._holds[waiting.request] = Hold(waiting, record, record.ticket, now)
-        return ev.Grant(waiting.request, record.ticket)
 
     def end(self, request: int, now: float) -> Hold | None:
         """Remove the request, which waits or holds; return its hold, if it had one."""
@@ -166,3 +179,17 @@ class Admission:
     def _lacks_memory(self, waiting: Waiting, now: float) -> bool:
         record = self._engines.records[waiting.minimum.label]
         return record.shortages > 0 and now < record.retry_at
+
+
+def waiting_of(event: ev.Arrived) -> Waiting:
+    """Return the request as it waits."""
+    return Waiting(
+        event.request,
+        event.minimum,
+        event.now,
+        event.client,
+        event.priority,
+        fallbacks=event.fallbacks,
+        keep_alive=event.keep_alive,
+        auxiliary=event.auxiliary,
+    )

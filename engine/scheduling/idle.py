@@ -12,6 +12,9 @@
    turn finds it ready.
 5. The replacement starts after the other has ended; but not if requests wait then or want another
    variant, or if there is no room for it.
+
+Between two looks nothing is due until the wake that was asked for, unless an idle engine waits for
+its larger variant (rule 4). ``nothing_due`` and ``rests_after`` tell this without a look.
 """
 
 from __future__ import annotations
@@ -37,6 +40,10 @@ class IdleEngines:
         self._engines = engines
         self._keep_alive: dict[str, float] = {}
         self._successors: dict[str, EngineRecord] = {}
+        # The earliest wake that was asked for and has not come; infinite: none.
+        self._wakes_at = inf
+        # Whether an idle engine waits for its larger variant.
+        self._outgrown = False
 
     def keep(self, model: str, seconds: float) -> None:
         """Keep the model for this number of seconds once it is idle, as a request wants."""
@@ -58,6 +65,25 @@ class IdleEngines:
         """Keep only the planned replacements that are ``wanted``."""
         self._successors = {m: each for m, each in self._successors.items() if wanted(each)}
 
+    def woken(self) -> None:
+        """Note that the wake has come."""
+        self._wakes_at = inf
+
+    def nothing_due(self, now: float) -> bool:
+        """Return whether ``rest`` would change nothing, if no engine became idle meanwhile."""
+        return now < self._wakes_at and not self._outgrown
+
+    def rests_after(self, record: EngineRecord, policy: Policy, now: float) -> bool:
+        """Return whether ``rest`` would change nothing if ``record`` became idle ``now``."""
+        if record.ahead is not None or not self.nothing_due(now):
+            return False
+        idle, after = self.time_of(record), policy.shrink_after
+        if self._wakes_at <= now + min(idle, after or inf):
+            return True
+        records, requests = self._engines.records, policy.shrink_requests
+        replaced = smaller_than(record, records, after=after, requests=requests) is not None
+        return self._wakes_at <= now + idle and not replaced
+
     def rest(self, policy: Policy, now: float, out: list[ev.Effect], *, waited: bool) -> None:
         """Do what no request asks for: start replacements, end or shrink idle engines.
 
@@ -72,10 +98,13 @@ class IdleEngines:
             if fits and now >= successor.retry_at:
                 self._engines.start(successor, now, out)
         wake = inf
+        self._outgrown = False
         for record in tuple(alive.values()):
             if record.state is State.READY and not record.busy:
                 wake = min(wake, self._unload_or_replace(record, policy, now, out, waited=waited))
+                self._outgrown |= record.ahead is not None
         if wake < inf:
+            self._wakes_at = min(self._wakes_at, wake)
             out.append(ev.WakeAt(wake))
 
     def _unload_or_replace(

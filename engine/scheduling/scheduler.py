@@ -35,6 +35,10 @@ The rules, in the order in which they apply:
 8.  While draining, waiting requests are refused, and engines stop as soon as their requests have
     ended.
 
+Most requests find a ready engine with a free slot, and an empty queue. ``admit`` and ``leave`` are
+the short way for them: they come to the same as ``handle``, without effects, or change nothing and
+leave the event to ``handle``.
+
 ``engine_table.py`` owns the engine states; ``admission.py`` owns the waiting requests and the
 holds. Events bring the time; nothing here reads a clock, awaits or logs.
 """
@@ -44,13 +48,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.scheduling import events as ev
-from engine.scheduling.admission import Admission
+from engine.scheduling.admission import Admission, waiting_of
 from engine.scheduling.engine_table import EngineRecord, EngineTable
 from engine.scheduling.eviction import Limits
 from engine.scheduling.failures import no_room, start_failed
 from engine.scheduling.idle import IdleEngines
 from engine.scheduling.lifecycle import Event, State
-from engine.scheduling.planner import Act, Deny, Planner, Serve, Start, Unload, at_once
+from engine.scheduling.planner import Act, Deny, Planner, Serve, Start, Unload, at_once, takes
 from engine.scheduling.policy import Policy
 
 if TYPE_CHECKING:
@@ -136,6 +140,37 @@ class Scheduler:
         """Return the seconds without a request after which the engine ends; infinite: never."""
         return self._idle.time_of(record)
 
+    # -- the short way ---------------------------------------------------------------
+
+    def admit(self, event: ev.Arrived) -> EngineRecord | None:
+        """Grant a free engine at once, and return its record; None if ``handle`` must decide."""
+        minimum = event.minimum
+        record = self._engines.alive.get(minimum.model)
+        if record is None or record.state is not State.READY or self._queue:
+            return None
+        if not (self._idle.nothing_due(event.now) and self._admission.plain(event)):
+            return None
+        waiting = waiting_of(event)
+        if not takes(record, waiting):
+            return None
+        self._granted(waiting, record, event.now)
+        return record
+
+    def leave(self, request: int, now: float) -> bool:
+        """Give a request's slot back, if nothing follows; else return False for ``handle``."""
+        held = self._admission.held(request)
+        if held is None or self._queue:
+            return False
+        record = held.record
+        if record.state is not State.READY:
+            return False
+        last = len(record.active) + len(record.auxiliary) == 1
+        idle = self._idle
+        quiet = idle.rests_after(record, self._policy, now) if last else idle.nothing_due(now)
+        if quiet:
+            self._admission.end(request, now)
+        return quiet
+
     # -- events ----------------------------------------------------------------------
 
     def handle(self, event: ev.Event) -> list[ev.Effect]:
@@ -154,7 +189,9 @@ class Scheduler:
                 self._unload(event, out)
             case ev.Drain() | ev.Halt():
                 self._drain(out, now=isinstance(event, ev.Halt))
-        # A Tick has no other purpose; and after any event it may be a request's turn.
+            case ev.Tick():
+                self._idle.woken()
+        # After any event it may be a request's turn.
         self._dispatch(event.now, out)
         if self._queue and isinstance(event, ev.Arrived):
             self._admission.limit(event.request, self._policy.max_queue, event.now, out)
@@ -226,7 +263,8 @@ class Scheduler:
         while self._queue and (act := self._next(now)) is not None:
             match act:
                 case Serve():
-                    self._grant(act.waiting, act.record, now, out)
+                    self._granted(act.waiting, act.record, now)
+                    out.append(ev.Grant(act.waiting.request, act.record.ticket))
                 case Start():
                     self._start(act.record, now, out)
                 case Unload():
@@ -274,9 +312,7 @@ class Scheduler:
         elif record.useful or force:
             self._engines.stop(record, out)
 
-    def _grant(
-        self, waiting: Waiting, record: EngineRecord, now: float, out: list[ev.Effect]
-    ) -> None:
+    def _granted(self, waiting: Waiting, record: EngineRecord, now: float) -> None:
         record.unused = False
         record.use(now)
         if not waiting.auxiliary:
@@ -286,4 +322,4 @@ class Scheduler:
             record.ahead = None
         if waiting.keep_alive is not None:
             self._idle.keep(record.variant.model, waiting.keep_alive)
-        out.append(self._admission.grant(waiting, record, now))
+        self._admission.grant(waiting, record, now)

@@ -9,10 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from builders import result_of
 from engines import ShiftedClock, running_manager
 from gateway import PATIENT, fake_model, fake_variant, running_gateway, until
 from gateway_client import chat_body
 
+from engine.observer import Changed, Observer
 from engine.scheduling.lifecycle import State
 from engine.scheduling.scheduler import Limits
 from utils.errors import EngineStartFailed, EngineStartTimeout, EngineUnreachable, ShuttingDown
@@ -28,6 +30,46 @@ async def use(manager: EngineManager, variant: VariantSpec) -> None:
     """A lease has been had and given back."""
     async with manager.lease(variant):
         pass
+
+
+class Noted(Observer):
+    """An observer that notes all that it is told."""
+
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+
+    def changed(self, change: Changed) -> None:
+        self.seen.append(change)
+
+    def waiting(self, count: int) -> None:
+        self.seen.append(count)
+
+
+async def test_a_free_engine_is_held_without_a_wait_and_ends_in_time(journal: Journal) -> None:
+    """No observer sees a change, the wake that was asked for stays, and the idle time counts."""
+    clock, seen = ShiftedClock(), Noted()
+    variant = fake_variant(journal, timeouts=replace(PATIENT, idle=50.0), parallel=2)
+    async with running_manager(journal, fake_model(variant), clock=clock) as manager:
+        await use(manager, variant)
+        manager.observe(seen)
+        clock.skip(30.0)
+        leases = [manager.lease(variant) for _ in range(2)]
+        for lease in leases:
+            result_of(lease.enter())
+            assert lease.client is leases[0].client
+            assert (lease.queued, lease.loading) == (0.0, 0.0)
+        waits = asyncio.create_task(use(manager, variant))
+        await until(lambda: manager.waiting() == 1)
+        assert seen.seen == [1]
+        leases[0].leave()
+        await waits
+        leases[1].leave()
+        leases[1].leave()
+        assert seen.seen == [1, 0]
+        clock.skip(30.0)
+        assert manager.records()[0].state is State.READY, "it was in use 30 seconds ago"
+        clock.skip(21.0)
+        await until(lambda: not manager.records()[0].state.live)
 
 
 async def test_a_failed_start_is_told_and_tried_again(journal: Journal) -> None:
