@@ -10,7 +10,8 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from engine.upstream import ENDED, UpstreamResponse, said_by
+from engine.connection_pool import LARGEST_BODY, ConnectionPool, NotConnected
+from engine.upstream import ENDED, AiohttpAnswer, UpstreamResponse, said_by
 from utils.errors import (
     CountUnavailable,
     EngineRefused,
@@ -21,16 +22,17 @@ from utils.errors import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
+    from engine.upstream import Answer
+    from engine.upstream_connection import UpstreamConnection
     from models.requests.reader import RequestFacts, Upload
 
 # Engines close an idle connection after 5 s or more; the gateway must close it before that.
 _KEEPALIVE = 3.0
-_IN_ONE_PIECE = 1024 * 1024
 _ENDLESS = aiohttp.ClientTimeout(total=None, sock_connect=10)
 
 
 class EngineClient:
-    """A connection pool to one run of one engine; a new run gets a new client.
+    """The connections to one run of one engine; a new run gets a new client.
 
     ``heard`` grows with every piece of an answer; ``answered`` only with pieces that are more than
     a keep-alive comment. An engine that ``may_send_no_length`` ends some bodies by closing the
@@ -49,6 +51,8 @@ class EngineClient:
         self._probe_timeout = aiohttp.ClientTimeout(total=probe_timeout)
         self._session: aiohttp.ClientSession | None = None
         self._probes: aiohttp.ClientSession | None = None
+        self._pool: ConnectionPool | None = None
+        self._pool_known = False
         self._closed = False
         self._responses: set[UpstreamResponse] = set()
 
@@ -61,7 +65,12 @@ class EngineClient:
         """
         self._opening += 1
         try:
-            return await self._begin(await self._request(path, headers, body, method))
+            answer: Answer
+            if method == "POST" and isinstance(body, bytes) and (pool := self._own(path, body)):
+                answer = await self._posted(pool, path, headers, body)
+            else:
+                answer = await self._request(path, headers, body, method)
+            return await self._begin(answer, method)
         finally:
             self._opening -= 1
 
@@ -89,13 +98,34 @@ class EngineClient:
             raise EngineUnresponsive(
                 f"The engine did not answer within health_check_timeout ({self._patience:g} s)."
             ) from None
-        return await self._begin(response)
+        return await self._begin(response, method)
+
+    def _own(self, path: str, body: bytes) -> ConnectionPool | None:
+        """Return the pool for a request; None if aiohttp must send it."""
+        if self._closed:
+            return None
+        if not self._pool_known:
+            self._pool_known = True
+            self._pool = ConnectionPool.of(self.url, self._headers, _KEEPALIVE)
+        pool = self._pool
+        return pool if pool is not None and pool.sends(path, body) else None
+
+    async def _posted(
+        self, pool: ConnectionPool, path: str, headers: Mapping[str, str], body: bytes
+    ) -> UpstreamConnection:
+        try:
+            return await pool.post(path, headers, body)
+        except OSError as error:
+            sent = not self._closed and not isinstance(error, NotConnected)
+            raise EngineUnreachable(
+                f"The engine gave no answer: {said_by(error)}", sent=sent
+            ) from error
 
     async def _request(
         self, path: str, headers: Mapping[str, str], body: bytes | Upload, method: str
-    ) -> aiohttp.ClientResponse:
+    ) -> AiohttpAnswer:
         try:
-            return await self._open().request(
+            response = await self._open().request(
                 method,
                 URL(self.url + path, encoded=True),
                 data=_data(body) if body else None,
@@ -107,11 +137,13 @@ class EngineClient:
             raise EngineUnreachable(
                 f"The engine gave no answer: {said_by(error)}", sent=sent
             ) from error
+        return AiohttpAnswer(response)
 
-    async def _begin(self, response: aiohttp.ClientResponse) -> UpstreamResponse:
+    async def _begin(self, answer: Answer, method: str) -> UpstreamResponse:
         self._hear(b"")
-        alive = self.healthy if self.may_send_no_length else None
-        upstream = UpstreamResponse(response, self._responses.discard, self._hear, alive)
+        asks = self.may_send_no_length and method != "HEAD"
+        alive = self.healthy if asks else None
+        upstream = UpstreamResponse(answer, self._responses.discard, self._hear, alive)
         self._responses.add(upstream)
         try:
             await upstream.begin()
@@ -204,6 +236,8 @@ class EngineClient:
         self._closed = True
         for upstream in tuple(self._responses):
             upstream.break_off()
+        if self._pool is not None:
+            self._pool.close()
         for session in (self._session, self._probes):
             if session is not None:
                 await session.close()
@@ -274,4 +308,4 @@ def _data(body: bytes | Upload) -> bytes | io.BytesIO | AsyncIterator[bytes]:
     if not isinstance(body, bytes):
         return body.chunks()
     # A large body is written piece by piece, so that streams of others go on meanwhile.
-    return body if len(body) <= _IN_ONE_PIECE else io.BytesIO(body)
+    return body if len(body) <= LARGEST_BODY else io.BytesIO(body)

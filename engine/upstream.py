@@ -1,20 +1,62 @@
-"""The answer of an engine as it comes. It translates the exceptions of aiohttp."""
+"""The answer of an engine as it comes. It translates the exceptions of its connection."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import aiohttp
 
 from utils.errors import EngineBroke
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
 ENDED = "the engine has ended"
 _LARGEST_ERROR = 64 * 1024
 _FIRST_ERROR = 400
 _OK = 200
+
+
+class Answer(Protocol):
+    """What a connection has of an answer that has begun. Failures are aiohttp's, or an OSError."""
+
+    @property
+    def status(self) -> int:
+        """The status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of the answer has come."""
+
+    async def read(self) -> bytes:
+        """Return what has come and was not read, at least a byte; b"" at the end."""
+
+    def fail(self, error: Exception) -> None:
+        """Let the reader get ``error``."""
+
+    def close(self) -> None:
+        """Close the connection, unless the answer has ended."""
+
+
+class AiohttpAnswer:
+    """An ``Answer`` that came by way of aiohttp."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.status = response.status
+        self.headers = response.headers
+        self.read = response.content.readany
+        self.fail = response.content.set_exception
+        self.close = response.close
+        self._is_eof = response.content.is_eof
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of the answer has come."""
+        return self._is_eof()
 
 
 class UpstreamResponse:
@@ -27,17 +69,17 @@ class UpstreamResponse:
 
     def __init__(
         self,
-        response: aiohttp.ClientResponse,
+        answer: Answer,
         forget: Callable[[UpstreamResponse], None],
         heard: Callable[[bytes], None],
         alive: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
-        self._response = response
+        self._answer = answer
         self._forget = forget
         self._heard = heard
-        self._alive = None if _has_length(response) else alive
-        self.status = response.status
-        self.headers = response.headers
+        self.status = answer.status
+        self.headers = answer.headers
+        self._alive = None if alive is None or self._has_length() else alive
         self.first = b""
 
     async def __aenter__(self) -> Self:
@@ -59,13 +101,12 @@ class UpstreamResponse:
     def close(self) -> None:
         """Abort a body that is not read to its end, so that the engine stops generating."""
         self._forget(self)
-        self._response.close()
+        self._answer.close()
 
     def break_off(self) -> None:
         """Make readers raise EngineBroke. If only the session closed, they would wait for ever."""
-        content = self._response.content
-        if not content.is_eof():
-            content.set_exception(aiohttp.ClientConnectionError(ENDED))
+        if not self._answer.ended:
+            self._answer.fail(ConnectionError(ENDED))
 
     async def begin(self) -> None:
         """Read ``first``; raise EngineBroke if the engine ends before it.
@@ -94,7 +135,7 @@ class UpstreamResponse:
     async def read(self) -> bytes:
         """Return the next bytes, b"" at the end; raise EngineBroke if it ends before that."""
         try:
-            chunk = await self._response.content.readany()
+            chunk = await self._answer.read()
         except (aiohttp.ClientError, OSError) as error:
             raise EngineBroke(f"The engine broke off its response: {said_by(error)}") from error
         self._heard(chunk)
@@ -104,12 +145,11 @@ class UpstreamResponse:
                 raise EngineBroke("The engine ended in the middle of its response.")
         return chunk
 
-
-def _has_length(response: aiohttp.ClientResponse) -> bool:
-    """Return whether the response itself shows where its body ends."""
-    if response.method == "HEAD" or response.status != _OK:
-        return True
-    return "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
+    def _has_length(self) -> bool:
+        """Return whether the response itself shows where its body ends."""
+        if self.status != _OK:
+            return True
+        return "Content-Length" in self.headers or "Transfer-Encoding" in self.headers
 
 
 def uncommented(data: bytes) -> bytes:

@@ -7,7 +7,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from engine.upstream import UpstreamResponse, uncommented
+from engine.upstream import AiohttpAnswer, UpstreamResponse, uncommented
 from utils.errors import EngineBroke
 
 
@@ -48,7 +48,7 @@ async def begun(*pieces: bytes) -> bytes:
     port = server.sockets[0].getsockname()[1]
     async with server, aiohttp.ClientSession() as session:
         response = await session.get(f"http://127.0.0.1:{port}/")
-        upstream = UpstreamResponse(response, lambda _: None, lambda _: wanted.set())
+        upstream = UpstreamResponse(AiohttpAnswer(response), lambda _: None, lambda _: wanted.set())
         async with upstream:
             await upstream.begin()
             wanted.set()
@@ -90,7 +90,9 @@ async def body_of(head: bytes, *, alive: bool) -> tuple[bytes, int]:
     port = server.sockets[0].getsockname()[1]
     async with server, aiohttp.ClientSession() as session:
         response = await session.get(f"http://127.0.0.1:{port}/")
-        upstream = UpstreamResponse(response, lambda _: None, lambda _: None, is_alive)
+        upstream = UpstreamResponse(
+            AiohttpAnswer(response), lambda _: None, lambda _: None, is_alive
+        )
         async with upstream:
             await upstream.begin()
             body = upstream.first

@@ -24,6 +24,7 @@ PURE = (
     "engine/process/health.py",
     "engine/process/log_tail.py",
     "engine/resources/rules.py",
+    "engine/response_parser.py",
     "engine/scheduling/",
     "inference/call.py",
     "inference/continuation/",

@@ -1,0 +1,256 @@
+"""One connection to an engine: a request at a time, and its answer as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
+
+from engine.response_parser import Progress, ResponseParser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from multidict import CIMultiDict
+
+# So many bytes of an answer may wait for their reader.
+_WAITING = 256 * 1024
+# A body up to this length is read when it is complete: then its reader wakes up once.
+_AT_ONCE = 64 * 1024
+_LOST = "Server disconnected"
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """A connection with at most one request under way.
+
+    ``send``, ``begun``, then ``read`` or ``pump`` up to the end, then ``close``. What goes wrong is
+    an OSError. ``release`` gets a connection that can be used again, ``forget`` one that is lost.
+    """
+
+    __slots__ = (
+        "_error",
+        "_forget",
+        "_held",
+        "_loop",
+        "_parser",
+        "_paused",
+        "_pieces",
+        "_release",
+        "_take",
+        "_transport",
+        "_unread",
+        "_waiter",
+        "idle_since",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        release: Callable[[UpstreamConnection], None],
+        forget: Callable[[UpstreamConnection], None],
+    ) -> None:
+        self._loop = loop
+        self._release = release
+        self._forget = forget
+        self._parser = ResponseParser()
+        self._transport: asyncio.Transport | None = None
+        self._error: Exception | None = None
+        # What has come and was not read, and its length.
+        self._pieces: list[bytes] = []
+        self._unread = 0
+        self._paused = False
+        self._waiter: asyncio.Future[None] | None = None
+        # Who gets what comes at once; whether it wanted no more.
+        self._take: Callable[[bytes], bool] | None = None
+        self._held = False
+        # Seconds of a monotonic clock; None while a request is under way.
+        self.idle_since: float | None = None
+
+    @property
+    def status(self) -> int:
+        """The status of an answer that has ``begun``."""
+        return self._parser.status
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        """The headers of an answer that has ``begun``."""
+        return self._parser.headers
+
+    @property
+    def ended(self) -> bool:
+        """Whether the answer has come to its end, read or not."""
+        return self._parser.progress is Progress.ENDED
+
+    @property
+    def usable(self) -> bool:
+        """Whether the connection is open, as far as this side knows."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    # -- what the transport calls ------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; the system notices when an engine on another machine vanishes."""
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+        sock = transport.get_extra_info("socket")
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand over what has come of the body, or keep it for its reader."""
+        parser = self._parser
+        piece = parser.feed(data)
+        if (take := self._take) is not None:
+            if piece and not take(piece):
+                self._take = None
+                self._held = True
+                self._pause()
+                self._wake()
+        elif piece:
+            self._keep(piece)
+        if parser.progress is not Progress.BODY:
+            self._turn()
+        elif take is None and not self._comes_whole:
+            self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the answer if nothing else shows its end, else fail it."""
+        self._transport = None
+        self._forget(self)
+        if exc is None:
+            self._parser.end()
+            self._turn()
+        else:
+            self.fail(exc)
+        self._parser.close()
+
+    # -- one request -------------------------------------------------------------------
+
+    def send(self, request: bytes) -> None:
+        """Send a request. What comes from now on is its answer."""
+        self.idle_since = None
+        self._parser.begin()
+        if self._transport is None:
+            raise ConnectionError(_LOST)
+        self._transport.write(request)
+
+    async def begun(self) -> None:
+        """Return when the head of the answer is here; a small body of known length with it."""
+        parser = self._parser
+        while self._error is None:
+            progress = parser.progress
+            if progress is Progress.ENDED or (progress is Progress.BODY and not self._comes_whole):
+                return
+            await self._wait()
+        raise self._error
+
+    async def read(self) -> bytes:
+        """Return all that has come and was not read, at least a byte; b"" at the end."""
+        while not self._pieces:
+            if self._error is not None:
+                raise self._error
+            if self.ended:
+                return b""
+            await self._wait()
+        return self._taken()
+
+    async def pump(self, take: Callable[[bytes], bool]) -> bool:
+        """Give what comes to ``take`` where it arrives, until the end; return whether it has ended.
+
+        It has not if ``take`` returned False. Then nothing is read until the next call.
+        ``take`` must not raise.
+        """
+        if self._pieces and not take(self._taken()):
+            return False
+        self._resume()
+        self._held = False
+        self._take = take
+        try:
+            while not (self._held or self.ended):
+                if self._error is not None:
+                    raise self._error
+                await self._wait()
+        finally:
+            self._take = None
+        return not self._held
+
+    def fail(self, error: Exception) -> None:
+        """Let the reader get ``error`` after what has come; nothing if the answer has ended."""
+        if not self.ended and self._error is None:
+            self._error = error
+            self._wake()
+
+    def close(self) -> None:
+        """End the request: unless its answer has ended, the engine sees a closed connection."""
+        transport = self._transport
+        if transport is None:
+            return
+        reusable = self._error is None and self._parser.reusable and not transport.is_closing()
+        # A request that is not sent to its end would go on in front of the next.
+        if reusable and not transport.get_write_buffer_size():
+            self._taken()
+            self._resume()
+            self._release(self)
+        else:
+            transport.abort()
+
+    def abort(self) -> None:
+        """Close the connection at once; a reader gets an error."""
+        self.fail(ConnectionError(_LOST))
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- inside ------------------------------------------------------------------------
+
+    @property
+    def _comes_whole(self) -> bool:
+        length = self._parser.length
+        return length is not None and length <= _AT_ONCE
+
+    def _turn(self) -> None:
+        """Act on a head that is not complete, on an end, or on what is not HTTP."""
+        if self._parser.progress is Progress.BROKEN:
+            self.fail(ConnectionError(self._parser.error))
+            self.abort()
+        elif self.idle_since is not None:
+            # An engine that speaks unasked would do so in the next answer.
+            self.abort()
+        elif self.ended:
+            self._wake()
+
+    def _keep(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._unread += len(piece)
+        if self._unread > _WAITING:
+            self._pause()
+
+    def _taken(self) -> bytes:
+        pieces = self._pieces
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self._unread = 0
+        self._resume()
+        return data
+
+    def _pause(self) -> None:
+        if not self._paused and self.usable and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            if self.usable and self._transport is not None:
+                self._transport.resume_reading()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
