@@ -56,7 +56,7 @@ TESTED_ELSEWHERE = {
     *(f"inference/continuation/{name}.py" for name in ("answer", "chat", "codec", "messages")),
     "inference/continuation/responses.py",
     # Values and protocols.
-    *(f"server/codecs/{name}.py" for name in ("codec", "deltas", "table")),
+    *(f"server/codecs/{name}.py" for name in ("codec", "deltas", "responses/output", "table")),
     "utils/config/tables.py",
     "utils/errors.py",
 }

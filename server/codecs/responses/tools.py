@@ -1,0 +1,152 @@
+"""The tools of the Responses API as those of a chat, and the format of its text. Pure.
+
+Tools that a service would run itself (a search of the web, of files) do not exist here and are
+refused by name. A custom tool becomes a function with one text.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from models.requests.fields import Json, named
+from utils.errors import BadRequest
+
+_CHOICES = ("none", "auto", "required")
+
+
+class Tools(NamedTuple):
+    """What a chat is told of tools: ``fields`` of it. ``custom`` are the names of custom tools."""
+
+    fields: Json
+    custom: frozenset[str] = frozenset()
+
+
+def tools_of(request: Json) -> Tools:
+    """Return the tools of a request, and which the model may or must call; raise BadRequest."""
+    given = request.get("tools")
+    if given is None:
+        given = []
+    if not isinstance(given, list):
+        raise BadRequest(f"'tools' must be an array, not {named(given)}.", param="tools")
+    tools = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(given)]
+    custom = frozenset(tool["name"] for tool in given if tool.get("type") == "custom")
+    names = {tool["function"]["name"] for tool in tools}
+    choice, allowed = _choice(request.get("tool_choice"), names)
+    if allowed is not None:
+        tools = [tool for tool in tools if tool["function"]["name"] in allowed]
+    fields: Json = {}
+    if tools:
+        fields["tools"] = tools
+        if choice is not None:
+            fields["tool_choice"] = choice
+        if isinstance(parallel := request.get("parallel_tool_calls"), bool):
+            fields["parallel_tool_calls"] = parallel
+    elif choice == "required":
+        raise BadRequest("'tool_choice' requires a tool, and there is none.", param="tool_choice")
+    return Tools(fields, custom)
+
+
+def format_of(request: Json) -> Json:
+    """Return the ``response_format`` of a chat for the format in ``text``; raise BadRequest."""
+    text = request.get("text")
+    if text is None:
+        return {}
+    if not isinstance(text, dict):
+        raise BadRequest(f"'text' must be an object, not {named(text)}.", param="text")
+    wanted = text.get("format")
+    if wanted is None:
+        return {}
+    kind = wanted.get("type") if isinstance(wanted, dict) else None
+    if kind == "text":
+        return {}
+    if kind == "json_object":
+        return {"response_format": {"type": "json_object"}}
+    if kind != "json_schema":
+        raise BadRequest(
+            "'text.format.type' must be one of text, json_object, json_schema.",
+            param="text.format.type",
+        )
+    if not isinstance(wanted.get("schema"), dict):
+        raise BadRequest("'text.format.schema' must be an object.", param="text.format.schema")
+    known = ("name", "description", "schema", "strict")
+    schema = {name: wanted[name] for name in known if wanted.get(name) is not None}
+    return {"response_format": {"type": "json_schema", "json_schema": schema}}
+
+
+def _tool(tool: Any, where: str) -> Json:  # noqa: ANN401 - decoded JSON
+    if not isinstance(tool, dict):
+        raise BadRequest(f"'{where}' must be an object, not {named(tool)}.", param=where)
+    kind = tool.get("type")
+    if kind not in ("function", "custom"):
+        shown = f"'{kind[:40]}'" if isinstance(kind, str) else "without a type"
+        raise BadRequest(
+            f"'{where}' is a tool {shown}, which does not exist here: only functions and custom"
+            " tools, which the client runs. Leave it out of 'tools'.",
+            param=f"{where}.type",
+        )
+    if not isinstance(tool.get("name"), str) or not tool["name"]:
+        raise BadRequest(f"'{where}.name' must be a string.", param=f"{where}.name")
+    if kind == "custom":
+        return _custom(tool, where)
+    function: Json = {"name": tool["name"]}
+    if tool.get("description") is not None:
+        function["description"] = tool["description"]
+    function["parameters"] = tool.get("parameters") or {"type": "object", "properties": {}}
+    if tool.get("strict") is not None:
+        function["strict"] = tool["strict"]
+    return {"type": "function", "function": function}
+
+
+def _custom(tool: Json, where: str) -> Json:
+    form = tool.get("format")
+    if isinstance(form, dict) and form.get("type") not in (None, "text"):
+        raise BadRequest(
+            f"'{where}.format' must be text: engines cannot hold a tool to a grammar.",
+            param=f"{where}.format",
+        )
+    parameters = {
+        "type": "object",
+        "properties": {"input": {"type": "string"}},
+        "required": ["input"],
+        "additionalProperties": False,
+    }
+    function: Json = {"name": tool["name"]}
+    if tool.get("description") is not None:
+        function["description"] = tool["description"]
+    return {"type": "function", "function": function | {"parameters": parameters}}
+
+
+def _choice(choice: Any, names: set[str]) -> tuple[str | None, set[str] | None]:  # noqa: ANN401 - decoded JSON
+    """Return a chat's ``tool_choice``, and the only tools that may be called; None: all of them.
+
+    Engines know no choice of one tool by name: to offer no other comes to the same.
+    """
+    if choice is None:
+        return None, None
+    if isinstance(choice, str) and choice in _CHOICES:
+        return choice, None
+    kind = choice.get("type") if isinstance(choice, dict) else None
+    if kind in ("function", "custom"):
+        return "required", {_known(choice, names, "tool_choice.name")}
+    if kind == "allowed_tools":
+        mode, tools = choice.get("mode", "auto"), choice.get("tools")
+        if mode not in ("auto", "required") or not isinstance(tools, list):
+            raise BadRequest(
+                "'tool_choice' of allowed tools needs 'mode' (auto or required) and 'tools'.",
+                param="tool_choice",
+            )
+        return mode, {
+            _known(tool, names, f"tool_choice.tools[{n}]") for n, tool in enumerate(tools)
+        }
+    raise BadRequest(
+        f"'tool_choice' must be one of {', '.join(_CHOICES)}, or name functions, custom tools or"
+        " allowed tools: hosted tools do not exist here.",
+        param="tool_choice",
+    )
+
+
+def _known(tool: Any, names: set[str], where: str) -> str:  # noqa: ANN401 - decoded JSON
+    name = tool.get("name") if isinstance(tool, dict) else None
+    if not isinstance(name, str) or name not in names:
+        raise BadRequest(f"'{where}' must name a tool in 'tools'.", param=where)
+    return name
