@@ -109,7 +109,8 @@ class CallRecord:
     """The progress of a call; times are in seconds, None if it did not get so far.
 
     - ``path``: the path of the request. ``client``: the client.
-    - ``prompt``: its tokens, as the engine counted them if ``counted``, else estimated.
+    - ``prompt``: its tokens, as the engine counted them if ``counted``, else estimated; if
+      ``bound``, it has at most so many.
     - ``first``: the time until the engine began to answer. ``tally``: what was relayed of the
       answer.
     - ``cancelled``: by an operator.
@@ -125,6 +126,7 @@ class CallRecord:
     variant: str | None = None
     prompt: int | None = None
     counted: bool = False
+    bound: bool = False
     completion: int | None = None
     queued: float | None = None
     loading: float | None = None

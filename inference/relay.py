@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inference.usage import TAIL, Tally, Usage, usage_of
+from inference.wellformed import Answer, missing_beginning, missing_end
+from utils.errors import EngineBroke
 
 if TYPE_CHECKING:
     from engine.upstream import UpstreamResponse
-    from inference.call import Sink
+    from inference.call import Call, Sink
+
+_EVENTS = "text/event-stream"
 
 
 async def relay(upstream: UpstreamResponse, sink: Sink, tally: Tally) -> Usage:
@@ -30,3 +34,39 @@ async def relay(upstream: UpstreamResponse, sink: Sink, tally: Tally) -> Usage:
         await sink.write(chunk)
         chunk = await upstream.read()
     return tally.usage()
+
+
+async def begin_well(upstream: UpstreamResponse, call: Call) -> None:
+    """Put in front of a stream the events that it lacks; reads on until its first event is whole.
+
+    EngineBroke when the stream breaks off before that.
+    """
+    if not _is_stream(upstream, call):
+        return
+    record, endpoint = call.record, call.facts.endpoint
+    answer = Answer(f"msg_{record.id}", call.facts.model or call.model.name, record.prompt or 0)
+    while (missing := missing_beginning(endpoint, upstream.first, answer)) is None:
+        more = await upstream.read()
+        if not more:
+            return
+        upstream.first += more
+    if missing:
+        upstream.first = missing + upstream.first
+
+
+async def end_well(upstream: UpstreamResponse, sink: Sink, call: Call) -> None:
+    """Write the end that a stream lacks; raise EngineBroke if it ended in the middle."""
+    if not _is_stream(upstream, call):
+        return
+    missing = missing_end(call.facts.endpoint, call.record.tally.tail)
+    if missing is None:
+        raise EngineBroke("The engine ended its stream in the middle.")
+    if missing:
+        await sink.write(missing)
+
+
+def _is_stream(upstream: UpstreamResponse, call: Call) -> bool:
+    """Return whether the answer is a stream of events whose length nothing has promised."""
+    if not call.facts.stream or upstream.failed or "Content-Length" in upstream.headers:
+        return False
+    return upstream.headers.get("Content-Type", "").startswith(_EVENTS)

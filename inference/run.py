@@ -15,9 +15,10 @@ from inference.call import Hooks
 from inference.continuation.relay import Eligibility, continuing
 from inference.detached import DetachedStreams
 from inference.in_flight import RequestRegistry
-from inference.relay import relay
+from inference.relay import begin_well, end_well, relay
 from inference.upstream_call import UpstreamCall, decision
 from models.capabilities import require, require_path
+from models.sizing import Source
 from utils.errors import EngineBroke
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Inference:
         require(call.model, call.able, facts)
         selection = await self._selector.select(call.model, facts)
         record.prompt = (selection.size.tokens or None) if facts.endpoint.sized else None
-        sink.decided = decision(call, selection, selection.minimum)
+        record.bound = selection.size.source is Source.BOUND
+        sink.decided = decision(call, selection)
         await self._hooks.admit(call, selection)
         upstream_call = UpstreamCall(self._manager, call, selection, self._hooks)
         sink.progress = upstream_call.waits_for
@@ -85,10 +87,12 @@ class Inference:
             record.variant = upstream_call.variant.label
             record.first = self._clock.now() - record.started
             sink.decided = upstream_call.decision()
+            await begin_well(upstream, call)
             codec = self._eligibility.codec(call.model, facts.endpoint)
             part = continuing(upstream_call, upstream, codec)
             passing = relay if part is None else part.relay
             usage = await passing(upstream, sink, record.tally)
+            await end_well(upstream, sink, call)
             upstream_call.answered(usage)
             if part is not None and part.anew:
                 self._eligibility.answered_anew(call.model)

@@ -289,13 +289,15 @@ class UpstreamCall:
         self.state = after(self.call.record.id, self.state, move)
 
 
-def decision(call: Call, selection: Selection, variant: VariantSpec) -> dict[str, str]:
-    """Return the headers that tell which variant answers, and on what grounds."""
-    told = {"X-Gateway-Variant": variant.label}
+def decision(
+    call: Call, selection: Selection, variant: VariantSpec | None = None
+) -> dict[str, str]:
+    """Return the headers that tell which variant answers, if that is final, and why."""
+    told = {} if variant is None else {"X-Gateway-Variant": variant.label}
     size, wanted = selection.size, selection.minimum
     if call.facts.endpoint.sized:
         if size is not UNCOUNTED:
             told["X-Gateway-Prompt-Tokens"] = f"{size.tokens}; source={size.source.value}"
-        if variant.capacity < wanted.capacity:
+        if variant is not None and variant.capacity < wanted.capacity:
             told["X-Gateway-Fallback"] = f"{wanted.label}; reason=out-of-memory"
     return told

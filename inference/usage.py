@@ -146,9 +146,14 @@ class Tally:
         self.events += chunk.count(_EVENT)
         self._last.append(chunk)
 
+    @property
+    def tail(self) -> bytes:
+        """The last bytes that were relayed."""
+        return b"".join(self._last)[-TAIL:]
+
     def usage(self) -> Usage:
         """Return what the stream says of its tokens."""
-        return usage_of(self._first + b"".join(self._last)[-TAIL:])
+        return usage_of(self._first + self.tail)
 
     def so_far(self, prompt: int) -> Usage:
         """Return what is known of a stream that did not come to its end.

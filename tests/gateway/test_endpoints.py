@@ -250,6 +250,28 @@ async def test_an_engine_s_error_in_anthropic_s_shape(journal: Journal) -> None:
         assert anthropic(answer.body) == {"type": "api_error", "message": "fake failure"}
 
 
+@pytest.mark.parametrize("lacks", ["", "begin", "end"])
+@pytest.mark.parametrize(
+    ("path", "first", "last"),
+    [
+        ("/v1/chat/completions", '"role":"assistant"', "[DONE]"),
+        ("/v1/completions", '"text"', "[DONE]"),
+        ("/v1/messages", '"message_start"', '"message_stop"'),
+    ],
+)
+async def test_a_stream_has_a_beginning_and_an_end_whatever_the_engine_sends(
+    journal: Journal, path: str, first: str, last: str, lacks: str
+) -> None:
+    async with running_gateway(journal, fake_model(fake_variant(journal, lacks=lacks))) as gateway:
+        answer = await gateway.post(body_for(path) | {"stream": True}, path)
+        text = answer.body.decode()
+        assert text.endswith("\n\n")
+        events = text.strip().split("\n\n")
+        assert first in events[0]
+        assert last in events[-1]
+        assert text.count(last) == 1
+
+
 async def test_a_stream_that_breaks_ends_with_an_error_event(journal: Journal) -> None:
     model = fake_model(fake_variant(journal, die_at=2, times=1))
     async with running_gateway(journal, model) as gateway:

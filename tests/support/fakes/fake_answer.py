@@ -23,6 +23,8 @@ class Answer:
 
     # The end of a stream, after its last event.
     done = "data: [DONE]\n\n"
+    # Streams lack this part: "begin" or "end".
+    lacks = ""
 
     def __init__(
         self, body: dict[str, object], model: str, *, chat: bool, prefill: str = ""
@@ -101,6 +103,8 @@ class Answer:
         if not self._chat:
             return self._data([self._text_choice(token, None)])
         opening = self._delta({"role": "assistant", "content": None}, None) if index == 0 else ""
+        if self.lacks == "begin":
+            opening = ""
         return opening + self._delta({"content": token}, None)
 
     def last_events(self) -> str:

@@ -157,6 +157,8 @@ SERVER_KNOBS: dict[str, Value] = COMMON_KNOBS | {
     # if the request has the beginning of the answer: "": repeat and continue it; "silent": continue
     # it; "refuse": answer 400; "anew": treat it as another message; "similar": repeat it changed
     "PREFILL": "",
+    # "begin": streams lack what comes before their first token; "end": what comes after the last
+    "LACKS": "",
     "OLD": False,  # no …/input_tokens endpoints; /apply-template and /tokenize only
     # -- slots, of a fake with --slot-save-path
     "NO_SLOTS": False,  # --help does not name this flag

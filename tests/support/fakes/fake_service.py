@@ -257,7 +257,9 @@ class FakeService:
             body = infill_text(body)
         if chat:
             self._refuse_begun(body)
-        return shape(body, self._flags.alias, chat=chat, prefill=self._knobs.text("PREFILL"))
+        answer = shape(body, self._flags.alias, chat=chat, prefill=self._knobs.text("PREFILL"))
+        answer.lacks = self._knobs.text("LACKS")
+        return answer
 
     def _refuse_begun(self, body: dict[str, object]) -> None:
         if self._knobs.text("PREFILL") == "refuse" and begun_answer(body):
@@ -384,7 +386,7 @@ class FakeService:
         connection.chunk(answer.last_events())
         if self._at("done", connection):
             return
-        if answer.done:
+        if answer.done and answer.lacks != "end":
             connection.chunk(answer.done)
         connection.end_stream()
 

@@ -67,7 +67,7 @@ class MessagesAnswer(Answer):
         opening = ""
         if index == 0:
             message = self._message([]) | {"usage": self._read() | {"output_tokens": 0}}
-            opening = _event("message_start", message=message)
+            opening = "" if self.lacks == "begin" else _event("message_start", message=message)
             block = {"type": "text", "text": ""}
             opening += _event("content_block_start", index=0, content_block=block)
         delta = {"type": "text_delta", "text": self.token(index)}
@@ -77,7 +77,8 @@ class MessagesAnswer(Answer):
         """All tokens sent → the events that end the stream."""
         delta = {"stop_reason": self._stop_reason(), "stop_sequence": None}
         end = _event("message_delta", delta=delta, usage={"output_tokens": self.tokens})
-        return _event("content_block_stop", index=0) + end + _event("message_stop")
+        last = "" if self.lacks == "end" else _event("message_stop")
+        return _event("content_block_stop", index=0) + end + last
 
     def _message(self, content: list[object]) -> dict[str, object]:
         return {

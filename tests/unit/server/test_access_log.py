@@ -48,6 +48,13 @@ def test_a_request_that_was_answered() -> None:
     )
 
 
+def test_a_bound_is_marked_as_one_until_the_engine_has_counted() -> None:
+    record = AccessRecord("POST", path=PATH, started=0.0, prompt=96837, bound=True)
+    assert " prompt<=96837 completion=-" in record.line(1.0)
+    record.prompt, record.counted = 20001, True
+    assert " prompt=20001 completion=-" in record.line(1.0)
+
+
 def ended(path: str = PATH) -> AccessRecord:
     return AccessRecord("POST", path=path, started=0.0, status=429, note="QueueFull")
 
