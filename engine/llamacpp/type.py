@@ -13,7 +13,6 @@ from engine.llamacpp.client import LlamaCppEngine, build_launch, engine_url
 from engine.llamacpp.log import LlamaCppLog
 from engine.llamacpp.model_files import ModelFiles
 from engine.llamacpp.prompt_cache.fingerprint import with_shards
-from engine.llamacpp.prompt_cache.manager import PromptCacheHooks
 from engine.llamacpp.shared_context import SharedContextHooks
 from engine.llamacpp.tokenizer import LlamaTokenize
 
@@ -72,7 +71,7 @@ class LlamaCpp(EngineType):
             and variant.state_carry
             and isinstance(client, LlamaCppEngine)
         ):
-            hooks = PromptCacheHooks(self._prompt_caches.of(variant, client))
+            hooks = self._prompt_caches.of(variant, client)
         shared = Arguments.of(variant, os.environ).unified()
         if variant.parallel > 1 and variant.context and shared:
             return SharedContextHooks(hooks, client, variant.context)

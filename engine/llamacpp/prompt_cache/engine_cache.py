@@ -2,8 +2,8 @@
 
 For each request, ``assign`` chooses a slot. If it is worth it, it saves the content that the slot
 will lose, and restores the saved state that saves most of the prefill. After the request, one of
-``answered``, ``refused`` and ``broken_off`` notes the result. Before a planned stop, ``save`` saves
-the slots.
+``answered``, ``refused`` and ``broken_off`` of its placement notes the result. Before a planned
+stop, ``before_stop`` saves the slots.
 
 Nothing here may fail a request: if a save or a restore fails, the engine prefills the prompt as
 usual. Every operation on the engine and the disk ends after ``state_timeout``.
@@ -16,6 +16,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from engine.base import EngineHooks, Placement
 from engine.llamacpp.arguments import CACHE_IDLE_SLOTS, SLOT_SAVE_PATH, Arguments
 from engine.llamacpp.prompt_cache.compatibility import incomplete, rope_factors
 from engine.llamacpp.prompt_cache.fingerprint import fingerprint
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
     from engine.base import Launch
     from engine.llamacpp.client import LlamaCppEngine
     from engine.llamacpp.prompt_cache.manager import PromptCacheManager
-    from engine.llamacpp.prompt_cache.slots import SlotAssignment
+    from engine.llamacpp.prompt_cache.slots import SlotAssignment, Wish
     from models.requests.reader import RequestFacts
     from models.spec import VariantSpec
+    from utils.clock import Clock
 
 _log = get_logger("prompt_cache")
 # Seconds. Before a request gets its slot, the engine parses it and tokenizes its prompt.
@@ -50,7 +52,73 @@ class PromptCacheStatus(Enum):
     USELESS = "useless"
 
 
-class EnginePromptCache:
+class SlotPlacement(Placement):
+    """A request's slot in a llama-server; ``sent`` has when a slot last got a request by number."""
+
+    def __init__(
+        self,
+        assignment: SlotAssignment,
+        book: SlotBook,
+        transfer: SlotTransfer,
+        sent: dict[int, float],
+        clock: Clock,
+    ) -> None:
+        self._assignment = assignment
+        self._book = book
+        self._transfer = transfer
+        self._sent = sent
+        self._clock = clock
+
+    def body(self, body: bytes) -> bytes:
+        """Return the body for the engine; it names the slot if the engine has several.
+
+        If an unplaced request was sent since, it may be in that slot; then this is unplaced too.
+        """
+        assignment = self._assignment
+        if not assignment.named or assignment.slot is None:
+            return body
+        if self._book.unplaced:
+            assignment.slot.left()
+            assignment.slot, assignment.named = None, False
+            self._book.unplaced += 1
+        else:
+            self._sent[assignment.slot.number] = self._clock.now()
+        return assignment.body(body)
+
+    def answered(
+        self,
+        tokens: int | None = None,
+        cached: int | None = None,
+        read: tuple[int, float] | None = None,
+    ) -> None:
+        """Note that the slot has the prompt and the answer, at least in part."""
+        assignment = self._assignment
+        marks, slot = assignment.marks, assignment.slot
+        self._transfer.answered(assignment, cached, read)
+        if slot is None:
+            known = bool(marks) and tokens is not None
+            answer = StrayAnswer(marks, tokens or 0, assignment.returning)
+            self._book.strayed(answer if known else None, begun=True)
+            return
+        slot.holds(marks, tokens, returning=assignment.returning or goes_on(marks, slot.marks))
+
+    def refused(self) -> None:
+        """Note that the engine has not begun with the request: the slot has not changed."""
+        if self._assignment.slot is None:
+            self._book.strayed(None, begun=False)
+        else:
+            self._assignment.slot.left()
+
+    def broken_off(self) -> None:
+        """Note that the request ended during its prefill: the new part of it may be missing."""
+        slot = self._assignment.slot
+        if slot is None:
+            self._book.strayed(None, begun=True)
+            return
+        slot.holds(common(self._assignment.marks, slot.marks), returning=slot.returning)
+
+
+class EnginePromptCache(EngineHooks):
     """The prompt cache of one running engine."""
 
     def __init__(
@@ -61,7 +129,7 @@ class EnginePromptCache:
         self._variant = variant
         self._client = client
         # None if nothing is saved or restored.
-        self._swap: SlotTransfer | None = None
+        self._transfer: SlotTransfer | None = None
         # Empty until the first request; then the engine is asked for the number of its slots.
         self._book = SlotBook.of(0)
         self._packed = False
@@ -91,7 +159,7 @@ class EnginePromptCache:
             _log.warning("%s saves no prompt cache: %s", self._variant.label, error)
             return launch
         cache = RamCache(able=CACHE_RAM in known and said.caches_prompts())
-        self._swap = SlotTransfer(self._manager, self._variant, self._client, kind, cache)
+        self._transfer = SlotTransfer(self._manager, self._variant, self._client, kind, cache)
         self._packed = said.unified()
         added = [SAVE_PATH, str(self._store.folder)]
         if NO_CACHE_IDLE in known and not said.given(CACHE_IDLE_SLOTS):
@@ -100,16 +168,22 @@ class EnginePromptCache:
         return replace(launch, argv=(*launch.argv, *added))
 
     @property
+    def prompt_cache(self) -> str:
+        """Return whether prompts are saved and restored; known once the engine starts."""
+        return self.standing.value
+
+    @property
     def standing(self) -> PromptCacheStatus:
         """Whether its slots are saved and restored; known once the engine starts."""
-        if self._swap is None:
+        if self._transfer is None:
             return PromptCacheStatus.OFF
-        useless = self._manager.useless(self._swap.fingerprint)
+        useless = self._manager.useless(self._transfer.fingerprint)
         return PromptCacheStatus.USELESS if useless else PromptCacheStatus.ON
 
-    async def assign(self, facts: RequestFacts) -> SlotAssignment | None:
+    async def assign(self, facts: RequestFacts) -> SlotPlacement | None:
         """Assign a slot to the request and restore the best saved state; None if not possible."""
-        if self._swap is None or not facts.endpoint.sized:
+        transfer = self._transfer
+        if transfer is None or not facts.endpoint.sized:
             return None
         try:
             book = self._book if self._book.slots else await self._open()
@@ -117,91 +191,50 @@ class EnginePromptCache:
             _log.debug("%s saves no prompt cache: %s", self._variant.label, error)
             return None
         wish = wish_of(facts)
-        if len(book.slots) > 1 and not wish.can_be_placed(book):
-            await self._named_are_seated(book)
-        if not book.unplaced and (book.uncertain or not wish.can_be_placed(book)):
-            await self._locate()
+        placeable = wish.can_be_placed(book)
+        if not placeable or book.uncertain:
+            placeable = await self._look_closer(book, wish, placeable=placeable)
         # A prompt in messages needs no marks at the ends of others.
         ends = () if facts.segments else (*book.ends, *self._store.index.ends)
         marks = marks_of(facts, ends)
         # No other request may be in the slot that a state is loaded into: the engine would wait.
         alone = not book.unplaced
-        assignment, held = assign_slot(book, wish, marks)
+        assignment = assign_slot(book, wish, marks, placeable=placeable)
+        placement = SlotPlacement(assignment, book, transfer, self._sent, self._manager.clock)
         slot = assignment.slot or assignment.likely
-        if slot is not None and alone and self.standing is PromptCacheStatus.ON:
+        if slot is None or not alone or transfer.nothing_at_stake(slot, assignment.held):
+            return placement
+        if self.standing is PromptCacheStatus.ON:
             try:
-                await self._swap.prepare(assignment, slot, held)
+                await transfer.prepare(assignment, slot)
             except BaseException:
-                self.refused(assignment)
+                placement.refused()
                 raise
-        return assignment
+        return placement
 
-    def body(self, assignment: SlotAssignment, body: bytes) -> bytes:
-        """Return the body for the engine; it names the slot if the engine has several.
-
-        If an unplaced request was sent since, it may be in that slot; then this is unplaced too.
-        """
-        if assignment.named and assignment.slot is not None and self._book.unplaced:
-            assignment.slot.left()
-            assignment.slot, assignment.named = None, False
-            self._book.unplaced += 1
-        elif assignment.named and assignment.slot is not None:
-            self._sent[assignment.slot.number] = self._manager.clock.now()
-        return assignment.body(body)
-
-    def answered(
-        self,
-        assignment: SlotAssignment,
-        tokens: int | None = None,
-        cached: int | None = None,
-        read: tuple[int, float] | None = None,
-    ) -> None:
-        """Note that the engine has answered the request, at least in part.
-
-        ``tokens`` are those of prompt and answer. ``cached`` are the prompt's tokens that the
-        engine had already. ``read`` are the prefilled tokens and the seconds of the prefill. Each
-        is None if the engine did not report it.
-        """
-        if self._swap is not None:
-            self._swap.answered(assignment, cached, read)
-        if assignment.slot is None:
-            known = bool(assignment.marks) and tokens is not None
-            answer = StrayAnswer(assignment.marks, tokens or 0, assignment.returning)
-            self._book.strayed(answer if known else None, begun=True)
-            return
-        returning = assignment.returning or goes_on(assignment.marks, assignment.slot.marks)
-        assignment.slot.holds(assignment.marks, tokens, returning=returning)
-
-    def refused(self, assignment: SlotAssignment) -> None:
-        """Note that the engine has not begun with the request: the slot has not changed."""
-        if assignment.slot is None:
-            self._book.strayed(None, begun=False)
-        else:
-            assignment.slot.left()
-
-    def broken_off(self, assignment: SlotAssignment) -> None:
-        """Note that the request ended during its prefill: the new part of it may be missing."""
-        if assignment.slot is None:
-            self._book.strayed(None, begun=True)
-            return
-        left = common(assignment.marks, assignment.slot.marks)
-        assignment.slot.holds(left, returning=assignment.slot.returning)
-
-    async def save(self) -> None:
+    async def before_stop(self) -> None:
         """Save the slots that are worth it. If restores are useless, drop the saved states."""
-        if self._swap is None:
+        if self._transfer is None:
             return
         if self.standing is PromptCacheStatus.ON:
             if self._book.uncertain:
                 await self._locate()
-            await self._swap.keeper.keep(self._book.unsaved(LEAST))
+            await self._transfer.keeper.keep(self._book.unsaved(LEAST))
         else:
-            await self._swap.drop_all()
+            await self._transfer.drop_all()
 
     def ended(self) -> None:
         """Note that the engine has ended, and remove the files that it did not complete."""
-        if self._swap is not None:
-            self._swap.keeper.ended()
+        if self._transfer is not None:
+            self._transfer.keeper.ended()
+
+    async def _look_closer(self, book: SlotBook, wish: Wish, *, placeable: bool) -> bool:
+        """Make the book certain, if possible; return whether the request can be placed then."""
+        if len(book.slots) > 1 and not placeable:
+            await self._named_are_seated(book)
+        if not book.unplaced and (book.uncertain or not wish.can_be_placed(book)):
+            await self._locate()
+        return wish.can_be_placed(book)
 
     async def _named_are_seated(self, book: SlotBook) -> None:
         """Wait until the engine is at work in each slot that a request was just sent to by number.
@@ -233,8 +266,8 @@ class EnginePromptCache:
             return
         for slot, answer in self._book.located(idle):
             returning = answer.returning or goes_on(answer.marks, slot.marks)
-            if self._swap is not None:
-                self._swap.displaced(slot, answer.marks)
+            if self._transfer is not None:
+                self._transfer.displaced(slot, answer.marks)
             slot.holds(answer.marks, answer.tokens, returning=returning)
 
     async def _open(self) -> SlotBook:
@@ -245,7 +278,7 @@ class EnginePromptCache:
 
     async def _asked(self) -> SlotBook:
         engine = await self._client.properties()
-        if self._swap is not None:
+        if self._transfer is not None:
             context = engine.context or self._variant.capacity
-            self._swap.specify(await asyncio.to_thread(rope_factors, engine.model, context))
+            self._transfer.specify(await asyncio.to_thread(rope_factors, engine.model, context))
         return SlotBook.of(engine.slots, packed=self._packed)

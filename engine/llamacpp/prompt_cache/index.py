@@ -41,31 +41,31 @@ class SavedState:
 
 
 class StateIndex:
-    """The saved states, the least recently used first.
+    """The saved states, ``by_name``, the least recently used first.
 
     A reader sees the states of one moment, even while another thread changes them.
     """
 
     def __init__(self, states: Iterable[SavedState] = ()) -> None:
-        self._states = {state.name: state for state in sorted(states, key=_age)}
+        self.by_name = {state.name: state for state in sorted(states, key=_age)}
 
     def __len__(self) -> int:
-        return len(self._states)
+        return len(self.by_name)
 
     @property
     def states(self) -> tuple[SavedState, ...]:
         """All states, the least recently used first."""
-        return tuple(self._states.values())
+        return tuple(self.by_name.values())
 
     @property
     def ends(self) -> Iterator[Mark]:
         """The last mark of each state's prompt."""
-        return (state.marks[-1] for state in self._states.values() if state.marks)
+        return (state.marks[-1] for state in self.by_name.values() if state.marks)
 
     @property
     def size(self) -> int:
         """The size of all states in bytes."""
-        return sum(state.size for state in self._states.values())
+        return sum(state.size for state in self.by_name.values())
 
     def add(self, state: SavedState) -> tuple[SavedState, ...]:
         """Add a state; remove and return the states that it replaces.
@@ -77,7 +77,7 @@ class StateIndex:
         known = {mark.digest for mark in state.marks}
         gone = tuple(
             other
-            for other in self._states.values()
+            for other in self.by_name.values()
             if (other.model, other.fingerprint) == (state.model, state.fingerprint)
             and other.marks
             and other.marks[-1].digest in known
@@ -85,20 +85,20 @@ class StateIndex:
             and (other.marks[-1].digest != ended or other.tokens <= state.tokens)
         )
         names = {other.name for other in gone}
-        kept = {name: each for name, each in self._states.items() if name not in names}
-        self._states = kept | {state.name: state}
+        kept = {name: each for name, each in self.by_name.items() if name not in names}
+        self.by_name = kept | {state.name: state}
         return gone
 
     def renew(self, state: SavedState) -> None:
         """Make a known state the most recently used one."""
-        self._states = {**self._without(state.name), state.name: state}
+        self.by_name = {**self._without(state.name), state.name: state}
 
     def drop(self, name: str) -> None:
         """Remove the state, if it is known."""
-        self._states = self._without(name)
+        self.by_name = self._without(name)
 
     def _without(self, name: str) -> dict[str, SavedState]:
-        return {each: state for each, state in self._states.items() if each != name}
+        return {each: state for each, state in self.by_name.items() if each != name}
 
     def best(
         self, model: str, fingerprint: str, marks: Sequence[Mark], *, held: int, context: int
@@ -109,7 +109,7 @@ class StateIndex:
         must fit into ``context`` tokens. Of equal states, the one with fewer tokens loads faster.
         """
         found, most = None, (held, 0)
-        for state in self._states.values():
+        for state in self.by_name.values():
             if (state.model, state.fingerprint) != (model, fingerprint) or state.tokens > context:
                 continue
             gain = spared(marks, state.marks, state.tokens)
@@ -128,7 +128,7 @@ class StateIndex:
         """Return the least recently used states to remove, so that ``budget`` bytes suffice."""
         surplus = self.size - budget
         going = []
-        for state in self._states.values():
+        for state in self.by_name.values():
             if surplus <= 0:
                 break
             surplus -= state.size

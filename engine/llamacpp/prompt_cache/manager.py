@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
-from engine.base import EngineHooks, Placement
 from engine.llamacpp.prompt_cache.engine_cache import EnginePromptCache
 from engine.llamacpp.prompt_cache.flag_probe import FlagProbe
 from engine.llamacpp.prompt_cache.index import LEAST
@@ -28,12 +26,9 @@ from utils.logger import get_logger
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from engine.base import Launch
     from engine.llamacpp.client import LlamaCppEngine
     from engine.llamacpp.prompt_cache.prefix import Mark
-    from engine.llamacpp.prompt_cache.slots import SlotAssignment
     from engine.llamacpp.prompt_cache.store import StateStore
-    from models.requests.reader import RequestFacts
     from models.spec import VariantSpec
     from utils.clock import Clock
 
@@ -73,7 +68,7 @@ class SavePolicy:
         self._reading: float | None = None
         self._hope = _HOPE
         # The last marks of displaced contents, the newest last, and what each adds if it returns.
-        self._displaced: dict[bytes, int] = {}
+        self.displaced: dict[bytes, int] = {}
 
     def saved(self, tokens: int, seconds: float) -> None:
         """Note that the save of a slot took ``seconds``."""
@@ -95,11 +90,11 @@ class SavePolicy:
         """Return whether a prompt continues a conversation that was displaced."""
         found = False
         for mark in marks:
-            if (reward := self._displaced.get(mark.digest)) is not None:
+            if (reward := self.displaced.get(mark.digest)) is not None:
                 found = True
                 self._hope = min(_HOPE, self._hope + reward)
                 # A return counts only once.
-                self._displaced[mark.digest] = 0
+                self.displaced[mark.digest] = 0
         return found
 
     def displaces(self, marks: Sequence[Mark], tokens: int, fresh: int, *, returning: bool) -> bool:
@@ -112,11 +107,11 @@ class SavePolicy:
         saves = pays and (returning or self._hope > 0)
         self._hope -= saves and not returning
         if marks:
-            self._displaced.pop(marks[-1].digest, None)
+            self.displaced.pop(marks[-1].digest, None)
             reward = _REWARD if saves else _REGRET
-            self._displaced[marks[-1].digest] = 0 if returning else reward
-        if len(self._displaced) > _KNOWN:
-            del self._displaced[next(iter(self._displaced))]
+            self.displaced[marks[-1].digest] = 0 if returning else reward
+        if len(self.displaced) > _KNOWN:
+            del self.displaced[next(iter(self.displaced))]
         return saves
 
     def _is_cheap(self, tokens: int) -> bool:
@@ -184,61 +179,3 @@ class PromptCacheManager:
     def of(self, variant: VariantSpec, client: LlamaCppEngine) -> EnginePromptCache:
         """Return the prompt cache of an engine that starts now."""
         return EnginePromptCache(self, variant, client)
-
-
-class PromptCacheHooks(EngineHooks):
-    """The prompt cache of one running llama-server."""
-
-    def __init__(self, cache: EnginePromptCache) -> None:
-        self._cache = cache
-
-    @property
-    def prompt_cache(self) -> str:
-        """Return whether prompts are saved and restored; known once the engine starts."""
-        return self._cache.standing.value
-
-    async def prepared(self, launch: Launch) -> Launch:
-        """Return the launch with the folder for saved slots, if the engine has the flag."""
-        return await self._cache.prepared(launch)
-
-    async def assign(self, facts: RequestFacts) -> Placement | None:
-        """Return the request's slot, with the best saved state restored."""
-        assignment = await self._cache.assign(facts)
-        return None if assignment is None else SlotPlacement(self._cache, assignment)
-
-    async def before_stop(self) -> None:
-        """Save the slots that are worth it."""
-        await self._cache.save()
-
-    def ended(self) -> None:
-        """Forget what the engine was still writing."""
-        self._cache.ended()
-
-
-@dataclass(frozen=True, slots=True)
-class SlotPlacement(Placement):
-    """A request's slot in a llama-server."""
-
-    _cache: EnginePromptCache
-    _assignment: SlotAssignment
-
-    def body(self, body: bytes) -> bytes:
-        """Return the request; it names its slot if the engine has several."""
-        return self._cache.body(self._assignment, body)
-
-    def answered(
-        self,
-        tokens: int | None = None,
-        cached: int | None = None,
-        read: tuple[int, float] | None = None,
-    ) -> None:
-        """Note that the slot has the prompt and the answer."""
-        self._cache.answered(self._assignment, tokens, cached, read)
-
-    def refused(self) -> None:
-        """Note that the slot is as it was."""
-        self._cache.refused(self._assignment)
-
-    def broken_off(self) -> None:
-        """Note that the slot has at most the old part of the prompt."""
-        self._cache.broken_off(self._assignment)

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,7 +33,7 @@ _SLOT_NAMED = frozenset(
     {endpoints.CHAT, endpoints.COMPLETION, endpoints.INFILL, endpoints.RESPONSES}
 )
 # Fields that change how an engine uses its slots.
-_OWN_WAYS = (b'"id_slot"', b'"lora"', b'"cache_prompt"', b'"n"', b'"n_cmpl"')
+_OWN_WAYS = re.compile(rb'"(?:id_slot|lora|cache_prompt|n|n_cmpl)"')
 
 
 class SeenSlot(NamedTuple):
@@ -82,10 +83,6 @@ class Slot:
         """Note that the slot holds a saved state; nothing if ``marks`` is empty."""
         self.marks, self.tokens, self.saved = marks, tokens, True
         self.returning = bool(marks)
-
-    def spares(self, marks: Sequence[Mark]) -> int:
-        """Return how many tokens of a prompt are in the slot."""
-        return spared(marks, self.marks, self.tokens)
 
     def left(self) -> None:
         """Free the slot, without a change of its content."""
@@ -158,8 +155,8 @@ class SlotBook:
         """Return what ``take`` would, and leave the slot free."""
         free = [slot for slot in self.slots if not slot.busy and number in {None, slot.number}]
         if len(free) <= 1:
-            return (free[0], free[0].spares(marks)) if free else None
-        held = {slot.number: slot.spares(marks) for slot in free}
+            return (free[0], spared(marks, free[0].marks, free[0].tokens)) if free else None
+        held = {slot.number: spared(marks, slot.marks, slot.tokens) for slot in free}
 
         def rank(slot: Slot) -> tuple[int, bool, int, int]:
             filled = self.packed and slot.tokens > 0
@@ -221,6 +218,7 @@ class SlotAssignment:
 
     * ``slot``: None if the request is unplaced, so the engine chooses the slot; ``likely`` is then
       the probable one.
+    * ``held``: how many of the prompt's tokens the slot has.
     * ``spared``: how many tokens of prefill a restored state should save; 0 without one.
     * ``near``: how many the engine's cache in main memory should save; 0 without.
     * ``returning``: the prompt continues a conversation that another prompt had displaced.
@@ -229,6 +227,7 @@ class SlotAssignment:
     slot: Slot | None
     marks: tuple[Mark, ...]
     named: bool
+    held: int = 0
     spared: int = 0
     near: int = 0
     returning: bool = False
@@ -268,30 +267,31 @@ class Wish(NamedTuple):
 
 def wish_of(facts: RequestFacts) -> Wish:
     """Return what the request says about slots."""
-    slot, regular = _said(facts.body)
-    regular = regular and facts.endpoint.generates
-    return Wish(slot, regular, facts.endpoint in _SLOT_NAMED)
+    endpoint = facts.endpoint
+    slot, regular = _said(facts.body) if _OWN_WAYS.search(facts.body) else (None, True)
+    return Wish(slot, regular and endpoint.generates, endpoint in _SLOT_NAMED)
 
 
-def assign_slot(book: SlotBook, wish: Wish, marks: tuple[Mark, ...]) -> tuple[SlotAssignment, int]:
-    """Assign a slot, now busy; return the assignment and how many of the tokens the slot has."""
+def assign_slot(
+    book: SlotBook, wish: Wish, marks: tuple[Mark, ...], *, placeable: bool
+) -> SlotAssignment:
+    """Assign a slot, now busy; ``placeable`` says whether it can be known."""
     several = len(book.slots) > 1
-    if wish.can_be_placed(book):
+    if placeable:
         taken = book.take(marks, wish.slot if several else None)
         if taken is not None:
-            return SlotAssignment(taken[0], marks, named=several), taken[1]
+            return SlotAssignment(taken[0], marks, named=several, held=taken[1])
     likely = None
     if wish.regular and several and not book.unplaced:
         likely = book.likeliest(marks)
     book.unplaced += 1
     slot, held = likely or (None, 0)
-    return SlotAssignment(None, marks if wish.regular else (), named=False, likely=slot), held
+    own = marks if wish.regular else ()
+    return SlotAssignment(None, own, named=False, held=held, likely=slot)
 
 
 def _said(body: bytes) -> tuple[int | None, bool]:
     """Return the slot that the client names, and whether it uses a single slot as usual."""
-    if not any(field in body for field in _OWN_WAYS):
-        return None, True
     request: dict[str, Any] = orjson.loads(body)
     wanted = request.get("id_slot")
     one = all(request.get(name) in (None, 1) for name in ("n", "n_cmpl"))

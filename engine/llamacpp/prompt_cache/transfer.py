@@ -53,8 +53,8 @@ class RamCache:
 
     def __init__(self, *, able: bool) -> None:
         self._able = able
-        # The newest last.
-        self._kept: list[_Kept] = []
+        # The known contents, the newest last.
+        self.kept: list[_Kept] = []
         # The cache's size in tokens; None until the engine has shown that it drops content.
         self._room: int | None = None
 
@@ -63,16 +63,16 @@ class RamCache:
 
         The prompt goes into a slot with ``tokens`` tokens; the prompt shares ``held`` of them.
         """
-        found = self._found(marks) if _loses(tokens, held) else None
+        found = self._found(marks) if held * _MOST < tokens else None
         gain = spared(marks, found.marks, found.tokens) if found is not None else 0
         return gain if gain > held else 0
 
     def displaced(self, marks: tuple[Mark, ...], tokens: int, held: int) -> None:
         """Note that a prompt that shares ``held`` tokens has displaced a slot's content."""
-        if not self._able or not marks or not _loses(tokens, held):
+        if not marks or not self._able or held * _MOST >= tokens:
             return
-        self._kept = [each for each in self._kept if not goes_on(marks, each.marks)][1 - _KNOWN :]
-        self._kept.append(_Kept(marks, tokens))
+        self.kept = [each for each in self.kept if not goes_on(marks, each.marks)][1 - _KNOWN :]
+        self.kept.append(_Kept(marks, tokens))
         self._shrink()
 
     def shown(self, marks: Sequence[Mark], cached: int) -> None:
@@ -81,27 +81,23 @@ class RamCache:
         if found is None:
             return
         if cached * _HAD < spared(marks, found.marks, found.tokens):
-            newer = self._kept[self._kept.index(found) :]
+            newer = self.kept[self.kept.index(found) :]
             self._room = sum(each.tokens for each in newer) - 1
             self._shrink()
         else:
             # The content is in a slot again.
-            self._kept.remove(found)
+            self.kept.remove(found)
 
     def _found(self, marks: Sequence[Mark]) -> _Kept | None:
-        gains = [(spared(marks, each.marks, each.tokens), each) for each in self._kept]
+        gains = [(spared(marks, each.marks, each.tokens), each) for each in self.kept]
         good = [(gain, each) for gain, each in gains if gain * _SHARE >= each.tokens]
         return max(good, key=lambda pair: pair[0])[1] if good else None
 
     def _shrink(self) -> None:
         if self._room is None:
             return
-        while sum(each.tokens for each in self._kept) > self._room:
-            del self._kept[0]
-
-
-def _loses(tokens: int, held: int) -> bool:
-    return held * _MOST < tokens
+        while sum(each.tokens for each in self.kept) > self._room:
+            del self.kept[0]
 
 
 class SlotTransfer:
@@ -123,6 +119,7 @@ class SlotTransfer:
         self.keeper = SlotSaver(manager, variant, client, fingerprint)
         self._manager = manager
         self._store = manager.store
+        self._policy = manager.save_policy(fingerprint)
         self._variant = variant
         self._client = client
         # States that took too long to load once; they are not tried again in this run.
@@ -132,19 +129,29 @@ class SlotTransfer:
         """Use only the states of these RoPE factors. A second call changes nothing."""
         self.fingerprint = self.fingerprint.removesuffix(factors) + factors
         self.keeper.fingerprint = self.fingerprint
+        self._policy = self._manager.save_policy(self.fingerprint)
 
     async def drop_all(self) -> None:
         """Remove all states of this kind, as far as possible."""
         await self._drop(self._store.drop_kind, self.fingerprint)
 
-    async def prepare(self, assignment: SlotAssignment, slot: Slot, held: int) -> None:
+    def nothing_at_stake(self, slot: Slot, held: int) -> bool:
+        """Return whether ``prepare`` would do nothing, because nothing is lost and none is saved.
+
+        The slot has ``held`` tokens of the prompt.
+        """
+        loses = slot.tokens - held >= LEAST
+        return not (loses or self._policy.displaced or self.cache.kept or self._store.index.by_name)
+
+    async def prepare(self, assignment: SlotAssignment, slot: Slot) -> None:
         """Prepare the slot for the prompt: save what it loses, restore what helps.
 
-        The slot has ``held`` tokens of the prompt. If the engine's own cache has more of the
+        If the engine's own cache has more of the
         prompt, no state is restored. Even if something hangs, this ends after ``state_timeout``,
         or twice that if it saves one state and restores another.
         """
-        assignment.returning = self._manager.save_policy(self.fingerprint).returns(assignment.marks)
+        held = assignment.held
+        assignment.returning = self._policy.returns(assignment.marks)
         near = self.cache.spares(assignment.marks, slot.tokens, held)
         state = self._best(assignment, max(held, near))
         if self._at_stake(slot, held if state is None else 0):
@@ -164,7 +171,7 @@ class SlotTransfer:
         The assignment's slot, if any, still describes the content before the request.
         """
         if read is not None:
-            self._manager.save_policy(self.fingerprint).read(*read)
+            self._policy.read(*read)
         # An unplaced request may have missed the slot that was prepared for it.
         missed = assignment.slot is None and not cached
         if cached is not None and assignment.spared and not missed:
@@ -172,12 +179,14 @@ class SlotTransfer:
             self._manager.helped(self.fingerprint, assignment.spared, cached, label)
         if cached is not None and assignment.near:
             self.cache.shown(assignment.marks, cached)
-        if assignment.slot is not None:
-            self.displaced(assignment.slot, assignment.marks)
+        slot = assignment.slot
+        if slot is not None:
+            self.cache.displaced(slot.marks, slot.tokens, assignment.held)
 
     def displaced(self, slot: Slot, marks: Sequence[Mark]) -> None:
         """Note that a prompt of these ``marks`` takes the place of what is in the slot."""
-        self.cache.displaced(slot.marks, slot.tokens, slot.spares(marks))
+        held = spared(marks, slot.marks, slot.tokens)
+        self.cache.displaced(slot.marks, slot.tokens, held)
 
     def _best(self, assignment: SlotAssignment, held: int) -> SavedState | None:
         model, context = self._variant.model, self._variant.capacity
@@ -192,8 +201,7 @@ class SlotTransfer:
             return False
         kept = self._store.index.kept(self._variant.model, self.fingerprint, slot.marks)
         fresh = 0 if slot.saved else slot.tokens - max(held, kept)
-        save_policy = self._manager.save_policy(self.fingerprint)
-        return save_policy.displaces(slot.marks, slot.tokens, fresh, returning=slot.returning)
+        return self._policy.displaces(slot.marks, slot.tokens, fresh, returning=slot.returning)
 
     async def _bring(
         self, assignment: SlotAssignment, slot: Slot, state: SavedState, least: int
@@ -240,6 +248,6 @@ class SlotTransfer:
         slot.restored((), 0)
         tokens = await self._client.restore_slot(slot.number, self._store.path(state).name)
         slot.restored(state.marks, tokens)
-        assignment.spared = spared(assignment.marks, state.marks, tokens)
+        assignment.spared = assignment.held = spared(assignment.marks, state.marks, tokens)
         _log.info("%s: %d tokens restored", self._variant.label, tokens)
         await asyncio.to_thread(self._store.used, state)

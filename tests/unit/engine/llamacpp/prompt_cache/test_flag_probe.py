@@ -16,7 +16,6 @@ from engine.llamacpp.prompt_cache import engine_cache as engine_cache_module
 from engine.llamacpp.prompt_cache import flag_probe as support
 from engine.llamacpp.prompt_cache.flag_probe import CACHE_RAM, NO_CACHE_IDLE, SAVE_PATH, FlagProbe
 from engine.llamacpp.prompt_cache.manager import PromptCacheManager
-from engine.llamacpp.prompt_cache.slots import SlotAssignment
 from engine.llamacpp.prompt_cache.store import StateStore
 from engine.process.spawn import Child, spawn
 from models.requests import endpoints
@@ -100,9 +99,7 @@ async def test_an_engine_that_does_not_tell_its_slots_is_left_alone(tmp_path: Pa
     assert carried.standing.value == "on"
     facts = parse(endpoints.CHAT, b'{"messages": [{"role": "user", "content": "hi"}]}')
     assert await carried.assign(facts) is None
-    # Nor is there anything to give back for who had no slot.
-    carried.refused(SlotAssignment(None, (), named=False))
-    await carried.save()
+    await carried.before_stop()
     await client.close()
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
+from engine.llamacpp.prompt_cache.prefix import spared
 from engine.llamacpp.prompt_cache.slots import (
     SeenSlot,
     Slot,
@@ -121,7 +122,7 @@ def test_what_has_come_back_is_known() -> None:
     assert not slot.returning
     slot.restored(marks("xy"), 70)
     assert slot.returning
-    assert slot.spares(marks("xyz")) == 70
+    assert spared(marks("xyz"), slot.marks, slot.tokens) == 70
 
 
 class TestStrayAnswers:
@@ -178,7 +179,8 @@ def seated(
 ) -> tuple[SlotAssignment, bytes]:
     request = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1, **fields}
     facts = parse(kind, orjson.dumps(request))
-    assignment, _ = assign_slot(book, wish_of(facts), marks("ab"))
+    wish = wish_of(facts)
+    assignment = assign_slot(book, wish, marks("ab"), placeable=wish.can_be_placed(book))
     return assignment, assignment.body(facts.body)
 
 
@@ -200,7 +202,7 @@ def test_of_several_the_engine_is_told_which() -> None:
 
 def test_a_body_may_begin_with_spaces() -> None:
     facts = parse(endpoints.COMPLETION, b' \n{"prompt": "x"}')
-    assignment, _ = assign_slot(SlotBook.of(2), wish_of(facts), ())
+    assignment = assign_slot(SlotBook.of(2), wish_of(facts), (), placeable=True)
     assert orjson.loads(assignment.body(facts.body)) == {"id_slot": 0, "prompt": "x"}
 
 
@@ -271,6 +273,6 @@ def test_while_a_request_is_unplaced_no_slot_is_named() -> None:
 def test_embeddings_are_unplaced() -> None:
     book = SlotBook.of(2)
     wish = wish_of(parse(endpoints.EMBEDDINGS, b'{"input": "x"}'))
-    assignment, _ = assign_slot(book, wish, ())
+    assignment = assign_slot(book, wish, (), placeable=wish.can_be_placed(book))
     assert assignment.slot is None
     assert book.unplaced == 1
