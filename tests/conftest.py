@@ -29,7 +29,7 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 @pytest.hookimpl(tryfirst=True)  # before Hypothesis reads the option
 def pytest_configure(config: pytest.Config) -> None:
-    """Every run has a seed of its own; ``--hypothesis-seed`` repeats an earlier run.
+    """Give every run a seed of its own; ``--hypothesis-seed`` repeats an earlier run.
 
     pytest-xdist hands the options on, so its workers have the same seed.
     """
@@ -61,7 +61,7 @@ def pytest_asyncio_loop_factories() -> dict[str, LoopFactory]:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    """What the test's fakes do is written here."""
+    """The file to which the fakes of the test write what they do."""
     return Journal(tmp_path / "journal")
 
 

@@ -1,4 +1,4 @@
-"""Bad input is refused in OpenAI's shape; it costs no engine, and its words reach no log."""
+"""Bad input is refused in OpenAI's shape, starts no engine, and is not quoted in the log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MESSAGES = f'"messages":[{{"role":"user","content":"{SECRET}"}}]'
 async def spotless(
     journal: Journal, caplog: pytest.LogCaptureFixture, *, models: int = 1, **more: Any
 ) -> AsyncIterator[Gateway]:
-    """A gateway that at the block's end has started nothing and has told nothing of the body."""
+    """Run a gateway; check that it has started no engine and quoted nothing of the body."""
     caplog.set_level("CRITICAL", logger="aiohttp")  # as utils/logger.py does, for this reason
     caplog.set_level("DEBUG")
     names = ("m", "other")[:models]
@@ -40,7 +40,7 @@ async def spotless(
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """The access log so far."""
+    """Return the access log."""
     return [record.getMessage() for record in caplog.records if record.name == "gateway.access"]
 
 
@@ -246,7 +246,7 @@ async def test_a_badly_compressed_body(
 
 
 async def test_a_badly_chunked_body(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
-    """That is no HTTP: aiohttp's own parser answers, and ends the connection."""
+    """aiohttp's parser answers what is not HTTP, and closes the connection."""
     head = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     async with spotless(journal, caplog) as gw:
         client = await gw.connect()

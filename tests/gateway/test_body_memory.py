@@ -1,4 +1,4 @@
-"""Bodies that are not finished take no more memory together than they may."""
+"""Unfinished bodies have a common memory limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cancelled anywhere, a request leaves a consistent house: one test for each await.
+"""A request that is cancelled leaves consistent state: one test for each await.
 
 A cancellation is what a client that leaves becomes. Each docstring says what must hold then.
 """
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 async def cancelled(task: asyncio.Task[Any]) -> None:
-    """The task has been cancelled where it stood."""
+    """Cancel the task and wait for its end."""
     assert not task.done()
     task.cancel()
     await asyncio.wait([task])
@@ -64,7 +64,7 @@ def facts_of(text: str = "hello", **fields: Any) -> RequestFacts:
 
 
 async def test_lease_waiting_in_the_queue(journal: Journal) -> None:
-    """The queue has forgotten it; the next one's turn comes as if it had never been."""
+    """The queue has forgotten it, and the next request gets its turn."""
     variant = fake_variant(journal)
     async with running_manager(journal, fake_model(variant)) as manager:
         async with manager.lease(variant):
@@ -91,7 +91,7 @@ async def test_lease_waiting_for_the_start(journal: Journal) -> None:
 
 
 async def test_lease_granted_in_the_turn_of_its_cancellation(journal: Journal) -> None:
-    """The place that it was just given, and never saw, is given back."""
+    """The slot that was just granted to it is given back."""
     variant = fake_variant(journal)
     async with running_manager(journal, fake_model(variant)) as manager:
         holder = manager.lease(variant)
@@ -106,7 +106,7 @@ async def test_lease_granted_in_the_turn_of_its_cancellation(journal: Journal) -
 
 
 async def test_lease_refused_in_the_turn_of_its_cancellation(journal: Journal) -> None:
-    """The error nobody will see is no error of the manager."""
+    """The manager goes on, although no request reads the error."""
     variant = fake_variant(journal, load_seconds=60)
     async with running_manager(journal, fake_model(variant)) as manager:
         waiter = start(use(manager, variant))
@@ -119,7 +119,7 @@ async def test_lease_refused_in_the_turn_of_its_cancellation(journal: Journal) -
 
 
 async def test_lease_held(journal: Journal) -> None:
-    """The place is free."""
+    """The slot is free."""
     variant = fake_variant(journal)
     async with running_manager(journal, fake_model(variant)) as manager:
         holder = start(hold(manager, variant))
@@ -130,7 +130,7 @@ async def test_lease_held(journal: Journal) -> None:
 
 
 async def test_lease_cancelled_in_each_turn_of_the_loop(journal: Journal) -> None:
-    """Whenever it is: nothing waits, nothing is held."""
+    """Nothing waits and nothing is held, at whatever moment it was cancelled."""
     variant = fake_variant(journal)
     async with running_manager(journal, fake_model(variant)) as manager:
         await use(manager, variant)
@@ -150,7 +150,7 @@ async def test_lease_cancelled_in_each_turn_of_the_loop(journal: Journal) -> Non
 
 @pytest.mark.parametrize("health", ["ok,hang", "ok,500"])
 async def test_again_waiting_for_the_failed_engines_exit(journal: Journal, health: str) -> None:
-    """While it is asked whether it lives, or its exit is awaited: the old place is free."""
+    """The old slot is free, while the engine is probed and while its exit is awaited."""
     variant = fake_variant(journal, health=health)
     async with running_manager(journal, fake_model(variant)) as manager:
         held: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -170,7 +170,7 @@ async def test_again_waiting_for_the_failed_engines_exit(journal: Journal, healt
 
 
 async def test_again_waiting_for_a_larger_variant(journal: Journal) -> None:
-    """It holds neither the old engine nor the new; the start goes on."""
+    """It holds neither the old engine nor the new one, and the start goes on."""
     small, large = fake_variant(journal), fake_variant(journal, 512, load_seconds=0.2)
     async with running_manager(journal, fake_model(small, large)) as manager:
 
@@ -189,7 +189,7 @@ async def test_again_waiting_for_a_larger_variant(journal: Journal) -> None:
 async def test_again_granted_in_the_turn_of_its_cancellation(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The new place, never seen, is given back."""
+    """The new slot is given back."""
     small, large = fake_variant(journal), fake_variant(journal, 512)
     async with running_manager(journal, fake_model(small, large)) as manager:
         perform = manager._perform
@@ -220,7 +220,7 @@ async def test_again_granted_in_the_turn_of_its_cancellation(
 
 
 async def test_drain_waiting_for_the_last_request(journal: Journal) -> None:
-    """``halt`` ends what is left, at once."""
+    """``halt`` stops the remaining engines at once."""
     variant = fake_variant(journal, deaf=1)
     async with running_manager(journal, fake_model(variant)) as manager:
         holder = start(hold(manager, variant))
@@ -241,7 +241,7 @@ def sizes(manager: EngineManager) -> ModelSelector:
 
 
 def unclear(journal: Journal, **knobs: Any) -> ModelSpec:
-    """A model whose variants cannot be told apart by the bytes of a long text."""
+    """Return a model whose variants cannot be told apart by the bytes of a long text."""
     return fake_model(
         fake_variant(journal, 256, **knobs),
         fake_variant(journal, 4096, **knobs),
@@ -250,7 +250,7 @@ def unclear(journal: Journal, **knobs: Any) -> ModelSpec:
 
 
 async def test_selection_waiting_for_the_engines_count(journal: Journal) -> None:
-    """The engine's connections are in order, and its next count is right."""
+    """The engine's connections still work, and its next count is right."""
     model = unclear(journal, count_seconds=0.1)
     async with running_manager(journal, model) as manager:
         await use(manager, model.variants[0])
@@ -265,7 +265,7 @@ async def test_selection_waiting_for_the_engines_count(journal: Journal) -> None
 
 
 async def test_selection_waiting_for_the_tokenizer(journal: Journal) -> None:
-    """Nothing half-counted is remembered: the next count is whole."""
+    """No incomplete count is remembered, so the next count is right."""
     model = unclear(journal)
     async with running_manager(journal, model) as manager:
         selector = sizes(manager)
@@ -284,7 +284,7 @@ async def test_selection_waiting_for_the_tokenizer(journal: Journal) -> None:
 
 @pytest.mark.parametrize("moment", ["request", "headers"])
 async def test_exchange_waiting_for_the_engines_answer(journal: Journal, moment: str) -> None:
-    """The engine stops working on it, and is free for the next."""
+    """The engine stops working on it, and is free for the next request."""
     model = fake_model(fake_variant(journal, stall_at=moment, times=1))
     async with running_manager(journal, model) as manager:
         task = start(ask(manager, model))
@@ -297,7 +297,7 @@ async def test_exchange_waiting_for_the_engines_answer(journal: Journal, moment:
 
 
 async def test_exchange_waiting_for_a_crashed_engines_successor(journal: Journal) -> None:
-    """The successor starts all the same, and belongs to nobody."""
+    """The successor starts nevertheless, and no request holds it."""
     model = fake_model(fake_variant(journal, load_seconds=0.1, die_at="request", times=1))
     async with running_manager(journal, model) as manager:
         task = start(ask(manager, model))
@@ -310,7 +310,7 @@ async def test_exchange_waiting_for_a_crashed_engines_successor(journal: Journal
 
 
 async def test_exchange_waiting_for_a_larger_variant(journal: Journal) -> None:
-    """The refusing engine is not held, nor is the larger one."""
+    """Neither the engine that refused it nor the larger one is held."""
     lying = fake_variant(journal, 256, real_ctx=4)
     model = fake_model(lying, fake_variant(journal, 512, load_seconds=0.1))
     async with running_manager(journal, model) as manager:

@@ -1,4 +1,4 @@
-"""Cancelled anywhere, nothing of a child process or of a connection to it is left."""
+"""A cancellation at any await leaves no child process and no connection to one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONG = "word " * 50_000
 
 
 async def cancelled(task: asyncio.Task[Any]) -> None:
-    """The task has been cancelled where it stood."""
+    """Cancel the task and wait for its end."""
     assert not task.done()
     task.cancel()
     await asyncio.wait([task])
@@ -35,7 +35,7 @@ async def cancelled(task: asyncio.Task[Any]) -> None:
 
 
 async def test_tokenizer_at_work(journal: Journal) -> None:
-    """The process is gone, and its place free: more could be cancelled than there are places."""
+    """The process has ended and its place is free; more are cancelled than there are places."""
     model = fake_model(
         fake_variant(journal), tokenization=fake_tokenizer(journal, tokenize_seconds=60)
     )
@@ -51,7 +51,7 @@ async def test_tokenizer_at_work(journal: Journal) -> None:
 
 
 async def test_tokenizer_that_does_not_read_its_input(journal: Journal) -> None:
-    """The same while the text is still on its way into a full pipe."""
+    """The same happens while the text is being written into a full pipe."""
     knobs = {"tokenize_skip_stdin": 1, "tokenize_seconds": 60}
     model = fake_model(fake_variant(journal), tokenization=fake_tokenizer(journal, **knobs))
     async with nothing_left(journal):
@@ -62,7 +62,7 @@ async def test_tokenizer_that_does_not_read_its_input(journal: Journal) -> None:
 
 
 async def test_tokenizer_waiting_for_a_place(journal: Journal) -> None:
-    """Those at work go on, and the next in line gets the place."""
+    """Processes at work go on, and the next one in the queue gets the place."""
     model = fake_model(
         fake_variant(journal), tokenization=fake_tokenizer(journal, tokenize_seconds=0.1)
     )
@@ -76,7 +76,7 @@ async def test_tokenizer_waiting_for_a_place(journal: Journal) -> None:
 
 
 async def test_tokenizer_in_each_turn_of_the_loop(journal: Journal) -> None:
-    """Also between fork and exec, or while it is reaped: no process, no descriptor, no place."""
+    """No process, descriptor or place is kept, even between fork and exec or while it is reaped."""
     model = fake_model(fake_variant(journal), tokenization=fake_tokenizer(journal))
     async with nothing_left(journal):
         tokenizer = LlamaTokenize()
@@ -93,7 +93,7 @@ async def test_tokenizer_in_each_turn_of_the_loop(journal: Journal) -> None:
 
 
 async def test_process_in_each_turn_of_its_start(journal: Journal) -> None:
-    """No process, no record of it; its exit is reported once."""
+    """No process and no record of it is left, and its exit is reported once."""
     for turns in (1, 2, 3, 5, 8, 13, 21, 34):
         async with running_engine(journal, fake_variant(journal)) as run:
             for _ in range(turns):
@@ -104,7 +104,7 @@ async def test_process_in_each_turn_of_its_start(journal: Journal) -> None:
 
 
 async def test_process_loading(journal: Journal) -> None:
-    """It is asked to end, and reaped."""
+    """The engine is asked to end, and is reaped."""
     async with running_engine(journal, fake_variant(journal, load_seconds=60)) as run:
         await journal.wait("listening")
         run.task.cancel()
@@ -114,7 +114,7 @@ async def test_process_loading(journal: Journal) -> None:
 
 
 async def test_process_ready(journal: Journal) -> None:
-    """It is asked to end, and reaped."""
+    """The engine is asked to end, and is reaped."""
     async with running_engine(journal, fake_variant(journal)) as run:
         await run.reported(ev.EngineReady)
         run.task.cancel()
@@ -126,7 +126,7 @@ async def test_process_ready(journal: Journal) -> None:
 
 
 async def test_process_stopping_a_deaf_engine(journal: Journal) -> None:
-    """A cancellation ends the patience, not the reaping."""
+    """A cancellation ends the wait, but the child is still reaped."""
     async with running_engine(journal, fake_variant(journal, deaf=1)) as run:
         await run.reported(ev.EngineReady)
         run.process.stop()
@@ -160,7 +160,7 @@ async def forward(client: EngineClient) -> None:
 
 @pytest.mark.parametrize("moment", ["request", "headers", "2"])
 async def test_forward_waiting_for_the_engine(journal: Journal, moment: str) -> None:
-    """Before the headers, before the first byte, between two: the engine hears that it is over."""
+    """The engine sees the end before the headers, before the first byte and between two bytes."""
     async with running_engine(journal, fake_variant(journal, stall_at=moment, times=1)) as run:
         await run.reported(ev.EngineReady)
         task = asyncio.create_task(forward(run.process.client))
@@ -172,7 +172,7 @@ async def test_forward_waiting_for_the_engine(journal: Journal, moment: str) -> 
 
 
 async def test_an_engine_that_is_stopped_under_a_reader(journal: Journal) -> None:
-    """The reader is told at once; it does not wait for bytes that cannot come."""
+    """The reader gets the error at once and does not wait for bytes that cannot come."""
     async with running_engine(journal, fake_variant(journal, stall_at=2)) as run:
         await run.reported(ev.EngineReady)
         task = asyncio.create_task(forward(run.process.client))
@@ -184,7 +184,7 @@ async def test_an_engine_that_is_stopped_under_a_reader(journal: Journal) -> Non
 
 
 async def test_close_waiting_for_its_connections(journal: Journal) -> None:
-    """The session is closed all the same, and refuses what comes later."""
+    """The session is closed nevertheless, and refuses later requests."""
     async with running_engine(journal, fake_variant(journal)) as run:
         await run.reported(ev.EngineReady)
         task = asyncio.create_task(run.process.client.close())

@@ -1,4 +1,4 @@
-"""Cancelled while a slow client takes its bytes, a response leaves nothing behind."""
+"""A response that is cancelled while a slow client reads leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from utils.errors import GatewayError
 
 
 class Stuck:
-    """A method of aiohttp's response that waits until the test lets go."""
+    """Replace a method of aiohttp's response by one that waits for the test."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()
@@ -40,7 +40,7 @@ class Stuck:
 async def test_downstream_waiting_for_a_slow_client(
     monkeypatch: pytest.MonkeyPatch, act: str, method: str
 ) -> None:
-    """The block ends, its comments with it, and nothing is written any more."""
+    """Check that block and comments have ended, and that nothing is written any more."""
     clock = ShiftedClock()
     stuck = Stuck()
 

@@ -1,4 +1,4 @@
-"""``main.py status | load | unload | reload | logs``, with a gateway that runs and without."""
+"""``main.py status | load | unload | reload | logs``, with and without a running gateway."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The default state folder of all gateways and commands of a test is one of its own."""
+    """Give the gateways and commands of a test a state folder of their own."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
     return tmp_path / "home" / "llm-gateway"
 
 
 async def said(*args: str) -> tuple[int, str, str]:
-    """``main.py`` was run with these arguments: its exit status, stdout and stderr."""
+    """Run ``main.py`` with these arguments; return its exit status, stdout and stderr."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(ROOT / "main.py"),
@@ -45,7 +45,7 @@ async def said(*args: str) -> tuple[int, str, str]:
 
 @asynccontextmanager
 async def started(journal: Journal, home: Path | None = None) -> AsyncIterator[GatewayProcess]:
-    """A gateway with its state in ``home``, or where the configuration says."""
+    """Run a gateway with its state in ``home``, or where the configuration says."""
     port = quiet_port()
     server = {"state_dir": str(home)} if home is not None else {}
     text = config(journal, port, server=server)

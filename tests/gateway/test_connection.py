@@ -1,4 +1,4 @@
-"""engine/process/connection.py: an engine that somebody else keeps alive is watched, and let go."""
+"""engine/process/connection.py: engines that the gateway did not start."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OFTEN = HealthChecks(interval=0.01, failures=2)
 
 @dataclass
 class Server:
-    """A server with a health path; it answers there with ``status``."""
+    """A server whose health path answers ``status``."""
 
     status: int = 200
     url: str = ""

@@ -1,4 +1,4 @@
-"""Connections of a whole gateway: each request leaves one line, and idle ones lock nobody out."""
+"""Each request leaves one log line, and idle connections keep no client out."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LOOK = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Method, path and status of each request in the log."""
+    """Return method, path and status of each request in the log."""
     written = [r.getMessage() for r in caplog.records if r.name == "gateway.access"]
     return [" ".join(line.split()[:3]) for line in written]
 
 
 async def counted(gw: Gateway) -> float:
-    """How many requests the metrics have counted before this one."""
+    """Return how many requests the metrics have counted before this one."""
     page = (await gw.request("GET", "/metrics")).body.decode()
     counts = [line for line in page.splitlines() if line.startswith("llm_gateway_requests_total{")]
     return sum(float(line.rpartition(" ")[2]) for line in counts)

@@ -33,7 +33,7 @@ async def streamed(gw: Gateway, **fields: Any) -> RawClient:
 
 
 async def filled(gw: Gateway) -> RawClient:
-    """A stream whose first engine has written all it could; the next one is on its way."""
+    """Open a stream whose first engine is full and whose next one is starting."""
     client = await (await streamed(gw)).head()
     await gw.journal.wait("start", 2, who="llama-server")
     return client
@@ -50,7 +50,7 @@ def ends_of(events: list[Any]) -> list[str]:
 
 
 def ended_by_the_engine(answer: Answer) -> None:
-    """The answer is what the smallest engine wrote, and says that the context was full."""
+    """Check that the answer is the smallest engine's, and says that its context was full."""
     assert answer.status == 200, answer.body
     assert answer.text == FIRST
     assert answer.json["choices"][0]["finish_reason"] == "length"
@@ -84,7 +84,7 @@ async def test_a_stream_is_one(journal: Journal, contexts: tuple[int, ...], pref
 
 
 async def test_a_long_stream_is_one_too(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is read in a thread, so that others go on."""
+    """A thread reads it, so that other requests go on."""
     monkeypatch.setattr("inference.continuation.relay._READ_INLINE", 0)
     async with running_gateway(journal, growing(journal, 128, 512)) as gw:
         *events, done = await (await (await streamed(gw)).head()).rest()
@@ -105,7 +105,7 @@ async def test_a_long_stream_is_one_too(journal: Journal, monkeypatch: pytest.Mo
 async def test_what_cannot_go_on_is_not_held_back(
     journal: Journal, path: str, body: dict[str, Any]
 ) -> None:
-    """The end of a first choice is no end of the stream, and comes when it is written."""
+    """The end of a first choice comes as it is written, and does not end the stream."""
     model = growing(journal, 128, 512, large={})
     small, large = model.variants
     slow = replace(small, env={**small.env, "FAKE_STALL_AT": "done"})

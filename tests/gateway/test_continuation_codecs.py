@@ -20,7 +20,7 @@ HELLO = {"role": "user", "content": "hello"}
 
 
 class Messages:
-    """How a client of Anthropic's API asks, and what it reads."""
+    """Asks as a client of Anthropic's API, and reads its answer."""
 
     path = "/v1/messages"
     body: Mapping[str, Any] = {"messages": [HELLO], "max_tokens": LENGTH}
@@ -38,13 +38,13 @@ class Messages:
         return usage["input_tokens"] + usage["cache_read_input_tokens"], usage["output_tokens"]
 
     def whole(self, answer: Answer, text: str, prompt: int, written: int) -> None:
-        """The message is one, and tells these things of itself."""
+        """Check that the answer is one message; return what it says of itself."""
         assert self.text(answer) == text
         assert self.counts(answer.json) == (prompt, written)
         assert answer.json["stop_reason"] == "max_tokens"
 
     def streamed(self, events: list[Any], text: str, prompt: int, written: int) -> None:
-        """The stream is one message, and tells these things of itself."""
+        """Check that the stream is one message; return what it says of itself."""
         kinds = [event["type"] for event in events]
         said = [event["delta"]["text"] for event in events[2:-3]]
         assert kinds[:2] == ["message_start", "content_block_start"]

@@ -1,4 +1,4 @@
-"""Streams of a conversation go on without their client, and are read again where they are."""
+"""Streams of a conversation go on without their client and can be read again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def keeping(journal: Journal, **knobs: Any) -> ModelSpec:
 
 
 async def begun(gw: Gateway, conversation: str = "c 1", **fields: Any) -> RawClient:
-    """A stream of the conversation has brought its first token."""
+    """Open a stream of the conversation, and read its first token."""
     client = await gw.connect()
     body = json.dumps(chat_body(stream=True, **fields)).encode()
     header = f"X-Conversation-Id: {conversation}\r\n"
@@ -40,7 +40,7 @@ async def begun(gw: Gateway, conversation: str = "c 1", **fields: Any) -> RawCli
 
 
 async def replayed(gw: Gateway, conversation: str = "c 1", **query: Any) -> list[Any]:
-    """The events of the conversation, read again to their end."""
+    """Return the events of the conversation, read again to their end."""
     query["conv_id"] = conversation
     answer = await gw.request("GET", "/v1/stream", params=query)
     assert answer.status == 200, answer.body
@@ -50,7 +50,7 @@ async def replayed(gw: Gateway, conversation: str = "c 1", **query: Any) -> list
 
 
 def stopped(journal: Journal) -> bool:
-    """Whether an engine writes no more: it was told so, or nobody listens for the rest."""
+    """Return whether an engine has stopped writing, by an order or because its reader left."""
     return bool(journal.events("stopped") or journal.events("aborted"))
 
 
@@ -118,7 +118,7 @@ async def test_delete_stops_what_goes_on(journal: Journal) -> None:
 
 
 async def in_flight(gw: Gateway, state: str) -> str:
-    """The id of the one request in flight, once it is in that state."""
+    """Wait until the one request in flight is in that state; return its id."""
     while True:
         requests = (await gw.request("GET", "/running")).json["requests"]
         if [each["state"] for each in requests] == [state]:

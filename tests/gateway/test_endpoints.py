@@ -307,7 +307,7 @@ async def ask(gateway: Gateway, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/tokenize", "/apply-template", "/v1/messages/count_tokens"])
 async def test_what_takes_no_room_is_answered_beside_the_slots(journal: Journal, path: str) -> None:
-    """It neither waits for a stream's slot nor brings a smaller engine."""
+    """The request neither waits for the slot of a stream nor starts a smaller engine."""
     small, large = fake_variant(journal, 256), fake_variant(journal, 512, stall_at=2)
     async with running_gateway(journal, fake_model(small, large)) as gw:
         stream = await gw.stream("w " * 300, max_tokens=100)

@@ -1,4 +1,4 @@
-"""Several engines' lives: whose turn it is, what follows a failure, and when one may rest."""
+"""The manager with several engines: turns, failures, idle engines."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 async def use(manager: EngineManager, variant: VariantSpec) -> None:
-    """A lease has been had and given back."""
+    """Hold a lease and give it back."""
     async with manager.lease(variant):
         pass
 
 
 class Noted(Observer):
-    """An observer that notes all that it is told."""
+    """An observer that records what it is told."""
 
     def __init__(self) -> None:
         self.seen: list[object] = []
@@ -200,7 +200,7 @@ async def test_a_request_that_meets_an_unloading_engine_gets_a_fresh_one(
 
 
 async def test_requests_race_with_a_short_idle_time(journal: Journal) -> None:
-    """Whatever moment it is, each request is answered."""
+    """Each request is answered, at whatever moment the engine dies."""
     timeouts = replace(PATIENT, idle=0.002)
     variant = fake_variant(journal, timeouts=timeouts)
     async with running_gateway(journal, fake_model(variant)) as gw:
@@ -242,7 +242,7 @@ async def test_parallel_requests_share_an_engine(journal: Journal) -> None:
 async def test_no_port_to_be_had_is_a_failed_start(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when this process has no file descriptors left."""
+    """This is as if the process had no file descriptors left."""
 
     def none(*_given: object) -> int:
         raise OSError(24, "Too many open files")

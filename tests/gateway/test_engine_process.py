@@ -1,4 +1,4 @@
-"""One engine's life: its start, its death, and the ladder that stops it."""
+"""One engine process: its start, its exit, and how it is stopped."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ async def test_a_crash_while_idle_is_noticed_at_once(journal: Journal) -> None:
 async def test_of_a_kill_from_outside_no_older_complaint_is_the_reason(
     journal: Journal,
 ) -> None:
-    """It may be about another client's request."""
+    """The line may be about another client's request."""
     variant = fake_variant(journal, load_text="error: an invalid request")
     async with running_engine(journal, variant) as run:
         await run.reported(ev.EngineReady)

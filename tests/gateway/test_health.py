@@ -1,4 +1,4 @@
-"""Engines that hang: noticed, replaced, and what clients see of it."""
+"""Engines that hang are noticed and replaced; clients are told."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OFTEN: dict[str, Any] = {"health_check_interval": 0.05, "health_check_failures":
 
 
 async def hang_engine(gw: Gateway) -> None:
-    """The engine that was started last hangs from now on."""
+    """Make the engine that was started last hang."""
     await hang(gw.journal.events("start", who="llama-server")[-1]["pid"])
 
 
@@ -187,7 +187,7 @@ async def test_an_engine_that_hides_its_slots_is_waited_for(journal: Journal) ->
 
 
 async def test_keep_alive_comments_of_an_engine_that_hangs_are_no_answer(journal: Journal) -> None:
-    """A slot at work whose counters stand still; only its comments come."""
+    """A slot is at work, its counters stand still, and only comments come."""
     variant = fake_variant(
         journal, timeouts=STALLING, prefill_seconds=60, ping_seconds=0.05, frozen_slots=True
     )

@@ -1,4 +1,4 @@
-"""A client that leaves, whenever it does, frees its place; what others wait for goes on."""
+"""A client that leaves frees its slot at once; what others wait for goes on."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ both = pytest.mark.parametrize("stream", [False, True])
 
 
 async def served(gw: Gateway, text: str = "next") -> None:
-    """A request is answered: the place is free."""
+    """Check that a request is answered, so the slot is free."""
     assert (await gw.chat(text)).text == f"{text}.0 {text}.1 {text}.2 {text}.3"
 
 
 async def occupied(gw: Gateway) -> RawClient:
-    """The engine is at work for a client that stays; it will stall after a token."""
+    """Open a stream of a client that stays; the engine stalls after a token."""
     client = await (await gw.stream("first")).head()
     await client.data()
     return client
 
 
 def asked(gw: Gateway, text: str, *, stream: bool) -> bool:
-    """Whether an engine was given this request of `Gateway.stream`."""
+    """Return whether an engine got this request of `Gateway.stream`."""
     body = json.dumps(chat_body(text, stream=stream)).encode()
     digest = hashlib.sha256(body).hexdigest()
     return bool([event for event in gw.engine_requests() if event["sha256"] == digest])
@@ -112,7 +112,7 @@ async def test_while_loading_with_others(journal: Journal, *, stream: bool) -> N
 
 
 async def test_while_loading_and_another_model_is_wanted(journal: Journal) -> None:
-    """Nobody waits for the start any more, so it gives way."""
+    """No request waits for the start any more, so another model may replace it."""
     slow = fake_model(fake_variant(journal, load_seconds=60))
     other = fake_model(fake_variant(journal, 512, model="other"))
     async with running_gateway(journal, slow, other) as gw:
@@ -143,7 +143,7 @@ async def test_before_the_first_token(journal: Journal, moment: str, *, stream: 
 
 @both
 async def test_while_the_prompt_is_read(journal: Journal, *, stream: bool) -> None:
-    """No fault this time: a long prefill, after comments."""
+    """There is no fault here, only a long prefill after comments."""
     variant = fake_variant(journal, prefill_seconds=60)
     async with running_gateway(journal, fake_model(variant), keepalive_interval=0.03) as gw:
         client = await gw.stream("gone", stream=stream)
@@ -233,7 +233,7 @@ async def test_while_a_crashed_engine_starts_again(journal: Journal) -> None:
 
 
 async def test_many_at_once(journal: Journal) -> None:
-    """Twenty come, those with even numbers leave, the others are served in order."""
+    """Of twenty requests those with even numbers leave; the others are served in order."""
     variant = fake_variant(journal, stall_at=1, times=1)
     async with running_gateway(journal, fake_model(variant)) as gw:
         first = await occupied(gw)

@@ -31,7 +31,7 @@ async def listen(gateway: Gateway, path: str, *headers: str) -> RawClient:
 
 
 async def fact(client: RawClient) -> dict[str, Any]:
-    """The next event, decoded, whose name and number are as they must be."""
+    """Return the next event, decoded; check its name and number."""
     while (event := await client.event()) is not None and event.startswith(":"):
         client.comments += 1
     assert event is not None, "the stream ended"
@@ -189,7 +189,7 @@ async def test_a_listener_that_never_reads_is_cut_off(journal: Journal) -> None:
 
 
 async def to_the_end(client: RawClient) -> bool:
-    """Whether the response was complete; the connection is closed then."""
+    """Read to the end; return whether the response was complete."""
     while await client.chunk():
         pass
     client.leave()

@@ -1,4 +1,4 @@
-"""What clients are told of a load comes from the last one."""
+"""The progress of a load is told by the duration of the last one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SOON = 0.02
 
 
 def known_before(journal: Journal, *variants: VariantSpec) -> None:
-    """A gateway of before has seen each of them load."""
+    """An earlier gateway has seen each of them load."""
     loads = LoadTimes(journal.path.parent / "state", os.environ, TYPES)
     for variant in variants:
         loads.learn(variant, KNOWN)

@@ -1,4 +1,4 @@
-"""Clients, operators and misfortune at once: whatever meets whatever, nothing is left or lost."""
+"""Clients, operators and faults at the same time: nothing is leaked or lost."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TOLD = {200, 204, 404, 502, 503}
 
 
 class Crowd:
-    """Does one thing after the other at a gateway, each at random."""
+    """Takes one random action after the other at a gateway."""
 
     def __init__(
         self, gw: Gateway, chance: random.Random, ours: list[ModelSpec], other: ModelSpec
@@ -44,7 +44,7 @@ class Crowd:
         self.seen: set[int] = set()
 
     def step(self) -> Callable[[], Coroutine[Any, Any, None]]:
-        """Something that somebody does."""
+        """One action."""
         often = [self.talk, self.leave, self.cancel]
         seldom = [self.replay, self.stop, self.socket, self.unload, self.reload, self.kill]
         return self._chance.choice([*often, *often, *seldom, self.listen])
@@ -120,7 +120,7 @@ class Crowd:
 
 
 async def seen(gw: Gateway) -> tuple[list[Any], list[Any]]:
-    """The requests in flight and the queue, as an operator sees them."""
+    """Return the requests in flight and the queue, as an operator sees them."""
     running = (await gw.request("GET", "/running")).json
     return running["requests"], running["queue"]
 

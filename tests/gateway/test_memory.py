@@ -1,4 +1,4 @@
-"""memory.py: engines are measured, and starts wait for what has yet to come back."""
+"""memory.py: engines are measured, and starts wait until memory has been freed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MIB = 1024 * 1024
 
 
 class QuickClock(LoopClock):
-    """Its waits are short, whatever was asked for."""
+    """Return a clock whose waits are short."""
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(min(seconds, 0.01))
@@ -249,7 +249,7 @@ async def test_without_memory_wait_nobody_looks(journal: Journal) -> None:
 
 
 class DeafMeter(FakeMeter):
-    """A driver in trouble: it answers, but not in time."""
+    """The driver answers too late."""
 
     def free(self) -> dict[str, int]:
         self.asked += 1

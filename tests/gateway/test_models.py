@@ -1,4 +1,4 @@
-"""What models are and can do, as clients see it before any engine runs."""
+"""/v1/models shows what models are and can do before any engine runs."""
 
 from __future__ import annotations
 

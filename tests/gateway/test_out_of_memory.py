@@ -1,4 +1,4 @@
-"""The gateway when memory runs out: another try, a smaller variant, or a clear word."""
+"""When memory runs out: another try, a smaller variant, or a clear error."""
 
 from __future__ import annotations
 

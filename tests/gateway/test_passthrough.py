@@ -1,4 +1,4 @@
-"""The pages of engines through the gateway: looking starts nothing, work may."""
+"""The pages of engines through the gateway: a look starts no engine, work may."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ async def test_an_encoded_path_is_sized_and_shaped_as_any(journal: Journal, path
 
 @pytest.mark.parametrize("fault", ["die_at", "close_at"])
 async def test_unknown_work_is_not_done_twice(journal: Journal, fault: str) -> None:
-    """The engine that failed may have done it; nobody can know."""
+    """The engine that failed may have done the work already."""
     knobs: dict[str, Any] = {fault: "request", "times": 1}
     model = fake_model(fake_variant(journal, **knobs))
     async with running_gateway(journal, model) as gateway:

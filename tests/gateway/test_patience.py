@@ -1,4 +1,4 @@
-"""Clients that stall: none keeps an engine, a connection or a place to itself for ever."""
+"""A client that stalls keeps no engine, connection or slot for ever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``X-Priority``: who is served first where the server allows it, and who is not asked."""
+"""``X-Priority``: which request is served first where the server allows it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORK = "/upstream/m/v1/jobs"
 
 
 async def queued(gw: Gateway, path: str, text: str, priority: str) -> RawClient:
-    """A request waits behind those that wait already."""
+    """Send a request that waits behind those in the queue."""
     client = await gw.connect()
     body = chat_body(text) if path == CHAT else {"content": text}
     await client.send(post(path, json.dumps(body).encode(), f"X-Priority: {priority}"))
@@ -26,7 +26,7 @@ async def queued(gw: Gateway, path: str, text: str, priority: str) -> RawClient:
 
 
 async def order_of(journal: Journal, path: str, *, allowed: bool) -> list[int]:
-    """In which order the engine got a low, a normal and a high request that came in this one."""
+    """Send a low, a normal and a high request in this order; return the engine's order."""
     variant = fake_variant(journal, stall_at=1, times=1)
     async with running_gateway(journal, fake_model(variant), priority_header=allowed) as gw:
         first = await (await gw.stream("first")).head()

@@ -39,7 +39,7 @@ async def started(
 
 
 async def streaming(gateway: GatewayProcess, **fields: Any) -> RawClient:
-    """A stream of which two tokens have come."""
+    """Open a stream, of which two tokens have come."""
     client = await (await gateway.stream("alpha", **fields)).head()
     assert text_of([await client.data() for _ in range(3)]) == "alpha.0 alpha.1"
     return client
@@ -130,7 +130,7 @@ async def test_streams_that_outlast_shutdown_timeout_are_told(journal: Journal) 
 
 @pytest.mark.parametrize("deaf", [0, 1])
 async def test_a_second_signal_ends_at_once(journal: Journal, deaf: int) -> None:
-    """Also with an engine that ignores SIGTERM, and whatever the timeouts say."""
+    """This holds for an engine that ignores SIGTERM, too, with any timeouts."""
     server = {"shutdown_timeout": 600, "engine_stop_timeout": 600}
     async with started(journal, stall_at=2, deaf=deaf, server=server) as gateway:
         client = await streaming(gateway)
@@ -174,7 +174,7 @@ async def test_a_killed_gateway_takes_its_engine_along(journal: Journal) -> None
 
 
 def wrapper(folder: Path) -> str:
-    """A script that does not exec its engine, so that the engine is a grandchild."""
+    """The script does not exec its engine, so the engine is a grandchild."""
     script = folder / "wrapper.sh"
     script.write_text(f'#!/bin/sh\n"{LLAMA_SERVER}" "$@"\nexit $?\n')
     script.chmod(0o755)

@@ -1,4 +1,4 @@
-"""What another prompt displaces from its slot: kept, and at whose expense, on fake engines."""
+"""A prompt that another one displaces from its slot is kept, on fake engines."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def store(journal: Journal) -> StateStore:
 
 
 class Talk:
-    """A conversation; each answer is one word."""
+    """Return a conversation whose answers are one word each."""
 
     def __init__(self, gw: Gateway, first: str) -> None:
         self._gw = gw
         self._messages = [{"role": "user", "content": first}]
 
     async def turn(self, text: str = "") -> int:
-        """How many tokens of its prompt the engine had already."""
+        """Return how many tokens of its prompt came from the cache."""
         if text:
             self._messages.append({"role": "user", "content": text})
         fields: dict[str, Any] = {"messages": self._messages, "max_tokens": 1}

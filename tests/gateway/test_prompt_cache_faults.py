@@ -1,4 +1,4 @@
-"""What can go wrong while prompt caches are saved and restored; no request suffers from it."""
+"""Faults while prompt caches are saved and restored harm no request."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def carrying(journal: Journal, **options: Any) -> ModelSpec:
 
 
 async def said(gw: Gateway, text: str = TALE, **fields: Any) -> int:
-    """A turn has been answered; how many tokens of its prompt the engine had already."""
+    """Answer a turn; return how many tokens of its prompt came from the cache."""
     answer = await gw.chat(text, **fields)
     assert answer.status == 200, answer.body
     return int(gw.journal.events("seated")[-1]["cached"])
@@ -82,7 +82,7 @@ async def test_nothing_of_what_was_said_is_noted(journal: Journal, store: StateS
 async def test_a_save_that_fails_leaves_no_litter_and_the_prompt_is_read_anew(
     journal: Journal, store: StateStore, fault: str
 ) -> None:
-    """It may have been half written, by an engine that hangs or dies."""
+    """The engine may have hung or died while it wrote the file."""
     model = carrying(journal, save=fault, times=1)
     limit = 2.0 if fault == "hang" else 60.0
     async with running_gateway(journal, model, store=store, state_timeout=limit) as gw:

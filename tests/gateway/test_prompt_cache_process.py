@@ -1,4 +1,4 @@
-"""Carried state over the life of the process: restarts, kills, neighbours, ``--forget``."""
+"""Prompt caches over the life of the process: restarts, kills, neighbours, ``--forget``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def started(
 
 
 async def said(gateway: GatewayProcess, text: str = TALE) -> int:
-    """A turn has been answered; how many tokens of its prompt the engine had already."""
+    """Answer a turn; return how many tokens of its prompt came from the cache."""
     assert (await gateway.chat(text)).status == 200
     return int(gateway.journal.events("seated")[-1]["cached"])
 

@@ -1,4 +1,4 @@
-"""Engines with several slots: who is answered where, on fake engines that wait for a named slot."""
+"""Engines with several slots: which slot answers, on fake engines that wait for a named one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def request(text: str, **fields: Any) -> dict[str, Any]:
 
 
 async def ask(gw: Gateway, text: str, path: str = "/v1/chat/completions", **fields: Any) -> Event:
-    """A request has been answered; where it was seated."""
+    """Answer a request; return its slot."""
     fields = {"max_tokens": 2, **fields}
     answer = await gw.request("POST", path, json=request(text, **fields))
     assert answer.status == 200, answer.body

@@ -1,4 +1,4 @@
-"""Whose turn it is; and what the gateway tells of itself, in its pages and its log."""
+"""The order of turns, and what pages and log say of it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_requests_for_what_runs_are_collected_unless_order_is_all_that_cou
 async def test_no_queued_request_meets_the_closed_connection_of_the_last(
     journal: Journal,
 ) -> None:
-    """A server may close after a stream although it promised not to."""
+    """An engine may close the connection after a stream although its headers promise not to."""
     async with running_gateway(journal, fake_model(fake_variant(journal))) as gw:
         for _ in range(20):
             streams = [await gw.stream(max_tokens=1) for _ in range(5)]

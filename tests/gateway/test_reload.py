@@ -1,4 +1,4 @@
-"""Another configuration for a gateway that runs: streams go on, and nobody sees a half of it."""
+"""A reload keeps streams, and no request sees half of a configuration."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ async def reload(gateway: Gateway, *models: ModelSpec, **settings: Any) -> dict[
 
 
 async def streaming(gateway: Gateway, **fields: Any) -> RawClient:
-    """A stream of which two tokens have come, and many are to come."""
+    """Open a stream, of which two tokens have come and many follow."""
     client = await (await gateway.stream("alpha", max_tokens=LONG, **fields)).head()
     assert text_of([await client.data() for _ in range(3)]) == "alpha.0 alpha.1"
     return client
 
 
 async def goes_on(client: RawClient) -> None:
-    """The rest of the stream comes, all of it and nothing else."""
+    """Check that all of the rest of the stream comes, and nothing else."""
     *events, done = await client.rest()
     assert text_of(events).split() == [f"alpha.{number}" for number in range(2, LONG)]
     assert done == "[DONE]"
@@ -125,7 +125,7 @@ async def test_a_starting_engine_that_is_changed_keeps_nobody_waiting(journal: J
 async def test_a_request_that_is_still_being_read_gets_what_is_configured_then(
     journal: Journal,
 ) -> None:
-    """What it was told of its model was of before; the engine it gets is of now."""
+    """It read the old configuration of its model, and gets an engine of the new one."""
     before = fake_model(fake_variant(journal), fake_variant(journal, 512))
     after = fake_model(fake_variant(journal, 512, args=("--alias", "new")))
     async with running_gateway(journal, before) as gw:
@@ -218,7 +218,7 @@ async def test_a_dry_run_changes_nothing(journal: Journal) -> None:
 
 
 class Bench:
-    """A reloader whose file the test holds, and that tells what became of it."""
+    """A reloader whose file the test holds back, and which records its result."""
 
     def __init__(self, watch: AsyncGenerator[None, None] | None = None) -> None:
         self.loads = 0

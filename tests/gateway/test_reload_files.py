@@ -1,4 +1,4 @@
-"""A gateway process whose configuration is changed under it."""
+"""A gateway process whose configuration file changes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ LONG = 60
 
 
 class File:
-    """The configuration of a gateway that runs."""
+    """The configuration file of a running gateway."""
 
     def __init__(self, journal: Journal, port: int, path: Path) -> None:
         self.journal, self.port, self.path = journal, port, path
 
     def text(self, *names: str, args: tuple[str, ...] = ()) -> str:
-        """A configuration of "m" and these models; ``args`` are more for the engine of "m"."""
+        """Write a configuration of "m", whose engine gets ``args``, and these models."""
         text = config(self.journal, self.port, token_delay=0.05)
         more = [
             {
@@ -52,7 +52,7 @@ class File:
         return f"{text}{own}.args = concat_arrays({own}.args, {lua(args)})\n"
 
     def replace(self, text: str) -> None:
-        """As editors do it that write a new file and give it the old one's name."""
+        """Some editors write a new file and rename it to the old name."""
         new = self.path.with_suffix(".new")
         new.write_text(text)
         new.replace(self.path)
@@ -203,7 +203,7 @@ async def test_without_watch_nothing_happens_by_itself(journal: Journal) -> None
 
 
 async def test_a_terminal_that_is_closed_ends_the_gateway(journal: Journal) -> None:
-    """The signal is the same, but a closed terminal means the end, not a reload."""
+    """A closed terminal sends the same signal, but means the end and not a reload."""
     port = quiet_port()
     path = journal.path.parent / "gateway.cfg.lua"
     path.write_text(config(journal, port))

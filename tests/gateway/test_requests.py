@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 async def test_the_body_is_forwarded_as_received(journal: Journal) -> None:
-    """Odd spacing, escapes, order, repeated and unknown fields: all of it, to the byte."""
+    """Spacing, escapes, order, repeated and unknown fields reach the engine byte for byte."""
     body = (
         '{ "stream" : false,\t"x_unknown":[1.0,1e2,{"ä":"\\u00e4"}],\n'
         '"messages":[{"content":"älpha \\ud83d\\ude00 end","role":"user"}],'

@@ -1,4 +1,4 @@
-"""Every call that was admitted is settled once, whatever its end: one test for each way out.
+"""Every admitted call is settled once: one test for each way out.
 
 Each docstring says what must have been counted, and that nothing is held, by then.
 """
@@ -72,7 +72,7 @@ class Book(Hooks):
 
 @dataclass
 class House:
-    """A core on one manager, and its book."""
+    """An inference core on one manager, and its settlements."""
 
     manager: EngineManager
     model: ModelSpec
@@ -83,7 +83,7 @@ class House:
         self.inference = Inference(selector, self.manager, LoopClock(), hooks=self.book)
 
     def run(self, sink: Collected | None = None, **fields: Any) -> asyncio.Task[None]:
-        """A chat is under way."""
+        """Begin a chat."""
         called = {name: fields.pop(name) for name in ("conversation",) if name in fields}
         facts = parse(endpoints.CHAT, orjson.dumps(chat_body("hello", **fields)))
         call = call_of(self.model, facts, **called)
@@ -92,7 +92,7 @@ class House:
         return asyncio.create_task(self.inference.run(call, sink or Collected()))
 
     def settled(self) -> Usage:
-        """What the only call cost; it holds nothing any more."""
+        """Return the settlement of the only call, which holds nothing any more."""
         assert len(self.book.admitted) == 1
         (usage,) = self.book.settled
         assert not [record for record in self.manager.records() if record.active]
@@ -118,7 +118,7 @@ async def ended(task: asyncio.Task[None]) -> BaseException | None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_answer_that_came_to_its_end(journal: Journal, stream: bool) -> None:
-    """The engine's own counts."""
+    """The engine's own counts are settled."""
     async with house(journal) as core:
         sink = Collected()
         await core.run(sink, stream=stream)
@@ -130,7 +130,7 @@ async def test_an_answer_that_came_to_its_end(journal: Journal, stream: bool) ->
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_answer_that_the_engine_refuses(journal: Journal, stream: bool) -> None:
-    """Nothing was counted."""
+    """The settlement has no tokens."""
     async with house(journal, status=400) as core:
         sink = Collected()
         await core.run(sink, stream=stream)
@@ -139,21 +139,21 @@ async def test_an_answer_that_the_engine_refuses(journal: Journal, stream: bool)
 
 
 async def test_an_engine_that_cannot_start(journal: Journal) -> None:
-    """Nothing was counted."""
+    """The settlement has no tokens."""
     async with house(journal, exit_code=3) as core:
         assert isinstance(await ended(core.run()), EngineStartFailed)
         assert core.nothing_counted()
 
 
 async def test_an_engine_that_dies_before_its_answer_and_again(journal: Journal) -> None:
-    """Nothing was counted."""
+    """The settlement has no tokens."""
     async with house(journal, die_at="request") as core:
         assert isinstance(await ended(core.run(stream=True)), EngineUnreachable)
         assert core.nothing_counted()
 
 
 async def test_an_engine_that_breaks_off(journal: Journal) -> None:
-    """The prompt, and the tokens that came."""
+    """The prompt and the tokens that came are settled."""
     async with house(journal, die_at=2) as core:
         assert isinstance(await ended(core.run(stream=True)), EngineBroke)
         usage = core.settled()
@@ -163,7 +163,7 @@ async def test_an_engine_that_breaks_off(journal: Journal) -> None:
 
 
 async def test_a_refusal_before_the_queue(journal: Journal) -> None:
-    """Who was not admitted is not settled, and has not asked for an engine."""
+    """A call that was not admitted is not settled, and has asked for no engine."""
     async with house(journal) as core:
         core.book.refusal = BadRequest("no credit")
         assert await ended(core.run()) is core.book.refusal
@@ -172,7 +172,7 @@ async def test_a_refusal_before_the_queue(journal: Journal) -> None:
 
 
 async def test_what_the_model_cannot_do_is_not_admitted(journal: Journal) -> None:
-    """Nor is it settled."""
+    """It is not settled either."""
     async with house(journal) as core:
         facts = parse(endpoints.EMBEDDINGS, b'{"input": "a"}')
         call = call_of(core.model, facts)
@@ -183,7 +183,7 @@ async def test_what_the_model_cannot_do_is_not_admitted(journal: Journal) -> Non
 
 
 async def test_a_full_queue(journal: Journal) -> None:
-    """Nothing was counted."""
+    """The settlement has no tokens."""
     model = fake_model(fake_variant(journal))
     async with running_manager(journal, model, max_queue=1) as manager:
         core = House(manager, model)
@@ -197,7 +197,7 @@ async def test_a_full_queue(journal: Journal) -> None:
 
 
 async def test_cancelled_in_the_queue(journal: Journal) -> None:
-    """Nothing was counted."""
+    """The settlement has no tokens."""
     async with house(journal) as core:
         async with core.manager.lease(core.model.largest):
             task = core.run()
@@ -209,7 +209,7 @@ async def test_cancelled_in_the_queue(journal: Journal) -> None:
 
 @pytest.mark.parametrize("moment", ["request", "headers"])
 async def test_cancelled_before_the_answer(journal: Journal, moment: str) -> None:
-    """Nothing was counted."""
+    """The settlement has no tokens."""
     async with house(journal, stall_at=moment) as core:
         task = core.run(stream=True)
         await journal.wait("fault", fault="stall")
@@ -220,7 +220,7 @@ async def test_cancelled_before_the_answer(journal: Journal, moment: str) -> Non
 
 @pytest.mark.parametrize("how", ["cancelled", "gone"])
 async def test_a_client_that_leaves(journal: Journal, how: str) -> None:
-    """The prompt, and the tokens that were relayed."""
+    """The prompt and the relayed tokens are settled."""
     async with house(journal, stall_at=3) as core:
         pieces: list[bytes] = []
 
@@ -243,7 +243,7 @@ async def test_a_client_that_leaves(journal: Journal, how: str) -> None:
 
 
 async def test_a_gateway_that_ends(journal: Journal) -> None:
-    """The prompt, and the tokens that came before."""
+    """The prompt and the tokens that came before the fault are settled."""
     async with house(journal, stall_at=2) as core:
         sink = Collected()
         task = core.run(sink, stream=True)
@@ -256,7 +256,7 @@ async def test_a_gateway_that_ends(journal: Journal) -> None:
 
 
 async def test_a_gateway_that_ends_while_a_call_waits(journal: Journal) -> None:
-    """Nothing was counted."""
+    """The settlement has no tokens."""
     async with house(journal, load_seconds=60) as core:
         task = core.run()
         await journal.wait("listening")
@@ -269,7 +269,7 @@ async def test_a_gateway_that_ends_while_a_call_waits(journal: Journal) -> None:
 
 
 async def test_a_stream_whose_client_leaves_goes_on(journal: Journal) -> None:
-    """It is settled when the engine has written all of it, by the engine's own count."""
+    """It is settled by the engine's own count when all of it is written."""
     async with house(journal, resumable=True, token_delay=0.05) as core:
         sink = Collected()
         task = core.run(sink, stream=True, conversation="c")
@@ -283,7 +283,7 @@ async def test_a_stream_whose_client_leaves_goes_on(journal: Journal) -> None:
 
 
 async def test_a_stream_that_goes_on_until_an_operator_ends_it(journal: Journal) -> None:
-    """The prompt, and the tokens that came."""
+    """The prompt and the tokens that came are settled."""
     async with house(journal, resumable=True, stall_at=2) as core:
         sink = Collected()
         task = core.run(sink, stream=True, conversation="c")
@@ -300,7 +300,7 @@ async def test_a_stream_that_goes_on_until_an_operator_ends_it(journal: Journal)
 
 
 async def test_a_stream_that_goes_on_until_the_gateway_ends(journal: Journal) -> None:
-    """The prompt, and the tokens that came; nobody waits for the rest."""
+    """The prompt and the tokens that came are settled, without a wait for the rest."""
     async with house(journal, resumable=True, stall_at=2) as core:
         sink = Collected()
         task = core.run(sink, stream=True, conversation="c")
@@ -314,7 +314,7 @@ async def test_a_stream_that_goes_on_until_the_gateway_ends(journal: Journal) ->
 
 
 async def test_two_streams_of_one_conversation(journal: Journal) -> None:
-    """The first goes on without its client, though the second has taken its name."""
+    """The first goes on without its client, although the second has the same conversation."""
     async with house(journal, resumable=True, stall_at="headers", times=1, parallel=2) as core:
         first = core.run(stream=True, conversation="c")
         await journal.wait("fault", fault="stall")
@@ -332,7 +332,7 @@ async def test_two_streams_of_one_conversation(journal: Journal) -> None:
 
 
 async def test_cancelled_while_a_larger_variant_is_asked(journal: Journal) -> None:
-    """The prompt, and the tokens of the first variant that were relayed."""
+    """The prompt and the relayed tokens of the first variant are settled."""
     async with house(journal, growing(journal, 128, 512, large={"load_seconds": 60})) as core:
         task = core.run(stream=True, max_tokens=None)
         await journal.wait("start", 2, who="llama-server")

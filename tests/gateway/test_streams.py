@@ -1,4 +1,4 @@
-"""Streams: never silent, passed on as they come, and honest when something breaks."""
+"""Streams are never silent, pass as they come, and end with a clear error when something breaks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOON = 0.05
 
 
 async def failed(client: RawClient, code: str) -> str:
-    """The stream ends with one error event of this code, and then the connection; its message."""
+    """Return the message of the one error event, of this code, that ends stream and connection."""
     *before, last = await client.rest()
     assert "[DONE]" not in before
     error = checked_error(last)
@@ -206,7 +206,7 @@ async def test_an_error_event_of_the_engine_is_passed_on(journal: Journal) -> No
 
 
 async def test_an_error_page_after_the_beginning_is_an_event(journal: Journal) -> None:
-    """The engine's page is no JSON; what the client gets must be."""
+    """The client gets JSON, although the engine's error page is none."""
     variant = fake_variant(journal, load_seconds=0.2, status=500)
     async with running_gateway(journal, fake_model(variant), keepalive_interval=SOON) as gw:
         client = await (await gw.stream()).head()

@@ -1,4 +1,4 @@
-"""Sound files on their way to an engine: unchanged, off the memory, and gone afterwards."""
+"""Sound files reach an engine unchanged, stay out of memory, and leave nothing on disk."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def hearing(journal: Journal, *contexts: int, **fields: Any) -> ModelSpec:
 
 
 def form(sound: bytes = b"sound", *, last: bool = False, **texts: str) -> aiohttp.FormData:
-    """The texts around a file; ``last``: the file stands before them."""
+    """Return a form with these fields and a file, which comes first if ``last``."""
     data = aiohttp.FormData()
     for kind in ("texts", "file")[:: -1 if last else 1]:
         if kind == "file":
@@ -51,7 +51,7 @@ def form(sound: bytes = b"sound", *, last: bool = False, **texts: str) -> aiohtt
 
 
 async def heard(gw: Gateway, data: aiohttp.FormData, sound: bytes, path: str = PATH) -> Any:
-    """The engine's word on what it got, which was ``sound``."""
+    """Check that the engine got ``sound``; return what it says of it."""
     answer = await gw.request("POST", path, data=data)
     assert answer.status == 200, answer.body
     assert answer.json["text"] == hashlib.sha256(sound).hexdigest()
@@ -60,7 +60,7 @@ async def heard(gw: Gateway, data: aiohttp.FormData, sound: bytes, path: str = P
 
 
 def held() -> set[str]:
-    """The nameless temporary files that this process holds open."""
+    """Return the nameless temporary files that this process holds open."""
     return {file for file in open_files() if file.startswith(TEMPORARY) and "deleted" in file}
 
 
@@ -75,7 +75,7 @@ def others() -> None:
 
 
 def temporaries() -> set[str]:
-    """The temporary files of this test."""
+    """Return the temporary files of this test."""
     return held() - BEFORE
 
 
@@ -239,7 +239,7 @@ async def test_more_than_is_allowed(journal: Journal, *, chunked: bool) -> None:
 
 
 async def refused(gw: Gateway, **more: Any) -> Answer | None:
-    """The answer, unless the gateway hung up on a client that went on sending."""
+    """Return the answer, or None if the gateway closed the connection while the client sent."""
     try:
         return await gw.request("POST", PATH, **more)
     except aiohttp.ClientConnectionError:

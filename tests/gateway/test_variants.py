@@ -1,4 +1,4 @@
-"""Which variant answers: counted, chosen, grown, shrunk, and corrected by the engine's word."""
+"""Which variant answers: prompts are counted, and the engine's own count corrects the choice."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sized(journal: Journal, *contexts: int, **fields: Any) -> ModelSpec:
 
 
 def decided(answer: Answer) -> tuple[str, str]:
-    """The variant, and the prompt's size with its source, that the response tells."""
+    """Return the variant, and the prompt's size with its source, from the headers."""
     assert answer.status == 200, answer.body
     headers = answer.headers
     return headers["X-Gateway-Variant"], headers["X-Gateway-Prompt-Tokens"]
@@ -122,7 +122,7 @@ async def test_the_tokenizer_counts_while_no_engine_runs(journal: Journal) -> No
 
 
 async def test_a_long_text_goes_through_standard_input(journal: Journal) -> None:
-    """One argument of a command line ends at 128 KiB."""
+    """An argument of a command line can have 128 KiB at most."""
     model = sized(journal, 256, 4096, tokenization=fake_tokenizer(journal))
     async with running_gateway(journal, model) as gw:
         text = words(100, 4000)
@@ -225,7 +225,7 @@ async def test_a_refused_prompt_moves_to_a_larger_variant_unseen(
 
 
 async def test_a_refused_prompt_skips_what_would_not_hold_it(journal: Journal) -> None:
-    """Without a tokenizer only the engine knows that the prompt needs more than the next."""
+    """Without a tokenizer, only the engine knows that the prompt needs a much larger variant."""
     model = fake_model(
         fake_variant(journal, 1000, real_ctx=32),
         fake_variant(journal, 1100, real_ctx=48),

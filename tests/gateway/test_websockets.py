@@ -1,4 +1,4 @@
-"""Websockets through ``/upstream/<model>/…``: messages, ends, and who may open them."""
+"""Websockets through ``/upstream/<model>/…``: messages, ends, and rights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATH = "/upstream/m/ws"
 
 
 async def opened(gw: Gateway, path: str = PATH, **more: Any) -> aiohttp.ClientWebSocketResponse:
-    """A websocket to an engine that runs."""
+    """Open a websocket to a running engine."""
     if gw.state() is not State.READY:
         await gw.chat()
     socket: aiohttp.ClientWebSocketResponse = await gw.session.ws_connect(

@@ -36,12 +36,12 @@ def models(binary: str, tiny: Path) -> str:
 
 
 def text(number: int) -> str:
-    """Something that no other request says; each has a length of its own."""
+    """Return a text that no other request has; each has a length of its own."""
     return "red " * number
 
 
 class Counter:
-    """How many engines lived at once, at most, whenever somebody looked."""
+    """Return the largest number of engines that were seen at once."""
 
     def __init__(self, served: Gateway) -> None:
         self._process = psutil.Process(served.process.pid)
@@ -52,7 +52,7 @@ class Counter:
 
 
 async def chat(api: openai.AsyncOpenAI, model: str, number: int) -> int:
-    """A streamed answer has come; the number of prompt tokens that it tells."""
+    """Read a streamed answer; return its number of prompt tokens."""
     stream = await api.chat.completions.create(
         model=model,
         messages=[{"role": "user", "content": text(number)}],
@@ -69,7 +69,7 @@ async def chat(api: openai.AsyncOpenAI, model: str, number: int) -> int:
 
 
 async def tokens(api: openai.AsyncOpenAI, number: int) -> int:
-    """The same, of a text to embed."""
+    """Do the same with a text to embed."""
     answer = await api.embeddings.create(model="embed", input=text(number))
     assert len(answer.data) == 1
     return answer.usage.prompt_tokens

@@ -1,4 +1,4 @@
-"""A real engine that hangs: stopped by a signal, as a driver or a full disk would stop it."""
+"""A real engine hangs: a signal stops it, as a driver or a full disk would."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def ask(served: Gateway, text: str = "Hello", max_tokens: int = 4, **fields: Any
 
 
 def hang(served: Gateway) -> None:
-    """Every process of the engine is stopped."""
+    """Stop every process of the engine."""
     children = psutil.Process(served.process.pid).children(recursive=True)
     assert children
     for child in children:

@@ -1,4 +1,4 @@
-"""Memory of real engines: what they hold, what they say of it, and how it runs out."""
+"""Memory of real engines: what they hold, what they report, and how it runs out."""
 
 from __future__ import annotations
 

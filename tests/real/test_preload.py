@@ -1,4 +1,4 @@
-"""Files read ahead for real engines, through a real gateway, from a disk that has to be asked."""
+"""Files are preloaded for real engines, by a real gateway, from a disk."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ def ask(api: openai.OpenAI, model: str) -> None:
 
 
 def lines(served: Gateway, pattern: str) -> list[int]:
-    """Where the log has such lines."""
+    """Return the places of such lines in the log."""
     return [at for at, line in enumerate(served.log) if re.search(pattern, line)]
 
 
 def loaded_from_the_disk(machine: Machine, api: openai.OpenAI) -> None:
-    """The second model was loaded at once, without anybody waiting for another."""
+    """Load the second model at once, while no request waits for another one."""
     # On a busy machine its engine may have read much before the gateway looks: then once more.
     for _ in range(5):
         evict(machine.file)
@@ -102,7 +102,7 @@ def loaded_from_the_disk(machine: Machine, api: openai.OpenAI) -> None:
 
 
 def waited_for(machine: Machine, served: Gateway, api: openai.OpenAI, *, reads: bool) -> None:
-    """The second model was asked for while the first answered, and has answered after it."""
+    """Ask for the second model while the first answers, and wait for its answer."""
     ask(api, "first")
     evict(machine.file)
     before = len(served.log)

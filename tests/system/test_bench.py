@@ -1,4 +1,4 @@
-"""The bench runs and produces every figure; what they are is not judged here."""
+"""The bench runs and produces every figure; no test judges the figures."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def configuration(journal: Journal, port: int) -> str:
 
 @contextlib.asynccontextmanager
 async def started(journal: Journal) -> AsyncIterator[tuple[GatewayProcess, psutil.Process]]:
-    """A gateway that has served once, and has no engine."""
+    """Run a gateway that has served one request, and has no engine."""
     port = quiet_port()
     async with gateway_process(journal, configuration(journal, port), port) as gateway:
         await served(gateway, crowd(0, 4 * len(MODELS), MODELS))
@@ -70,7 +70,7 @@ async def started(journal: Journal) -> AsyncIterator[tuple[GatewayProcess, psuti
 
 
 async def served(gateway: GatewayProcess, clients: list[Asked]) -> Counter[str]:
-    """The clients have what they asked for or an honest error, and the gateway has nothing left.
+    """Check that each client got its answer or a clear error, and that nothing is left.
 
     How many were answered, were told of an error by its code, or left.
     """
@@ -112,7 +112,7 @@ def world(dice: random.Random) -> int:
 async def kill_engines(
     process: psutil.Process, killed: dict[int, float], dice: random.Random
 ) -> None:
-    """Engines are killed at random moments, for as long as this runs but not for ever."""
+    """Kill engines at random moments, for a bounded time."""
     while len(killed) < MOST_KILLS:
         await asyncio.sleep(dice.uniform(0.05, 0.4))
         if engines := process.children():
@@ -123,7 +123,7 @@ async def kill_engines(
 
 
 async def answered_at_last(gateway: GatewayProcess, model: str) -> None:
-    """The model has answered; who was refused has asked again when the gateway said."""
+    """Ask until the model has answered; after a refusal, wait as long as the gateway says."""
     body, alone = chat_body(model=model), {"Connection": "close"}
     while (answer := await gateway.post(body, headers=alone)).status != 200:
         assert answer.status == 503

@@ -39,7 +39,7 @@ http {{
 
 @asynccontextmanager
 async def relay(_folder: Path, port: int, behind: int) -> AsyncIterator[None]:
-    """Bytes go from ``port`` to the gateway and back, and nothing is added."""
+    """Pass bytes from ``port`` to the gateway and back, and add nothing."""
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):

@@ -26,7 +26,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="shell scripts")
 
 
 class Workshop(Environment):
-    """An environment whose commands are recorded, and only pretend."""
+    """An environment whose commands are recorded and do nothing."""
 
     def __init__(self, project: Path) -> None:
         super().__init__(project)
@@ -287,7 +287,7 @@ class TestScripts:
 
     @pytest.mark.parametrize("there", [True, False])
     def test_init_asks_uv_for_a_python(self, scripts: Path, tmp_path: Path, there: bool) -> None:
-        """One that uv has is taken; otherwise uv installs one."""
+        """A Python that uv has is taken; otherwise uv installs one."""
         found = tmp_path / "a python"
         found.write_text('#!/bin/sh\necho "chosen $*"\n')
         found.chmod(0o755)

@@ -32,7 +32,7 @@ def test_what_follows_the_comments(data: bytes, rest: bytes) -> None:
 
 
 async def begun(*pieces: bytes) -> bytes:
-    """The first bytes of an answer that comes in these pieces, each read by itself."""
+    """Return the first bytes of an answer that comes in these pieces, one a read."""
     wanted = asyncio.Event()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""What knows a kind of engine lives in that kind's folder: a second kind is one folder."""
+"""What knows an engine type lives in the folder of that type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imports point one way, see ``ROOMS``. Read, not executed."""
+"""Imports point one way, see ``ROOMS``. The files are read, not executed."""
 
 from __future__ import annotations
 

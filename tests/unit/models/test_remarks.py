@@ -1,4 +1,4 @@
-"""What in a valid configuration probably is not meant."""
+"""Remarks about valid configurations that are probably a mistake."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ SMALL, MIDDLE, LARGE = MODEL.variants
 
 
 class World:
-    """An engine that runs or not, and that, or else a tokenizer, counts or not."""
+    """Return a counter: a running engine, else a tokenizer, each of which may fail."""
 
     def __init__(
         self,

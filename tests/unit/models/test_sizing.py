@@ -48,7 +48,7 @@ class Engines:
 
 
 class Tokenizer:
-    """A token a character; broken if so told."""
+    """Counts a token a character; fails if told so."""
 
     def __init__(self, *, broken: bool = False) -> None:
         self.broken = broken

@@ -1,4 +1,4 @@
-"""What is wrong with a llama-server's variant that only its files and its binary tell."""
+"""Faults of a llama-server's variant that only its files and its binary show."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ DEAF = "the verdict"
 
 
 def verdicts(failures: int, *looks: tuple[bool, int]) -> list[int | str]:
-    """How many had failed in a row after each look, or the verdict."""
+    """Return how many looks had failed in a row after each one, or the verdict."""
     pulse = Pulse(HealthChecks(1.0, failures))
     return [
         DEAF if pulse.unresponsive(healthy=healthy, heard=heard) else pulse.failed
@@ -46,7 +46,7 @@ def test_the_configuration_says_how_often_and_how_many() -> None:
 
 
 def stalls(limit: float, *looks: tuple[float, int, int, tuple[int, ...] | None]) -> list[bool]:
-    """What each look comes to: its time, active requests, pieces of answers, counters."""
+    """Return the verdict of each look: time, active requests, pieces of answers, counters."""
     watch = StallWatch(limit, 0.0)
     return [
         watch.stalled(now, active=active, answered=answered, counters=counters)

@@ -36,7 +36,7 @@ def recorded(folder: Path, engine: subprocess.Popen[bytes]) -> OrphanRegistry:
 
 
 def abandon(registry: OrphanRegistry) -> None:
-    """The gateway is gone, and did not clear its record away."""
+    """The gateway has ended, and did not delete its record."""
     record = next(registry._folder.glob("*.json"))
     content = record.read_bytes()
     registry._lock.release()
@@ -44,7 +44,7 @@ def abandon(registry: OrphanRegistry) -> None:
 
 
 def set_clock(monkeypatch: pytest.MonkeyPatch, by: float) -> None:
-    """The wall clock is set, so that all processes seem to have started at another time."""
+    """Set the wall clock, so that all processes seem to have started at another time."""
     before = psutil.Process.create_time
     monkeypatch.setattr(psutil.Process, "create_time", lambda self: before(self) + by)
 

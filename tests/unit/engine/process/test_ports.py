@@ -30,7 +30,7 @@ def test_a_port_given_away_is_not_given_again() -> None:
 
 
 def test_no_outgoing_connection_is_given_an_engine_s_port() -> None:
-    """It would hold the port before the engine listens."""
+    """The connection would hold the port before the engine listens."""
     ports = {free_port() for _ in range(50)}
     with socket.create_server(("127.0.0.1", 0)) as server:
         theirs = set()

@@ -64,7 +64,7 @@ def test_an_engine_whose_gateway_died_before_it_was_tied_to_it_never_runs(tmp_pa
 
 
 class Watched(io.FileIO):
-    """A file that tells whether it closes a descriptor that is closed already."""
+    """A file that records whether it closes a descriptor twice."""
 
     twice = 0
 
@@ -79,7 +79,7 @@ class Watched(io.FileIO):
 
 @pytest.mark.parametrize("leaves", [False, True])
 async def test_no_descriptor_is_closed_twice(leaves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another thread's file may have the number by then."""
+    """A file of another thread may have the number by then."""
     monkeypatch.setattr(Watched, "twice", 0)
     opened: list[int] = []
 

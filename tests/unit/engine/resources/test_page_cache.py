@@ -118,7 +118,7 @@ def test_it_ends_when_it_is_told(file: str, cold: set[int]) -> None:
 
 
 def test_a_thread_may_be_told_from_outside(file: str) -> None:
-    """The block at hand is read to its end; then it is over."""
+    """The current block is read to its end, and no other."""
     reading, asked, go_on = Reading(), threading.Event(), threading.Event()
 
     def spare() -> int:

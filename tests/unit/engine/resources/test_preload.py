@@ -54,7 +54,7 @@ async def settled(preloader: Preloader) -> None:
 
 
 async def load(preloader: Preloader, spec: VariantSpec, seconds: float, *, waits: bool) -> None:
-    """An engine was started, after somebody waited for it or at once, and is ready."""
+    """Record that an engine was started, after a wait or at once, and is ready."""
     if waits:
         preloader.want(spec)
         await settled(preloader)
@@ -158,7 +158,7 @@ async def test_what_was_read_in_several_goes_counts_together(
 async def test_another_that_is_next_ends_the_reading(
     tmp_path: Path, cold: set[int], following: str
 ) -> None:
-    """The current block is read to its end; the next read or check waits for it."""
+    """The current block is read to its end, and the next read or check waits for it."""
     asked, go_on = threading.Event(), threading.Event()
     spec, other = sized(tmp_path), sized(tmp_path, "other.gguf", 8192)
 
@@ -192,7 +192,7 @@ async def test_another_that_is_next_ends_the_reading(
 
 
 async def test_defined_anew_it_is_another(tmp_path: Path, cold: set[int]) -> None:
-    """A reload has given the variant a smaller file while the first was read."""
+    """A reload gave the variant a smaller file while the first was read."""
     asked, go_on = threading.Event(), threading.Event()
     spec, small = sized(tmp_path), tmp_path / "small.gguf"
     small.write_bytes(bytes(10))

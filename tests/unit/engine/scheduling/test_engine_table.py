@@ -53,7 +53,7 @@ LIMITS = Limits(max_loaded=3, resources={"gpu": 100}, addresses={SMALL.label: "l
 
 
 def fleet_of() -> tuple[EngineTable, EngineRecord]:
-    """A fleet of the three, and the small one's record."""
+    """Return a table of the three, and the record of the small one."""
     engines = EngineTable((SMALL, LARGE, OTHER), LIMITS)
     return engines, engines.records["a@4096"]
 

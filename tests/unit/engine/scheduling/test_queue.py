@@ -31,7 +31,7 @@ def asking(
 
 
 def served(queue: Queue, now: float = 0.0) -> list[int]:
-    """The order in which one engine serves everybody."""
+    """Return the order in which one engine serves all requests."""
     order = []
     while queue:
         chosen = queue.fairest(queue.in_turn(now), now)

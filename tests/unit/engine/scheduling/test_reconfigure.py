@@ -37,7 +37,7 @@ VARIANTS = {
 
 
 def script(*configured: str, limits: Limits | None = None, **policy: float) -> Script:
-    """A scheduler that begins with these variants; the others are known by name."""
+    """Return a scheduler that begins with these variants; the others are known by name."""
     made = Script(VARIANTS, Policy(**policy), limits)  # type: ignore[arg-type]  # all are numbers
     made.configure("first", *configured, limits=limits, policy=Policy(**policy))  # type: ignore[arg-type]  # all are numbers
     made.play("0 configured as first → nothing")

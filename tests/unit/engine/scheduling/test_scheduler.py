@@ -670,7 +670,7 @@ def test_an_arrival_just_too_late_waits_for_a_fresh_engine(script: Script) -> No
 
 
 def used_large(script: Script, small: int = 4) -> None:
-    """A 16k engine that served one large request at 1, then ``small`` small ones, all at 2."""
+    """Return a 16k engine that served a large request at 1, then ``small`` small ones at 2."""
     script.play("""
         0   100 asks for 16k   → start e1 16k
         1   e1 ready           → grant 100 e1

@@ -1,4 +1,4 @@
-"""The scheduler on memory: what is learnt, and what follows when it runs out."""
+"""The scheduler and memory: learnt values, and what follows when memory runs out."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class World(RuleBasedStateMachine):
     # -- performing effects, each checked against the world's own books ----------------
 
     def tell(self, event: ev.Event) -> None:
-        """The event happens, and what it causes; IllegalTransition would end the test."""
+        """Feed the event and perform its effects; IllegalTransition ends the test."""
         self.steps += 1
         for effect in self.scheduler.handle(event):
             match effect:
@@ -140,7 +140,7 @@ class World(RuleBasedStateMachine):
         self._answer_to_the_head()
 
     def _answer_to_the_head(self) -> None:
-        """Rule 5: nobody is first in the queue for an engine that may not start yet."""
+        """Rule 5: no request is first in the queue for an engine that may not start yet."""
         if not self.waiting():
             return
         head = self.requests[self.waiting()[0]].minimum
@@ -216,7 +216,7 @@ class World(RuleBasedStateMachine):
         return [r for r in self.requests.values() if r.fate is Fate.GRANTED]
 
     def holders(self, *, auxiliary: bool | None = None) -> set[int]:
-        """Who holds the engine that lives; others hold one that is gone already."""
+        """Return the requests that hold the live engine; others hold one that has ended."""
         ticket = self.process.ticket if self.process else None
         return {
             r.number
@@ -475,7 +475,7 @@ class World(RuleBasedStateMachine):
         assert self.process is None, "an engine that nobody uses is never unloaded"
 
     def _settle(self) -> None:
-        """Whatever must happen happens, until nothing more does."""
+        """Let all due events happen, until none is left."""
         for _ in range(10 * len(self.requests) + 10):
             if self.process is not None and self.process.told_to_stop:
                 self.the_engine_exits()

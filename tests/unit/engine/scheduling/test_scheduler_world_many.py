@@ -1,4 +1,4 @@
-"""Several engines in a world where any of them may hang, fall over or be late at any time.
+"""Several engines, of which any may hang, crash or be late at any time.
 
 The world does what the effects say and keeps its own books. It asks for no order of service,
 which other tests look at, but that no limit is broken, nobody is served by an engine that is
@@ -325,7 +325,7 @@ class ManyWorld(RuleBasedStateMachine):
         assert all(request.ended for request in self.requests.values())
 
     def _settle(self) -> None:
-        """Whatever must happen happens, until nothing more does."""
+        """Let all due events happen, until none is left."""
         for _ in range(20 * len(self.requests) + 20):
             told = [p for p in self.processes.values() if p.told_to_stop]
             starting = [p for p in self.processes.values() if p.starting]

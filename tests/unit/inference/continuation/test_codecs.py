@@ -181,7 +181,7 @@ each_api = pytest.mark.parametrize("api", APIS, ids=lambda api: type(api).__name
 
 
 def stream(api: Api, number: int, *said: str, more: str = "", **ended: Any) -> bytes:
-    """A whole stream; its end may tell of ``more`` than it said itself."""
+    """Return a whole stream; its end may tell of ``more`` than its events did."""
     counts = ended.get("counts", (20, 80))
     deltas = b"".join(api.said(number, text) for text in said)
     return api.begun(number, counts) + deltas + api.ended(number, more + "".join(said), **ended)

@@ -1,4 +1,4 @@
-"""server/growth/: answers that no llama-server writes are passed on, and grow no further."""
+"""inference/continuation: answers that no llama-server writes pass, and are not continued."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def spoilt(data: st.DataObject, value: Any) -> Any:
-    """A copy in which something is missing, or is something else."""
+    """Return a copy in which a value is missing or changed."""
     value = copy.deepcopy(value)
     for _ in range(data.draw(st.integers(1, 2))):
         found = list(places(value))
@@ -215,7 +215,7 @@ def test_what_follows_a_stream(
 
 
 def test_an_id_that_is_missing_is_no_word() -> None:
-    """Of a later engine; what it says is as it says it."""
+    """A later engine may say more; it passes unchanged."""
     growing = ContinuedStream(RESPONSES, parse(endpoints.RESPONSES, b'{"input": "hi"}'))
     growing.feed(written(responses_events(TEXT), named=True))
     assert growing.ended(100) is not None

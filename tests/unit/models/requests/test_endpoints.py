@@ -24,7 +24,7 @@ MODEL = model(100, 200)
 
 
 class Exactly:
-    """A sizer that knows."""
+    """A sizer with fixed answers."""
 
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens

@@ -431,7 +431,7 @@ def test_prompts_that_cannot_be_sized(fields: dict[str, Any], told: str, param: 
 
 
 def marked(value: Any) -> Any:
-    """The value with a secret in place of, or inside, whatever a client wrote."""
+    """Return the value with a secret in place of, or inside, each text of the client."""
     if isinstance(value, dict):
         return {key: marked(inner) for key, inner in value.items()}
     if isinstance(value, list):

@@ -290,7 +290,7 @@ def test_when_not_even_that_works(
 
 
 def uncommented(example: str) -> str:
-    """The example with its second, commented model in use."""
+    """Return the example with its second, commented model in use."""
     start = example.index("-- local llama")
     end = example.index("models = {", start)
     code = re.sub(r"^-- ?", "", example[start:end], flags=re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What Lua is handed reads there as it was meant, whatever characters are in it."""
+"""Lua reads the same text that it was given, whatever characters are in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys of a model that say how requests to it are served, from Lua to the catalogue."""
+"""Keys of a model that say how its requests are served, from Lua to the catalog."""
 
 from __future__ import annotations
 

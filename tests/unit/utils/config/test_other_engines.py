@@ -1,4 +1,4 @@
-"""Models of the engine types generic and remote: what may be said of them, and what is told."""
+"""Models of the engine types generic and remote: their keys and their errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A configuration file that changes while it is watched."""
+"""A configuration file changes while it is watched."""
 
 from __future__ import annotations
 

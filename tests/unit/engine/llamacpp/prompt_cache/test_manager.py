@@ -41,7 +41,7 @@ def manager(folder: Path, wall: Wall) -> PromptCacheManager:
 
 
 def missed(manager: PromptCacheManager, *cached: int, expected: int = 1000) -> bool:
-    """Whether states are of no use after restores that spared so many tokens."""
+    """Return whether states are useless after restores that spared so many tokens."""
     for each in cached:
         manager.helped(KIND, expected, each, "m@512")
     return manager.useless(KIND)

@@ -126,10 +126,10 @@ def test_what_has_come_back_is_known() -> None:
 
 
 class TestStrayAnswers:
-    """Where a request was answered whose slot the engine chose."""
+    """Return the slot that the engine chose for a request."""
 
     def book(self) -> SlotBook:
-        """Two slots that hold a prompt and its answer each, seen so by the engine."""
+        """Return two slots that hold a prompt and its answer each, as the engine confirms."""
         book = SlotBook.of(2)
         for said in ("ab", "xy"):
             slot, _ = taken(book, said)
