@@ -59,7 +59,8 @@ _CORS = {
     "access-control-expose-headers",
     "access-control-max-age",
 }
-_NOT_DOWNSTREAM = _HOP_BY_HOP | _CORS | {"date", "server"}
+# The gateway sets the first two itself. A cookie would come back to the gateway, not to the engine.
+_NOT_DOWNSTREAM = _HOP_BY_HOP | _CORS | {"date", "server", "set-cookie"}
 _KEY_HEADERS = ("Authorization", "X-Api-Key")
 
 

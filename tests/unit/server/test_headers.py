@@ -45,7 +45,7 @@ TO_ENGINE_TOO = (
     "X-Priority",
 )
 CORS = ("Origin", "Credentials", "Methods", "Headers")
-TO_CLIENT_TOO = ("Date", "Server", *(f"Access-Control-Allow-{name}" for name in CORS))
+TO_CLIENT_TOO = ("Date", "Server", "Set-Cookie", *(f"Access-Control-Allow-{name}" for name in CORS))
 JSON = ("Content-Type", "application/json")
 
 
