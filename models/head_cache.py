@@ -8,8 +8,6 @@ may block: call it in a thread.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -19,8 +17,10 @@ import orjson
 from models.gguf import BadModelFile, head_of
 from models.model_file import FileFacts, facts_of, from_json
 from utils.logger import get_logger
+from utils.whole_file import write_whole
 
 if TYPE_CHECKING:
+    import os
     from pathlib import Path
 
 _log = get_logger("models")
@@ -76,7 +76,11 @@ class HeadCache:
             every = {key: line for key, line in others.items() if key not in self._lines}
             newest = list((every | self._lines).items())[-MOST:]
             self._lines, self._news = dict(newest), False
-            _write(self._file, [_VERSION, *(f"{key} ".encode() + v for key, v in newest), b""])
+            lines = [_VERSION, *(f"{key} ".encode() + line for key, line in newest), b""]
+            try:
+                write_whole(self._file, b"\n".join(lines))
+            except OSError as error:
+                _log.warning("%s cannot be written: %s", self._file, error)
 
     def _keep(self, key: str, line: bytes) -> None:
         with self._lock:
@@ -118,19 +122,3 @@ def _read(path: Path) -> dict[str, bytes]:
         return {}
     pairs = (line.partition(b" ") for line in lines if line)
     return {key.decode("ascii", "replace"): value for key, _, value in pairs}
-
-
-def _write(path: Path, lines: list[bytes]) -> None:
-    """Write the lines all at once, or none. An error is logged."""
-    part = path.with_suffix(f".{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.unlink(missing_ok=True)
-        opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(opened, "wb") as file:
-            file.write(b"\n".join(lines))
-        part.replace(path)
-    except OSError as error:
-        _log.warning("%s cannot be written: %s", path, error)
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)

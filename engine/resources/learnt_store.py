@@ -8,7 +8,6 @@ ignored, with a line in the log.
 from __future__ import annotations
 
 import contextlib
-import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -17,6 +16,7 @@ import orjson
 
 from engine.resources.rules import fingerprint, peak
 from utils.logger import get_logger
+from utils.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,18 +108,10 @@ class _Learnt(ABC, Generic[_Known]):
         self._known = dict(newest)
         if self._file is None:
             return
-        part = self._file.with_suffix(f".{os.getpid()}.part")
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            part.unlink(missing_ok=True)
-            opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(opened, "wb") as file:
-                file.write(orjson.dumps({"variants": self._known}))
-            part.replace(self._file)
+            write_whole(self._file, orjson.dumps({"variants": self._known}))
         except OSError as error:
             _log.warning("%s cannot be written: %s", self._file, error)
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
 
 
 class LearntNeeds(_Learnt[int]):
