@@ -38,6 +38,10 @@ _FILE_TYPES = dict(
 _LAYER = re.compile(r"blk\.(\d+)\.(\w+)")
 _KEYS_OF_ATTENTION = ("attn_k", "attn_kv_a_mqa", "attn_kv")
 _RECURRENT = ("ssm_", "shortconv", "time_mix")
+# Only Ollama's conversions have tensors of a projector or of a draft model in a model's file. They
+# also have three rope sections where others have four.
+_OF_OTHERS = ("v.", "mm.", "mtp.")
+_OLD_SECTIONS = 3
 _THINKING = re.compile(r"</?think(?:ing)?>|enable_thinking|reasoning_content|<\|channel\|>")
 _TOOLS = re.compile(r"\btools\b|\btool_calls?\b")
 _MOST_LAYERS = 1 << 14
@@ -52,7 +56,8 @@ class FileFacts:
     ``size`` is that of the file in bytes, ``missing`` are the bytes that it lacks if it is cut.
     Numbers that differ by layer are tuples with one entry for each layer; ``bytes_by_layer`` and
     ``experts_by_layer`` are the weights of the file, ``outside`` those of no layer, ``embedding``
-    the part of them that only looks tokens up.
+    the part of them that only looks tokens up. With ``own_conversion`` the file was made for one
+    program and may not load in others.
     """
 
     size: int
@@ -110,6 +115,7 @@ class FileFacts:
     outside: int = 0
     embedding: int = 0
     unknown_types: bool = False
+    own_conversion: bool = False
 
     @property
     def weights(self) -> int:
@@ -182,7 +188,10 @@ def facts_of(head: Head) -> FileFacts:
         shard=keys.whole("split.no"),
         shards=max(1, keys.whole("split.count")),
     )
-    return replace(facts, **_weights(head.tensors), quantisation=_quantisation(head))
+    facts = replace(facts, **_weights(head.tensors), quantisation=_quantisation(head))
+    sections = keys.numbers("rope.dimension_sections")
+    own = facts.own_conversion or len(sections) == _OLD_SECTIONS
+    return replace(facts, own_conversion=own and facts.kind == MODEL)
 
 
 def together(facts: Iterable[FileFacts]) -> FileFacts:
@@ -204,6 +213,7 @@ def together(facts: Iterable[FileFacts]) -> FileFacts:
         recurrent=tuple(sorted({layer for each in every for layer in each.recurrent})),
         long_factors=any(each.long_factors for each in every),
         unknown_types=any(each.unknown_types for each in every),
+        own_conversion=any(each.own_conversion for each in every),
     )
 
 
@@ -292,12 +302,13 @@ def _weights(tensors: tuple[Tensor, ...]) -> dict[str, Any]:
     experts: dict[int, int] = {}
     attention, recurrent, mixed = set(), set(), set()
     outside = embedding = parameters = vocabulary = 0
-    long_factors = unknown = False
+    long_factors = unknown = foreign = False
     for tensor in tensors:
         size = tensor.size
         parameters += tensor.elements
         unknown |= not tensor.type.size
         long_factors |= "rope_factors_long" in tensor.name
+        foreign |= tensor.name.startswith(_OF_OTHERS)
         found = _LAYER.match(tensor.name)
         if found is None or int(found[1]) >= _MOST_LAYERS:
             outside += size
@@ -328,6 +339,7 @@ def _weights(tensors: tuple[Tensor, ...]) -> dict[str, Any]:
         "recurrent": tuple(sorted(recurrent)),
         "long_factors": long_factors,
         "unknown_types": unknown,
+        "own_conversion": foreign,
     }
 
 

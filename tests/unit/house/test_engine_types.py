@@ -19,7 +19,12 @@ OUTSIDE = sorted(
 # the APIs as llama-server writes them.
 FOR_ALL = ("models/", "server/", "engine/")
 # GGUF is a format of files, not an engine. These read such files, find them and plan by them.
-OF_FILES = ("models/gguf.py", "models/head_cache.py", "models/model_file.py")
+OF_FILES = (
+    "models/discovery/",
+    "models/gguf.py",
+    "models/head_cache.py",
+    "models/model_file.py",
+)
 OF_NO_ENGINE = [
     file for file in OUTSIDE if file.startswith(FOR_ALL) and not file.startswith(OF_FILES)
 ]

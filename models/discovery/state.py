@@ -1,0 +1,55 @@
+"""Keep the entries of the machine's models until the next start, in ``models.json``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from models.discovery.inventory import Entry
+from utils.logger import get_logger
+from utils.whole_file import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+_log = get_logger("models")
+FILE = "models.json"
+_LARGEST_FILE = 64 << 20
+# Facts have a cache of their own, and what is wrong is found out anew.
+_KEPT = tuple(name for name in Entry.__slots__ if name not in {"facts", "problem"})
+_PLAIN = Entry("", "", (), 0)
+
+
+def load_entries(folder: Path) -> list[Entry]:
+    """Return the entries of the last scan; an unreadable file is ignored and logged."""
+    path = folder / FILE
+    try:
+        with path.open("rb") as file:
+            said: Any = orjson.loads(file.read(_LARGEST_FILE))
+        return [_entry(each) for each in said["models"]]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        _log.warning("ignored the unreadable file %s: %s", path, error)
+        return []
+
+
+def save_entries(folder: Path, entries: Iterable[Entry]) -> None:
+    """Write the entries. An error is logged, not raised."""
+    said = [{name: getattr(entry, name) for name in _KEPT} for entry in entries]
+    try:
+        write_whole(folder / FILE, orjson.dumps({"models": said}, option=orjson.OPT_INDENT_2))
+    except OSError as error:
+        _log.warning("%s cannot be written: %s", folder / FILE, error)
+
+
+def _entry(said: dict[str, Any]) -> Entry:
+    values: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in said.items() if name in _KEPT
+    }
+    for name, value in values.items():
+        if type(value) is not type(getattr(_PLAIN, name)):
+            raise TypeError(f"wrong type of {name}")
+    return Entry(**values)
