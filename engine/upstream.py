@@ -35,6 +35,13 @@ class Answer(Protocol):
     async def read(self) -> bytes:
         """Return what has come and was not read, at least a byte; b"" at the end."""
 
+    async def pump(self, take: Callable[[bytes], bool]) -> bool:
+        """Give what comes to ``take``, until it returns False; return whether the answer has ended.
+
+        ``take`` must not raise.
+        """
+        ...
+
     def fail(self, error: Exception) -> None:
         """Let the reader get ``error``."""
 
@@ -57,6 +64,13 @@ class AiohttpAnswer:
     def ended(self) -> bool:
         """Whether all of the answer has come."""
         return self._is_eof()
+
+    async def pump(self, take: Callable[[bytes], bool]) -> bool:
+        """Give what comes to ``take``, as a connection of the gateway's own does."""
+        while chunk := await self.read():
+            if not take(chunk):
+                return False
+        return True
 
 
 class UpstreamResponse:
@@ -139,11 +153,35 @@ class UpstreamResponse:
         except (aiohttp.ClientError, OSError) as error:
             raise EngineBroke(f"The engine broke off its response: {said_by(error)}") from error
         self._heard(chunk)
-        if not chunk and self._alive is not None:
-            alive, self._alive = self._alive, None
-            if not await alive():
-                raise EngineBroke("The engine ended in the middle of its response.")
+        if not chunk:
+            await self._check_end()
         return chunk
+
+    async def pump(self, take: Callable[[bytes], bool]) -> bool:
+        """Give each further piece to ``take`` where it arrives; return whether that was the end.
+
+        If ``take`` returns False, it has not: the engine is not read from until the next call.
+        ``take`` must not raise. EngineBroke if the answer ends early.
+        """
+        heard = self._heard
+
+        def taken(chunk: bytes) -> bool:
+            heard(chunk)
+            return take(chunk)
+
+        try:
+            ended = await self._answer.pump(taken)
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineBroke(f"The engine broke off its response: {said_by(error)}") from error
+        if ended:
+            heard(b"")
+            await self._check_end()
+        return ended
+
+    async def _check_end(self) -> None:
+        alive, self._alive = self._alive, None
+        if alive is not None and not await alive():
+            raise EngineBroke("The engine ended in the middle of its response.")
 
     def _has_length(self) -> bool:
         """Return whether the response itself shows where its body ends."""

@@ -152,6 +152,7 @@ class UpstreamConnection(asyncio.Protocol):
                 raise self._error
             if self.ended:
                 return b""
+            self._resume()
             await self._wait()
         return self._taken()
 

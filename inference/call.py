@@ -159,6 +159,20 @@ class Call:
     conversation: str | None = None
 
 
+class Outlet(Protocol):
+    """Where the pieces of an answer that has begun can be put as they arrive, without waiting."""
+
+    def put(self, chunk: bytes) -> bool:
+        """Pass on the next piece; return whether the client has room for another.
+
+        If it has not, or has left, ``drained`` comes next. This never raises.
+        """
+        ...
+
+    async def drained(self) -> None:
+        """Return when the client has room; raise ConnectionError if it has left."""
+
+
 class Sink(Protocol):
     """Where an answer goes.
 
@@ -180,6 +194,9 @@ class Sink(Protocol):
 
     async def write(self, chunk: bytes) -> None:
         """Pass on the next piece."""
+
+    def outlet(self) -> Outlet | None:
+        """Return where further pieces can be put; None if each must be written."""
 
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Pass on an answer in one piece."""

@@ -28,12 +28,28 @@ async def relay(upstream: UpstreamResponse, sink: Sink, tally: Tally) -> Usage:
         await sink.end()
         return usage_of(upstream.first[-TAIL:])
     await sink.begin(upstream.status, upstream.headers)
-    chunk = upstream.first
-    while chunk:
-        tally.add(chunk)
-        await sink.write(chunk)
-        chunk = await upstream.read()
+    if upstream.first:
+        tally.add(upstream.first)
+        await sink.write(upstream.first)
+        await _relay_rest(upstream, sink, tally)
     return tally.usage()
+
+
+async def _relay_rest(upstream: UpstreamResponse, sink: Sink, tally: Tally) -> None:
+    outlet = sink.outlet()
+    if outlet is None:
+        while chunk := await upstream.read():
+            tally.add(chunk)
+            await sink.write(chunk)
+        return
+    add, put = tally.add, outlet.put
+
+    def take(chunk: bytes) -> bool:
+        add(chunk)
+        return put(chunk)
+
+    while not await upstream.pump(take):
+        await outlet.drained()
 
 
 async def begin_well(upstream: UpstreamResponse, call: Call) -> None:

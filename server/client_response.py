@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from inference.call import Outlet
     from server.dialects import Dialect
-    from server.exchange import Reply, Request
+    from server.exchange import DirectReply, Reply, Request
     from utils.clock import Clock, Timer
 
 REQUEST_ID = "X-Request-Id"
@@ -67,6 +68,8 @@ class ClientResponse:
         carried: Mapping[str, str] | None = None,
     ) -> None:
         self._response: Reply | None = None
+        # The same, if it is sent in pieces.
+        self._direct: DirectReply | None = None
         self.decided: dict[str, str] = {}
         self.begun = False
         self._as_engine_says = False
@@ -97,7 +100,7 @@ class ClientResponse:
     def response(self) -> Reply:
         """The response, written or not yet: a stream unless ``answer`` made it a whole one."""
         if self._response is None:
-            self._response = self._request.reply()
+            self._response = self._direct = self._request.reply()
         return self._response
 
     async def __aenter__(self) -> Self:
@@ -195,6 +198,31 @@ class ClientResponse:
         self._written_at = self._watch_out()
         self._last = chunk
         await self.response.write(chunk)
+        self._blocked_since = None
+
+    def outlet(self) -> Outlet | None:
+        """Return this response where it is sent in pieces."""
+        return None if self._direct is None or self._cut else self
+
+    def put(self, chunk: bytes) -> bool:
+        """Send the chunk, unchanged, without waiting; return whether the client has room for more.
+
+        If it has not, it is cut off if it reads nothing in time.
+        """
+        self._written_at = self._clock.now()
+        self._last = chunk
+        try:
+            room = self._direct is not None and self._direct.put(chunk)
+        except ConnectionError:
+            return False
+        if not room:
+            self._watch_out()
+        return room
+
+    async def drained(self) -> None:
+        """Return when the client has room; raise ConnectionError if it has left."""
+        if self._direct is not None:
+            await self._direct.drained()
         self._blocked_since = None
 
     def _watch_out(self) -> float:

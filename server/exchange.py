@@ -11,10 +11,12 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
+from aiohttp.http import StreamWriter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aiohttp.abc import AbstractStreamWriter
     from multidict import CIMultiDict, CIMultiDictProxy
     from yarl import URL
 
@@ -56,6 +58,17 @@ class Reply(Protocol):
 
     async def write_eof(self) -> None:
         """End the response."""
+
+
+class DirectReply(Reply, Protocol):
+    """A response that can also be sent without waiting."""
+
+    def put(self, data: bytes) -> bool:
+        """Send a piece of the body now; return whether the client has room for more."""
+        ...
+
+    async def drained(self) -> None:
+        """Return when the client has room for more."""
 
 
 class Request(Protocol):
@@ -112,9 +125,44 @@ class Request(Protocol):
         """Bytes of the response that were sent so far."""
         ...
 
-    def reply(self, status: int = 200, body: bytes | None = None) -> Reply:
+    def reply(self, status: int = 200, body: bytes | None = None) -> DirectReply:
         """Return the response to this request: with this body, else in pieces."""
         ...
+
+
+class AiohttpReply(web.StreamResponse):
+    """aiohttp's response as a ``DirectReply``."""
+
+    _direct: StreamWriter | None = None
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Begin the response to ``request``."""
+        writer = await super().prepare(request)
+        self._direct = writer if isinstance(writer, StreamWriter) else None
+        return writer
+
+    def put(self, data: bytes) -> bool:
+        """Send a piece of the body now; return whether the client has room for more."""
+        writer = self._direct
+        if writer is None:
+            raise RuntimeError("the response has not begun")
+        step = writer.write(data, drain=False)
+        try:
+            step.send(None)
+        except StopIteration:
+            return not writer.protocol.writing_paused
+        step.close()
+        raise RuntimeError("aiohttp waits where it was asked not to")
+
+    async def drained(self) -> None:
+        """Return when the client has room for more."""
+        if self._direct is None or self._direct.transport is None:
+            raise ConnectionResetError("the client has left")
+        await self._direct.drain()
+
+
+class _Whole(AiohttpReply, web.Response):
+    """A response with a body."""
 
 
 class AiohttpRequest(web.BaseRequest):
@@ -145,13 +193,11 @@ class AiohttpRequest(web.BaseRequest):
         """Bytes of the response that were sent so far."""
         return self.writer.output_size
 
-    def reply(self, status: int = 200, body: bytes | None = None) -> web.StreamResponse:
+    def reply(self, status: int = 200, body: bytes | None = None) -> DirectReply:
         """Return the response to this request: with this body, else in pieces."""
-        if body is None:
-            self.answered = web.StreamResponse(status=status)
-        else:
-            self.answered = web.Response(status=status, body=body)
-        return self.answered
+        reply = AiohttpReply(status=status) if body is None else _Whole(status=status, body=body)
+        self.answered = reply
+        return reply
 
 
 def of_aiohttp(request: Request) -> AiohttpRequest:

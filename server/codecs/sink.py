@@ -77,6 +77,9 @@ class TranslatingSink:
         else:
             await self._feed(self._reader.feed(chunk))
 
+    def outlet(self) -> None:
+        """Return None: each piece is translated, which may fail."""
+
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Translate an answer in one piece."""
         await self.begin(status, headers)

@@ -10,8 +10,8 @@ from gateway import fake_model, fake_variant, running_gateway
 from gateway_client import checked_error
 from raw_client import RawClient, text_of
 
+from engine.response_parser import ResponseParser
 from engine.scheduling.lifecycle import State
-from engine.upstream import UpstreamResponse
 
 if TYPE_CHECKING:
     from fake_engine import Journal
@@ -36,13 +36,13 @@ async def test_chunks_are_passed_on_unchanged_and_one_by_one(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[bytes] = []
-    read = UpstreamResponse.read
+    feed = ResponseParser.feed
 
-    async def recorded(self: UpstreamResponse) -> bytes:
-        sent.append(await read(self))
+    def recorded(self: ResponseParser, data: bytes) -> bytes:
+        sent.append(feed(self, data))
         return sent[-1]
 
-    monkeypatch.setattr(UpstreamResponse, "read", recorded)
+    monkeypatch.setattr(ResponseParser, "feed", recorded)
     # The engine waits for its client to leave after two tokens: they came unbuffered.
     model = fake_model(fake_variant(journal, stall_at=2, times=1))
     async with running_gateway(journal, model) as gw:

@@ -10,6 +10,7 @@ from models.capabilities import NAMES, Capabilities
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from inference.call import Outlet
     from models.requests.endpoints import Endpoint
     from models.requests.reader import RequestFacts
     from models.spec import ModelSpec
@@ -55,6 +56,10 @@ class Collected:
         if self._on_write is not None:
             self._on_write(chunk)
         self.body += chunk
+
+    def outlet(self) -> Outlet | None:
+        """Return None: pieces are written."""
+        return None
 
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         await self.begin(status, headers)

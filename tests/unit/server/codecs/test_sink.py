@@ -69,6 +69,9 @@ class Client:
     async def write(self, chunk: bytes) -> None:
         self.got += chunk
 
+    def outlet(self) -> None:
+        """Return None: pieces are written."""
+
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         assert {n.lower(): v for n, v in headers.items()}["content-type"].startswith(
             "application/json"
