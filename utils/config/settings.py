@@ -305,6 +305,40 @@ class ServerSettings(ModelSettings):
             reload="restart",
         ),
     )
+    responses_budget: int = field(
+        default=256 * 1024**2,
+        metadata=key(
+            "bytes",
+            "The space for stored responses and conversations (256 MiB); those that were used "
+            "least recently are forgotten first. See [responses.md](responses.md).",
+            reload="restart",
+        ),
+    )
+    responses_count: int = field(
+        default=10_000,
+        metadata=key(
+            "positive",
+            "How many responses and conversations are stored.",
+            reload="restart",
+        ),
+    )
+    responses_age: float = field(
+        default=30 * 24 * 3600.0,
+        metadata=key(
+            "seconds",
+            "How long a response or conversation that nobody uses is stored (30 days).",
+            reload="restart",
+        ),
+    )
+    responses_on_disk: bool = field(
+        default=False,
+        metadata=key(
+            "flag",
+            "Store responses and conversations in `state_dir`, where they outlive the gateway, "
+            "instead of in memory.",
+            reload="restart",
+        ),
+    )
     warm_loads: bool = field(
         default=True,
         metadata=key(

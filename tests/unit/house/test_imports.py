@@ -40,6 +40,7 @@ PURE = (
     "server/dialects.py",
     "server/errors.py",
     "server/headers.py",
+    "server/responses/shelf.py",
     "server/routes.py",
     "server/status.py",
     "utils/config/lua_data.py",
