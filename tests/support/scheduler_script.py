@@ -18,6 +18,8 @@ from dataclasses import asdict
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from builders import variant
+
 from engine.scheduling import events as ev
 from engine.scheduling.queue import Priority
 from engine.scheduling.scheduler import EngineRecord, Limits, Policy, Scheduler
@@ -28,6 +30,17 @@ if TYPE_CHECKING:
     from models.spec import VariantSpec
 
 NOTHING = "nothing"
+# Two models, whose engines have one slot; and one model, whose engines have two.
+VARIANTS = {
+    "4k": variant(4096),
+    "8k": variant(8192),
+    "16k": variant(16384),
+    "other": variant(4096, "other"),
+}
+PAIR = {
+    "4k": variant(4096, parallel=2),
+    "8k": variant(8192, parallel=2),
+}
 
 
 class Configured(TypedDict, total=False):
@@ -149,6 +162,31 @@ class Script:
                 return f"refuse {effect.request} {type(effect.error).__name__}"
             case ev.WakeAt():
                 return f"wake {effect.when:g}"
+
+
+def backed_off(script: Script, name: str) -> None:
+    """Let the variant's start fail twice, at 1 and 2; the third may be at 3."""
+    script.play(f"""
+        0   101 asks for {name}   → start e1 {name}
+        1   e1 exits              → refuse 101 EngineStartFailed
+        1   102 asks for {name}   → start e2 {name}
+        2   e2 exits              → refuse 102 EngineStartFailed
+    """)
+
+
+def used_large(script: Script, small: int = 4) -> None:
+    """Return a 16k engine that served a large request at 1, then ``small`` small ones at 2."""
+    script.play("""
+        0   100 asks for 16k   → start e1 16k
+        1   e1 ready           → grant 100 e1
+        1   100 leaves         → wake 901
+    """)
+    for request in range(101, 101 + small):
+        last = request == 100 + small and small >= 4
+        script.play(f"""
+            2   {request} asks for 4k   → grant {request} e1
+            2   {request} leaves        → wake {302 if last else 902}
+        """)
 
 
 def _of_engine(engine: str, what: list[str], now: float) -> ev.Event:
