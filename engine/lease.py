@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from engine.base import EngineRun
     from engine.client import EngineClient
-    from engine.scheduling.queue import Priority
     from engine.scheduling.scheduler import Scheduler
     from models.spec import VariantSpec
     from utils.clock import Clock
@@ -102,31 +101,6 @@ class Leases:
         self._feed = feed
         self._runs = runs
         self._open: dict[int, tuple[Lease, asyncio.Future[None]]] = {}
-        self._requests = 0
-
-    def new(
-        self,
-        minimum: VariantSpec,
-        client: str,
-        priority: Priority,
-        keep_alive: float | None,
-        fallbacks: tuple[VariantSpec, ...],
-        *,
-        auxiliary: bool,
-    ) -> Lease:
-        """Return a lease that has not requested anything yet."""
-        self._requests += 1
-        asked = ev.Arrived(
-            self._requests,
-            minimum,
-            fallbacks=fallbacks,
-            client=client,
-            priority=priority,
-            keep_alive=keep_alive,
-            auxiliary=auxiliary,
-            now=self._clock.now(),
-        )
-        return Lease(self, asked)
 
     def granted_at_once(self, lease: Lease) -> bool:
         """Return whether the lease is held without a wait; else give it up.

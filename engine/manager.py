@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
+from itertools import count
 from typing import TYPE_CHECKING
 
 from engine.lease import Lease, Leases
@@ -70,6 +71,8 @@ class EngineManager:
         self._processes = ProcessPool(clock, registry, self._memory, self._report, types)
         self._processes.launching = Launching(port_range, checks)
         self._leases = Leases(self._scheduler, clock, self._feed, self._processes.runs)
+        # The requests; later ones have larger numbers.
+        self._numbers = count(1)
         self._inbox: deque[ev.Event] = deque()
         self._feeding = False
         self._timer: Timer | None = None
@@ -99,9 +102,17 @@ class EngineManager:
         any ready engine of the model at once, even beyond ``parallel``. If none runs, it waits for
         one that starts, and ``minimum`` is started for it.
         """
-        return self._leases.new(
-            minimum, client, priority, keep_alive, fallbacks, auxiliary=auxiliary
+        asked = ev.Arrived(
+            next(self._numbers),
+            minimum,
+            self._clock.now(),
+            fallbacks=fallbacks,
+            client=client,
+            priority=priority,
+            keep_alive=keep_alive,
+            auxiliary=auxiliary,
         )
+        return Lease(self._leases, asked)
 
     def visit(self, model: ModelSpec, client: str = "") -> Lease:
         """Return a lease on the model's engine that is already held, without a start or a wait.

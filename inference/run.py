@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from inference.call import Hooks
 from inference.continuation.relay import Eligibility, continuing
 from inference.detached import DetachedStreams
 from inference.in_flight import RequestRegistry
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.manager import EngineManager
-    from inference.call import Call, Sink
+    from inference.call import Call, Hooks, Sink
     from models.selection import ModelSelector
     from models.spec import ModelSpec
     from utils.clock import Clock
@@ -55,7 +54,7 @@ class Inference:
         self._manager = manager
         self._clock = clock
         self._still_has = still_has
-        self._hooks = hooks or Hooks()
+        self._hooks = hooks
 
     async def run(self, call: Call, sink: Sink) -> None:
         """Answer ``call``: all of the answer is in ``sink`` except its end.
@@ -72,7 +71,8 @@ class Inference:
         record.prompt = (selection.size.tokens or None) if facts.endpoint.sized else None
         record.bound = selection.size.source is Source.BOUND
         sink.decided = decision(call, selection)
-        await self._hooks.admit(call, selection)
+        if self._hooks is not None:
+            await self._hooks.admit(call, selection)
         upstream_call = UpstreamCall(self._manager, call, selection, self._hooks)
         sink.progress = upstream_call.waits_for
         detached = False
@@ -108,7 +108,5 @@ class Inference:
                 if conversation is not None:
                     self.streams.ended(upstream_call)
                 upstream_call.end()
-            if record.first is not None:
-                record.variant = upstream_call.variant.label
         if usage.prompt is not None and self._still_has(call.model):
             self._selector.learn(call.model, facts, usage.prompt)

@@ -42,7 +42,7 @@ class UpstreamCall:
     """
 
     def __init__(
-        self, manager: EngineManager, call: Call, selection: Selection, hooks: Hooks
+        self, manager: EngineManager, call: Call, selection: Selection, hooks: Hooks | None = None
     ) -> None:
         self.call = call
         self.state = State.WAITING
@@ -106,13 +106,14 @@ class UpstreamCall:
             await self._again(self._larger(*refused))
 
     async def _forward(self) -> UpstreamResponse:
-        call, facts, client = self.call, self._facts, self._lease.client
+        call, facts, engine = self.call, self._facts, self._lease.engine
+        client = engine.client
         if not facts.endpoint.paths and (why := client.refusal(call.method, call.path)):
             raise ActionRefused(why)
         body = facts.upload or facts.body
         # Another engine may have begun an answer that this one is to continue.
         self._upstream = None
-        self._place = await self._lease.engine.hooks.assign(facts)
+        self._place = await engine.hooks.assign(facts)
         if self._place is not None and isinstance(body, bytes):
             body = self._place.body(body)
         upstream = await client.forward(call.path, call.headers, body, call.method)
@@ -243,14 +244,18 @@ class UpstreamCall:
         begun = self.state in (State.ANSWERING, State.CONTINUING)
         self._move(Move.END)
         record, lease = self.call.record, self._lease
-        self._leave_place()
+        if self._place is not None:
+            self._leave_place()
         self._close()
         lease.leave()
         record.queued, record.loading = lease.queued, lease.loading
-        usage = self._usage
-        if usage is None:
-            usage = record.tally.so_far(self._selection.size.tokens) if begun else Usage()
-        self._hooks.settle(self.call, usage)
+        if begun:
+            record.variant = self.variant.label
+        if self._hooks is not None:
+            usage = self._usage
+            if usage is None:
+                usage = record.tally.so_far(self._selection.size.tokens) if begun else Usage()
+            self._hooks.settle(self.call, usage)
 
     async def broken(self, error: EngineBroke) -> EngineBroke:
         """Return ``error`` with what became of the engine."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -20,8 +19,13 @@ TAIL = 8192
 _LAST_CHUNKS = 4
 _EVENT = b"data: "
 
-# Eighteen digits at most: Python refuses to read numbers of thousands of them.
-_NUMBER = re.compile(rb"\s*:\s*(\d{1,18}(?:\.\d{1,18})?(?:[eE][-+]?\d{1,2})?)")
+# The fields that ``told`` asks for, and their numbers. Eighteen digits at most: Python refuses to
+# read numbers of thousands of them.
+_COUNT = re.compile(
+    rb'"((?:prompt|completion|input|cache_read_input|output|cached)_tokens'
+    rb'|(?:prompt|cache|predicted)_n|(?:prompt|predicted)_ms)"'
+    rb"\s*:\s*(\d{1,18}(?:\.\d{1,18})?(?:[eE][-+]?\d{1,2})?)"
+)
 
 
 class Told(NamedTuple):
@@ -102,27 +106,19 @@ class Usage(NamedTuple):
 
 
 def usage_of(tail: bytes) -> Usage:
-    """Return the counts in the last bytes of an answer.
+    """Return the counts in the last bytes of an answer; of fields with one name the last counts.
 
     A quotation mark inside generated text is escaped, so it cannot imitate a field.
     """
-    found = told(partial(_found, tail))
+    fields: dict[str, float] = {}
+    for field, number in _COUNT.findall(tail):
+        name = field.decode()
+        fields[name] = float(number) if name.endswith("_ms") else int(float(number))
+    found = told(fields.get)
     read = None
     if found.reading is not None and found.fresh is not None:
         read = (found.fresh, found.reading / 1000)
     return Usage(found.prompt, found.completion, found.cached, read)
-
-
-def _found(tail: bytes, name: str) -> float | None:
-    """The last number of that name."""
-    field = b'"%b"' % name.encode()
-    # From the end: a pattern would look at every byte before.
-    at = tail.rfind(field)
-    while at >= 0:
-        if (found := _NUMBER.match(tail, at + len(field))) is not None:
-            return float(found[1]) if name.endswith("_ms") else int(float(found[1]))
-        at = tail.rfind(field, 0, at)
-    return None
 
 
 class Tally:
