@@ -89,11 +89,13 @@ class Finding(NamedTuple):
 class ModelFile(NamedTuple):
     """What the files of a model tell about it.
 
-    ``facts`` are those of the model and its projector; ``modified`` is the time of their last
-    change, in seconds since 1970. ``info`` has the keys of the head, without long arrays and the
-    chat template. ``fills_gaps``: the model can write the text between two others.
+    ``format`` is that of the files. ``facts`` are those of the model and its projector.
+    ``modified`` is the time of the model's last change, in seconds since 1970. ``info`` has the
+    keys of its head, without long arrays and the chat template. ``fills_gaps``: it can write the
+    text between two others.
     """
 
+    format: str
     facts: FileFacts
     modified: float
     info: Mapping[str, object]

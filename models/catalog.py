@@ -78,7 +78,9 @@ class Catalog:
         known = ", ".join(map(_names, self.models))
         if name:
             raise ModelNotFound(
-                f"The model '{name}' does not exist. Available models: {known}.", param="model"
+                f"The model '{name}' does not exist. Available models: {known}.",
+                param="model",
+                name=name,
             )
         raise BadRequest(
             f"This request names no model, and there is no default. Available models: {known}.",

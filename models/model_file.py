@@ -180,8 +180,7 @@ def facts_of(head: Head) -> FileFacts:
         causal=keys.own.get("attention.causal") is not False,
         pooling=pooling if type(pooling) is int and 0 <= pooling <= _RANKS else -1,
         chats=bool(template or templates),
-        tools="tool_use" in templates or _TOOLS.search(template) is not None,
-        thinking=_THINKING.search(template) is not None,
+        tools="tool_use" in templates,
         vision=keys.flag("clip.has_vision_encoder"),
         audio=keys.flag("clip.has_audio_encoder"),
         projection=max(map(keys.whole, ("clip.vision.projection_dim", "clip.projection_dim"))),
@@ -191,7 +190,17 @@ def facts_of(head: Head) -> FileFacts:
     facts = replace(facts, **_weights(head.tensors), quantisation=_quantisation(head))
     sections = keys.numbers("rope.dimension_sections")
     own = facts.own_conversion or len(sections) == _OLD_SECTIONS
-    return replace(facts, own_conversion=own and facts.kind == MODEL)
+    facts = replace(facts, own_conversion=own and facts.kind == MODEL)
+    return facts if not template else with_chat_template(facts, template, facts.tools)
+
+
+def with_chat_template(facts: FileFacts, template: str, tools: bool = False) -> FileFacts:
+    """Return the facts of the model with this chat template; ``tools``: another one knows them."""
+    return replace(
+        facts,
+        tools=tools or _TOOLS.search(template) is not None,
+        thinking=_THINKING.search(template) is not None,
+    )
 
 
 def together(facts: Iterable[FileFacts]) -> FileFacts:

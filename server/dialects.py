@@ -1,4 +1,4 @@
-"""How a failure is written: in OpenAI's shape, or in Anthropic's for its clients. Pure."""
+"""How a failure is written: in the shape that the API of the client has for it. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from models.requests.endpoints import BY_PATH
 from server.anthropic_models import VERSION
 from server.engine_errors import fault_in, is_openai
 from server.errors import as_event, as_json, shape_of
-from utils.errors import ContextLengthExceeded, GatewayError
+from utils.errors import ContextLengthExceeded, GatewayError, ModelNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,8 +88,34 @@ class Anthropic(Dialect):
         return Page(fault.status, _written(fault.status, message))
 
 
+class Ollama(Dialect):
+    """The shape that clients of Ollama's API expect: a text."""
+
+    def body(self, error: GatewayError) -> bytes:
+        """Return the body of an error response."""
+        message = error.message
+        if isinstance(error, ModelNotFound) and error.name:
+            # In these words clients recognise that a model is missing.
+            message = f"model '{error.name}' not found. {message}"
+        return orjson.dumps({"error": message})
+
+    def event(self, body: bytes) -> bytes:
+        """Return an error body as the line that ends a stream which has begun."""
+        return b" ".join(body.splitlines()) + b"\n"
+
+    def page(self, status: int, body: bytes) -> Page:
+        """Return an engine's error page in this shape; unchanged where it cannot be translated."""
+        fault = fault_in(status, body)
+        if fault is None:
+            return Page(status, body)
+        return Page(fault.status, orjson.dumps({"error": fault.message}))
+
+
 OPENAI = Dialect()
 ANTHROPIC = Anthropic()
+OLLAMA = Ollama()
+# Below the second one the gateway speaks OpenAI's API, as LM Studio does.
+_OLLAMA, _LM_STUDIO = "/api/", "/api/v0/"
 
 
 def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:
@@ -99,6 +125,8 @@ def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:
     """
     if path.startswith("/v1/messages") or (path not in BY_PATH and VERSION in headers):
         return ANTHROPIC
+    if path.startswith(_OLLAMA) and not path.startswith(_LM_STUDIO):
+        return OLLAMA
     return OPENAI
 
 

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from server.admin.handlers import AdminHandlers
 from server.middleware import Middleware
+from server.ollama import OllamaHandlers
 from server.passthrough import Passthrough
 from server.protocol import HttpServer
 from server.routes import routes
@@ -70,6 +71,7 @@ class GatewayServer:
             StreamRoutes(handler.streams, manager),
             self._sockets,
             StatusPages(manager),
+            OllamaHandlers(handler, manager, clock),
             self._admin,
         )
         self._frame = Middleware(current, table, self._telemetry, clock)

@@ -23,6 +23,7 @@ from server.uploads.multipart import read_form
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from inference.call import Sink
     from inference.run import Inference
     from models.requests.endpoints import Endpoint
     from models.spec import ModelSpec
@@ -80,8 +81,14 @@ class RequestHandler:
             if encoder.content_type == STREAM_HEADERS["Content-Type"]:
                 response.keep_alive(ctx.configuration.settings.keepalive_interval)
         sink = TranslatingSink(response, encoder, stream=translation.stream)
-        await self._inference.run(_call(ctx, model, facts, facts.endpoint.paths[0]), sink)
+        await self.run_translated(ctx, sink, model, facts)
         await sink.end()
+
+    async def run_translated(
+        self, ctx: RequestContext, sink: Sink, model: ModelSpec, facts: RequestFacts
+    ) -> None:
+        """Run a request that was translated, on the path that engines have for it."""
+        await self._inference.run(_call(ctx, model, facts, facts.endpoint.paths[0]), sink)
 
     async def _answer(self, ctx: RequestContext, endpoint: Endpoint) -> None:
         model, facts = await _read(ctx, endpoint)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from server.admin.handlers import AdminHandlers
     from server.codecs.codec import Codec
     from server.middleware import Handler
+    from server.ollama import OllamaHandlers
     from server.passthrough import Passthrough
     from server.status_pages import StatusPages
     from server.streams import StreamRoutes
@@ -107,6 +108,7 @@ def routes(
     streams: StreamRoutes,
     sockets: WebSockets,
     status: StatusPages,
+    ollama: OllamaHandlers,
     admin: AdminHandlers,
 ) -> Routes:
     """Return the table of these handlers."""
@@ -139,6 +141,11 @@ def routes(
             "/v1/streams/lookup": {"POST": Route(streams.lookup, listed=True)},
             # Of the engine that writes the completion.
             "/v1/chat/completions/control": {"POST": Route(streams.control, listed=True)},
+            **{path: {"POST": route} for path, route in _work_of_ollama(ollama).items()},
+            "/api/version": _reading(ollama.version),
+            "/api/tags": _reading(ollama.tags),
+            "/api/ps": _reading(ollama.ps),
+            "/api/delete": {"DELETE": Route(ollama.delete)},
             "/running": _reading(admin.running),
             "/admin/load": {"POST": Route(admin.load, listed=True)},
             "/admin/unload": {"POST": Route(admin.unload)},
@@ -152,6 +159,7 @@ def routes(
         below={
             "/v1/models/": _reading(status.model),
             "/models/": _reading(status.model),
+            "/api/blobs/": {"HEAD": Route(ollama.create), "POST": Route(ollama.create)},
             "/admin/requests/": {"DELETE": Route(admin.cancel)},
         },
         beside={page: {"GET": look, "HEAD": look} for page in ("/health", "/props", "/slots")},
@@ -170,6 +178,27 @@ def routes(
         },
         socket=Route(sockets.tunnel, listed=True, work=True),
     )
+
+
+def _work_of_ollama(ollama: OllamaHandlers) -> dict[str, Route]:
+    """Return the routes of Ollama's API that take POST, by their paths."""
+    answers = {
+        "/api/chat": ollama.chat,
+        "/api/generate": ollama.generate,
+        "/api/embed": ollama.embed,
+        "/api/embeddings": ollama.embeddings,
+    }
+    about_models = {
+        "/api/show": ollama.show,
+        "/api/pull": ollama.pull,
+        "/api/push": ollama.push,
+        "/api/copy": ollama.copy,
+        "/api/create": ollama.create,
+    }
+    return {
+        **{path: Route(handle, listed=True, work=True) for path, handle in answers.items()},
+        **{path: Route(handle) for path, handle in about_models.items()},
+    }
 
 
 # Paths for operators alone; below the last two even where nothing is served.

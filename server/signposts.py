@@ -8,12 +8,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _DOUBLED = "/v1/v1/"
+# What Ollama says at its root, and the names by which its clients call themselves.
+ROOT_OF_OLLAMA = b"Ollama is running"
+_OLLAMA = ("ollama/", "ollama-")
 
 
 def address_of(headers: Mapping[str, str], scheme: str, host: str) -> str:
     """Return the gateway's URL as the client sees it, also behind a proxy that ends TLS."""
     forwarded = headers.get("X-Forwarded-Proto", "").strip().lower()
     return f"{forwarded if forwarded in ('http', 'https') else scheme}://{host}"
+
+
+def is_ollamas(headers: Mapping[str, str]) -> bool:
+    """Return whether one of Ollama's own clients asks."""
+    return headers.get("User-Agent", "").lower().startswith(_OLLAMA)
 
 
 def root_page(address: str) -> dict[str, Any]:

@@ -6,12 +6,15 @@ import time
 from typing import TYPE_CHECKING
 
 from server.anthropic_models import VERSION, anthropic_model, anthropic_page
-from server.signposts import root_page
+from server.signposts import ROOT_OF_OLLAMA, is_ollamas, root_page
 from server.status import aliased, health_view, model_view, models_view
 
 if TYPE_CHECKING:
     from engine.manager import EngineManager
     from server.middleware import RequestContext
+
+_OK = 200
+_TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
 class StatusPages:
@@ -22,7 +25,10 @@ class StatusPages:
         self._created = int(time.time())
 
     async def root(self, ctx: RequestContext) -> None:
-        """Answer with the base URLs for each kind of client."""
+        """Answer with the base URLs for each kind of client; Ollama's expect a certain text."""
+        if is_ollamas(ctx.request.headers):
+            await ctx.response.answer(_OK, _TEXT, ROOT_OF_OLLAMA)
+            return
         await ctx.json(root_page(ctx.address))
 
     async def models(self, ctx: RequestContext) -> None:

@@ -47,7 +47,11 @@ class StorageFull(GatewayError):
 
 
 class ModelNotFound(GatewayError):
-    """No model has the requested name or alias."""
+    """No model has the requested name or alias, which is ``name`` if it is known."""
+
+    def __init__(self, message: str, *, param: str | None = None, name: str = "") -> None:
+        super().__init__(message, param=param)
+        self.name = name
 
 
 class ConfigurationChanged(GatewayError):

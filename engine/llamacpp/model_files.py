@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.base import ModelFile
+from engine.llamacpp.arguments import CHAT_TEMPLATE, CHAT_TEMPLATE_FILE, JINJA
 from engine.llamacpp.prompt_cache.fingerprint import with_shards
-from models.gguf import BadModelFile, Head, head_of
-from models.model_file import MODEL, PROJECTOR, FileFacts, facts_of, together
+from models.gguf import BadModelFile, head_of
+from models.model_file import MODEL, PROJECTOR, facts_of, together, with_chat_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
+    from engine.llamacpp.arguments import Arguments
     from models.gguf import Value
 
 _TEMPLATE = "tokenizer.chat_template"
@@ -36,42 +38,59 @@ class ModelFiles:
     def __init__(self) -> None:
         self._known: dict[_State, ModelFile | None] = {}
 
-    def of(self, paths: Sequence[str]) -> ModelFile | None:
-        """Return what the first of ``paths`` and its projector tell; None if that is no model.
+    def of(self, model: str, projector: str | None = None) -> ModelFile | None:
+        """Return what ``model`` and its projector tell; None if that is no model.
 
         A model in several files is named by the first of them. Reads files that were not read
         before, or have changed, which takes up to 100 ms of CPU each.
         """
-        state = _state_of(paths)
+        state = _state_of([model, *([projector] if projector else [])])
         if state not in self._known:
             while len(self._known) >= _MOST:
                 self._known.pop(next(iter(self._known)), None)
-            self._known[state] = _read(paths)
+            self._known[state] = _read(model, projector)
         return self._known[state]
 
 
-def _read(paths: Sequence[str]) -> ModelFile | None:
-    if not paths:
-        return None
-    shards = with_shards(paths[:1])
+def as_started(file: ModelFile, said: Arguments) -> ModelFile:
+    """Return what is true of the model once it is started with these arguments.
+
+    They may give it another chat template, which is "" if only the engine knows it.
+    """
+    template = _other_template(said)
+    if template is None:
+        return file
+    return file._replace(template=template, facts=with_chat_template(file.facts, template))
+
+
+def _other_template(said: Arguments) -> str | None:
+    if (path := said.value(CHAT_TEMPLATE_FILE)) is not None:
+        try:
+            return Path(path).read_text("utf-8", "replace")
+        except OSError:
+            return ""
+    if (text := said.value(CHAT_TEMPLATE)) is not None:
+        # A word is the name of a template that the engine has.
+        return text if "{" in text else ""
+    return None if said.on(JINJA, default=True) else ""
+
+
+def _read(model: str, projector: str | None) -> ModelFile | None:
+    shards = with_shards([model])
     try:
         heads = [head_of(path) for path in shards]
         modified = max(Path(path).stat().st_mtime for path in shards)
-    except (OSError, BadModelFile):
-        return None
-    if not heads:
+    except (OSError, BadModelFile, ValueError):
         return None
     facts = together(map(facts_of, heads))
     if facts.kind != MODEL:
         return None
-    for other in _others(paths[1:]):
-        if other.kind == PROJECTOR:
-            facts = replace(
-                facts, vision=facts.vision or other.vision, audio=facts.audio or other.audio
-            )
+    sees, hears = _senses(projector)
+    facts = replace(facts, vision=facts.vision or sees, audio=facts.audio or hears)
     keys = heads[0].keys
     template = keys.get(_TEMPLATE)
     return ModelFile(
+        "gguf",
         facts,
         modified,
         {name: _shown(value) for name, value in keys.items() if name != _TEMPLATE},
@@ -80,15 +99,15 @@ def _read(paths: Sequence[str]) -> ModelFile | None:
     )
 
 
-def _others(paths: Iterable[str]) -> list[FileFacts]:
-    found = []
-    for path in paths:
-        try:
-            head: Head = head_of(path)
-        except (OSError, BadModelFile):
-            continue
-        found.append(facts_of(head))
-    return found
+def _senses(projector: str | None) -> tuple[bool, bool]:
+    """Return whether a model with this projector sees, and whether it hears."""
+    if projector is None:
+        return False, False
+    try:
+        facts = facts_of(head_of(projector))
+    except (OSError, BadModelFile):
+        return False, False
+    return (facts.vision, facts.audio) if facts.kind == PROJECTOR else (False, False)
 
 
 def _shown(value: Value) -> object:

@@ -6,12 +6,12 @@ import os
 from typing import TYPE_CHECKING
 
 from engine.base import EngineHooks, EngineType, Launch
-from engine.llamacpp.arguments import Arguments
+from engine.llamacpp.arguments import MODEL, PROJECTOR, Arguments
 from engine.llamacpp.capabilities import deduced
 from engine.llamacpp.checks import findings
 from engine.llamacpp.client import LlamaCppEngine, build_launch, engine_url
 from engine.llamacpp.log import LlamaCppLog
-from engine.llamacpp.model_files import ModelFiles
+from engine.llamacpp.model_files import ModelFiles, as_started
 from engine.llamacpp.prompt_cache.fingerprint import with_shards
 from engine.llamacpp.shared_context import SharedContextHooks
 from engine.llamacpp.tokenizer import LlamaTokenize
@@ -60,8 +60,11 @@ class LlamaCpp(EngineType):
         return with_shards(Arguments.of(variant, environ).files())
 
     def model_file(self, variant: VariantSpec, environ: Mapping[str, str]) -> ModelFile | None:
-        """Return what the heads of model and projector tell."""
-        return self._model_files.of(Arguments.of(variant, environ).files())
+        """Return what the heads of model and projector tell, and the template in use."""
+        said = Arguments.of(variant, environ)
+        model = said.value(MODEL)
+        found = None if model is None else self._model_files.of(model, said.value(PROJECTOR))
+        return None if found is None else as_started(found, said)
 
     def hooks(self, variant: VariantSpec, client: EngineClient) -> EngineHooks:
         """Return the prompt cache if prompts are saved, and the limits of a shared context."""

@@ -98,6 +98,8 @@ class _Reader:
             if isinstance(reason := choice.get("finish_reason"), str):
                 yield from self.rest()
                 yield Finished(reason)
+        elif isinstance(event.get("content"), str):
+            yield from self._filled(event)
         if (counted := _counted(event)) is not None:
             yield counted
 
@@ -131,6 +133,13 @@ class _Reader:
             for place, call in enumerate(calls):
                 if isinstance(call, dict):
                     yield self._call(place, call)
+
+    def _filled(self, event: Json) -> Iterator[Delta]:
+        """Read the form of engines' own endpoints, such as that for the text in a gap."""
+        yield from self._said(event, event)
+        if event.get("stop") is True:
+            yield from self.rest()
+            yield Finished("length" if event.get("stop_type") == "limit" else "stop")
 
     def _call(self, place: int, call: Json) -> ToolCall:
         index = call.get("index")

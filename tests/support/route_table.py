@@ -18,7 +18,7 @@ class _Named:
 def named_routes() -> Routes:
     """Return the table; for an inference request it has the endpoint or codec."""
     rooms: list[Any] = [
-        _Named(name) for name in ("passthrough", "streams", "sockets", "status", "admin")
+        _Named(name) for name in ("passthrough", "streams", "sockets", "status", "ollama", "admin")
     ]
     inference: Any = lambda asked: asked  # noqa: E731 - stands for a method
     return routes(inference, inference, *rooms)

@@ -140,6 +140,10 @@ class GenerateEncoder:
         more: Json = {"logprobs": self._logprobs} if self._logprobs else {}
         return orjson.dumps({**self._head(), **said, **self._done(), **more})
 
+    def without_answer(self, reason: str) -> Json:
+        """Return the answer to a request for no text; ``reason`` says what was done instead."""
+        return {**self._head(), **self._said(""), "done": True, "done_reason": reason}
+
     def _head(self) -> Json:
         return {"model": self._model, "created_at": self._times.now()}
 

@@ -112,7 +112,7 @@ def embeddings(request: Json) -> Asked:
 
 def _generating(request: Json, endpoint: Endpoint, body: Json) -> Asked:
     options = options_of(request)
-    stream = _flag(request, "stream", default=True)
+    stream = wants_stream(request)
     body = {"model": request.get("model"), **body, **options.fields, "stream": stream}
     if stream and endpoint is not endpoints.INFILL:
         # Many engines count tokens only then.
@@ -175,6 +175,11 @@ def _format(request: Json, endpoint: Endpoint, body: Json) -> None:
             "type": "json_schema",
             "json_schema": {"name": "format", "schema": schema},
         }
+
+
+def wants_stream(request: Json) -> bool:
+    """Return whether a stream is wanted, as it is by default; raise BadRequest."""
+    return _flag(request, "stream", default=True)
 
 
 def top_logprobs(request: Json) -> int:

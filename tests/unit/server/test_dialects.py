@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from server.dialects import ANTHROPIC, OPENAI, Dialect, dialect_of
+from server.dialects import ANTHROPIC, OLLAMA, OPENAI, Dialect, dialect_of
 from server.errors import as_event, as_json
 from utils import errors
 
@@ -24,10 +24,23 @@ PAGE = b'{"error":{"code":400,"message":"bad","type":"invalid_request_error"}}'
         ("/v1/models/x", True, ANTHROPIC),
         ("/v1/v1/messages", True, ANTHROPIC),
         ("/", False, OPENAI),
+        ("/api/chat", False, OLLAMA),
+        ("/api/unknown", False, OLLAMA),
+        ("/api/v0/models", False, OPENAI),
     ],
 )
 def test_path_and_header_tell_the_dialect(path: str, version: bool, dialect: object) -> None:
     assert dialect_of(path, {"anthropic-version": "2023-06-01"} if version else {}) is dialect
+
+
+def test_ollamas_errors_are_a_text() -> None:
+    error = errors.BadRequest("No 'x' here.", param="x")
+    assert OLLAMA.body(error) == b'{"error":"No \'x\' here."}'
+    missing = errors.ModelNotFound("There is none.", name="m:7b")
+    assert json.loads(OLLAMA.body(missing)) == {"error": "model 'm:7b' not found. There is none."}
+    assert OLLAMA.event(b'{"error":\n"x"}') == b'{"error": "x"}\n'
+    assert OLLAMA.page(400, PAGE) == (400, b'{"error":"bad"}')
+    assert OLLAMA.page(502, b"<html>") == (502, b"<html>")
 
 
 def test_openai_is_what_the_table_says() -> None:

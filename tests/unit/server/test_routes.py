@@ -41,6 +41,19 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         "/v1/stream": {"GET": "streams.read", "DELETE": "streams.stop"},
         "/v1/streams/lookup": {"POST": "streams.lookup"},
         "/v1/chat/completions/control": {"POST": "streams.control"},
+        "/api/chat": {"POST": "ollama.chat"},
+        "/api/generate": {"POST": "ollama.generate"},
+        "/api/embed": {"POST": "ollama.embed"},
+        "/api/embeddings": {"POST": "ollama.embeddings"},
+        "/api/show": {"POST": "ollama.show"},
+        "/api/pull": {"POST": "ollama.pull"},
+        "/api/push": {"POST": "ollama.push"},
+        "/api/copy": {"POST": "ollama.copy"},
+        "/api/create": {"POST": "ollama.create"},
+        "/api/version": {"GET": "ollama.version", "HEAD": "ollama.version"},
+        "/api/tags": {"GET": "ollama.tags", "HEAD": "ollama.tags"},
+        "/api/ps": {"GET": "ollama.ps", "HEAD": "ollama.ps"},
+        "/api/delete": {"DELETE": "ollama.delete"},
         "/running": {"GET": "admin.running", "HEAD": "admin.running"},
         "/admin/load": {"POST": "admin.load"},
         "/admin/unload": {"POST": "admin.unload"},
@@ -62,7 +75,8 @@ def test_engines_are_asked_by_post_only(prefix: str) -> None:
 def test_work_is_refused_at_the_end_and_looking_is_not() -> None:
     every = [r for row in (*TABLE.exact.values(), *TABLE.below.values()) for r in row.values()]
     work = {str(route.handle) for route in every if route.work}
-    assert work == {*map(str, ENDPOINTS), "admin.events", "admin.log_stream"}
+    ollama = {f"ollama.{name}" for name in ("chat", "generate", "embed", "embeddings")}
+    assert work == {*map(str, ENDPOINTS), *ollama, "admin.events", "admin.log_stream"}
     assert TABLE.socket.work
     assert {method for method, route in TABLE.passthrough.items() if route.work} == {"*"}
 
@@ -71,7 +85,7 @@ def test_what_an_engine_answers_is_listed_and_an_order_is_not() -> None:
     rows = (*TABLE.exact.values(), *TABLE.below.values(), *TABLE.beside.values())
     every = [route for row in rows for route in row.values()]
     quiet = {str(route.handle).partition(".")[0] for route in every if not route.listed}
-    assert quiet == {"status", "admin"}
+    assert quiet == {"status", "ollama", "admin"}
     listed = {str(route.handle) for route in every if route.listed}
     assert {handler for handler in listed if handler.startswith("admin")} == {"admin.load"}
 

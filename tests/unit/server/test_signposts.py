@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.signposts import address_of, hint, root_page
+from server.signposts import address_of, hint, is_ollamas, root_page
 
 AT = "http://127.0.0.1:7777"
 
@@ -28,3 +28,19 @@ def test_a_doubled_version_is_explained() -> None:
     assert hint("/v1/chat", AT) == (
         f"The base URL is {AT}/v1 for OpenAI's clients, and {AT} for Anthropic's and Ollama's."
     )
+
+
+@pytest.mark.parametrize(
+    ("agent", "ollamas"),
+    [
+        ("ollama-python/0.6.3 (x86_64 linux) Python/3.11", True),
+        ("ollama-js/0.6.0", True),
+        ("ollama/0.13.5 (amd64 linux) Go/go1.24", True),
+        ("python-httpx/0.28", False),
+        ("Mozilla/5.0 ollama/1", False),
+        ("", False),
+    ],
+)
+def test_ollamas_own_clients_are_known_by_name(agent: str, ollamas: bool) -> None:
+    assert is_ollamas({"User-Agent": agent}) is ollamas
+    assert not is_ollamas({})

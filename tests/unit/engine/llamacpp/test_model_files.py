@@ -37,7 +37,7 @@ def model(tmp_path: Path) -> Path:
 def test_a_model_with_a_projector(tmp_path: Path, model: Path) -> None:
     projector = tmp_path / "p.gguf"
     projector.write_bytes(PROJECTOR)
-    found = ModelFiles().of([str(model), str(projector), "missing.gguf"])
+    found = ModelFiles().of(str(model), str(projector))
     assert found is not None
     assert (found.facts.architecture, found.facts.tools, found.facts.thinking) == (
         "llama",
@@ -57,17 +57,17 @@ def test_a_model_in_several_files(tmp_path: Path) -> None:
         keys = {"general.architecture": "llama", "split.no": number - 1, "split.count": 2}
         shard = gguf(keys, weights(2, 2 * (number - 1), outside=number == 1))
         (tmp_path / f"m-{number:05}-of-00002.gguf").write_bytes(shard)
-    found = ModelFiles().of([str(tmp_path / "m-00001-of-00002.gguf")])
+    found = ModelFiles().of(str(tmp_path / "m-00001-of-00002.gguf"))
     assert found is not None
     assert len(found.facts.bytes_by_layer) == 4
 
 
 def test_a_file_is_read_again_once_it_has_changed(model: Path) -> None:
     files = ModelFiles()
-    first = files.of([str(model)])
-    assert files.of([str(model)]) is first
+    first = files.of(str(model))
+    assert files.of(str(model)) is first
     model.write_bytes(llama(general__size_label="1B"))
-    second = files.of([str(model)])
+    second = files.of(str(model))
     assert second is not None
     assert (second.facts.size_label, second.template) == ("1B", "{{ messages }}")
 
@@ -77,8 +77,17 @@ def test_what_is_no_model(tmp_path: Path) -> None:
     text.write_text("no model at all")
     projector.write_bytes(PROJECTOR)
     files = ModelFiles()
-    for paths in ([], ["missing.gguf"], [str(tmp_path)], [str(text)], [str(projector)]):
-        assert files.of(paths) is None
+    for path in ("missing.gguf", str(tmp_path), str(text), str(projector), "x-00001-of-00002.gguf"):
+        assert files.of(path) is None
+
+
+def test_a_projector_that_is_none_changes_nothing(tmp_path: Path, model: Path) -> None:
+    text = tmp_path / "t.gguf"
+    text.write_text("no projector")
+    for other in (str(text), "missing.gguf", str(model)):
+        found = ModelFiles().of(str(model), other)
+        assert found is not None
+        assert (found.facts.vision, found.facts.audio) == (False, False)
 
 
 def test_the_arguments_name_the_files(tmp_path: Path, model: Path) -> None:
@@ -88,3 +97,33 @@ def test_the_arguments_name_the_files(tmp_path: Path, model: Path) -> None:
     environ = {"LLAMA_ARG_MODEL": str(model)}
     assert TYPES.model_file(variant(args=()), environ) == found
     assert TYPES.model_file(variant(args=("-m", str(tmp_path / "none"))), {}) is None
+    assert TYPES.model_file(variant(args=("-hf", "org/model")), {}) is None
+    last = TYPES.model_file(variant(args=("-m", "none", "-m", str(model))), {})
+    assert last == found
+
+
+@pytest.mark.parametrize(
+    ("args", "template", "tools", "thinking"),
+    [
+        ((), TEMPLATE, True, True),
+        (("--chat-template", "{{ messages }}"), "{{ messages }}", False, False),
+        (("--chat-template", "chatml"), "", False, False),
+        (("--chat-template-file", "FILE"), "{{ tools }}", True, False),
+        (("--chat-template-file", "missing"), "", False, False),
+        (("--no-jinja",), "", False, False),
+    ],
+)
+def test_the_template_in_use(
+    tmp_path: Path,
+    model: Path,
+    args: tuple[str, ...],
+    template: str,
+    tools: bool,
+    thinking: bool,
+) -> None:
+    file = tmp_path / "t.jinja"
+    file.write_text("{{ tools }}")
+    own = tuple(str(file) if each == "FILE" else each for each in args)
+    found = TYPES.model_file(variant(args=("-m", str(model), *own)), {})
+    assert found is not None
+    assert (found.template, found.facts.tools, found.facts.thinking) == (template, tools, thinking)

@@ -108,6 +108,21 @@ def test_text_completions_are_read() -> None:
     assert read(stream) == [Begun("assistant"), Text("a"), Finished("length")]
 
 
+@pytest.mark.parametrize(("ended", "reason"), [("limit", "length"), ("eos", "stop")])
+def test_engines_own_form_of_a_text_is_read(ended: str, reason: str) -> None:
+    last = {"content": "", "stop": True, "stop_type": ended, "timings": {"predicted_n": 2}}
+    events = [{"content": "a ", "stop": False}, {"content": "b", "stop": False}, last]
+    stream = b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in events)
+    counted = Counted(Told(None, 2, None, None, None, None))
+    end = [Finished(reason), counted]
+    assert read(stream) == [Begun("assistant"), Text("a "), Text("b"), *end]
+    assert read_whole(json.dumps({**last, "content": "a b"}).encode()) == [
+        Begun("assistant"),
+        Text("a b"),
+        *end,
+    ]
+
+
 def test_halves_of_a_character_are_joined_and_the_end_waits_for_none() -> None:
     escaped = b'data: {"choices": [{"delta": {"content": "%s"}}]}\n\n'
     assert read(escaped % b"\\ud83d" + escaped % b"\\ude09!") == [Begun("assistant"), Text("😉!")]

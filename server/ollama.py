@@ -1,0 +1,330 @@
+"""``OllamaHandlers``: the paths of Ollama's API.
+
+Requests for answers are translated and then run like all others. Models come from the
+configuration, so requests to make, copy, delete or publish one are refused by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.scheduling.lifecycle import State
+from models.requests.fields import decoded
+from models.requests.reader import read_json
+from server.codecs.codec import Translation
+from server.codecs.collect import CollectingSink
+from server.codecs.ollama.answers import LINES, ChatEncoder, GenerateEncoder, line
+from server.codecs.ollama.pages import (
+    VERSION,
+    Known,
+    Loaded,
+    ps_page,
+    show_page,
+    tags_page,
+    when,
+)
+from server.codecs.ollama.requests import (
+    Purpose,
+    chat,
+    embed,
+    embeddings,
+    generate,
+    top_logprobs,
+    wants_stream,
+)
+from server.codecs.ollama.vectors import embed_answer, embeddings_answer
+from server.handler import parsed
+from server.uploads.body import read_body
+from utils.errors import BadRequest, ModelNotFound
+from utils.logger import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.manager import EngineManager
+    from models.requests.facts import RequestFacts
+    from models.requests.fields import Json
+    from models.spec import ModelSpec
+    from server.codecs.ollama.requests import Asked
+    from server.handler import RequestHandler
+    from server.middleware import RequestContext
+    from utils.clock import Clock
+
+_log = get_logger("ollama")
+_OK = 200
+# Bytes of the largest body of a request about a model.
+_LARGEST_ORDER = 64 * 1024
+_CONFIGURED = "models are set up in the gateway's configuration file"
+
+
+class _Understood(NamedTuple):
+    """A request: its fields, what it asks, and the engine's request if it wants an answer."""
+
+    request: Json
+    asked: Asked
+    model: ModelSpec
+    facts: RequestFacts | None
+
+
+class _Times:
+    """The times of a request."""
+
+    def __init__(self, ctx: RequestContext, clock: Clock) -> None:
+        self._record = ctx.record
+        self._clock = clock
+
+    def now(self) -> str:
+        """Return the time of day, in the form of RFC 3339."""
+        return when(datetime.now(UTC))
+
+    def total(self) -> float:
+        """Return the seconds since the request came."""
+        return self._clock.now() - self._record.started
+
+    def loading(self) -> float:
+        """Return the seconds that the request waited while a model was loaded."""
+        return self._record.loading or 0.0
+
+
+class OllamaHandlers:
+    """Answers on the paths of Ollama's API."""
+
+    def __init__(self, handler: RequestHandler, manager: EngineManager, clock: Clock) -> None:
+        self._handler = handler
+        self._manager = manager
+        self._clock = clock
+        self._since = time.time()
+
+    # -- answers ---------------------------------------------------------------------
+
+    async def chat(self, ctx: RequestContext) -> None:
+        """Answer a chat, or load or unload the model if there are no messages."""
+        await self._write(ctx, chat, ChatEncoder)
+
+    async def generate(self, ctx: RequestContext) -> None:
+        """Answer a prompt, or load or unload the model if there is none."""
+        await self._write(ctx, generate, GenerateEncoder)
+
+    async def embed(self, ctx: RequestContext) -> None:
+        """Answer with a vector for each input."""
+        found = await self._understood(ctx, embed)
+        name, times = _name(found), _Times(ctx, self._clock)
+        if found.facts is None:
+            await self._load(ctx, found)
+            await ctx.json({"model": name, "embeddings": []})
+            return
+        dimensions = found.request.get("dimensions")
+        body = await self._collected(ctx, found.model, found.facts)
+        if body is not None:
+            answer = await parsed(len(body), lambda: embed_answer(body, name, times, dimensions))
+            await ctx.json(answer)
+
+    async def embeddings(self, ctx: RequestContext) -> None:
+        """Answer with the vector of the prompt."""
+        found = await self._understood(ctx, embeddings)
+        if found.facts is None:
+            await self._load(ctx, found)
+            await ctx.json({"embedding": []})
+            return
+        body = await self._collected(ctx, found.model, found.facts)
+        if body is not None:
+            await ctx.json(await parsed(len(body), lambda: embeddings_answer(body)))
+
+    async def _write(
+        self,
+        ctx: RequestContext,
+        read: Callable[[Json], Asked],
+        encoder: type[GenerateEncoder],
+    ) -> None:
+        found = await self._understood(ctx, read)
+        name, times, asked = _name(found), _Times(ctx, self._clock), found.asked
+        if found.facts is None:
+            await self._load(ctx, found)
+            await ctx.json(encoder(name, times).without_answer(asked.purpose.value))
+            return
+        if asked.thinks:
+            await self._require_thoughts(ctx, found)
+        top = top_logprobs(found.request)
+        translation = Translation(
+            asked.endpoint, asked.body, asked.stream, lambda _model: encoder(name, times, top)
+        )
+        await self._handler.answer_translated(ctx, translation, found.model, found.facts)
+
+    async def _understood(self, ctx: RequestContext, read: Callable[[Json], Asked]) -> _Understood:
+        body = await read_body(ctx)
+
+        def understood() -> _Understood:
+            request = _request(body)
+            asked = read(request)
+            if asked.purpose is not Purpose.ANSWER:
+                model = ctx.configuration.catalog.find(_text(request, "model") or ctx.name)
+                return _Understood(request, asked, model, None)
+            catalog = ctx.configuration.catalog
+            model, facts = read_json(asked.endpoint, asked.body, catalog, ctx.name)
+            return _Understood(request, asked, model, facts._replace(context=asked.context))
+
+        found = await parsed(len(body), understood)
+        if found.asked.unused:
+            _log.debug("options that change nothing: %s", ", ".join(found.asked.unused))
+        return found
+
+    async def _collected(
+        self, ctx: RequestContext, model: ModelSpec, facts: RequestFacts
+    ) -> bytes | None:
+        """Return the engine's answer; None if the client has been told of an error."""
+        sink = CollectingSink(ctx.response)
+        await self._handler.run_translated(ctx, sink, model, facts)
+        return None if sink.refused else sink.body
+
+    async def _require_thoughts(self, ctx: RequestContext, found: _Understood) -> None:
+        known = await self._known(ctx, [(found.model.name, found.model)])
+        file = known[0].file
+        if file is not None and file.template and not file.facts.thinking:
+            raise BadRequest(f'"{_name(found)}" does not support thinking', param="think")
+
+    # -- load and unload -------------------------------------------------------------
+
+    async def _load(self, ctx: RequestContext, found: _Understood) -> None:
+        """Load the model, or unload it, as the request asks; return once that is done."""
+        model, asked = found.model, found.asked
+        ctx.record.model = model.name
+        if asked.purpose is Purpose.UNLOAD:
+            await self._manager.unload(model.name)
+            return
+        wanted = model.variants[0]
+        if model.counted:
+            wanted = model.smallest_holding(asked.context) or model.largest
+        running = self._manager.running(model)
+        serves = running is not None and running.capacity >= wanted.capacity
+        lease = self._manager.lease(
+            wanted, ctx.client, ctx.priority(), asked.keep_alive, auxiliary=serves
+        )
+        ctx.record.ticket = lease.request
+        async with lease:
+            ctx.record.variant = lease.variant.label
+        ctx.record.queued, ctx.record.loading = lease.queued, lease.loading
+
+    # -- pages -----------------------------------------------------------------------
+
+    async def version(self, ctx: RequestContext) -> None:
+        """Answer with the version of the API."""
+        await ctx.json({"version": VERSION})
+
+    async def tags(self, ctx: RequestContext) -> None:
+        """Answer with every configured model, and its aliases where they are listed."""
+        models: list[tuple[str, ModelSpec]] = []
+        for model in ctx.configuration.catalog.models:
+            aliases = model.aliases if ctx.configuration.settings.list_aliases else ()
+            models += [(name, model) for name in (model.name, *aliases)]
+        await ctx.json(tags_page(await self._known(ctx, models), self._since))
+
+    async def show(self, ctx: RequestContext) -> None:
+        """Answer with what is known of the model that the body names."""
+        name, model = await _named(ctx)
+        [known] = await self._known(ctx, [(name, model)])
+        await ctx.json(show_page(known, self._since))
+
+    async def ps(self, ctx: RequestContext) -> None:
+        """Answer with the models that are loaded."""
+        manager, catalog = self._manager, ctx.configuration.catalog
+        records = [
+            record
+            for record in manager.records()
+            if record.state is State.READY and record.variant.model in catalog
+        ]
+        models = [(r.variant.model, catalog.find(r.variant.model)) for r in records]
+        known = await self._known(ctx, models)
+        now = manager.now()
+        loaded = []
+        for each, record in zip(known, records, strict=True):
+            idle = 0.0 if record.busy else now - record.idle_since
+            loaded.append(Loaded(each, record, manager.idle_time(record) - idle))
+        await ctx.json(ps_page(loaded, datetime.now(UTC)))
+
+    async def _known(self, ctx: RequestContext, models: list[tuple[str, ModelSpec]]) -> list[Known]:
+        configuration = ctx.configuration
+        able, types = configuration.able, configuration.types
+
+        def read() -> list[Known]:
+            return [
+                Known(name, model, able[model.name], types.model_file(model.largest, os.environ))
+                for name, model in models
+            ]
+
+        return await asyncio.to_thread(read)
+
+    # -- what the configuration does instead -----------------------------------------
+
+    async def pull(self, ctx: RequestContext) -> None:
+        """Answer that a configured model is there; refuse others."""
+        request = await _order(ctx)
+        try:
+            _find(ctx, request)
+        except ModelNotFound as error:
+            raise ModelNotFound(
+                f"{error.message} Models are not downloaded: {_CONFIGURED}.",
+                param="model",
+                name=error.name,
+            ) from None
+        stages: list[Json] = [{"status": "pulling manifest"}, {"status": "success"}]
+        if wants_stream(request):
+            body = b"".join(map(line, stages))
+            await ctx.response.answer(_OK, {"Content-Type": LINES}, body)
+        else:
+            await ctx.json(stages[-1])
+
+    async def delete(self, ctx: RequestContext) -> None:
+        """Refuse to delete a model."""
+        await _named(ctx)
+        raise BadRequest(f"Models cannot be deleted here: {_CONFIGURED}. Remove it there.")
+
+    async def copy(self, ctx: RequestContext) -> None:
+        """Refuse to copy a model."""
+        request = await _order(ctx)
+        ctx.configuration.catalog.find(_text(request, "source"))
+        raise BadRequest(f"Models cannot be copied here: {_CONFIGURED}. Add an alias there.")
+
+    async def create(self, _ctx: RequestContext) -> None:
+        """Refuse to make a model."""
+        raise BadRequest(f"Models cannot be made here: {_CONFIGURED}.")
+
+    async def push(self, _ctx: RequestContext) -> None:
+        """Refuse to publish a model."""
+        raise BadRequest("Models cannot be published here.")
+
+
+def _request(body: bytes) -> Json:
+    if not body.strip():
+        raise BadRequest("The body is missing.")
+    return decoded(body)
+
+
+async def _order(ctx: RequestContext) -> Json:
+    return _request(await read_body(ctx, _LARGEST_ORDER))
+
+
+async def _named(ctx: RequestContext) -> tuple[str, ModelSpec]:
+    return _find(ctx, await _order(ctx))
+
+
+def _find(ctx: RequestContext, request: Json) -> tuple[str, ModelSpec]:
+    """Return the name and the model of a request about a model; raise ModelNotFound."""
+    # The second field is what old clients send.
+    name = _text(request, "model") or _text(request, "name")
+    if not name:
+        raise BadRequest("'model' is missing.", param="model")
+    return name, ctx.configuration.catalog.find(name)
+
+
+def _name(found: _Understood) -> str:
+    """Return the model's name as the client wrote it."""
+    return _text(found.request, "model") or found.model.name
+
+
+def _text(request: Json, name: str) -> str:
+    value = request.get(name)
+    return value if isinstance(value, str) else ""
