@@ -159,6 +159,11 @@ class UpstreamCall:
         return larger and self.call.conversation is None
 
     @property
+    def size(self) -> PromptSize:
+        """The size of the prompt."""
+        return self._selection.size
+
+    @property
     def context(self) -> int:
         """Tokens that the context of the engine holds that the call was sent to last."""
         return self._lease.variant.capacity

@@ -16,6 +16,7 @@ class _OpenAI:
     tells_why = True
     named = False
     end = re.compile(rb'"finish_reason"\s*:\s*"length"')
+    mark = b'"length"'
     special = re.compile(rb'"(?:usage|timings)"\s*:\s*\{')
 
     def exact(self, request: Json) -> bool:

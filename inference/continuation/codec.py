@@ -72,8 +72,9 @@ class Codec(Protocol):
     # -- in a stream
     # Whether events have names.
     named: bool
-    # Where what may be the end of an answer begins.
+    # Where what may be the end of an answer begins, and a part of it that is found faster.
     end: re.Pattern[bytes]
+    mark: bytes
     # What marks events that a later engine writes otherwise than the first would.
     special: re.Pattern[bytes]
 

@@ -27,6 +27,7 @@ class Messages:
     tells_why = True
     named = True
     end = re.compile(rb"event: content_block_stop\n")
+    mark = b"content_block_stop"
     special = re.compile(rb"event: (?:message_start|message_delta|content_block_start)\n")
 
     def exact(self, request: Json) -> bool:

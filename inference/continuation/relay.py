@@ -9,6 +9,7 @@ from inference.call import State
 from inference.continuation.answer import ContinuedAnswer
 from inference.continuation.chat import CHAT, COMPLETION
 from inference.continuation.messages import MESSAGES
+from inference.continuation.parts import cannot_fill, is_full
 from inference.continuation.responses import RESPONSES
 from inference.continuation.stream import ContinuedStream
 from inference.usage import TAIL, Tally, Usage, usage_of
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.upstream import UpstreamResponse
-    from inference.call import Sink
+    from inference.call import Outlet, Sink
     from inference.continuation.codec import Codec
     from inference.upstream_call import UpstreamCall
     from models.requests.endpoints import Endpoint
@@ -71,8 +72,16 @@ class Eligibility:
 def continuing(
     upstream_call: UpstreamCall, upstream: UpstreamResponse, codec: Codec | None
 ) -> Continuing | None:
-    """Return the filter for an answer that may be continued; None for others."""
+    """Return the filter for an answer that may be continued; None for others.
+
+    Most answers are others: their limit or their counts show that they cannot fill their context.
+    """
     if codec is None or upstream.failed or not upstream_call.may_continue:
+        return None
+    context = upstream_call.context
+    if cannot_fill(upstream_call.call.facts, upstream_call.size, context):
+        return None
+    if upstream.whole and not is_full(usage_of(upstream.first[-TAIL:]), context):
         return None
     kind = upstream.headers.get("Content-Type", "")
     return Continuing(upstream_call, codec, whole=not kind.startswith("text/event-stream"))
@@ -98,19 +107,14 @@ class Continuing:
         if self._whole:
             return await self._relay_whole(upstream, sink)
         await sink.begin(upstream.status, upstream.headers)
-        status, following = upstream.status, upstream
+        following = upstream
         while True:
             try:
-                chunk = following.first
-                while chunk and (passed := self._feed(chunk)) is not None:
-                    if passed:
-                        if self._call.joined():
-                            self._grew = True
-                            sink.decided = self._call.decision()
-                            await sink.begin(status, {})
-                        tally.add(passed)
-                        await sink.write(passed)
-                    chunk = await following.read()
+                outlet = sink.outlet() if following is upstream else None
+                if outlet is None:
+                    await self._read(following, sink, tally)
+                else:
+                    await self._pump(following, sink, outlet, tally)
             except EngineBroke as error:
                 if self._call.state is not State.CONTINUING or self._stream.joined:
                     raise
@@ -124,6 +128,37 @@ class Continuing:
             await sink.write(end)
         usage = tally.usage()
         return usage._replace(cached=self._stream.cached, read=None) if self._grew else usage
+
+    async def _pump(
+        self, upstream: UpstreamResponse, sink: Sink, outlet: Outlet, tally: Tally
+    ) -> None:
+        """Pass on what the first engine says, where it arrives."""
+        feed, add, put = self._stream.feed, tally.add, outlet.put
+        if passed := feed(upstream.first):
+            add(passed)
+            await sink.write(passed)
+
+        def take(chunk: bytes) -> bool:
+            if not (passed := feed(chunk)):
+                return True
+            add(passed)
+            return put(passed)
+
+        while not await upstream.pump(take):
+            await outlet.drained()
+
+    async def _read(self, following: UpstreamResponse, sink: Sink, tally: Tally) -> None:
+        """Pass on what an engine says, and tell the client which it is, once it has joined."""
+        chunk = following.first
+        while chunk and (passed := self._feed(chunk)) is not None:
+            if passed:
+                if self._call.joined():
+                    self._grew = True
+                    sink.decided = self._call.decision()
+                    await sink.begin(following.status, {})
+                tally.add(passed)
+                await sink.write(passed)
+            chunk = await following.read()
 
     def _feed(self, chunk: bytes) -> bytes | None:
         """Return what the client may get of the stream's next bytes; None: read no further."""

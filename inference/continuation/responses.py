@@ -41,6 +41,7 @@ class Responses:
     tells_why = False
     named = True
     end = re.compile(rb"event: response\.output_text\.done\n")
+    mark = b"response.output_text.done"
     special = re.compile(
         rb"event: response\.(?:created|in_progress|[a-z_]+\.(?:added|done)|completed|incomplete)\n"
         rb'|"timings":\{'

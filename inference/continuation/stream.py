@@ -117,6 +117,8 @@ class ContinuedStream(Parts):
         if self._held is not None:
             self._held.append(events)
             return b""
+        if self._codec.mark not in events:
+            return events
         found = self._codec.end.search(events)
         if found is not None and self._may_go_on():
             start = events.rfind(b"\n\n", 0, found.start())

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
-from builders import model
+import pytest
+from builders import chat, model
 
 from inference.continuation.chat import CHAT, COMPLETION
-from inference.continuation.relay import CODECS, Eligibility
+from inference.continuation.messages import MESSAGES
+from inference.continuation.relay import CODECS, Eligibility, continuing
+from inference.continuation.responses import RESPONSES
 from models.requests import endpoints
+from models.sizing import PromptSize, Source
 
 if TYPE_CHECKING:
-    import pytest
+    from engine.upstream import UpstreamResponse
+    from inference.continuation.codec import Codec
+    from inference.upstream_call import UpstreamCall
 
 GROWING = model(100, 200, grow_answers=True)
 
@@ -39,3 +46,54 @@ def test_a_model_that_answers_anew_is_not_asked_again(caplog: pytest.LogCaptureF
     # Defined otherwise, it may have another template.
     other = model(100, 400, grow_answers=True)
     assert eligibility.codec(other, endpoints.CHAT) is CHAT
+
+
+WHOLE = b'{"choices":[],"usage":{"completion_tokens":%d,"prompt_tokens":20}}'
+
+
+def is_looked_at(
+    body: bytes = b"", limit: int | None = None, *, failed: bool = False, may: bool = True
+) -> bool:
+    """Return whether an answer in a context of 100 tokens is read as one that may go on.
+
+    Without a ``body`` it is a stream.
+    """
+    facts = chat("hi") if limit is None else chat("hi", max_tokens=limit)
+    size = PromptSize(20, 20, Source.ENGINE)
+    call = SimpleNamespace(
+        may_continue=may, context=100, size=size, call=SimpleNamespace(facts=facts)
+    )
+    kind = "application/json" if body else "text/event-stream"
+    upstream = SimpleNamespace(
+        failed=failed, whole=bool(body), first=body, headers={"Content-Type": kind}
+    )
+    found = continuing(cast("UpstreamCall", call), cast("UpstreamResponse", upstream), CHAT)
+    return found is not None
+
+
+def test_only_an_answer_that_may_fill_its_context_is_looked_at() -> None:
+    assert is_looked_at()
+    assert is_looked_at(limit=76)
+    assert not is_looked_at(limit=75)
+    assert is_looked_at(WHOLE % 76)
+    assert not is_looked_at(WHOLE % 75)
+    assert not is_looked_at(WHOLE % 80, limit=75)
+    # One that tells no counts may have.
+    assert is_looked_at(b"{}")
+    assert not is_looked_at(failed=True)
+    assert not is_looked_at(may=False)
+
+
+@pytest.mark.parametrize(
+    ("codec", "end"),
+    [
+        (CHAT, b'"finish_reason":"length"'),
+        (CHAT, b'"finish_reason" : "length"'),
+        (COMPLETION, b'"finish_reason": "length"'),
+        (MESSAGES, b"event: content_block_stop\n"),
+        (RESPONSES, b"event: response.output_text.done\n"),
+    ],
+)
+def test_what_may_be_an_end_has_its_mark(codec: Codec, end: bytes) -> None:
+    assert codec.end.search(end) is not None
+    assert codec.mark in end
