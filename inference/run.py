@@ -16,7 +16,7 @@ from inference.detached import DetachedStreams
 from inference.in_flight import RequestRegistry
 from inference.relay import begin_well, end_well, relay
 from inference.upstream_call import UpstreamCall, decision
-from models.capabilities import require, require_path
+from models.capabilities import require
 from models.sizing import Source
 from utils.errors import EngineBroke
 
@@ -65,8 +65,7 @@ class Inference:
         """
         record, facts, conversation = call.record, call.facts, call.conversation
         record.model = call.model.name
-        require_path(call.model, call.path)
-        require(call.model, call.able, facts)
+        require(call.model, call.able, facts, call.path)
         selection = await self._selector.select(call.model, facts)
         record.prompt = (selection.size.tokens or None) if facts.endpoint.sized else None
         record.bound = selection.size.source is Source.BOUND

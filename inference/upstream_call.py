@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from inference.call import Move, State, after
@@ -144,7 +143,7 @@ class UpstreamCall:
             limit = context if variant is model.largest else model.largest.capacity
             raise ContextLengthExceeded(model.name, prompt, limit)
         size = PromptSize(prompt, prompt, Source.ENGINE)
-        self._selection = replace(self._selection, minimum=larger, size=size)
+        self._selection = self._selection._replace(minimum=larger, size=size)
         return larger
 
     # -- while it comes --------------------------------------------------------------

@@ -34,8 +34,12 @@ class Capabilities:
         return [name for name in NAMES if name in self.certain]
 
 
-def require(model: ModelSpec, able: Capabilities, facts: RequestFacts) -> None:
-    """Return if the model may be able to serve the request, else raise NotCapable."""
+def require(
+    model: ModelSpec, able: Capabilities, facts: RequestFacts, path: str | None = None
+) -> None:
+    """Return if the model may be able to serve the request, at ``path``, else raise NotCapable."""
+    if path is not None and model.variants[0].endpoints:
+        require_path(model, path)
     needed = facts.endpoint.needs
     if needed is None:
         return

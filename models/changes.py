@@ -165,7 +165,8 @@ def _number(value: float) -> str:
 
 
 def _model(before: ModelSpec, after: ModelSpec) -> tuple[str, ...]:
-    names = (each.name for each in fields(before) if each.name not in {"name", "variants"})
+    own = (each.name for each in fields(before) if each.init)
+    names = (name for name in own if name not in {"name", "variants"})
     return tuple(name for name in names if getattr(before, name) != getattr(after, name))
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from models.sizing import UNCOUNTED
 from utils.errors import ContextLengthExceeded
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 AHEAD = 0.85
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """The smallest variant that is large enough, and the size that it was chosen for.
 
     ``fallbacks`` are smaller variants that would still do, the largest first: see ``smaller``.
@@ -45,7 +43,11 @@ def choose(model: ModelSpec, prompt: int, output: int, context: int = 0) -> Vari
 
     ``context`` is what the client wants at least.
     """
-    return model.smallest_holding(max(prompt + output, context)) or model.largest
+    needed = max(prompt + output, context)
+    for variant in model.variants:
+        if variant.capacity >= needed:
+            return variant
+    return model.largest
 
 
 def smaller(model: ModelSpec, minimum: VariantSpec, least: int) -> tuple[VariantSpec, ...]:
@@ -55,8 +57,6 @@ def smaller(model: ModelSpec, minimum: VariantSpec, least: int) -> tuple[Variant
     length that ``minimum`` can hold. A default reserve for the answer is not needed. An estimated
     prompt size may be too large; the engine refuses a prompt that is too long before it answers.
     """
-    if minimum is model.variants[0]:
-        return ()
     return tuple(v for v in reversed(model.variants) if least <= v.capacity < minimum.capacity)
 
 
@@ -108,20 +108,15 @@ class ModelSelector:
         output = max(least, output)
         if not model.counted:
             return Selection(model, model.variants[0], UNCOUNTED, output)
-        running = self._engines.running(model)
-
-        wanted = facts.context
-
-        def clear(size: PromptSize) -> bool:
-            if running is not None and running.capacity >= max(size.tokens + output, wanted):
-                return True
-            enough = choose(model, size.tokens, output, wanted)
-            return enough is choose(model, size.at_least, output, wanted)
-
-        size = await self._sizer.size(model, facts, clear)
+        size = self._sizer.guess(model, facts)
+        minimum = choose(model, size.tokens, output, facts.context)
+        if minimum is not choose(model, size.at_least, output, facts.context):
+            running = self._engines.running(model)
+            if running is None or running.capacity < max(size.tokens + output, facts.context):
+                size = await self._sizer.count(model, facts, size)
+                minimum = choose(model, size.tokens, output, facts.context)
         if size.at_least + least > model.largest.capacity and not facts.endpoint.cut_to_fit:
             raise ContextLengthExceeded(model.name, size.at_least, model.largest.capacity)
-        minimum = choose(model, size.tokens, output, wanted)
         if facts.max_output is not None and size.at_least + output <= minimum.capacity:
             needed = size.tokens + output
         elif facts.endpoint.generates and not facts.endpoint.cut_to_fit:
@@ -129,7 +124,9 @@ class ModelSelector:
             needed = size.at_least + least
         else:
             needed = size.tokens + least
-        return Selection(model, minimum, size, output, smaller(model, minimum, needed))
+        smallest = minimum is model.variants[0]
+        fallbacks = () if smallest else smaller(model, minimum, needed)
+        return Selection(model, minimum, size, output, fallbacks)
 
     def learn(self, model: ModelSpec, facts: RequestFacts, tokens: int) -> None:
         """Remember the exact prompt size that an engine reported, for the next turn."""

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from enum import Enum
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from utils.errors import CountUnavailable
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     from models.requests.reader import RequestFacts
     from models.spec import ModelSpec, TokenizationSpec
@@ -29,6 +30,7 @@ _KEPT = 4096
 _TOOL_PROSE = 256
 # How many inputs of a request are counted; the engine refuses one that is too long after all.
 _COUNTED = 8
+_SIZE, _MEDIA, _SOUNDS = attrgetter("size"), attrgetter("media"), attrgetter("sounds")
 _log = get_logger("sizing")
 
 
@@ -77,8 +79,8 @@ def allowance(facts: RequestFacts, spec: TokenizationSpec, known: Known) -> int:
     """Return the tokens that templates and media add to the text of the part not yet known."""
     new = facts.segments[known.segments :]
     messages = len(new) - (known.segments == 0) if new else 0
-    sounds = sum(segment.sounds for segment in new)
-    images = sum(segment.media for segment in new) - sounds
+    sounds: int = sum(map(_SOUNDS, new))
+    images: int = sum(map(_MEDIA, new)) - sounds
     # A known count includes the opening of an answer, where now the new messages follow.
     once = spec.extra_tokens_per_message
     if known.segments == 0:
@@ -110,7 +112,7 @@ def byte_bound(facts: RequestFacts, spec: TokenizationSpec, known: Known) -> int
     if facts.prompts or facts.prompt_ids:
         most = max((len(text.encode()) for text in facts.prompts), default=0)
         return max(most, facts.prompt_ids) + spec.extra_tokens_per_request
-    new = sum(segment.size for segment in facts.segments[known.segments :])
+    new: int = sum(map(_SIZE, facts.segments[known.segments :]))
     return known.tokens + new + allowance(facts, spec, known)
 
 
@@ -167,16 +169,15 @@ class Sizer:
         self._told: set[str] = set()
         self._forgotten = 0
 
-    async def size(
-        self, model: ModelSpec, facts: RequestFacts, clear: Callable[[PromptSize], bool]
-    ) -> PromptSize:
-        """Return the prompt's size: the bound if it is ``clear``, else the best count there is."""
+    def guess(self, model: ModelSpec, facts: RequestFacts) -> PromptSize:
+        """Return the prompt's size if it is known, else the upper bound by its bytes."""
         known = self._cache.known(model.name, facts)
         if known.segments and known.segments == len(facts.segments):
             return PromptSize(known.tokens, known.tokens, Source.CACHE)
-        guess = PromptSize(byte_bound(facts, model.tokenization, known), 1, Source.BOUND)
-        if clear(guess):
-            return guess
+        return PromptSize(byte_bound(facts, model.tokenization, known), 1, Source.BOUND)
+
+    async def count(self, model: ModelSpec, facts: RequestFacts, guess: PromptSize) -> PromptSize:
+        """Return the best count of the prompt that there is; ``guess`` if there is none."""
         forgotten = self._forgotten
         exact = await self._engines.count(model, facts)
         if exact is not None and forgotten == self._forgotten:

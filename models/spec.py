@@ -112,6 +112,18 @@ class ModelSpec:
     strip_params: tuple[str, ...] = ()
     upstream_model: str | None = None
     alias_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # Made once, as above: the largest variant, whether requests are changed before they are sent,
+    # and whether their tokens are counted, which is so if a variant has a context.
+    largest: VariantSpec = field(init=False, repr=False, compare=False)
+    shapes: bool = field(init=False, repr=False, compare=False)
+    counted: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Derive the last fields from the variants."""
+        object.__setattr__(self, "largest", self.variants[-1])
+        changes = (self.set_params, self.strip_params, self.alias_params, self.upstream_model)
+        object.__setattr__(self, "shapes", any(changes))
+        object.__setattr__(self, "counted", self.largest.capacity > 0)
 
     def params_of(self, name: str) -> Mapping[str, Any]:
         """Return the parameters of the alias ``name``, with or without the tag ``:latest``."""
@@ -122,20 +134,3 @@ class ModelSpec:
     def engine(self) -> str:
         """The name of the engine type; "" for the default type."""
         return self.variants[0].engine
-
-    @property
-    def largest(self) -> VariantSpec:
-        """The variant with the largest capacity."""
-        return self.variants[-1]
-
-    def smallest_holding(self, tokens: int) -> VariantSpec | None:
-        """Return the smallest variant with room for ``tokens``, or None."""
-        for variant in self.variants:
-            if variant.capacity >= tokens:
-                return variant
-        return None
-
-    @property
-    def counted(self) -> bool:
-        """Whether the tokens of requests are counted: so if a variant has a context."""
-        return self.largest.capacity > 0

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from engine.scheduling.lifecycle import State
 from models.requests.fields import decoded
 from models.requests.reader import read_json
+from models.selection import choose
 from server.codecs.codec import Translation
 from server.codecs.collect import CollectingSink
 from server.codecs.ollama.answers import LINES, ChatEncoder, GenerateEncoder, line
@@ -197,7 +198,7 @@ class OllamaHandlers:
             return
         wanted = model.variants[0]
         if model.counted:
-            wanted = model.smallest_holding(asked.context) or model.largest
+            wanted = choose(model, 0, 0, asked.context)
         running = self._manager.running(model)
         serves = running is not None and running.capacity >= wanted.capacity
         lease = self._manager.lease(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from models.requests.fields import (
+    ROLES,
     Content,
     Conversation,
     Json,
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 
 # Fields beside the messages that chat templates print into the prompt.
 _PREAMBLE = ("tools", "functions", "response_format", "chat_template_kwargs", "json_schema")
+# The fields of most messages; nothing beside them is printed.
+_PLAIN = {"role", "content"}
 
 
 def chat(request: Json) -> Prompt:
     """Return the prompt of a chat, or raise BadRequest."""
     messages = objects(request, "messages")
-    tools_of(request)
+    if "tools" in request:
+        tools_of(request)
     talk = Conversation("", {name: request[name] for name in _PREAMBLE if request.get(name)})
     for index, message in enumerate(messages):
         role = role_of(message, index)
@@ -39,7 +43,8 @@ def chat(request: Json) -> Prompt:
             if isinstance(content, str)
             else content_of(content, f"messages[{index}].content")
         )
-        extras = extras_of(message, "content")
+        plain = message.keys() == _PLAIN and role in ROLES
+        extras = {} if plain else extras_of(message, "content")
         if extras:
             said = Content(said.text + printed(extras), said.media)
         talk.say(orjson.dumps(message), said, verbatim=not extras and role != "assistant")

@@ -46,7 +46,7 @@ MEDIA = {
     "image": "vision",
 }
 # The allowance for a message covers what templates print for these roles.
-_ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 # Larger texts are not indented, to save memory. The engine still checks the exact size.
 _MOST_INDENTED = 1024 * 1024
 
@@ -222,7 +222,7 @@ def extras_of(message: Json, *known: str) -> Json:
     """
     usual = ("role", *known)
     extras = {k: v for k, v in message.items() if k not in usual and v}
-    if (role := message.get("role")) and role not in _ROLES:
+    if (role := message.get("role")) and role not in ROLES:
         extras["role"] = role
     return extras
 
@@ -231,31 +231,27 @@ class Conversation:
     """Collects the segments of a prompt. Each digest covers the prompt up to its segment."""
 
     def __init__(self, origin: str, preamble: Json) -> None:
-        self._segments: list[Segment] = []
         self._needs: set[str] = {"tools"} if preamble.get("tools") else set()
         text = printed(preamble) if preamble else ""
         # ``origin`` is in the digest, as another API may print the same text differently.
         self._digest = _beginning(origin, text) if text else _nothing(origin)
-        self._append(Content(text), verbatim=not text)
+        self._segments = [Segment(text, len(text.encode()), 0, self._digest, not text)]
 
     def say(self, source: bytes, content: Content, *, verbatim: bool) -> None:
         """Add a message. ``source`` is the message as bytes, for the digest."""
-        self._digest = _digest(self._digest, source)
-        self._append(content, verbatim=verbatim)
+        text, media = content
+        if media:
+            self._needs.update(media)
+        self._digest = hashlib.blake2b(self._digest + source, digest_size=16).digest()
+        size = len(text) if text.isascii() else len(text.encode())
+        sounds = media.count("audio")
+        self._segments.append(Segment(text, size, len(media), self._digest, verbatim, sounds))
 
     def prompt(self, *, prefilled: bool) -> Prompt:
         """Return the prompt of all segments so far."""
         return Prompt(
             segments=tuple(self._segments), prefilled=prefilled, needs=frozenset(self._needs)
         )
-
-    def _append(self, content: Content, *, verbatim: bool) -> None:
-        text, media = content
-        if media:
-            self._needs.update(media)
-        size = len(text) if text.isascii() else len(text.encode())
-        sounds = media.count("audio")
-        self._segments.append(Segment(text, size, len(media), self._digest, verbatim, sounds))
 
 
 @cache
@@ -269,7 +265,3 @@ def _beginning(origin: str, text: str) -> bytes:
         text.encode(), key=origin.encode(), person=b"beginning", digest_size=16
     )
     return digest.digest()
-
-
-def _digest(before: bytes, text: bytes) -> bytes:
-    return hashlib.blake2b(before + text, digest_size=16).digest()

@@ -68,7 +68,7 @@ def _read(
 ) -> tuple[ModelSpec, RequestFacts]:
     asked = model_of(request)
     model = models.find(named or asked)
-    changed = shape(request, model, named or asked)
+    changed = model.shapes and shape(request, model, named or asked)
     return model, _facts(endpoint, request, body, asked, changed=changed)
 
 
@@ -82,15 +82,18 @@ def _facts(
     endpoint: Endpoint, request: Json, body: bytes | None, model: str | None, *, changed: bool
 ) -> RequestFacts:
     # After shaping, because strip_params may remove keep_alive and set_params may set it.
-    taken, keep_alive = take_keep_alive(request)
+    taken, keep_alive = False, None
+    if "keep_alive" in request:
+        taken, keep_alive = take_keep_alive(request)
     prompt = Prompt() if endpoint.read is None else endpoint.read(request)
+    limit = output_of(request, endpoint.limits) if endpoint.generates else 0
     return RequestFacts(
         endpoint=endpoint,
         body=orjson.dumps(request) if body is None or changed or taken else body,
         model=model,
         # An endpoint that generates no tokens answers in one piece, even if a stream is wanted.
         stream=endpoint.generates and stream_of(request),
-        max_output=_max_output(endpoint, request),
+        max_output=endpoint.default_output if limit is None else limit,
         keep_alive=keep_alive,
         segments=prompt.segments,
         prompts=prompt.prompts,
@@ -120,13 +123,6 @@ def parse_form(
         needs=prompt.needs,
         upload=upload,
     )
-
-
-def _max_output(endpoint: Endpoint, request: Json) -> int | None:
-    if not endpoint.generates:
-        return 0
-    limit = output_of(request, endpoint.limits)
-    return endpoint.default_output if limit is None else limit
 
 
 def shape(request: Json, model: ModelSpec, asked: str | None) -> bool:

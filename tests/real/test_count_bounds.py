@@ -188,7 +188,7 @@ def test_standalone_counts_never_fall_below_the_engines(
     truth = reported(engine, body)
     assert byte_bound(facts, model.tokenization, Known()) >= truth
     sizer = Sizer(NoEngine(), LlamaTokenize())
-    size = asyncio.run(sizer.size(model, facts, lambda _: False))
+    size = asyncio.run(sizer.count(model, facts, sizer.guess(model, facts)))
     assert size.tokens >= truth
     assert size.at_least <= truth
 
@@ -209,7 +209,7 @@ def test_a_grown_conversation_is_bounded_from_its_known_beginning(
         for said in (before, [*before, {"role": "user", "content": "Go on."}, *after])
     )
     sizer.learn(model, first, reported(engine, first.body))
-    size = asyncio.run(sizer.size(model, grown, lambda _: False))
+    size = asyncio.run(sizer.count(model, grown, sizer.guess(model, grown)))
     assert size.tokens >= reported(engine, grown.body)
     unknown = byte_bound(grown, replace(model.tokenization), Known())
     assert size.tokens < unknown, "the beginning was known"

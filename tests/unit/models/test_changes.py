@@ -112,7 +112,10 @@ def test_a_variant_that_differs_in_both_ways_does_not_go_on() -> None:
 
 
 def test_every_field_of_a_model_is_compared() -> None:
-    assert {*DIFFERENT_MODEL} == {f.name for f in fields(ModelSpec)} - {"name", "variants"}
+    assert {*DIFFERENT_MODEL} == {f.name for f in fields(ModelSpec) if f.init} - {
+        "name",
+        "variants",
+    }
 
 
 @pytest.mark.parametrize("name", DIFFERENT_MODEL)

@@ -78,6 +78,13 @@ def test_the_smallest_variant_that_suffices_else_the_largest(
     assert choose(MODEL, tokens, output) is chosen
 
 
+@given(st.sets(st.integers(1, 100), min_size=1), st.integers(0, 120))
+def test_no_smaller_variant_would_do(contexts: set[int], tokens: int) -> None:
+    enough = [context for context in contexts if context >= tokens]
+    spec = model(*sorted(contexts))
+    assert choose(spec, tokens, 0).context == min(enough, default=max(contexts))
+
+
 @pytest.mark.parametrize(
     ("refused", "tokens", "output", "chosen"),
     [

@@ -6,8 +6,6 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 from builders import model, variant
-from hypothesis import given
-from hypothesis import strategies as st
 
 from models.spec import ModelSpec
 
@@ -32,21 +30,6 @@ def test_a_variant_without_a_context_has_no_capacity() -> None:
 
 def test_the_largest_variant_is_the_last() -> None:
     assert model(4096, 8192, 16384).largest.context == 16384
-
-
-@pytest.mark.parametrize(
-    ("tokens", "context"), [(0, 4096), (4096, 4096), (4097, 8192), (8192, 8192), (8193, None)]
-)
-def test_the_smallest_variant_that_holds_so_many(tokens: int, context: int | None) -> None:
-    found = model(4096, 8192).smallest_holding(tokens)
-    assert (found.context if found else None) == context
-
-
-@given(st.sets(st.integers(1, 100), min_size=1), st.integers(0, 120))
-def test_no_smaller_variant_would_do(contexts: set[int], tokens: int) -> None:
-    found = model(*sorted(contexts)).smallest_holding(tokens)
-    enough = [context for context in contexts if context >= tokens]
-    assert (found.context if found else None) == min(enough, default=None)
 
 
 def test_specs_are_frozen_and_share_no_environment() -> None:

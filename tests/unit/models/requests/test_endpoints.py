@@ -15,8 +15,6 @@ from models.sizing import Known, PromptSize, Source, byte_bound, longest
 from utils.errors import ContextLengthExceeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from models.requests.endpoints import Endpoint
     from models.spec import ModelSpec, VariantSpec
 
@@ -29,9 +27,7 @@ class Exactly:
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
 
-    async def size(
-        self, _model: ModelSpec, _facts: RequestFacts, _clear: Callable[[PromptSize], bool]
-    ) -> PromptSize:
+    def guess(self, _model: ModelSpec, _facts: RequestFacts) -> PromptSize:
         return PromptSize(self.tokens, self.tokens, Source.ENGINE)
 
 
