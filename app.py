@@ -26,6 +26,7 @@ from engine.scheduling.policy import limits_of, policy_of
 from engine.types import EngineTypes
 from inference.run import Inference
 from models.catalog import Catalog
+from models.head_cache import HeadCache
 from models.remarks import remarks
 from models.selection import ModelSelector
 from models.sizing import Sizer
@@ -92,7 +93,8 @@ def build(
     clock = clock or LoopClock()
     settings = replace(settings, own_token=own_token)
     orphans = OrphanRegistry(folder)
-    types = engine_types(prompt_caches, tokenizer)
+    heads = HeadCache(folder)
+    types = engine_types(prompt_caches, tokenizer, heads)
     memory = Memory(clock, LearntNeeds(folder, os.environ, types), wait=settings.memory_wait)
     manager = EngineManager(
         catalog,
@@ -108,6 +110,7 @@ def build(
     )
     selector = ModelSelector(Sizer(manager, types), manager)
     current = CurrentConfiguration(Configuration.of(settings, catalog, types))
+    heads.save()
     inference = Inference(selector, manager, clock, still_has=current.still_has, hooks=hooks)
     reloader = Reloader(load, current, manager, selector, watch)
     gateway = GatewayServer(current, RequestHandler(inference), manager, reloader)
@@ -115,10 +118,12 @@ def build(
 
 
 def engine_types(
-    prompt_caches: PromptCacheManager | None = None, tokenizer: LlamaTokenize | None = None
+    prompt_caches: PromptCacheManager | None = None,
+    tokenizer: LlamaTokenize | None = None,
+    heads: HeadCache | None = None,
 ) -> EngineTypes:
     """Return every type of engine, the default first."""
-    return EngineTypes([LlamaCpp(prompt_caches, tokenizer), Generic(), Remote()])
+    return EngineTypes([LlamaCpp(prompt_caches, tokenizer, heads), Generic(), Remote()])
 
 
 def presets() -> Presets:

@@ -228,9 +228,10 @@ class EngineType(ABC):
     ``environment`` has the prefixes of those variables of the gateway's environment that change
     what an engine needs. If a type ``wants_client_key``, the client's ``Authorization`` is sent to
     its engines; else never. If a type ``runs_elsewhere``, it takes no room and no memory on this
-    machine.
+    machine. ``news`` grows when ``capabilities`` may have changed.
     """
 
+    news = 0
     name: str
     environment: tuple[str, ...] = ("CUDA_", "HIP_", "ROCR_", "HSA_")
     wants_client_key = False

@@ -34,6 +34,11 @@ class EngineTypes:
             raise ConfigError(f"There is no engine type '{name}'. Known types: {known}.")
         return self._types[name]
 
+    @property
+    def news(self) -> int:
+        """A number that grows when the capabilities of a model may have changed."""
+        return sum(each.news for each in self._types.values())
+
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
         """Return the files that the variant's engine reads while it loads."""
         return self.of(variant).files(variant, environ)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 NAMES = ("text", "vision", "audio", "embeddings", "rerank", "tools")
 
 
+_TEMPLATE = " Its chat template does not print tools, so the model would not see them."
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """``certain`` ones are shown to clients; requests beyond the ``possible`` ones are refused."""
@@ -46,11 +49,12 @@ def require(
     lacking = {*facts.needs, needed} - able.possible
     if lacking:
         missing = [name for name in NAMES if name in lacking]
+        why = _TEMPLATE if missing == ["tools"] else ""
         raise NotCapable(
             f"The model '{model.name}' is not configured for {_listed(missing)}."
-            f" It serves {_listed(able.shown()) or 'nothing'}."
+            f" It serves {_listed(able.shown()) or 'nothing'}.{why}"
             f" If it can do more, say so with 'capabilities' in its configuration.",
-            param="model",
+            param="tools" if missing == ["tools"] else "model",
         )
 
 

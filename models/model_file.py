@@ -198,9 +198,14 @@ def with_chat_template(facts: FileFacts, template: str, tools: bool = False) -> 
     """Return the facts of the model with this chat template; ``tools``: another one knows them."""
     return replace(
         facts,
-        tools=tools or _TOOLS.search(template) is not None,
+        tools=tools or knows_tools(template),
         thinking=_THINKING.search(template) is not None,
     )
+
+
+def knows_tools(template: str) -> bool:
+    """Return whether a chat template prints the tools of a request."""
+    return _TOOLS.search(template) is not None
 
 
 def together(facts: Iterable[FileFacts]) -> FileFacts:

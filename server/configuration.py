@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from server.browsers import Cors, Hosts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from engine.types import EngineTypes
     from models.capabilities import Capabilities
     from models.catalog import Catalog
     from models.spec import ModelSpec
     from utils.config.settings import ServerSettings
+
+
+class ModelCapabilities(Mapping[str, "Capabilities"]):
+    """The capabilities of each model by its name; an engine that is ready may tell news."""
+
+    def __init__(self, catalog: Catalog, types: EngineTypes) -> None:
+        self._catalog = catalog
+        self._types = types
+        self._found = self._look()
+        self._news = types.news
+
+    def __getitem__(self, name: str) -> Capabilities:
+        return self._now()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._now())
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def _now(self) -> dict[str, Capabilities]:
+        if self._news != self._types.news:
+            self._news = self._types.news
+            self._found = self._look()
+        return self._found
+
+    def _look(self) -> dict[str, Capabilities]:
+        return {model.name: self._types.capabilities(model) for model in self._catalog.models}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +64,7 @@ class Configuration:
     @classmethod
     def of(cls, settings: ServerSettings, catalog: Catalog, types: EngineTypes) -> Configuration:
         """Return the configuration of these settings, models and engine types."""
-        able = {model.name: types.capabilities(model) for model in catalog.models}
+        able = ModelCapabilities(catalog, types)
         cors, hosts = Cors(settings.cors_origins), Hosts(settings.hosts)
         keyed = {m.name for m in catalog.models if types.of(m.largest).wants_client_key}
         return cls(settings, catalog, cors, hosts, able, types, frozenset(keyed))

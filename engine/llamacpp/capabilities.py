@@ -1,12 +1,13 @@
-"""Deduce what a llama-server can do from its arguments, without loading anything. Pure.
+"""Deduce what a llama-server can do from its arguments and files, without loading it. Pure.
 
-The arguments decide which endpoints it serves, so most capabilities are certain. The media that a
-projector understands, and whether a download includes one, are not: these are "possible".
+The arguments decide which endpoints it serves. The heads of its files tell whether the chat
+template knows tools, and which media the projector understands. What no file tells, because it is
+still to be downloaded, is only possible until the engine itself has told.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.llamacpp.arguments import (
     DOWNLOAD,
@@ -28,18 +29,31 @@ _MEDIA = frozenset({"vision", "audio"})
 _HEARING = ("audio", "ultravox", "voxtral", "whisper", "omni")
 
 
-def deduced(said: Arguments) -> Capabilities:
+class Known(NamedTuple):
+    """What is known beside the arguments; None is unknown."""
+
+    tools: bool | None = None
+    vision: bool | None = None
+    audio: bool | None = None
+
+
+def deduced(said: Arguments, known: Known) -> Capabilities:
     """Return the capabilities of a llama-server with these arguments and variables."""
     embedding = said.on(EMBEDDINGS)
     if said.on(RERANKING) or (embedding and said.value(POOLING) == "rank"):
         only = frozenset({"rerank"})
         return Capabilities(only, only)
+    tools = known.tools if said.on(JINJA, default=True) else False
     certain, possible = _media(said)
-    written = {"text", "tools"} if said.on(JINJA, default=True) else {"text"}
+    for name, has in (("tools", tools), ("vision", known.vision), ("audio", known.audio)):
+        if has is not None or name == "tools":
+            certain = certain | {name} if has else certain - {name}
+            possible = possible | {name} if has is not False else possible - {name}
     if embedding:
         # Recent releases also chat, if the model can.
-        return Capabilities(certain | {"embeddings"}, possible | written | {"embeddings"})
-    return Capabilities(certain | written, possible | written)
+        media = certain - {"tools"}
+        return Capabilities(media | {"embeddings"}, possible | {"text", "embeddings"})
+    return Capabilities(certain | {"text"}, possible | {"text"})
 
 
 def _media(said: Arguments) -> tuple[frozenset[str], frozenset[str]]:

@@ -13,6 +13,7 @@ import orjson
 
 from engine.base import EngineClient, Launch
 from engine.llamacpp.arguments import ALIAS, API_KEY, HOST, PORT, Arguments
+from engine.llamacpp.capabilities import Known
 from engine.llamacpp.faults import is_of_request
 from engine.llamacpp.log import PROGRESS_VARIABLE
 from engine.llamacpp.prompt_cache.slots import SeenSlot
@@ -22,7 +23,7 @@ from models.sizing import longest
 from utils.errors import CountUnavailable, StateUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from engine.base import UpstreamResponse
     from models.requests.reader import RequestFacts
@@ -46,12 +47,13 @@ _TEMPLATE_FIELDS = ("messages", "tools", "tool_choice", "chat_template_kwargs", 
 class Properties(NamedTuple):
     """Properties that an engine reports: its slots, the tokens of one slot, its model's file.
 
-    0 and "" if it does not report them.
+    0 and "" if it does not report them. ``known`` is what it can do.
     """
 
     slots: int
     context: int = 0
     model: str = ""
+    known: Known = Known()
 
 
 def engine_url(variant: VariantSpec, connect: str | None) -> str | None:
@@ -104,10 +106,13 @@ class LlamaCppEngine(EngineClient):
     """A running llama-server.
 
     Endpoints as in llama.cpp's ``tools/server/README.md``. ``…/input_tokens`` exists since late
-    2025; with an older server, the rendered template is tokenized instead.
+    2025; with an older server, the rendered template is tokenized instead. Once it is ready,
+    ``tell`` is called with what it can do.
     """
 
-    def __init__(self, variant: VariantSpec, url: str) -> None:
+    def __init__(
+        self, variant: VariantSpec, url: str, tell: Callable[[Known], None] | None = None
+    ) -> None:
         key = api_key(variant, os.environ)
         super().__init__(
             url,
@@ -115,6 +120,7 @@ class LlamaCppEngine(EngineClient):
             headers={"Authorization": f"Bearer {key}"} if key else {},
         )
         self._variant = variant
+        self._tell = tell
         self._missing: set[str] = set()
 
     async def healthy(self) -> bool:
@@ -225,9 +231,12 @@ class LlamaCppEngine(EngineClient):
     async def unlike(self) -> list[str]:
         """Return a fault if a slot is smaller than the context: it refuses longer requests."""
         try:
-            slot = (await self.properties()).context
+            properties = await self.properties()
         except StateUnavailable:
             return []
+        if self._tell is not None:
+            self._tell(properties.known)
+        slot = properties.context
         context = self._variant.context or 0
         if not 0 < slot < context:
             return []
@@ -299,7 +308,15 @@ def _properties(answer: Any) -> Properties:  # noqa: ANN401 - decoded JSON
         context = _integer(answer.get("default_generation_settings"), "n_ctx")
     except CountUnavailable:
         context = 0
-    return Properties(slots, context, str(answer.get("model_path", "")))
+    return Properties(slots, context, str(answer.get("model_path", "")), _known(answer))
+
+
+def _known(properties: Any) -> Known:  # noqa: ANN401 - decoded JSON
+    media, caps = properties.get("modalities"), properties.get("chat_template_caps")
+    media = media if isinstance(media, dict) else {}
+    caps = caps if isinstance(caps, dict) else {}
+    told = (caps.get("supports_tools"), media.get("vision"), media.get("audio"))
+    return Known(*(has if isinstance(has, bool) else None for has in told))
 
 
 def _message(answer: Any) -> str:  # noqa: ANN401 - decoded JSON

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.base import EngineHooks, EngineType, Launch
-from engine.llamacpp.arguments import MODEL, PROJECTOR, Arguments
-from engine.llamacpp.capabilities import deduced
+from engine.llamacpp.arguments import (
+    CHAT_TEMPLATE,
+    CHAT_TEMPLATE_FILE,
+    MODEL,
+    PROJECTOR,
+    Arguments,
+)
+from engine.llamacpp.capabilities import Known, deduced
 from engine.llamacpp.checks import findings
 from engine.llamacpp.client import LlamaCppEngine, build_launch, engine_url
 from engine.llamacpp.log import LlamaCppLog
@@ -15,12 +22,16 @@ from engine.llamacpp.model_files import ModelFiles, as_started
 from engine.llamacpp.prompt_cache.fingerprint import with_shards
 from engine.llamacpp.shared_context import SharedContextHooks
 from engine.llamacpp.tokenizer import LlamaTokenize
+from models.gguf import BadModelFile
+from models.head_cache import HeadCache
+from models.model_file import knows_tools
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.base import Capabilities, EngineClient, Finding, ModelFile
     from engine.llamacpp.prompt_cache.manager import PromptCacheManager
+    from models.model_file import FileFacts
     from models.spec import ModelSpec, VariantSpec
 
 
@@ -34,10 +45,14 @@ class LlamaCpp(EngineType):
         self,
         prompt_caches: PromptCacheManager | None = None,
         tokenizer: LlamaTokenize | None = None,
+        heads: HeadCache | None = None,
     ) -> None:
         self._prompt_caches = prompt_caches
         self._tokenizer = tokenizer or LlamaTokenize()
         self._model_files = ModelFiles()
+        self._heads = heads or HeadCache()
+        # What engines of a variant have told of themselves.
+        self._told: dict[tuple[str, ...], Known] = {}
 
     def address(self, variant: VariantSpec, connect: str | None) -> str | None:
         """Return ``connect``, else the address in arguments or variables; None without a port."""
@@ -49,11 +64,48 @@ class LlamaCpp(EngineType):
 
     def client(self, variant: VariantSpec, url: str) -> LlamaCppEngine:
         """Return the client of a llama-server, with its key."""
-        return LlamaCppEngine(variant, url)
+
+        def tell(known: Known) -> None:
+            if self._told.get(key := _key(variant)) != known:
+                self._told[key] = known
+                self.news += 1
+
+        return LlamaCppEngine(variant, url, tell)
 
     def capabilities(self, variant: VariantSpec) -> Capabilities:
-        """Return the capabilities by the arguments and variables."""
-        return deduced(Arguments.of(variant, os.environ))
+        """Return the capabilities by the arguments, by the files, and by what engines have told."""
+        said = Arguments.of(variant, os.environ)
+        known = self._known(said)
+        if told := self._told.get(_key(variant)):
+            known = Known(
+                *(old if new is None else new for old, new in zip(known, told, strict=True))
+            )
+        return deduced(said, known)
+
+    def _known(self, said: Arguments) -> Known:
+        projector = self._facts(said.value(PROJECTOR))
+        if projector is None:
+            return Known(self._knows_tools(said))
+        return Known(self._knows_tools(said), projector.vision, projector.audio)
+
+    def _knows_tools(self, said: Arguments) -> bool | None:
+        """Return whether the chat template prints tools, None if it cannot be read here."""
+        if file := said.value(CHAT_TEMPLATE_FILE):
+            try:
+                return knows_tools(Path(file).read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                return None
+        if template := said.value(CHAT_TEMPLATE):
+            # A text, or the name of a template that the engine has.
+            return knows_tools(template) if "{" in template else None
+        facts = self._facts(said.value(MODEL))
+        return None if facts is None else facts.tools
+
+    def _facts(self, path: str | None) -> FileFacts | None:
+        try:
+            return None if path is None else self._heads.facts(Path(path))
+        except (OSError, BadModelFile):
+            return None
 
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
         """Return the model with all its shards, the projector, adapters and the draft model."""
@@ -91,3 +143,7 @@ class LlamaCpp(EngineType):
     async def count_text(self, model: ModelSpec, text: str) -> int:
         """Return the tokens by ``tokenization.binary``, or raise CountUnavailable."""
         return await self._tokenizer.count_text(model, text)
+
+
+def _key(variant: VariantSpec) -> tuple[str, ...]:
+    return (variant.label, variant.binary, *variant.args)

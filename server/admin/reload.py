@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engine.process.health import checks_of
 from engine.scheduling.policy import limits_of, policy_of
 from models.changes import Changes, applied, changes
-from server.configuration import Configuration
+from server.configuration import Configuration, ModelCapabilities
 from utils.errors import ConfigError, ShuttingDown
 from utils.logger import get_logger, set_level
 from utils.tasks import TaskOwner
@@ -61,6 +61,8 @@ class Reloader:
         """
         async with self._lock:
             after = await self._load()
+            # Reads the heads of new model files.
+            await asyncio.to_thread(ModelCapabilities, after[1], self._current.now.types)
             if self._closed:
                 raise ShuttingDown("The gateway is shutting down.")
             now = self._current.now

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from gateway import fake_model, fake_variant, running_gateway
+from raw_client import PATIENCE
 
 if TYPE_CHECKING:
     from fake_engine import Journal
@@ -30,10 +32,10 @@ async def test_models_are_described_before_any_load(journal: Journal, path: str)
     async with running_gateway(journal, *some(journal)) as gateway:
         shown = (await gateway.request("GET", path)).json["data"]
         assert [(m["id"], m["context_length"], m["capabilities"]) for m in shown] == [
-            ("m", 512, ["text", "tools"]),
-            ("a/b", 512, ["text", "tools"]),
+            ("m", 512, ["text"]),
+            ("a/b", 512, ["text"]),
             ("org/e", 256, ["embeddings"]),
-            ("see", 256, ["text", "vision", "tools"]),
+            ("see", 256, ["text", "vision"]),
         ]
         assert gateway.starts() == []
 
@@ -138,6 +140,36 @@ async def test_what_a_model_cannot_do_is_refused_before_a_start(
         assert f"not configured for {missing}." in refused["message"]
         assert "with 'capabilities' in its configuration" in refused["message"]
         assert gateway.starts() == []
+
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+
+
+async def test_an_engine_tells_that_it_knows_tools(journal: Journal) -> None:
+    knows = fake_model(fake_variant(journal, template="tools"))
+    async with running_gateway(journal, knows) as gateway:
+
+        async def shown() -> Any:
+            return (await gateway.request("GET", "/v1/models/m")).json["capabilities"]
+
+        # The file of its model is still to be downloaded: tools are possible, and not shown.
+        assert await shown() == ["text"]
+        assert (await gateway.chat(tools=[TOOL])).status == 200
+        async with asyncio.timeout(PATIENCE):
+            # It tells soon after it is ready.
+            while await shown() != ["text", "tools"]:
+                pass
+
+
+async def test_an_engine_tells_that_it_knows_no_tools(journal: Journal) -> None:
+    plain = fake_model(fake_variant(journal, template="plain"))
+    async with running_gateway(journal, plain) as gateway:
+        async with asyncio.timeout(PATIENCE):
+            while (answer := await gateway.chat(tools=[TOOL])).status == 200:
+                pass
+        refused = answer.error(400, "capability_missing")
+        assert refused["param"] == "tools"
+        assert "chat template" in refused["message"]
 
 
 async def test_a_model_that_embeds_may_answer_too(journal: Journal) -> None:

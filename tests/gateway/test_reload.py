@@ -71,7 +71,7 @@ async def test_a_stream_goes_on_while_models_come(journal: Journal) -> None:
         assert len(gw.starts()) == 1
         assert (await gw.chat(model="new")).status == 200
         listed = (await gw.request("GET", "/v1/models")).json["data"]
-        assert [entry["id"] for entry in listed] == ["m", "n"]
+        assert [entry["id"] for entry in listed] == ["m", "n", "new"]
 
 
 async def test_a_changed_engine_ends_with_its_stream_and_the_next_request_has_the_new_one(

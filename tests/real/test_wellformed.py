@@ -29,7 +29,9 @@ for _ in range(3):
 @pytest.fixture(scope="module", params=list(ENGINES))
 def served(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("real")
-    models = lua_model("smol", ENGINES[request.param], (1024,))
+    # Its template knows no tools, which would be refused before the engine sees them.
+    able = 'capabilities = { "text", "tools" },'
+    models = lua_model("smol", ENGINES[request.param], (1024,), able)
     with gateway(folder, lua_config(folder, models)) as running:
         yield running
 

@@ -294,7 +294,8 @@ class ModelTable(ModelSettings):
             "capabilities",
             'What the model can do: `"text"`, `"vision"`, `"audio"`, `"embeddings"`, '
             '`"rerank"`, `"tools"`. Without it, the arguments of the variants tell '
-            "(`--mmproj`, `--embeddings`, `--reranking`, `--no-jinja` …). Clients see this list, "
+            "(`--mmproj`, `--embeddings`, `--reranking`, `--no-jinja` …), its files (a chat "
+            "template without tools …) and the engine itself once it runs. Clients see this list, "
             "and requests for anything else are refused.",
         ),
     )

@@ -159,6 +159,7 @@ SERVER_KNOBS: dict[str, Value] = COMMON_KNOBS | {
     "PREFILL": "",
     # "begin": streams lack what comes before their first token; "end": what comes after the last
     "LACKS": "",
+    "TEMPLATE": "",  # what /props says of the chat template: "": nothing; "tools" or "plain"
     "OLD": False,  # no …/input_tokens endpoints; /apply-template and /tokenize only
     # -- slots, of a fake with --slot-save-path
     "NO_SLOTS": False,  # --help does not name this flag

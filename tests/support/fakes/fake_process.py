@@ -39,6 +39,7 @@ class Flags:
         for name in values:
             values[name] = os.environ.get(f"LLAMA_ARG_{name.upper()}", values[name])
         self.embeddings = bool({"--embedding", "--embeddings"} & set(argv))
+        self.sees = "--mmproj" in argv
         self.unified = bool({"-kvu", "--kv-unified"} & set(argv))
         self.reranking = bool({"--rerank", "--reranking"} & set(argv))
         words = iter(argv)

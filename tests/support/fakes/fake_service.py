@@ -117,7 +117,9 @@ class FakeService:
         elif key[0] == "GET" and key[1] in {"/v1/models", "/models"}:
             connection.respond_json(200, model_list(self._flags.alias, self.n_ctx))
         elif key == ("GET", "/props"):
-            connection.respond_json(200, props(self._flags, self.n_ctx))
+            connection.respond_json(
+                200, props(self._flags, self.n_ctx, self._knobs.text("TEMPLATE"))
+            )
         elif key == ("GET", "/slots") and not self._knobs.on("HIDES_SLOTS"):
             slots = slot_list(self.n_ctx, self._held, self.busy, self._done)
             connection.respond_json(200, slots)

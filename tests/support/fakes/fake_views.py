@@ -57,14 +57,16 @@ def model_list(alias: str, n_ctx: int) -> dict[str, object]:
     return {"models": [listed], "object": "list", "data": [entry]}
 
 
-def props(flags: Flags, n_ctx: int) -> dict[str, object]:
-    """Return the body of /props."""
+def props(flags: Flags, n_ctx: int, template: str) -> dict[str, object]:
+    """Return the body of /props; ``template`` tells whether the chat template knows tools."""
+    caps = {"supports_tools": template == "tools", "supports_system_role": True}
     return {
         "default_generation_settings": {"params": {"n_predict": -1}, "n_ctx": n_ctx},
         "total_slots": flags.slots,
         "model_alias": flags.alias,
         "model_path": flags.model,
-        "modalities": {"vision": False, "video": False, "audio": False},
+        "modalities": {"vision": flags.sees, "video": False, "audio": False},
+        **({"chat_template_caps": caps} if template else {}),
         "endpoint_slots": True,
         "endpoint_props": False,
         "endpoint_metrics": False,

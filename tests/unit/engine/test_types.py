@@ -27,7 +27,7 @@ def test_a_variant_has_the_type_that_it_names_or_the_first() -> None:
 
 def test_what_only_one_variant_can_is_possible_but_not_promised() -> None:
     assert TYPES.capabilities(made("--mmproj p", "")) == Capabilities(
-        frozenset({"text", "tools"}), frozenset({"text", "tools", *BOTH})
+        frozenset({"text"}), frozenset({"text", "tools", *BOTH})
     )
 
 

@@ -40,7 +40,7 @@ def refusal(args: str, kind: Endpoint, **body: Any) -> str | None:
     try:
         require(spec, TYPES.capabilities(spec), facts)
     except NotCapable as error:
-        assert error.param == "model"
+        assert error.param == ("tools" if body.get("tools") else "model")
         return error.message
     return None
 

@@ -23,7 +23,7 @@ def test_what_follows_from_a_configuration() -> None:
     made = configuration(model("a"), model("b"))
     assert made.cors.allows("https://a.example")
     assert not made.cors.allows("https://b.example")
-    assert made.able["a"].shown() == ["text", "tools"]
+    assert made.able["a"].shown() == ["text"]
     assert set(made.able) == {"a", "b"}
 
 

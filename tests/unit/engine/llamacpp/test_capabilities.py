@@ -1,11 +1,11 @@
-"""engine/llamacpp/capabilities.py: what a llama-server can do, read from its arguments."""
+"""engine/llamacpp/capabilities.py: what a llama-server can do, by arguments and files."""
 
 from __future__ import annotations
 
 import pytest
 
 from engine.llamacpp.arguments import Arguments
-from engine.llamacpp.capabilities import deduced
+from engine.llamacpp.capabilities import Known, deduced
 from models.capabilities import Capabilities
 
 BOTH = {"vision", "audio"}
@@ -46,5 +46,21 @@ CHAT = {"text", "tools"}
     ],
 )
 def test_arguments_tell(args: str, env: dict[str, str], certain: set[str], more: set[str]) -> None:
-    found = deduced(Arguments(args.split(), env))
+    found = deduced(Arguments(args.split(), env), Known(tools=True))
+    assert found == Capabilities(frozenset(certain), frozenset(certain | more))
+
+
+@pytest.mark.parametrize(
+    ("known", "certain", "more"),
+    [
+        # What no file tells is possible, and not shown.
+        (Known(), {"text", "vision"}, {"tools", "audio"}),
+        (Known(tools=False), {"text", "vision"}, {"audio"}),
+        (Known(tools=True, vision=True, audio=False), {"text", "tools", "vision"}, set()),
+        (Known(vision=False, audio=True), {"text", "audio"}, {"tools"}),
+        (Known(tools=False, vision=False, audio=False), {"text"}, set()),
+    ],
+)
+def test_files_and_engines_tell_more(known: Known, certain: set[str], more: set[str]) -> None:
+    found = deduced(Arguments(["--mmproj", "p.gguf"], {}), known)
     assert found == Capabilities(frozenset(certain), frozenset(certain | more))
