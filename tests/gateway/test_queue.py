@@ -121,7 +121,8 @@ async def test_models_lists_all_and_starts_none(journal: Journal) -> None:
     async with running_gateway(journal, big, other) as gw:
         listed = (await gw.request("GET", "/v1/models")).json
         assert listed["object"] == "list"
-        first, second = listed["data"]
+        first, *aliases, second = listed["data"]
+        assert [(alias["id"], alias["alias_of"]) for alias in aliases] == [("a", "m"), ("b", "m")]
         assert first["id"] == "m"
         assert first["object"] == "model"
         assert first["context_length"] == 1024
@@ -132,7 +133,7 @@ async def test_models_lists_all_and_starts_none(journal: Journal) -> None:
 
         assert (await gw.chat(model="m")).status == 200
         listed = (await gw.request("GET", "/v1/models")).json
-        assert [model["state"] for model in listed["data"]] == ["ready", "stopped"]
+        assert [each["state"] for each in listed["data"]] == ["ready"] * 3 + ["stopped"]
         assert (await gw.request("HEAD", "/v1/models")).status == 200
 
 

@@ -139,16 +139,19 @@ async def test_headers_to_the_client(journal: Journal) -> None:
         assert "keep-alive" not in stream.headers
 
 
-@pytest.mark.parametrize("status", [400, 404, 418, 500, 501, 503])
+# SDKs repeat a request after any status from 500 on, and the engine will not do what it cannot do.
+@pytest.mark.parametrize(
+    ("status", "told"), [(400, 400), (404, 404), (418, 418), (500, 500), (501, 400), (503, 503)]
+)
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_error_of_the_engine_is_kept(
-    journal: Journal, status: int, *, stream: bool
+    journal: Journal, status: int, told: int, *, stream: bool
 ) -> None:
     page = "<html>\n\xe9 " + "x" * 5000
     variant = fake_variant(journal, status=status, body=page)
     async with running_gateway(journal, fake_model(variant)) as gw:
         answer = await gw.chat(stream=stream)
-        assert answer.status == status
+        assert answer.status == told
         assert answer.body == page.encode("latin-1")
         assert answer.headers["Content-Type"] == "text/html"
         assert len(gw.engine_requests()) == 1, "an answer is an answer: no other try"
