@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _CLOSING = "The gateway is shutting down."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hold:
     """A request's hold on one run of an engine."""
 
@@ -42,13 +42,13 @@ class Hold:
 
 
 class Admission:
-    """Every request that waits for an engine, in ``queue``, or holds one."""
+    """Every request that waits for an engine, in ``queue``, or holds one, in ``holds``."""
 
     def __init__(self, engines: EngineTable, max_wait: float) -> None:
         self.queue = Queue(max_wait)
         self.closing = False
         self._engines = engines
-        self._holds: dict[int, Hold] = {}
+        self.holds: dict[int, Hold] = {}
         # How long a request holds its engine on average, in seconds.
         self._pace = 1.0
 
@@ -77,10 +77,6 @@ class Admission:
                 return False
         return True
 
-    def held(self, request: int) -> Hold | None:
-        """Return the request's hold, or None."""
-        return self._holds.get(request)
-
     def limit(self, request: int, most: int, now: float, out: list[ev.Effect]) -> None:
         """Refuse the newest request if more than ``most`` wait before it."""
         others = len(self.queue) - 1
@@ -95,20 +91,22 @@ class Admission:
         self.queue.served(waiting, now)
         holders = record.auxiliary if waiting.auxiliary else record.active
         holders.add(waiting.request)
-        self._holds[waiting.request] = Hold(waiting, record, record.ticket, now)
+        self.holds[waiting.request] = Hold(waiting, record, record.ticket, now)
 
     def end(self, request: int, now: float) -> Hold | None:
         """Remove the request, which waits or holds; return its hold, if it had one."""
-        self.queue.drop(request)
-        held = self._holds.pop(request, None)
-        if held is not None:
-            # A moving average is enough for Retry-After, which is an estimate.
-            if not held.waiting.auxiliary:
-                self._pace += 0.2 * ((now - held.since) - self._pace)
-            if held.record.ticket == held.ticket:
-                held.record.active.discard(request)
-                held.record.auxiliary.discard(request)
-                held.record.idle_since = now
+        held = self.holds.pop(request, None)
+        if held is None:
+            self.queue.drop(request)
+            return None
+        # A moving average is enough for Retry-After, which is an estimate.
+        if not held.waiting.auxiliary:
+            self._pace += 0.2 * ((now - held.since) - self._pace)
+        record = held.record
+        if record.ticket == held.ticket:
+            record.active.discard(request)
+            record.auxiliary.discard(request)
+            record.idle_since = now
         return held
 
     def readmit(self, event: ev.Returned, held: Hold | None, out: list[ev.Effect]) -> None:

@@ -1,5 +1,8 @@
 """The events that the scheduler gets, and the effects that it wants.
 
+Nothing changes an event or effect after it was made. Those that each request makes are not frozen:
+setting the fields of a frozen one takes several times as long.
+
 Every event and effect names its request or its engine run by a ticket, a number that is never used
 twice. A completion that arrives late finds no owner for its ticket and changes nothing.
 """
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from utils.errors import GatewayError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Arrived:
     """A request asks for an engine with at least the capacity of ``minimum``.
 
@@ -42,7 +45,7 @@ class Arrived:
     now: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Left:
     """A request has ended, failed or lost its client: it holds nothing and waits for nothing.
 

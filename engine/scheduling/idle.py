@@ -75,7 +75,7 @@ class IdleEngines:
 
     def rests_after(self, record: EngineRecord, policy: Policy, now: float) -> bool:
         """Return whether ``rest`` would change nothing if ``record`` became idle ``now``."""
-        if record.ahead is not None or not self.nothing_due(now):
+        if record.ahead is not None or self._outgrown or now >= self._wakes_at:
             return False
         idle, after = self.time_of(record), policy.shrink_after
         if self._wakes_at <= now + min(idle, after or inf):

@@ -84,14 +84,10 @@ def at_once(queue: Queue, alive: Mapping[str, EngineRecord]) -> Serve | None:
         return None
     (waiting,) = queue
     record = alive.get(waiting.minimum.model)
-    return Serve(waiting, record) if record is not None and takes(record, waiting) else None
-
-
-def takes(record: EngineRecord, waiting: Waiting) -> bool:
-    """Return whether the model's engine can serve the request now, if nothing comes before it."""
-    if record.state is not State.READY or not waiting.served_by(record):
-        return False
-    return waiting.auxiliary or len(record.active) < record.variant.parallel
+    if record is None or record.state is not State.READY or not waiting.served_by(record):
+        return None
+    free = waiting.auxiliary or len(record.active) < record.variant.parallel
+    return Serve(waiting, record) if free else None
 
 
 @dataclass(slots=True)

@@ -55,39 +55,39 @@ class Waiting:
 
 
 class Queue:
-    """The waiting requests, in the order of arrival."""
+    """The waiting requests, by number in ``waiting``, in the order of arrival."""
 
     def __init__(self, max_wait: float) -> None:
         self.max_wait = max_wait
-        self._waiting: dict[int, Waiting] = {}
+        self.waiting: dict[int, Waiting] = {}
         # How often each client of a model was served, beyond the others.
         self._turns: dict[str, dict[str, int]] = {}
         self._floors: dict[str, int] = {}
         self._served_at: dict[tuple[str, str, Priority], float] = {}
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self.waiting)
 
     def __iter__(self) -> Iterator[Waiting]:
-        return iter(tuple(self._waiting.values()))
+        return iter(tuple(self.waiting.values()))
 
     def __contains__(self, request: int) -> bool:
-        return request in self._waiting
+        return request in self.waiting
 
     def add(self, waiting: Waiting) -> None:
         """Add the request; one that returns goes to the place of its number."""
-        last = next(reversed(self._waiting), waiting.request)
-        self._waiting[waiting.request] = waiting
+        last = next(reversed(self.waiting), waiting.request)
+        self.waiting[waiting.request] = waiting
         if last > waiting.request:
-            self._waiting = {number: self._waiting[number] for number in sorted(self._waiting)}
+            self.waiting = {number: self.waiting[number] for number in sorted(self.waiting)}
 
     def drop(self, request: int) -> None:
         """Remove the request. Does nothing if it is not in the queue."""
-        self._waiting.pop(request, None)
+        self.waiting.pop(request, None)
 
     def in_turn(self, now: float) -> list[Waiting]:
         """Return all requests in the order of rule 1."""
-        waiting = list(self._waiting.values())
+        waiting = list(self.waiting.values())
         if self.max_wait and len(waiting) > 1:
             waiting.sort(key=lambda each: (-self._level(each, now), each.request))
         return waiting
@@ -108,19 +108,20 @@ class Queue:
 
     def served(self, waiting: Waiting, now: float) -> None:
         """Remove the request, which is served now, and count a turn of its client (rule 5)."""
-        self._waiting.pop(waiting.request, None)
+        self.waiting.pop(waiting.request, None)
         if waiting.auxiliary or not self.max_wait:
             return
-        model = waiting.minimum.model
-        floor = self._turns_of(waiting)
-        turns = self._turns.setdefault(model, {})
-        turns[waiting.client] = floor + 1
-        if floor > self._floors.get(model, 0):
+        model, client = waiting.minimum.model, waiting.client
+        turns, least = self._turns.setdefault(model, {}), self._floors.get(model, 0)
+        floor = max(least, turns.get(client, 0))
+        turns[client] = floor + 1
+        if floor > least:
             # A client that is not ahead of the others is not remembered.
-            for client in [client for client, number in turns.items() if number <= floor]:
-                del turns[client]
+            for other, number in tuple(turns.items()):
+                if number <= floor:
+                    del turns[other]
             self._floors[model] = floor
-        flow = _flow(waiting)
+        flow = (model, client, waiting.priority)
         # In the order of time. After two rises of priority an entry has no effect any more, nor
         # have the client's turns: a name that was sent once is not kept.
         self._served_at.pop(flow, None)

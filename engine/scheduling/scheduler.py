@@ -54,7 +54,7 @@ from engine.scheduling.eviction import Limits
 from engine.scheduling.failures import no_room, start_failed
 from engine.scheduling.idle import IdleEngines
 from engine.scheduling.lifecycle import Event, State
-from engine.scheduling.planner import Act, Deny, Planner, Serve, Start, Unload, at_once, takes
+from engine.scheduling.planner import Act, Deny, Planner, Serve, Start, Unload, at_once
 from engine.scheduling.policy import Policy
 
 if TYPE_CHECKING:
@@ -144,28 +144,26 @@ class Scheduler:
 
     def admit(self, event: ev.Arrived) -> EngineRecord | None:
         """Grant a free engine at once, and return its record; None if ``handle`` must decide."""
-        minimum = event.minimum
+        minimum, now = event.minimum, event.now
         record = self._engines.alive.get(minimum.model)
-        if record is None or record.state is not State.READY or self._queue:
+        if record is None or record.state is not State.READY or self._queue.waiting:
             return None
-        if not (self._idle.nothing_due(event.now) and self._admission.plain(event)):
+        larger = record.variant.capacity >= minimum.capacity
+        free = larger and len(record.active) < record.variant.parallel
+        if not (free or event.auxiliary) or not self._idle.nothing_due(now):
             return None
-        waiting = waiting_of(event)
-        if not takes(record, waiting):
+        if not self._admission.plain(event):
             return None
-        self._granted(waiting, record, event.now)
+        self._granted(waiting_of(event), record, now)
         return record
 
     def leave(self, request: int, now: float) -> bool:
         """Give a request's slot back, if nothing follows; else return False for ``handle``."""
-        held = self._admission.held(request)
-        if held is None or self._queue:
+        held = self._admission.holds.get(request)
+        if held is None or self._queue.waiting or held.record.state is not State.READY:
             return False
-        record = held.record
-        if record.state is not State.READY:
-            return False
+        record, idle = held.record, self._idle
         last = len(record.active) + len(record.auxiliary) == 1
-        idle = self._idle
         quiet = idle.rests_after(record, self._policy, now) if last else idle.nothing_due(now)
         if quiet:
             self._admission.end(request, now)

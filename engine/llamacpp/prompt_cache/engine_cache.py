@@ -12,7 +12,7 @@ usual. Every operation on the engine and the disk ends after ``state_timeout``.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -52,22 +52,15 @@ class PromptCacheStatus(Enum):
     USELESS = "useless"
 
 
+@dataclass(slots=True)
 class SlotPlacement(Placement):
-    """A request's slot in a llama-server; ``sent`` has when a slot last got a request by number."""
+    """A request's slot in a llama-server; ``_sent``: when a slot last got a request by number."""
 
-    def __init__(
-        self,
-        assignment: SlotAssignment,
-        book: SlotBook,
-        transfer: SlotTransfer,
-        sent: dict[int, float],
-        clock: Clock,
-    ) -> None:
-        self._assignment = assignment
-        self._book = book
-        self._transfer = transfer
-        self._sent = sent
-        self._clock = clock
+    _assignment: SlotAssignment
+    _book: SlotBook
+    _transfer: SlotTransfer
+    _sent: dict[int, float]
+    _clock: Clock
 
     def body(self, body: bytes) -> bytes:
         """Return the body for the engine; it names the slot if the engine has several.

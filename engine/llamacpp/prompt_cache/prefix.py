@@ -32,7 +32,16 @@ def marks_of(facts: RequestFacts, ends: Iterable[Mark] = ()) -> tuple[Mark, ...]
     ``ends`` are the last marks of other prompts. It takes about 2 ms for each megabyte.
     """
     if facts.segments:
-        return _of_segments(facts)
+        marks: list[Mark] = []
+        before, size = b"", 0
+        for segment in facts.segments:
+            # A segment with media has only its end as a mark: the text does not show their places.
+            if segment.size > STEP and not segment.media:
+                marks.extend(_inside(before, segment.text.encode(), size))
+            size += segment.size
+            before = segment.digest
+            marks.append(Mark(before, size))
+        return tuple(marks)
     if len(facts.prompts) == 1 and facts.endpoint.generates and not facts.prompt_ids:
         return tuple(_of_text(facts.prompts[0].encode(), frozenset(ends)))
     return ()
@@ -74,19 +83,6 @@ def common(one: Sequence[Mark], other: Sequence[Mark]) -> tuple[Mark, ...]:
     known = {mark.digest for mark in other}
     last = next((i for i in range(len(one), 0, -1) if one[i - 1].digest in known), 0)
     return tuple(one[:last])
-
-
-def _of_segments(facts: RequestFacts) -> tuple[Mark, ...]:
-    marks: list[Mark] = []
-    before, size = b"", 0
-    for segment in facts.segments:
-        # A segment with media has only its end as a mark: the text does not show their places.
-        if segment.size > STEP and not segment.media:
-            marks.extend(_inside(before, segment.text.encode(), size))
-        size += segment.size
-        before = segment.digest
-        marks.append(Mark(before, size))
-    return tuple(marks)
 
 
 def _of_text(text: bytes, ends: frozenset[Mark]) -> Iterator[Mark]:
