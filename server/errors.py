@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from utils import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Shape(NamedTuple):
@@ -88,6 +91,20 @@ def as_json(error: errors.GatewayError) -> bytes:
     if isinstance(error, errors.ConfigError):
         body |= {"faults": list(error.faults)}
     return orjson.dumps({"error": body})
+
+
+def as_response(error: errors.GatewayError, headers: Mapping[str, str]) -> bytes:
+    """Return the whole response for a request that could not be read; the connection closes."""
+    body = as_json(error)
+    told = {
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        **headers,
+    }
+    status = f"HTTP/1.1 {shape_of(error).status} {type(error).__name__}\r\n"
+    lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+    return f"{status}{lines}\r\n".encode() + body
 
 
 def as_event(body: bytes) -> bytes:

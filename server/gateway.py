@@ -111,7 +111,8 @@ class GatewayServer:
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[list[Endpoint]]:
-        runner = web.ServerRunner(HttpServer(self._frame), shutdown_timeout=_FLUSH)
+        server = HttpServer(self._frame, fast=lambda: self._current.now.settings.fast_lane)
+        runner = web.ServerRunner(server, shutdown_timeout=_FLUSH)
         await runner.setup()
         try:
             await self._listen(runner)

@@ -10,14 +10,15 @@ from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http_parser import RawRequestMessage
 
 from server.descriptors import Descriptors
-from server.errors import as_json, shape_of
+from server.errors import as_json, as_response, shape_of
 from server.exchange import AiohttpRequest
 from server.half_closed import HalfClosed
+from server.lane import Lane
 from utils.errors import BadRequest, GatewayError, RequestTimeout, TooManyConnections
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from aiohttp import StreamReader
     from aiohttp.abc import AbstractStreamWriter
@@ -34,13 +35,15 @@ class Limits(NamedTuple):
     ``head``: for the head of a request to come. ``idle``: for the next request to begin; longer
     than reverse proxies keep their connections (nginx 60), which must not be found closed.
     ``ask``: from one question to the next, to a client that has closed its half. ``grace``: from
-    one piece of the answer to the next, if such a client cannot be asked.
+    one piece of the answer to the next, if such a client cannot be asked. ``soon``: for the rest of
+    a plain request to come, before aiohttp waits for it.
     """
 
     head: float = 10.0
     idle: float = 75.0
     ask: float = 5.0
     grace: float = 1.0
+    soon: float = 0.05
 
 
 LIMITS = Limits()
@@ -70,14 +73,20 @@ class _Silent(AbstractAccessLogger):
 
 
 class Connection(web.RequestHandler):
-    """One connection. aiohttp's own fields are read, and none is written."""
+    """One connection of aiohttp. Its own fields are read, and none is written.
 
-    def __init__(self, server: HttpServer, frame: Frame, limits: Limits) -> None:
+    ``taken_over``: it began as a lane.
+    """
+
+    def __init__(
+        self, server: HttpServer, frame: Frame, limits: Limits, *, taken_over: bool = False
+    ) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(server, loop=loop, keepalive_timeout=limits.idle, access_log_class=_Silent)
         self._frame = frame
         self._server = server
         self._limits = limits
+        self._taken_over = taken_over
         # The request under way.
         self.request: AiohttpRequest | None = None
         self.idle_since = loop.time()
@@ -99,7 +108,8 @@ class Connection(web.RequestHandler):
         """Begin, unless descriptors are too short for one more connection."""
         super().connection_made(transport)
         self._head_due = self._loop.call_later(self._limits.head, self._head_late)
-        self._server.made(self, transport)
+        if not self._taken_over:
+            self._server.made(self, transport)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; the head of a request must be complete in time."""
@@ -189,16 +199,7 @@ class Connection(web.RequestHandler):
         """Tell the client ``error`` instead of reading a request, and close the connection."""
         if self.transport is None:
             return
-        body = as_json(error)
-        headers = {
-            "Content-Type": "application/json",
-            "Content-Length": str(len(body)),
-            "Connection": "close",
-            **self._frame.refused("-", "-", error),
-        }
-        status = f"HTTP/1.1 {shape_of(error).status} {type(error).__name__}\r\n"
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        self.transport.write(f"{status}{lines}\r\n".encode() + body)
+        self.transport.write(as_response(error, self._frame.refused("-", "-", error)))
         self.force_close()
 
     def _head_late(self) -> None:
@@ -232,20 +233,46 @@ class Connection(web.RequestHandler):
 class HttpServer(web.Server):
     """aiohttp's server beneath ``web.Application``: a few literal paths need no router.
 
-    A handler is cancelled when its client leaves.
+    A handler is cancelled when its client leaves. ``fast`` is asked for each new connection
+    whether it begins as a lane, see server/lane.py.
     """
 
     def __init__(
-        self, frame: Frame, limits: Limits = LIMITS, descriptors: Descriptors | None = None
+        self,
+        frame: Frame,
+        limits: Limits = LIMITS,
+        descriptors: Descriptors | None = None,
+        *,
+        fast: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(self._answer, request_factory=_request, handler_cancellation=True)
+        self.lanes: set[Lane] = set()
         self._frame = frame
         self._limits = limits
         self._descriptors = descriptors or Descriptors()
+        self._fast = fast
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of a new connection."""
+        if self._fast():
+            # The caller needs no more than a protocol.
+            return Lane(self, self._frame, self._limits, self._loop)  # type: ignore[return-value]
         return Connection(self, self._frame, self._limits)
+
+    def taken_over(self) -> Connection:
+        """Return the protocol that a lane's connection gets."""
+        return Connection(self, self._frame, self._limits, taken_over=True)
+
+    def pre_shutdown(self) -> None:
+        """Close what is idle, and the rest after the request under way."""
+        super().pre_shutdown()
+        for lane in tuple(self.lanes):
+            lane.close()
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's
+        """Wait for the requests under way, and close every connection."""
+        lanes = [lane.shutdown(timeout or 0) for lane in self.lanes]
+        await asyncio.gather(super().shutdown(timeout), *lanes)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Return the response, which the client has; or what is left of it if the client left."""
@@ -253,7 +280,7 @@ class HttpServer(web.Server):
         await self._frame.answer(asked)
         return asked.answered or web.StreamResponse()
 
-    def made(self, connection: Connection, transport: asyncio.BaseTransport) -> None:
+    def made(self, connection: Connection | Lane, transport: asyncio.BaseTransport) -> None:
         """Close idle connections, the longest idle first, where ``connection`` makes them too many.
 
         Where none is idle and descriptors are needed for engines, ``connection`` is refused.
@@ -261,9 +288,10 @@ class HttpServer(web.Server):
         descriptor = transport.get_extra_info("socket").fileno()
         if descriptor < self._descriptors.short_from:
             return
-        others = (each for each in self.connections if isinstance(each, Connection))
+        others = [each for each in self.connections if isinstance(each, Connection)]
+        every: list[Connection | Lane] = [*others, *self.lanes]
         idle = sorted(
-            (each for each in others if each is not connection and each.idle),
+            (each for each in every if each is not connection and each.idle),
             key=lambda each: each.idle_since,
         )
         # Several at once, so that not every new connection has to search.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 from fake_engine import LLAMA_SERVER, LLAMA_TOKENIZE, Journal, faults
-from gateway_client import GatewayClient, client_session
+from gateway_client import FAST_LANE, GatewayClient, client_session
 from raw_client import PATIENCE
 
 from app import build
@@ -145,7 +145,7 @@ async def running_gateway(
     With a ``store``, prompt caches are saved and restored.
     """
     async with nothing_left(journal):
-        given = ServerSettings(listen_v4="127.0.0.1:0", **settings)
+        given = ServerSettings(listen_v4="127.0.0.1:0", **{"fast_lane": FAST_LANE, **settings})
         catalog = Catalog(models, default_model)
         folder = journal.path.parent / "state"
 

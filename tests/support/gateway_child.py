@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fake_engine import LLAMA_SERVER, Journal, faults
 from gateway import is_running, until
-from gateway_client import GatewayClient, client_session
+from gateway_client import FAST_LANE, GatewayClient, client_session
 from paths import ROOT
 from raw_client import PATIENCE
 
@@ -54,6 +54,7 @@ def config(
         "listen_v4": f"127.0.0.1:{port}",
         "state_dir": str(journal.path.parent / "state"),
         "engine_stop_timeout": PATIENCE,
+        "fast_lane": FAST_LANE,
         **(server or {}),
     }
     variant = {

@@ -178,6 +178,14 @@ class ServerSettings(ModelSettings):
             "answer, for this long.",
         ),
     )
+    fast_lane: bool = field(
+        default=True,
+        metadata=key(
+            "flag",
+            "Whether plain requests to models are read by a faster HTTP server than all others. "
+            "Holds for new connections.",
+        ),
+    )
     max_request_bytes: int = field(
         default=64 * 1024 * 1024,
         metadata=key(

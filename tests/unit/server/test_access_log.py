@@ -126,6 +126,9 @@ async def test_stderr_gets_all_of_them_in_one_write(monkeypatch: pytest.MonkeyPa
             return len(text)
 
     monkeypatch.setattr("sys.stderr", Terminal())
+    # ``setup_logging`` changes these; they are as before after the test.
+    for name in ("logThreads", "logProcesses", "logMultiprocessing", "_srcfile"):
+        monkeypatch.setattr(logging, name, getattr(logging, name))
     root = logging.getLogger()
     before = root.handlers[:], root.level
     try:

@@ -1,0 +1,201 @@
+"""A request of the fast lane, and its response; for their interface see server/exchange.py."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from aiohttp.helpers import must_be_empty_body, rfc822_formatted_time
+from aiohttp.http import SERVER_SOFTWARE, HttpVersion11
+from multidict import CIMultiDict
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+
+    from server.client_response import ClientResponse
+    from server.lane import Lane
+    from server.plain_request import PlainRequest
+
+_STATUS_LINES = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n" for each in HTTPStatus}
+_OK = 200
+_LAST_CHUNK = b"0\r\n\r\n"
+
+
+class LaneRequest:
+    """A plain request, whole."""
+
+    __slots__ = (
+        "_lane",
+        "_sent_before",
+        "answered",
+        "headers",
+        "path",
+        "rel_url",
+        "response",
+        "whole",
+    )
+
+    method = "POST"
+    version = HttpVersion11
+    scheme = "http"
+    authorities = ()
+
+    def __init__(self, lane: Lane, plain: PlainRequest) -> None:
+        self._lane = lane
+        self._sent_before = lane.sent
+        self.rel_url, self.headers, self.whole, _ = plain
+        self.path = self.rel_url.path
+        self.response: ClientResponse | None = None
+        self.answered: LaneReply | None = None
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The query, which is empty."""
+        return self.rel_url.query
+
+    @property
+    def host(self) -> str:
+        """The ``Host`` header."""
+        return self.headers["Host"]
+
+    @property
+    def remote(self) -> str | None:
+        """The client's address."""
+        return self._lane.remote
+
+    @property
+    def content_length(self) -> int:
+        """The length of the body."""
+        return len(self.whole)
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """The connection; None once it is lost."""
+        return self._lane.transport
+
+    @property
+    def output_size(self) -> int:
+        """Bytes of the response that were sent so far."""
+        return self._lane.sent - self._sent_before
+
+    def reply(self, status: int = _OK, body: bytes | None = None) -> LaneReply:
+        """Return the response to this request: with this body, else in pieces."""
+        self.answered = LaneReply(self._lane, status, body)
+        return self.answered
+
+
+class LaneReply:
+    """The response to a request of the lane.
+
+    The head is sent with the first bytes of the body, in one write, if they come at once.
+    ``keeps``: the connection
+    stays open after it. ``ended``: all of it was sent.
+    """
+
+    __slots__ = (
+        "_body",
+        "_chunked",
+        "_head",
+        "_lane",
+        "_left",
+        "ended",
+        "headers",
+        "keeps",
+        "status",
+    )
+
+    def __init__(self, lane: Lane, status: int, body: bytes | None) -> None:
+        self._lane = lane
+        self._body = body
+        self.status = status
+        self.headers: CIMultiDict[str] = CIMultiDict()
+        self.keeps = lane.keeps
+        self.ended = False
+        self._head = b""
+        self._chunked = False
+        # Bytes of the body that are still to come, where its length was told.
+        self._left: int | None = None
+
+    @property
+    def content_length(self) -> int | None:
+        """The length of the body, if it is known."""
+        return None if self._body is None else len(self._body)
+
+    def set_status(self, status: int) -> None:
+        """Choose the status."""
+        self.status = status
+
+    def force_close(self) -> None:
+        """Close the connection after this response."""
+        self.keeps = False
+
+    async def prepare(self, _request: object) -> None:
+        """Make the head; it waits for the first bytes of the body."""
+        headers, body = self.headers, self._body
+        if must_be_empty_body("POST", self.status):
+            self._left, self._body = 0, None
+            headers.pop("Content-Length", None)
+        elif body is not None:
+            self._left = 0
+            headers["Content-Length"] = str(len(body))
+        elif (length := headers.get("Content-Length")) is not None:
+            self._left = int(length)
+        else:
+            self._chunked = True
+            headers["Transfer-Encoding"] = "chunked"
+        if self._left != 0 or self._body:
+            headers.setdefault("Content-Type", "application/octet-stream")
+        headers.setdefault("Date", rfc822_formatted_time())
+        headers.setdefault("Server", SERVER_SOFTWARE)
+        if not self.keeps:
+            headers.setdefault("Connection", "close")
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        if lines.count("\r") != len(headers) or lines.count("\n") != len(headers):
+            raise ValueError("a header holds a line break")
+        status = _STATUS_LINES.get(self.status) or f"HTTP/1.1 {self.status} \r\n"
+        self._head = f"{status}{lines}\r\n".encode("utf-8", "surrogateescape")
+        if self._body is None:
+            self._lane.later(self._send_head)
+
+    def _send_head(self) -> None:
+        """Send the head if no bytes have come meanwhile."""
+        if self._head:
+            head, self._head = self._head, b""
+            with suppress(ConnectionError):  # who writes next is told
+                self._lane.send(head)
+
+    def put(self, data: bytes) -> bool:
+        """Send a piece of the body now; return whether the client has room for more."""
+        if not data:
+            return not self._lane.blocked
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        elif self._left is not None:
+            data = data[: self._left]
+            self._left -= len(data)
+        if self._head:
+            data, self._head = self._head + data, b""
+        return self._lane.send(data)
+
+    async def write(self, data: bytes) -> None:
+        """Send a piece of the body; return when the client has room for more."""
+        if not self.put(data):
+            await self._lane.drained()
+
+    async def drained(self) -> None:
+        """Return when the client has room for more."""
+        await self._lane.drained()
+
+    async def write_eof(self) -> None:
+        """End the response; if its body is shorter than was told, cut the connection."""
+        if self.ended:
+            return
+        if self._left:
+            self._lane.abort()
+            return
+        last = self._head + (_LAST_CHUNK if self._chunked else self._body or b"")
+        if not self._lane.send(last):
+            await self._lane.drained()
+        self.ended = True

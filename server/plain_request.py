@@ -1,0 +1,154 @@
+"""Which requests the fast lane answers: plain ones, and nothing else. Pure.
+
+A plain request is a ``POST`` of HTTP/1.1 to an inference path with one ``Host``, one
+``Content-Length`` of at most 1 MiB, and no header that changes how the message or its connection
+is to be read. httptools parses it. Every other request is for aiohttp, with all its bytes; so no
+unusual HTTP is interpreted here, and none is interpreted twice.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from models.requests.endpoints import BY_PATH
+
+# Sizes in bytes. aiohttp refuses a line or a header above 8190.
+LARGEST_HEAD = 8 * 1024
+LARGEST_BODY = 1024 * 1024
+_MOST_HEADERS = 100
+_LONGEST_LENGTH = 7
+_TARGETS = {
+    path.encode(): URL(path, encoded=True) for path, record in BY_PATH.items() if not record.form
+}
+_BEGINNING = b"POST /"
+_END_OF_HEAD = b"\r\n\r\n"
+_NEEDED = frozenset({"host", "content-length"})
+# A request with one of these is not plain.
+_UNUSUAL = frozenset(
+    {
+        "content-encoding",
+        "expect",
+        "http2-settings",
+        "proxy-connection",
+        "sec-websocket-key1",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_CONNECTION = {None: True, "keep-alive": True, "close": False}
+
+
+class NotPlain(Exception):
+    """The bytes are not those of one plain request."""
+
+
+class PlainRequest(NamedTuple):
+    """A whole plain request. ``keeps``: the client wants to keep the connection."""
+
+    url: URL
+    headers: CIMultiDictProxy[str]
+    body: bytes
+    keeps: bool
+
+
+class PlainRequestParser:
+    """Parses the plain requests of one connection, each fed until it is whole."""
+
+    def __init__(self) -> None:
+        self._parser = HttpRequestParser(self)
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._target = b""
+        self._pairs: list[tuple[str, str]] = []
+        self._url: URL | None = None
+        self._length = 0
+        self._keeps = True
+        self._whole = False
+
+    @property
+    def path(self) -> str | None:
+        """The path of a request whose head is complete and whose body is not."""
+        return None if self._url is None else self._url.path
+
+    @property
+    def begun(self) -> bool:
+        """Whether a request has begun, and is not whole."""
+        return self._size > 0
+
+    def taken(self) -> list[bytes]:
+        """Return all bytes of the request that has begun, in the pieces in which they came."""
+        return self._pieces
+
+    def feed(self, data: bytes) -> PlainRequest | None:
+        """Return the request if ``data`` completes it; None if more must come.
+
+        Raises NotPlain; then ``taken`` has all bytes, and the parser is used no more.
+        """
+        data = bytes(data)
+        self._pieces.append(data)
+        first = not self._size
+        self._size += len(data)
+        if first and not data.startswith(_BEGINNING) and not _BEGINNING.startswith(data):
+            raise NotPlain
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            raise NotPlain from None
+        if self._whole:
+            return self._complete()
+        if self._url is None and self._size > LARGEST_HEAD:
+            raise NotPlain
+        return None
+
+    def _complete(self) -> PlainRequest:
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        end = data.index(_END_OF_HEAD) + len(_END_OF_HEAD)
+        if not data.startswith(_BEGINNING):
+            raise NotPlain
+        if end > LARGEST_HEAD or len(data) != end + self._length or self._url is None:
+            raise NotPlain  # more follows than this request
+        headers = CIMultiDictProxy(CIMultiDict(self._pairs))
+        request = PlainRequest(self._url, headers, data[end:], self._keeps)
+        self._pieces, self._size = [], 0
+        self._target, self._pairs, self._url, self._whole = b"", [], None, False
+        return request
+
+    # -- what httptools calls; an exception here is a HttpParserError in ``feed`` ------------
+
+    def on_url(self, url: bytes) -> None:
+        """Note a piece of the request's target."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a header."""
+        self._pairs.append((name.decode("ascii"), value.decode("ascii").strip(" \t")))
+
+    def on_headers_complete(self) -> None:
+        """Raise NotPlain unless this is the head of a plain request."""
+        parser, pairs = self._parser, self._pairs
+        url = _TARGETS.get(self._target)
+        if url is None or parser.get_method() != b"POST" or parser.get_http_version() != "1.1":
+            raise NotPlain
+        told = {name.lower(): value for name, value in pairs}
+        if len(told) != len(pairs) or len(pairs) > _MOST_HEADERS:
+            raise NotPlain  # a header occurs twice
+        if not (told.keys() >= _NEEDED and _UNUSUAL.isdisjoint(told)):
+            raise NotPlain
+        length, connection = told["content-length"], told.get("connection")
+        keeps = _CONNECTION.get(connection and connection.lower())
+        if keeps is None or not length.isdigit() or len(length) > _LONGEST_LENGTH:
+            raise NotPlain
+        self._keeps, self._length = keeps, int(length)
+        if self._length > LARGEST_BODY:
+            raise NotPlain
+        self._url = url
+
+    def on_message_complete(self) -> None:
+        """Note that the body has come."""
+        self._whole = True
