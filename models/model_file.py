@@ -56,8 +56,8 @@ class FileFacts:
     ``size`` is that of the file in bytes, ``missing`` are the bytes that it lacks if it is cut.
     Numbers that differ by layer are tuples with one entry for each layer; ``bytes_by_layer`` and
     ``experts_by_layer`` are the weights of the file, ``outside`` those of no layer, ``embedding``
-    the part of them that only looks tokens up. With ``own_conversion`` the file was made for one
-    program and may not load in others.
+    the part of them that looks tokens up; ``tied``: the last layer uses it, too. With
+    ``own_conversion`` the file was made for one program and may not load in others.
     """
 
     size: int
@@ -94,6 +94,8 @@ class FileFacts:
     shared_layers: int = 0
     experts: int = 0
     experts_used: int = 0
+    expert_width: int = 0
+    inner: int = 0
     attention: tuple[int, ...] = ()
     recurrent: tuple[int, ...] = ()
     state_numbers: int = 0
@@ -114,6 +116,7 @@ class FileFacts:
     experts_by_layer: tuple[int, ...] = ()
     outside: int = 0
     embedding: int = 0
+    tied: bool = False
     unknown_types: bool = False
     own_conversion: bool = False
 
@@ -176,6 +179,8 @@ def facts_of(head: Head) -> FileFacts:
         shared_layers=keys.number("attention.shared_kv_layers"),
         experts=keys.number("expert_count"),
         experts_used=keys.number("expert_used_count"),
+        expert_width=keys.number("expert_feed_forward_length"),
+        inner=keys.number("ssm.inner_size"),
         state_numbers=min(_state_numbers(keys), _LARGEST),
         causal=keys.own.get("attention.causal") is not False,
         pooling=pooling if type(pooling) is int and 0 <= pooling <= _RANKS else -1,
@@ -226,6 +231,7 @@ def together(facts: Iterable[FileFacts]) -> FileFacts:
         attention=tuple(sorted({layer for each in every for layer in each.attention})),
         recurrent=tuple(sorted({layer for each in every for layer in each.recurrent})),
         long_factors=any(each.long_factors for each in every),
+        tied=all(each.tied or not each.embedding for each in every) and first.tied,
         unknown_types=any(each.unknown_types for each in every),
         own_conversion=any(each.own_conversion for each in every),
     )
@@ -316,7 +322,7 @@ def _weights(tensors: tuple[Tensor, ...]) -> dict[str, Any]:
     experts: dict[int, int] = {}
     attention, recurrent, mixed = set(), set(), set()
     outside = embedding = parameters = vocabulary = 0
-    long_factors = unknown = foreign = False
+    long_factors = unknown = foreign = last = False
     for tensor in tensors:
         size = tensor.size
         parameters += tensor.elements
@@ -326,6 +332,7 @@ def _weights(tensors: tuple[Tensor, ...]) -> dict[str, Any]:
         found = _LAYER.match(tensor.name)
         if found is None or int(found[1]) >= _MOST_LAYERS:
             outside += size
+            last |= tensor.name == "output.weight"
             if tensor.name == "token_embd.weight":
                 embedding, vocabulary = size, tensor.shape[-1] if tensor.shape else 0
             continue
@@ -346,6 +353,7 @@ def _weights(tensors: tuple[Tensor, ...]) -> dict[str, Any]:
         "tensors": len(tensors),
         "outside": outside,
         "embedding": embedding,
+        "tied": embedding > 0 and not last,
         "vocabulary": vocabulary,
         "bytes_by_layer": _row(by_layer),
         "experts_by_layer": _row(experts),

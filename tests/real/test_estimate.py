@@ -1,0 +1,124 @@
+"""The estimate of an engine's memory, against what real engines allocate."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from real_engines import ENGINES, MODEL, ONE
+from tiny_models import (
+    EMBEDDING,
+    HYBRID,
+    LONG_ROPE,
+    PLAIN,
+    RECURRENT,
+    SLIDING,
+    Tensor,
+    Tiny,
+    write,
+)
+
+from engine.llamacpp.log import Projection
+from engine.process.ports import free_port
+from models.estimate import Setup, estimate
+from models.gguf import head_of
+from models.model_file import facts_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Heads of 32 numbers: a quantised cache needs them.
+_WIDE = {
+    "attn_q.weight": Tensor((EMBEDDING, 96)),
+    "attn_k.weight": Tensor((EMBEDDING, 96)),
+    "attn_v.weight": Tensor((EMBEDDING, 96)),
+    "attn_output.weight": Tensor((96, EMBEDDING)),
+}
+_NORMS = {
+    name: Tensor((32,), 1.0, noisy=False) for name in ("attn_q_norm.weight", "attn_k_norm.weight")
+}
+
+
+def wide(tiny: Tiny) -> Tiny:
+    layers = tuple(
+        layer | _WIDE | {name: norm for name, norm in _NORMS.items() if name in layer}
+        if "attn_k.weight" in layer
+        else layer
+        for layer in tiny.layers
+    )
+    lengths = {"attention.key_length": 32, "attention.value_length": 32}
+    return Tiny(tiny.architecture, layers, tiny.says | lengths, tiny.more, tiny.last_norm)
+
+
+def allocated(engine: str, model: Path | str, setup: Setup) -> int:
+    """Start an engine, and return the bytes of the buffers that it allocates."""
+    argv = [engine, "-m", str(model), "-c", setup.context, "-np", setup.slots, "-ub", setup.batch]
+    argv += ["-ctk", setup.keys, "-ctv", setup.values, "-lv", 4, "--no-warmup"]
+    argv += ["--kv-unified" if setup.unified else "--no-kv-unified", "--port", free_port()]
+    argv += [] if setup.flash_attention else ["-fa", "off"]
+    projection = Projection()
+    process = subprocess.Popen(
+        list(map(str, argv)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    limit = threading.Timer(60, process.kill)
+    limit.start()
+    read = []
+    try:
+        for line in process.stdout:
+            read.append(line)
+            projection.read(line)
+            # The last buffer has been allocated.
+            if "compute buffer size" in line:
+                break
+    finally:
+        limit.cancel()
+        process.kill()
+        process.wait(10)
+        process.stdout.close()
+    assert "compute buffer size" in read[-1], "".join(read)
+    return projection.amounts()["ram"]
+
+
+MODELS = {
+    "smollm2": None,
+    "plain": PLAIN,
+    "long": LONG_ROPE,
+    "sliding": SLIDING,
+    "hybrid": HYBRID,
+    "recurrent": RECURRENT,
+    "wide sliding": wide(SLIDING),
+}
+SETUPS = [
+    Setup(2048),
+    Setup(8192),
+    Setup(8192, batch=128),
+    Setup(8192, slots=4),
+    Setup(8192, slots=4, unified=True),
+]
+Q8 = Setup(8192, keys="q8_0", values="q8_0")
+Q4 = Setup(4096, keys="q4_0", values="q4_0")
+CASES = [(name, setup) for name in MODELS for setup in SETUPS]
+QUANTISED = [(name, setup) for name in ("smollm2", "wide sliding") for setup in (Q8, Q4)]
+
+
+def check(engine: str, name: str, setup: Setup, folder: Path) -> None:
+    tiny = MODELS[name]
+    model = MODEL if tiny is None else write(tiny, folder / "model.gguf")
+    told = estimate(facts_of(head_of(model)), setup).total
+    assert told == pytest.approx(allocated(ENGINES[engine], model, setup), rel=0.05)
+
+
+@pytest.mark.parametrize("engine", ONE)
+@pytest.mark.parametrize(("name", "setup"), CASES + QUANTISED)
+def test_the_estimate_is_within_five_percent(
+    engine: str, name: str, setup: Setup, tmp_path: Path
+) -> None:
+    check(engine, name, setup, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "setup"), [("smollm2", Setup(8192)), ("sliding", Setup(8192))])
+def test_the_bundled_engine_agrees(name: str, setup: Setup, tmp_path: Path) -> None:
+    check("bundled", name, setup, tmp_path)
