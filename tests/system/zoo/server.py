@@ -1,0 +1,49 @@
+"""The gateway that all clients of the zoo talk to, on the bundled engine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING
+
+from obedient_models import write_obedient
+from real_engines import ENGINES, MODEL, Gateway, gateway, lua_config
+from sdk_gateway import TEMPLATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MARKED = TEMPLATE.with_name("marked_tools.jinja")
+CONTEXT = 4096
+# Coding agents send tens of thousands of tokens with their first word.
+VAST = 131072
+
+
+def _model(name: str, context: int, file: Path | str, *more: str) -> str:
+    args = ["-m", str(file), "-c", context, "-np", 1, "-t", 1, "--no-warmup", *more]
+    return (
+        f'{{ name = "{name}", variants = {{ {{ binary = "{ENGINES["bundled"]}", '
+        f"context = {context}, args = {{ {json.dumps(args)[1:-1]} }} }} }} }}"
+    )
+
+
+@contextlib.contextmanager
+def zoo_gateway(folder: Path) -> Iterator[Gateway]:
+    """Inside the block, these models are served: "smol" and "embed", which are SmolLM2, "brief",
+    which answers with a word, and "caller", which calls a tool.
+    """
+    speaking = ("--jinja", "--temp", "0", "--chat-template-file", str(TEMPLATE))
+    calling = (*speaking[:-1], str(MARKED))
+    brief = write_obedient(folder / "brief.gguf", VAST, calls=False)
+    caller = write_obedient(folder / "caller.gguf", VAST, calls=True)
+    models = [
+        _model("smol", CONTEXT, MODEL, *speaking),
+        _model("brief", VAST, brief, *speaking),
+        _model("caller", VAST, caller, *calling),
+        _model("embed", 512, MODEL, "--embeddings", "--pooling", "mean"),
+    ]
+    with gateway(
+        folder, lua_config(folder, ", ".join(models), f"max_loaded_models = {len(models)}")
+    ) as running:
+        yield running
