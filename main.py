@@ -22,16 +22,13 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from app import STATES, build, examine, load, load_again, prompt_caches
-from engine.llamacpp.prompt_cache.store import StateStore
 from server.admin.commands import add_commands, run_command
 from server.admin.own_token import own_token
 from server.admin.presence import announced
-from server.gateway import CannotListen
 from utils.config.loader import faulty
 from utils.config.settings import ServerSettings
 from utils.config.watch import changed, fingerprint
-from utils.errors import ConfigError
+from utils.errors import CannotListen, ConfigError
 from utils.logger import setup_logging
 
 if TYPE_CHECKING:
@@ -46,6 +43,8 @@ FAILED = 1
 BAD_CONFIG = 2
 CANNOT_LISTEN = 69
 INTERRUPTED = 130
+# ``app`` imports every room. It is imported where it is used, so that --help and the commands for a
+# running gateway answer in a fraction of the time.
 # How many new objects start a garbage collection. It is rarely needed: requests leave few cycles.
 _COLLECT_EVERY = 20_000
 
@@ -131,23 +130,24 @@ def _run(
 async def _serve(
     settings: ServerSettings, catalog: Catalog, config: Path, watch: AsyncIterator[None] | None
 ) -> int:
-    folder = _state_folder(settings)
+    import app  # noqa: PLC0415 - see above
 
-    app = build(
+    folder = _state_folder(settings)
+    built = app.build(
         settings,
         catalog,
-        partial(load_again, config),
+        partial(app.load_again, config),
         folder,
         own_token=own_token(folder),
-        prompt_caches=prompt_caches(settings, folder),
+        prompt_caches=app.prompt_caches(settings, folder),
         watch=watch,
     )
-    app.orphans.sweep()
+    built.orphans.sweep()
     # The objects that exist now live as long as the process, so the collector can ignore them.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
-    return await app.gateway.run(lambda endpoints: announced(folder, endpoints, config))
+    return await built.gateway.run(lambda endpoints: announced(folder, endpoints, config))
 
 
 def _settings(config: Path | None) -> ServerSettings:
@@ -160,9 +160,11 @@ def _settings(config: Path | None) -> ServerSettings:
 
 def _loaded(config: Path) -> tuple[ServerSettings, Catalog]:
     """Load the file; Ctrl-C stops Lua and leaves no temporary file."""
+    import app  # noqa: PLC0415 - see above
+
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return load(config)
+        return app.load(config)
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -173,7 +175,10 @@ def _state_folder(settings: ServerSettings) -> Path:
 
 def _forget(config: Path | None) -> int:
     """Remove all saved prompt caches of this configuration; return the exit status."""
-    folder = _state_folder(_settings(config)) / STATES
+    import app  # noqa: PLC0415 - see above
+    from engine.llamacpp.prompt_cache.store import StateStore  # noqa: PLC0415 - see above
+
+    folder = _state_folder(_settings(config)) / app.STATES
     try:
         states, size = StateStore(folder, 0).forget()
     except OSError as error:
@@ -188,7 +193,9 @@ def _check(config: Path, settings: ServerSettings, catalog: Catalog) -> int:
 
     Raises ConfigError if the configuration has a fault.
     """
-    found = examine(settings, catalog)
+    import app  # noqa: PLC0415 - see above
+
+    found = app.examine(settings, catalog)
     for line in found.warnings:
         print(f"warning: {line}")  # noqa: T201 - the answer asked for
     if found.faults:

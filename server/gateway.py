@@ -22,6 +22,7 @@ from server.telemetry import Telemetry
 from server.websocket import WebSockets
 from utils.clock import LoopClock
 from utils.config.settings import Endpoint
+from utils.errors import CannotListen
 from utils.logger import also_logged_to, get_logger
 from utils.signals import on_hangup, on_stop_signals
 from utils.tasks import TaskOwner, first_of
@@ -39,10 +40,6 @@ _log = get_logger("server")
 Announce = Callable[[list[Endpoint]], AbstractContextManager[None]]
 # Seconds for the last bytes of responses to reach their clients after the engines have stopped.
 _FLUSH = 2.0
-
-
-class CannotListen(Exception):
-    """An address is in use, or does not belong to this machine; the text names its key."""
 
 
 class GatewayServer:

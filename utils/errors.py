@@ -7,6 +7,10 @@ decides which status and code a client sees.
 from __future__ import annotations
 
 
+class CannotListen(Exception):
+    """An address is in use, or does not belong to this machine; the text names its key."""
+
+
 class GatewayError(Exception):
     """Base of every error that a client or an operator sees."""
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from watchfiles import awatch
-
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
@@ -38,6 +36,8 @@ async def changed(file: Path, known: Fingerprint) -> AsyncGenerator[None, None]:
     ``file`` is a full path. If it is a link, the folder of its target is watched too. A file that
     is missing is waited for, because some editors remove it for a moment.
     """
+    from watchfiles import awatch  # noqa: PLC0415 - few watch, and its import takes a while
+
     async for _ in awatch(
         *_folders(file),
         watch_filter=None,
