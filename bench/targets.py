@@ -155,11 +155,11 @@ def lua_list(texts: Iterable[str]) -> str:
 
 
 @contextlib.contextmanager
-def configured(folder: Path, port: int, config: str) -> Iterator[int]:
-    """Run a gateway with this configuration, and yield its process id."""
+def configured(folder: Path, port: int, config: str, root: Path = ROOT) -> Iterator[int]:
+    """Run the gateway of ``root`` with this configuration, and yield its process id."""
     file = folder / "bench.cfg.lua"
     file.write_text(config, encoding="utf-8")
-    argv = [sys.executable, str(ROOT / "main.py"), "-c", str(file)]
+    argv = [sys.executable, str(root / "main.py"), "-c", str(file)]
     with running(argv, port, folder / "gateway.log") as pid:
         yield pid
 
@@ -170,8 +170,10 @@ def engine_starts(folder: Path) -> int:
 
 
 @contextlib.contextmanager
-def gateway(folder: Path, *engine_args: str) -> Iterator[Target]:
-    """Run the gateway; it starts its own engine on the first request."""
+def gateway(
+    folder: Path, *engine_args: str, root: Path = ROOT, name: str = "gateway"
+) -> Iterator[Target]:
+    """Run the gateway of ``root``; it starts its own engine on the first request."""
     port = free_port()
     args = ["-m", "bench.gguf", "-c", "8192", "-np", str(CONNECTIONS), *engine_args]
     config = CONFIG.format(
@@ -181,8 +183,8 @@ def gateway(folder: Path, *engine_args: str) -> Iterator[Target]:
         binary=engine_binary(folder),
         args=lua_list(args),
     )
-    with configured(folder, port, config) as pid:
-        yield Target("gateway", port, pid)
+    with configured(folder, port, config, root) as pid:
+        yield Target(name, port, pid)
 
 
 def cpu_model() -> str:

@@ -13,7 +13,7 @@ import pytest
 from paths import ROOT
 from real_engines import ENGINES, MODEL, gateway, lua_config, lua_model
 
-from bench import carry, trace
+from bench import carry, compare, trace
 from bench.core import FIGURES, ratio
 from bench.experts import with_experts
 from bench.main import PARTS
@@ -116,3 +116,14 @@ def test_what_is_no_model_gets_no_experts(tmp_path: Path) -> None:
     (tmp_path / "m.gguf").write_bytes(b"nothing of the kind")
     with pytest.raises(ValueError, match="is not a GGUF file"):
         with_experts(tmp_path / "m.gguf", tmp_path / "large.gguf", 2)
+
+
+@pytest.mark.timeout(120)
+def test_checkouts_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare.main([f"this={ROOT}", "--rounds", "1", "--seconds", "0.2"]) == 0
+    [(_, [heading, *lines])] = tables("## x\n" + capsys.readouterr().out).items()
+    assert heading[1:] == ["passthrough", "this"]
+    assert [line[0] for line in lines] == list(compare.FIGURES)
+    figure = r"[\d,]+(\.\d+)?"
+    for line in lines:
+        assert all(re.fullmatch(rf"{figure} \({figure}\)", cell) for cell in line[1:]), line
