@@ -19,13 +19,17 @@ TAIL = 8192
 _LAST_CHUNKS = 4
 _EVENT = b"data: "
 
-# The fields that ``told`` asks for, and their numbers. Eighteen digits at most: Python refuses to
-# read numbers of thousands of them.
-_COUNT = re.compile(
-    rb'"((?:prompt|completion|input|cache_read_input|output|cached)_tokens'
-    rb'|(?:prompt|cache|predicted)_n|(?:prompt|predicted)_ms)"'
-    rb"\s*:\s*(\d{1,18}(?:\.\d{1,18})?(?:[eE][-+]?\d{1,2})?)"
+# The fields that ``told`` asks for, and how they are written.
+_FIELDS = tuple(
+    (name, b'"%b"' % name.encode())
+    for name in (
+        *("prompt_n", "cache_n", "predicted_n", "prompt_ms", "predicted_ms"),
+        *("prompt_tokens", "completion_tokens", "cached_tokens"),
+        *("input_tokens", "output_tokens", "cache_read_input_tokens"),
+    )
 )
+# Eighteen digits at most: Python refuses to read numbers of thousands of them.
+_NUMBER = re.compile(rb"\s*:\s*(\d{1,18}(?:\.\d{1,18})?(?:[eE][-+]?\d{1,2})?)")
 
 
 class Told(NamedTuple):
@@ -111,9 +115,15 @@ def usage_of(tail: bytes) -> Usage:
     A quotation mark inside generated text is escaped, so it cannot imitate a field.
     """
     fields: dict[str, float] = {}
-    for field, number in _COUNT.findall(tail):
-        name = field.decode()
-        fields[name] = float(number) if name.endswith("_ms") else int(float(number))
+    for name, field in _FIELDS:
+        # From the end: a pattern for all fields would look at every byte before.
+        at = tail.rfind(field)
+        while at >= 0:
+            if (number := _NUMBER.match(tail, at + len(field))) is not None:
+                value = float(number[1])
+                fields[name] = value if name.endswith("_ms") else int(value)
+                break
+            at = tail.rfind(field, 0, at)
     found = told(fields.get)
     read = None
     if found.reading is not None and found.fresh is not None:
