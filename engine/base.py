@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from engine.client import EngineClient
 from engine.resources.rules import RAM
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from models.model_file import FileFacts
+    from models.requests.endpoints import Endpoint
     from models.requests.reader import RequestFacts
     from models.spec import ModelSpec, VariantSpec
 
@@ -258,6 +259,13 @@ class EngineType(ABC):
     @abstractmethod
     def capabilities(self, variant: VariantSpec) -> Capabilities:
         """Return what the variant can do, by its configuration."""
+
+    def fit(self, endpoint: Endpoint, request: dict[str, Any]) -> bool:
+        """Change a decoded request so that its engines ignore nothing in it; return if it changed.
+
+        Raises BadRequest that names the field which would be ignored.
+        """
+        return False
 
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
         """Return the files that the variant's engine reads while it loads, in this order."""

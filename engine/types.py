@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.capabilities import Capabilities
 from utils.errors import ConfigError
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from engine.base import EngineType, ModelFile
+    from models.requests.endpoints import Endpoint
     from models.spec import ModelSpec, VariantSpec
 
 
@@ -38,6 +39,13 @@ class EngineTypes:
     def news(self) -> int:
         """A number that grows when the capabilities of a model may have changed."""
         return sum(each.news for each in self._types.values())
+
+    def fit(self, model: ModelSpec, endpoint: Endpoint, request: dict[str, Any]) -> bool:
+        """Change a request so that the model's engines ignore nothing in it, or raise BadRequest.
+
+        Return whether it has changed.
+        """
+        return self.of(model.largest).fit(endpoint, request)
 
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
         """Return the files that the variant's engine reads while it loads."""

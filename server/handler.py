@@ -112,7 +112,8 @@ def read_translation(
 ) -> tuple[ModelSpec, RequestFacts]:
     """Return the model and the facts of a translated request, or raise a GatewayError."""
     catalog = ctx.configuration.catalog
-    return read_json(translation.endpoint, translation.request, catalog, ctx.name)
+    fit = ctx.configuration.types.fit
+    return read_json(translation.endpoint, translation.request, catalog, ctx.name, fit)
 
 
 def _call(
@@ -161,4 +162,6 @@ async def _read(ctx: RequestContext, endpoint: Endpoint) -> tuple[ModelSpec, Req
             form.close()
             raise
     body = await read_body(ctx)
-    return await parsed(len(body), partial(read, endpoint, body, catalog, named))
+    return await parsed(
+        len(body), partial(read, endpoint, body, catalog, named, ctx.configuration.types.fit)
+    )

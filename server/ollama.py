@@ -165,7 +165,8 @@ class OllamaHandlers:
                 model = ctx.configuration.catalog.find(_text(request, "model") or ctx.name)
                 return _Understood(request, asked, model, None)
             catalog = ctx.configuration.catalog
-            model, facts = read_json(asked.endpoint, asked.body, catalog, ctx.name)
+            fit = ctx.configuration.types.fit
+            model, facts = read_json(asked.endpoint, asked.body, catalog, ctx.name, fit)
             return _Understood(request, asked, model, facts._replace(context=asked.context))
 
         found = await parsed(len(body), understood)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.base import EngineHooks, EngineType, Launch
 from engine.llamacpp.arguments import (
@@ -20,6 +20,7 @@ from engine.llamacpp.client import LlamaCppEngine, build_launch, engine_url
 from engine.llamacpp.log import LlamaCppLog
 from engine.llamacpp.model_files import ModelFiles, as_started
 from engine.llamacpp.prompt_cache.fingerprint import with_shards
+from engine.llamacpp.requests import fitted
 from engine.llamacpp.shared_context import SharedContextHooks
 from engine.llamacpp.tokenizer import LlamaTokenize
 from models.gguf import BadModelFile
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from engine.base import Capabilities, EngineClient, Finding, ModelFile
     from engine.llamacpp.prompt_cache.manager import PromptCacheManager
     from models.model_file import FileFacts
+    from models.requests.endpoints import Endpoint
     from models.spec import ModelSpec, VariantSpec
 
 
@@ -106,6 +108,10 @@ class LlamaCpp(EngineType):
             return None if path is None else self._heads.facts(Path(path))
         except (OSError, BadModelFile):
             return None
+
+    def fit(self, endpoint: Endpoint, request: dict[str, Any]) -> bool:
+        """Rewrite what llama-server knows in another form only, and refuse what it ignores."""
+        return fitted(endpoint, request)
 
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
         """Return the model with all its shards, the projector, adapters and the draft model."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
@@ -42,33 +43,52 @@ class Models(Protocol):
         ...
 
 
+# Changes a request for a model so that its engine ignores nothing in it; says if it changed.
+Fit = Callable[["ModelSpec", Endpoint, Json], bool]
+
+
 def read(
-    endpoint: Endpoint, body: bytes, models: Models, named: str | None = None
+    endpoint: Endpoint,
+    body: bytes,
+    models: Models,
+    named: str | None = None,
+    fit: Fit | None = None,
 ) -> tuple[ModelSpec, RequestFacts]:
     """Return the model and the facts of ``body``, or raise ModelNotFound or BadRequest.
 
-    The model's configuration may change the request first. ``named`` is a model that overrides
-    the body's own. BadRequest names the fault and its field. The body is encoded anew only if
-    something in it changed.
+    The model's configuration may change the request first, then ``fit``. ``named`` is a model that
+    overrides the body's own. BadRequest names the fault and its field. The body is encoded anew
+    only if something in it changed.
 
     This takes about 2 ms for each megabyte, so callers move large bodies off the event loop.
     """
-    return _read(endpoint, decoded(body), body, models, named)
+    return _read(endpoint, decoded(body), body, models, named, fit)
 
 
 def read_json(
-    endpoint: Endpoint, request: Json, models: Models, named: str | None = None
+    endpoint: Endpoint,
+    request: Json,
+    models: Models,
+    named: str | None = None,
+    fit: Fit | None = None,
 ) -> tuple[ModelSpec, RequestFacts]:
     """Do what ``read`` does with a request that was decoded, and translated, before."""
-    return _read(endpoint, request, None, models, named)
+    return _read(endpoint, request, None, models, named, fit)
 
 
 def _read(
-    endpoint: Endpoint, request: Json, body: bytes | None, models: Models, named: str | None
+    endpoint: Endpoint,
+    request: Json,
+    body: bytes | None,
+    models: Models,
+    named: str | None,
+    fit: Fit | None,
 ) -> tuple[ModelSpec, RequestFacts]:
     asked = model_of(request)
     model = models.find(named or asked)
     changed = model.shapes and shape(request, model, named or asked)
+    if fit is not None and fit(model, endpoint, request):
+        changed = True
     return model, _facts(endpoint, request, body, asked, changed=changed)
 
 

@@ -191,7 +191,6 @@ async def ends(gw: Gateway, api: Api, body: Mapping[str, Any]) -> None:
     [
         (APIS[0], {"thinking": {"type": "enabled", "budget_tokens": 9}}),
         (APIS[0], {"stop_sequences": ["2 and more"]}),
-        (APIS[0], {"tool_choice": {"type": "any"}}),
         (APIS[1], {"stop": ["2 and more"]}),
         (APIS[1], {"top_logprobs": 2}),
     ],

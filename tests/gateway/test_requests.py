@@ -202,3 +202,14 @@ async def test_a_connection_is_used_again(journal: Journal) -> None:
             await client.send(request)
             assert (await client.head()).status == status
             await client.body()
+
+
+async def test_what_an_engine_would_ignore_is_refused_by_name(journal: Journal) -> None:
+    async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
+        refused = await gateway.chat(functions=[{"name": "f"}])
+        assert refused.error(400, "invalid_request")["param"] == "functions"
+        assert gateway.starts() == []
+    # An operator may know better.
+    stripping = fake_model(fake_variant(journal), strip_params=("functions",))
+    async with running_gateway(journal, stripping) as gateway:
+        assert (await gateway.chat(functions=[{"name": "f"}])).status == 200
