@@ -25,7 +25,7 @@ from models.capabilities import Capabilities
 from utils.errors import CountUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from models.model_file import FileFacts
     from models.requests.endpoints import Endpoint
@@ -229,10 +229,10 @@ class EngineType(ABC):
     ``environment`` has the prefixes of those variables of the gateway's environment that change
     what an engine needs. If a type ``wants_client_key``, the client's ``Authorization`` is sent to
     its engines; else never. If a type ``runs_elsewhere``, it takes no room and no memory on this
-    machine. ``news`` grows when ``capabilities`` may have changed.
+    machine. ``tell_news`` is called when ``capabilities`` may have changed.
     """
 
-    news = 0
+    tell_news: Callable[[], None] = staticmethod(lambda: None)
     name: str
     environment: tuple[str, ...] = ("CUDA_", "HIP_", "ROCR_", "HSA_")
     wants_client_key = False

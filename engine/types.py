@@ -16,11 +16,17 @@ if TYPE_CHECKING:
 
 
 class EngineTypes:
-    """Every type by its name; the first one is the default."""
+    """Every type by its name; the first one is the default.
+
+    ``news`` grows when the capabilities of a model may have changed.
+    """
 
     def __init__(self, types: Iterable[EngineType]) -> None:
         self._types = {each.name: each for each in types}
         self._default = next(iter(self._types))
+        self.news = 0
+        for each in self._types.values():
+            each.tell_news = self._note_news
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -34,11 +40,6 @@ class EngineTypes:
             known = ", ".join(self._types)
             raise ConfigError(f"There is no engine type '{name}'. Known types: {known}.")
         return self._types[name]
-
-    @property
-    def news(self) -> int:
-        """A number that grows when the capabilities of a model may have changed."""
-        return sum(each.news for each in self._types.values())
 
     def fit(self, model: ModelSpec, endpoint: Endpoint, request: dict[str, Any]) -> bool:
         """Change a request so that the model's engines ignore nothing in it, or raise BadRequest.
@@ -73,3 +74,6 @@ class EngineTypes:
     async def count_text(self, model: ModelSpec, text: str) -> int:
         """Return the tokens of the text, counted without an engine, or raise CountUnavailable."""
         return await self.of(model.largest).count_text(model, text)
+
+    def _note_news(self) -> None:
+        self.news += 1

@@ -22,28 +22,26 @@ class ModelCapabilities(Mapping[str, "Capabilities"]):
     """The capabilities of each model by its name; an engine that is ready may tell news."""
 
     def __init__(self, catalog: Catalog, types: EngineTypes) -> None:
-        self._catalog = catalog
+        self._models = {model.name: model for model in catalog.models}
         self._types = types
-        self._found = self._look()
         self._news = types.news
+        # Found at once, so that no request waits for files.
+        self._found = {model.name: types.capabilities(model) for model in catalog.models}
 
     def __getitem__(self, name: str) -> Capabilities:
-        return self._now()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._now())
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-    def _now(self) -> dict[str, Capabilities]:
         if self._news != self._types.news:
             self._news = self._types.news
-            self._found = self._look()
-        return self._found
+            self._found.clear()
+        found = self._found.get(name)
+        if found is None:
+            found = self._found[name] = self._types.capabilities(self._models[name])
+        return found
 
-    def _look(self) -> dict[str, Capabilities]:
-        return {model.name: self._types.capabilities(model) for model in self._catalog.models}
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._models)
+
+    def __len__(self) -> int:
+        return len(self._models)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class LlamaCpp(EngineType):
         def tell(known: Known) -> None:
             if self._told.get(key := _key(variant)) != known:
                 self._told[key] = known
-                self.news += 1
+                self.tell_news()
 
         return LlamaCppEngine(variant, url, tell)
 

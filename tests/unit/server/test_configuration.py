@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from builders import TYPES, variant
 
+from engine.llamacpp.type import LlamaCpp
+from engine.types import EngineTypes
+from models.capabilities import Capabilities
 from models.catalog import Catalog
 from models.spec import ModelSpec
 from server.configuration import Configuration, CurrentConfiguration
 from utils.config.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from models.spec import VariantSpec
 
 
 def configuration(*models: ModelSpec) -> Configuration:
@@ -34,3 +42,29 @@ def test_a_model_of_before_is_told_from_one_of_now() -> None:
     assert not current.still_has(after)
     current.now = configuration(model("b"))
     assert not current.still_has(before)
+
+
+class Learning(LlamaCpp):
+    """Engines that turn out to see images; notes the models that it was asked about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.able = frozenset({"text"})
+        self.asked: list[str] = []
+
+    def capabilities(self, variant: VariantSpec) -> Capabilities:
+        self.asked.append(variant.model)
+        return Capabilities(self.able, self.able)
+
+
+def test_capabilities_are_asked_for_again_after_news_only() -> None:
+    engines = Learning()
+    catalog = Catalog([model("a"), model("b")])
+    able = Configuration.of(ServerSettings(), catalog, EngineTypes([engines])).able
+    assert [able["a"].shown(), able["a"].shown()] == [["text"], ["text"]]
+    assert engines.asked == ["a", "b"]
+    engines.able |= {"vision"}
+    engines.tell_news()
+    assert able["a"].shown() == ["text", "vision"]
+    assert able["a"].shown() == ["text", "vision"]
+    assert engines.asked == ["a", "b", "a"]
