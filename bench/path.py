@@ -60,7 +60,7 @@ NOTES = """
 
 
 def traced(folder: Path) -> dict[str, Any]:
-    """Return the files, functions and waiting frames of one streaming chat, the second one."""
+    """Return the files, functions and waiting frames of one streaming chat, the third one."""
     port, file = targets.free_port(), folder / "path.json"
     config = folder / "path.cfg.lua"
     binary, state = json.dumps(engine_binary(folder)), json.dumps(str(folder / "state"))
@@ -69,8 +69,10 @@ def traced(folder: Path) -> dict[str, Any]:
     argv = [sys.executable, script, str(file), "-c", str(config)]
     with targets.running(argv, port, folder / "path.log") as pid:
         began = time.monotonic()
-        with streamed(port) as lines:
-            list(lines)
+        # The first answer may tell what the engine can do, and the second request learns of it.
+        for _ in range(2):
+            with streamed(port) as lines:
+                list(lines)
         # The gateway measures a new engine's memory after 1 and 3 seconds; wait for this first.
         time.sleep(max(0.0, _QUIET - (time.monotonic() - began)))
         signalled(pid, signal.SIGUSR1)

@@ -49,10 +49,11 @@ def marks_of(facts: RequestFacts, ends: Iterable[Mark] = ()) -> tuple[Mark, ...]
 
 def shared(one: Sequence[Mark], other: Sequence[Mark]) -> int:
     """Return how many bytes at the beginning of both prompts are the same for certain."""
-    known = {mark.digest for mark in other}
-    for mark in reversed(one):
-        if mark.digest in known:
-            return mark.size
+    if other:
+        known = {mark.digest for mark in other}
+        for mark in reversed(one):
+            if mark.digest in known:
+                return mark.size
     return 0
 
 
