@@ -34,6 +34,7 @@ from server.admin.reload import Reloader
 from server.configuration import Configuration, CurrentConfiguration
 from server.gateway import GatewayServer
 from server.handler import RequestHandler
+from server.responses.store import ResponseStore
 from utils.clock import LoopClock
 from utils.config.child import load_apart
 from utils.config.loader import ConfigLoader, faulty
@@ -113,7 +114,8 @@ def build(
     heads.save()
     inference = Inference(selector, manager, clock, still_has=current.still_has, hooks=hooks)
     reloader = Reloader(load, current, manager, selector, watch)
-    gateway = GatewayServer(current, RequestHandler(inference), manager, reloader)
+    handler, store = RequestHandler(inference), ResponseStore.of(settings, folder)
+    gateway = GatewayServer(current, handler, manager, reloader, store)
     return App(gateway, inference, manager, reloader, orphans)
 
 

@@ -47,6 +47,8 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.ConfigError, Shape(400, _INVALID, "config_invalid")),
     (errors.ModelNotLoaded, Shape(503, _BUSY, "model_not_loaded")),
     (errors.StreamNotFound, Shape(404, _INVALID, "stream_not_found")),
+    (errors.NotStored, Shape(404, _INVALID, "not_found")),
+    (errors.EarlierNotStored, Shape(400, _INVALID, "previous_response_not_found")),
     (errors.QueueFull, Shape(429, "rate_limit_error", "queue_full")),
     (errors.EngineBusy, Shape(503, _BUSY, "engine_busy")),
     (errors.ShuttingDown, Shape(503, _BUSY, "shutting_down")),

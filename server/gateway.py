@@ -15,6 +15,11 @@ from server.middleware import Middleware
 from server.ollama import OllamaHandlers
 from server.passthrough import Passthrough
 from server.protocol import HttpServer
+from server.responses.conversations import Conversations
+from server.responses.handlers import ResponseHandlers
+from server.responses.history import History
+from server.responses.pages import ConversationHandlers
+from server.responses.runs import BackgroundRuns
 from server.routes import routes
 from server.status_pages import StatusPages
 from server.streams import StreamRoutes
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from server.admin.reload import Reloader
     from server.configuration import CurrentConfiguration
     from server.handler import RequestHandler
+    from server.responses.store import ResponseStore
 
 _log = get_logger("server")
 Announce = Callable[[list[Endpoint]], AbstractContextManager[None]]
@@ -51,6 +57,7 @@ class GatewayServer:
         handler: RequestHandler,
         manager: EngineManager,
         reloader: Reloader,
+        store: ResponseStore,
     ) -> None:
         self._current = current
         self._manager = manager
@@ -61,6 +68,13 @@ class GatewayServer:
         self._sockets = WebSockets(manager)
         self._admin = AdminHandlers(manager, self._telemetry, reloader)
         clock = LoopClock()
+        conversations = Conversations(store)
+        self._responses = ResponseHandlers(
+            handler,
+            History(store, conversations),
+            BackgroundRuns(self._telemetry, clock),
+            clock,
+        )
         table = routes(
             handler.answers,
             handler.translates,
@@ -70,6 +84,8 @@ class GatewayServer:
             StatusPages(manager),
             OllamaHandlers(handler, manager, clock),
             self._admin,
+            self._responses,
+            ConversationHandlers(conversations),
         )
         self._frame = Middleware(current, table, self._telemetry, clock)
         self._stop_signals = 0
@@ -147,10 +163,11 @@ class GatewayServer:
         return 1 if at_once else 0
 
     async def _close(self) -> None:
-        """Accept no more work, and end detached streams, websockets and admin streams."""
+        """Accept no more work; end detached streams, runs in the background, admin streams."""
         self._frame.closing = True
         self._streams.close()
         self._sockets.close()
+        await self._responses.close()
         await self._admin.close()
 
     def _signalled(self) -> None:

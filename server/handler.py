@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from inference.call import Sink
     from inference.run import Inference
     from models.requests.endpoints import Endpoint
+    from models.requests.fields import Json
     from models.spec import ModelSpec
-    from server.codecs.codec import Codec, Translation
+    from server.codecs.codec import Codec, Encoder, Translation
     from server.middleware import Handler, RequestContext
 
 _T = TypeVar("_T")
@@ -66,7 +67,7 @@ class RequestHandler:
 
         def understood() -> tuple[Translation, ModelSpec, RequestFacts]:
             translation = codec.translate(decoded(body))
-            return translation, *read_translation(ctx, translation)
+            return translation, *read_translated(ctx, translation.endpoint, translation.request)
 
         await self.answer_translated(ctx, *await parsed(len(body), understood))
 
@@ -75,12 +76,8 @@ class RequestHandler:
     ) -> None:
         """Answer in the client's API a request that was translated, and then read as ``facts``."""
         encoder = translation.encoder(model.name)
-        response = ctx.response
-        if translation.stream:
-            response.end_faults(encoder.fail)
-            if encoder.content_type == STREAM_HEADERS["Content-Type"]:
-                response.keep_alive(ctx.configuration.settings.keepalive_interval)
-        sink = TranslatingSink(response, encoder, stream=translation.stream)
+        stream_to(ctx, encoder, stream=translation.stream)
+        sink = TranslatingSink(ctx.response, encoder, stream=translation.stream)
         await self.run_translated(ctx, sink, model, facts)
         await sink.end()
 
@@ -88,7 +85,11 @@ class RequestHandler:
         self, ctx: RequestContext, sink: Sink, model: ModelSpec, facts: RequestFacts
     ) -> None:
         """Run a request that was translated, on the path that engines have for it."""
-        await self._inference.run(_call(ctx, model, facts, facts.endpoint.paths[0]), sink)
+        await self.run(translated_call(ctx, model, facts), sink)
+
+    async def run(self, call: Call, sink: Sink) -> None:
+        """Run a call, whose answer goes to ``sink``; the errors are those of ``Inference.run``."""
+        await self._inference.run(call, sink)
 
     async def _answer(self, ctx: RequestContext, endpoint: Endpoint) -> None:
         model, facts = await _read(ctx, endpoint)
@@ -107,13 +108,28 @@ async def parsed(size: int, parse: Callable[[], _T]) -> _T:
     return parse() if size <= _PARSED_INLINE else await asyncio.to_thread(parse)
 
 
-def read_translation(
-    ctx: RequestContext, translation: Translation
+def read_translated(
+    ctx: RequestContext, endpoint: Endpoint, request: Json
 ) -> tuple[ModelSpec, RequestFacts]:
-    """Return the model and the facts of a translated request, or raise a GatewayError."""
-    catalog = ctx.configuration.catalog
-    fit = ctx.configuration.types.fit
-    return read_json(translation.endpoint, translation.request, catalog, ctx.name, fit)
+    """Return model and facts of a request translated for ``endpoint``, or raise a GatewayError."""
+    configuration = ctx.configuration
+    return read_json(endpoint, request, configuration.catalog, ctx.name, configuration.types.fit)
+
+
+def stream_to(ctx: RequestContext, encoder: Encoder, *, stream: bool) -> None:
+    """Prepare the client's response for a stream of ``encoder``: its comments, and its faults."""
+    if not stream:
+        return
+    ctx.response.end_faults(encoder.fail)
+    if encoder.content_type == STREAM_HEADERS["Content-Type"]:
+        ctx.response.keep_alive(ctx.configuration.settings.keepalive_interval)
+
+
+def translated_call(
+    ctx: RequestContext, model: ModelSpec, facts: RequestFacts, path: str | None = None
+) -> Call:
+    """Return the call of a translated request; ``path`` is the engine's if not the endpoint's."""
+    return _call(ctx, model, facts, path or facts.endpoint.paths[0])
 
 
 def _call(

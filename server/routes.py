@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from server.middleware import Handler
     from server.ollama import OllamaHandlers
     from server.passthrough import Passthrough
+    from server.responses.handlers import ResponseHandlers
+    from server.responses.pages import ConversationHandlers
     from server.status_pages import StatusPages
     from server.streams import StreamRoutes
     from server.websocket import WebSockets
@@ -110,6 +112,8 @@ def routes(
     status: StatusPages,
     ollama: OllamaHandlers,
     admin: AdminHandlers,
+    responses: ResponseHandlers,
+    conversations: ConversationHandlers,
 ) -> Routes:
     """Return the table of these handlers."""
     answers = {
@@ -120,6 +124,20 @@ def routes(
         path: {"POST": Route(translated(codec), listed=True, work=True)}
         for codec in CODECS
         for path in codec.paths
+    }
+    for prefix in ("/v1/responses", "/responses"):
+        answers[prefix] = {"POST": Route(responses.create, listed=True, work=True)}
+        count = Route(responses.count, listed=True, work=True)
+        answers[f"{prefix}/input_tokens"] = {"POST": count}
+    stored = {
+        "GET": Route(responses.look, listed=True),
+        "POST": Route(responses.act, listed=True),
+        "DELETE": Route(responses.delete, listed=True),
+    }
+    talks = {
+        "GET": Route(conversations.look),
+        "POST": Route(conversations.change),
+        "DELETE": Route(conversations.delete),
     }
     look = Route(passthrough.look, listed=True)
     return Routes(
@@ -146,6 +164,8 @@ def routes(
             "/api/tags": _reading(ollama.tags),
             "/api/ps": _reading(ollama.ps),
             "/api/delete": {"DELETE": Route(ollama.delete)},
+            "/v1/conversations": {"POST": Route(conversations.create)},
+            "/conversations": {"POST": Route(conversations.create)},
             "/running": _reading(admin.running),
             "/admin/load": {"POST": Route(admin.load, listed=True)},
             "/admin/unload": {"POST": Route(admin.unload)},
@@ -160,6 +180,10 @@ def routes(
             "/v1/models/": _reading(status.model),
             "/models/": _reading(status.model),
             "/api/blobs/": {"HEAD": Route(ollama.create), "POST": Route(ollama.create)},
+            "/v1/responses/": stored,
+            "/responses/": stored,
+            "/v1/conversations/": talks,
+            "/conversations/": talks,
             "/admin/requests/": {"DELETE": Route(admin.cancel)},
         },
         beside={page: {"GET": look, "HEAD": look} for page in ("/health", "/props", "/slots")},

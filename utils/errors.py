@@ -141,6 +141,14 @@ class StreamNotFound(GatewayError):
     """No running engine has a stream for this conversation."""
 
 
+class NotStored(GatewayError):
+    """No stored response, conversation or item of this client has this id."""
+
+
+class EarlierNotStored(GatewayError):
+    """The response that a request goes on from is not stored, or no more."""
+
+
 class QueueFull(GatewayError):
     """``server.max_queue`` requests are waiting already; ``retry_after`` is in seconds."""
 

@@ -37,7 +37,6 @@ _TOO_LARGE = re.compile(r"input \((\d+) tokens\) is too large to process")
 # The paths that count a prompt's tokens. The prompts of other endpoints are texts for /tokenize.
 _COUNTING = {
     endpoints.CHAT: "/v1/chat/completions/input_tokens",
-    endpoints.RESPONSES: "/v1/responses/input_tokens",
     endpoints.MESSAGES: "/v1/messages/count_tokens",
 }
 _LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")

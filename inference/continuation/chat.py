@@ -13,7 +13,6 @@ class _OpenAI:
 
     stops = "stop"
     wordless = True
-    tells_why = True
     named = False
     end = re.compile(rb'"finish_reason"\s*:\s*"length"')
     mark = b'"length"'

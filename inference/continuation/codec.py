@@ -50,8 +50,6 @@ class Codec(Protocol):
     repeats: bool
     # Whether an engine may continue with something else than text at once.
     wordless: bool
-    # Whether an answer tells why it ended.
-    tells_why: bool
 
     def full(self, answer: Json) -> bool:
         """Return whether an answer, or an event at its end, may mean a full context."""

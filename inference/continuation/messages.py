@@ -24,7 +24,6 @@ class Messages:
     stops = "stop_sequences"
     repeats = True
     wordless = False
-    tells_why = True
     named = True
     end = re.compile(rb"event: content_block_stop\n")
     mark = b"content_block_stop"

@@ -69,8 +69,7 @@ class Parts:
         return None if self._before is None or self._own is None else self._own.cached
 
     def _filled(self, context: int) -> bool:
-        own, slack = self._own, _SLACK if self._codec.tells_why else 0
-        return own is not None and own.total + slack >= context
+        return self._own is not None and self._own.total + _SLACK >= context
 
     def _next(self, text: str) -> Continuation | None:
         own = self._own

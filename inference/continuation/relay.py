@@ -10,7 +10,6 @@ from inference.continuation.answer import ContinuedAnswer
 from inference.continuation.chat import CHAT, COMPLETION
 from inference.continuation.messages import MESSAGES
 from inference.continuation.parts import cannot_fill, is_full
-from inference.continuation.responses import RESPONSES
 from inference.continuation.stream import ContinuedStream
 from inference.usage import TAIL, Tally, Usage, usage_of
 from models.requests import endpoints
@@ -34,7 +33,6 @@ CODECS: Mapping[Endpoint, Codec] = {
     endpoints.CHAT: CHAT,
     endpoints.COMPLETION: COMPLETION,
     endpoints.MESSAGES: MESSAGES,
-    endpoints.RESPONSES: RESPONSES,
 }
 # Bytes of a stream that are read in a millisecond or two.
 _READ_INLINE = 256 * 1024

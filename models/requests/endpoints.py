@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from models.requests.chat import chat
 from models.requests.messages import DEFAULT_OUTPUT, messages
 from models.requests.prompts import completion, embeddings, infill, rerank
-from models.requests.responses import responses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,14 +74,6 @@ COMPLETION = Endpoint(
     grows=True,
 )
 INFILL = Endpoint("infill", ("/infill",), infill, needs="text", limits=_LIMITS, cut_to_fit=True)
-RESPONSES = Endpoint(
-    "responses",
-    ("/v1/responses", "/responses"),
-    responses,
-    needs="text",
-    limits=("max_output_tokens", *_LIMITS),
-    grows=True,
-)
 MESSAGES = Endpoint(
     "messages",
     ("/v1/messages",),
@@ -119,8 +110,6 @@ AUXILIARY = Endpoint(
     (
         "/v1/chat/completions/input_tokens",
         "/chat/completions/input_tokens",
-        "/v1/responses/input_tokens",
-        "/responses/input_tokens",
         "/v1/messages/count_tokens",
         "/tokenize",
         "/detokenize",
@@ -140,7 +129,6 @@ ENDPOINTS = (
     CHAT,
     COMPLETION,
     INFILL,
-    RESPONSES,
     MESSAGES,
     EMBEDDINGS,
     RERANK,

@@ -9,7 +9,7 @@ from server.codecs.deltas import Failed
 from utils.errors import EngineRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from inference.call import Sink
     from server.codecs.codec import Encoder
@@ -25,12 +25,21 @@ class TranslatingSink:
 
     The engine may stream or not, whatever the client wants. When the call has run, ``end`` must be
     called. If the engine's answer is an error in the middle of a stream, EngineRefused is raised.
+    ``ended`` is awaited when all of the answer is known, before the client gets its end.
     """
 
-    def __init__(self, inner: Sink, encoder: Encoder, *, stream: bool) -> None:
+    def __init__(
+        self,
+        inner: Sink,
+        encoder: Encoder,
+        *,
+        stream: bool,
+        ended: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._inner = inner
         self._encoder = encoder
         self._stream = stream
+        self._ended = ended
         # The engine's answer: as events, or the pieces of a whole one.
         self._reader: ChatStreamReader | None = None
         self._pieces: list[bytes] = []
@@ -104,10 +113,13 @@ class TranslatingSink:
         else:
             await self._feed(self._reader.end())
         self._over = True
+        last = self._encoder.end() if self._stream else self._encoder.whole()
+        if self._ended is not None:
+            await self._ended()
         if not self._stream:
-            await self._inner.answer(_OK, _JSON, self._encoder.whole())
-        elif end := self._encoder.end():
-            await self._inner.write(end)
+            await self._inner.answer(_OK, _JSON, last)
+        elif last:
+            await self._inner.write(last)
         await self._inner.end()
 
     async def _open(self) -> None:

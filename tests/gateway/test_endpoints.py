@@ -22,20 +22,18 @@ BODIES: dict[str, dict[str, Any]] = {
     "chat": {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 2},
     "completion": {"prompt": "hi", "max_tokens": 2},
     "infill": {"input_prefix": "a", "input_suffix": "b", "n_predict": 2},
-    "responses": {"input": "hi", "max_output_tokens": 2},
     "embeddings": {"input": ["hi", "ho"]},
     "rerank": {"query": "q", "documents": ["a", "b"]},
 }
 ASIDES: dict[str, dict[str, Any]] = {
     "/v1/chat/completions/input_tokens": BODIES["chat"],
-    "/v1/responses/input_tokens": BODIES["responses"],
     "/v1/messages/count_tokens": BODIES["messages"],
     "/tokenize": {"content": "a b c"},
     "/detokenize": {"tokens": [1, 2]},
     "/apply-template": BODIES["chat"],
 }
 # The fake has no short names for these.
-LATER = ("/responses", "/responses/input_tokens", "/chat/completions/input_tokens")
+LATER = ("/chat/completions/input_tokens",)
 # Forms have tests of their own.
 FORMS = ("/v1/audio/transcriptions", "/audio/transcriptions")
 
@@ -124,7 +122,11 @@ async def test_asides_are_answered_by_the_variant_that_runs(journal: Journal) ->
 @pytest.mark.parametrize(
     ("path", "counting", "body"),
     [
-        ("/v1/responses", "/v1/responses/input_tokens", {"input": LONG, "max_output_tokens": 2}),
+        (
+            "/v1/responses",
+            "/v1/chat/completions/input_tokens",
+            {"input": LONG, "max_output_tokens": 2},
+        ),
         (
             "/v1/messages",
             "/v1/messages/count_tokens",
@@ -154,11 +156,8 @@ async def test_an_older_engine_that_cannot_count_messages(journal: Journal) -> N
         assert answer.headers["X-Gateway-Prompt-Tokens"].endswith("source=bound")
 
 
-@pytest.mark.parametrize(
-    ("path", "end"),
-    [("/v1/messages", "message_stop"), ("/v1/responses", "response.completed")],
-)
-async def test_streams_pass_unchanged(journal: Journal, path: str, end: str) -> None:
+async def test_streams_pass_unchanged(journal: Journal) -> None:
+    path, end = "/v1/messages", "message_stop"
     body = body_for(path) | {"stream": True}
     async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
         answer = await gateway.post(body, path)
@@ -296,7 +295,7 @@ async def test_the_log_has_the_counts_of_messages(
     caplog.set_level("INFO", "gateway.access")
     async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
         await ask(gateway, "/v1/messages")
-        await ask(gateway, "/v1/responses")
+        await gateway.post({"input": "hi", "max_output_tokens": 2}, "/v1/responses")
     lines = [record.getMessage() for record in caplog.records if "status" not in record.message]
     assert all("prompt=5 completion=2" in line for line in lines if "POST" in line)
 

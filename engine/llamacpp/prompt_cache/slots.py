@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 
 _BYTES_PER_TOKEN = 4
 # The endpoints whose body may name a slot; for others the engine drops unknown fields.
-_SLOT_NAMED = frozenset(
-    {endpoints.CHAT, endpoints.COMPLETION, endpoints.INFILL, endpoints.RESPONSES}
-)
+_SLOT_NAMED = frozenset({endpoints.CHAT, endpoints.COMPLETION, endpoints.INFILL})
 # Fields that change how an engine uses its slots.
 _OWN_WAYS = re.compile(rb'"(?:id_slot|lora|cache_prompt|n|n_cmpl)"')
 

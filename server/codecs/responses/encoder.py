@@ -72,14 +72,18 @@ class ResponseEncoder:
         self._usage: Json | None = None
         self._error: Json | None = None
         self._completed_at: int | None = None
-        self._begun = self._ended = False
-        if queued:
-            self._begun = True
+        # The client knows of the response; the engine answers; the response is over.
+        self._begun, self._answering, self._ended = queued, False, False
 
     @property
     def status(self) -> str:
         """``queued``, ``in_progress``, ``completed``, ``incomplete``, ``failed``, ``cancelled``."""
         return self._status
+
+    @property
+    def answering(self) -> bool:
+        """Whether an engine has begun to answer."""
+        return self._answering
 
     def resource(self) -> Json:
         """Return the response as it is now."""
@@ -111,7 +115,7 @@ class ResponseEncoder:
     def begin(self) -> bytes:
         """Return the events at the beginning of a response."""
         events = b"" if self._begun else self._whole("response.created")
-        self._begun, self._status = True, "in_progress"
+        self._begun, self._answering, self._status = True, True, "in_progress"
         return events + self._whole("response.in_progress")
 
     def feed(self, deltas: Iterable[Delta]) -> bytes:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # without the cost of importing typing
     from fake_process import FakeProcess
 
 FOREVER = 86400.0
+SHOWN = 8192
 # A slot that holds more than this part of a prompt is preferred.
 SIMILAR = 0.1
 COUNTING = (
@@ -147,6 +148,8 @@ class FakeService:
             path=request.path,
             bytes=len(request.body),
             sha256=digest,
+            # Enough to see what a small request became.
+            body=request.body[:SHOWN].decode("utf-8", "replace"),
             headers=request.headers,
         )
 

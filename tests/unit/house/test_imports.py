@@ -55,7 +55,6 @@ NOT_PURE = {"inference/continuation/relay.py", "models/discovery/walk.py"}
 TESTED_ELSEWHERE = {
     *(f"models/requests/{name}.py" for name in ("chat", "fields", "facts")),
     *(f"inference/continuation/{name}.py" for name in ("answer", "chat", "codec", "messages")),
-    "inference/continuation/responses.py",
     # Values and protocols.
     *(f"server/codecs/{name}.py" for name in ("codec", "deltas", "responses/output", "table")),
     "utils/config/tables.py",

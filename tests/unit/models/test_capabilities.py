@@ -61,7 +61,6 @@ def said(*parts: Any) -> list[Any]:
         ("", endpoints.CHAT, {"messages": said(), "tools": [{}]}, None),
         ("--reranking", endpoints.CHAT, {"messages": said()}, "text"),
         ("--reranking", endpoints.COMPLETION, {"prompt": "a"}, "text"),
-        ("--reranking", endpoints.RESPONSES, {"input": "a"}, "text"),
         ("--reranking", endpoints.MESSAGES, {"messages": said()}, "text"),
         ("--reranking", endpoints.INFILL, {}, "text"),
         ("--embeddings", endpoints.CHAT, {"messages": said()}, None),

@@ -25,6 +25,8 @@ SHAPES = {
     errors.RequestTooLarge: Shape(413, INVALID, "request_too_large"),
     errors.BodiesTooLarge: Shape(503, "service_unavailable_error", "bodies_too_large"),
     errors.StorageFull: Shape(507, "server_error", "insufficient_storage"),
+    errors.NotStored: Shape(404, INVALID, "not_found"),
+    errors.EarlierNotStored: Shape(400, INVALID, "previous_response_not_found"),
     errors.StreamNotFound: Shape(404, INVALID, "stream_not_found"),
     errors.ModelNotFound: Shape(404, INVALID, "model_not_found"),
     errors.ContextLengthExceeded: Shape(400, INVALID, "context_length_exceeded"),

@@ -54,6 +54,12 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         "/api/tags": {"GET": "ollama.tags", "HEAD": "ollama.tags"},
         "/api/ps": {"GET": "ollama.ps", "HEAD": "ollama.ps"},
         "/api/delete": {"DELETE": "ollama.delete"},
+        "/v1/responses": {"POST": "responses.create"},
+        "/responses": {"POST": "responses.create"},
+        "/v1/responses/input_tokens": {"POST": "responses.count"},
+        "/responses/input_tokens": {"POST": "responses.count"},
+        "/v1/conversations": {"POST": "conversations.create"},
+        "/conversations": {"POST": "conversations.create"},
         "/running": {"GET": "admin.running", "HEAD": "admin.running"},
         "/admin/load": {"POST": "admin.load"},
         "/admin/unload": {"POST": "admin.unload"},
@@ -76,7 +82,14 @@ def test_work_is_refused_at_the_end_and_looking_is_not() -> None:
     every = [r for row in (*TABLE.exact.values(), *TABLE.below.values()) for r in row.values()]
     work = {str(route.handle) for route in every if route.work}
     ollama = {f"ollama.{name}" for name in ("chat", "generate", "embed", "embeddings")}
-    assert work == {*map(str, ENDPOINTS), *ollama, "admin.events", "admin.log_stream"}
+    assert work == {
+        *map(str, ENDPOINTS),
+        *ollama,
+        "admin.events",
+        "admin.log_stream",
+        "responses.create",
+        "responses.count",
+    }
     assert TABLE.socket.work
     assert {method for method, route in TABLE.passthrough.items() if route.work} == {"*"}
 
@@ -85,7 +98,7 @@ def test_what_an_engine_answers_is_listed_and_an_order_is_not() -> None:
     rows = (*TABLE.exact.values(), *TABLE.below.values(), *TABLE.beside.values())
     every = [route for row in rows for route in row.values()]
     quiet = {str(route.handle).partition(".")[0] for route in every if not route.listed}
-    assert quiet == {"status", "ollama", "admin"}
+    assert quiet == {"status", "ollama", "admin", "conversations"}
     listed = {str(route.handle) for route in every if route.listed}
     assert {handler for handler in listed if handler.startswith("admin")} == {"admin.load"}
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
         (endpoints.CHAT, "max_tokens"),
         (endpoints.COMPLETION, "max_tokens"),
         (endpoints.INFILL, "max_tokens"),
-        (endpoints.RESPONSES, "max_output_tokens"),
         (endpoints.MESSAGES, "max_tokens"),
     ],
 )

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from inference.continuation.answer import ContinuedAnswer
 from inference.continuation.messages import MESSAGES
-from inference.continuation.responses import RESPONSES
 from inference.continuation.stream import ContinuedStream
 from models.requests import endpoints
 from models.requests.reader import parse
@@ -96,87 +95,8 @@ class Messages:
         return answer["content"][0]["text"], answer["id"], read, usage["output_tokens"]
 
 
-class Responses:
-    codec: Codec = RESPONSES
-    facts = parse(endpoints.RESPONSES, b'{"input": "hi"}')
-
-    def begun(self, number: int, _counts: tuple[int, int] = (20, 80)) -> bytes:
-        response = {"id": f"resp-{number}", "object": "response", "status": "in_progress"}
-        item = {"id": f"msg-{number}", "type": "message", "content": []}
-        part = {"type": "output_text", "text": ""}
-        return (
-            event("response.created", response=response)
-            + event("response.in_progress", response=response)
-            + event("response.output_item.added", item=item)
-            + event("response.content_part.added", item_id=f"msg-{number}", part=part)
-        )
-
-    def said(self, number: int, text: str) -> bytes:
-        return event("response.output_text.delta", item_id=f"msg-{number}", delta=text)
-
-    def ended(
-        self, number: int, text: str, counts: tuple[int, int] = (20, 80), *, full: bool = True
-    ) -> bytes:
-        del full
-        response = self.whole(number, text, counts)
-        [item] = response["output"]
-        name = {"item_id": f"msg-{number}"}
-        return (
-            event("response.output_text.done", **name, text=text)
-            + event("response.content_part.done", **name, part=item["content"][0])
-            + event("response.output_item.done", item=item)
-            + event("response.completed", response=response)
-        )
-
-    def text(self, events: list[Any]) -> str:
-        kinds = [each["type"].removeprefix("response.") for each in events]
-        for once in ("created", "output_item.added", "output_text.done", "completed"):
-            assert kinds.count(once) == 1
-        text = "".join(each.get("delta", "") for each in events)
-        response = events[-1]["response"]
-        assert events[-4]["text"] == events[-3]["part"]["text"] == text
-        assert response["output"] == [events[-2]["item"]]
-        assert response["output"][0]["content"][0]["text"] == text
-        assert response["id"] == events[0]["response"]["id"] == "resp-0"
-        assert {each["item_id"] for each in events if "item_id" in each} == {"msg-0"}
-        return text
-
-    def counted(self, events: list[Any]) -> tuple[int, int]:
-        usage = events[-1]["response"]["usage"]
-        assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
-        return usage["input_tokens"], usage["output_tokens"]
-
-    def whole(
-        self, number: int, text: str, counts: tuple[int, int] = (20, 80), *, full: bool = True
-    ) -> Any:
-        del full
-        part = {"type": "output_text", "text": text}
-        item = {"type": "message", "id": f"msg-{number}", "content": [part]}
-        read, written = counts
-        return {
-            "id": f"resp-{number}",
-            "object": "response",
-            "status": "completed",
-            "output": [item] if text else [],
-            "usage": {
-                "input_tokens": read,
-                "output_tokens": written,
-                "total_tokens": read + written,
-                "input_tokens_details": {"cached_tokens": 5},
-            },
-        }
-
-    def of_whole(self, answer: Any) -> tuple[str, str, int, int]:
-        [item] = answer["output"]
-        assert item["id"].replace("msg", "resp") == answer["id"]
-        usage = answer["usage"]
-        text = item["content"][0]["text"]
-        name = answer["id"].replace("resp", "id")
-        return text, name, usage["input_tokens"], usage["output_tokens"]
-
-
-Api = Messages | Responses
-APIS = (Messages(), Responses())
+Api = Messages
+APIS = (Messages(),)
 each_api = pytest.mark.parametrize("api", APIS, ids=lambda api: type(api).__name__)
 
 
@@ -267,8 +187,6 @@ def test_a_response_is_continued_only_if_its_context_is_full_to_the_last_token()
     for api, context, following in (
         (APIS[0], 104, True),
         (APIS[0], 105, False),
-        (APIS[1], 100, True),
-        (APIS[1], 101, False),
     ):
         growing = ContinuedStream(api.codec, api.facts)
         fed(growing, stream(api, 1, PARTS[0]))
@@ -283,7 +201,7 @@ USE = event("content_block_start", index=1, content_block={"type": "tool_use", "
 
 @pytest.mark.parametrize(
     ("api", "more"),
-    [(APIS[0], THINKING), (APIS[0], USE), (APIS[1], REASONING), (APIS[1], CALL)],
+    [(APIS[0], THINKING), (APIS[0], USE)],
     ids=lambda value: type(value).__name__,
 )
 def test_more_than_words_is_not_continued_nor_a_continuation(api: Api, more: bytes) -> None:
@@ -302,7 +220,7 @@ def test_more_than_words_is_not_continued_nor_a_continuation(api: Api, more: byt
 @each_api
 def test_once_it_has_joined_it_may_say_more_than_words(api: Api) -> None:
     growing, _ = filled(api)
-    more = USE if api is APIS[0] else CALL
+    more = USE
     assert growing.feed(api.begun(2) + api.said(2, PARTS[0] + "x")) != b""
     assert told(growing.feed(more)) == told(more)
 
@@ -346,41 +264,11 @@ def test_a_larger_engine_may_have_nothing_to_add(api: Api) -> None:
     assert api.counted(events) == (20, 81)
 
 
-def test_a_beginning_that_is_told_again_is_not_passed_on() -> None:
-    # llama-server does so where the first token is a part of a character.
-    growing, passed = filled(APIS[1])
-    response = {"id": "resp-1", "status": "in_progress"}
-    again = event("response.created", response=response)
-    again += event("response.output_item.added", item={"id": "msg-1", "type": "message"})
-    passed += fed(growing, APIS[1].begun(1) + APIS[1].said(1, "🦊"))
-    passed += fed(growing, again + APIS[1].said(1, "!"))
-    passed += fed(growing, APIS[1].ended(1, "🦊!", counts=(100, 2)))
-    assert growing.ended(400) is None
-    assert APIS[1].text(told(passed + growing.end())) == PARTS[0] + "🦊!"
-
-
-def test_a_text_that_only_the_end_knows_is_not_continued() -> None:
-    growing = ContinuedStream(RESPONSES, APIS[1].facts)
-    data = APIS[1].begun(1) + APIS[1].said(1, PARTS[0]) + APIS[1].ended(1, PARTS[0] + "!")
-    fed(growing, data)
-    assert growing.ended(100) is None
-
-
 def test_a_message_without_a_beginning_does_not_grow_further() -> None:
     growing, _ = filled(APIS[0])
     fed(growing, APIS[0].said(1, PARTS[1]) + APIS[0].ended(1, "", (100, 100)))
     assert growing.joined
     assert growing.ended(200) is None
-
-
-def test_timings_that_come_with_each_token_are_of_the_whole() -> None:
-    growing, _ = filled(APIS[1])
-    timings = {"cache_n": 0, "prompt_n": 100, "predicted_n": 1}
-    data = {"type": "response.output_text.delta", "item_id": "msg-1", "delta": "x"}
-    line = json.dumps(data | {"timings": timings}, separators=(",", ":"))
-    passed = fed(growing, APIS[1].begun(1) + f"event: {data['type']}\ndata: {line}\n\n".encode())
-    (heard,) = told(passed)
-    assert (heard["timings"]["prompt_n"], heard["timings"]["predicted_n"]) == (15, 81)
 
 
 # -- in one piece --------------------------------------------------------------------------------
@@ -435,12 +323,6 @@ def test_what_is_no_continuation_is_no_part(api: Api) -> None:
         (APIS[0], APIS[0].whole(1, PARTS[0]) | {"content": [{"type": "text"}] * 2}),
         (APIS[0], APIS[0].whole(1, PARTS[0]) | {"content": []}),
         (APIS[0], {"error": {}}),
-        (APIS[1], APIS[1].whole(1, PARTS[0], (20, 79))),
-        (APIS[1], APIS[1].whole(1, PARTS[0]) | {"output": [{"type": "reasoning"}]}),
-        (APIS[1], APIS[1].whole(1, PARTS[0]) | {"output": [{"type": "message"}] * 2}),
-        (APIS[1], APIS[1].whole(1, PARTS[0]) | {"output": [], "status": "failed"}),
-        (APIS[1], APIS[1].whole(1, PARTS[0]) | {"output": []}),
-        (APIS[1], {"error": {}, "response": None}),
     ],
     ids=lambda value: type(value).__name__,
 )

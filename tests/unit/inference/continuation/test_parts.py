@@ -13,7 +13,6 @@ from inference.continuation.counts import Counts
 from inference.continuation.messages import MESSAGES
 from inference.continuation.parts import LEAST, cannot_fill, continuation, is_full
 from inference.continuation.relay import CODECS
-from inference.continuation.responses import RESPONSES
 from inference.usage import Usage
 from models.requests import endpoints
 from models.requests.reader import parse
@@ -178,74 +177,11 @@ def test_which_messages_are_exact(fields: dict[str, object], *, exact: bool) -> 
     assert (message_after("hi", **fields) is not None) == exact
 
 
-# -- /v1/responses -------------------------------------------------------------------------------
-
-
-def response_after(value: object, **fields: object) -> Any:
-    """The request to /v1/responses that continues 80 tokens; None where there is none."""
-    facts = parse(endpoints.RESPONSES, json.dumps({"input": value, **fields}).encode())
-    found = continuation(RESPONSES, facts, TEXT, 80, COUNTS)
-    return None if found is None else json.loads(found.body)
-
-
-CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
-RESULT = {"type": "function_call_output", "call_id": "c", "output": "sunny"}
-OWN = {
-    "type": "message",
-    "role": "assistant",
-    "content": [{"type": "output_text", "text": TEXT}],
-}
-
-
-def begun(content: object, **more: object) -> dict[str, object]:
-    return {"type": "message", "role": "assistant", "content": content, **more}
-
-
-def test_responses_go_on_as_an_item() -> None:
-    assert response_after("hi")["input"] == [message("hi"), OWN]
-    assert response_after([message("hi")])["input"] == [message("hi"), OWN]
-    assert response_after([message("hi"), CALL, RESULT])["input"][3] == OWN
-    assert response_after([message("hi"), CALL]) is None
-    assert response_after("hi", max_output_tokens=100)["max_output_tokens"] == 20
-    assert response_after("hi", max_output_tokens=80) is None
-    assert response_after("hi", max_tokens=60) is None
-
-
-def test_a_beginning_in_a_response_is_a_text_or_one_part() -> None:
-    request = response_after([message("hi"), begun("Once ", id="x", status="completed")])
-    assert request["input"][1]["content"] == TEXT
-    part = {"type": "output_text", "text": "Once ", "annotations": []}
-    request = response_after([message("hi"), begun([dict(part)])])
-    assert request["input"][1]["content"][0]["text"] == TEXT
-    for content in ([part, part], [{"type": "refusal", "refusal": "Once "}], "Twice ", []):
-        assert response_after([message("hi"), begun(content)]) is None
-
-
-@pytest.mark.parametrize(
-    ("fields", "exact"),
-    [
-        ({"text": {"format": {"type": "json_object"}}}, False),
-        ({"text": {"format": {"type": "text"}, "verbosity": "low"}}, True),
-        ({"response_format": {"type": "json_object"}}, False),
-        ({"previous_response_id": "resp_1"}, False),
-        ({"previous_response_id": None}, True),
-        ({"tool_choice": "required"}, False),
-        ({"top_logprobs": 2}, False),
-        ({"stop": ["fox. The end"]}, False),
-        ({"reasoning": {"effort": "low"}}, True),
-    ],
-    ids=str,
-)
-def test_which_responses_are_exact(fields: dict[str, object], *, exact: bool) -> None:
-    assert (response_after("hi", **fields) is not None) == exact
-
-
 def test_what_is_no_chat_is_tried_as_one() -> None:
     kwargs = {"enable_thinking": False}
-    facts = parse(
-        endpoints.RESPONSES, json.dumps({"input": "hi", "chat_template_kwargs": kwargs}).encode()
-    )
-    found = continuation(RESPONSES, facts, TEXT, 80, COUNTS)
+    body = {"messages": [message("hi")], "max_tokens": 500, "chat_template_kwargs": kwargs}
+    facts = parse(endpoints.MESSAGES, json.dumps(body).encode())
+    found = continuation(MESSAGES, facts, TEXT, 80, COUNTS)
     assert found is not None
     assert found.trial is not None
     trial = json.loads(found.trial)

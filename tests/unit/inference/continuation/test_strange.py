@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from inference.continuation.answer import ContinuedAnswer
 from inference.continuation.chat import CHAT, COMPLETION
 from inference.continuation.messages import MESSAGES
-from inference.continuation.responses import RESPONSES
 from inference.continuation.stream import ContinuedStream
 from models.requests import endpoints
 from models.requests.reader import parse
@@ -87,27 +86,6 @@ def messages_events(text: str) -> list[Any]:
     ]
 
 
-def responses_answer(text: str) -> Any:
-    item = {"type": "message", "id": "x", "content": [{"type": "output_text", "text": text}]}
-    told = {"status": "completed", "output": [item], "usage": SPENT}
-    return {"id": "r", "object": "response", **told}
-
-
-def responses_events(text: str) -> list[Any]:
-    response = responses_answer(text)
-    item, part = response["output"][0], {"type": "output_text", "text": text}
-    return [
-        {"type": "response.created", "response": {"id": "r", "object": "response"}},
-        {"type": "response.output_item.added", "item": {**item, "content": []}},
-        {"type": "response.content_part.added", "part": {**part, "text": ""}},
-        {"type": "response.output_text.delta", "delta": text},
-        {"type": "response.output_text.done", "text": text},
-        {"type": "response.content_part.done", "part": part},
-        {"type": "response.output_item.done", "item": item},
-        {"type": "response.completed", "response": response},
-    ]
-
-
 ASKED = b'{"messages": [{"role": "user", "content": "hi"}], "max_tokens": 500}'
 every_tongue = pytest.mark.parametrize(
     ("codec", "facts", "answer", "events"),
@@ -115,14 +93,8 @@ every_tongue = pytest.mark.parametrize(
         (CHAT, chat("hi"), chat_answer, chat_events),
         (COMPLETION, completion("hi"), completion_answer, completion_events),
         (MESSAGES, parse(endpoints.MESSAGES, ASKED), messages_answer, messages_events),
-        (
-            RESPONSES,
-            parse(endpoints.RESPONSES, b'{"input": "hi"}'),
-            responses_answer,
-            responses_events,
-        ),
     ],
-    ids=["chat", "completion", "messages", "responses"],
+    ids=["chat", "completion", "messages"],
 )
 
 
@@ -212,14 +184,3 @@ def test_what_follows_a_stream(
     growing.ended(200)
     assert not growing.refused or (not passed and growing.end() == own_end)
     assert growing.cached is None or isinstance(growing.cached, int)
-
-
-def test_an_id_that_is_missing_is_no_word() -> None:
-    """A later engine may say more; it passes unchanged."""
-    growing = ContinuedStream(RESPONSES, parse(endpoints.RESPONSES, b'{"input": "hi"}'))
-    growing.feed(written(responses_events(TEXT), named=True))
-    assert growing.ended(100) is not None
-    growing.resume()
-    following = responses_events(f"{TEXT} None came.")
-    del following[0]["response"]["id"], following[1]["item"]["id"]
-    assert b" None came." in growing.feed(written(following, named=True))

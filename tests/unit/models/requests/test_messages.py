@@ -166,7 +166,7 @@ def test_what_cannot_be_sized(fields: dict[str, Any], told: str, param: str) -> 
     assert (caught.value.message, caught.value.param) == (told, param)
 
 
-@pytest.mark.parametrize("kind", [endpoints.MESSAGES, endpoints.RESPONSES])
+@pytest.mark.parametrize("kind", [endpoints.MESSAGES, endpoints.CHAT])
 @pytest.mark.parametrize("field", ["messages", "input", "content", "system", "tools", "output"])
 @given(value=anything)
 def test_nothing_but_bad_request_comes_of_any_body(kind: Endpoint, field: str, value: Any) -> None:
