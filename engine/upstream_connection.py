@@ -142,7 +142,7 @@ class UpstreamConnection(asyncio.Protocol):
             progress = parser.progress
             if progress is Progress.ENDED or (progress is Progress.BODY and not self._comes_whole):
                 return
-            await self._wait()
+            await self._woken()
         raise self._error
 
     async def read(self) -> bytes:
@@ -153,7 +153,7 @@ class UpstreamConnection(asyncio.Protocol):
             if self.ended:
                 return b""
             self._resume()
-            await self._wait()
+            await self._woken()
         return self._taken()
 
     async def pump(self, take: Callable[[bytes], bool]) -> bool:
@@ -171,7 +171,7 @@ class UpstreamConnection(asyncio.Protocol):
             while not (self._held or self.ended):
                 if self._error is not None:
                     raise self._error
-                await self._wait()
+                await self._woken()
         finally:
             self._take = None
         return not self._held
@@ -249,9 +249,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def _wait(self) -> None:
+    def _woken(self) -> asyncio.Future[None]:
+        """Return what is done at the next ``_wake``; only one task waits at a time."""
         self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter

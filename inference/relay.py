@@ -9,8 +9,10 @@ from inference.wellformed import Answer, missing_beginning, missing_end
 from utils.errors import EngineBroke
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.upstream import UpstreamResponse
-    from inference.call import Call, Sink
+    from inference.call import Call, Outlet, Sink
 
 _EVENTS = "text/event-stream"
 
@@ -31,25 +33,25 @@ async def relay(upstream: UpstreamResponse, sink: Sink, tally: Tally) -> Usage:
     if upstream.first:
         tally.add(upstream.first)
         await sink.write(upstream.first)
-        await _relay_rest(upstream, sink, tally)
-    return tally.usage()
-
-
-async def _relay_rest(upstream: UpstreamResponse, sink: Sink, tally: Tally) -> None:
-    outlet = sink.outlet()
-    if outlet is None:
+    if (outlet := sink.outlet()) is not None:
+        take = _into(outlet, tally)
+        while not await upstream.pump(take):
+            await outlet.drained()
+    else:
         while chunk := await upstream.read():
             tally.add(chunk)
             await sink.write(chunk)
-        return
+    return tally.usage()
+
+
+def _into(outlet: Outlet, tally: Tally) -> Callable[[bytes], bool]:
     add, put = tally.add, outlet.put
 
     def take(chunk: bytes) -> bool:
         add(chunk)
         return put(chunk)
 
-    while not await upstream.pump(take):
-        await outlet.drained()
+    return take
 
 
 async def begin_well(upstream: UpstreamResponse, call: Call) -> None:
