@@ -15,7 +15,7 @@ from aiohttp.tcp_helpers import tcp_keepalive
 from server.errors import as_response
 from server.half_closed import HalfClosed
 from server.lane_exchange import LaneRequest
-from server.plain_request import LARGEST_BODY, NotPlain, PlainRequestParser
+from server.plain_request import NotPlain, PlainRequestParser
 from utils.errors import GatewayError
 from utils.logger import get_logger
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from server.protocol import Frame, HttpServer, Limits
 
 _log = get_logger("http")
+# Bytes. All lanes together hold no more of bodies that are not whole; a lane holds no more, but for
+# one read, of what follows the request under way.
+HELD = 16 * 1024 * 1024
+FOLLOWING = 64 * 1024
 
 
 class Lane(asyncio.Protocol):
@@ -58,6 +62,8 @@ class Lane(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._next: list[bytes] = []
         self._size = 0
+        # Bytes of a request that is not whole.
+        self._held = 0
         self._late: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._limit = limits.head
@@ -90,7 +96,7 @@ class Lane(asyncio.Protocol):
         if self._request is not None:
             self._next.append(data)
             self._size += len(data)
-            if self._size > LARGEST_BODY and self.transport is not None:
+            if self._size > FOLLOWING and self.transport is not None:
                 self.transport.pause_reading()
             return
         try:
@@ -99,16 +105,29 @@ class Lane(asyncio.Protocol):
             self._hand_over()
             return
         if plain is None:
-            if self._late is None:
-                self._late = self._loop.call_later(self._limits.soon, self._hand_over)
+            self._hold(len(data))
             return
         if self._late is not None:
             self._late.cancel()
             self._late = None
+            self._release()
         self.keeps = plain.keeps
         self._request = request = LaneRequest(self, plain)
         # Owned by this connection, which cancels it; every failure of it is logged.
         self._task = self._loop.create_task(self._answer(request), name="lane")
+
+    def _hold(self, size: int) -> None:
+        """Wait for the rest of a request, unless all lanes hold too much already."""
+        self._held += size
+        self._server.held += size
+        if self._server.held > HELD:
+            self._hand_over()
+        elif self._late is None:
+            self._late = self._loop.call_later(self._limits.soon, self._hand_over)
+
+    def _release(self) -> None:
+        self._server.held -= self._held
+        self._held = 0
 
     def eof_received(self) -> bool | None:
         """Keep the connection for the answer where a request is under way, else close it."""
@@ -287,6 +306,7 @@ class Lane(asyncio.Protocol):
     def _forget(self) -> None:
         self._closing = True
         self._server.lanes.discard(self)
+        self._release()
         for timer in (self._late, self._watch, self._half_closed):
             if timer is not None:
                 timer.cancel()

@@ -247,6 +247,8 @@ class HttpServer(web.Server):
     ) -> None:
         super().__init__(self._answer, request_factory=_request, handler_cancellation=True)
         self.lanes: set[Lane] = set()
+        # Bytes of requests that lanes wait for.
+        self.held = 0
         self._frame = frame
         self._limits = limits
         self._descriptors = descriptors or Descriptors()
