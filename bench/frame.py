@@ -1,8 +1,9 @@
 """What the frame around every request costs: the gateway's own chain, and web.Application's.
 
-Three servers answer the same small request without an engine. *bare*: aiohttp's ``web.Server`` and
-nothing else. *own chain*: ``server/middleware.py`` on ``server/protocol.py``, as the gateway has
-it. *web.Application*: the same chain as a middleware of an application with the gateway's paths.
+Four servers answer the same small request without an engine. *bare*: aiohttp's ``web.Server`` and
+nothing else. *lane*: ``server/middleware.py`` on ``server/lane.py``, as the gateway answers it.
+*own chain*: the same on aiohttp's server, as the gateway answers it without its lane.
+*web.Application*: the same chain as a middleware of an application with the gateway's paths.
 """
 
 from __future__ import annotations
@@ -45,12 +46,12 @@ if TYPE_CHECKING:
     from server.middleware import RequestContext
 
 HEADING = "The middleware"
-SERVERS = ("bare", "own chain", "web.Application")
+SERVERS = ("bare", "lane", "own chain", "web.Application")
 _ANSWER = b'{"object":"chat.completion"}'
 _JSON = {"Content-Type": "application/json"}
 
 
-def middleware() -> Middleware:
+def middleware(telemetry: Telemetry) -> Middleware:
     """Return the gateway's chain around a handler that reads the body and answers at once."""
 
     async def handle(ctx: RequestContext) -> None:
@@ -62,7 +63,6 @@ def middleware() -> Middleware:
     configuration = Configuration.of(
         ServerSettings(), Catalog([]), EngineTypes([LlamaCpp(None, None)])
     )
-    telemetry = Telemetry(RequestRegistry())
     return Middleware(CurrentConfiguration(configuration), table, telemetry, LoopClock())
 
 
@@ -98,15 +98,19 @@ def application(frame: Middleware) -> web.Server:
 
 async def serve(name: str, port: int) -> None:
     """Run one of the servers for ever."""
-    frame = middleware()
+    telemetry = Telemetry(RequestRegistry())
+    frame = middleware(telemetry)
     if name == "bare":
         server: web.Server = web.Server(bare, access_log=None)
+    elif name == "web.Application":
+        server = application(frame)
     else:
-        server = HttpServer(frame) if name == "own chain" else application(frame)
+        server = HttpServer(frame, fast=lambda: name == "lane")
     runner = web.ServerRunner(server)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, backlog=1024).start()
-    await asyncio.Event().wait()
+    with telemetry.access.gathering():
+        await asyncio.Event().wait()
 
 
 @contextlib.contextmanager
@@ -134,16 +138,16 @@ def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
                     before = target.cpu_seconds()
                     done = len(targets.load(plan).whole)
                     cost[target.name][connections].append((target.cpu_seconds() - before) / done)
-    rows = [["", *SERVERS, "web.Application / own chain"]]
+    rows = [["", *SERVERS, "lane / own chain", "web.Application / own chain"]]
     for connections in (1, 32):
         values = [cost[name][connections] for name in SERVERS]
-        ratios = [b / a for a, b in zip(values[1], values[2], strict=True)]
+        ratios = [[b / a for a, b in zip(values[2], values[each], strict=True)] for each in (1, 3)]
         plural = "s" if connections > 1 else ""
         rows.append(
             [
                 f"CPU per request, {connections} connection{plural}, µs",
                 *(number(median(each) * 1e6) for each in values),
-                f"{median(ratios):.2f}",
+                *(f"{median(each):.2f}" for each in ratios),
             ]
         )
     return rows, NOTES.format(rounds=rounds)
@@ -152,8 +156,9 @@ def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
 NOTES = """
 - CPU time of the server process per request, the median of {rounds} round(s) in which the servers
   take turns. The request is a POST of 200 bytes; the answer comes at once, without an engine.
-- *bare*: aiohttp's `web.Server`. *own chain*: the gateway's `server/middleware.py` on top of it.
-  *web.Application*: the same chain as the middleware of an application with the gateway's paths.
+- *bare*: aiohttp's `web.Server`. *lane*: the gateway's `server/middleware.py` on `server/lane.py`.
+  *own chain*: the same on aiohttp's server, as with `fast_lane = false`. *web.Application*: the
+  same chain as the middleware of an application with the gateway's paths.
 - The gateway has its own chain: the router and the larger request object of an application cost
   about a tenth more, and the gateway needs neither. Its paths are one literal table, and its
   middleware adds one coroutine to a request, not three.

@@ -26,19 +26,19 @@ _TARGETS = {
 }
 _BEGINNING = b"POST /"
 _END_OF_HEAD = b"\r\n\r\n"
-_NEEDED = frozenset({"host", "content-length"})
+_NEEDED = frozenset({b"host", b"content-length"})
 # A request with one of these is not plain.
 _UNUSUAL = frozenset(
     {
-        "content-encoding",
-        "expect",
-        "http2-settings",
-        "proxy-connection",
-        "sec-websocket-key1",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
+        b"content-encoding",
+        b"expect",
+        b"http2-settings",
+        b"proxy-connection",
+        b"sec-websocket-key1",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
     }
 )
 _CONNECTION = {None: True, "keep-alive": True, "close": False}
@@ -61,11 +61,14 @@ class PlainRequestParser:
     """Parses the plain requests of one connection, each fed until it is whole."""
 
     def __init__(self) -> None:
+        self._raw: dict[bytes, bytes] = {}
+        # httptools calls it with each name and value.
+        self.on_header = self._raw.__setitem__
         self._parser = HttpRequestParser(self)
         self._pieces: list[bytes] = []
         self._size = 0
         self._target = b""
-        self._pairs: list[tuple[str, str]] = []
+        self._headers: CIMultiDict[str] = CIMultiDict()
         self._url: URL | None = None
         self._length = 0
         self._keeps = True
@@ -109,14 +112,17 @@ class PlainRequestParser:
     def _complete(self) -> PlainRequest:
         data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         end = data.index(_END_OF_HEAD) + len(_END_OF_HEAD)
-        if not data.startswith(_BEGINNING):
+        if self._url is None or end > LARGEST_HEAD or not data.startswith(_BEGINNING):
             raise NotPlain
-        if end > LARGEST_HEAD or len(data) != end + self._length or self._url is None:
-            raise NotPlain  # more follows than this request
-        headers = CIMultiDictProxy(CIMultiDict(self._pairs))
+        # Beside the headers there are the request line and the blank line. More lines: a header
+        # occurs twice. More bytes: something follows the request.
+        if data.count(b"\n", 0, end) != len(self._raw) + 2 or len(data) != end + self._length:
+            raise NotPlain
+        headers = CIMultiDictProxy(self._headers)
         request = PlainRequest(self._url, headers, data[end:], self._keeps)
+        self._raw.clear()
         self._pieces, self._size = [], 0
-        self._target, self._pairs, self._url, self._whole = b"", [], None, False
+        self._target, self._url, self._whole = b"", None, False
         return request
 
     # -- what httptools calls; an exception here is a HttpParserError in ``feed`` ------------
@@ -125,22 +131,21 @@ class PlainRequestParser:
         """Note a piece of the request's target."""
         self._target += url
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Note a header."""
-        self._pairs.append((name.decode("ascii"), value.decode("ascii").strip(" \t")))
-
     def on_headers_complete(self) -> None:
         """Raise NotPlain unless this is the head of a plain request."""
-        parser, pairs = self._parser, self._pairs
+        parser, raw = self._parser, self._raw
         url = _TARGETS.get(self._target)
         if url is None or parser.get_method() != b"POST" or parser.get_http_version() != "1.1":
             raise NotPlain
-        told = {name.lower(): value for name, value in pairs}
-        if len(told) != len(pairs) or len(pairs) > _MOST_HEADERS:
+        names = {name.lower() for name in raw}
+        if len(names) != len(raw) or len(names) > _MOST_HEADERS:
             raise NotPlain  # a header occurs twice
-        if not (told.keys() >= _NEEDED and _UNUSUAL.isdisjoint(told)):
+        if not (names >= _NEEDED and _UNUSUAL.isdisjoint(names)):
             raise NotPlain
-        length, connection = told["content-length"], told.get("connection")
+        told = self._headers = CIMultiDict(
+            [(n.decode("ascii"), v.decode("ascii").strip(" \t")) for n, v in raw.items()]
+        )
+        length, connection = told["Content-Length"], told.get("Connection")
         keeps = _CONNECTION.get(connection and connection.lower())
         if keeps is None or not length.isdigit() or len(length) > _LONGEST_LENGTH:
             raise NotPlain
