@@ -173,17 +173,18 @@ class ClientResponse:
         if self.begun:
             await self._correct()
             return
-        response = self.response
-        response.set_status(status)
-        told = response.headers
-        told.update(to_client(headers))
+        reply = self._response
+        if reply is None:
+            reply = self._response = self._direct = self._request.reply(status)
+        told = reply.headers
+        told.extend(to_client(headers))
         told.update(self.decided)
         add(told, self._carried)
-        if self._is_stream:
+        if told.get("Content-Type", "").startswith(_STREAMS):
             told["X-Accel-Buffering"] = "no"
         self.begun = True
         self._told = self.decided
-        await response.prepare(self._request)
+        await reply.prepare(self._request)
 
     async def _correct(self) -> None:
         """Send in a comment, which readers skip, what was decided since the headers left."""

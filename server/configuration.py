@@ -77,6 +77,10 @@ class CurrentConfiguration:
     def __init__(self, configuration: Configuration) -> None:
         self.now = configuration
 
+    def fast_lane(self) -> bool:
+        """Return whether a new connection begins in the lane."""
+        return self.now.settings.fast_lane
+
     def still_has(self, model: ModelSpec) -> bool:
         """Return whether the model is still configured as it was when the request found it."""
         catalog = self.now.catalog

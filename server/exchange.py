@@ -31,7 +31,7 @@ class Reply(Protocol):
 
     @property
     def status(self) -> int:
-        """The status, 200 at first."""
+        """The status."""
         ...
 
     @property
@@ -43,9 +43,6 @@ class Reply(Protocol):
     def content_length(self) -> int | None:
         """The length of the body, if it is known."""
         ...
-
-    def set_status(self, status: int) -> None:
-        """Choose the status."""
 
     def force_close(self) -> None:
         """Close the connection after this response."""

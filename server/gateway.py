@@ -124,7 +124,7 @@ class GatewayServer:
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[list[Endpoint]]:
-        server = HttpServer(self._frame, fast=lambda: self._current.now.settings.fast_lane)
+        server = HttpServer(self._frame, fast=self._current.fast_lane)
         runner = web.ServerRunner(server, shutdown_timeout=_FLUSH)
         await runner.setup()
         try:

@@ -20,8 +20,6 @@ from utils.errors import GatewayError
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from server.protocol import Frame, HttpServer, Limits
 
 _log = get_logger("http")
@@ -55,7 +53,7 @@ class Lane(asyncio.Protocol):
         self._server = server
         self._frame = frame
         self._limits = limits
-        self._loop = loop
+        self.loop = loop
         self._parser = PlainRequestParser()
         # While a request is answered: the request, its task, and what came after it.
         self._request: LaneRequest | None = None
@@ -86,7 +84,7 @@ class Lane(asyncio.Protocol):
         tcp_keepalive(transport)  # type: ignore[arg-type] # see above
         self._server.lanes.add(self)
         soonest = min(self._limits.head, self._limits.idle)
-        self._watch = self._loop.call_later(soonest, self._look)
+        self._watch = self.loop.call_later(soonest, self._look)
         self._server.made(self, transport)
 
     def data_received(self, data: bytes) -> None:
@@ -114,7 +112,7 @@ class Lane(asyncio.Protocol):
         self.keeps = plain.keeps
         self._request = request = LaneRequest(self, plain)
         # Owned by this connection, which cancels it; every failure of it is logged.
-        self._task = self._loop.create_task(self._answer(request), name="lane")
+        self._task = self.loop.create_task(self._answer(request), name="lane")
 
     def _hold(self, size: int) -> None:
         """Wait for the rest of a request, unless all lanes hold too much already."""
@@ -123,7 +121,7 @@ class Lane(asyncio.Protocol):
         if self._server.held > HELD:
             self._hand_over()
         elif self._late is None:
-            self._late = self._loop.call_later(self._limits.soon, self._hand_over)
+            self._late = self.loop.call_later(self._limits.soon, self._hand_over)
 
     def _release(self) -> None:
         self._server.held -= self._held
@@ -138,9 +136,7 @@ class Lane(asyncio.Protocol):
         if self._request is None:
             return self._hand_over().eof_received() if self._parser.begun else None
         ask, grace = self._limits.ask, self._limits.grace
-        self._half_closed = HalfClosed(
-            self._loop, self.transport, lambda: self._request, ask, grace
-        )
+        self._half_closed = HalfClosed(self.loop, self.transport, lambda: self._request, ask, grace)
         return True
 
     def pause_writing(self) -> None:
@@ -195,13 +191,9 @@ class Lane(asyncio.Protocol):
             raise ConnectionResetError("the connection is closed")
         if self.blocked:
             if self._drained is None:
-                self._drained = self._loop.create_future()
+                self._drained = self.loop.create_future()
             # A comment may wait beside a chunk.
             await asyncio.shield(self._drained)
-
-    def later(self, call: Callable[[], None]) -> None:
-        """Call ``call`` in the next turn of the loop."""
-        self._loop.call_soon(call)
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -234,7 +226,7 @@ class Lane(asyncio.Protocol):
         if not keeps or self._closing or (self._half_closed is not None and not following):
             self.force_close()
             return
-        self.idle_since, self._limit = self._loop.time(), self._limits.idle
+        self.idle_since, self._limit = self.loop.time(), self._limits.idle
         if following:
             transport.resume_reading()
             for data in following:
@@ -274,13 +266,13 @@ class Lane(asyncio.Protocol):
 
     def _look(self) -> None:
         """Close the connection if it was idle for too long."""
-        now, due = self._loop.time(), self.idle_since + self._limit
+        now, due = self.loop.time(), self.idle_since + self._limit
         if self._request is not None:
             due = now + self._limits.idle
         elif now >= due:
             self.force_close()
             return
-        self._watch = self._loop.call_at(due, self._look)
+        self._watch = self.loop.call_at(due, self._look)
 
     def _hand_over(self) -> asyncio.Protocol:
         """Give the connection, with all that has come, to aiohttp; return its protocol.

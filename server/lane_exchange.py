@@ -6,7 +6,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from aiohttp.helpers import must_be_empty_body, rfc822_formatted_time
+from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import SERVER_SOFTWARE, HttpVersion11
 from multidict import CIMultiDict
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _STATUS_LINES = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n" for each in HTTPStatus}
 _OK = 200
+# Responses with these have no body (RFC 9110, 15.3.5 and 15.4.5).
+_BODILESS = (204, 304)
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -30,9 +32,11 @@ class LaneRequest:
         "_lane",
         "_sent_before",
         "answered",
+        "content_length",
         "headers",
         "path",
         "rel_url",
+        "remote",
         "response",
         "whole",
     )
@@ -47,6 +51,8 @@ class LaneRequest:
         self._sent_before = lane.sent
         self.rel_url, self.headers, self.whole, _ = plain
         self.path = self.rel_url.path
+        self.content_length = len(plain.body)
+        self.remote = lane.remote
         self.response: ClientResponse | None = None
         self.answered: LaneReply | None = None
 
@@ -59,16 +65,6 @@ class LaneRequest:
     def host(self) -> str:
         """The ``Host`` header."""
         return self.headers["Host"]
-
-    @property
-    def remote(self) -> str | None:
-        """The client's address."""
-        return self._lane.remote
-
-    @property
-    def content_length(self) -> int:
-        """The length of the body."""
-        return len(self.whole)
 
     @property
     def transport(self) -> asyncio.Transport | None:
@@ -123,10 +119,6 @@ class LaneReply:
         """The length of the body, if it is known."""
         return None if self._body is None else len(self._body)
 
-    def set_status(self, status: int) -> None:
-        """Choose the status."""
-        self.status = status
-
     def force_close(self) -> None:
         """Close the connection after this response."""
         self.keeps = False
@@ -134,7 +126,7 @@ class LaneReply:
     async def prepare(self, _request: object) -> None:
         """Make the head; it waits for the first bytes of the body."""
         headers, body = self.headers, self._body
-        if must_be_empty_body("POST", self.status):
+        if self.status in _BODILESS:
             self._left, self._body = 0, None
             headers.pop("Content-Length", None)
         elif body is not None:
@@ -157,7 +149,7 @@ class LaneReply:
         status = _STATUS_LINES.get(self.status) or f"HTTP/1.1 {self.status} \r\n"
         self._head = f"{status}{lines}\r\n".encode("utf-8", "surrogateescape")
         if self._body is None:
-            self._lane.later(self._send_head)
+            self._lane.loop.call_soon(self._send_head)
 
     def _send_head(self) -> None:
         """Send the head if no bytes have come meanwhile."""

@@ -197,7 +197,7 @@ class Middleware:
         if raw.startswith(UPSTREAM):
             beyond = upstream_of(raw, configuration.catalog)
         if beyond is None:
-            ctx.target = str(request.rel_url)
+            ctx.target = request.rel_url.raw_path_qs
         else:
             query = request.rel_url.raw_query_string
             ctx.target = f"{beyond[1]}?{query}" if query else beyond[1]

@@ -239,13 +239,15 @@ def before_each_line(flush: Callable[[], None]) -> Iterator[None]:
         root.removeHandler(handler)
 
 
+_STAMP = Stamp()
+
+
 def write_together(name: str, lines: list[tuple[float, str]]) -> None:
     """Log lines of level info under ``name``, with one write to stderr for all.
 
     Each is the time at which it was made, in seconds since 1970, and its text.
     """
-    stamp = Stamp()
-    made = [f"{stamp(when)} I {name}  {text}" for when, text in lines]
+    made = [f"{_STAMP(when)} I {name}  {text}" for when, text in lines]
     for handler in logging.getLogger().handlers:
         if isinstance(handler, _Stderr):
             handler.handle(logging.makeLogRecord({"line": "\n".join(made)}))
