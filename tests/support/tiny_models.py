@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from real_engines import MODEL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     Amount = int | float | bool | str | list[int] | list[bool]
 
@@ -165,9 +165,15 @@ LONG_ROPE = Tiny(
 
 
 def write(
-    tiny: Tiny, path: Path, edit: Callable[[str, bytes], bytes] = lambda _name, content: content
+    tiny: Tiny,
+    path: Path,
+    edit: Callable[[str, bytes], bytes] = lambda _name, content: content,
+    more: Mapping[str, Amount] | None = None,
 ) -> Path:
-    """Write the model to ``path``, and return it. ``edit`` may change the bytes of each tensor."""
+    """Write the model to ``path``, and return it.
+
+    ``edit`` may change the bytes of each tensor; ``more`` are further keys.
+    """
     noise = random.Random(tiny.architecture)
     tokenizer, words, _ = _tokenizer()
     said: dict[str, Amount] = {
@@ -181,6 +187,7 @@ def write(
     } | tiny.says
     known = b"".join(_pair(f"{tiny.architecture}.{key}", value) for key, value in said.items())
     known = _pair("general.architecture", tiny.architecture) + known + b"".join(tokenizer)
+    known += b"".join(_pair(key, value) for key, value in (more or {}).items())
     vocabulary = Tensor((EMBEDDING, len(words)), kind=_HALF)
     tensors = {"token_embd.weight": vocabulary, "output.weight": vocabulary}
     tensors |= {tiny.last_norm: _ones(EMBEDDING)} | tiny.more
@@ -193,7 +200,7 @@ def write(
         content = _content(tensor, noise)
         content = _only(words, content) if name == "output.weight" else content
         data += _aligned(edit(name, content))
-    count = 1 + len(said) + len(tokenizer)
+    count = 1 + len(said) + len(tokenizer) + len(more or {})
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), count) + known + infos
     path.write_bytes(_aligned(head) + data)
     return path
