@@ -260,6 +260,10 @@ class EngineType(ABC):
     def capabilities(self, variant: VariantSpec) -> Capabilities:
         """Return what the variant can do, by its configuration."""
 
+    def answers_at_once(self, variant: VariantSpec) -> int | None:
+        """Return how many answers (``n``) an engine gives to one request; None: it decides."""
+        return None
+
     def fit(self, endpoint: Endpoint, request: dict[str, Any]) -> bool:
         """Change a decoded request so that its engines ignore nothing in it; return if it changed.
 

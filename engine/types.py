@@ -41,6 +41,11 @@ class EngineTypes:
             raise ConfigError(f"There is no engine type '{name}'. Known types: {known}.")
         return self._types[name]
 
+    def answers_at_once(self, model: ModelSpec) -> int | None:
+        """Return how many answers any engine of the model gives to one request, or None."""
+        limits = [self.of(variant).answers_at_once(variant) for variant in model.variants]
+        return min((limit for limit in limits if limit is not None), default=None)
+
     def fit(self, model: ModelSpec, endpoint: Endpoint, request: dict[str, Any]) -> bool:
         """Change a request so that the model's engines ignore nothing in it, or raise BadRequest.
 

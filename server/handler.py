@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from inference.call import Call
+from inference.several import several
 from models.requests.endpoints import PASSTHROUGH
 from models.requests.fields import decoded
 from models.requests.reader import RequestFacts, read, read_json
@@ -19,6 +20,7 @@ from server.codecs.sink import TranslatingSink
 from server.headers import CONVERSATION, conversation_of, to_engine
 from server.uploads.body import read_body
 from server.uploads.multipart import read_form
+from utils.errors import BadRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,10 +99,30 @@ class RequestHandler:
             call = _call(ctx, model, facts)
             if facts.stream:
                 ctx.response.keep_alive(ctx.configuration.settings.keepalive_interval)
-            await self._inference.run(call, ctx.response)
+            if facts.answers == 1 or not _one_by_one(ctx, model, facts):
+                await self._inference.run(call, ctx.response)
+            else:
+                await several(self._inference.run, call, ctx.response, facts.answers)
         finally:
             if facts.upload is not None:
                 facts.upload.close()
+
+
+def _one_by_one(ctx: RequestContext, model: ModelSpec, facts: RequestFacts) -> bool:
+    """Return whether the answers to a request must be asked for one after another.
+
+    Raises BadRequest for too many of them. Answers of ``/completion`` have another shape.
+    """
+    at_once, settings = ctx.configuration.types.answers_at_once(model), ctx.configuration.settings
+    if at_once is None or facts.answers <= at_once or _is_native(ctx.target):
+        return False
+    if facts.answers > settings.max_answers:
+        raise BadRequest(f"'n' must not exceed {settings.max_answers}.", param="n")
+    return True
+
+
+def _is_native(target: str) -> bool:
+    return target.partition("?")[0] in ("/completion", "/completions")
 
 
 async def parsed(size: int, parse: Callable[[], _T]) -> _T:

@@ -109,6 +109,10 @@ class LlamaCpp(EngineType):
         except (OSError, BadModelFile):
             return None
 
+    def answers_at_once(self, variant: VariantSpec) -> int | None:
+        """Return the number of slots: each answer takes one."""
+        return variant.parallel
+
     def fit(self, endpoint: Endpoint, request: dict[str, Any]) -> bool:
         """Rewrite what llama-server knows in another form only, and refuse what it ignores."""
         return fitted(endpoint, request)

@@ -71,6 +71,7 @@ class RequestFacts(NamedTuple):
     * ``max_output``: the client's token limit; None if it set none.
     * ``keep_alive``: how many seconds without a request the model stays loaded after this one;
       may be infinity; None if the client did not say.
+    * ``answers``: how many answers the client wants to its prompt.
     * ``context``: the context in tokens that the client wants, beyond what its request needs; 0 if
       it wants none.
     * The other fields are those of ``Prompt``.
@@ -82,6 +83,7 @@ class RequestFacts(NamedTuple):
     stream: bool
     max_output: int | None
     keep_alive: float | None = None
+    answers: int = 1
     context: int = 0
     segments: tuple[Segment, ...] = ()
     prompts: tuple[str, ...] = ()

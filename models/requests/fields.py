@@ -109,6 +109,20 @@ def output_of(request: Json, fields: tuple[str, ...]) -> int | None:
     return max(limits, default=None)
 
 
+def answers_of(request: Json) -> int:
+    """Return how many answers the request wants. Raises BadRequest."""
+    value = request.get("n")
+    if value is None:
+        return 1
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadRequest(f"'n' must be an integer, not {named(value)}.", param="n")
+    if value < 1:
+        raise BadRequest("'n' must be at least 1.", param="n")
+    return value
+
+
 def objects(request: Json, field: str) -> list[Json]:
     """Return the non-empty array of objects in ``field``, or raise BadRequest."""
     items = request.get(field)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from models.requests.endpoints import TRANSCRIPTION, Endpoint
+from models.requests.endpoints import CHAT, COMPLETION, TRANSCRIPTION, Endpoint
 from models.requests.facts import Prompt, RequestFacts, Segment, Upload
-from models.requests.fields import Json, decoded, model_of, named, output_of, stream_of
+from models.requests.fields import Json, answers_of, decoded, model_of, named, output_of, stream_of
 from models.requests.transcription import output_of_form, stream_of_form, transcription
 from utils.errors import BadRequest
 
@@ -33,6 +33,8 @@ _DURATION = re.compile(rf"[+-]?(?:0|(?:{_PART.pattern})+)")
 # The longest text to match: the pattern would take long for a text of megabytes.
 _LONGEST = 64
 _MISSING = object()
+# What can be asked for several answers.
+_SEVERAL = (CHAT, COMPLETION)
 
 
 class Models(Protocol):
@@ -115,6 +117,7 @@ def _facts(
         stream=endpoint.generates and stream_of(request),
         max_output=endpoint.default_output if limit is None else limit,
         keep_alive=keep_alive,
+        answers=answers_of(request) if "n" in request and endpoint in _SEVERAL else 1,
         segments=prompt.segments,
         prompts=prompt.prompts,
         prompt_ids=prompt.prompt_ids,

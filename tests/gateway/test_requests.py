@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from gateway import fake_model, fake_variant, running_gateway
@@ -213,3 +213,30 @@ async def test_what_an_engine_would_ignore_is_refused_by_name(journal: Journal) 
     stripping = fake_model(fake_variant(journal), strip_params=("functions",))
     async with running_gateway(journal, stripping) as gateway:
         assert (await gateway.chat(functions=[{"name": "f"}])).status == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_several_answers_come_one_after_another(journal: Journal, *, stream: bool) -> None:
+    async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
+        options: dict[str, Any] = {"stream_options": {"include_usage": True}} if stream else {}
+        answer = await gateway.chat(n=3, max_tokens=2, stream=stream, **options)
+        assert answer.status == 200
+        assert len(gateway.engine_requests()) == 3
+        if not stream:
+            assert [choice["index"] for choice in answer.json["choices"]] == [0, 1, 2]
+            assert answer.json["usage"]["completion_tokens"] == 6
+            return
+        assert answer.body.count(b"[DONE]") == 1
+        events = [json.loads(e[6:]) for e in answer.body.split(b"\n\n") if e.startswith(b"data: {")]
+        assert {event["choices"][0]["index"] for event in events[:-1]} == {0, 1, 2}
+        assert events[-1]["usage"]["completion_tokens"] == 6
+
+
+async def test_the_number_of_answers_has_a_limit(journal: Journal) -> None:
+    parallel = fake_variant(journal, parallel=4)
+    async with running_gateway(journal, fake_model(parallel), max_answers=5) as gateway:
+        for wrong in (0, 6, "2", 1.5):
+            assert (await gateway.chat(n=wrong)).error(400, "invalid_request")["param"] == "n"
+        # An engine with so many slots does it itself.
+        assert (await gateway.chat(n=4)).status == 200
+        assert len(gateway.engine_requests()) == 1

@@ -144,6 +144,31 @@ def test_responses(api: openai.OpenAI) -> None:
     assert counted.input_tokens == whole.usage.input_tokens
 
 
+def test_several_answers(api: openai.OpenAI) -> None:
+    # Each engine has one slot.
+    whole = api.chat.completions.create(
+        model="smol", messages=HELLO, n=3, max_tokens=4, temperature=1.5, seed=1
+    )
+    assert [choice.index for choice in whole.choices] == [0, 1, 2]
+    assert len({choice.message.content for choice in whole.choices}) > 1
+    assert whole.usage is not None
+    assert 3 < whole.usage.completion_tokens <= 12
+    with api.chat.completions.stream(
+        model="smol",
+        messages=HELLO,
+        n=2,
+        max_tokens=4,
+        stream_options={"include_usage": True},
+    ) as stream:
+        for _ in stream:
+            pass
+        final = stream.get_final_completion()
+    assert [choice.index for choice in final.choices] == [0, 1]
+    assert all(choice.message.role == "assistant" for choice in final.choices)
+    assert final.usage is not None
+    assert 2 < final.usage.completion_tokens <= 8
+
+
 def test_embeddings(api: openai.OpenAI) -> None:
     # The library asks for base64 unless told otherwise, and decodes it.
     packed = api.embeddings.create(model="embed", input=["Hello", "world"])

@@ -211,6 +211,14 @@ class ServerSettings(ModelSettings):
             "`Retry-After`.",
         ),
     )
+    max_answers: int = field(
+        default=16,
+        metadata=key(
+            "positive",
+            "How many answers a request may ask for with `n`. Those for which its engine has too "
+            "few slots are given one after another.",
+        ),
+    )
     max_loaded_models: int = field(
         default=1,
         metadata=key(

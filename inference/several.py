@@ -1,0 +1,239 @@
+"""Several answers to one request (``n``) from an engine that gives one at a time.
+
+The answers are asked for one after another, each with a turn of its own in the queue, and become
+one response: the choices are numbered, and the tokens of all answers are added.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from inference.usage import Tally
+from utils.errors import EngineRefused
+from utils.sse import Event, EventBuffer, events_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from inference.call import Call, CallRecord, Outlet, Sink
+
+Json = dict[str, Any]
+_DONE = b"data: [DONE]\n\n"
+_OK = 200
+_JSON = {"Content-Type": "application/json; charset=utf-8"}
+# What an engine tells of one answer, and what would be wrong for all.
+_OF_ONE = ("timings", "__verbose")
+
+
+async def several(
+    run: Callable[[Call, Sink], Awaitable[None]], call: Call, sink: Sink, answers: int
+) -> None:
+    """Give ``answers`` answers to ``call`` in one response; ``run`` gives one.
+
+    Raises what ``run`` raises. If an answer fails, so does the response.
+    """
+    merged = Merged(answers)
+    request: Json = orjson.loads(call.facts.body)
+    request.pop("n", None)
+    record = call.record
+    parts: list[_Part] = []
+    for number in range(answers):
+        body = orjson.dumps(_varied(request, number))
+        # What is relayed is looked at answer by answer.
+        record.tally = Tally()
+        one = _OneOf(sink, merged, number, stream=call.facts.stream)
+        try:
+            await run(replace(call, facts=call.facts._replace(body=body), conversation=None), one)
+        finally:
+            parts.append(_Part(record.completion, record.queued, record.loading, record.first))
+            _sum_up(record, parts)
+        if one.refused:
+            return
+        one.take()
+    if call.facts.stream:
+        await sink.write(merged.end())
+    else:
+        await sink.answer(_OK, _JSON, orjson.dumps(merged.whole))
+
+
+class _Part(NamedTuple):
+    """What the record of the call says of one answer."""
+
+    completion: int | None
+    queued: float | None
+    loading: float | None
+    first: float | None
+
+
+def _sum_up(record: CallRecord, parts: list[_Part]) -> None:
+    """Write into the record what is true of all answers so far."""
+    record.completion = sum(part.completion or 0 for part in parts)
+    record.queued = sum(part.queued or 0.0 for part in parts)
+    record.loading = sum(part.loading or 0.0 for part in parts)
+    record.first = parts[0].first
+
+
+def _varied(request: Json, number: int) -> Json:
+    """Return the request with a seed of its own: with the same one the answers would be equal."""
+    seed = request.get("seed")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        return request
+    return {**request, "seed": seed + number}
+
+
+class Merged:
+    """The answers so far, as one. Pure."""
+
+    def __init__(self, answers: int) -> None:
+        self.whole: Json = {}
+        self._answers = answers
+        self._first: Json = {}
+        self._usage: Json = {}
+        self._last: Json | None = None
+
+    def add(self, answer: Json, number: int) -> None:
+        """Add a whole answer; EngineRefused if it is none."""
+        choices = answer.get("choices")
+        if not isinstance(choices, list):
+            raise EngineRefused("The engine gave an answer without choices.")
+        self._number(choices, number)
+        self._count(answer, number)
+        if not self.whole:
+            self.whole = {k: v for k, v in answer.items() if k not in _OF_ONE} | {"choices": []}
+        self.whole["choices"] += choices
+        if self._usage:
+            self.whole["usage"] = self._usage
+
+    def event(self, data: Json, number: int) -> bytes:
+        """Return an event of the answer with this number as one of the whole stream."""
+        if "error" in data:
+            return Event.of(data).raw
+        self._first = self._first or {
+            name: data[name] for name in ("id", "created") if name in data
+        }
+        data |= self._first
+        for name in _OF_ONE:
+            data.pop(name, None)
+        choices = data.get("choices")
+        if isinstance(choices, list):
+            self._number(choices, number)
+        if data.get("usage"):
+            self._count(data, number)
+            if not choices:
+                # The tokens of all answers stand in one event at the end.
+                self._last = data
+                return b""
+            # The events of one answer tell its own; only the last one is right for all.
+            data["usage"] = self._usage
+        return Event.of(data).raw
+
+    def end(self) -> bytes:
+        """Return the end of the whole stream."""
+        last = b"" if self._last is None else Event.of({**self._last, "usage": self._usage}).raw
+        return last + _DONE
+
+    def _number(self, choices: list[Any], number: int) -> None:
+        for choice in choices:
+            if isinstance(choice, dict) and isinstance(choice.get("index", 0), int):
+                # The answers to one prompt stand together, as there may be several prompts.
+                choice["index"] = choice.get("index", 0) * self._answers + number
+
+    def _count(self, data: Json, number: int) -> None:
+        usage = data.get("usage")
+        if not isinstance(usage, dict):
+            return
+        if number == 0 or not self._usage:
+            self._usage = dict(usage)
+            return
+        written = self._usage.get("completion_tokens", 0) + usage.get("completion_tokens", 0)
+        prompt = self._usage.get("prompt_tokens", 0)
+        self._usage |= {"completion_tokens": written, "total_tokens": prompt + written}
+
+
+class _OneOf:
+    """The sink of one answer of several; the others use ``inner`` before and after it."""
+
+    def __init__(self, inner: Sink, merged: Merged, number: int, *, stream: bool) -> None:
+        self.refused = False
+        self._inner = inner
+        self._merged = merged
+        self._number = number
+        self._buffer = EventBuffer() if stream else None
+        self._pieces: list[bytes] = []
+
+    @property
+    def decided(self) -> dict[str, str]:
+        """The gateway's own headers of the answer."""
+        return self._inner.decided
+
+    @decided.setter
+    def decided(self, headers: dict[str, str]) -> None:
+        self._inner.decided = headers
+
+    @property
+    def progress(self) -> Callable[[], str] | None:
+        """Tell what a waiting client waits for."""
+        return self._inner.progress
+
+    @progress.setter
+    def progress(self, progress: Callable[[], str] | None) -> None:
+        self._inner.progress = progress
+
+    @property
+    def begun(self) -> bool:
+        """Whether the client has a part of the response."""
+        return self._inner.begun
+
+    async def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """Begin the response, unless another answer has, or it is a whole one."""
+        if self._buffer is not None:
+            await self._inner.begin(status, headers)
+
+    async def write(self, chunk: bytes) -> None:
+        """Pass on the events that the chunk completes, or keep a piece of a whole answer."""
+        if self._buffer is None:
+            self._pieces.append(chunk)
+            return
+        events = (event.json() for event in events_of(self._buffer.feed(chunk)))
+        written = b"".join(self._event(data) for data in events if data is not None)
+        if written:
+            await self._inner.write(written)
+
+    def _event(self, data: Json) -> bytes:
+        # An error in a stream ends the response.
+        self.refused |= "error" in data
+        return self._merged.event(data, self._number)
+
+    def outlet(self) -> Outlet | None:
+        """Return None: each piece is looked at."""
+        return None
+
+    async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Keep a whole answer."""
+        del status, headers
+        self._pieces.append(body)
+
+    async def refuse(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+        """Pass on an engine's error, which ends the response."""
+        self.refused = True
+        if not await self._inner.refuse(status, headers, body):
+            await self._inner.answer(status, headers, body)
+        return True
+
+    async def end(self) -> None:
+        """Do nothing: the response ends after the last answer."""
+
+    def take(self) -> None:
+        """Add the whole answer to the others; EngineRefused if it is no JSON object."""
+        if self._buffer is not None:
+            return
+        try:
+            answer = orjson.loads(b"".join(self._pieces))
+        except orjson.JSONDecodeError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise EngineRefused("The engine gave an answer that is no JSON object.")
+        self._merged.add(answer, self._number)
