@@ -56,7 +56,7 @@ class FileFacts:
     ``size`` is that of the file in bytes, ``missing`` are the bytes that it lacks if it is cut.
     Numbers that differ by layer are tuples with one entry for each layer; ``bytes_by_layer`` and
     ``experts_by_layer`` are the weights of the file, ``outside`` those of no layer, ``embedding``
-    the part of them that looks tokens up; ``tied``: the last layer uses it, too. With
+    the part of them that only looks tokens up if there is an ``output`` of its own. With
     ``own_conversion`` the file was made for one program and may not load in others.
     """
 
@@ -116,7 +116,7 @@ class FileFacts:
     experts_by_layer: tuple[int, ...] = ()
     outside: int = 0
     embedding: int = 0
-    tied: bool = False
+    output: bool = False
     unknown_types: bool = False
     own_conversion: bool = False
 
@@ -124,6 +124,11 @@ class FileFacts:
     def weights(self) -> int:
         """The bytes of all tensors."""
         return self.outside + sum(self.bytes_by_layer)
+
+    @property
+    def tied(self) -> bool:
+        """Whether the last layer uses the weights that look tokens up."""
+        return self.embedding > 0 and not self.output
 
     @property
     def embeds(self) -> bool:
@@ -231,7 +236,7 @@ def together(facts: Iterable[FileFacts]) -> FileFacts:
         attention=tuple(sorted({layer for each in every for layer in each.attention})),
         recurrent=tuple(sorted({layer for each in every for layer in each.recurrent})),
         long_factors=any(each.long_factors for each in every),
-        tied=all(each.tied or not each.embedding for each in every) and first.tied,
+        output=any(each.output for each in every),
         unknown_types=any(each.unknown_types for each in every),
         own_conversion=any(each.own_conversion for each in every),
     )
@@ -353,7 +358,7 @@ def _weights(tensors: tuple[Tensor, ...]) -> dict[str, Any]:
         "tensors": len(tensors),
         "outside": outside,
         "embedding": embedding,
-        "tied": embedding > 0 and not last,
+        "output": last,
         "vocabulary": vocabulary,
         "bytes_by_layer": _row(by_layer),
         "experts_by_layer": _row(experts),

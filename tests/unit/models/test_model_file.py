@@ -158,6 +158,13 @@ def test_shards_are_added_up() -> None:
     assert told.size == first.size + second.size
 
 
+def test_the_last_layer_may_lie_in_another_shard() -> None:
+    first = facts(gguf({"split.count": 2}, {"token_embd.weight": ((64, 100), 1)}))
+    second = facts(gguf({"split.no": 1}, {"output.weight": ((64, 100), 1)}))
+    assert first.tied
+    assert not together([first, second]).tied
+
+
 @pytest.mark.parametrize("wrong", ["text", -5, 1.5, True, (1 << 64) - 1])
 def test_a_key_of_a_wrong_type_counts_as_absent(wrong: object) -> None:
     assert keyed(llama__context_length=wrong).context_length == 0

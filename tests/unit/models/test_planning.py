@@ -32,6 +32,7 @@ def model(
         bytes_by_layer=((size - 2 * tokens) // layers,) * layers,
         outside=2 * tokens,
         embedding=tokens,
+        output=True,
     )
     return replace(facts, **more)  # type: ignore[arg-type] # fields by name
 
