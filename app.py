@@ -5,8 +5,10 @@ Used by main.py and by the tests alike.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.checks import Verdict, examined, misaddressed
@@ -26,6 +28,7 @@ from engine.scheduling.policy import limits_of, policy_of
 from engine.types import EngineTypes
 from inference.run import Inference
 from models.catalog import Catalog
+from models.discovery.inventory import Taken
 from models.head_cache import HeadCache
 from models.remarks import remarks
 from models.selection import ModelSelector
@@ -44,7 +47,6 @@ from utils.logger import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from engine.llamacpp.tokenizer import LlamaTokenize
     from inference.call import Hooks
@@ -126,6 +128,21 @@ def engine_types(
 ) -> EngineTypes:
     """Return every type of engine, the default first."""
     return EngineTypes([LlamaCpp(prompt_caches, tokenizer, heads), Generic(), Remote()])
+
+
+def taken_by(catalog: Catalog) -> Taken:
+    """Return the files and the names that the models of a configuration have."""
+    types, files = engine_types(), set()
+    for path in (
+        path
+        for model in catalog.models
+        for variant in model.variants
+        for path in types.files(variant, os.environ)
+    ):
+        with contextlib.suppress(OSError, ValueError):
+            state = Path(path).stat()
+            files.add((state.st_dev, state.st_ino))
+    return Taken(files, {name for m in catalog.models for name in (m.name, *m.aliases)})
 
 
 def presets() -> Presets:

@@ -71,6 +71,8 @@ def _done(args: argparse.Namespace) -> int:
     """Do what the arguments say and return the exit status."""
     if args.forget:
         return _forget(args.config)
+    if args.command == "models":
+        return _models(args)
     if args.command is not None:
         settings = _settings(args.config)
         return run_command(args, settings, _state_folder(settings))
@@ -148,6 +150,19 @@ async def _serve(
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
     return await built.gateway.run(lambda endpoints: announced(folder, endpoints, config))
+
+
+def _models(args: argparse.Namespace) -> int:
+    """Carry out a command for the models of this machine; return the exit status."""
+    from models.discovery.inventory import Taken  # noqa: PLC0415 - see above
+    from server.admin.model_commands import run_model_command  # noqa: PLC0415 - see above
+
+    if args.config is None:
+        return run_model_command(args, _state_folder(ServerSettings()), Taken)
+    import app  # noqa: PLC0415 - see above
+
+    settings, catalog = _loaded(args.config)
+    return run_model_command(args, _state_folder(settings), partial(app.taken_by, catalog))
 
 
 def _settings(config: Path | None) -> ServerSettings:

@@ -179,4 +179,6 @@ def _for_ram(fitting: list[PlannedVariant], machine: MachineMemory) -> list[Plan
 
 
 def _too_large(machine: MachineMemory) -> str:
-    return "does not fit the memory" if machine.unified else "does not fit GPU and main memory"
+    if machine.unified or not machine.gpus:
+        return "does not fit the memory"
+    return "does not fit GPU and main memory"

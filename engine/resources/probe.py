@@ -67,6 +67,14 @@ class MachineProbe:
                 free[name] = int(self._nvml.nvmlDeviceGetMemoryInfo(gpu).free)
         return free
 
+    def total(self) -> dict[str, int]:
+        """Return all bytes that the machine has, by resource."""
+        total = {RAM: int(psutil.virtual_memory().total)}
+        for name, gpu in self._named_gpus():
+            with contextlib.suppress(self._nvml.NVMLError):
+                total[name] = int(self._nvml.nvmlDeviceGetMemoryInfo(gpu).total)
+        return total
+
     def _named_gpus(self) -> list[tuple[str, Any]]:
         with self._lock:
             if self._gpus is None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from server.admin.model_options import add_model_commands
+from server.admin.outcome import CommandError, carried_out
 from server.admin.own_token import NAME, read_token
 from server.admin.presence import Presence, gateways_in, local_url
 from server.admin.show import reload_text, status_text
@@ -25,25 +26,20 @@ if TYPE_CHECKING:
 
     from utils.config.settings import ServerSettings
 
-FAILED = 1
 NOT_RUNNING = 3
 _OK = range(200, 300)
 _CONNECT = 5.0
 
 
-class CommandError(Exception):
-    """The command failed. The text says why; ``status`` is the exit status."""
-
-    def __init__(self, message: str, status: int = FAILED) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 def add_commands(parser: argparse.ArgumentParser, config: argparse.ArgumentParser) -> None:
     """Add the commands to ``parser``; each of them has the options of ``config`` too."""
     commands = parser.add_subparsers(
-        dest="command", metavar="COMMAND", title="commands for a gateway that runs"
+        dest="command",
+        metavar="COMMAND",
+        title="commands",
+        description="All but models are for a gateway that runs.",
     )
+    add_model_commands(commands, config)
 
     def add(name: str, what: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, parents=[config], help=what, description=what)
@@ -68,20 +64,13 @@ def run_command(args: argparse.Namespace, settings: ServerSettings, folder: Path
     ``folder`` is the state folder of the gateway. ``settings`` are those of ``args.config`` if
     that is given.
     """
-    try:
+
+    def work() -> int:
         gateway = _found(args, settings, folder)
         client = AdminClient(gateway.url, _token(settings, folder))
-        status = _COMMANDS[args.command](args, client, gateway)
-        sys.stdout.flush()
-    except CommandError as error:
-        print(f"llm-gateway: {error}", file=sys.stderr)  # noqa: T201 - an answer for a terminal
-        return error.status
-    except BrokenPipeError:
-        # The reader has closed the pipe, as in "logs | head". Python must not write to it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    else:
-        return status
+        return _COMMANDS[args.command](args, client, gateway)
+
+    return carried_out(work)
 
 
 class AdminClient:

@@ -21,12 +21,12 @@ def status_text(running: Mapping[str, Any], models: Sequence[Mapping[str, Any]])
     engines = running["engines"]
     loaded = {engine["model"] for engine in engines}
     idle = [{"model": one["id"]} for one in models if one["id"] not in loaded]
-    parts = [_table("MODEL VARIANT STATE REQUESTS MEMORY SINCE", map(_engine, [*engines, *idle]))]
+    parts = [table("MODEL VARIANT STATE REQUESTS MEMORY SINCE", map(_engine, [*engines, *idle]))]
     if running["requests"]:
         head = "REQUEST STATE MODEL CLIENT AGE TOKENS"
-        parts.append(_table(head, map(_request, running["requests"])))
+        parts.append(table(head, map(_request, running["requests"])))
     if running["queue"]:
-        parts.append(_table("TURN REQUEST MODEL WAITED FOR", map(_waiting, running["queue"])))
+        parts.append(table("TURN REQUEST MODEL WAITED FOR", map(_waiting, running["queue"])))
     return "\n".join(parts)
 
 
@@ -68,7 +68,7 @@ def _engine(engine: Mapping[str, Any]) -> Sequence[str]:
         since = f"started {_time(engine['started_seconds_ago'])} ago"
     elif "retry_in_seconds" in engine:
         since = f"tried again in {_time(engine['retry_in_seconds'])}"
-    memory = ", ".join(f"{name} {_size(size)}" for name, size in engine["memory"].items())
+    memory = ", ".join(f"{name} {size_text(size)}" for name, size in engine["memory"].items())
     label = engine["variant"].removeprefix(f"{engine['model']}@")
     places = f"{engine['active']} of {engine['parallel']}"
     return engine["model"], label, state, places, memory, since
@@ -105,7 +105,8 @@ def _time(seconds: float) -> str:
     return f"{seconds // _HOUR:.0f} h {seconds % _HOUR // _MINUTE:.0f} min"
 
 
-def _size(size: float) -> str:
+def size_text(size: float) -> str:
+    """Return the bytes in the largest unit of which there is one."""
     for unit in _UNITS:
         if size < _STEP or unit == _UNITS[-1]:
             return f"{size:.3g} {unit}" if size < 999 else f"{size:.0f} {unit}"  # noqa: PLR2004 - digits
@@ -113,7 +114,7 @@ def _size(size: float) -> str:
     return ""
 
 
-def _table(head: str, rows: Iterable[Sequence[str]]) -> str:
+def table(head: str, rows: Iterable[Sequence[str]]) -> str:
     """Return the rows in columns under ``head``, without the columns that are empty in all rows."""
     cells = [[str(cell) for cell in row] for row in rows]
     titles = head.split()

@@ -40,7 +40,7 @@ class FakeNvml:
 
     def nvmlDeviceGetMemoryInfo(self, gpu: int) -> Any:  # noqa: N802 - NVML's own name
         self._check()
-        return SimpleNamespace(free=self._free[gpu])
+        return SimpleNamespace(free=self._free[gpu], total=2 * self._free[gpu])
 
     def nvmlDeviceGetComputeRunningProcesses(self, gpu: int) -> list[Any]:  # noqa: N802 - NVML's own name
         self._check()

@@ -33,6 +33,7 @@ PURE = (
     "server/admin/access.py",
     "server/admin/params.py",
     "server/admin/show.py",
+    "server/admin/show_models.py",
     "server/admin/status.py",
     "server/browsers.py",
     "server/codecs/",
@@ -49,7 +50,11 @@ PURE = (
     "utils/config/tables.py",
     "utils/errors.py",
 )
-NOT_PURE = {"inference/continuation/relay.py", "models/discovery/walk.py"}
+NOT_PURE = {
+    "inference/continuation/relay.py",
+    "models/discovery/scan.py",
+    "models/discovery/walk.py",
+}
 # Tested through the file that uses them: readers by the test of the reader, codecs and parts of an
 # answer by those of streams and answers; errors by the table that walks them.
 TESTED_ELSEWHERE = {

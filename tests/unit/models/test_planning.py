@@ -93,7 +93,9 @@ def test_a_context_that_does_not_fit_is_told() -> None:
     assert [(each.context, each.why) for each in made.left_out] == [
         (131072, "does not fit GPU and main memory")
     ]
-    assert [each.context for each in plan(BIG, machine(0, 24)).left_out] == [8192, 32768, 131072]
+    left_out = plan(BIG, machine(0, 24)).left_out
+    assert [each.context for each in left_out] == [8192, 32768, 131072]
+    assert {each.why for each in left_out} == {"does not fit the memory"}
 
 
 def test_two_gpus_hold_more_than_one() -> None:

@@ -82,3 +82,11 @@ def test_a_gpu_that_fails_later_is_left_out() -> None:
     nvml.lost = True
     assert "gpu0" not in probe.used_by(os.getpid()).held
     assert "gpu0" not in probe.free()
+
+
+def test_all_memory_of_the_machine_is_told() -> None:
+    nvml = FakeNvml(free=[7000])
+    probe = MachineProbe(nvml)
+    assert probe.total() == {"ram": psutil.virtual_memory().total, "gpu0": 14000}
+    nvml.lost = True
+    assert [*probe.total()] == ["ram"]
