@@ -22,16 +22,18 @@ class Ongoing:
     The block ends before the client gets the error, so that sending the error is not cancelled.
     """
 
-    __slots__ = ("_cancelled", "_pending", "_task", "record")
+    __slots__ = ("_cancelled", "_loop", "_pending", "_task", "record")
 
-    def __init__(self, record: CallRecord) -> None:
+    def __init__(self, record: CallRecord, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.record = record
+        # To find the running loop costs a system call in Python 3.11, so who knows it says it.
+        self._loop = loop
         self._cancelled = False
         self._pending = 0
         self._task: asyncio.Task[object] | None = None
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         if task is None:
             raise RuntimeError("a request is answered by a task")
         self._task = task

@@ -6,6 +6,7 @@ errors in the API's own shape, one line in the log, one count in the metrics.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -98,13 +99,17 @@ class Middleware:
         self._telemetry = telemetry
         self._clock = clock
         self._bodies = BodyMemory()
+        # Found once: see ``Ongoing``.
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._machine = Machine(clock, (each.host for each in current.now.settings.listen))
 
     async def answer(self, request: Request) -> None:
         """Answer the request; see ``Frame`` in server/protocol.py."""
         ctx = self._context(request)
         record, response = ctx.record, ctx.response
-        ongoing = Ongoing(record)
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        ongoing = Ongoing(record, self._loop)
         listed = False
         try:
             async with response:

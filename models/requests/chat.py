@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from models.requests.facts import Prompt
 
 # Fields beside the messages that chat templates print into the prompt.
-_PREAMBLE = ("tools", "functions", "response_format", "chat_template_kwargs", "json_schema")
+_IN_ORDER = ("tools", "functions", "response_format", "chat_template_kwargs", "json_schema")
+_PREAMBLE = frozenset(_IN_ORDER)
 # The fields of most messages; nothing beside them is printed.
 _PLAIN = {"role", "content"}
 
@@ -33,7 +34,10 @@ def chat(request: Json) -> Prompt:
     messages = objects(request, "messages")
     if "tools" in request:
         tools_of(request)
-    talk = Conversation("", {name: request[name] for name in _PREAMBLE if request.get(name)})
+    preamble: Json = {}
+    if not _PREAMBLE.isdisjoint(request):
+        preamble = {name: request[name] for name in _IN_ORDER if request.get(name)}
+    talk = Conversation("", preamble)
     for index, message in enumerate(messages):
         role = role_of(message, index)
         content = message.get("content")
