@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # So many bytes of an answer may wait for their reader.
 _WAITING = 256 * 1024
-# A body up to this length is read when it is complete: then its reader wakes up once.
+# A body up to this length that is no stream is read when it is complete: its reader wakes up once.
 _AT_ONCE = 64 * 1024
 _LOST = "Server disconnected"
 
@@ -136,7 +136,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport.write(request)
 
     async def begun(self) -> None:
-        """Return when the head of the answer is here; a small body of known length with it."""
+        """Return when the head of the answer is here, and with it a small body that comes whole."""
         parser = self._parser
         while self._error is None:
             progress = parser.progress
@@ -207,7 +207,9 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def _comes_whole(self) -> bool:
         length = self._parser.length
-        return length is not None and length <= _AT_ONCE
+        if length is None or length > _AT_ONCE:
+            return False
+        return not self.headers.get("Content-Type", "").startswith("text/event-stream")
 
     def _turn(self) -> None:
         """Act on a head that is not complete, on an end, or on what is not HTTP."""

@@ -70,6 +70,8 @@ class ClientResponse:
         self._response: Reply | None = None
         # The same, if it is sent in pieces.
         self._direct: DirectReply | None = None
+        # Why nothing could be put any more.
+        self._left: ConnectionError | None = None
         self.decided: dict[str, str] = {}
         self.begun = False
         self._as_engine_says = False
@@ -214,7 +216,8 @@ class ClientResponse:
         self._last = chunk
         try:
             room = self._direct is not None and self._direct.put(chunk)
-        except ConnectionError:
+        except ConnectionError as error:
+            self._left = error
             return False
         if not room:
             self._watch_out()
@@ -222,6 +225,8 @@ class ClientResponse:
 
     async def drained(self) -> None:
         """Return when the client has room; raise ConnectionError if it has left."""
+        if self._left is not None:
+            raise self._left
         if self._direct is not None:
             await self._direct.drained()
         self._blocked_since = None

@@ -98,6 +98,16 @@ async def test_a_small_body_is_read_whole_and_the_connection_is_kept() -> None:
         assert connection.usable
 
 
+async def test_a_stream_of_known_length_is_read_as_it_comes() -> None:
+    async with connected() as (connection, peer, _):
+        peer.write(WHOLE[:-1].replace(b"OK\r\n", b"OK\r\nContent-Type: text/event-stream\r\n"))
+        await connection.begun()
+        assert await connection.read() == b"ab"
+        peer.write(b"c")
+        assert await connection.read() == b"c"
+        assert await connection.read() == b""
+
+
 async def test_pieces_are_read_as_they_come() -> None:
     async with connected() as (connection, peer, ends):
         peer.write(CHUNKED)

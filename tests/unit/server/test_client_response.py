@@ -91,8 +91,6 @@ class PutClient(SlowClient):
             return self.room
 
         async def drained(_response: AiohttpReply) -> None:
-            if self.error is not None:
-                raise self.error
             await self.let_go.wait()
 
         monkeypatch.setattr(AiohttpReply, "put", put)
