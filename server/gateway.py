@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from server.admin.handlers import AdminHandlers
+from server.lm_studio import LmStudioHandlers
 from server.middleware import Middleware
 from server.ollama import OllamaHandlers
 from server.passthrough import Passthrough
@@ -83,6 +84,7 @@ class GatewayServer:
             self._sockets,
             StatusPages(manager),
             OllamaHandlers(handler, manager, clock),
+            LmStudioHandlers(manager),
             self._admin,
             self._responses,
             ConversationHandlers(conversations),

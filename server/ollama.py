@@ -6,22 +6,18 @@ configuration, so requests to make, copy, delete or publish one are refused by n
 
 from __future__ import annotations
 
-import asyncio
-import os
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.scheduling.lifecycle import State
 from models.requests.fields import decoded
-from models.requests.reader import read_json
 from models.selection import choose
 from server.codecs.codec import Translation
 from server.codecs.collect import CollectingSink
 from server.codecs.ollama.answers import LINES, ChatEncoder, GenerateEncoder, line
 from server.codecs.ollama.pages import (
     VERSION,
-    Known,
     Loaded,
     ps_page,
     show_page,
@@ -38,7 +34,8 @@ from server.codecs.ollama.requests import (
     wants_stream,
 )
 from server.codecs.ollama.vectors import embed_answer, embeddings_answer
-from server.handler import parsed
+from server.handler import parsed, read_translated
+from server.known_models import known, listed
 from server.uploads.body import read_body
 from utils.errors import BadRequest, ModelNotFound
 from utils.logger import get_logger
@@ -164,9 +161,7 @@ class OllamaHandlers:
             if asked.purpose is not Purpose.ANSWER:
                 model = ctx.configuration.catalog.find(_text(request, "model") or ctx.name)
                 return _Understood(request, asked, model, None)
-            catalog = ctx.configuration.catalog
-            fit = ctx.configuration.types.fit
-            model, facts = read_json(asked.endpoint, asked.body, catalog, ctx.name, fit)
+            model, facts = read_translated(ctx, asked.endpoint, asked.body)
             return _Understood(request, asked, model, facts._replace(context=asked.context))
 
         found = await parsed(len(body), understood)
@@ -183,8 +178,8 @@ class OllamaHandlers:
         return None if sink.refused else sink.body
 
     async def _require_thoughts(self, ctx: RequestContext, found: _Understood) -> None:
-        known = await self._known(ctx, [(found.model.name, found.model)])
-        file = known[0].file
+        [seen] = await known(ctx, [(found.model.name, found.model)])
+        file = seen.file
         if file is not None and file.template and not file.facts.thinking:
             raise BadRequest(f'"{_name(found)}" does not support thinking', param="think")
 
@@ -218,17 +213,13 @@ class OllamaHandlers:
 
     async def tags(self, ctx: RequestContext) -> None:
         """Answer with every configured model, and its aliases where they are listed."""
-        models: list[tuple[str, ModelSpec]] = []
-        for model in ctx.configuration.catalog.models:
-            aliases = model.aliases if ctx.configuration.settings.list_aliases else ()
-            models += [(name, model) for name in (model.name, *aliases)]
-        await ctx.json(tags_page(await self._known(ctx, models), self._since))
+        await ctx.json(tags_page(await known(ctx, listed(ctx)), self._since))
 
     async def show(self, ctx: RequestContext) -> None:
         """Answer with what is known of the model that the body names."""
         name, model = await _named(ctx)
-        [known] = await self._known(ctx, [(name, model)])
-        await ctx.json(show_page(known, self._since))
+        [found] = await known(ctx, [(name, model)])
+        await ctx.json(show_page(found, self._since))
 
     async def ps(self, ctx: RequestContext) -> None:
         """Answer with the models that are loaded."""
@@ -239,25 +230,12 @@ class OllamaHandlers:
             if record.state is State.READY and record.variant.model in catalog
         ]
         models = [(r.variant.model, catalog.find(r.variant.model)) for r in records]
-        known = await self._known(ctx, models)
         now = manager.now()
         loaded = []
-        for each, record in zip(known, records, strict=True):
+        for each, record in zip(await known(ctx, models), records, strict=True):
             idle = 0.0 if record.busy else now - record.idle_since
             loaded.append(Loaded(each, record, manager.idle_time(record) - idle))
         await ctx.json(ps_page(loaded, datetime.now(UTC)))
-
-    async def _known(self, ctx: RequestContext, models: list[tuple[str, ModelSpec]]) -> list[Known]:
-        configuration = ctx.configuration
-        able, types = configuration.able, configuration.types
-
-        def read() -> list[Known]:
-            return [
-                Known(name, model, able[model.name], types.model_file(model.largest, os.environ))
-                for name, model in models
-            ]
-
-        return await asyncio.to_thread(read)
 
     # -- what the configuration does instead -----------------------------------------
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from server.admin.handlers import AdminHandlers
     from server.codecs.codec import Codec
+    from server.lm_studio import LmStudioHandlers
     from server.middleware import Handler
     from server.ollama import OllamaHandlers
     from server.passthrough import Passthrough
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from server.websocket import WebSockets
 
 UPSTREAM = "/upstream/"
+# LM Studio has these below /api/v0, too.
+_OF_LM_STUDIO = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 # No model's name has more parts.
 _DEEPEST = 8
 
@@ -33,12 +36,14 @@ class Route(NamedTuple):
     """A handler, and how the middleware treats its requests.
 
     ``listed``: shown among the requests in flight, where an operator can cancel it.
-    ``work``: refused once the gateway shuts down.
+    ``work``: refused once the gateway shuts down. ``target`` is the engine's path if it is another
+    than that of the request.
     """
 
     handle: Handler
     listed: bool = False
     work: bool = False
+    target: str | None = None
 
 
 Methods = dict[str, Route]
@@ -83,7 +88,8 @@ class Routes:
         ``path`` is decoded; ``beyond`` is what ``upstream_of`` says of the path as it was sent.
         """
         if (row := self.exact.get(path)) is not None:
-            return Found(_of_method(row, method, path))
+            route = _of_method(row, method, path)
+            return Found(route, target=route.target)
         if beyond is not None:
             name, raw = beyond
             # Compared decoded: an engine decodes it as well.
@@ -111,6 +117,7 @@ def routes(
     sockets: WebSockets,
     status: StatusPages,
     ollama: OllamaHandlers,
+    lm_studio: LmStudioHandlers,
     admin: AdminHandlers,
     responses: ResponseHandlers,
     conversations: ConversationHandlers,
@@ -164,6 +171,13 @@ def routes(
             "/api/tags": _reading(ollama.tags),
             "/api/ps": _reading(ollama.ps),
             "/api/delete": {"DELETE": Route(ollama.delete)},
+            "/api/v0/models": _reading(lm_studio.models),
+            **{
+                path.replace("/v1/", "/api/v0/"): {
+                    "POST": Route(inference(BY_PATH[path]), listed=True, work=True, target=path)
+                }
+                for path in _OF_LM_STUDIO
+            },
             "/v1/conversations": {"POST": Route(conversations.create)},
             "/conversations": {"POST": Route(conversations.create)},
             "/running": _reading(admin.running),
@@ -179,6 +193,7 @@ def routes(
         below={
             "/v1/models/": _reading(status.model),
             "/models/": _reading(status.model),
+            "/api/v0/models/": _reading(lm_studio.model),
             "/api/blobs/": {"HEAD": Route(ollama.create), "POST": Route(ollama.create)},
             "/v1/responses/": stored,
             "/responses/": stored,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import ollama
 import pytest
 from gateway import fake_model, fake_variant, running_gateway, until
+from gateway_client import chat_body
 from gguf_files import llama
 
 from engine.scheduling.lifecycle import State
@@ -206,6 +207,26 @@ async def test_pages_about_models(journal: Journal, tmp_path: Path) -> None:
         version = (await gw.request("GET", "/api/version")).json["version"]
         assert tuple(map(int, version.split("."))) >= (0, 12)
         assert not gw.starts()
+
+
+async def test_lm_studios_pages_and_paths(journal: Journal, tmp_path: Path) -> None:
+    file = tmp_path / "small.gguf"
+    file.write_bytes(llama())
+    model = fake_model(fake_variant(journal, args=("-m", str(file))), aliases=("a/b",))
+    async with running_gateway(journal, model) as gw:
+        page = (await gw.request("GET", "/api/v0/models")).json
+        assert [(each["id"], each["state"]) for each in page["data"]] == [
+            ("m", "not-loaded"),
+            ("a/b", "not-loaded"),
+        ]
+        answer = await gw.post(chat_body(model="m"), "/api/v0/chat/completions")
+        assert answer.text == SAID
+        assert len(gw.engine_requests()) == 1
+        one = (await gw.request("GET", "/api/v0/models/a/b")).json
+        assert (one["state"], one["loaded_context_length"], one["arch"]) == ("loaded", 256, "llama")
+        (await gw.request("GET", "/api/v0/models/none")).error(404, "model_not_found")
+        body = {"model": "m", "prompt": "hello", "max_tokens": 2}
+        assert (await gw.post(body, "/api/v0/completions")).status == 200
 
 
 async def test_ollamas_clients_find_it_running(journal: Journal) -> None:

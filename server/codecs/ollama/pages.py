@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from engine.base import ModelFile
     from engine.scheduling.engine_table import EngineRecord
-    from models.capabilities import Capabilities
     from models.requests.fields import Json
     from models.spec import ModelSpec
+    from server.codecs.known import Known
 
 # The version of Ollama whose API this is. Clients refuse to work with one that is too old.
 VERSION = "0.13.5"
@@ -38,15 +38,6 @@ _ARCHITECTURE = "general.architecture"
 # A model that is never unloaded is so in a time without an end, which has no date.
 _NEVER = timedelta(days=36_525)
 _UNITS = ((1e9, "B", 1), (1e6, "M", 2), (1e3, "K", 0))
-
-
-class Known(NamedTuple):
-    """A model, the name that it is shown under, what it can do, and what its files tell."""
-
-    name: str
-    model: ModelSpec
-    able: Capabilities
-    file: ModelFile | None
 
 
 def tagged(name: str) -> str:
@@ -136,7 +127,7 @@ def _details(known: Known) -> Json:
             "quantization_level": facts.quantisation or _UNKNOWN,
         }
     details: Json = {"parent_model": "", **about, "families": families}
-    if context := _context(known):
+    if context := known.context:
         details["context_length"] = context
     if file is not None and file.facts.width:
         details["embedding_length"] = file.facts.width
@@ -149,7 +140,7 @@ def _info(known: Known) -> Json:
     info.setdefault("general.basename", known.model.name)
     if known.file is not None:
         info["general.parameter_count"] = known.file.facts.parameters
-    if context := _context(known):
+    if context := known.context:
         info[f"{architecture}.context_length"] = context
     return info
 
@@ -161,10 +152,6 @@ def _capabilities(known: Known) -> list[str]:
         found += ["insert"] if known.file.fills_gaps else []
         found += ["thinking"] if known.file.facts.thinking else []
     return found
-
-
-def _context(known: Known) -> int:
-    return known.model.largest.context or (known.file.facts.context_length if known.file else 0)
 
 
 def _parameters(model: ModelSpec) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from route_table import named_routes
 
-from models.requests.endpoints import BY_PATH, CHAT, ENDPOINTS
+from models.requests.endpoints import BY_PATH, CHAT, COMPLETION, EMBEDDINGS, ENDPOINTS
 from server.routes import Found, is_admin, upstream_of
 from utils.errors import UnknownPath, WrongMethod
 
@@ -54,6 +54,10 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         "/api/tags": {"GET": "ollama.tags", "HEAD": "ollama.tags"},
         "/api/ps": {"GET": "ollama.ps", "HEAD": "ollama.ps"},
         "/api/delete": {"DELETE": "ollama.delete"},
+        "/api/v0/models": {"GET": "lm_studio.models", "HEAD": "lm_studio.models"},
+        "/api/v0/chat/completions": {"POST": CHAT},
+        "/api/v0/completions": {"POST": COMPLETION},
+        "/api/v0/embeddings": {"POST": EMBEDDINGS},
         "/v1/responses": {"POST": "responses.create"},
         "/responses": {"POST": "responses.create"},
         "/v1/responses/input_tokens": {"POST": "responses.count"},
@@ -98,7 +102,7 @@ def test_what_an_engine_answers_is_listed_and_an_order_is_not() -> None:
     rows = (*TABLE.exact.values(), *TABLE.below.values(), *TABLE.beside.values())
     every = [route for row in rows for route in row.values()]
     quiet = {str(route.handle).partition(".")[0] for route in every if not route.listed}
-    assert quiet == {"status", "ollama", "admin", "conversations"}
+    assert quiet == {"status", "ollama", "lm_studio", "admin", "conversations"}
     listed = {str(route.handle) for route in every if route.listed}
     assert {handler for handler in listed if handler.startswith("admin")} == {"admin.load"}
 

@@ -16,8 +16,8 @@ from engine.scheduling.engine_table import EngineRecord
 from models.capabilities import Capabilities
 from models.model_file import FileFacts
 from models.spec import ModelSpec
+from server.codecs.known import Known
 from server.codecs.ollama.pages import (
-    Known,
     Loaded,
     ps_page,
     show_page,
