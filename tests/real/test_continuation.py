@@ -166,10 +166,10 @@ def test_a_message_is_one(served: Gateway, whole: Any, small: str) -> None:
 def responded(response: Any, whole: Any, small: str) -> None:
     """The same of a response."""
     [item] = response.output
-    assert [item.type, item.role, item.status] == ["message", "assistant", "completed"]
+    assert [item.type, item.role, item.status] == ["message", "assistant", "incomplete"]
     assert small.startswith(response.output_text)
     assert len(response.output_text) > len(small) // 3
-    assert response.status == "completed"
+    assert response.status == "incomplete"
     assert response.usage.input_tokens == whole.usage.prompt_tokens
     assert response.usage.output_tokens == LENGTH
     assert response.usage.total_tokens == whole.usage.prompt_tokens + LENGTH
@@ -190,7 +190,7 @@ def test_a_stream_of_a_response_goes_on_unbroken(served: Gateway, whole: Any, sm
     assert kinds[0] == "response.created"
     assert kinds.count("response.output_text.delta") == len(kinds) - 8
     last = events[-1]
-    assert last.type == "response.completed"
+    assert last.type == "response.incomplete"
     responded(last.response, whole, small)
     said = "".join(e.delta for e in events if e.type == "response.output_text.delta")
     assert said == last.response.output_text

@@ -238,49 +238,12 @@ def test_messages(server: Server) -> None:
     assert last["usage"] == {"output_tokens": 3}
 
 
-def test_responses(server: Server) -> None:
-    body = {"input": "alpha beta", "max_output_tokens": 3}
-    status, whole = server.call("POST", "/v1/responses", body)
-    own = {"id", "object", "created_at", "status", "model", "output", "usage"}
-    assert (status, set(whole)) == (200, own | {"completed_at"})
-    # Whatever ended it.
-    assert whole["status"] == "completed"
-    events = server.named_events("/v1/responses", body)
-    assert [event["type"].removeprefix("response.") for event in events] == [
-        "created",
-        "in_progress",
-        "output_item.added",
-        "content_part.added",
-        *["output_text.delta"] * 3,
-        "output_text.done",
-        "content_part.done",
-        "output_item.done",
-        "completed",
-    ]
-    created, begun, opened, part, *said, text, part_done, item_done, completed = events
-    assert created["response"] == begun["response"]
-    assert set(created["response"]) == {"id", "object", "status"}
-    assert set(completed) == {"type", "response", "timings"}
-    assert set(completed["response"]) == own
-    assert completed["response"]["id"] == created["response"]["id"]
-    [item] = completed["response"]["output"]
-    assert item == item_done["item"]
-    assert item["id"] == opened["item"]["id"]
-    assert {each["item_id"] for each in (part, *said, text, part_done)} == {item["id"]}
-    assert item["content"] == [part_done["part"]]
-    assert item["content"][0]["text"] == text["text"] == "".join(each["delta"] for each in said)
-    assert set(completed["response"]["usage"]) == set(whole["usage"])
-    assert set(whole["output"][0]) == set(item)
-
-
-@pytest.mark.parametrize("path", [CHAT, "/v1/messages", "/v1/responses"])
+@pytest.mark.parametrize("path", [CHAT, "/v1/messages"])
 def test_a_begun_answer_is_repeated_in_one_piece(server: Server, path: str) -> None:
     begun = "alpha.0 alpha.1 alpha.2"
     said = [{"role": "user", "content": "alpha"}, {"role": "assistant", "content": begun}]
-    items = [said[0], said[1] | {"type": "message"}]
-    body = {"input": items, "max_output_tokens": 3} if "resp" in path else {"messages": said}
-    _, whole = server.call("POST", path, body | {"max_tokens": 3})
-    parts = whole.get("choices") or whole.get("content") or whole["output"][0]["content"]
+    _, whole = server.call("POST", path, {"messages": said, "max_tokens": 3})
+    parts = whole.get("choices") or whole["content"]
     text = parts[0]["message"]["content"] if path == CHAT else parts[0]["text"]
     assert text.startswith(begun)
     assert text != begun

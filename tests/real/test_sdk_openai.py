@@ -128,22 +128,6 @@ def test_a_tool_call_in_a_stream(api: openai.OpenAI) -> None:
     assert json.loads(arguments)["city"] in CITIES
 
 
-def test_responses(api: openai.OpenAI) -> None:
-    whole = api.responses.create(model="smol", input="Say hello.", max_output_tokens=16)
-    assert whole.output_text
-    assert whole.usage is not None
-    stream = api.responses.create(
-        model="smol", input="Say hello.", max_output_tokens=16, stream=True
-    )
-    events = list(stream)
-    assert events[0].type == "response.created"
-    assert events[-1].type == "response.completed"
-    spoken = "".join(e.delta for e in events if e.type == "response.output_text.delta")
-    assert spoken == events[-1].response.output_text
-    counted = api.responses.input_tokens.count(model="smol", input="Say hello.")
-    assert counted.input_tokens == whole.usage.input_tokens
-
-
 def test_several_answers(api: openai.OpenAI) -> None:
     # Each engine has one slot.
     whole = api.chat.completions.create(

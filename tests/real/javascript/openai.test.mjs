@@ -79,13 +79,73 @@ test("a tool is called", async () => {
 
 test("responses", async () => {
   const request = { model: "smol", input: "Say hello.", max_output_tokens: 16 };
-  assert((await api.responses.create(request)).output_text);
+  const made = await api.responses.create(request);
+  assert(made.output_text);
+  assert.equal(made.status, "incomplete");
   const events = [];
   for await (const event of await api.responses.create({ ...request, stream: true })) {
+    assert.equal(event.sequence_number, events.length);
     events.push(event.type);
   }
   assert.equal(events[0], "response.created");
-  assert.equal(events.at(-1), "response.completed");
+  assert.equal(events.at(-1), "response.incomplete");
+  const next = { ...request, input: "And then?", previous_response_id: made.id };
+  const { usage } = await api.responses.create(next);
+  assert(usage.input_tokens > made.usage.total_tokens);
+});
+
+const weather = { ...tool.function, type: "function", strict: true };
+
+test("the stream of a response has a helper", async () => {
+  const input = "Say hello to all the animals.";
+  const stream = api.responses.stream({ model: "smol", input, stop: ["e", "a", "o"] });
+  let said = "";
+  stream.on("response.output_text.delta", ({ delta }) => (said += delta));
+  const final = await stream.finalResponse();
+  assert.equal(final.status, "completed");
+  assert.equal(final.output_text, said);
+});
+
+test("a response obeys a schema", async () => {
+  const schema = { ...weather.parameters, additionalProperties: false };
+  const format = { type: "json_schema", name: "weather", strict: true, schema };
+  const request = { model: "smol", input: "Which city?", text: { format } };
+  const parsed = await api.responses.parse(request);
+  assert(["Paris", "Rome"].includes(JSON.parse(parsed.output_text).city));
+  const final = await api.responses.stream(request).finalResponse();
+  assert(["Paris", "Rome"].includes(JSON.parse(final.output_text).city));
+});
+
+test("a response calls a tool", async () => {
+  const request = {
+    model: "caller",
+    input: "What is the weather in Paris?",
+    tools: [weather],
+    tool_choice: "required",
+    max_output_tokens: 96,
+  };
+  const [call] = (await api.responses.stream(request).finalResponse()).output;
+  assert.equal(call.type, "function_call");
+  assert(["Paris", "Rome"].includes(JSON.parse(call.arguments).city));
+});
+
+test("a response in the background is read again", async () => {
+  const input = "Say hello.";
+  const background = { model: "smol", input, max_output_tokens: 16, background: true };
+  const stream = await api.responses.create({ ...background, stream: true });
+  let first;
+  for await (const event of stream) {
+    first ??= event.response;
+  }
+  const numbers = [];
+  const again = { stream: true, starting_after: 2 };
+  for await (const event of await api.responses.retrieve(first.id, again)) {
+    numbers.push(event.sequence_number);
+  }
+  assert.equal(numbers[0], 3);
+  assert.equal((await api.responses.retrieve(first.id)).status, "incomplete");
+  await api.responses.delete(first.id);
+  await assert.rejects(api.responses.retrieve(first.id), OpenAI.NotFoundError);
 });
 
 test("embeddings", async () => {

@@ -12,9 +12,7 @@ from fake_answer import Answer
 from fake_http import ClientGoneError, Connection, Request
 from fake_shapes import (
     MessagesAnswer,
-    ResponsesAnswer,
     chat_of_messages,
-    chat_of_responses,
     embeddings,
     infill_text,
     rerank,
@@ -38,10 +36,9 @@ SIMILAR = 0.1
 COUNTING = (
     "/v1/chat/completions/input_tokens",
     "/v1/messages/count_tokens",
-    "/v1/responses/input_tokens",
 )
 RERANK = ("/v1/rerank", "/rerank", "/v1/reranking", "/reranking")
-INFERENCE = ("/completions", "/completion", "/infill", "/v1/messages", "/v1/responses")
+INFERENCE = ("/completions", "/completion", "/infill", "/v1/messages")
 CONTROL = "/v1/chat/completions/control"
 # A path that the gateway does not know.
 JOBS = "/v1/jobs"
@@ -56,7 +53,6 @@ POST_PATHS = {
     "/completion",
     "/infill",
     "/v1/messages",
-    "/v1/responses",
     *EMBEDDINGS,
     *RERANK,
     *fake_audio.PATHS,
@@ -256,8 +252,6 @@ class FakeService:
         shape, chat = Answer, "/chat/" in path
         if path == "/v1/messages":
             shape, chat, body = MessagesAnswer, True, chat_of_messages(body)
-        elif path == "/v1/responses":
-            shape, chat, body = ResponsesAnswer, True, chat_of_responses(body)
         elif path == "/infill":
             body = infill_text(body)
         if chat:
@@ -289,8 +283,6 @@ class FakeService:
         else:
             if path == COUNTING[1]:
                 body = chat_of_messages(body)
-            elif path == COUNTING[2]:
-                body = chat_of_responses(body)
             counted = {"input_tokens": len(token_ids(render(body))) + offset}
             if path == COUNTING[0]:
                 counted["object"] = "response.input_tokens"

@@ -6,7 +6,6 @@ The rules of counting and answering are those of a chat.
 from __future__ import annotations
 
 import json
-import time
 
 from fake_answer import Answer
 from fake_text import BadBodyError, token_ids
@@ -28,25 +27,6 @@ def chat_of_messages(body: dict[str, object]) -> dict[str, object]:
         said += [{"role": message.get("role"), "content": own}] if own else []
         said += [{"role": "tool", "content": r.get("content")} for r in results]
     return {**body, "messages": said}
-
-
-def chat_of_responses(body: dict[str, object]) -> dict[str, object]:
-    """A Responses request → the same request as a chat."""
-    said: list[object] = []
-    if body.get("instructions") is not None:
-        said.append({"role": "system", "content": body["instructions"]})
-    value = body.get("input")
-    if isinstance(value, str):
-        said.append({"role": "user", "content": value})
-    elif isinstance(value, list):
-        for item in value:
-            content = item.get("content", item.get("output"))
-            if isinstance(content, list):
-                content = [{**part, "type": "text"} for part in content]
-            said.append({"role": item.get("role", "tool"), "content": content})
-    else:
-        raise BadBodyError("'input' is required")
-    return {**body, "messages": said, "max_tokens": body.get("max_output_tokens")}
 
 
 class MessagesAnswer(Answer):
@@ -97,84 +77,6 @@ class MessagesAnswer(Answer):
     def _read(self) -> dict[str, int]:
         fresh = self.prompt_tokens - self.cached
         return {"cache_read_input_tokens": self.cached, "input_tokens": fresh}
-
-
-class ResponsesAnswer(Answer):
-    """An answer in the shape of the Responses API; its status is always "completed"."""
-
-    done = ""
-
-    def whole(self) -> dict[str, object]:
-        """Planned → the response."""
-        return {"completed_at": int(time.time())} | self._response(self.text())
-
-    def event(self, index: int) -> str:
-        """Planned → the stream's events for one token; the first also open response and item."""
-        opening = ""
-        if index == 0:
-            begun = {"id": self._resp, "object": "response", "status": "in_progress"}
-            item = self._item([]) | {"status": "in_progress"}
-            part = {"type": "output_text", "text": ""}
-            opening = (
-                _event("response.created", response=begun)
-                + _event("response.in_progress", response=begun)
-                + _event("response.output_item.added", item=item)
-                + _event("response.content_part.added", item_id=self._msg, part=part)
-            )
-        token = self.token(index)
-        return opening + _event("response.output_text.delta", item_id=self._msg, delta=token)
-
-    def last_events(self) -> str:
-        """All tokens sent → the events that end the stream.
-
-        They also have the beginning that was in the request, even if no token repeated it.
-        """
-        text = self.text()
-        if not text.startswith(self._begun_by_client):
-            text = self._begun_by_client + text
-        part = self._part(text)
-        completed = _event(
-            "response.completed", response=self._response(text), timings=self._timings()
-        )
-        return (
-            _event("response.output_text.done", item_id=self._msg, text=text)
-            + _event("response.content_part.done", item_id=self._msg, part=part)
-            + _event("response.output_item.done", item=self._item([part]))
-            + completed
-        )
-
-    @property
-    def _resp(self) -> str:
-        return self._id.replace("chatcmpl", "resp")
-
-    @property
-    def _msg(self) -> str:
-        return self._id.replace("chatcmpl", "msg")
-
-    def _response(self, text: str) -> dict[str, object]:
-        usage = {
-            "input_tokens": self.prompt_tokens,
-            "output_tokens": self.tokens,
-            "total_tokens": self.prompt_tokens + self.tokens,
-            "input_tokens_details": {"cached_tokens": self.cached},
-        }
-        return {
-            "id": self._resp,
-            "object": "response",
-            "created_at": int(time.time()),
-            "status": "completed",
-            "model": self._model,
-            "output": [self._item([self._part(text)])],
-            "usage": usage,
-        }
-
-    def _item(self, content: list[object]) -> dict[str, object]:
-        said = {"role": "assistant", "content": content}
-        return {"type": "message", "status": "completed", "id": self._msg, **said}
-
-    @staticmethod
-    def _part(text: str) -> dict[str, object]:
-        return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
 
 
 def _event(name: str, **fields: object) -> str:
