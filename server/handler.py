@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from inference.call import Call
 from inference.several import several
-from models.requests.endpoints import PASSTHROUGH
+from models.requests.endpoints import MESSAGES, PASSTHROUGH
 from models.requests.fields import decoded
 from models.requests.reader import RequestFacts, read, read_json
 from server.client_response import STREAM_HEADERS
 from server.codecs.sink import TranslatingSink
+from server.codecs.stop_reason import StopReasonSink
 from server.headers import CONVERSATION, conversation_of, to_engine
 from server.uploads.body import read_body
 from server.uploads.multipart import read_form
@@ -37,6 +38,7 @@ _T = TypeVar("_T")
 
 # Up to here parsing takes less time than handing it to a thread.
 _PARSED_INLINE = 128 * 1024
+_STOPS = b'"stop_sequences"'
 
 
 class RequestHandler:
@@ -99,10 +101,15 @@ class RequestHandler:
             call = _call(ctx, model, facts)
             if facts.stream:
                 ctx.response.keep_alive(ctx.configuration.settings.keepalive_interval)
-            if facts.answers == 1 or not _one_by_one(ctx, model, facts):
-                await self._inference.run(call, ctx.response)
+            run = self._inference.run
+            if facts.answers > 1 and _one_by_one(ctx, model, facts):
+                await several(run, call, ctx.response, facts.answers)
+            elif endpoint is MESSAGES and _STOPS in facts.body:
+                sink = StopReasonSink(ctx.response, stream=facts.stream)
+                await run(call, sink)
+                await sink.end()
             else:
-                await several(self._inference.run, call, ctx.response, facts.answers)
+                await run(call, ctx.response)
         finally:
             if facts.upload is not None:
                 facts.upload.close()

@@ -10,6 +10,7 @@ import pytest
 from real_engines import ENGINES, Gateway
 from sdk_gateway import (
     CITIES,
+    CONTEXT,
     HELLO,
     PARAMETERS,
     QUESTION,
@@ -23,6 +24,7 @@ from sdk_gateway import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PLEASE: Any = [{"type": "text", "text": "Sum it up."}]
 ANSWERED: Any = {"role": "assistant", "content": "It is sunny."}
 TOOL: Any = {"name": "weather", "description": "Tells the weather.", "input_schema": PARAMETERS}
 
@@ -95,6 +97,53 @@ def test_a_tool_is_called_and_its_result_answered(api: anthropic.Anthropic) -> N
     assert call.input["city"] in CITIES
     after = api.messages.create(model="smol", max_tokens=8, messages=asked("Paris"))
     assert after.usage.output_tokens > 0
+
+
+def test_a_tool_is_forced(api: anthropic.Anthropic) -> None:
+    other: Any = {**TOOL, "name": "other"}
+    before = [each for city in CITIES for each in (*asked(city), ANSWERED)]
+    asked_for: Any = {"model": "smol", "max_tokens": 96, "messages": [*before, *QUESTION]}
+    answer = api.messages.create(
+        **asked_for, tools=[other, TOOL], tool_choice={"type": "tool", "name": "weather"}
+    )
+    [call] = [block for block in answer.content if block.type == "tool_use"]
+    assert call.name == "weather"
+    with pytest.raises(anthropic.BadRequestError, match="tool_choice"):
+        api.messages.create(**asked_for, tools=[TOOL], tool_choice={"type": "tool", "name": "x"})
+
+
+def test_a_stop_sequence_is_the_reason(api: anthropic.Anthropic) -> None:
+    ask: Any = {"model": "smol", "max_tokens": 32, "messages": HELLO}
+    text = api.messages.create(**ask).content[0].text
+    stop = text[3]
+    whole = api.messages.create(**ask, stop_sequences=[stop])
+    with api.messages.stream(**ask, stop_sequences=[stop]) as stream:
+        streamed = stream.get_final_message()
+    for answer in (whole, streamed):
+        assert (answer.stop_reason, answer.stop_sequence) == ("stop_sequence", stop)
+
+
+def test_a_document_is_read_as_text(api: anthropic.Anthropic) -> None:
+    def sized(*words: str) -> int:
+        source = {"type": "text", "media_type": "text/plain", "data": " ".join(words)}
+        content: Any = [{"type": "document", "source": source, "title": "Notes"}, *PLEASE]
+        said: Any = [{"role": "user", "content": content}]
+        answer = api.messages.create(model="smol", max_tokens=1, messages=said)
+        counted = api.messages.count_tokens(model="smol", messages=said).input_tokens
+        usage = answer.usage
+        assert counted == usage.input_tokens + (usage.cache_read_input_tokens or 0)
+        return counted
+
+    assert sized(*["word"] * 40) - sized(*["word"] * 10) == 30
+
+
+def test_models(api: anthropic.Anthropic) -> None:
+    listed = {model.id: model for model in api.models.list(limit=2)}
+    assert listed.keys() == {"smol", "tiny", "caller", "embed"}
+    assert listed["smol"].max_input_tokens == CONTEXT
+    assert api.models.retrieve("tiny").display_name == "tiny"
+    with pytest.raises(anthropic.NotFoundError):
+        api.models.retrieve("claude-9")
 
 
 def test_errors_have_their_classes_and_their_shape(api: anthropic.Anthropic) -> None:

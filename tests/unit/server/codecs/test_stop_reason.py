@@ -1,0 +1,88 @@
+"""server/codecs/stop_reason.py: what ended an answer of Anthropic's API."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from typing import Any
+
+import pytest
+from calls import Collected
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.codecs.stop_reason import StopReasonSink, mended
+
+
+def event(**data: Any) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (data["type"].encode(), json.dumps(data).encode())
+
+
+TEXT = event(type="content_block_delta", delta={"type": "text_delta", "text": '"message_delta"'})
+LAST = event(type="message_stop")
+
+
+def end(reason: str, sequence: str | None) -> bytes:
+    return event(type="message_delta", delta={"stop_reason": reason, "stop_sequence": sequence})
+
+
+async def streamed(pieces: list[bytes]) -> bytes:
+    inner = Collected()
+    sink = StopReasonSink(inner, stream=True)
+    await sink.begin(200, {})
+    for piece in pieces:
+        await sink.write(piece)
+    await sink.end()
+    await sink.end()
+    return inner.body
+
+
+@given(data=st.data())
+def test_a_stream_cut_anywhere_tells_the_sequence(data: st.DataObject) -> None:
+    whole = TEXT + end("end_turn", "e") + LAST
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=5)))
+    edges = [0, *cuts, len(whole)]
+    pieces = [whole[a:b] for a, b in itertools.pairwise(edges)]
+    told = asyncio.run(streamed(pieces))
+    delta = json.loads(told.split(b"\n\n")[1].partition(b"data: ")[2])["delta"]
+    assert delta == {"stop_reason": "stop_sequence", "stop_sequence": "e"}
+    assert told.startswith(TEXT)
+    assert told.endswith(LAST)
+
+
+@pytest.mark.parametrize(
+    "told", [TEXT, end("end_turn", None), end("max_tokens", None), b'event: error\ndata: {"a":1}']
+)
+def test_other_events_stay(told: bytes) -> None:
+    assert asyncio.run(streamed([told])) == told
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"stop_reason": "end_turn", "stop_sequence": "e"}, "stop_sequence"),
+        ({"stop_reason": "end_turn", "stop_sequence": None}, "end_turn"),
+        ({"stop_reason": "tool_use", "stop_sequence": None}, "tool_use"),
+    ],
+)
+async def test_a_whole_answer(body: dict[str, Any], reason: str) -> None:
+    inner = Collected()
+    sink = StopReasonSink(inner, stream=False)
+    # A long one comes in pieces.
+    text = json.dumps(body).encode()
+    await sink.begin(200, {"Content-Length": str(len(text))})
+    await sink.write(text[:9])
+    await sink.write(text[9:])
+    assert not inner.begun
+    await sink.end()
+    assert json.loads(inner.body)["stop_reason"] == reason
+
+
+async def test_what_is_no_answer_stays() -> None:
+    inner = Collected()
+    sink = StopReasonSink(inner, stream=False)
+    await sink.answer(200, {}, b"<html>")
+    await sink.end()
+    assert inner.body == b"<html>"
+    assert not any(map(mended, (5, [], {"delta": 5}, {})))
