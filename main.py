@@ -53,8 +53,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the gateway, or carry out the command or option in ``argv``; return the exit status."""
     parser = _parser()
     args = parser.parse_args(argv)
-    if args.config is None and not args.forget and args.command is None:
-        parser.error("the following arguments are required: -c/--config")
+    if args.config is None and (args.check or args.watch):
+        parser.error("--check and --watch need a configuration: -c FILE")
     try:
         return _done(args)
     except KeyboardInterrupt:
@@ -76,6 +76,8 @@ def _done(args: argparse.Namespace) -> int:
     if args.command is not None:
         settings = _settings(args.config)
         return run_command(args, settings, _state_folder(settings))
+    if args.config is None:
+        return _serve_found()
     # Taken before the file is read, so that a change during the reading is noticed.
     seen = fingerprint(args.config.absolute())
     settings, catalog = _loaded(args.config)
@@ -84,6 +86,15 @@ def _done(args: argparse.Namespace) -> int:
     setup_logging(settings.log_level)
     watch = changed(args.config.absolute(), seen) if args.watch else None
     return _run(settings, catalog, args.config, watch)
+
+
+def _serve_found() -> int:
+    """Serve the models of this machine, without a configuration."""
+    import app  # noqa: PLC0415 - see above
+
+    settings = ServerSettings()
+    setup_logging(settings.log_level)
+    return _run(*app.discovered(_state_folder(settings), settings), None, None)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -100,7 +111,8 @@ def _parser() -> argparse.ArgumentParser:
             metavar="FILE",
             type=Path,
             default=default,
-            help="the Lua configuration, e.g. example.cfg.lua",
+            help="the Lua configuration, e.g. example.cfg.lua; without it, the gateway serves the "
+            "models that it finds on this machine",
         )
     parser.add_argument("--check", action="store_true", help="validate the configuration and exit")
     parser.add_argument(
@@ -119,7 +131,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(
-    settings: ServerSettings, catalog: Catalog, config: Path, watch: AsyncIterator[None] | None
+    settings: ServerSettings,
+    catalog: Catalog,
+    config: Path | None,
+    watch: AsyncIterator[None] | None,
 ) -> int:
     serving = _serve(settings, catalog, config, watch)
     if sys.platform == "win32":
@@ -130,15 +145,20 @@ def _run(
 
 
 async def _serve(
-    settings: ServerSettings, catalog: Catalog, config: Path, watch: AsyncIterator[None] | None
+    settings: ServerSettings,
+    catalog: Catalog,
+    config: Path | None,
+    watch: AsyncIterator[None] | None,
 ) -> int:
     import app  # noqa: PLC0415 - see above
 
     folder = _state_folder(settings)
+    found_again = partial(app.discovered_again, folder, settings)
+    load = found_again if config is None else partial(app.load_again, config)
     built = app.build(
         settings,
         catalog,
-        partial(app.load_again, config),
+        load,
         folder,
         own_token=own_token(folder),
         prompt_caches=app.prompt_caches(settings, folder),

@@ -135,6 +135,9 @@ def _found(args: argparse.Namespace, settings: ServerSettings, folder: Path) -> 
         if not known:
             hint = "if its configuration sets state_dir, name the file: -c FILE"
             raise CommandError(f"no gateway runs with its state in {folder}; {hint}", NOT_RUNNING)
+        plain = [each for each in known if not each.config]
+        if len(plain) == 1:
+            return plain[0]
         if len(known) > 1:
             files = ", ".join(f"-c {each.config}" for each in known)
             raise CommandError(f"{len(known)} gateways run; say which: {files}")
@@ -163,7 +166,8 @@ def _status(_args: argparse.Namespace, client: AdminClient, gateway: Presence) -
     running = client.ask("GET", "/running")
     models = client.ask("GET", "/v1/models")["data"]
     process = f", process {gateway.pid}" if gateway.pid else ""
-    _say(f"{gateway.url}{process}, {gateway.config}\n\n{status_text(running, models)}")
+    config = gateway.config or "the models of this machine"
+    _say(f"{gateway.url}{process}, {config}\n\n{status_text(running, models)}")
     return 0
 
 

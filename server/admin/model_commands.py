@@ -8,23 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.resources.probe import MachineProbe
-from engine.resources.rules import RAM
+from engine.resources.machine import machine_memory
 from models.discovery.inventory import MANUAL, Entry, Inventory, Taken
 from models.discovery.scan import scan, stores_here
 from models.discovery.state import load_entries, save_entries
 from models.discovery.stores import FOLDER, OLLAMA, USUAL, Store
 from models.head_cache import HeadCache
-from models.planning import MachineMemory, plan
+from models.planning import plan
 from server.admin.outcome import CommandError, carried_out
 from server.admin.show_models import models_json, models_text, news_text, plan_json, plan_text
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-
-# What a GPU may take of the memory that it shares with the processor.
-_GPU_SHARE = 0.75
 
 
 def run_model_command(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) -> int:
@@ -73,7 +69,8 @@ def _plan(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) ->
     entry = _entry(args, folder, taken)
     if entry.facts is None or not entry.ready:
         raise CommandError(f"{entry.name}: {entry.problem or 'its head cannot be read'}")
-    machine = _memory(args)
+    gpus = None if args.gpu is None else tuple(gpu for gpu in args.gpu if gpu)
+    machine = machine_memory(args.ram, gpus)
     projector = Path(entry.projector).stat().st_size if entry.projector else 0
     try:
         made = plan(entry.facts, machine, projector=projector, cache_type=args.cache_type)
@@ -113,18 +110,6 @@ def _found(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) -
     kinds = (*USUAL, OLLAMA) if args.ollama else USUAL
     places = stores_here(args.dir, kinds)
     return scan(places, HeadCache(folder), before=load_entries(folder), taken=taken())
-
-
-def _memory(args: argparse.Namespace) -> MachineMemory:
-    """Return the memory of this machine, or what the options say instead."""
-    total = MachineProbe().total()
-    ram = total.pop(RAM) if args.ram is None else args.ram
-    total.pop(RAM, None)
-    if args.gpu is not None:
-        return MachineMemory(ram, tuple(gpu for gpu in args.gpu if gpu))
-    if sys.platform == "darwin" and not total:
-        return MachineMemory(ram, (int(ram * _GPU_SHARE),), unified=True)
-    return MachineMemory(ram, tuple(total.values()))
 
 
 _ACTIONS = {"list": _list, "scan": _scan, "import": _import, "plan": _plan}

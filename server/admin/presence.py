@@ -28,7 +28,10 @@ _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not liste
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A running gateway: its process, a URL of it on this machine, its configuration file."""
+    """A running gateway: its process, a URL of it on this machine, its configuration file.
+
+    ``config`` is "" for one without a configuration.
+    """
 
     pid: int
     url: str
@@ -36,14 +39,15 @@ class Presence:
 
 
 @contextlib.contextmanager
-def announced(folder: Path, endpoints: Sequence[Endpoint], config: Path) -> Iterator[None]:
+def announced(folder: Path, endpoints: Sequence[Endpoint], config: Path | None) -> Iterator[None]:
     """Keep the note of this gateway in ``folder`` inside the block; log a disk error."""
     url = local_url(endpoints[0])
     note = folder / FOLDER / f"{os.getpid()}.json"
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
         _sweep(note.parent)
-        note.write_bytes(orjson.dumps(asdict(Presence(os.getpid(), url, str(config.absolute())))))
+        file = "" if config is None else str(config.absolute())
+        note.write_bytes(orjson.dumps(asdict(Presence(os.getpid(), url, file))))
     except OSError as error:
         _log.warning("%s: %s", note, error.strerror)
     try:

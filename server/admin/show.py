@@ -20,7 +20,10 @@ def status_text(running: Mapping[str, Any], models: Sequence[Mapping[str, Any]])
     """
     engines = running["engines"]
     loaded = {engine["model"] for engine in engines}
-    idle = [{"model": one["id"]} for one in models if one["id"] not in loaded]
+    # Aliases are listed like models, for clients.
+    idle = [
+        {"model": one["id"]} for one in models if one["id"] not in loaded and "alias_of" not in one
+    ]
     parts = [table("MODEL VARIANT STATE REQUESTS MEMORY SINCE", map(_engine, [*engines, *idle]))]
     if running["requests"]:
         head = "REQUEST STATE MODEL CLIENT AGE TOKENS"

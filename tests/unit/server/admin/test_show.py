@@ -121,3 +121,9 @@ def test_what_a_reload_changed() -> None:
         "needs_restart": [],
     }
     assert reload_text(nothing) == "nothing has changed\n"
+
+
+def test_an_alias_is_no_row_of_its_own() -> None:
+    models = [{"id": "smol"}, {"id": "small", "alias_of": "smol"}, {"id": "big"}]
+    lines = status_text(NOTHING, models).splitlines()
+    assert [line.split()[0] for line in lines] == ["MODEL", "smol", "big"]

@@ -1,0 +1,97 @@
+"""Without a configuration, the gateway serves the models of the machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from gateway_child import outcome
+from gguf_files import llama
+from model_stores import hub, put
+
+import app
+from engine.llamacpp.shipped import bundled_model, bundled_server
+from models.discovery.state import load_entries
+from utils.config.settings import ServerSettings
+from utils.errors import ConfigError
+
+if TYPE_CHECKING:
+    from models.catalog import Catalog
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the test a machine whose user has no models, and no llama-server of its own."""
+    for name in [each for each in os.environ if each.startswith(("HF_", "HUGGINGFACE_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("LLAMA_CACHE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    return tmp_path
+
+
+def found(home: Path) -> Catalog:
+    return app.discovered(home / "state", ServerSettings())[1]
+
+
+def test_every_model_of_the_machine_is_served_with_its_aliases(home: Path) -> None:
+    hub(home / ".cache/huggingface/hub", "org/a", "a-Q4_0.gguf", content=llama(2))
+    put(home / ".lmstudio/models/pub/b/b-Q8_0.gguf", llama(3))
+    catalog = found(home)
+    assert [model.name for model in catalog.models] == ["org/a:Q4_0", "pub/b:Q8_0"]
+    for name in ("org/a", "a-Q4_0", "a-Q4_0.gguf"):
+        assert catalog.find(name).name == "org/a:Q4_0"
+    (variant,) = catalog.find("pub/b").variants
+    assert (variant.context, variant.binary) == (4096, bundled_server())
+    assert [entry.name for entry in load_entries(home / "state")] == ["org/a:Q4_0", "pub/b:Q8_0"]
+
+
+def test_a_llama_server_of_the_machine_is_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = put(home / "bin" / "llama-server", b"#!/bin/sh\n")
+    own.chmod(0o755)
+    monkeypatch.setenv("PATH", str(own.parent))
+    put(home / ".lmstudio/models/pub/b/b-Q8_0.gguf")
+    (model,) = found(home).models
+    assert model.variants[0].binary == str(own) == shutil.which("llama-server")
+
+
+def test_a_machine_without_models_serves_the_bundled_one(home: Path) -> None:
+    catalog = found(home)
+    assert [model.name for model in catalog.models] == ["smollm2"]
+    # It is the default, so requests need not name it.
+    assert catalog.find(None).variants[0].args[:2] == ("-m", bundled_model())
+
+
+def test_what_cannot_be_served_is_left_out_with_a_reason(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(home / ".lmstudio/models/pub/a/a-Q4_0.gguf")
+    put(home / ".lmstudio/models/pub/b/big-00001-of-00002.gguf")
+    put(home / ".lmstudio/models/pub/c/page.gguf", b"<html>" + bytes(100))
+    # Weights that no machine holds.
+    keys = {"llama__context_length": 1 << 30, "llama__attention__key_length": 1 << 20}
+    put(home / ".lmstudio/models/pub/d/huge.gguf", llama(2, **keys))
+    assert [model.name for model in found(home).models] == ["pub/a:Q4_0"]
+    for why in (
+        "pub/b:big is not served: 1 of 2 parts are there",
+        "it is not a GGUF file but a web page",
+        "pub/d:huge is not served: it does not fit the memory",
+    ):
+        assert why in caplog.text
+
+
+def test_without_any_model_the_gateway_says_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "bundled_model", lambda: "")
+    with pytest.raises(ConfigError, match="No models were found on this machine"):
+        found(home)
+
+
+@pytest.mark.parametrize("option", ["--check", "--watch"])
+async def test_options_of_a_configuration_need_one(home: Path, option: str) -> None:
+    status, said = await outcome(option, folder=home)
+    assert status == 2
+    assert "--check and --watch need a configuration: -c FILE" in said

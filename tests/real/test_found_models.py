@@ -1,0 +1,83 @@
+"""Real engines serve the models of a machine, without a configuration."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from model_stores import hub, put
+from real_engines import ENGINES
+from tiny_models import HYBRID, PLAIN, SLIDING, Tiny, write
+
+import app
+from utils.config.settings import ServerSettings
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine whose user has a hub cache with one model."""
+    for name in [each for each in os.environ if each.startswith(("HF_", "HUGGINGFACE_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("LLAMA_CACHE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    hub(tmp_path / ".cache/huggingface/hub", "org/plain", "plain-F16.gguf", content=made(PLAIN))
+    return tmp_path
+
+
+def made(tiny: Tiny) -> bytes:
+    return write(tiny, Path(os.environ["HOME"]) / "made").read_bytes()
+
+
+def use(engine: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the engine on PATH, unless it is the bundled one."""
+    folder = home / "bin"
+    folder.mkdir()
+    if engine != "bundled":
+        (folder / "llama-server").symlink_to(ENGINES[engine])
+    monkeypatch.setenv("PATH", f"{folder}:{Path(sys.executable).parent}:/usr/bin:/bin")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_models_are_found_served_and_found_again(
+    engine: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(engine, home, monkeypatch)
+    state = home / "state"
+    settings, catalog = app.discovered(
+        state, ServerSettings(listen_v4="127.0.0.1:0", max_loaded_models=3)
+    )
+    again = partial(app.discovered_again, state, settings)
+    built = app.build(settings, catalog, again, state)
+    async with built.gateway.serving() as endpoints, aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{endpoints[0].port}"
+
+        async def answer(name: str) -> dict[str, Any]:
+            body = {"model": name, "messages": [{"role": "user", "content": "Hi"}]}
+            path = f"{url}/v1/chat/completions"
+            async with session.post(path, json=body | {"max_tokens": 4}) as response:
+                said: dict[str, Any] = await response.json()
+                assert response.status == 200, said
+                return said
+
+        assert (await answer("plain-F16"))["usage"]["completion_tokens"] == 4
+        first = engines(built)
+        assert len(first) == 1
+        # Two more models come; the engine of the first one goes on.
+        put(home / ".lmstudio/models/pub/sliding/sliding-F16.gguf", made(SLIDING))
+        hub(home / ".cache/huggingface/hub", "org/hybrid", "hybrid.gguf", content=made(HYBRID))
+        changes = await built.reloader.reload()
+        assert sorted(changes["models"]["added"]) == ["org/hybrid:hybrid", "pub/sliding:F16"]
+        for name in ("pub/sliding", "hybrid.gguf", "org/plain:F16"):
+            assert (await answer(name))["usage"]["completion_tokens"] == 4
+        assert len(first | engines(built)) == len(engines(built)) == 3
+
+
+def engines(built: app.App) -> set[int]:
+    """The processes of the engines that run."""
+    runs = [built.manager.process(record.ticket) for record in built.manager.records()]
+    return {run.pid for run in runs if run is not None and run.pid is not None}
