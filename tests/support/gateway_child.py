@@ -111,8 +111,13 @@ async def outcome(*args: str, folder: Path) -> tuple[int, str]:
     """Run ``main.py`` to its end; return its exit status and its output."""
     log = folder / "outcome.log"
     process = await run(*args, log=log)
-    async with asyncio.timeout(PATIENCE):
-        status = await process.wait()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            status = await process.wait()
+    finally:
+        if process.returncode is None:  # it would outlive the test
+            process.kill()
+            await process.wait()
     return status, log.read_text()
 
 
