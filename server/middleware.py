@@ -46,9 +46,9 @@ class RequestContext:
     """What a handler is given of one request, and where it writes the answer.
 
     ``configuration`` is the one that held when the request began; a handler uses no other.
-    ``memory`` is what the request's body takes until the request has ended. ``closing`` says
-    whether the gateway was shutting down when the request began. ``name`` is the model or the id
-    that the path names, if any; ``target`` is the path with its query for the engine.
+    ``bodies`` counts the bytes of all bodies. ``closing`` says whether the gateway was shutting
+    down when the request began. ``name`` is the model or the id that the path names, if any;
+    ``target`` is the path with its query for the engine.
     """
 
     request: Request
@@ -56,10 +56,24 @@ class RequestContext:
     record: AccessRecord
     response: ClientResponse
     telemetry: Telemetry
-    memory: Share
+    bodies: BodyMemory
     closing: bool
     name: str | None = None
     target: str = ""
+    _share: Share | None = None
+
+    def take(self, size: int) -> bool:
+        """Hold ``size`` bytes more of the body; return False where all bodies take too much."""
+        if self._share is None:
+            settings = self.configuration.settings
+            limit = max(settings.max_body_memory, settings.max_request_bytes)
+            self._share = Share(self.bodies, limit)
+        return self._share.take(size)
+
+    def release(self) -> None:
+        """Hold nothing of the body any more."""
+        if self._share is not None:
+            self._share.release()
 
     @property
     def client(self) -> str:
@@ -137,7 +151,7 @@ class Middleware:
         except ConnectionError:
             record.note = "client left"
         finally:
-            ctx.memory.release()
+            ctx.release()
             self._telemetry.ended(record, self._clock.now(), ongoing if listed else None)
 
     def refused(self, method: str, path: str, error: GatewayError) -> dict[str, str]:
@@ -176,8 +190,8 @@ class Middleware:
             id=request_id,
             client=client,
         )
-        settings = configuration.settings
-        response = ClientResponse(request, self._clock, settings.client_timeout, carried)
+        patience = configuration.settings.client_timeout
+        response = ClientResponse(request, self._clock, patience, carried)
         request.response = response
         return RequestContext(
             request,
@@ -185,7 +199,7 @@ class Middleware:
             record,
             response,
             self._telemetry,
-            Share(self._bodies, max(settings.max_body_memory, settings.max_request_bytes)),
+            self._bodies,
             closing=self.closing,
         )
 

@@ -66,7 +66,7 @@ async def read_body(ctx: RequestContext, limit: int | None = None) -> bytes:
     if (request.content_length or 0) > limit:
         raise too_large(limit)
     if request.whole is not None:
-        if not ctx.memory.take(len(request.whole)):
+        if len(request.whole) > _FREE and not ctx.take(len(request.whole)):
             raise bodies_too_large()
         return request.whole
     return await _read(ctx, of_aiohttp(request), limit)
@@ -86,7 +86,7 @@ async def _read(ctx: RequestContext, request: AiohttpRequest, limit: int) -> byt
                 async with asyncio.timeout(settings.client_timeout):
                     pieces.append(await content.readany())
             size += len(pieces[-1])
-            if not ctx.memory.take(len(pieces[-1])):
+            if not ctx.take(len(pieces[-1])):
                 raise bodies_too_large()
             if size > limit:
                 raise too_large(limit)

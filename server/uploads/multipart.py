@@ -34,7 +34,7 @@ async def read_form(ctx: RequestContext) -> Form:
     if (request.content_length or 0) > limit:
         raise too_large(limit)
     await ask_for_body(request)
-    form = Form(ctx.memory.take)
+    form = Form(ctx.take)
     try:
         await _Reading(request, limit, patience).into(form)
     except TimeoutError:
