@@ -78,7 +78,6 @@ class GatewayServer:
         )
         table = routes(
             handler.answers,
-            handler.translates,
             Passthrough(handler, manager),
             StreamRoutes(handler.streams, manager),
             self._sockets,

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeVar
 from inference.call import Call
 from inference.several import several
 from models.requests.endpoints import MESSAGES, PASSTHROUGH
-from models.requests.fields import decoded
 from models.requests.reader import RequestFacts, read, read_json
 from server.client_response import STREAM_HEADERS
 from server.codecs.sink import TranslatingSink
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from models.requests.endpoints import Endpoint
     from models.requests.fields import Json
     from models.spec import ModelSpec
-    from server.codecs.codec import Codec, Encoder, Translation
+    from server.codecs.codec import Encoder, Translation
     from server.middleware import Handler, RequestContext
 
 _T = TypeVar("_T")
@@ -61,19 +60,6 @@ class RequestHandler:
         facts = RequestFacts(PASSTHROUGH, body, model.name, stream=True, max_output=0)
         ctx.response.keep_pages()
         await self._inference.run(_call(ctx, model, facts), ctx.response)
-
-    def translates(self, codec: Codec) -> Handler:
-        """Return the handler of requests in the API of this codec."""
-        return partial(self._translate, codec=codec)
-
-    async def _translate(self, ctx: RequestContext, codec: Codec) -> None:
-        body = await read_body(ctx)
-
-        def understood() -> tuple[Translation, ModelSpec, RequestFacts]:
-            translation = codec.translate(decoded(body))
-            return translation, *read_translated(ctx, translation.endpoint, translation.request)
-
-        await self.answer_translated(ctx, *await parsed(len(body), understood))
 
     async def answer_translated(
         self, ctx: RequestContext, translation: Translation, model: ModelSpec, facts: RequestFacts

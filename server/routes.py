@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 from models.requests.endpoints import BY_PATH, Endpoint
-from server.codecs.table import CODECS
 from utils.errors import UnknownPath, WrongMethod
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
     from server.admin.handlers import AdminHandlers
-    from server.codecs.codec import Codec
     from server.lm_studio import LmStudioHandlers
     from server.middleware import Handler
     from server.ollama import OllamaHandlers
@@ -111,7 +109,6 @@ class Routes:
 
 def routes(
     inference: Callable[[Endpoint], Handler],
-    translated: Callable[[Codec], Handler],
     passthrough: Passthrough,
     streams: StreamRoutes,
     sockets: WebSockets,
@@ -126,11 +123,6 @@ def routes(
     answers = {
         path: {"POST": Route(inference(endpoint), listed=True, work=True)}
         for path, endpoint in BY_PATH.items()
-    }
-    answers |= {
-        path: {"POST": Route(translated(codec), listed=True, work=True)}
-        for codec in CODECS
-        for path in codec.paths
     }
     for prefix in ("/v1/responses", "/responses"):
         answers[prefix] = {"POST": Route(responses.create, listed=True, work=True)}

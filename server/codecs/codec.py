@@ -62,13 +62,3 @@ class Translation:
     request: Json
     stream: bool
     encoder: Callable[[str], Encoder]
-
-
-class Codec(Protocol):
-    """Speaks one endpoint of an API; ``paths`` are those that clients use."""
-
-    paths: tuple[str, ...]
-
-    def translate(self, request: Json) -> Translation:
-        """Return the request for an engine; raise BadRequest that names what cannot be."""
-        ...

@@ -12,6 +12,7 @@ from models.requests.endpoints import AUXILIARY, CHAT
 from models.requests.fields import decoded
 from server.access_log import AccessRecord
 from server.client_response import STREAM_HEADERS
+from server.codecs.collect import CollectingSink
 from server.codecs.responses.encoder import Identity, ResponseEncoder
 from server.codecs.responses.items import new_id
 from server.codecs.responses.request import chat_of, read_request, shorter
@@ -31,7 +32,7 @@ from utils.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from inference.call import Call, Sink
     from models.requests.fields import Json
@@ -109,9 +110,9 @@ class ResponseHandlers:
         facts = work.facts._replace(
             endpoint=AUXILIARY, body=_whole(work.facts.body), stream=False, max_output=0
         )
-        sink = _Collected(ctx.response)
+        sink = CollectingSink(ctx.response)
         await self._handler.run(translated_call(ctx, work.model, facts, _COUNT), sink)
-        if sink.body is not None:
+        if not sink.refused:
             await ctx.json({"object": "response.input_tokens", "input_tokens": _counted(sink.body)})
 
     async def _understood(self, ctx: RequestContext) -> _Work:
@@ -159,7 +160,6 @@ class ResponseHandlers:
     # -- responses in the background -------------------------------------------------
 
     async def _in_background(self, ctx: RequestContext, work: _Work, identity: Identity) -> None:
-        self._runs.require_room()
         request = work.request
         encoder = ResponseEncoder(request, identity, time.time, queued=True)
         record = AccessRecord(
@@ -179,7 +179,6 @@ class ResponseHandlers:
             told = [event.decode() for event in run.log.events] if request.stream else None
             await self._history.keep(request, encoder.resource(), work.owner, told)
 
-        await keep(run)
         self._runs.start(identity.id, run, answer, keep)
         if request.stream:
             await _follow(ctx, run, 0)
@@ -204,6 +203,8 @@ class ResponseHandlers:
     async def act(self, ctx: RequestContext) -> None:
         """Cancel a response that runs in the background; answer with what it has become."""
         key, _, action = (ctx.name or "").partition("/")
+        if key == "compact":
+            raise UnknownPath("Responses are not compacted here: see 'truncation'.")
         if not action:
             raise WrongMethod(f"{ctx.request.path} does not take POST.", ("GET", "DELETE"))
         if action != "cancel":
@@ -250,38 +251,6 @@ class ResponseHandlers:
             )
         await ctx.response.begin(_OK, STREAM_HEADERS)
         await ctx.response.write("".join(document["events"][first:]).encode())
-
-
-class _Collected:
-    """A sink that keeps a whole answer; an engine's refusal goes to the client."""
-
-    begun = False
-
-    def __init__(self, inner: Sink) -> None:
-        self.decided: dict[str, str] = {}
-        self.progress: Callable[[], str] | None = None
-        self.body: bytes | None = None
-        self._inner = inner
-
-    async def begin(self, _status: int, _headers: Mapping[str, str]) -> None:
-        self.body = b""
-
-    async def write(self, chunk: bytes) -> None:
-        self.body = (self.body or b"") + chunk
-
-    def outlet(self) -> None:
-        """Return None: each piece is written."""
-
-    async def answer(self, _status: int, _headers: Mapping[str, str], body: bytes) -> None:
-        self.body = body
-
-    async def refuse(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
-        if not await self._inner.refuse(status, headers, body):
-            await self._inner.answer(status, headers, body)
-        return True
-
-    async def end(self) -> None:
-        """The handler answers."""
 
 
 def owner_of(ctx: RequestContext) -> str:

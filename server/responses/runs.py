@@ -114,11 +114,6 @@ class BackgroundRuns:
         self._tasks = TaskOwner("background")
         self._runs: dict[str, Run] = {}
 
-    def require_room(self) -> None:
-        """Return if one more response may run, or raise QueueFull."""
-        if len(self._runs) >= MOST:
-            raise QueueFull(f"{MOST} responses run in the background already.", _RETRY_AFTER)
-
     def start(
         self,
         key: str,
@@ -126,7 +121,12 @@ class BackgroundRuns:
         answer: Callable[[Run, Sink], Awaitable[None]],
         keep: Callable[[Run], Awaitable[None]],
     ) -> None:
-        """Run ``answer`` with a sink for the events, and then ``keep``, however it ended."""
+        """Run ``answer`` with a sink for the events; ``keep`` what is there before it and after.
+
+        Raises QueueFull if too many run already.
+        """
+        if len(self._runs) >= MOST:
+            raise QueueFull(f"{MOST} responses run in the background already.", _RETRY_AFTER)
         self._runs[key] = run
         self._telemetry.began(run.ongoing)
         run.log.add(run.encoder.queue())
@@ -153,6 +153,7 @@ class BackgroundRuns:
         record.status = _OK
         try:
             with run.ongoing:
+                await keep(run)
                 run.check()
                 await answer(run, _LogSink(run.log))
         except RequestCancelled:
