@@ -43,6 +43,7 @@ STREAM_HEADERS = {
 }
 # Of events, and of lines; lines have no comments.
 _STREAMS = ("text/event-stream", "application/x-ndjson")
+LINES_HEADERS = {**STREAM_HEADERS, "Content-Type": _STREAMS[1]}
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
 _OF_BODY = ("content-length", "content-type")
 _OK = 200
@@ -88,6 +89,7 @@ class ClientResponse:
         self._lock: asyncio.Lock | None = None
         self._timer: Timer | None = None
         self._interval = 0.0
+        self._idle: Callable[[], bytes] | None = None
         self._written_at = 0.0
         # Of what was written.
         self._last = b""
@@ -153,12 +155,14 @@ class ClientResponse:
         self._begin_comment()
         return True
 
-    def keep_alive(self, interval: float) -> None:
+    def keep_alive(self, interval: float, idle: Callable[[], bytes] | None = None) -> None:
         """Send the client something at least every ``interval`` seconds, until the end.
 
-        That is a comment, with what ``progress`` says of the waiting.
+        That is a comment, with what ``progress`` says of the waiting; in a stream of lines, which
+        have no comments, a line that ``idle`` returns.
         """
         self._interval = interval
+        self._idle = idle
         self._lock = asyncio.Lock()
         self._written_at = self._clock.now()
         self._timer = self._clock.call_at(self._written_at + interval, self._beat)
@@ -317,7 +321,8 @@ class ClientResponse:
 
     @property
     def _between_events(self) -> bool:
-        return not self._last or self._last.endswith(_BLANK_LINES)
+        ends = _BLANK_LINES if self._idle is None else b"\n"
+        return not self._last or self._last.endswith(ends)
 
     @property
     def _is_stream(self) -> bool:
@@ -359,8 +364,12 @@ class ClientResponse:
     async def _comment(self) -> None:
         self._written_at = self._clock.now()
         try:
-            await self.begin(_OK, STREAM_HEADERS)
-            if self._between_events and self._has_comments and not self._over:
+            await self.begin(_OK, STREAM_HEADERS if self._idle is None else LINES_HEADERS)
+            if not self._between_events or not self._is_stream or self._over:
+                return
+            if self._idle is not None:
+                await self.response.write(self._idle())
+            elif self._has_comments:
                 said = self.progress() if self.progress else ""
                 await self.response.write(f": keep-alive{said and ', '}{said}\n\n".encode())
         except ConnectionError:

@@ -146,6 +146,9 @@ class OllamaHandlers:
             return
         if asked.thinks:
             await self._require_thoughts(ctx, found)
+        if asked.stream:
+            interval = ctx.configuration.settings.keepalive_interval
+            ctx.response.keep_alive(interval, encoder(name, times).idle)
         top = top_logprobs(found.request)
         translation = Translation(
             asked.endpoint, asked.body, asked.stream, lambda _model: encoder(name, times, top)

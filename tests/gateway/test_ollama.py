@@ -261,6 +261,22 @@ async def test_models_are_not_managed_here(journal: Journal) -> None:
             assert words in error(answer, status)
 
 
+async def test_a_client_that_waits_for_a_load_gets_lines_without_text(journal: Journal) -> None:
+    slow = fake_variant(journal, load_seconds=1.0)
+    failing = fake_variant(journal, model="failing", load_seconds=1.0, exit_code=3)
+    models = map(fake_model, (slow, failing))
+    async with running_gateway(journal, *models, keepalive_interval=0.1) as gw:
+        *parts, _ = lines(await gw.post({"model": "m", "messages": HELLO, **FOUR}, "/api/chat"))
+        texts = [part.message.content for part in parts]
+        assert texts[:3] == [""] * 3
+        assert "".join(texts) == SAID
+        answer = await gw.post({"model": "failing", "prompt": "a"}, "/api/generate")
+        assert answer.status == 200
+        *idle, last = [json.loads(line) for line in answer.body.splitlines()]
+        assert {(each["response"], each["done"]) for each in idle} == {("", False)}
+        assert last.keys() == {"error"}
+
+
 # -- faults ---------------------------------------------------------------------------
 
 

@@ -123,6 +123,10 @@ class GenerateEncoder:
         more: Json = {"logprobs": logprobs} if logprobs else {}
         return line({**self._head(), **said, "done": False, **more})
 
+    def idle(self) -> bytes:
+        """Return a line without text, for a client that waits."""
+        return self._part(self._said(""))
+
     def end(self) -> bytes:
         """Return the last line."""
         return line({**self._head(), **self._said(""), **self._done()})

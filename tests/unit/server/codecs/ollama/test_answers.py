@@ -183,6 +183,13 @@ def test_a_stream_that_fails_ends_with_an_error() -> None:
     assert encoder.fail(GatewayError("The engine broke.")) == b'{"error":"The engine broke."}\n'
 
 
+def test_a_line_without_text_for_a_client_that_waits() -> None:
+    head = {"model": "m", "created_at": WHEN, "done": False}
+    message = {"role": "assistant", "content": ""}
+    assert json.loads(ChatEncoder("m", Times()).idle()) == {**head, "message": message}
+    assert json.loads(GenerateEncoder("m", Times()).idle()) == {**head, "response": ""}
+
+
 def test_arguments_that_are_no_object() -> None:
     for text in ('["Rom"]', "Rom", '{"city":'):
         said = data(delta(tool_calls=[call(0, text, "weather")]), delta("tool_calls"))
