@@ -84,7 +84,13 @@ async def end_well(upstream: UpstreamResponse, sink: Sink, call: Call) -> None:
 
 
 def _is_stream(upstream: UpstreamResponse, call: Call) -> bool:
-    """Return whether the answer is a stream of events whose length nothing has promised."""
-    if not call.facts.stream or upstream.failed or "Content-Length" in upstream.headers:
+    """Return whether the answer is a stream of events to which events can be added.
+
+    Nothing can where its length was promised, or where the client may read it again from a place
+    that it counts in bytes.
+    """
+    if not call.facts.stream or upstream.failed or call.conversation is not None:
+        return False
+    if "Content-Length" in upstream.headers:
         return False
     return upstream.headers.get("Content-Type", "").startswith(_EVENTS)

@@ -15,8 +15,8 @@ from inference.several import several
 from models.requests.endpoints import MESSAGES, PASSTHROUGH
 from models.requests.reader import RequestFacts, read, read_json
 from server.client_response import STREAM_HEADERS
+from server.codecs.messages import MessagesSink
 from server.codecs.sink import TranslatingSink
-from server.codecs.stop_reason import StopReasonSink
 from server.headers import CONVERSATION, conversation_of, to_engine
 from server.uploads.body import read_body
 from server.uploads.multipart import read_form
@@ -90,8 +90,8 @@ class RequestHandler:
             run = self._inference.run
             if facts.answers > 1 and _one_by_one(ctx, model, facts):
                 await several(run, call, ctx.response, facts.answers)
-            elif endpoint is MESSAGES and _STOPS in facts.body:
-                sink = StopReasonSink(ctx.response, stream=facts.stream)
+            elif endpoint is MESSAGES and _is_looked_at(call):
+                sink = MessagesSink(ctx.response, stream=facts.stream)
                 await run(call, sink)
                 await sink.end()
             else:
@@ -112,6 +112,14 @@ def _one_by_one(ctx: RequestContext, model: ModelSpec, facts: RequestFacts) -> b
     if facts.answers > settings.max_answers:
         raise BadRequest(f"'n' must not exceed {settings.max_answers}.", param="n")
     return True
+
+
+def _is_looked_at(call: Call) -> bool:
+    """Return whether an answer to messages may have to be mended.
+
+    What may be read again from a place that clients count in bytes, stays.
+    """
+    return call.conversation is None and (call.facts.stream or _STOPS in call.facts.body)
 
 
 def _is_native(target: str) -> bool:

@@ -103,7 +103,18 @@ def _messages(request: Json) -> bool:
             )
             raise _ignored(f"tools[{index}].type", why)
     changed = _choose(request, _chosen_in_messages)
-    return _plain_blocks(request) or changed
+    return _counted(request) or changed
+
+
+def _counted(request: Json) -> bool:
+    """Fit what also changes the count of a prompt's tokens."""
+    changed = _plain_blocks(request)
+    thinking, kwargs = request.get("thinking"), request.get("chat_template_kwargs") or {}
+    off = isinstance(thinking, dict) and thinking.get("type") == "disabled"
+    if off and isinstance(kwargs, dict) and "enable_thinking" not in kwargs:
+        request["chat_template_kwargs"] = {**kwargs, "enable_thinking": False}
+        changed = True
+    return changed
 
 
 # -- the choice of a tool --------------------------------------------------------------------------
@@ -237,6 +248,6 @@ _FITS: dict[Endpoint, Callable[[Json], bool]] = {
     CHAT: _chat,
     COMPLETION: _completion,
     MESSAGES: _messages,
-    # Anthropic's requests to count tokens; other requests have no such blocks.
-    AUXILIARY: _plain_blocks,
+    # Anthropic's requests to count tokens; other requests have nothing of this.
+    AUXILIARY: _counted,
 }

@@ -295,3 +295,17 @@ async def test_a_completion_is_steered_while_it_is_written(journal: Journal, pat
         assert (answer.status, answer.json) == (200, {"success": False})
         (await gw.post(steer, f"/upstream/none{CONTROL}")).error(404, "model_not_found")
         client.leave()
+
+
+async def test_a_stream_that_can_be_read_again_stays_as_the_engine_wrote_it(
+    journal: Journal,
+) -> None:
+    """A client goes on at a place that it counts in bytes."""
+    half = fake_model(fake_variant(journal, resumable=True, lacks="begin"))
+    async with running_gateway(journal, half) as gateway:
+        headers = {"X-Conversation-Id": "c"}
+        body = chat_body(stream=True)
+        first = await gateway.post(body, headers=headers)
+        again = await gateway.request("GET", "/v1/stream?conv_id=c&from=0")
+        assert first.body == again.body
+        assert b'"role"' not in first.body

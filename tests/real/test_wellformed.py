@@ -15,6 +15,7 @@ from real_engines import ENGINES, Gateway, gateway, lua_config, lua_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from anthropic.types import MessageParam
 
@@ -81,3 +82,45 @@ def test_a_fault_of_the_request_is_told_as_one(served: Gateway, fault: Any) -> N
     assert refused.value.code == 400
     assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_request")
     assert error["param"] == ("temperature" if "temperature" in fault else None)
+
+
+# A template that gives earlier thoughts back to the model, and can begin without one.
+THINKING_TEMPLATE = """{%- for message in messages %}{{- '<|im_start|>' + message.role + '\n' }}
+{%- if message.reasoning_content %}{{- '<think>' + message.reasoning_content + '</think>' }}
+{%- endif %}{{- message.content + '<|im_end|>\n' }}{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}
+{%- if enable_thinking is defined and not enable_thinking %}{{- '<think>\n\n</think>\n\n' }}
+{%- endif %}{%- endif %}"""
+THOUGHT: Any = [
+    {"type": "thinking", "thinking": "hmm hmm", "signature": "x"},
+    {"type": "text", "text": "yes"},
+]
+
+
+@pytest.mark.parametrize("engine", list(ENGINES))
+def test_thoughts_are_blocks_in_order(engine: str, tmp_path: Path) -> None:
+    template = tmp_path / "think.jinja"
+    template.write_text(THINKING_TEMPLATE, encoding="utf-8")
+    args = ("--chat-template-file", str(template))
+    models = lua_model("smol", ENGINES[engine], (1024,), args=args)
+    turns: list[Any] = [{"role": "user", "content": "hi"}]
+    for _ in range(3):
+        turns += [{"role": "assistant", "content": THOUGHT}, {"role": "user", "content": "hi"}]
+    with (
+        gateway(tmp_path, lua_config(tmp_path, models)) as running,
+        anthropic.Anthropic(base_url=running.url, api_key="none", max_retries=0) as api,
+    ):
+        ask: Any = {"model": "smol", "messages": turns}
+        with api.messages.stream(**ask, max_tokens=40, extra_body={"temperature": 0}) as stream:
+            events: list[Any] = [e for e in stream if e.type.startswith("content_block_st")]
+            final = stream.get_final_message()
+        assert [(event.type, event.index) for event in events] == [
+            ("content_block_start", 0),
+            ("content_block_stop", 0),
+            ("content_block_start", 1),
+            ("content_block_stop", 1),
+        ]
+        assert [block.type for block in final.content] == ["thinking", "text"]
+        # Without thinking, the template ends it before it begins.
+        count = api.messages.count_tokens
+        assert count(**ask, thinking={"type": "disabled"}).input_tokens > count(**ask).input_tokens

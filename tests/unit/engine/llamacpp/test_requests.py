@@ -141,3 +141,13 @@ def test_documents_become_text(endpoint: Endpoint) -> None:
         {"type": "text", "text": "C\na\nb"},
     ]
     assert [block["text"] for block in result["content"]] == ["c", "S\nurl\na"]
+
+
+@pytest.mark.parametrize("endpoint", [MESSAGES, AUXILIARY])
+def test_no_thinking_is_an_argument_of_the_template(endpoint: Endpoint) -> None:
+    off: dict[str, Any] = {"thinking": {"type": "disabled"}, "chat_template_kwargs": {"a": 1}}
+    assert fitted(endpoint, off)
+    assert off["chat_template_kwargs"] == {"a": 1, "enable_thinking": False}
+    own = {"thinking": {"type": "disabled"}, "chat_template_kwargs": {"enable_thinking": True}}
+    assert not fitted(endpoint, own)
+    assert not fitted(endpoint, {"thinking": {"type": "enabled", "budget_tokens": 9}})

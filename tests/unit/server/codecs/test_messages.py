@@ -1,4 +1,4 @@
-"""server/codecs/stop_reason.py: what ended an answer of Anthropic's API."""
+"""server/codecs/messages.py: answers as Anthropic's API promises them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from calls import Collected
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.codecs.stop_reason import StopReasonSink, mended
+from server.codecs.messages import Blocks, MessagesSink, mended
 
 
 def event(**data: Any) -> bytes:
@@ -29,7 +29,7 @@ def end(reason: str, sequence: str | None) -> bytes:
 
 async def streamed(pieces: list[bytes]) -> bytes:
     inner = Collected()
-    sink = StopReasonSink(inner, stream=True)
+    sink = MessagesSink(inner, stream=True)
     await sink.begin(200, {})
     for piece in pieces:
         await sink.write(piece)
@@ -68,7 +68,7 @@ def test_other_events_stay(told: bytes) -> None:
 )
 async def test_a_whole_answer(body: dict[str, Any], reason: str) -> None:
     inner = Collected()
-    sink = StopReasonSink(inner, stream=False)
+    sink = MessagesSink(inner, stream=False)
     # A long one comes in pieces.
     text = json.dumps(body).encode()
     await sink.begin(200, {"Content-Length": str(len(text))})
@@ -81,8 +81,55 @@ async def test_a_whole_answer(body: dict[str, Any], reason: str) -> None:
 
 async def test_what_is_no_answer_stays() -> None:
     inner = Collected()
-    sink = StopReasonSink(inner, stream=False)
+    sink = MessagesSink(inner, stream=False)
     await sink.answer(200, {}, b"<html>")
     await sink.end()
     assert inner.body == b"<html>"
     assert not any(map(mended, (5, [], {"delta": 5}, {})))
+
+
+def block(index: int, kind: str) -> bytes:
+    return event(type="content_block_start", index=index, content_block={"type": kind})
+
+
+def said(index: int, kind: str) -> bytes:
+    return event(type="content_block_delta", index=index, delta={"type": kind})
+
+
+def stop(index: int) -> bytes:
+    return event(type="content_block_stop", index=index)
+
+
+def kinds(events: bytes) -> list[tuple[str, int]]:
+    found = [json.loads(e.partition(b"data: ")[2]) for e in events.split(b"\n\n") if e]
+    return [(each["type"].removeprefix("content_block_"), each["index"]) for each in found]
+
+
+THOUGHT = block(0, "thinking") + said(0, "thinking_delta")
+SIGNED = said(0, "signature_delta") + stop(0)
+
+
+def test_a_block_ends_before_the_next_begins() -> None:
+    told = Blocks().told(THOUGHT + block(1, "text") + said(1, "text_delta") + SIGNED + stop(1))
+    assert kinds(told) == [
+        ("start", 0),
+        ("delta", 0),
+        ("delta", 0),
+        ("stop", 0),
+        ("start", 1),
+        ("delta", 1),
+        ("stop", 1),
+    ]
+    assert told.count(b"signature_delta") == 1
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        THOUGHT + SIGNED + block(1, "text") + said(1, "text_delta") + stop(1),
+        block(0, "text") + stop(0) + block(1, "tool_use") + stop(1),
+        event(type="content_block_start", index="x"),
+    ],
+)
+def test_blocks_in_order_stay(events: bytes) -> None:
+    assert Blocks().told(events) == events

@@ -1,11 +1,13 @@
-"""The reason of an answer that a stop sequence has ended, for ``/v1/messages``.
+"""Answers of ``/v1/messages`` as Anthropic's API promises them.
 
-Engines name the sequence and call it the end of the turn; in Anthropic's API the reason is
-``stop_sequence``, and clients that set sequences look for it.
+Engines differ in two ways. An answer that a stop sequence has ended names it, but gives the end of
+the turn as the reason. A stream begins its text before it has ended its thinking; in the API one
+block ends before the next begins.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 
     from inference.call import Outlet, Sink
 
-_END = b'"message_delta"'
+# The events that are looked at; all others pass.
+_LOOKED_AT = re.compile(rb"event: (?:content_block_st|message_delta)|signature_delta")
 _LENGTH = "content-length"
 
 
@@ -34,12 +37,61 @@ def mended(answer: Any) -> bool:  # noqa: ANN401 - decoded JSON
     return wrong
 
 
-class StopReasonSink:
-    """Passes an answer on to ``inner`` with the right reason; ``end`` must be called."""
+class Blocks:
+    """Puts the blocks of one stream in order, and mends its reason. Pure."""
+
+    def __init__(self) -> None:
+        self._open: tuple[int, str] | None = None
+        self._closed: set[int] = set()
+
+    def told(self, events: bytes) -> bytes:
+        """Return whole events as the API has them."""
+        if _LOOKED_AT.search(events) is None:
+            return events
+        return b"".join(map(self._told, events_of(events)))
+
+    def _told(self, event: Event) -> bytes:
+        data = event.json()
+        if data is None or _LOOKED_AT.search(event.raw) is None:
+            return event.raw
+        kind, index = data.get("type"), data.get("index")
+        if kind == "message_delta":
+            return Event.of(data, named=True).raw if mended(data) else event.raw
+        if not isinstance(index, int):
+            return event.raw
+        if kind == "content_block_start":
+            block = data.get("content_block")
+            before = self._close()
+            self._open = index, str(block.get("type")) if isinstance(block, dict) else ""
+            return before + event.raw
+        if index in self._closed:
+            # Its end was told when the next block began.
+            return b""
+        if kind == "content_block_stop":
+            self._closed.add(index)
+            self._open = None
+        return event.raw
+
+    def _close(self) -> bytes:
+        if self._open is None:
+            return b""
+        (index, kind), self._open = self._open, None
+        self._closed.add(index)
+        end = Event.of({"type": "content_block_stop", "index": index}, named=True).raw
+        if kind != "thinking":
+            return end
+        signature = {"type": "signature_delta", "signature": ""}
+        told = {"type": "content_block_delta", "index": index, "delta": signature}
+        return Event.of(told, named=True).raw + end
+
+
+class MessagesSink:
+    """Passes an answer on to ``inner`` as the API promises it; ``end`` must be called."""
 
     def __init__(self, inner: Sink, *, stream: bool) -> None:
         self._inner = inner
         self._buffer = EventBuffer() if stream else None
+        self._blocks = Blocks()
         # The head and the pieces of a whole answer.
         self._head: tuple[int, dict[str, str]] | None = None
         self._pieces: list[bytes] = []
@@ -80,11 +132,8 @@ class StopReasonSink:
         if self._buffer is None:
             self._pieces.append(chunk)
             return
-        whole = self._buffer.feed(chunk)
-        if _END in whole:
-            whole = b"".join(map(_event, events_of(whole)))
-        if whole:
-            await self._inner.write(whole)
+        if events := self._blocks.told(self._buffer.feed(chunk)):
+            await self._inner.write(events)
 
     def outlet(self) -> Outlet | None:
         """Return None: each piece is looked at."""
@@ -107,13 +156,6 @@ class StopReasonSink:
         elif self._head is not None:
             (status, headers), self._head = self._head, None
             await self._inner.answer(status, headers, _whole(b"".join(self._pieces)))
-
-
-def _event(event: Event) -> bytes:
-    data = event.json()
-    if data is None or data.get("type") != "message_delta" or not mended(data):
-        return event.raw
-    return Event.of(data, named=True).raw
 
 
 def _whole(body: bytes) -> bytes:
