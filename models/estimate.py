@@ -6,7 +6,9 @@ recurrent layers; a buffer to compute with. The rules are those of llama.cpp:
 1. Keys and values: of each layer with attention, for each cell, by the type of the cache. A layer
    with a sliding window has cells for the window and one batch only. The context is rounded up.
 2. A recurrent layer has one state for each slot, whatever the context.
-3. The buffer holds the mask of a batch, two bytes for each cell, and what one layer computes of it.
+3. A last layer that uses the weights of the first one has them twice, if processors want them in
+   another order for it.
+4. The buffer holds the mask of a batch, two bytes for each cell, and what one layer computes of it.
    The size of the latter was measured with models of many shapes: within 5 % of the whole.
 """
 
@@ -31,6 +33,8 @@ CACHE_TYPES = {
     "iq4_nl": (18, 32),
 }
 BATCH = 512
+# Weights in these types are put into another order to compute with them.
+_REORDERED = frozenset({"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"})
 _CELLS = 256
 _FLOAT, _MASK = 4, 2
 # The rest of what a batch needs for each of its tokens: its number, its place, its slot.
@@ -129,7 +133,12 @@ def estimate(facts: FileFacts, setup: Setup) -> Estimate:
         cache.append(size)
     masks = (*((every,) if keeps else ()), *((short,) if any(sliding) else ()))
     compute = _compute(facts, setup, masks) + facts.vocabulary * _FLOAT * setup.slots
-    return Estimate(facts.weights, tuple(cache), compute)
+    return Estimate(facts.weights + copied(facts), tuple(cache), compute)
+
+
+def copied(facts: FileFacts) -> int:
+    """Return the bytes of the weights that are held twice in main memory, by rule 3."""
+    return facts.embedding if facts.tied and facts.embedding_type in _REORDERED else 0
 
 
 def window_of(facts: FileFacts) -> int:

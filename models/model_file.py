@@ -116,6 +116,7 @@ class FileFacts:
     experts_by_layer: tuple[int, ...] = ()
     outside: int = 0
     embedding: int = 0
+    embedding_type: str = ""
     output: bool = False
     unknown_types: bool = False
     own_conversion: bool = False
@@ -236,6 +237,7 @@ def together(facts: Iterable[FileFacts]) -> FileFacts:
         attention=tuple(sorted({layer for each in every for layer in each.attention})),
         recurrent=tuple(sorted({layer for each in every for layer in each.recurrent})),
         long_factors=any(each.long_factors for each in every),
+        embedding_type="".join(each.embedding_type for each in every),
         output=any(each.output for each in every),
         unknown_types=any(each.unknown_types for each in every),
         own_conversion=any(each.own_conversion for each in every),
@@ -327,6 +329,7 @@ def _weights(tensors: tuple[Tensor, ...]) -> dict[str, Any]:
     experts: dict[int, int] = {}
     attention, recurrent, mixed = set(), set(), set()
     outside = embedding = parameters = vocabulary = 0
+    kind = ""
     long_factors = unknown = foreign = last = False
     for tensor in tensors:
         size = tensor.size
@@ -340,6 +343,7 @@ def _weights(tensors: tuple[Tensor, ...]) -> dict[str, Any]:
             last |= tensor.name == "output.weight"
             if tensor.name == "token_embd.weight":
                 embedding, vocabulary = size, tensor.shape[-1] if tensor.shape else 0
+                kind = tensor.type.name
             continue
         layer, part = int(found[1]), found[2]
         by_layer[layer] = by_layer.get(layer, 0) + size
@@ -358,6 +362,7 @@ def _weights(tensors: tuple[Tensor, ...]) -> dict[str, Any]:
         "tensors": len(tensors),
         "outside": outside,
         "embedding": embedding,
+        "embedding_type": kind,
         "output": last,
         "vocabulary": vocabulary,
         "bytes_by_layer": _row(by_layer),

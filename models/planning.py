@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from models.estimate import BATCH, Estimate, Setup, estimate
+from models.estimate import BATCH, Estimate, Setup, copied, estimate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,8 +121,8 @@ def _placed(
     whole = memory.total + projector
     if machine.unified:
         return PlannedVariant(context, memory, whole, 0, 0, 0)
-    # Tokens are looked up in main memory.
-    on_gpu = whole - (0 if facts.tied else facts.embedding)
+    # Tokens are looked up in main memory; a last layer that uses these weights has its own copy.
+    on_gpu = whole - (facts.embedding if copied(facts) or not facts.tied else 0)
     over = on_gpu - machine.on_gpus
     moved, layers = 0, set()
     for layer, size in _movable(facts, memory):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import struct
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from models.gguf import TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     Shapes = Mapping[str, tuple[tuple[int, ...], int]]
 
@@ -48,20 +51,30 @@ def pair(key: str, value: Any) -> bytes:
     return text(key) + struct.pack("<I", kind) + single(kind, value)
 
 
-def gguf(keys: Mapping[str, Any], tensors: Shapes | None = None, *, version: int = 3) -> bytes:
-    """Return a file with these keys, and with tensors of (shape, type) that are all zeros."""
-    shapes = tensors or {}
-    head = b"GGUF" + struct.pack("<IQQ", version, len(shapes), len(keys))
+def head_and_size(keys: Mapping[str, Any], tensors: Shapes, version: int = 3) -> tuple[bytes, int]:
+    """Return the head with these keys and tensors of (shape, type), and the size of the data."""
+    head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(keys))
     head += b"".join(pair(key, value) for key, value in keys.items())
     data = 0
-    for name, (shape, kind) in shapes.items():
+    for name, (shape, kind) in tensors.items():
         head += text(name) + struct.pack("<I", len(shape))
         head += struct.pack(f"<{len(shape)}QIQ", *shape, kind, data)
-        elements = 1
-        for length in shape:
-            elements *= length
-        data += -(-TYPES[kind].bytes_of(elements) // _ALIGNMENT) * _ALIGNMENT
-    return head + bytes(-len(head) % _ALIGNMENT) + bytes(data) if shapes else head
+        data += -(-TYPES[kind].bytes_of(prod(shape)) // _ALIGNMENT) * _ALIGNMENT
+    return head + bytes(-len(head) % _ALIGNMENT if tensors else 0), data
+
+
+def gguf(keys: Mapping[str, Any], tensors: Shapes | None = None, *, version: int = 3) -> bytes:
+    """Return a file with these keys, and with tensors of (shape, type) that are all zeros."""
+    head, size = head_and_size(keys, tensors or {}, version)
+    return head + bytes(size)
+
+
+def sparse(path: Path, keys: Mapping[str, Any], tensors: Shapes) -> Path:
+    """Write the same to ``path``, whatever its size: the zeros take no room on the disk."""
+    head, size = head_and_size(keys, tensors)
+    path.write_bytes(head)
+    os.truncate(path, len(head) + size)
+    return path
 
 
 def llama(layers: int = 2, **more: Any) -> bytes:

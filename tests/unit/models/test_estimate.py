@@ -160,6 +160,14 @@ def test_unified_slots_share_the_context_and_each_has_a_window() -> None:
     assert estimate(facts, shared).context == row * (32768 + 5 * (4 * 1024 + 512))
 
 
+@pytest.mark.parametrize(
+    ("kind", "output", "times"), [("Q4_K", False, 2), ("Q6_K", False, 1), ("Q4_K", True, 1)]
+)
+def test_weights_in_two_orders_count_twice(kind: str, output: bool, times: int) -> None:
+    facts = replace(LARGE, outside=500, embedding=500, embedding_type=kind, output=output)
+    assert estimate(facts, Setup(512)).weights == times * 500
+
+
 def test_a_cache_that_the_model_cannot_have_is_refused(models: dict[str, FileFacts]) -> None:
     with pytest.raises(ValueError, match="needs heads of 32 numbers, not of 16"):
         estimate(models["llama"], Q8)

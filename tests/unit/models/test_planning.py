@@ -109,6 +109,14 @@ def test_unified_memory_counts_once() -> None:
     assert (made.fits, made.left_out[0].why) == (False, "does not fit the memory")
 
 
+@pytest.mark.parametrize("kind", ["Q4_K", "Q6_K"])
+def test_a_shared_embedding_is_in_main_memory_and_on_the_gpu(kind: str) -> None:
+    facts = replace(SMALL, output=False, embedding_type=kind)
+    (only,) = plan(facts, machine(24, 64)).variants
+    assert only.ram == facts.embedding
+    assert only.gpu == facts.weights + only.memory.context + only.memory.compute
+
+
 def test_a_projector_takes_room_too() -> None:
     small = machine(0, 24)
     assert contexts(plan(SMALL, small, projector=4 * GIB)) == [8192]
