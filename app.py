@@ -47,6 +47,7 @@ from server.gateway import GatewayServer
 from server.handler import RequestHandler
 from server.responses.store import ResponseStore
 from utils.clock import LoopClock
+from utils.collector import uncollected
 from utils.config.child import load_apart
 from utils.config.loader import ConfigLoader, faulty
 from utils.config.lua_data import Presets
@@ -166,7 +167,8 @@ async def discovered_again(
     folder: Path, settings: ServerSettings
 ) -> tuple[ServerSettings, Catalog]:
     """Return the same as ``discovered``, without blocking the event loop."""
-    return await asyncio.to_thread(discovered, folder, settings)
+    with uncollected():
+        return await asyncio.to_thread(discovered, folder, settings)
 
 
 def _bundled(folder: Path) -> list[Entry]:

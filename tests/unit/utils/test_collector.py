@@ -1,0 +1,38 @@
+"""utils/collector.py: no collection inside the block, and none of what it made."""
+
+from __future__ import annotations
+
+import gc
+
+from utils.collector import uncollected
+
+
+def test_nothing_is_collected_inside_and_what_stays_is_not_looked_at() -> None:
+    seen = []
+
+    def notice(phase: str, info: dict[str, int]) -> None:
+        seen.append((phase, info["generation"]))
+
+    gc.callbacks.append(notice)
+    try:
+        with uncollected():
+            made = [[number] for number in range(200_000)]
+            assert not gc.isenabled()
+        assert not seen
+        frozen = gc.get_freeze_count()
+        assert frozen > len(made)
+        assert gc.isenabled()
+    finally:
+        gc.callbacks.remove(notice)
+        gc.unfreeze()
+
+
+def test_a_collector_that_was_off_stays_off() -> None:
+    gc.disable()
+    try:
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+        gc.unfreeze()
