@@ -69,11 +69,11 @@ class GatewayServer:
         self._sockets = WebSockets(manager)
         self._admin = AdminHandlers(manager, self._telemetry, reloader)
         clock = LoopClock()
-        conversations = Conversations(store)
+        conversations, runs = Conversations(store), BackgroundRuns(self._telemetry, clock)
         self._responses = ResponseHandlers(
             handler,
-            History(store, conversations),
-            BackgroundRuns(self._telemetry, clock),
+            History(store, conversations, runs.__contains__),
+            runs,
             clock,
         )
         table = routes(

@@ -49,7 +49,6 @@ _COUNT = "/v1/chat/completions/input_tokens"
 # Bytes of an earlier item, roughly: many of them are read in a thread.
 _ITEM = 1024
 _OK = 200
-_LOST = {"code": "server_error", "message": "The gateway ended before the response did."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +230,6 @@ class ResponseHandlers:
         if (run := self._runs.find(key, owner)) is not None:
             return run.encoder.resource()
         response: Json = (await self._history.find(key, owner))["response"]
-        if response["status"] in ("queued", "in_progress"):
-            return response | {"status": "failed", "error": _LOST}
         return response
 
     async def _stream(self, ctx: RequestContext, key: str) -> None:

@@ -13,21 +13,30 @@ from utils.errors import BadRequest, EarlierNotStored, NotStored
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from models.requests.fields import Json
     from server.codecs.responses.request import ResponseRequest
     from server.responses.conversations import Conversations
     from server.responses.store import ResponseStore
 
 _log = get_logger("responses")
+_LOST = {"code": "server_error", "message": "The gateway ended before the response did."}
 _UNDER_WAY = ("queued", "in_progress")
 
 
 class History:
-    """Reads and writes what responses and conversations are made of."""
+    """Reads and writes what responses and conversations are made of.
 
-    def __init__(self, store: ResponseStore, conversations: Conversations) -> None:
+    ``runs`` tells whether a response is being written now.
+    """
+
+    def __init__(
+        self, store: ResponseStore, conversations: Conversations, runs: Callable[[str], bool]
+    ) -> None:
         self._store = store
         self._conversations = conversations
+        self._runs = runs
 
     async def complete(
         self, request: ResponseRequest, owner: str
@@ -71,8 +80,8 @@ class History:
 
     async def find(self, key: str, owner: str) -> Json:
         """Return what is stored of a response, or raise NotStored."""
-        document = await self._store.get(key, owner)
-        if document is None or "response" not in document:
+        document = await self._document(key, owner)
+        if document is None:
             raise NotStored(f"Response with id '{key[:80]}' not found.")
         return document
 
@@ -87,8 +96,8 @@ class History:
         turns: list[list[Json]] = []
         key = request.previous
         while key is not None:
-            document = await self._store.get(key, owner)
-            if document is None or "response" not in document:
+            document = await self._document(key, owner)
+            if document is None:
                 raise EarlierNotStored(
                     f"Previous response with id '{key[:80]}' not found: it was never stored, was"
                     " deleted, or was forgotten to make room for others.",
@@ -105,6 +114,16 @@ class History:
                 break
             key = response["previous_response_id"]
         return [item for turn in reversed(turns) for item in turn]
+
+    async def _document(self, key: str, owner: str) -> Json | None:
+        document = await self._store.get(key, owner)
+        if document is None or "response" not in document:
+            return None
+        response = document["response"]
+        if response["status"] in _UNDER_WAY and not self._runs(key):
+            # It was written when a gateway ended too suddenly to say so.
+            document["response"] = response | {"status": "failed", "error": _LOST}
+        return document
 
     async def _before(self, document: Json, owner: str) -> list[Json]:
         """Return the items that came before a response in its conversation."""

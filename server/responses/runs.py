@@ -134,6 +134,9 @@ class BackgroundRuns:
         # Also when it is cancelled before its first step.
         task.add_done_callback(lambda _task: self._ended(key, run))
 
+    def __contains__(self, key: object) -> bool:
+        return key in self._runs
+
     def find(self, key: str, owner: str) -> Run | None:
         """Return the owner's response if it runs now."""
         run = self._runs.get(key)

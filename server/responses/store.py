@@ -33,6 +33,8 @@ _DAMAGED = ".damaged"
 _KEY = re.compile(r"[a-z]{1,8}_[0-9a-f]{16,64}")
 # The longest head of a file that is read at the start: owner, time and the ids of items.
 _HEAD = 1 << 20
+# Up to here reading a document takes less time than handing it to a thread.
+_INLINE = 128 * 1024
 
 
 class ResponseStore:
@@ -89,7 +91,7 @@ class ResponseStore:
             if not self._shelf.find(key, owner, self._now()):
                 return None
             try:
-                document: Any = orjson.loads(await self._files.read(key))
+                document = await _loaded(await self._files.read(key))
                 if not isinstance(document, dict):
                     raise TypeError(key)  # noqa: TRY301 - all damages are treated alike
             except (OSError, ValueError, TypeError) as error:
@@ -126,6 +128,12 @@ class ResponseStore:
             _log.warning("stored responses cannot be read: %s", error)
             return
         await self._files.remove(self._shelf.restore(found, self._now()))
+
+
+async def _loaded(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
+    return (
+        orjson.loads(body) if len(body) <= _INLINE else await asyncio.to_thread(orjson.loads, body)
+    )
 
 
 def _head(owner: str, now: float, items: tuple[str, ...]) -> bytes:

@@ -16,6 +16,7 @@ from server.responses import runs
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
 
     from fake_engine import Journal
 
@@ -372,6 +373,20 @@ async def test_a_gateway_that_stops_says_so(journal: Journal) -> None:
         stopped = await got(gw, f"{PATH}/{response['id']}")
         assert stopped["status"] == "failed"
         assert "stopped" in stopped["error"]["message"]
+
+
+async def test_a_gateway_that_was_killed_has_failed_its_responses(
+    journal: Journal, tmp_path: Path
+) -> None:
+    model = fake_model(fake_variant(journal, 512))
+    async with running_gateway(journal, model, responses_on_disk=True) as gw:
+        key = (await made(gw))["id"]
+    (path,) = tmp_path.rglob(f"{key}.json")
+    path.write_text(path.read_text().replace('"status":"incomplete"', '"status":"in_progress"', 1))
+    async with running_gateway(journal, model, responses_on_disk=True) as gw:
+        lost = await got(gw, f"{PATH}/{key}")
+        assert (lost["status"], lost["error"]["code"]) == ("failed", "server_error")
+        await made(gw, input="and?", previous_response_id=key)
 
 
 async def test_only_so_many_run_at_once(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
