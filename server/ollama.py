@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.scheduling.lifecycle import State
+from models.requests.endpoints import AUXILIARY
 from models.requests.fields import decoded
 from models.selection import choose
 from server.codecs.codec import Translation
-from server.codecs.collect import CollectingSink
+from server.codecs.collect import CollectingSink, Unheard
 from server.codecs.ollama.answers import LINES, ChatEncoder, GenerateEncoder, line
 from server.codecs.ollama.pages import (
     VERSION,
@@ -33,11 +34,16 @@ from server.codecs.ollama.requests import (
     top_logprobs,
     wants_stream,
 )
-from server.codecs.ollama.vectors import embed_answer, embeddings_answer
-from server.handler import parsed, read_translated
+from server.codecs.ollama.vectors import (
+    content_in,
+    embed_answer,
+    embeddings_answer,
+    tokens_in,
+)
+from server.handler import parsed, read_translated, translated_call
 from server.known_models import known, listed
 from server.uploads.body import read_body
-from utils.errors import BadRequest, ModelNotFound
+from utils.errors import BadRequest, ContextLengthExceeded, ModelNotFound
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
@@ -56,6 +62,8 @@ _log = get_logger("ollama")
 _OK = 200
 # Bytes of the largest body of a request about a model.
 _LARGEST_ORDER = 64 * 1024
+# Tokens that a model may add to a text, and that may come of joining its tokens to a text.
+_MARGIN = 8
 _CONFIGURED = "models are set up in the gateway's configuration file"
 
 
@@ -116,7 +124,15 @@ class OllamaHandlers:
             await ctx.json({"model": name, "embeddings": []})
             return
         dimensions = found.request.get("dimensions")
-        body = await self._collected(ctx, found.model, found.facts)
+        try:
+            body = await self._collected(ctx, found.model, found.facts)
+        except ContextLengthExceeded as error:
+            if found.request.get("truncate") is False:
+                raise
+            cut = await self._cut(ctx, found, error.largest)
+            if cut is None:
+                raise
+            body = await self._collected(ctx, found.model, cut)
         if body is not None:
             answer = await parsed(len(body), lambda: embed_answer(body, name, times, dimensions))
             await ctx.json(answer)
@@ -179,6 +195,38 @@ class OllamaHandlers:
         sink = CollectingSink(ctx.response)
         await self._handler.run_translated(ctx, sink, model, facts)
         return None if sink.refused else sink.body
+
+    async def _cut(self, ctx: RequestContext, found: _Understood, most: int) -> RequestFacts | None:
+        """Return the request with the beginnings of inputs that have more than ``most`` tokens.
+
+        None if the engine does not tell the tokens of a text.
+        """
+        inputs: list[str] = []
+        for text in found.asked.body["input"]:
+            # No text has more tokens than bytes.
+            if len(text.encode()) <= most:
+                inputs.append(text)
+                continue
+            tokens = tokens_in(await self._told(ctx, found, "/tokenize", {"content": text}))
+            if tokens is None:
+                return None
+            kept = {"tokens": tokens[: max(1, most - _MARGIN)]}
+            beginning = content_in(await self._told(ctx, found, "/detokenize", kept))
+            if beginning is None:
+                return None
+            inputs.append(beginning)
+        body = {**found.asked.body, "input": inputs}
+        return read_translated(ctx, found.asked.endpoint, body)[1]
+
+    async def _told(
+        self, ctx: RequestContext, found: _Understood, path: str, request: Json
+    ) -> bytes:
+        """Return what the model's engine answers to a request beside its slots; b"" if nothing."""
+        asked = {"model": found.model.name, **request}
+        model, facts = read_translated(ctx, AUXILIARY, asked)
+        sink = CollectingSink(Unheard())
+        await self._handler.run(translated_call(ctx, model, facts, path), sink)
+        return b"" if sink.refused else sink.body
 
     async def _require_thoughts(self, ctx: RequestContext, found: _Understood) -> None:
         [seen] = await known(ctx, [(found.model.name, found.model)])

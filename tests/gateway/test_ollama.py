@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import ollama
@@ -106,8 +107,13 @@ async def test_embeddings(journal: Journal) -> None:
         for path, empty in (("/api/embed", {"input": []}), ("/api/embeddings", {"prompt": ""})):
             answer = await gw.post({"model": "m", **empty}, path)
             assert not answer.json.get("embeddings", answer.json.get("embedding"))
-        long = await gw.post({"model": "m", "input": "w " * 999, "truncate": False}, "/api/embed")
+        texts = ["w " * 999, "short"]
+        long = await gw.post({"model": "m", "input": texts, "truncate": False}, "/api/embed")
         assert "maximum context length is 256" in error(long, 400)
+        assert not gw.engine_requests("/tokenize")
+        shortened = await gw.post({"model": "m", "input": texts}, "/api/embed")
+        assert len(shortened.json["embeddings"]) == 2
+        assert len(gw.engine_requests("/tokenize")) == 1
 
 
 # -- contexts -------------------------------------------------------------------------
@@ -236,6 +242,24 @@ async def test_ollamas_clients_find_it_running(journal: Journal) -> None:
             answer = await gw.request(method, "/", headers=agent)
             assert (answer.status, answer.body) == (200, body)
         assert "base_urls" in (await gw.request("GET", "/")).json
+
+
+async def test_what_open_webui_asks(journal: Journal) -> None:
+    """Its names are those of the list, its unloads are prompts without a text."""
+    async with running_gateway(journal, fake_model(fake_variant(journal))) as gw:
+        version = (await gw.request("GET", "/api/version")).json["version"]
+        assert all(part.isdecimal() for part in version.split("."))
+        [listed] = (await gw.request("GET", "/api/tags")).json["models"]
+        assert (await gw.post({"model": listed["model"]}, "/api/show")).status == 200
+        body = {"model": listed["model"], "messages": HELLO, "stream": True, "tools": [], **FOUR}
+        *parts, _ = lines(await gw.post(body, "/api/chat"))
+        assert "".join(part.message.content for part in parts) == SAID
+        [loaded] = (await gw.request("GET", "/api/ps")).json["models"]
+        assert loaded["name"] == listed["name"]
+        assert datetime.fromisoformat(loaded["expires_at"]) > datetime.now(UTC)
+        unload = {"model": listed["model"], "keep_alive": 0, "prompt": ""}
+        assert (await gw.post(unload, "/api/generate")).json["done_reason"] == "unload"
+        assert (await gw.request("GET", "/api/ps")).json == {"models": []}
 
 
 async def test_models_are_not_managed_here(journal: Journal) -> None:

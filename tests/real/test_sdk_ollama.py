@@ -154,6 +154,11 @@ def test_embeddings(api: ollama.Client) -> None:
     for vector in found.embeddings:
         assert math.isclose(math.hypot(*vector), 1.0, abs_tol=1e-6)
     assert (found.prompt_eval_count or 0) >= 4
+    # Both exceed the context, and are the same up to there.
+    red, white = (f"{'wine ' * 800}{colour}" for colour in ("red", "white"))
+    assert api.embed("embed", red).embeddings == api.embed("embed", white).embeddings
+    with pytest.raises(ollama.ResponseError, match="maximum context length is 512"):
+        api.embed("embed", red, truncate=False)
     short = api.embed("embed", "red wine", dimensions=16).embeddings[0]
     assert len(short) == 16
     one = api.embeddings("embed", "red wine").embedding

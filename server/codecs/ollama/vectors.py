@@ -54,6 +54,25 @@ def embeddings_answer(body: bytes) -> Json:
     return {"embedding": vectors[0] if vectors else []}
 
 
+def tokens_in(body: bytes) -> list[int] | None:
+    """Return the tokens that an engine tells of a text; None if it tells none."""
+    try:
+        tokens: Any = orjson.loads(body)["tokens"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    numbers = isinstance(tokens, list) and all(type(token) is int for token in tokens)
+    return tokens if numbers else None
+
+
+def content_in(body: bytes) -> str | None:
+    """Return the text that an engine makes of tokens; None if it makes none."""
+    try:
+        content: Any = orjson.loads(body)["content"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return content if isinstance(content, str) and content else None
+
+
 def _normal(vector: Vector) -> Vector:
     length = math.hypot(*vector)
     return [number / length for number in vector] if length else vector

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from server.codecs.collect import CollectingSink
+from server.codecs.collect import CollectingSink, Unheard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,3 +72,19 @@ async def test_what_is_decided_reaches_the_client() -> None:
     sink.progress = lambda: "queued"
     assert client.decided == sink.decided == {"X": "1"}
     assert client.progress is sink.progress
+
+
+async def test_nobody_hears_of_an_answer() -> None:
+    sink = CollectingSink(Unheard())
+    await sink.write(b"tokens")
+    await sink.end()
+    assert sink.body == b"tokens"
+    assert await sink.refuse(400, {}, b"no")
+    assert sink.refused
+    nobody = Unheard()
+    await nobody.begin(200, {})
+    await nobody.write(b"x")
+    await nobody.answer(200, {}, b"x")
+    nobody.outlet()
+    await nobody.end()
+    assert not nobody.begun

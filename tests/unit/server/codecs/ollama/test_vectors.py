@@ -8,7 +8,13 @@ from typing import Any
 import ollama
 import pytest
 
-from server.codecs.ollama.vectors import embed_answer, embeddings_answer, vectors_in
+from server.codecs.ollama.vectors import (
+    content_in,
+    embed_answer,
+    embeddings_answer,
+    tokens_in,
+    vectors_in,
+)
 from utils.errors import EngineRefused
 
 
@@ -72,3 +78,27 @@ def test_one_vector_as_the_engine_tells_it() -> None:
 def test_an_answer_without_vectors(body: Any) -> None:
     with pytest.raises(EngineRefused, match="no embeddings"):
         vectors_in(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "tokens"),
+    [
+        (b'{"tokens": [1, 2]}', [1, 2]),
+        (b'{"tokens": []}', []),
+        (b'{"tokens": [{"id": 1}]}', None),
+        (b'{"tokens": [true]}', None),
+        (b'{"error": "no"}', None),
+        (b"[]", None),
+        (b"<html>", None),
+    ],
+)
+def test_the_tokens_that_an_engine_tells(body: bytes, tokens: list[int] | None) -> None:
+    assert tokens_in(body) == tokens
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [(b'{"content": "a b"}', "a b"), (b'{"content": ""}', None), (b'{"a": 1}', None), (b"", None)],
+)
+def test_the_text_that_an_engine_makes_of_tokens(body: bytes, text: str | None) -> None:
+    assert content_in(body) == text
