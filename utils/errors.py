@@ -67,8 +67,8 @@ class ContextLengthExceeded(GatewayError):
 
     def __init__(self, model: str, prompt_tokens: int, largest: int) -> None:
         super().__init__(
-            f"{too_long_message(prompt_tokens, largest)} Shorten the messages, or configure a"
-            f" variant of '{model}' with a larger context.",
+            f"{too_long_message(prompt_tokens, largest)} Reduce the length of the messages, or"
+            f" configure a variant of '{model}' with a larger context.",
             param="messages",
         )
         self.prompt_tokens = prompt_tokens

@@ -105,6 +105,8 @@ WORDS = (
     # Those that know llama-server.
     r"exceeds the available context size",
     r"messages resulted in \d+ tokens",
+    # pydantic-ai and agents.
+    r"reduce the length of the messages",
 )
 
 
