@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.upstream_connection import UpstreamConnection
 
@@ -377,3 +379,129 @@ async def test_a_pump_can_be_broken_off() -> None:
             await pump
         connection.close()
         await peer.left()
+
+
+# -- every way at once -----------------------------------------------------------------------
+
+
+class Wire:
+    """A transport that delivers what it is told to, unless it is paused."""
+
+    def __init__(self) -> None:
+        self.paused = False
+        self.closed = False
+
+    def get_extra_info(self, _name: str) -> Wire:
+        return self
+
+    def setsockopt(self, *_option: int) -> None:
+        pass
+
+    def write(self, data: bytes) -> None:
+        assert data == REQUEST
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        assert not self.paused
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        assert self.paused
+        self.paused = False
+
+    def abort(self) -> None:
+        self.closed = True
+
+
+class Script:
+    """An answer that comes in pieces, and a reader that reads, pumps and changes its mind."""
+
+    def __init__(self, body: bytes, pieces: list[bytes], room: list[bool]) -> None:
+        self.wire = Wire()
+        self.released: list[UpstreamConnection] = []
+        self.got: list[bytes] = []
+        self._body = body
+        self._pieces = pieces
+        self._room = room
+        self._task: asyncio.Task[None] | None = None
+        loop = asyncio.get_running_loop()
+        self.connection = UpstreamConnection(loop, self.released.append, lambda _: None)
+        self.connection.connection_made(cast("asyncio.Transport", self.wire))
+        self.connection.send(REQUEST)
+
+    async def act(self, step: str) -> None:
+        """Do the step, unless it cannot be done now, and let the tasks go on."""
+        reads = self._task is not None and not self._task.done()
+        if step == "deliver":
+            if self._pieces and not self.wire.paused:
+                self.connection.data_received(self._pieces.pop(0))
+        elif step == "cancel":
+            if self._task is not None:
+                self._task.cancel()
+        elif not reads:
+            do = self._read if step == "read" else self._pump
+            self._task = asyncio.get_running_loop().create_task(do(), name=step)
+        await asyncio.sleep(0)
+
+    async def end(self) -> None:
+        """Deliver and read all that is left."""
+        await self.act("cancel")
+        for _ in range(10 + 3 * len(self._pieces)):
+            await self.act("deliver")
+            await self.act("read")
+        await self.act("cancel")
+        while piece := await self.connection.read():
+            self.got.append(piece)
+        assert b"".join(self.got) == self._body
+        self.connection.close()
+
+    async def _read(self) -> None:
+        await self.connection.begun()
+        self.got.append(await self.connection.read())
+
+    async def _pump(self) -> None:
+        await self.connection.begun()
+        await self.connection.pump(self._take)
+
+    def _take(self, piece: bytes) -> bool:
+        assert piece
+        self.got.append(piece)
+        return self._room.pop() if self._room else True
+
+
+@given(
+    st.lists(st.integers(1, 300_000), min_size=2, max_size=5),
+    st.sampled_from(["length", "chunked"]),
+    st.lists(st.integers(1, 100_000), min_size=5, max_size=20),
+    st.lists(st.sampled_from(["deliver", "pump", "read", "cancel"]), min_size=20, max_size=60),
+    st.lists(st.booleans(), min_size=5, max_size=10),
+)
+def test_every_byte_comes_once_and_in_order_however_it_is_read(
+    sizes: list[int], how: str, cuts: list[int], steps: list[str], room: list[bool]
+) -> None:
+    chunks = [(b"%d " % size * size)[:size] for size in sizes]
+    body = b"".join(chunks)
+    if how == "length":
+        data = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    else:
+        data = CHUNKED + b"".join(map(chunk, chunks)) + b"0\r\n\r\n"
+    pieces, rest = [], data
+    for cut in cuts:
+        pieces.append(rest[:cut])
+        rest = rest[cut:]
+
+    async def play() -> None:
+        script = Script(body, [piece for piece in (*pieces, rest) if piece], room)
+        async with asyncio.timeout(20):
+            for step in steps:
+                await script.act(step)
+            await script.end()
+        assert script.released == [script.connection]
+        assert not script.wire.paused
+
+    asyncio.run(play())
