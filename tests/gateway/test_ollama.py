@@ -11,6 +11,7 @@ import pytest
 from gateway import fake_model, fake_variant, running_gateway, until
 from gateway_client import chat_body
 from gguf_files import llama
+from growth_models import WHOLE, growing
 
 from engine.scheduling.lifecycle import State
 
@@ -137,6 +138,14 @@ async def test_num_ctx_chooses_the_smallest_variant_that_has_it(journal: Journal
         # More than there is gets the most that there is.
         assert await variant(99_999) == "m@1024"
         assert gw.starts() == [512, 1024]
+
+
+async def test_an_answer_that_fills_its_context_goes_on_in_a_larger_one(journal: Journal) -> None:
+    async with running_gateway(journal, growing(journal, 128, 512)) as gw:
+        *parts, last = lines(await gw.post({"model": "m", "messages": HELLO}, "/api/chat"))
+        assert "".join(part.message.content for part in parts) == WHOLE
+        assert last.done_reason == "stop"
+        assert len(gw.starts()) == 2
 
 
 async def test_what_exceeds_every_variant_is_refused_in_ollamas_shape(journal: Journal) -> None:

@@ -1,7 +1,7 @@
-"""OpenAI's own library for JavaScript on real engines: ``javascript/openai.test.mjs``, by Node.
+"""The libraries for JavaScript of OpenAI and Ollama on real engines: ``javascript/``, by Node.
 
-Node is a Python package. The library comes from the npm registry of this machine, into a folder of
-the test.
+Node is a Python package. The libraries come from the npm registry of this machine, into a folder
+of the test.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ def project(tmp_path_factory: Any) -> Path:
 
 @DOWNLOAD
 @pytest.mark.parametrize("engine", ONE)
-def test_openai(project: Path, engine: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("library", ["openai", "ollama"])
+def test_library(project: Path, library: str, engine: str, tmp_path: Path) -> None:
     with sdk_gateway(tmp_path, engine) as served:
         done = node(
-            ["--test", "--test-reporter=spec", "openai.test.mjs"],
+            ["--test", "--test-reporter=spec", f"{library}.test.mjs"],
             return_completed_process=True,
             cwd=project,
             env={**os.environ, "GATEWAY": served.url},
