@@ -53,8 +53,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the gateway, or carry out the command or option in ``argv``; return the exit status."""
     parser = _parser()
     args = parser.parse_args(argv)
-    if args.config is None and (args.check or args.watch):
-        parser.error("--check and --watch need a configuration: -c FILE")
+    if args.config is None and args.check:
+        parser.error("--check needs a configuration: -c FILE")
     try:
         return _done(args)
     except KeyboardInterrupt:
@@ -77,7 +77,7 @@ def _done(args: argparse.Namespace) -> int:
         settings = _settings(args.config)
         return run_command(args, settings, _state_folder(settings))
     if args.config is None:
-        return _serve_found()
+        return _serve_found(watched=args.watch)
     # Taken before the file is read, so that a change during the reading is noticed.
     seen = fingerprint(args.config.absolute())
     settings, catalog = _loaded(args.config)
@@ -88,13 +88,16 @@ def _done(args: argparse.Namespace) -> int:
     return _run(settings, catalog, args.config, watch)
 
 
-def _serve_found() -> int:
+def _serve_found(*, watched: bool) -> int:
     """Serve the models of this machine, without a configuration."""
     import app  # noqa: PLC0415 - see above
+    from models.discovery.scan import stores_here  # noqa: PLC0415 - see above
+    from models.discovery.watch import changed_stores  # noqa: PLC0415 - see above
 
     settings = ServerSettings()
     setup_logging(settings.log_level)
-    return _run(*app.discovered(_state_folder(settings), settings), None, None)
+    found = app.discovered(_state_folder(settings), settings)
+    return _run(*found, None, changed_stores(stores_here(), watch=watched))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -118,7 +121,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--watch",
         action="store_true",
-        help="load the configuration again whenever it, or a Lua file beside it, is changed",
+        help="load the configuration again whenever it, or a Lua file beside it, is changed; "
+        "without one: look for models again when those of other programs have changed",
     )
     parser.add_argument(
         "--forget",

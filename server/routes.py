@@ -177,6 +177,8 @@ def routes(
             "/admin/unload": {"POST": Route(admin.unload)},
             "/admin/reload": {"POST": Route(admin.reload_engines)},
             "/admin/config/reload": {"POST": Route(admin.reload_configuration)},
+            # The GET is for clients of other routers.
+            "/admin/rescan": dict.fromkeys(("GET", "POST"), Route(admin.reload_configuration)),
             "/logs": _reading(admin.logs),
             "/logs/stream": {"GET": Route(admin.log_stream, work=True)},
             "/events": {"GET": Route(admin.events, work=True)},

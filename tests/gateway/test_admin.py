@@ -26,6 +26,8 @@ PATHS = [
     ("POST", "/admin/reload"),
     ("DELETE", "/admin/requests/x"),
     ("POST", "/admin/config/reload"),
+    ("GET", "/admin/rescan"),
+    ("POST", "/admin/rescan"),
     ("GET", "/logs"),
     ("GET", "/logs/stream"),
     ("GET", "/events"),

@@ -90,8 +90,7 @@ def test_without_any_model_the_gateway_says_so(home: Path, monkeypatch: pytest.M
         found(home)
 
 
-@pytest.mark.parametrize("option", ["--check", "--watch"])
-async def test_options_of_a_configuration_need_one(home: Path, option: str) -> None:
-    status, said = await outcome(option, folder=home)
+async def test_a_check_needs_a_configuration(home: Path) -> None:
+    status, said = await outcome("--check", folder=home)
     assert status == 2
-    assert "--check and --watch need a configuration: -c FILE" in said
+    assert "--check needs a configuration: -c FILE" in said

@@ -49,7 +49,8 @@ async def test_models_are_found_served_and_found_again(
     use(engine, home, monkeypatch)
     state = home / "state"
     settings, catalog = app.discovered(
-        state, ServerSettings(listen_v4="127.0.0.1:0", max_loaded_models=3)
+        state,
+        ServerSettings(listen_v4="127.0.0.1:0", max_loaded_models=3, admin_token="for-tests"),
     )
     again = partial(app.discovered_again, state, settings)
     built = app.build(settings, catalog, again, state)
@@ -70,7 +71,9 @@ async def test_models_are_found_served_and_found_again(
         # Two more models come; the engine of the first one goes on.
         put(home / ".lmstudio/models/pub/sliding/sliding-F16.gguf", made(SLIDING))
         hub(home / ".cache/huggingface/hub", "org/hybrid", "hybrid.gguf", content=made(HYBRID))
-        changes = await built.reloader.reload()
+        token = {"X-Admin-Token": "for-tests"}
+        async with session.get(f"{url}/admin/rescan", headers=token) as response:
+            changes = await response.json()
         assert sorted(changes["models"]["added"]) == ["org/hybrid:hybrid", "pub/sliding:F16"]
         for name in ("pub/sliding", "hybrid.gguf", "org/plain:F16"):
             assert (await answer(name))["usage"]["completion_tokens"] == 4

@@ -55,6 +55,7 @@ NOT_PURE = {
     "inference/continuation/relay.py",
     "models/discovery/scan.py",
     "models/discovery/walk.py",
+    "models/discovery/watch.py",
 }
 # Tested through the file that uses them: readers by the test of the reader, codecs and parts of an
 # answer by those of streams and answers; errors by the table that walks them.
