@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from response_events import check_whole, checked
 
 from inference.usage import Told
+from server.codecs.chat_reader import ChatStreamReader
 from server.codecs.deltas import (
     Begun,
     Counted,
@@ -270,3 +272,30 @@ def test_whatever_the_engine_says_the_stream_is_well_formed(
     made = encoder()
     stream = made.begin() + made.feed(deltas)
     checked(stream + (made.fail(EngineBroke("broken")) if fails else made.end()))
+
+
+CHUNKS = [
+    {"delta": {"role": "assistant", "content": None}},
+    {"delta": {"reasoning_content": "hm 😉"}},
+    {"delta": {"content": "grö"}},
+    {"delta": {"content": "ße"}},
+    {"delta": {"tool_calls": [{"index": 0, "id": "c1", "function": {"name": "f"}}]}},
+    {"delta": {"tool_calls": [{"index": 0, "function": {"arguments": '{"a": "€"}'}}]}},
+    {"delta": {}, "finish_reason": "tool_calls"},
+]
+ENGINE = "".join(
+    f"data: {json.dumps({'choices': [chunk]}, ensure_ascii=False)}\n\n" for chunk in CHUNKS
+).encode()
+
+
+@given(cuts=st.sets(st.integers(1, len(ENGINE) - 1), max_size=40))
+def test_bytes_of_an_engine_cut_anywhere_are_the_same_response(cuts: set[int]) -> None:
+    reader, made = ChatStreamReader(), encoder()
+    stream = made.begin()
+    for start, end in pairwise(sorted({0, *cuts, len(ENGINE)})):
+        stream += made.feed(reader.feed(ENGINE[start:end]))
+    events = checked(stream + made.feed(reader.end()) + made.end())
+    thoughts, message, call = events[-1]["response"]["output"]
+    assert thoughts["content"][0]["text"] == "hm 😉"
+    assert message["content"][0]["text"] == "größe"
+    assert call["arguments"] == '{"a": "€"}'
