@@ -12,6 +12,7 @@ import orjson
 
 from server.codecs.deltas import Counted, Finished, Reasoning, Refusal, Text, ToolCall
 from server.codecs.responses.output import Call, CustomCall, Item, Message, Thoughts
+from server.codecs.responses.tools import Named
 from server.errors import shape_of
 from utils.errors import EngineRefused, GatewayError
 from utils.sse import Event
@@ -196,9 +197,8 @@ class ResponseEncoder:
             if most is not None and len(self._calls) >= most:
                 return
             yield from self._close()
-            name = piece.name or ""
-            kind = CustomCall if name in self._request.custom else Call
-            call = kind(len(self._items), piece.id, name)
+            tool = self._request.tools.get(piece.name or "") or Named(piece.name or "")
+            call = (CustomCall if tool.custom else Call)(len(self._items), piece.id, tool)
             self._items.append(call)
             self._calls[piece.number] = call
             yield from call.opened()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from models.requests.fields import Json, named
+from server.codecs.responses.tools import chat_name
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -195,7 +196,8 @@ def _call(item: Json) -> Json:
         arguments = orjson.dumps({"input": item["input"]}).decode()
     else:
         arguments = item["arguments"]
-    function = {"name": item["name"], "arguments": arguments}
+    name = chat_name(item["name"], item.get("namespace"))
+    function = {"name": name, "arguments": arguments}
     return {"id": item["call_id"], "type": "function", "function": function}
 
 

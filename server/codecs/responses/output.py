@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from server.codecs.deltas import Json, Text
+    from server.codecs.responses.tools import Named
 
 # The fields of a token's probability, and of the others that it could have been.
 _TOKEN = ("token", "logprob", "bytes")
@@ -178,10 +179,11 @@ class Call(Item):
 
     prefix = "fc"
 
-    def __init__(self, place: int, call_id: str | None, name: str) -> None:
+    def __init__(self, place: int, call_id: str | None, tool: Named) -> None:
         super().__init__(place)
         self._call = call_id or new_id("call")
-        self._name = name
+        self._name = tool.name
+        self._space = {} if tool.namespace is None else {"namespace": tool.namespace}
         self._arguments = ""
 
     def json(self) -> Json:
@@ -192,6 +194,7 @@ class Call(Item):
             "status": self.status,
             "call_id": self._call,
             "name": self._name,
+            **self._space,
             "arguments": self._arguments,
         }
 
@@ -212,8 +215,8 @@ class CustomCall(Call):
 
     prefix = "ctc"
 
-    def __init__(self, place: int, call_id: str | None, name: str) -> None:
-        super().__init__(place, call_id, name)
+    def __init__(self, place: int, call_id: str | None, tool: Named) -> None:
+        super().__init__(place, call_id, tool)
         self._input = ""
 
     def json(self) -> Json:
@@ -224,6 +227,7 @@ class CustomCall(Call):
             "status": self.status,
             "call_id": self._call,
             "name": self._name,
+            **self._space,
             "input": self._input,
         }
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from models.requests.fields import Json, model_of, named, output_of, stream_of
 from server.codecs.responses.items import input_items, messages_of
-from server.codecs.responses.tools import Tools, format_of, tools_of
+from server.codecs.responses.tools import format_of, tools_of
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from server.codecs.responses.tools import Named, Tools
 
 _LOGPROBS = "message.output_text.logprobs"
 _SEALED = "reasoning.encrypted_content"
@@ -89,7 +91,8 @@ class ResponseRequest:
       the request.
     - ``shortened``: leave out the oldest messages of a prompt that is too long.
     - ``summarised``: tell thoughts as a summary. ``sealed``: also for the client to keep.
-    - ``custom``: the names of custom tools. ``most_calls``: how many tools may be called.
+    - ``tools``: custom tools, and those of namespaces, by their names in the chat.
+      ``most_calls``: how many tools may be called.
     """
 
     items: tuple[Json, ...]
@@ -104,7 +107,7 @@ class ResponseRequest:
     shortened: bool
     summarised: bool
     sealed: bool
-    custom: frozenset[str]
+    tools: Mapping[str, Named]
     most_calls: int | None
 
 
@@ -143,7 +146,7 @@ def read_request(request: Json) -> ResponseRequest:
         shortened=shortened,
         summarised=bool(reasoning.get("summary") or reasoning.get("generate_summary")),
         sealed=_SEALED in include,
-        custom=tools.custom,
+        tools=tools.known,
         most_calls=_count(request, "max_tool_calls"),
     )
 

@@ -1,24 +1,39 @@
 """The tools of the Responses API as those of a chat, and the format of its text. Pure.
 
 Tools that a service would run itself (a search of the web, of files) do not exist here and are
-refused by name. A custom tool becomes a function with one text.
+refused by name. A custom tool becomes a function with one text, a tool in a namespace one whose
+name begins with that of the namespace.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models.requests.fields import Json, named
 from utils.errors import BadRequest
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
 _CHOICES = ("none", "auto", "required")
 
 
+class Named(NamedTuple):
+    """A tool as the client knows it, whatever the chat calls it."""
+
+    name: str
+    namespace: str | None = None
+    custom: bool = False
+
+
 class Tools(NamedTuple):
-    """What a chat is told of tools: ``fields`` of it. ``custom`` are the names of custom tools."""
+    """What a chat is told of tools: ``fields`` of it. ``known`` are the tools by their names there.
+
+    Functions of no namespace need not be known.
+    """
 
     fields: Json
-    custom: frozenset[str] = frozenset()
+    known: Mapping[str, Named]
 
 
 def tools_of(request: Json) -> Tools:
@@ -28,8 +43,9 @@ def tools_of(request: Json) -> Tools:
         given = []
     if not isinstance(given, list):
         raise BadRequest(f"'tools' must be an array, not {named(given)}.", param="tools")
-    tools = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(given)]
-    custom = frozenset(tool["name"] for tool in given if tool.get("type") == "custom")
+    made = [each for at, tool in enumerate(given) for each in _made(tool, f"tools[{at}]")]
+    tools = [tool for tool, _ in made]
+    known = {tool["function"]["name"]: own for tool, own in made if own.custom or own.namespace}
     names = {tool["function"]["name"] for tool in tools}
     choice, allowed = _choice(request.get("tool_choice"), names)
     if allowed is not None:
@@ -43,7 +59,12 @@ def tools_of(request: Json) -> Tools:
             fields["parallel_tool_calls"] = parallel
     elif choice == "required":
         raise BadRequest("'tool_choice' requires a tool, and there is none.", param="tool_choice")
-    return Tools(fields, custom)
+    return Tools(fields, known)
+
+
+def chat_name(name: str, namespace: object) -> str:
+    """Return the name that a chat has for a tool, which may be in a namespace."""
+    return f"{namespace}__{name}" if isinstance(namespace, str) and namespace else name
 
 
 def format_of(request: Json) -> Json:
@@ -71,6 +92,21 @@ def format_of(request: Json) -> Json:
     known = ("name", "description", "schema", "strict")
     schema = {name: wanted[name] for name in known if wanted.get(name) is not None}
     return {"response_format": {"type": "json_schema", "json_schema": schema}}
+
+
+def _made(tool: Any, where: str) -> Iterator[tuple[Json, Named]]:  # noqa: ANN401 - decoded JSON
+    """Yield the chat's tools for one tool, or for those of a namespace."""
+    if not isinstance(tool, dict) or tool.get("type") != "namespace":
+        made = _tool(tool, where)
+        yield made, Named(tool["name"], custom=tool["type"] == "custom")
+        return
+    inner, space = tool.get("tools"), tool.get("name")
+    if not isinstance(space, str) or not space or not isinstance(inner, list):
+        raise BadRequest(f"'{where}' needs 'name' and 'tools'.", param=where)
+    for at, each in enumerate(inner):
+        made = _tool(each, f"{where}.tools[{at}]")
+        made["function"]["name"] = chat_name(each["name"], space)
+        yield made, Named(each["name"], space, each["type"] == "custom")
 
 
 def _tool(tool: Any, where: str) -> Json:  # noqa: ANN401 - decoded JSON
@@ -147,6 +183,7 @@ def _choice(choice: Any, names: set[str]) -> tuple[str | None, set[str] | None]:
 
 def _known(tool: Any, names: set[str], where: str) -> str:  # noqa: ANN401 - decoded JSON
     name = tool.get("name") if isinstance(tool, dict) else None
-    if not isinstance(name, str) or name not in names:
+    known = chat_name(name, tool.get("namespace")) if isinstance(name, str) else None
+    if known is None or known not in names:
         raise BadRequest(f"'{where}' must name a tool in 'tools'.", param=where)
-    return name
+    return known

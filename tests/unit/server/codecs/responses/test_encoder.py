@@ -39,6 +39,12 @@ TOKEN = {
 TOOLS = [
     {"type": "function", "name": "f", "parameters": {"type": "object"}},
     {"type": "custom", "name": "c"},
+    {
+        "type": "namespace",
+        "name": "n",
+        "description": "d",
+        "tools": [{"type": "function", "name": "f"}],
+    },
 ]
 
 
@@ -166,6 +172,12 @@ def test_a_custom_tool_gets_a_text(arguments: str, text: str) -> None:
     events = streamed(*pieces, Finished("tool_calls"))
     [call] = events[-1]["response"]["output"]
     assert (call["type"], call["input"], call["call_id"]) == ("custom_tool_call", text, "c1")
+
+
+def test_a_tool_of_a_namespace_is_called_by_its_own_name() -> None:
+    events = streamed(ToolCall(0, "c1", "n__f", "{}"), Finished("tool_calls"))
+    [call] = events[-1]["response"]["output"]
+    assert (call["name"], call["namespace"]) == ("f", "n")
 
 
 def test_a_refusal_is_a_part_of_its_own() -> None:

@@ -94,6 +94,11 @@ def test_a_custom_tool_is_a_function_with_a_text() -> None:
     assert done == {"role": "tool", "tool_call_id": "c1", "content": "a b"}
 
 
+def test_a_call_in_a_namespace_has_its_name_in_the_chat() -> None:
+    [message] = chat([{**CALL, "namespace": "n"}])
+    assert message["tool_calls"][0]["function"]["name"] == "n__f"
+
+
 def test_parts_are_those_of_a_chat() -> None:
     data = base64.b64encode("größe".encode()).decode()
     parts = [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.codecs.responses.tools import format_of, tools_of
+from server.codecs.responses.tools import Named, chat_name, format_of, tools_of
 from utils.errors import BadRequest
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
@@ -20,16 +20,31 @@ def names(fields: dict[str, Any]) -> list[str]:
 
 
 def test_tools_are_written_as_a_chat_has_them() -> None:
-    fields, custom = tools_of({"tools": [F, G, C], "parallel_tool_calls": False})
+    fields, known = tools_of({"tools": [F, G, C], "parallel_tool_calls": False})
     f, g, c = fields["tools"]
     told = {"name": "f", "description": "d", "parameters": SCHEMA, "strict": True}
     assert f == {"type": "function", "function": told}
     assert g["function"] == {"name": "g", "parameters": {"type": "object", "properties": {}}}
     assert c["function"]["parameters"]["required"] == ["input"]
-    assert custom == {"c"}
+    assert known == {"c": Named("c", custom=True)}
     assert fields["parallel_tool_calls"] is False
     assert "tool_choice" not in fields
     assert tools_of({}).fields == tools_of({"tools": [], "tool_choice": "auto"}).fields == {}
+
+
+def test_tools_of_a_namespace_are_tools() -> None:
+    space = {"type": "namespace", "name": "files", "description": "d", "tools": [F, C]}
+    fields, known = tools_of({"tools": [G, space]})
+    assert names(fields) == ["g", "files__f", "files__c"]
+    assert known == {
+        "files__f": Named("f", "files"),
+        "files__c": Named("c", "files", custom=True),
+    }
+    assert chat_name("f", "files") == "files__f"
+    assert chat_name("f", None) == "f"
+    choice = {"type": "function", "name": "f", "namespace": "files"}
+    assert names(tools_of({"tools": [G, space], "tool_choice": choice}).fields) == ["files__f"]
+    assert F["name"] == "f"
 
 
 @pytest.mark.parametrize(
@@ -58,6 +73,12 @@ def test_a_choice_is_obeyed(choice: Any, word: str, offered: list[str]) -> None:
         ({"tools": [G, {"type": "file_search"}]}, "tools[1].type", "file_search"),
         ({"tools": [{"name": "f"}]}, "tools[0].type", "without a type"),
         ({"tools": [{"type": "function"}]}, "tools[0].name", "string"),
+        ({"tools": [{"type": "namespace", "tools": []}]}, "tools[0]", "name"),
+        (
+            {"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "mcp"}]}]},
+            "tools[0].tools[0].type",
+            "mcp",
+        ),
         ({"tools": [{**C, "format": {"type": "grammar"}}]}, "tools[0].format", "grammar"),
         ({"tool_choice": "required"}, "tool_choice", "none"),
         ({"tools": [F], "tool_choice": "always"}, "tool_choice", "required"),
