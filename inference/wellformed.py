@@ -21,6 +21,11 @@ Json = dict[str, Any]
 _LONGEST = 64 * 1024
 _BLANK = b"\n\n"
 _DONE = b"data: [DONE]\n\n"
+_START = b"event: message_start\n"
+_ROLE = b'"delta":{"role":"'
+# Where the first event of a chat has its role, at most.
+_NEAR = 300
+_GOOD_ENDS = (_DONE, b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
 # The fields that all chunks of a chat share.
 _SHARED = ("id", "object", "created", "model", "system_fingerprint")
 _BLOCKS: dict[str, Json] = {
@@ -43,7 +48,8 @@ def missing_beginning(endpoint: Endpoint, first: bytes, answer: Answer) -> bytes
     None: it cannot be told before more of the stream has come.
     """
     find = _BEGINNINGS.get(endpoint)
-    if find is None:
+    if find is None or first.startswith(_START) or first.find(_ROLE, 0, _NEAR) > 0:
+        # Mostly it is good, and seen at once. A quotation mark inside a text would be escaped.
         return b""
     for event in _whole(first):
         if (data := event.json()) is None:
@@ -59,7 +65,7 @@ def missing_beginning(endpoint: Endpoint, first: bytes, answer: Answer) -> bytes
 
 def missing_end(endpoint: Endpoint, tail: bytes) -> bytes | None:
     """Return what a stream lacks that has ended with ``tail``; None if it lacks too much."""
-    if endpoint not in _ENDS:
+    if endpoint not in _ENDS or tail.endswith(_GOOD_ENDS):
         return b""
     text = tail.replace(b"\r\n", b"\n").rstrip(b"\n")
     last = text[text.rfind(_BLANK) + 1 :].lstrip(b"\n")
