@@ -9,7 +9,6 @@ conversation keeps them from turn to turn, and its prompt cache with them.
 from __future__ import annotations
 
 import binascii
-from base64 import b64decode
 from typing import Any
 
 import orjson
@@ -132,9 +131,9 @@ def _media(image: Any, where: str) -> Json:  # noqa: ANN401 - decoded JSON
         return _picture(image)
     try:
         binascii.a2b_base64(image, strict_mode=True)
-    except binascii.Error:
+    except ValueError:
         raise BadRequest(f"'{where}' is not valid base64.", param=where) from None
-    kind = _kind(b64decode(image[: _HEAD - len(image) % 4 if len(image) < _HEAD else _HEAD]))
+    kind = _kind(binascii.a2b_base64(image[:_HEAD]))
     if kind.startswith("image/"):
         return _picture(f"{_DATA}{kind};base64,{image}")
     return {"type": "input_audio", "input_audio": {"data": image, "format": kind}}

@@ -37,6 +37,8 @@ _NUMBERS = frozenset(
         "mirostat_eta",
     }
 )
+# What engines and JSON can take.
+_LARGEST_INTEGER = 2**63
 # More than any model has; a larger number would be no count of tokens.
 _LARGEST_CONTEXT = 2**31 - 1
 
@@ -84,6 +86,9 @@ def options_of(request: Json) -> Options:
 def _integer(name: str, value: Any) -> int:  # noqa: ANN401 - decoded JSON
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _wrong(name, "an integer", value)
+    if not -_LARGEST_INTEGER <= value < _LARGEST_INTEGER:
+        where = f"options.{name}"
+        raise BadRequest(f"'{where}' is out of range.", param=where)
     return int(value)
 
 

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models.requests import endpoints
-from models.requests.fields import Json, named, tools_of
+from models.requests.fields import Json, model_of, named, tools_of
 from models.requests.reader import take_keep_alive
 from server.codecs.ollama.messages import chat_messages, user_content
 from server.codecs.ollama.options import options_of
@@ -131,10 +131,8 @@ def _embedding(request: Json, texts: list[str]) -> Asked:
     body: Json = {"model": request.get("model"), "input": texts, "encoding_format": "float"}
     _keep(request, body)
     dimensions = request.get("dimensions")
-    if dimensions is not None and (isinstance(dimensions, bool) or not isinstance(dimensions, int)):
-        raise BadRequest(
-            f"'dimensions' must be an integer, not {named(dimensions)}.", param="dimensions"
-        )
+    if dimensions is not None and (type(dimensions) is not int or dimensions < 0):
+        raise BadRequest("'dimensions' must be a positive integer.", param="dimensions")
     unused = (*options.fields, *options.unused)
     return Asked(endpoints.EMBEDDINGS, body, context=options.context, unused=unused)
 
@@ -145,7 +143,7 @@ def _without_prompt(request: Json, endpoint: Endpoint) -> Asked:
     purpose = Purpose.UNLOAD if keep_alive == 0 else Purpose.LOAD
     return Asked(
         endpoint,
-        {"model": request.get("model")},
+        {"model": model_of(request)},
         context=options.context,
         unused=options.unused,
         purpose=purpose,

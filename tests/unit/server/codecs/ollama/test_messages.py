@@ -125,6 +125,7 @@ def test_ids_of_the_client_are_kept() -> None:
         ({"role": "user", "images": [""]}, "messages[0].images[0]"),
         ({"role": "user", "images": ["not base64"]}, "messages[0].images[0]"),
         ({"role": "user", "images": ["AAAAA"]}, "messages[0].images[0]"),
+        ({"role": "user", "images": ["ÄÄÄÄ"]}, "messages[0].images[0]"),
         ({"role": "assistant", "tool_calls": {"a": 1}}, "messages[0].tool_calls"),
         ({"role": "assistant", "tool_calls": ["f"]}, "messages[0].tool_calls[0]"),
         (

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.requests import endpoints
 from models.requests.reader import parse
@@ -195,8 +198,40 @@ def test_embeddings() -> None:
     for wrong in (1, [1], {"a": 1}):
         with pytest.raises(BadRequest, match="'input' must be a string or an array of strings"):
             embed({"input": wrong})
-    with pytest.raises(BadRequest, match="'dimensions' must be an integer"):
-        embed({"input": "x", "dimensions": "2"})
+    for dimensions in ("2", -1, 1.5, True):
+        with pytest.raises(BadRequest, match="'dimensions' must be a positive integer"):
+            embed({"input": "x", "dimensions": dimensions})
+
+
+FIELDS = """model messages prompt suffix system raw images options format tools think logprobs
+top_logprobs keep_alive stream input dimensions template context""".split()
+LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False)
+ANYTHING = st.recursive(
+    LEAVES | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["role", "content", "images", "tool_calls", "function", "seed", "stop"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=6),
+    st.sampled_from([chat, generate, embed, embeddings]),
+)
+def test_whatever_is_sent_is_understood_or_refused(request: Any, read: Any) -> None:
+    with suppress(BadRequest):
+        asked = read(request)
+        body = orjson.dumps(asked.body)
+        if asked.purpose is Purpose.ANSWER:
+            parse(asked.endpoint, body)
 
 
 def test_engines_requests_can_be_read() -> None:
