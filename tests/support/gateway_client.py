@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from raw_client import PATIENCE, RawClient, post
+from stream_schema import check_stream
 
 from server.routes import is_admin
 
@@ -91,7 +92,9 @@ class GatewayClient:
         if is_admin(path.partition("?")[0]):
             more.setdefault("headers", {"X-Admin-Token": self.token})
         async with self.session.request(method, self.url + path, **more) as response:
-            return Answer(response.status, response.headers, await response.read())
+            answer = Answer(response.status, response.headers, await response.read())
+        check_stream(path, answer.headers.get("Content-Type", ""), answer.body)
+        return answer
 
     async def chat(self, text: str = "hello", **fields: Any) -> Answer:
         return await self.post(chat_body(text, **fields))
@@ -105,9 +108,12 @@ class GatewayClient:
 
     async def stream(self, text: str = "hello", **fields: Any) -> RawClient:
         """Send a streaming request; nothing of its answer is read yet."""
+        return await self.stream_of(CHAT, chat_body(text, **{"stream": True, **fields}))
+
+    async def stream_of(self, path: str, body: dict[str, Any]) -> RawClient:
+        """Send this request; nothing of its answer is read yet."""
         client = await self.connect()
-        body = json.dumps(chat_body(text, **{"stream": True, **fields})).encode()
-        await client.send(post(CHAT, body))
+        await client.send(post(path, json.dumps(body).encode()))
         return client
 
     def starts(self) -> list[int]:

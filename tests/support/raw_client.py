@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from stream_schema import check_stream
+
 PATIENCE = 15.0
+_REQUEST = re.compile(rb"[A-Z]+ (\S+) HTTP/1\.1\r\n")
 
 
 def post(path: str, body: bytes, *headers: str) -> bytes:
@@ -34,17 +38,23 @@ class RawClient:
     comments: int = 0
     cut: bool = False
     _rest: bytes = b""
+    _paths: list[str] = field(default_factory=list)
+    _path: str = ""
+    _body: bytes = b""
 
     @classmethod
     async def connect(cls, port: int) -> Self:
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     async def send(self, data: bytes) -> None:
+        if request := _REQUEST.match(data):
+            self._paths.append(request[1].decode())
         self.writer.write(data)
         await self.writer.drain()
 
     async def head(self) -> Self:
         """Read status and headers."""
+        self._path, self._body = (self._paths.pop(0) if self._paths else ""), b""
         async with asyncio.timeout(PATIENCE):
             text = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = text.rstrip("\r\n").split("\r\n")
@@ -61,7 +71,18 @@ class RawClient:
             return await self.reader.readexactly(int(self.headers["content-length"]))
 
     async def chunk(self) -> bytes:
-        """Return the next HTTP chunk; empty at the end of the body, ``cut`` if it is incomplete."""
+        """Return the next HTTP chunk; empty at the end of the body, ``cut`` if it is incomplete.
+
+        At its end, a stream must be one as its API promises.
+        """
+        data = await self._next()
+        self._body += data
+        if not data:
+            kind = self.headers.get("content-type", "")
+            check_stream(self._path, kind, self._body, cut=self.cut)
+        return data
+
+    async def _next(self) -> bytes:
         async with asyncio.timeout(PATIENCE):
             try:
                 line = await self.reader.readuntil(b"\r\n")

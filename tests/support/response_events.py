@@ -36,7 +36,7 @@ def checked(stream: bytes) -> list[dict[str, Any]]:
     assert kinds[0] == "response.created"
     assert kinds[-1] in _ENDS
     assert not set(kinds[:-1]) & set(_ENDS)
-    _check_items(events)
+    check_order(events)
     return events
 
 
@@ -45,8 +45,8 @@ def check_whole(response: dict[str, Any]) -> None:
     Response.model_validate(response)
 
 
-def _check_items(events: list[dict[str, Any]]) -> None:
-    """Each item begins once, ends once, and is in between what its deltas say."""
+def check_order(events: list[dict[str, Any]]) -> None:
+    """Assert that each item begins once, ends once, and says what its deltas say."""
     items: dict[int, dict[str, Any]] = {}
     done: dict[int, dict[str, Any]] = {}
     said: dict[tuple[int, int, str], str] = {}

@@ -44,10 +44,11 @@ class Request:
 class Connection:
     """A client's connection: reads requests and writes responses."""
 
-    def __init__(self, sock: socket.socket, idle_seconds: float) -> None:
+    def __init__(self, sock: socket.socket, idle_seconds: float, cut_bytes: int = 0) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
         self._idle_seconds = idle_seconds
+        self._cut_bytes = cut_bytes
         self._reader = sock.makefile("rb")
         self._served = 0
         self._last_one = False
@@ -141,7 +142,10 @@ class Connection:
         if self.session is not None:
             self.session.text += text
         data = text.encode("utf-8", "surrogatepass")
-        self._send(b"%x\r\n%s\r\n" % (len(data), data))
+        size = self._cut_bytes or len(data)
+        for at in range(0, len(data), size):
+            piece = data[at : at + size]
+            self._send(b"%x\r\n%s\r\n" % (len(piece), piece))
 
     def end_stream(self) -> None:
         """Stream started → ended properly, and the connection is to be closed."""

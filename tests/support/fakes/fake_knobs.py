@@ -148,6 +148,7 @@ SERVER_KNOBS: dict[str, Value] = COMMON_KNOBS | {
     "PREFILL_SECONDS": 0.0,  # between the headers and the first token
     "LATE_HEADERS": False,  # older servers: the headers wait for the end of the prefill
     "TOKEN_DELAY": 0.0,  # between tokens
+    "CUT_BYTES": 0,  # the bytes of a stream are sent in pieces of this size; 0 = by events
     "DEFAULT_TOKENS": 16,  # length of an answer when the request names none
     "PING_SECONDS": 30.0,  # ":" comment into a silent stream (0 = never)
     "IDLE_CLOSE_SECONDS": 5.0,  # a kept-alive connection is closed after this silence

@@ -90,7 +90,9 @@ class FakeService:
 
     def serve(self, sock: socket.socket) -> None:
         """New connection → all its requests answered, and it is closed."""
-        connection = Connection(sock, self._knobs.number("IDLE_CLOSE_SECONDS"))
+        connection = Connection(
+            sock, self._knobs.number("IDLE_CLOSE_SECONDS"), self._knobs.count("CUT_BYTES")
+        )
         # A client may leave at any point; the journal has it where it matters.
         with suppress(ClientGoneError):
             while connection.open and (request := connection.read()) is not None:
