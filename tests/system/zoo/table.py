@@ -23,6 +23,8 @@ CHECKS = (
     "cancel",
 )
 NODE = "node"
+# A program from Node's packages, driven by a script in Python.
+NODE_COMMAND = "node command"
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "clients.md"
 _API_NAMES = {
     "chat": "OpenAI chat",
@@ -41,6 +43,7 @@ before its end, which must free the engine. "Yes" for an error means that the cl
 wrong and does not try again and again. The [README](../README.md#clients) says how each is set.
 """
 _NO_LIST = "names no models by itself"
+_NO_TOOLS = "has its own format of edits, in text"
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,22 @@ CLIENTS = (
     _listless("Vercel AI SDK", NODE, "vercel_ai", "chat"),
     _listless("Vercel AI SDK", NODE, "vercel_ai", "responses"),
     _listless("Vercel AI SDK", NODE, "vercel_ai", "messages"),
+    Client("`llm`", "sdks", "llm_command", "chat", {"list": "lists what its own file names"}),
+    Client(
+        "Aider",
+        "aider",
+        "aider",
+        "chat",
+        {"list": _NO_LIST, "tools": _NO_TOOLS, "structured": _NO_TOOLS},
+    ),
+    Client(
+        "Claude Code",
+        NODE_COMMAND,
+        "claude_code",
+        "messages",
+        {"list": _NO_LIST, "structured": "does so by a tool"},
+    ),
+    _listless("Codex", NODE_COMMAND, "codex", "responses"),
 )
 
 

@@ -1,0 +1,85 @@
+"""Claude Code, asked once: ``claude -p``."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from zoo_client import CALLER, GATEWAY, MODEL, STORY, UNKNOWN, check, command, main, stopped
+
+CLAUDE = os.environ["CLAUDE"]
+# Its own prompt is longer than SmolLM2's context.
+BRIEF = "brief"
+SETTINGS = {
+    "ANTHROPIC_BASE_URL": GATEWAY,
+    "ANTHROPIC_AUTH_TOKEN": "none",
+    # The test has no network but the gateway.
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "CLAUDE_CODE_MAX_RETRIES": "0",
+}
+
+
+def settings(model: str) -> dict[str, str]:
+    return {**os.environ, **SETTINGS, "ANTHROPIC_MODEL": model}
+
+
+def claude(model: str, *words: str) -> str:
+    return command(CLAUDE, "-p", *words, env=settings(model), timeout=100)
+
+
+def failed(model: str, *words: str) -> str:
+    try:
+        return claude(model, *words)
+    except AssertionError as error:
+        return str(error)
+
+
+def said(text: str) -> Any:
+    return json.loads(text.splitlines()[-1])
+
+
+@check("whole")
+def whole() -> None:
+    answer = said(claude(BRIEF, "Hello", "--output-format", "json"))
+    assert answer["is_error"] is False
+    assert answer["result"]
+
+
+@check("stream")
+def stream() -> None:
+    more = ("--output-format", "stream-json", "--verbose", "--include-partial-messages")
+    events = [json.loads(line) for line in claude(BRIEF, "Hello", *more).splitlines()]
+    kinds = [event["event"]["type"] for event in events if event["type"] == "stream_event"]
+    assert kinds[0] == "message_start"
+    assert kinds[-1] == "message_stop"
+
+
+@check("tools")
+def tools() -> None:
+    # The model calls a tool in each of its turns.
+    more = ("--output-format", "stream-json", "--verbose", "--max-turns", "2")
+    text = failed(CALLER, "Hello", *more)
+    assert '"type":"tool_use"' in text, text
+    assert '"type":"tool_result"' in text, text
+
+
+@check("too long")
+def long() -> None:
+    text = failed(MODEL, "Hello")
+    assert "too long" in text.lower(), text
+
+
+@check("unknown model")
+def strange() -> None:
+    text = failed(UNKNOWN, "Hello")
+    assert UNKNOWN in text, text
+
+
+@check("cancel")
+def cancel() -> None:
+    prompt = ("--system-prompt", "Be brief.", "--tools", "")
+    stopped(CLAUDE, "-p", STORY, *prompt, env=settings(MODEL))
+
+
+main()

@@ -1,0 +1,91 @@
+"""``llm``, on the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from zoo_client import (
+    CALLER,
+    CITIES,
+    MODEL,
+    OPENAI,
+    SCHEMA,
+    STORY,
+    TOO_LONG_TEXT,
+    UNKNOWN,
+    check,
+    command,
+    is_city,
+    main,
+    refused,
+    stopped,
+    too_long,
+)
+
+LLM = str(Path(sys.executable).with_name("llm"))
+HOME = Path(os.environ["HOME"])
+FOLDER = HOME / "llm"
+FOLDER.mkdir()
+# It lists what this file names.
+FOLDER.joinpath("extra-openai-models.yaml").write_text(
+    "".join(
+        f"- model_id: {name}\n  model_name: {name}\n  api_base: {OPENAI}\n"
+        f"  supports_tools: true\n  supports_schema: true\n"
+        for name in (MODEL, CALLER, UNKNOWN, "brief")
+    )
+)
+SETTINGS = {**os.environ, "LLM_USER_PATH": str(FOLDER), "OPENAI_API_KEY": "none"}
+
+
+def llm(*words: str) -> str:
+    return command(LLM, *words, env=SETTINGS)
+
+
+@check("whole")
+def whole() -> None:
+    assert llm("-m", "brief", "--no-stream", "Hello").strip()
+
+
+@check("stream")
+def stream() -> None:
+    assert llm("-m", "brief", "Hello").strip()
+
+
+@check("tools")
+def tools() -> None:
+    functions = f"def weather(city: str) -> str:\n    return 'Sunny in {CITIES[0]}.'\n"
+    words = ("--functions", functions, "--td", "--chain-limit", "1", "Which weather?")
+    try:
+        text = command(LLM, "-m", CALLER, *words, env=SETTINGS)
+    except AssertionError as error:
+        text = str(error)
+    assert "weather" in text, text
+    assert "Sunny" in text, text
+
+
+@check("structured")
+def structured() -> None:
+    is_city(llm("-m", MODEL, "--no-stream", "--schema", json.dumps(SCHEMA), "Which city?"))
+
+
+@check("too long")
+def long() -> None:
+    with too_long(AssertionError):
+        llm("-m", MODEL, TOO_LONG_TEXT)
+
+
+@check("unknown model")
+def strange() -> None:
+    with refused("does not exist", kind=AssertionError):
+        llm("-m", UNKNOWN, "Hello")
+
+
+@check("cancel")
+def cancel() -> None:
+    stopped(LLM, "-m", MODEL, STORY, env=SETTINGS)
+
+
+main()
