@@ -80,7 +80,19 @@ def _chat(request: Json) -> bool:
     for index, tool in enumerate(_items(request.get("tools"))):
         if isinstance(tool, dict) and tool.get("type", "function") != "function":
             raise _ignored(f"tools[{index}].type", "Only functions can be called here")
-    return _choose(request, _chosen_in_chat)
+    changed = _without_nulls(request)
+    return _choose(request, _chosen_in_chat) or changed
+
+
+def _without_nulls(request: Json) -> bool:
+    """Leave out the descriptions of tools that are null, which llama-server refuses."""
+    changed = False
+    for tool in _items(request.get("tools")):
+        function = tool.get("function") if isinstance(tool, dict) else None
+        if isinstance(function, dict) and function.get("description", "") is None:
+            del function["description"]
+            changed = True
+    return changed
 
 
 def _completion(request: Json) -> bool:

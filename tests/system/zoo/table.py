@@ -42,8 +42,9 @@ schema, sends a prompt that is too long, names a model that does not exist, and 
 before its end, which must free the engine. "Yes" for an error means that the client says what is
 wrong and does not try again and again. The [README](../README.md#clients) says how each is set.
 """
-_NO_LIST = "names no models by itself"
-_NO_TOOLS = "has its own format of edits, in text"
+_NO_LIST = "the client names no models by itself"
+_NO_SCHEMA = {"structured": "llama-server knows no schema in Anthropic's API, so it is refused"}
+_NO_TOOLS = "Aider has its own format of edits, in text"
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,10 @@ class Client:
         return f"{'js' if self.environment == NODE else 'py'}-{self.script}-{self.api}"
 
 
-def _listless(name: str, environment: str, script: str, api: str) -> Client:
-    return Client(name, environment, script, api, {"list": _NO_LIST})
+def _listless(
+    name: str, environment: str, script: str, api: str, cannot: Mapping[str, str] | None = None
+) -> Client:
+    return Client(name, environment, script, api, {"list": _NO_LIST}, cannot or {})
 
 
 CLIENTS = (
@@ -79,7 +82,7 @@ CLIENTS = (
         "sdks",
         "openai_responses",
         "responses",
-        {"list": "does so by its other API"},
+        {"list": "the client does so by its other API"},
     ),
     Client("openai (JavaScript)", NODE, "openai_chat", "chat"),
     Client(
@@ -87,17 +90,17 @@ CLIENTS = (
         NODE,
         "openai_responses",
         "responses",
-        {"list": "does so by its other API"},
+        {"list": "the client does so by its other API"},
     ),
-    Client("anthropic (Python)", "sdks", "anthropic_messages", "messages"),
-    Client("anthropic (JavaScript)", NODE, "anthropic_messages", "messages"),
+    Client("anthropic (Python)", "sdks", "anthropic_messages", "messages", cannot=_NO_SCHEMA),
+    Client("anthropic (JavaScript)", NODE, "anthropic_messages", "messages", cannot=_NO_SCHEMA),
     Client("ollama (Python)", "sdks", "ollama_chat", "ollama"),
     Client("ollama (JavaScript)", NODE, "ollama_chat", "ollama"),
     Client("LiteLLM", "frameworks", "litellm_completion", "chat"),
-    Client("LiteLLM", "frameworks", "litellm_completion", "messages"),
+    Client("LiteLLM", "frameworks", "litellm_completion", "messages", cannot=_NO_SCHEMA),
     Client("LiteLLM", "frameworks", "litellm_completion", "ollama"),
     _listless("LangChain `ChatOpenAI`", "sdks", "langchain_models", "chat"),
-    _listless("LangChain `ChatAnthropic`", "sdks", "langchain_models", "messages"),
+    _listless("LangChain `ChatAnthropic`", "sdks", "langchain_models", "messages", _NO_SCHEMA),
     _listless("LangChain `ChatOllama`", "sdks", "langchain_models", "ollama"),
     _listless("LlamaIndex `OpenAILike`", "frameworks", "llama_index_llms", "chat"),
     _listless("LlamaIndex `Ollama`", "frameworks", "llama_index_llms", "ollama"),
@@ -109,15 +112,15 @@ CLIENTS = (
         "pydantic_ai_agent",
         "messages",
         {"list": _NO_LIST},
-        {"structured": "asks for JSON by a schema only from models whose names it knows"},
+        {"structured": "Pydantic AI asks for a schema only from models that it knows"},
     ),
     _listless("Instructor", "agents", "instructor_client", "chat"),
     _listless("OpenAI Agents SDK", "agents", "openai_agents", "chat"),
     _listless("OpenAI Agents SDK", "agents", "openai_agents", "responses"),
     _listless("Vercel AI SDK", NODE, "vercel_ai", "chat"),
     _listless("Vercel AI SDK", NODE, "vercel_ai", "responses"),
-    _listless("Vercel AI SDK", NODE, "vercel_ai", "messages"),
-    Client("`llm`", "sdks", "llm_command", "chat", {"list": "lists what its own file names"}),
+    _listless("Vercel AI SDK", NODE, "vercel_ai", "messages", _NO_SCHEMA),
+    Client("`llm`", "sdks", "llm_command", "chat", {"list": "`llm` lists what its own file names"}),
     Client(
         "Aider",
         "aider",
@@ -130,7 +133,7 @@ CLIENTS = (
         NODE_COMMAND,
         "claude_code",
         "messages",
-        {"list": _NO_LIST, "structured": "does so by a tool"},
+        {"list": _NO_LIST, "structured": "Claude Code does so by a tool"},
     ),
     _listless("Codex", NODE_COMMAND, "codex", "responses"),
 )
@@ -171,7 +174,7 @@ def _cell(client: Client, check: str, notes: list[str]) -> str:
     reason = client.lacks.get(check) or client.cannot.get(check)
     if reason is None:
         return "yes"
-    note = f"{client.name}: it {reason}." if check in client.cannot else f"It {reason}."
+    note = f"{reason[0].upper()}{reason[1:]}."
     if note not in notes:
         notes.append(note)
     return f"{'no' if check in client.cannot else '-'} ({notes.index(note) + 1})"

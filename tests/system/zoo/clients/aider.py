@@ -25,7 +25,6 @@ def aider(model: str, message: str, *more: str) -> str:
     return command(*words(model, message, "--chat-mode", "ask", *more), env=SETTINGS, timeout=100)
 
 
-
 @check("whole")
 def whole() -> None:
     assert "Tokens:" in aider("brief", "Hello", "--no-stream")

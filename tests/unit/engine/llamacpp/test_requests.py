@@ -117,6 +117,13 @@ def test_a_forced_tool_is_the_only_one_offered(choice: Any, names: list[str], mo
     assert request == {"tools": [chat_tool(name) for name in names], "tool_choice": mode}
 
 
+def test_a_tool_may_have_no_description() -> None:
+    function = {"name": "f", "description": None, "parameters": {}}
+    request: dict[str, Any] = {"tools": [{"type": "function", "function": function}]}
+    assert fitted(CHAT, request)
+    assert request["tools"][0]["function"] == {"name": "f", "parameters": {}}
+
+
 def test_a_forced_tool_in_anthropic_s_api() -> None:
     choice = {"type": "tool", "name": "g", "disable_parallel_tool_use": True}
     request = {"tools": [tool("f"), tool("g")], "tool_choice": choice}
