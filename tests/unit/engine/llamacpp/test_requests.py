@@ -118,7 +118,7 @@ def test_a_forced_tool_is_the_only_one_offered(choice: Any, names: list[str], mo
 
 
 def test_a_tool_may_have_no_description() -> None:
-    function = {"name": "f", "description": None, "parameters": {}}
+    function: dict[str, Any] = {"name": "f", "description": None, "parameters": {}}
     request: dict[str, Any] = {"tools": [{"type": "function", "function": function}]}
     assert fitted(CHAT, request)
     assert request["tools"][0]["function"] == {"name": "f", "parameters": {}}
