@@ -48,7 +48,7 @@ class RawClient:
 
     async def send(self, data: bytes) -> None:
         if request := _REQUEST.match(data):
-            self._paths.append(request[1].decode())
+            self._paths.append(request[1].decode("latin-1"))
         self.writer.write(data)
         await self.writer.drain()
 
