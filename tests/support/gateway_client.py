@@ -87,11 +87,12 @@ class GatewayClient:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         return await self.request("POST", path, data=data, **more)
 
-    async def request(self, method: str, path: str, *, check: bool = True, **more: Any) -> Answer:
+    async def request(self, method: str, path: str, **more: Any) -> Answer:
         """Return the answer to this request; it has the admin token if the path needs one.
 
-        A stream must be one as its API promises, unless ``check`` is off.
+        A stream must be one as its API promises, unless ``check`` is false.
         """
+        check = more.pop("check", True)
         if is_admin(path.partition("?")[0]):
             more.setdefault("headers", {"X-Admin-Token": self.token})
         async with self.session.request(method, self.url + path, **more) as response:
