@@ -1,7 +1,8 @@
 """Several answers to one request (``n``) from an engine that gives one at a time.
 
 The answers are asked for one after another, each with a turn of its own in the queue, and become
-one response: the choices are numbered, and the tokens of all answers are added.
+one response: the choices are numbered, and the tokens of all answers are added. An engine that
+gives several at once tells the tokens of each; these are added, too.
 """
 
 from __future__ import annotations
@@ -76,6 +77,15 @@ def _sum_up(record: CallRecord, parts: list[_Part]) -> None:
     record.first = parts[0].first
 
 
+async def at_once(run: Callable[[Call, Sink], Awaitable[None]], call: Call, sink: Sink) -> None:
+    """Give a stream of the answers that an engine writes at once; raises what ``run`` raises."""
+    merged = Merged(1)
+    one = _OneOf(sink, merged, 0, stream=True)
+    await run(call, one)
+    if not one.refused:
+        await sink.write(merged.end())
+
+
 def _varied(request: Json, number: int) -> Json:
     """Return the request with a seed of its own: with the same one the answers would be equal."""
     seed = request.get("seed")
@@ -91,7 +101,9 @@ class Merged:
         self.whole: Json = {}
         self._answers = answers
         self._first: Json = {}
-        self._usage: Json = {}
+        # Of each answer.
+        self._usages: list[Json] = []
+        self._begun: set[int] = set()
         self._last: Json | None = None
 
     def add(self, answer: Json, number: int) -> None:
@@ -100,11 +112,11 @@ class Merged:
         if not isinstance(choices, list):
             raise EngineRefused("The engine gave an answer without choices.")
         self._number(choices, number)
-        self._count(answer, number)
+        self._count(answer)
         if not self.whole:
             self.whole = {k: v for k, v in answer.items() if k not in _OF_ONE} | {"choices": []}
         self.whole["choices"] += choices
-        if self._usage:
+        if self._usages:
             self.whole["usage"] = self._usage
 
     def event(self, data: Json, number: int) -> bytes:
@@ -118,17 +130,15 @@ class Merged:
         for name in _OF_ONE:
             data.pop(name, None)
         choices = data.get("choices")
-        if isinstance(choices, list):
-            self._number(choices, number)
-        if data.get("usage"):
-            self._count(data, number)
-            if not choices:
-                # The tokens of all answers stand in one event at the end.
-                self._last = data
-                return b""
-            # The events of one answer tell its own; only the last one is right for all.
-            data["usage"] = self._usage
-        return Event.of(data).raw
+        if not isinstance(choices, list):
+            return Event.of(data).raw
+        if not choices and data.get("usage"):
+            # The tokens of all answers stand in one event at the end.
+            self._count(data)
+            self._last = data
+            return b""
+        self._number(choices, number)
+        return self._begin(data, choices) + Event.of(data).raw
 
     def end(self) -> bytes:
         """Return the end of the whole stream."""
@@ -141,16 +151,31 @@ class Merged:
                 # The answers to one prompt stand together, as there may be several prompts.
                 choice["index"] = choice.get("index", 0) * self._answers + number
 
-    def _count(self, data: Json, number: int) -> None:
-        usage = data.get("usage")
-        if not isinstance(usage, dict):
-            return
-        if number == 0 or not self._usage:
-            self._usage = dict(usage)
-            return
-        written = self._usage.get("completion_tokens", 0) + usage.get("completion_tokens", 0)
-        prompt = self._usage.get("prompt_tokens", 0)
-        self._usage |= {"completion_tokens": written, "total_tokens": prompt + written}
+    def _begin(self, data: Json, choices: list[Any]) -> bytes:
+        """Return the role of each choice of a chat that begins without one."""
+        told = b""
+        for choice in choices:
+            delta = choice.get("delta") if isinstance(choice, dict) else None
+            if not isinstance(delta, dict) or (index := choice.get("index")) in self._begun:
+                continue
+            self._begun.add(index)
+            if not delta.get("role"):
+                begun = {"role": "assistant", "content": ""}
+                role = {"index": index, "delta": begun, "finish_reason": None}
+                told += Event.of({**data, "choices": [role]}).raw
+        return told
+
+    def _count(self, data: Json) -> None:
+        if isinstance(usage := data.get("usage"), dict):
+            self._usages.append(usage)
+
+    @property
+    def _usage(self) -> Json:
+        """The prompt's tokens, which are the same for all, and those of all answers."""
+        first = self._usages[0]
+        written = sum(usage.get("completion_tokens", 0) for usage in self._usages)
+        total = first.get("prompt_tokens", 0) + written
+        return {**first, "completion_tokens": written, "total_tokens": total}
 
 
 class _OneOf:

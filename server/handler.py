@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from inference.call import Call
-from inference.several import several
+from inference.several import at_once, several
 from models.requests.endpoints import MESSAGES, PASSTHROUGH
 from models.requests.reader import RequestFacts, read, read_json
 from server.client_response import STREAM_HEADERS
@@ -90,6 +90,8 @@ class RequestHandler:
             run = self._inference.run
             if facts.answers > 1 and _one_by_one(ctx, model, facts):
                 await several(run, call, ctx.response, facts.answers)
+            elif facts.answers > 1 and facts.stream and _gives_several(ctx, call):
+                await at_once(run, call, ctx.response)
             elif endpoint is MESSAGES and _is_looked_at(call):
                 sink = MessagesSink(ctx.response, stream=facts.stream)
                 await run(call, sink)
@@ -120,6 +122,12 @@ def _is_looked_at(call: Call) -> bool:
     What may be read again from a place that clients count in bytes, stays.
     """
     return call.conversation is None and (call.facts.stream or _STOPS in call.facts.body)
+
+
+def _gives_several(ctx: RequestContext, call: Call) -> bool:
+    """Return whether the engine gives several answers at once, in a stream that can be mended."""
+    known = ctx.configuration.types.answers_at_once(call.model) is not None
+    return known and call.conversation is None and not _is_native(ctx.target)
 
 
 def _is_native(target: str) -> bool:

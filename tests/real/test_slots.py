@@ -94,3 +94,20 @@ def test_an_answer_without_a_limit_leaves_its_neighbour_room(engine: str, tmp_pa
         assert '"finish_reason":"length"' in events
         assert "[DONE]" in events
         assert served.stop() == 0
+
+
+def test_two_answers_at_once_are_one_response(served: Gateway) -> None:
+    with chat(served, "one", n=2, max_tokens=3) as answer:
+        whole = json.load(answer)
+    assert sorted(choice["index"] for choice in whole["choices"]) == [0, 1]
+    options = {"include_usage": True}
+    with chat(served, "one", n=2, max_tokens=3, stream=True, stream_options=options) as stream:
+        told = [line[6:] for line in stream if line.startswith(b"data: ")]
+    assert told.pop() == b"[DONE]\n"
+    events = [json.loads(line) for line in told]
+    usage = [event["usage"] for event in events if event.get("usage")]
+    assert [(each["completion_tokens"], each["prompt_tokens"]) for each in usage] == [
+        (6, whole["usage"]["prompt_tokens"])
+    ]
+    roles = [c["index"] for e in events for c in e["choices"] if c["delta"].get("role")]
+    assert sorted(roles) == [0, 1]

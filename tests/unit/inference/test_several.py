@@ -10,7 +10,7 @@ import pytest
 from builders import chat, model
 from calls import Collected, call_of
 
-from inference.several import several
+from inference.several import at_once, several
 from utils.errors import EngineBroke, EngineRefused
 
 if TYPE_CHECKING:
@@ -139,3 +139,38 @@ def test_several_prompts_have_their_answers_together() -> None:
     sink, _ = asked(Engine(both), 2)
     told = {choice["index"]: choice["text"] for choice in json.loads(sink.body)["choices"]}
     assert told == {0: "00", 1: "01", 2: "10", 3: "11"}
+
+
+def test_answers_at_once_are_counted_together() -> None:
+    def chunk(index: int, **delta: Any) -> dict[str, Any]:
+        return {"id": "a", "choices": [{"index": index, "delta": delta}]}
+
+    used = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13}
+    told = [
+        chunk(1, role="assistant"),
+        # Half a character came first.
+        chunk(0, content="x"),
+        chunk(1, content="y"),
+        {"id": "a", "choices": [], "usage": used},
+        {"id": "a", "choices": [], "usage": {**used, "completion_tokens": 4}},
+    ]
+    stream = b"".join(b"data: %b\n\n" % json.dumps(each).encode() for each in told)
+    engine = Engine(lambda _: stream + b"data: [DONE]\n\n")
+    sink, call = Collected(), call_of(model(), chat("hi", n=2, stream=True))
+    asyncio.run(at_once(engine.run, call, sink))
+    *events, done, _ = sink.body.split(b"\n\n")
+    assert done == b"data: [DONE]"
+    found = [json.loads(event.removeprefix(b"data: ")) for event in events]
+    choices = [event["choices"][0] for event in found[:-1]]
+    assert [(c["index"], c["delta"].get("role")) for c in choices] == [
+        (1, "assistant"),
+        (0, "assistant"),
+        (0, None),
+        (1, None),
+    ]
+    assert found[-1]["usage"] == {
+        "prompt_tokens": 10,
+        "completion_tokens": 7,
+        "total_tokens": 17,
+    }
+    assert engine.bodies[0]["n"] == 2
