@@ -5,17 +5,14 @@ Used by main.py and by the tests alike.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.checks import Verdict, examined, misaddressed
 from engine.generic.type import Generic
-from engine.llamacpp.found import found_table
 from engine.llamacpp.prompt_cache.manager import PromptCacheManager
 from engine.llamacpp.prompt_cache.store import StateStore
 from engine.llamacpp.shipped import bundled_model, bundled_server
@@ -25,7 +22,6 @@ from engine.process.health import checks_of
 from engine.process.orphans import OrphanRegistry
 from engine.remote.type import Remote
 from engine.resources.learnt_store import LearntNeeds, LoadTimes, PromptCacheMisses
-from engine.resources.machine import machine_memory
 from engine.resources.memory import Memory
 from engine.resources.preload import Preloader
 from engine.scheduling.policy import limits_of, policy_of
@@ -33,11 +29,7 @@ from engine.types import EngineTypes
 from inference.run import Inference
 from models.catalog import Catalog
 from models.discovery.inventory import Taken
-from models.discovery.scan import scan, stores_here
-from models.discovery.state import load_entries, save_entries
-from models.discovery.stores import FOLDER, Store
 from models.head_cache import HeadCache
-from models.planning import plan
 from models.remarks import remarks
 from models.selection import ModelSelector
 from models.sizing import Sizer
@@ -47,12 +39,10 @@ from server.gateway import GatewayServer
 from server.handler import RequestHandler
 from server.responses.store import ResponseStore
 from utils.clock import LoopClock
-from utils.collector import uncollected
 from utils.config.child import load_apart
 from utils.config.loader import ConfigLoader, faulty
 from utils.config.lua_data import Presets
-from utils.config.settings import ServerSettings, server_settings
-from utils.errors import ConfigError
+from utils.config.settings import server_settings
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
@@ -60,17 +50,13 @@ if TYPE_CHECKING:
 
     from engine.llamacpp.tokenizer import LlamaTokenize
     from inference.call import Hooks
-    from models.discovery.inventory import Entry
-    from models.planning import MachineMemory
     from server.admin.reload import Load
     from utils.clock import Clock
+    from utils.config.settings import ServerSettings
     from utils.config.tables import Tables
 
 # The folder for saved prompt caches, in the state folder.
 STATES = "slots"
-# The name of the bundled model if it is the only one.
-BUNDLED = "smollm2"
-_log = get_logger("models")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,57 +128,6 @@ def engine_types(
 ) -> EngineTypes:
     """Return every type of engine, the default first."""
     return EngineTypes([LlamaCpp(prompt_caches, tokenizer, heads), Generic(), Remote()])
-
-
-def discovered(folder: Path, settings: ServerSettings) -> tuple[ServerSettings, Catalog]:
-    """Return ``settings``, and the models of this machine in the contexts that fit it.
-
-    If there are none, the bundled model is the only one. What was found is kept in ``folder``.
-    Raises ConfigError if there is no model at all. Takes some seconds if there are many.
-    """
-    found = scan(stores_here(), HeadCache(folder), before=load_entries(folder))
-    save_entries(folder, found.entries)
-    for path, problem in found.problems.items():
-        _log.warning("%s: %s", path, problem)
-    machine = machine_memory()
-    binary = shutil.which("llama-server") or bundled_server()
-    entries = found.entries if any(e.ready for e in found.entries) else _bundled(folder)
-    tables = [table for e in entries if (table := _planned(e, machine, binary)) is not None]
-    if not tables:
-        raise ConfigError("No models were found on this machine; see docs/models.md.")
-    return settings, Catalog.from_tables(tables, settings)
-
-
-async def discovered_again(
-    folder: Path, settings: ServerSettings
-) -> tuple[ServerSettings, Catalog]:
-    """Return the same as ``discovered``, without blocking the event loop."""
-    with uncollected():
-        return await asyncio.to_thread(discovered, folder, settings)
-
-
-def _bundled(folder: Path) -> list[Entry]:
-    """Return the entry of the bundled model; none if its package is not installed."""
-    path = bundled_model()
-    places = [Store(FOLDER, str(Path(path).parent))] if path else []
-    found = scan(places, HeadCache(folder)).entries
-    return [replace(entry, name=BUNDLED, aliases=()) for entry in found if entry.path == path]
-
-
-def _planned(entry: Entry, machine: MachineMemory, binary: str) -> dict[str, Any] | None:
-    """Return the table of a model, None for one that cannot be served; the log says why."""
-    if not entry.ready or entry.facts is None:
-        _log.warning("%s is not served: %s", entry.name, entry.problem)
-        return None
-    try:
-        size = Path(entry.projector).stat().st_size if entry.projector else 0
-    except OSError:
-        size = 0
-    made = plan(entry.facts, machine, projector=size)
-    if not made.fits:
-        _log.warning("%s is not served: it does not fit the memory", entry.name)
-        return None
-    return found_table(entry, made, binary)
 
 
 def taken_by(catalog: Catalog) -> Taken:

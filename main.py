@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from models.catalog import Catalog
+    from server.admin.reload import Load
 
 VERSION = "0.1.0"
 FAILED = 1
@@ -85,19 +86,23 @@ def _done(args: argparse.Namespace) -> int:
         return _check(args.config, settings, catalog)
     setup_logging(settings.log_level)
     watch = changed(args.config.absolute(), seen) if args.watch else None
-    return _run(settings, catalog, args.config, watch)
+    import app  # noqa: PLC0415 - see above
+
+    return _run(settings, catalog, args.config, watch, partial(app.load_again, args.config))
 
 
 def _serve_found(*, watched: bool) -> int:
     """Serve the models of this machine, without a configuration."""
-    import app  # noqa: PLC0415 - see above
+    from engine.llamacpp.discovery import Discovery  # noqa: PLC0415 - see above
     from models.discovery.scan import stores_here  # noqa: PLC0415 - see above
     from models.discovery.watch import changed_stores  # noqa: PLC0415 - see above
 
     settings = ServerSettings()
     setup_logging(settings.log_level)
-    found = app.discovered(_state_folder(settings), settings)
-    return _run(*found, None, changed_stores(stores_here(), watch=watched))
+    discovery = Discovery(_state_folder(settings), settings)
+    settings, catalog = discovery.load()
+    watch = changed_stores(stores_here(), watch=watched)
+    return _run(settings, catalog, None, watch, discovery.again)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -139,8 +144,9 @@ def _run(
     catalog: Catalog,
     config: Path | None,
     watch: AsyncIterator[None] | None,
+    load: Load,
 ) -> int:
-    serving = _serve(settings, catalog, config, watch)
+    serving = _serve(settings, catalog, config, watch, load)
     if sys.platform == "win32":
         return asyncio.run(serving)
     import uvloop  # noqa: PLC0415 - not there on Windows
@@ -153,12 +159,11 @@ async def _serve(
     catalog: Catalog,
     config: Path | None,
     watch: AsyncIterator[None] | None,
+    load: Load,
 ) -> int:
     import app  # noqa: PLC0415 - see above
 
     folder = _state_folder(settings)
-    found_again = partial(app.discovered_again, folder, settings)
-    load = found_again if config is None else partial(app.load_again, config)
     built = app.build(
         settings,
         catalog,

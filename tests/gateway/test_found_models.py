@@ -13,7 +13,8 @@ from gateway_child import outcome
 from gguf_files import llama
 from model_stores import hub, put
 
-import app
+from engine.llamacpp import discovery
+from engine.llamacpp.discovery import Discovery
 from engine.llamacpp.shipped import bundled_model, bundled_server
 from models.discovery.state import load_entries
 from utils.config.settings import ServerSettings
@@ -35,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found(home: Path) -> Catalog:
-    return app.discovered(home / "state", ServerSettings())[1]
+    return Discovery(home / "state", ServerSettings()).load()[1]
 
 
 def test_every_model_of_the_machine_is_served_with_its_aliases(home: Path) -> None:
@@ -84,8 +85,21 @@ def test_what_cannot_be_served_is_left_out_with_a_reason(
         assert why in caplog.text
 
 
+def test_a_reason_is_logged_once(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    part = put(home / ".lmstudio/models/pub/b/big-00001-of-00003.gguf")
+    found_here = Discovery(home / "state", ServerSettings())
+    for _ in range(3):
+        found_here.load()
+    assert caplog.text.count("is not served") == 1
+    # Another reason is news.
+    put(part.with_name("big-00002-of-00003.gguf"))
+    found_here.load()
+    assert "2 of 3 parts are there" in caplog.text
+    assert caplog.text.count("is not served") == 2
+
+
 def test_without_any_model_the_gateway_says_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "bundled_model", lambda: "")
+    monkeypatch.setattr(discovery, "bundled_model", lambda: "")
     with pytest.raises(ConfigError, match="No models were found on this machine"):
         found(home)
 
