@@ -7,8 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.base import Finding
-from engine.llamacpp.arguments import CONTEXT, SLOTS, Arguments
+from engine.llamacpp.arguments import (
+    CONTEXT,
+    EMBEDDINGS,
+    MODEL,
+    RERANKING,
+    SLOTS,
+    Arguments,
+)
 from engine.llamacpp.client import library_environment
+from models.gguf import head_of
+from models.model_file import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +38,7 @@ def findings(variant: VariantSpec, environ: Mapping[str, str]) -> list[Finding]:
         *_missing_files(said),
         *_foreign_binary(variant.binary, {**environ, **variant.env}),
         *_wrong_context(variant, said),
+        *_unused_pooling(said),
     ]
 
 
@@ -63,6 +73,21 @@ def _foreign_binary(binary: str, env: Mapping[str, str]) -> list[Finding]:
         return [Finding("binary", f'"{binary} --help" failed: {last or asked.returncode}')]
     message = f'"{binary}" is no llama-server: its --help does not name {_SIGN}'
     return [Finding("binary", message, fatal=True)]
+
+
+def _unused_pooling(said: Arguments) -> list[Finding]:
+    """Return a finding for a model that embeds or ranks, in an engine that is not told to."""
+    if said.on(EMBEDDINGS) or said.on(RERANKING):
+        return []
+    try:
+        facts = facts_of(head_of(said.value(MODEL) or ""))
+    except (OSError, ValueError):
+        return []
+    if facts.ranks:
+        return [Finding("args", "the model ranks texts, which the engine does with --reranking")]
+    if facts.embeds:
+        return [Finding("args", "the model embeds texts, which the engine does with --embeddings")]
+    return []
 
 
 def _wrong_context(variant: VariantSpec, said: Arguments) -> list[Finding]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import variant
 from fake_engine import LLAMA_SERVER
+from gguf_files import gguf
 from real_engines import ENGINES
 
 from engine.base import Finding
@@ -39,6 +40,26 @@ def test_files_that_do_not_exist(tmp_path: Path) -> None:
     assert found(args=("-m", "m.gguf"), env=env)[0] == Finding(
         "args", 'the file "m.gguf" does not exist', fatal=True
     )
+
+
+@pytest.mark.parametrize(
+    ("pooling", "args", "flag"),
+    [
+        (1, (), "--embeddings"),
+        (3, (), "--embeddings"),
+        (4, (), "--reranking"),
+        (1, ("--embedding",), ""),
+        (4, ("--rerank",), ""),
+        (0, (), ""),
+    ],
+)
+def test_a_model_that_embeds_or_ranks_needs_a_flag(
+    tmp_path: Path, pooling: int, args: tuple[str, ...], flag: str
+) -> None:
+    model = tmp_path / "m.gguf"
+    model.write_bytes(gguf({"general.architecture": "bert", "bert.pooling_type": pooling}))
+    told = [each.message for each in found(args=("-m", str(model), "-c", "512", *args))]
+    assert [message.rpartition(" ")[2] for message in told] == ([flag] if flag else [])
 
 
 @pytest.mark.parametrize("binary", sorted(ENGINES.values()))
