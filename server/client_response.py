@@ -90,6 +90,7 @@ class ClientResponse:
         self._timer: Timer | None = None
         self._interval = 0.0
         self._idle: Callable[[], bytes] | None = None
+        self._lines = False
         self._written_at = 0.0
         # Of what was written.
         self._last = b""
@@ -155,14 +156,17 @@ class ClientResponse:
         self._begin_comment()
         return True
 
-    def keep_alive(self, interval: float, idle: Callable[[], bytes] | None = None) -> None:
+    def keep_alive(
+        self, interval: float, idle: Callable[[], bytes] | None = None, *, lines: bool = False
+    ) -> None:
         """Send the client something at least every ``interval`` seconds, until the end.
 
-        That is a comment, with what ``progress`` says of the waiting; in a stream of lines, which
-        have no comments, a line that ``idle`` returns.
+        That is a comment, with what ``progress`` says of the waiting, and the event that ``idle``
+        returns, if any. A stream of ``lines`` has no comments, but only what ``idle`` returns.
         """
         self._interval = interval
         self._idle = idle
+        self._lines = lines
         self._lock = asyncio.Lock()
         self._written_at = self._clock.now()
         self._timer = self._clock.call_at(self._written_at + interval, self._beat)
@@ -321,7 +325,7 @@ class ClientResponse:
 
     @property
     def _between_events(self) -> bool:
-        ends = _BLANK_LINES if self._idle is None else b"\n"
+        ends = b"\n" if self._lines else _BLANK_LINES
         return not self._last or self._last.endswith(ends)
 
     @property
@@ -364,14 +368,14 @@ class ClientResponse:
     async def _comment(self) -> None:
         self._written_at = self._clock.now()
         try:
-            await self.begin(_OK, STREAM_HEADERS if self._idle is None else LINES_HEADERS)
+            await self.begin(_OK, LINES_HEADERS if self._lines else STREAM_HEADERS)
             if not self._between_events or not self._is_stream or self._over:
                 return
-            if self._idle is not None:
-                await self.response.write(self._idle())
-            elif self._has_comments:
+            idle = self._idle() if self._idle else b""
+            if self._has_comments:
                 said = self.progress() if self.progress else ""
-                await self.response.write(f": keep-alive{said and ', '}{said}\n\n".encode())
+                idle = f": keep-alive{said and ', '}{said}\n\n".encode() + idle
+            await self.response.write(idle)
         except ConnectionError:
             # The client has left; aiohttp cancels the handler for it.
             return

@@ -147,13 +147,22 @@ def read_translated(
     return read_json(endpoint, request, configuration.catalog, ctx.name, configuration.types.fit)
 
 
-def stream_to(ctx: RequestContext, encoder: Encoder, *, stream: bool) -> None:
-    """Prepare the client's response for a stream of ``encoder``: its comments, and its faults."""
+def stream_to(
+    ctx: RequestContext,
+    encoder: Encoder,
+    *,
+    stream: bool,
+    idle: Callable[[], bytes] | None = None,
+) -> None:
+    """Prepare the client's response for a stream of ``encoder``: its comments, and its faults.
+
+    ``idle`` returns events that keep a waiting client, beside comments.
+    """
     if not stream:
         return
     ctx.response.end_faults(encoder.fail)
     if encoder.content_type == STREAM_HEADERS["Content-Type"]:
-        ctx.response.keep_alive(ctx.configuration.settings.keepalive_interval)
+        ctx.response.keep_alive(ctx.configuration.settings.keepalive_interval, idle)
 
 
 def translated_call(

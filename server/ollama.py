@@ -164,7 +164,7 @@ class OllamaHandlers:
             await self._require_thoughts(ctx, found)
         if asked.stream:
             interval = ctx.configuration.settings.keepalive_interval
-            ctx.response.keep_alive(interval, encoder(name, times).idle)
+            ctx.response.keep_alive(interval, encoder(name, times).idle, lines=True)
         top = top_logprobs(found.request)
         translation = Translation(
             asked.endpoint, asked.body, asked.stream, lambda _model: encoder(name, times, top)

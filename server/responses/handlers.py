@@ -88,7 +88,7 @@ class ResponseHandlers:
             await self._in_background(ctx, work, identity)
             return
         encoder = ResponseEncoder(request, identity, time.time)
-        stream_to(ctx, encoder, stream=request.stream)
+        stream_to(ctx, encoder, stream=request.stream, idle=encoder.idle)
 
         async def keep() -> None:
             await self._history.keep(request, encoder.resource(), work.owner)
@@ -96,7 +96,7 @@ class ResponseHandlers:
         try:
             await self._answer(ctx, work, encoder, ctx.response, keep)
         except GatewayError as error:
-            if encoder.answering:
+            if encoder.begun:
                 # The client knows the response by now.
                 end = encoder.fail(error)
                 ctx.response.end_faults(lambda _error: end)

@@ -151,6 +151,26 @@ async def test_too_long_is_refused_unless_it_may_be_shortened(journal: Journal) 
         assert checked(stream.body)[-1]["type"] == "response.incomplete"
 
 
+async def test_a_client_that_waits_gets_events(journal: Journal) -> None:
+    model = fake_model(fake_variant(journal, load_seconds=0.5))
+    async with running_gateway(journal, model, keepalive_interval=0.1) as gw:
+        answer = await gw.post({**HELLO, "stream": True}, PATH)
+        events = checked(answer.body)
+        kinds = [event["type"] for event in events]
+        assert kinds.count("response.created") == 1
+        assert kinds.count("response.in_progress") > 2
+        assert b": keep-alive" in answer.body
+
+
+async def test_a_start_that_fails_ends_the_waiting(journal: Journal) -> None:
+    model = fake_model(fake_variant(journal, load_seconds=0.5, exit_code=3))
+    async with running_gateway(journal, model, keepalive_interval=0.1) as gw:
+        answer = await gw.post({**HELLO, "stream": True}, PATH)
+        failed = checked(answer.body)[-1]
+        assert failed["type"] == "response.failed"
+        assert await got(gw, f"{PATH}/{failed['response']['id']}") == failed["response"]
+
+
 async def test_a_client_that_leaves_stores_nothing(journal: Journal) -> None:
     model = fake_model(fake_variant(journal, stall_at=2))
     async with running_gateway(journal, model) as gw:

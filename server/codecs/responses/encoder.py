@@ -82,6 +82,11 @@ class ResponseEncoder:
         return self._status
 
     @property
+    def begun(self) -> bool:
+        """Whether the client knows of the response, if it reads the stream."""
+        return self._begun
+
+    @property
     def answering(self) -> bool:
         """Whether an engine has begun to answer."""
         return self._answering
@@ -117,6 +122,17 @@ class ResponseEncoder:
         """Return the events at the beginning of a response."""
         events = b"" if self._begun else self._whole("response.created")
         self._begun, self._answering, self._status = True, True, "in_progress"
+        return events + self._whole("response.in_progress")
+
+    def idle(self) -> bytes:
+        """Return events for a client that waits; b"" once there is output.
+
+        Some clients hang up on a stream without events, however many comments it has.
+        """
+        if self._ended or self._items:
+            return b""
+        events = b"" if self._begun else self._whole("response.created")
+        self._begun = True
         return events + self._whole("response.in_progress")
 
     def feed(self, deltas: Iterable[Delta]) -> bytes:

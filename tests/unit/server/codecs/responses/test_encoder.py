@@ -248,6 +248,19 @@ def test_a_response_may_wait_and_be_cancelled() -> None:
     check_whole(made.resource())
 
 
+def test_a_client_that_waits_gets_events() -> None:
+    made = encoder()
+    assert not made.begun
+    stream = made.idle() + made.idle()
+    assert made.begun
+    assert not made.answering
+    stream += made.begin() + made.idle() + made.feed([Text("a"), Finished("stop")])
+    assert made.idle() == b""
+    events = checked(stream + made.end())
+    assert made.idle() == b""
+    assert kinds(events)[:5] == ["created", *["in_progress"] * 4]
+
+
 def test_later_counts_complete_earlier_ones() -> None:
     events = streamed(
         Counted(Told(7, 1, 2, None, None, None), 1),
