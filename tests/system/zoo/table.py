@@ -43,7 +43,7 @@ before its end, which must free the engine. "Yes" for an error means that the cl
 wrong and does not try again and again. The [README](../README.md#clients) says how each is set.
 """
 _NO_LIST = "the client names no models by itself"
-_NO_SCHEMA = {"structured": "llama-server knows no schema in Anthropic's API, so it is refused"}
+_NO_SCHEMA = {"structured": "the engine knows no schema in Anthropic's API, so it is refused"}
 _NO_TOOLS = "Aider has its own format of edits, in text"
 
 
@@ -69,10 +69,8 @@ class Client:
         return f"{'js' if self.environment == NODE else 'py'}-{self.script}-{self.api}"
 
 
-def _listless(
-    name: str, environment: str, script: str, api: str, cannot: Mapping[str, str] | None = None
-) -> Client:
-    return Client(name, environment, script, api, {"list": _NO_LIST}, cannot or {})
+def _listless(name: str, environment: str, script: str, api: str) -> Client:
+    return Client(name, environment, script, api, {"list": _NO_LIST})
 
 
 CLIENTS = (
@@ -97,29 +95,22 @@ CLIENTS = (
     Client("ollama (Python)", "sdks", "ollama_chat", "ollama"),
     Client("ollama (JavaScript)", NODE, "ollama_chat", "ollama"),
     Client("LiteLLM", "frameworks", "litellm_completion", "chat"),
-    Client("LiteLLM", "frameworks", "litellm_completion", "messages", cannot=_NO_SCHEMA),
+    Client("LiteLLM", "frameworks", "litellm_completion", "messages"),
     Client("LiteLLM", "frameworks", "litellm_completion", "ollama"),
     _listless("LangChain `ChatOpenAI`", "sdks", "langchain_models", "chat"),
-    _listless("LangChain `ChatAnthropic`", "sdks", "langchain_models", "messages", _NO_SCHEMA),
+    _listless("LangChain `ChatAnthropic`", "sdks", "langchain_models", "messages"),
     _listless("LangChain `ChatOllama`", "sdks", "langchain_models", "ollama"),
     _listless("LlamaIndex `OpenAILike`", "frameworks", "llama_index_llms", "chat"),
     _listless("LlamaIndex `Ollama`", "frameworks", "llama_index_llms", "ollama"),
     _listless("Pydantic AI", "sdks", "pydantic_ai_agent", "chat"),
     _listless("Pydantic AI", "sdks", "pydantic_ai_agent", "responses"),
-    Client(
-        "Pydantic AI",
-        "sdks",
-        "pydantic_ai_agent",
-        "messages",
-        {"list": _NO_LIST},
-        {"structured": "Pydantic AI asks for a schema only from models that it knows"},
-    ),
+    _listless("Pydantic AI", "sdks", "pydantic_ai_agent", "messages"),
     _listless("Instructor", "agents", "instructor_client", "chat"),
     _listless("OpenAI Agents SDK", "agents", "openai_agents", "chat"),
     _listless("OpenAI Agents SDK", "agents", "openai_agents", "responses"),
     _listless("Vercel AI SDK", NODE, "vercel_ai", "chat"),
     _listless("Vercel AI SDK", NODE, "vercel_ai", "responses"),
-    _listless("Vercel AI SDK", NODE, "vercel_ai", "messages", _NO_SCHEMA),
+    _listless("Vercel AI SDK", NODE, "vercel_ai", "messages"),
     Client("`llm`", "sdks", "llm_command", "chat", {"list": "`llm` lists what its own file names"}),
     Client(
         "Aider",

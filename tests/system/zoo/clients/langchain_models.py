@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 from zoo_client import (
@@ -30,7 +30,7 @@ QUESTION = "What is the weather in Paris?"
 class Place(BaseModel):
     """A city."""
 
-    city: str
+    city: Literal["Paris", "Rome"]
 
 
 def model(name: str = MODEL, tokens: int = 8) -> Any:
@@ -77,8 +77,12 @@ def tools() -> None:
 
 @check("structured")
 def structured() -> None:
-    # Anthropic's class asks by a forced call of a tool unless it is told otherwise.
-    parsed = model(MODEL, 64).with_structured_output(Place, method="json_schema").invoke(QUESTION)
+    if API == "messages":
+        # Anthropic's class forces a call of a tool unless it is told otherwise.
+        asked = model(CALLER, 96).with_structured_output(Place)
+    else:
+        asked = model(MODEL, 64).with_structured_output(Place, method="json_schema")
+    parsed = asked.invoke(QUESTION)
     assert parsed.city
 
 

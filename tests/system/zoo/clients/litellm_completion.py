@@ -72,7 +72,9 @@ def tools() -> None:
 @check("structured")
 def structured() -> None:
     form = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}}
-    answer = ask(MODEL, QUESTION, response_format=form, max_tokens=64)
+    # By Anthropic's API it forces a call of a tool with this schema.
+    model = CALLER if API == "messages" else MODEL
+    answer = ask(model, QUESTION, response_format=form, max_tokens=64)
     is_city(answer.choices[0].message.content)
 
 

@@ -57,7 +57,7 @@ def stream() -> None:
 @check("tools")
 def tools() -> None:
     functions = f"def weather(city: str) -> str:\n    return 'Sunny in {CITIES[0]}.'\n"
-    words = ("--functions", functions, "--td", "--chain-limit", "1", "Which weather?")
+    words = ("--functions", functions, "--td", "--chain-limit", "2", "Which weather?")
     try:
         text = command(LLM, "-m", CALLER, *words, env=SETTINGS)
     except AssertionError as error:
