@@ -14,6 +14,7 @@ from server.admin.handlers import AdminHandlers
 from server.lm_studio import LmStudioHandlers
 from server.middleware import Middleware
 from server.ollama import OllamaHandlers
+from server.pages_of_ollama import OllamaPages
 from server.passthrough import Passthrough
 from server.protocol import HttpServer
 from server.responses.conversations import Conversations
@@ -83,6 +84,7 @@ class GatewayServer:
             self._sockets,
             StatusPages(manager),
             OllamaHandlers(handler, manager, clock),
+            OllamaPages(manager),
             LmStudioHandlers(manager),
             self._admin,
             self._responses,

@@ -1,30 +1,19 @@
-"""``OllamaHandlers``: the paths of Ollama's API.
+"""``OllamaHandlers``: the answers of Ollama's API; its pages are in server/pages_of_ollama.py.
 
-Requests for answers are translated and then run like all others. Models come from the
-configuration, so requests to make, copy, delete or publish one are refused by name.
+Requests are translated, and then run like all others.
 """
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.scheduling.lifecycle import State
 from models.requests.endpoints import AUXILIARY
-from models.requests.fields import decoded
 from models.selection import choose
 from server.codecs.codec import Translation
 from server.codecs.collect import CollectingSink, Unheard
-from server.codecs.ollama.answers import LINES, ChatEncoder, GenerateEncoder, line
-from server.codecs.ollama.pages import (
-    VERSION,
-    Loaded,
-    ps_page,
-    show_page,
-    tags_page,
-    when,
-)
+from server.codecs.ollama.answers import ChatEncoder, GenerateEncoder
+from server.codecs.ollama.pages import when
 from server.codecs.ollama.requests import (
     Purpose,
     chat,
@@ -32,7 +21,6 @@ from server.codecs.ollama.requests import (
     embeddings,
     generate,
     top_logprobs,
-    wants_stream,
 )
 from server.codecs.ollama.vectors import (
     content_in,
@@ -41,9 +29,10 @@ from server.codecs.ollama.vectors import (
     tokens_in,
 )
 from server.handler import parsed, read_translated, translated_call
-from server.known_models import known, listed
+from server.known_models import known
+from server.pages_of_ollama import request_in, text_in
 from server.uploads.body import read_body
-from utils.errors import BadRequest, ContextLengthExceeded, ModelNotFound
+from utils.errors import BadRequest, ContextLengthExceeded
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
@@ -59,12 +48,8 @@ if TYPE_CHECKING:
     from utils.clock import Clock
 
 _log = get_logger("ollama")
-_OK = 200
-# Bytes of the largest body of a request about a model.
-_LARGEST_ORDER = 64 * 1024
 # Tokens that a model may add to a text, and that may come of joining its tokens to a text.
 _MARGIN = 8
-_CONFIGURED = "models are set up in the gateway's configuration file"
 
 
 class _Understood(NamedTuple):
@@ -103,7 +88,6 @@ class OllamaHandlers:
         self._handler = handler
         self._manager = manager
         self._clock = clock
-        self._since = time.time()
 
     # -- answers ---------------------------------------------------------------------
 
@@ -175,10 +159,10 @@ class OllamaHandlers:
         body = await read_body(ctx)
 
         def understood() -> _Understood:
-            request = _request(body)
+            request = request_in(body)
             asked = read(request)
             if asked.purpose is not Purpose.ANSWER:
-                model = ctx.configuration.catalog.find(_text(request, "model") or ctx.name)
+                model = ctx.configuration.catalog.find(text_in(request, "model") or ctx.name)
                 return _Understood(request, asked, model, None)
             model, facts = read_translated(ctx, asked.endpoint, asked.body)
             return _Understood(request, asked, model, facts._replace(context=asked.context))
@@ -256,106 +240,7 @@ class OllamaHandlers:
             ctx.record.variant = lease.variant.label
         ctx.record.queued, ctx.record.loading = lease.queued, lease.loading
 
-    # -- pages -----------------------------------------------------------------------
-
-    async def version(self, ctx: RequestContext) -> None:
-        """Answer with the version of the API."""
-        await ctx.json({"version": VERSION})
-
-    async def tags(self, ctx: RequestContext) -> None:
-        """Answer with every configured model, and its aliases where they are listed."""
-        await ctx.json(tags_page(await known(ctx, listed(ctx)), self._since))
-
-    async def show(self, ctx: RequestContext) -> None:
-        """Answer with what is known of the model that the body names."""
-        name, model = await _named(ctx)
-        [found] = await known(ctx, [(name, model)])
-        await ctx.json(show_page(found, self._since))
-
-    async def ps(self, ctx: RequestContext) -> None:
-        """Answer with the models that are loaded."""
-        manager, catalog = self._manager, ctx.configuration.catalog
-        records = [
-            record
-            for record in manager.records()
-            if record.state is State.READY and record.variant.model in catalog
-        ]
-        models = [(r.variant.model, catalog.find(r.variant.model)) for r in records]
-        now = manager.now()
-        loaded = []
-        for each, record in zip(await known(ctx, models), records, strict=True):
-            idle = 0.0 if record.busy else now - record.idle_since
-            loaded.append(Loaded(each, record, manager.idle_time(record) - idle))
-        await ctx.json(ps_page(loaded, datetime.now(UTC)))
-
-    # -- what the configuration does instead -----------------------------------------
-
-    async def pull(self, ctx: RequestContext) -> None:
-        """Answer that a configured model is there; refuse others."""
-        request = await _order(ctx)
-        try:
-            _find(ctx, request)
-        except ModelNotFound as error:
-            raise ModelNotFound(
-                f"{error.message} Models are not downloaded: {_CONFIGURED}.",
-                param="model",
-                name=error.name,
-            ) from None
-        stages: list[Json] = [{"status": "pulling manifest"}, {"status": "success"}]
-        if wants_stream(request):
-            body = b"".join(map(line, stages))
-            await ctx.response.answer(_OK, {"Content-Type": LINES}, body)
-        else:
-            await ctx.json(stages[-1])
-
-    async def delete(self, ctx: RequestContext) -> None:
-        """Refuse to delete a model."""
-        await _named(ctx)
-        raise BadRequest(f"Models cannot be deleted here: {_CONFIGURED}. Remove it there.")
-
-    async def copy(self, ctx: RequestContext) -> None:
-        """Refuse to copy a model."""
-        request = await _order(ctx)
-        ctx.configuration.catalog.find(_text(request, "source"))
-        raise BadRequest(f"Models cannot be copied here: {_CONFIGURED}. Add an alias there.")
-
-    async def create(self, _ctx: RequestContext) -> None:
-        """Refuse to make a model."""
-        raise BadRequest(f"Models cannot be made here: {_CONFIGURED}.")
-
-    async def push(self, _ctx: RequestContext) -> None:
-        """Refuse to publish a model."""
-        raise BadRequest("Models cannot be published here.")
-
-
-def _request(body: bytes) -> Json:
-    if not body.strip():
-        raise BadRequest("The body is missing.")
-    return decoded(body)
-
-
-async def _order(ctx: RequestContext) -> Json:
-    return _request(await read_body(ctx, _LARGEST_ORDER))
-
-
-async def _named(ctx: RequestContext) -> tuple[str, ModelSpec]:
-    return _find(ctx, await _order(ctx))
-
-
-def _find(ctx: RequestContext, request: Json) -> tuple[str, ModelSpec]:
-    """Return the name and the model of a request about a model; raise ModelNotFound."""
-    # The second field is what old clients send.
-    name = _text(request, "model") or _text(request, "name")
-    if not name:
-        raise BadRequest("'model' is missing.", param="model")
-    return name, ctx.configuration.catalog.find(name)
-
 
 def _name(found: _Understood) -> str:
     """Return the model's name as the client wrote it."""
-    return _text(found.request, "model") or found.model.name
-
-
-def _text(request: Json, name: str) -> str:
-    value = request.get(name)
-    return value if isinstance(value, str) else ""
+    return text_in(found.request, "model") or found.model.name

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from server.lm_studio import LmStudioHandlers
     from server.middleware import Handler
     from server.ollama import OllamaHandlers
+    from server.pages_of_ollama import OllamaPages
     from server.passthrough import Passthrough
     from server.responses.handlers import ResponseHandlers
     from server.responses.pages import ConversationHandlers
@@ -114,6 +115,7 @@ def routes(
     sockets: WebSockets,
     status: StatusPages,
     ollama: OllamaHandlers,
+    pages_of_ollama: OllamaPages,
     lm_studio: LmStudioHandlers,
     admin: AdminHandlers,
     responses: ResponseHandlers,
@@ -158,11 +160,11 @@ def routes(
             "/v1/streams/lookup": {"POST": Route(streams.lookup, listed=True)},
             # Of the engine that writes the completion.
             "/v1/chat/completions/control": {"POST": Route(streams.control, listed=True)},
-            **{path: {"POST": route} for path, route in _work_of_ollama(ollama).items()},
-            "/api/version": _reading(ollama.version),
-            "/api/tags": _reading(ollama.tags),
-            "/api/ps": _reading(ollama.ps),
-            "/api/delete": {"DELETE": Route(ollama.delete)},
+            **_posted_to_ollama(ollama, pages_of_ollama),
+            "/api/version": _reading(pages_of_ollama.version),
+            "/api/tags": _reading(pages_of_ollama.tags),
+            "/api/ps": _reading(pages_of_ollama.ps),
+            "/api/delete": {"DELETE": Route(pages_of_ollama.delete)},
             "/api/v0/models": _reading(lm_studio.models),
             **{
                 path.replace("/v1/", "/api/v0/"): {
@@ -188,7 +190,10 @@ def routes(
             "/v1/models/": _reading(status.model),
             "/models/": _reading(status.model),
             "/api/v0/models/": _reading(lm_studio.model),
-            "/api/blobs/": {"HEAD": Route(ollama.create), "POST": Route(ollama.create)},
+            "/api/blobs/": {
+                "HEAD": Route(pages_of_ollama.create),
+                "POST": Route(pages_of_ollama.create),
+            },
             "/v1/responses/": stored,
             "/responses/": stored,
             "/v1/conversations/": talks,
@@ -213,7 +218,7 @@ def routes(
     )
 
 
-def _work_of_ollama(ollama: OllamaHandlers) -> dict[str, Route]:
+def _posted_to_ollama(ollama: OllamaHandlers, pages: OllamaPages) -> dict[str, Methods]:
     """Return the routes of Ollama's API that take POST, by their paths."""
     answers = {
         "/api/chat": ollama.chat,
@@ -222,15 +227,15 @@ def _work_of_ollama(ollama: OllamaHandlers) -> dict[str, Route]:
         "/api/embeddings": ollama.embeddings,
     }
     about_models = {
-        "/api/show": ollama.show,
-        "/api/pull": ollama.pull,
-        "/api/push": ollama.push,
-        "/api/copy": ollama.copy,
-        "/api/create": ollama.create,
+        "/api/show": pages.show,
+        "/api/pull": pages.pull,
+        "/api/push": pages.push,
+        "/api/copy": pages.copy,
+        "/api/create": pages.create,
     }
     return {
-        **{path: Route(handle, listed=True, work=True) for path, handle in answers.items()},
-        **{path: Route(handle) for path, handle in about_models.items()},
+        **{path: {"POST": Route(each, listed=True, work=True)} for path, each in answers.items()},
+        **{path: {"POST": Route(each)} for path, each in about_models.items()},
     }
 
 

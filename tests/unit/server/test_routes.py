@@ -45,15 +45,15 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         "/api/generate": {"POST": "ollama.generate"},
         "/api/embed": {"POST": "ollama.embed"},
         "/api/embeddings": {"POST": "ollama.embeddings"},
-        "/api/show": {"POST": "ollama.show"},
-        "/api/pull": {"POST": "ollama.pull"},
-        "/api/push": {"POST": "ollama.push"},
-        "/api/copy": {"POST": "ollama.copy"},
-        "/api/create": {"POST": "ollama.create"},
-        "/api/version": {"GET": "ollama.version", "HEAD": "ollama.version"},
-        "/api/tags": {"GET": "ollama.tags", "HEAD": "ollama.tags"},
-        "/api/ps": {"GET": "ollama.ps", "HEAD": "ollama.ps"},
-        "/api/delete": {"DELETE": "ollama.delete"},
+        "/api/show": {"POST": "pages_of_ollama.show"},
+        "/api/pull": {"POST": "pages_of_ollama.pull"},
+        "/api/push": {"POST": "pages_of_ollama.push"},
+        "/api/copy": {"POST": "pages_of_ollama.copy"},
+        "/api/create": {"POST": "pages_of_ollama.create"},
+        "/api/version": {"GET": "pages_of_ollama.version", "HEAD": "pages_of_ollama.version"},
+        "/api/tags": {"GET": "pages_of_ollama.tags", "HEAD": "pages_of_ollama.tags"},
+        "/api/ps": {"GET": "pages_of_ollama.ps", "HEAD": "pages_of_ollama.ps"},
+        "/api/delete": {"DELETE": "pages_of_ollama.delete"},
         "/api/v0/models": {"GET": "lm_studio.models", "HEAD": "lm_studio.models"},
         "/api/v0/chat/completions": {"POST": CHAT},
         "/api/v0/completions": {"POST": COMPLETION},
@@ -103,7 +103,7 @@ def test_what_an_engine_answers_is_listed_and_an_order_is_not() -> None:
     rows = (*TABLE.exact.values(), *TABLE.below.values(), *TABLE.beside.values())
     every = [route for row in rows for route in row.values()]
     quiet = {str(route.handle).partition(".")[0] for route in every if not route.listed}
-    assert quiet == {"status", "ollama", "lm_studio", "admin", "conversations"}
+    assert quiet == {"status", "pages_of_ollama", "lm_studio", "admin", "conversations"}
     listed = {str(route.handle) for route in every if route.listed}
     assert {handler for handler in listed if handler.startswith("admin")} == {"admin.load"}
 

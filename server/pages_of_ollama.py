@@ -1,0 +1,138 @@
+"""``OllamaPages``: the paths of Ollama's API about models.
+
+Models come from the configuration, so requests to make, copy, delete or publish one are refused by
+name.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from engine.scheduling.lifecycle import State
+from models.requests.fields import decoded
+from server.codecs.ollama.answers import LINES, line
+from server.codecs.ollama.pages import VERSION, Loaded, ps_page, show_page, tags_page
+from server.codecs.ollama.requests import wants_stream
+from server.known_models import known, listed
+from server.uploads.body import read_body
+from utils.errors import BadRequest, ModelNotFound
+
+if TYPE_CHECKING:
+    from engine.manager import EngineManager
+    from models.requests.fields import Json
+    from models.spec import ModelSpec
+    from server.middleware import RequestContext
+
+_OK = 200
+# Bytes of the largest body of a request about a model.
+_LARGEST_ORDER = 64 * 1024
+_CONFIGURED = "models are set up in the gateway's configuration file"
+
+
+class OllamaPages:
+    """Tells what models there are, and refuses to change them."""
+
+    def __init__(self, manager: EngineManager) -> None:
+        self._manager = manager
+        self._since = time.time()
+
+    async def version(self, ctx: RequestContext) -> None:
+        """Answer with the version of the API."""
+        await ctx.json({"version": VERSION})
+
+    async def tags(self, ctx: RequestContext) -> None:
+        """Answer with every configured model, and its aliases where they are listed."""
+        await ctx.json(tags_page(await known(ctx, listed(ctx)), self._since))
+
+    async def show(self, ctx: RequestContext) -> None:
+        """Answer with what is known of the model that the body names."""
+        name, model = await _named(ctx)
+        [found] = await known(ctx, [(name, model)])
+        await ctx.json(show_page(found, self._since))
+
+    async def ps(self, ctx: RequestContext) -> None:
+        """Answer with the models that are loaded."""
+        manager, catalog = self._manager, ctx.configuration.catalog
+        records = [
+            record
+            for record in manager.records()
+            if record.state is State.READY and record.variant.model in catalog
+        ]
+        models = [(r.variant.model, catalog.find(r.variant.model)) for r in records]
+        now = manager.now()
+        loaded = []
+        for each, record in zip(await known(ctx, models), records, strict=True):
+            idle = 0.0 if record.busy else now - record.idle_since
+            loaded.append(Loaded(each, record, manager.idle_time(record) - idle))
+        await ctx.json(ps_page(loaded, datetime.now(UTC)))
+
+    # -- what the configuration does instead -----------------------------------------
+
+    async def pull(self, ctx: RequestContext) -> None:
+        """Answer that a configured model is there; refuse others."""
+        request = await _order(ctx)
+        try:
+            _find(ctx, request)
+        except ModelNotFound as error:
+            raise ModelNotFound(
+                f"{error.message} Models are not downloaded: {_CONFIGURED}.",
+                param="model",
+                name=error.name,
+            ) from None
+        stages: list[Json] = [{"status": "pulling manifest"}, {"status": "success"}]
+        if wants_stream(request):
+            body = b"".join(map(line, stages))
+            await ctx.response.answer(_OK, {"Content-Type": LINES}, body)
+        else:
+            await ctx.json(stages[-1])
+
+    async def delete(self, ctx: RequestContext) -> None:
+        """Refuse to delete a model."""
+        await _named(ctx)
+        raise BadRequest(f"Models cannot be deleted here: {_CONFIGURED}. Remove it there.")
+
+    async def copy(self, ctx: RequestContext) -> None:
+        """Refuse to copy a model."""
+        request = await _order(ctx)
+        ctx.configuration.catalog.find(text_in(request, "source"))
+        raise BadRequest(f"Models cannot be copied here: {_CONFIGURED}. Add an alias there.")
+
+    async def create(self, _ctx: RequestContext) -> None:
+        """Refuse to make a model."""
+        raise BadRequest(f"Models cannot be made here: {_CONFIGURED}.")
+
+    async def push(self, _ctx: RequestContext) -> None:
+        """Refuse to publish a model."""
+        raise BadRequest("Models cannot be published here.")
+
+
+def request_in(body: bytes) -> Json:
+    """Return the fields of a request; raise BadRequest if there are none."""
+    if not body.strip():
+        raise BadRequest("The body is missing.")
+    return decoded(body)
+
+
+def text_in(request: Json, name: str) -> str:
+    """Return the text of a field; "" if it has none."""
+    value = request.get(name)
+    return value if isinstance(value, str) else ""
+
+
+async def _order(ctx: RequestContext) -> Json:
+    return request_in(await read_body(ctx, _LARGEST_ORDER))
+
+
+async def _named(ctx: RequestContext) -> tuple[str, ModelSpec]:
+    return _find(ctx, await _order(ctx))
+
+
+def _find(ctx: RequestContext, request: Json) -> tuple[str, ModelSpec]:
+    """Return the name and the model of a request about a model; raise ModelNotFound."""
+    # The second field is what old clients send.
+    name = text_in(request, "model") or text_in(request, "name")
+    if not name:
+        raise BadRequest("'model' is missing.", param="model")
+    return name, ctx.configuration.catalog.find(name)
