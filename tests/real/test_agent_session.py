@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import pytest
 from raw_client import PATIENCE
-from real_engines import ADMIN, ENGINES, Gateway, gateway, lua_config
+from real_engines import ADMIN, ENGINES, Gateway, gateway, lua_config, lua_model
 from sdk_gateway import TEMPLATE
 
 if TYPE_CHECKING:
@@ -40,18 +40,13 @@ TOOLS: Any = [
 CACHED = {"cache_control": {"type": "ephemeral"}}
 
 
-@pytest.fixture(
-    scope="module", params=[(engine, slots) for engine in ENGINES for slots in (1, 2)], ids=str
-)
+@pytest.fixture(scope="module", params=list(ENGINES))
 def served(request: pytest.FixtureRequest, tmp_path_factory: Any, tiny: Path) -> Iterator[Gateway]:
-    engine, slots = request.param
+    # With one slot each sub-task displaces the others, whose prompts are saved and restored. With
+    # more, the engine chooses the slot of a message itself, and may choose another prompt's.
     folder = tmp_path_factory.mktemp("agent")
-    args = ["-m", str(tiny), "-c", CONTEXT * slots, "-np", slots, "-t", 1, "--no-warmup"]
-    args += ["--chat-template-file", str(TEMPLATE)]
-    model = (
-        f'{{ name = "smol", variants = {{ {{ binary = "{ENGINES[engine]}", context = {CONTEXT},'
-        f" parallel = {slots}, args = {{ {json.dumps(args)[1:-1]} }} }} }} }}"
-    )
+    args = ("--chat-template-file", str(TEMPLATE))
+    model = lua_model("smol", ENGINES[request.param], (CONTEXT,), args=args, file=tiny)
     with gateway(folder, lua_config(folder, model)) as running:
         yield running
 
