@@ -183,7 +183,8 @@ class ServerSettings(ModelSettings):
         metadata=key(
             "flag",
             "Whether plain requests to models are read by a faster HTTP server than all others. "
-            "Holds for new connections.",
+            "If an answer looks broken, turn it off to see if it is the cause. Holds for new "
+            "connections.",
         ),
     )
     max_request_bytes: int = field(
