@@ -105,9 +105,12 @@ async def test_a_long_stream_is_one_too(journal: Journal, monkeypatch: pytest.Mo
 async def test_what_cannot_go_on_is_not_held_back(
     journal: Journal, path: str, body: dict[str, Any]
 ) -> None:
-    """The end of a first choice comes as it is written, and does not end the stream."""
+    """The end of a first choice comes as it is written, and does not end the stream.
+
+    The engine has a slot for each choice, and so gives them at once.
+    """
     model = growing(journal, 128, 512, large={})
-    small, large = model.variants
+    small, large = (replace(variant, parallel=2) for variant in model.variants)
     slow = replace(small, env={**small.env, "FAKE_STALL_AT": "done"})
     async with running_gateway(journal, replace(model, variants=(slow, large))) as gw:
         client = await gw.connect()
@@ -205,7 +208,6 @@ async def test_a_limit_that_is_reached_is_the_end(journal: Journal) -> None:
 @pytest.mark.parametrize(
     "field",
     [
-        {"n": 2},
         {"logprobs": True},
         {"stop": ["2 and more"]},
     ],
@@ -214,6 +216,13 @@ async def test_what_is_not_exact_ends(journal: Journal, field: dict[str, Any]) -
     async with running_gateway(journal, growing(journal, 128, 512)) as gw:
         ended_by_the_engine(await gw.post(chat(**field)))
         assert gw.starts() == [128]
+
+
+async def test_each_of_several_answers_grows(journal: Journal) -> None:
+    async with running_gateway(journal, growing(journal, 128, 512)) as gw:
+        choices = (await gw.post(chat(n=2))).json["choices"]
+        assert [choice["message"]["content"] for choice in choices] == [WHOLE, WHOLE]
+        assert gw.starts() == [128, 512]
 
 
 async def test_it_can_be_turned_off(journal: Journal) -> None:

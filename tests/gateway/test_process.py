@@ -330,9 +330,9 @@ async def test_check_version_and_help(journal: Journal, tmp_path: Path) -> None:
     status, said = await outcome("--help", folder=tmp_path)
     assert status == 0
     assert "--config FILE" in said
-    status, said = await outcome(folder=tmp_path)
+    status, said = await outcome("--check", folder=tmp_path)
     assert status == 2
-    assert "-c/--config" in said
+    assert "--check needs a configuration: -c FILE" in said
     assert not journal.events()
 
 

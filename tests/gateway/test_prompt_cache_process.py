@@ -200,9 +200,3 @@ async def test_what_cannot_be_forgotten_is_said(
     file.write_text(config(journal, quiet_port()))
     status, text = await outcome("-c", str(file), "--forget", folder=tmp_path)
     assert (status, text) == (1, f"{slots}: Not a directory\n")
-
-
-async def test_without_any_of_it_a_configuration_is_asked_for(tmp_path: Path) -> None:
-    status, text = await outcome(folder=tmp_path)
-    assert status == 2
-    assert "-c/--config" in text
