@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Enough for the last chunk of a stream or the end of a JSON answer.
 TAIL = 8192
 _LAST_CHUNKS = 4
+# Bytes; an event of an engine with its counts is about as long.
+_SMALL = 1024
 _EVENT = b"data: "
 
 # The fields that ``told`` asks for, and how they are written.
@@ -139,7 +141,7 @@ class Tally:
     def __init__(self) -> None:
         # What Anthropic's streams tell of the prompt stands at their beginning.
         self._first = b""
-        # The counts stand in the last chunks; four hold them even when the end comes in pieces.
+        # The counts stand in the last chunks; four hold them, as small ones are joined.
         self._last: deque[bytes] = deque(maxlen=_LAST_CHUNKS)
         self.chunks = 0
         self.events = 0
@@ -150,7 +152,11 @@ class Tally:
             self._first = chunk[:TAIL]
         self.chunks += 1
         self.events += chunk.count(_EVENT)
-        self._last.append(chunk)
+        last = self._last
+        if len(chunk) < _SMALL and last and len(last[-1]) < _SMALL:
+            last[-1] += chunk
+        else:
+            last.append(chunk)
 
     @property
     def tail(self) -> bytes:

@@ -17,6 +17,7 @@ from models.requests.reader import RequestFacts, read, read_json
 from server.client_response import STREAM_HEADERS
 from server.codecs.messages import MessagesSink
 from server.codecs.sink import TranslatingSink
+from server.dialects import ANTHROPIC
 from server.headers import CONVERSATION, conversation_of, to_engine
 from server.uploads.body import read_body
 from server.uploads.multipart import read_form
@@ -93,7 +94,7 @@ class RequestHandler:
             elif facts.answers > 1 and facts.stream and _gives_several(ctx, call):
                 await at_once(run, call, ctx.response)
             elif endpoint is MESSAGES and _is_looked_at(call):
-                sink = MessagesSink(ctx.response, stream=facts.stream)
+                sink = MessagesSink(ctx.response, ANTHROPIC.fault, stream=facts.stream)
                 await run(call, sink)
                 await sink.end()
             else:

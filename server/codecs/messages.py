@@ -1,8 +1,8 @@
 """Answers of ``/v1/messages`` as Anthropic's API promises them.
 
-Engines differ in two ways. An answer that a stop sequence has ended names it, but gives the end of
-the turn as the reason. A stream begins its text before it has ended its thinking; in the API one
-block ends before the next begins.
+Engines differ in three ways. An answer that a stop sequence has ended names it, but gives the end
+of the turn as the reason. A stream begins its text before it has ended its thinking; in the API one
+block ends before the next begins. A fault in a stream has another shape.
 """
 
 from __future__ import annotations
@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
     from inference.call import Outlet, Sink
 
+    Fault = Callable[[int, bytes], bytes]
+
 # The events that are looked at; all others pass.
-_LOOKED_AT = re.compile(rb"event: (?:content_block_st|message_delta)|signature_delta")
+_LOOKED_AT = re.compile(
+    rb"event: (?:content_block_st|message_delta|error)|signature_delta|data: *{\"error\""
+)
+_FAULT = 500
 _LENGTH = "content-length"
 
 
@@ -40,7 +45,8 @@ def mended(answer: Any) -> bool:  # noqa: ANN401 - decoded JSON
 class Blocks:
     """Puts the blocks of one stream in order, and mends its reason. Pure."""
 
-    def __init__(self) -> None:
+    def __init__(self, fault: Fault) -> None:
+        self._fault = fault
         self._open: tuple[int, str] | None = None
         self._closed: set[int] = set()
 
@@ -54,6 +60,16 @@ class Blocks:
         data = event.json()
         if data is None or _LOOKED_AT.search(event.raw) is None:
             return event.raw
+        if event.raw.startswith(b"event: error") or "error" in data:
+            return self._error(data)
+        return self._in_order(event, data)
+
+    def _error(self, data: dict[str, Any]) -> bytes:
+        error = data.get("error", data)
+        code = error.get("code") if isinstance(error, dict) else None
+        return self._fault(code if isinstance(code, int) else _FAULT, orjson.dumps(data))
+
+    def _in_order(self, event: Event, data: dict[str, Any]) -> bytes:
         kind, index = data.get("type"), data.get("index")
         if kind == "message_delta":
             return Event.of(data, named=True).raw if mended(data) else event.raw
@@ -86,12 +102,15 @@ class Blocks:
 
 
 class MessagesSink:
-    """Passes an answer on to ``inner`` as the API promises it; ``end`` must be called."""
+    """Passes an answer on to ``inner`` as the API promises it; ``end`` must be called.
 
-    def __init__(self, inner: Sink, *, stream: bool) -> None:
+    ``fault`` writes an engine's error, a status and a body, as an event of the API.
+    """
+
+    def __init__(self, inner: Sink, fault: Fault, *, stream: bool) -> None:
         self._inner = inner
         self._buffer = EventBuffer() if stream else None
-        self._blocks = Blocks()
+        self._blocks = Blocks(fault)
         # The head and the pieces of a whole answer.
         self._head: tuple[int, dict[str, str]] | None = None
         self._pieces: list[bytes] = []

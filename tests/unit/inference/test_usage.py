@@ -134,3 +134,7 @@ def test_a_tally_reads_the_counts_at_both_ends_of_a_stream() -> None:
         tally.add(b"data: x\n\n")
     tally.add(b'data: {"usage":{"output_tokens":9}}\n\n')
     assert tally.usage() == Usage(7, 9)
+    pieces = Tally()
+    for byte in b'data: {"usage":{"input_tokens":7,"output_tokens":9}}\n\n' + b" " * 2000:
+        pieces.add(bytes([byte]))
+    assert pieces.usage() == Usage(7, 9)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.codecs.messages import Blocks, MessagesSink, mended
+from server.dialects import ANTHROPIC
 
 
 def event(**data: Any) -> bytes:
@@ -29,7 +30,7 @@ def end(reason: str, sequence: str | None) -> bytes:
 
 async def streamed(pieces: list[bytes]) -> bytes:
     inner = Collected()
-    sink = MessagesSink(inner, stream=True)
+    sink = MessagesSink(inner, ANTHROPIC.fault, stream=True)
     await sink.begin(200, {})
     for piece in pieces:
         await sink.write(piece)
@@ -59,6 +60,22 @@ def test_other_events_stay(told: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "fault",
+    [
+        b'data: {"error":{"code":400,"message":"m","type":"x"}}\n\n',
+        b'event: error\ndata: {"code":400,"message":"m","type":"x"}\n\n',
+        event(type="error", error={"type": "invalid_request_error", "message": "m"}),
+    ],
+)
+def test_a_fault_of_the_engine_has_the_shape_of_the_api(fault: bytes) -> None:
+    told = asyncio.run(streamed([TEXT, fault]))
+    name, data = told.removeprefix(TEXT).decode().strip().split("\n")
+    assert name == "event: error"
+    error = {"type": "invalid_request_error", "message": "m"}
+    assert json.loads(data.removeprefix("data: ")) == {"type": "error", "error": error}
+
+
+@pytest.mark.parametrize(
     ("body", "reason"),
     [
         ({"stop_reason": "end_turn", "stop_sequence": "e"}, "stop_sequence"),
@@ -68,7 +85,7 @@ def test_other_events_stay(told: bytes) -> None:
 )
 async def test_a_whole_answer(body: dict[str, Any], reason: str) -> None:
     inner = Collected()
-    sink = MessagesSink(inner, stream=False)
+    sink = MessagesSink(inner, ANTHROPIC.fault, stream=False)
     # A long one comes in pieces.
     text = json.dumps(body).encode()
     await sink.begin(200, {"Content-Length": str(len(text))})
@@ -81,7 +98,7 @@ async def test_a_whole_answer(body: dict[str, Any], reason: str) -> None:
 
 async def test_what_is_no_answer_stays() -> None:
     inner = Collected()
-    sink = MessagesSink(inner, stream=False)
+    sink = MessagesSink(inner, ANTHROPIC.fault, stream=False)
     await sink.answer(200, {}, b"<html>")
     await sink.end()
     assert inner.body == b"<html>"
@@ -110,7 +127,9 @@ SIGNED = said(0, "signature_delta") + stop(0)
 
 
 def test_a_block_ends_before_the_next_begins() -> None:
-    told = Blocks().told(THOUGHT + block(1, "text") + said(1, "text_delta") + SIGNED + stop(1))
+    told = Blocks(ANTHROPIC.fault).told(
+        THOUGHT + block(1, "text") + said(1, "text_delta") + SIGNED + stop(1)
+    )
     assert kinds(told) == [
         ("start", 0),
         ("delta", 0),
@@ -132,4 +151,4 @@ def test_a_block_ends_before_the_next_begins() -> None:
     ],
 )
 def test_blocks_in_order_stay(events: bytes) -> None:
-    assert Blocks().told(events) == events
+    assert Blocks(ANTHROPIC.fault).told(events) == events
