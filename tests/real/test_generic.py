@@ -162,6 +162,8 @@ def test_a_server_elsewhere_is_asked_beside_the_one_here(tmp_path: Path) -> None
             engines = {each["model"]: each for each in admin(served, "/running")["engines"]}
             assert engines["eliza"]["pid"] == here, "it did not make room"
             assert (engines["small"]["pid"], engines["small"]["url"]) == (None, other.url)
+            # Access lines are written some together, a moment later.
+            until(lambda: any("model=small" in line and "POST" in line for line in served.log))
             [line] = [line for line in served.log if "model=small" in line and "POST" in line]
             assert "completion=8" in line
             assert admin(served, "/admin/unload", {"model": "small"}) == {

@@ -154,6 +154,7 @@ async def test_a_stream_goes_on_for_half_a_connection(way: str) -> None:
         await client.head()
         client.writer.write_eof()
         await client.comment()
+        client.checked = False  # the frame of this test writes comments alone
         at.frame.go_on.set()
         assert await client.rest() == []
         assert not client.cut
