@@ -6,6 +6,7 @@ before it. Only the beginning and the last bytes are looked at: between them, no
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models.requests.endpoints import CHAT, COMPLETION, MESSAGES
@@ -26,6 +27,9 @@ _ROLE = b'"delta":{"role":"'
 # Where the first event of a chat has its role, at most.
 _NEAR = 300
 _GOOD_ENDS = (_DONE, b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
+_DELTA = b'"message_delta"'
+_FINISHED = re.compile(rb'"finish_reason"\s*:\s*"')
+_STOPPED = re.compile(rb'"stop"\s*:\s*true')
 # The fields that all chunks of a chat share.
 _SHARED = ("id", "object", "created", "model", "system_fingerprint")
 _BLOCKS: dict[str, Json] = {
@@ -72,13 +76,16 @@ def missing_end(endpoint: Endpoint, tail: bytes) -> bytes | None:
     if last.startswith((b'data: {"error"', b"event: error", b"error:")):
         return b""
     separator = b"" if tail.endswith((_BLANK, b"\r\n\r\n")) or not tail else _BLANK
-    if endpoint is not MESSAGES:
-        return b"" if last.endswith(b"[DONE]") else separator + _DONE
-    if b'"message_stop"' in last:
-        return b""
-    if b'"message_delta"' not in last:
-        return None
-    return separator + Event.of({"type": "message_stop"}, named=True).raw
+    if endpoint is MESSAGES:
+        if b'"message_stop"' in last:
+            return b""
+        finished, end = _DELTA in last, Event.of({"type": "message_stop"}, named=True).raw
+    else:
+        # llama-server's own form of a completion ends with a field.
+        if last.endswith(b"[DONE]") or (endpoint is COMPLETION and _STOPPED.search(last)):
+            return b""
+        finished, end = _FINISHED.search(text) is not None, _DONE
+    return separator + end if finished else None
 
 
 def _whole(data: bytes) -> Iterator[Event]:

@@ -14,6 +14,7 @@ from models.requests.endpoints import CHAT, COMPLETION, EMBEDDINGS, MESSAGES, En
 from utils.sse import events_of
 
 ANSWER = Answer("msg_1", "m", 7)
+FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 
 
@@ -109,9 +110,13 @@ def test_a_beginning_without_an_end_is_passed_on() -> None:
         (CHAT, WORD + DONE, b""),
         (COMPLETION, WORD + DONE.strip(), b""),
         (CHAT, (WORD + DONE).replace(b"\n", b"\r\n"), b""),
-        (CHAT, WORD, DONE),
-        (CHAT, WORD.rstrip(), b"\n\n" + DONE),
-        (CHAT, b"", DONE),
+        (CHAT, WORD + FINISH, DONE),
+        (CHAT, (WORD + FINISH).rstrip(), b"\n\n" + DONE),
+        (CHAT, WORD + FINISH + b'data: {"choices":[],"usage":{}}\n\n', DONE),
+        (CHAT, WORD, None),
+        (CHAT, b"", None),
+        (COMPLETION, b'data: {"content":"","stop":true}\n\n', b""),
+        (COMPLETION, b'data: {"content":"a","stop":false}\n\n', None),
         (CHAT, WORD + b'data: {"error":{"message":"no"}}\n\n', b""),
         (CHAT, WORD + b'error: {"message":"no"}\n\n', b""),
         (MESSAGES, named("message_delta") + named("message_stop"), b""),
