@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FIGURES = (
     "latency p50, 1 connection, ms",
+    "latency p99, 1 connection, ms",
     "CPU per request, 32 connections, µs",
     "time per request, 32 connections, µs",
     "CPU per SSE chunk, µs",
@@ -47,6 +48,7 @@ def measure(target: Target, seconds: float) -> tuple[float, ...]:
     after = target.cpu_seconds()
     return (
         median(single.whole) * 1e3,
+        percentile(single.whole, 0.99) * 1e3,
         (between - before) / len(many.whole) * 1e6,
         many.wall / len(many.whole) * 1e6,
         (after - between) / (_STREAMS * _CHUNKS) * 1e6,
