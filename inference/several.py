@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from inference.usage import Tally
+from inference.wrapped_sink import WrappedSink
 from utils.errors import EngineRefused
 from utils.sse import Event, EventBuffer, events_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from inference.call import Call, CallRecord, Outlet, Sink
+    from inference.call import Call, CallRecord, Sink
 
 Json = dict[str, Any]
 _DONE = b"data: [DONE]\n\n"
@@ -178,39 +179,16 @@ class Merged:
         return {**first, "completion_tokens": written, "total_tokens": total}
 
 
-class _OneOf:
+class _OneOf(WrappedSink):
     """The sink of one answer of several; the others use ``inner`` before and after it."""
 
     def __init__(self, inner: Sink, merged: Merged, number: int, *, stream: bool) -> None:
         self.refused = False
-        self._inner = inner
+        super().__init__(inner)
         self._merged = merged
         self._number = number
         self._buffer = EventBuffer() if stream else None
         self._pieces: list[bytes] = []
-
-    @property
-    def decided(self) -> dict[str, str]:
-        """The gateway's own headers of the answer."""
-        return self._inner.decided
-
-    @decided.setter
-    def decided(self, headers: dict[str, str]) -> None:
-        self._inner.decided = headers
-
-    @property
-    def progress(self) -> Callable[[], str] | None:
-        """Tell what a waiting client waits for."""
-        return self._inner.progress
-
-    @progress.setter
-    def progress(self, progress: Callable[[], str] | None) -> None:
-        self._inner.progress = progress
-
-    @property
-    def begun(self) -> bool:
-        """Whether the client has a part of the response."""
-        return self._inner.begun
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Begin the response, unless another answer has, or it is a whole one."""
@@ -231,10 +209,6 @@ class _OneOf:
         # An error in a stream ends the response.
         self.refused |= "error" in data
         return self._merged.event(data, self._number)
-
-    def outlet(self) -> Outlet | None:
-        """Return None: each piece is looked at."""
-        return None
 
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Keep a whole answer."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from inference.wrapped_sink import WrappedSink
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -39,14 +41,14 @@ class Unheard:
         """End the answer."""
 
 
-class CollectingSink:
+class CollectingSink(WrappedSink):
     """Collects the engine's answer in ``body``; its error answer goes to ``inner``.
 
     ``refused`` says that this has happened, and that there is nothing more to answer.
     """
 
     def __init__(self, inner: Sink) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._pieces: list[bytes] = []
         self.refused = False
 
@@ -55,38 +57,12 @@ class CollectingSink:
         """The answer so far."""
         return b"".join(self._pieces)
 
-    @property
-    def decided(self) -> dict[str, str]:
-        """The gateway's own headers of the answer."""
-        return self._inner.decided
-
-    @decided.setter
-    def decided(self, headers: dict[str, str]) -> None:
-        self._inner.decided = headers
-
-    @property
-    def progress(self) -> Callable[[], str] | None:
-        """Tell what a waiting client waits for."""
-        return self._inner.progress
-
-    @progress.setter
-    def progress(self, progress: Callable[[], str] | None) -> None:
-        self._inner.progress = progress
-
-    @property
-    def begun(self) -> bool:
-        """Whether the client has a part of the answer."""
-        return self._inner.begun
-
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Begin an answer in pieces."""
 
     async def write(self, chunk: bytes) -> None:
         """Collect the next piece."""
         self._pieces.append(chunk)
-
-    def outlet(self) -> None:
-        """Return None: each piece is collected."""
 
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Collect an answer in one piece."""

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from inference.wrapped_sink import WrappedSink
 from utils.sse import Event, EventBuffer, events_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from inference.call import Outlet, Sink
+    from inference.call import Sink
 
     Fault = Callable[[int, bytes], bytes]
 
@@ -101,42 +102,19 @@ class Blocks:
         return Event.of(told, named=True).raw + end
 
 
-class MessagesSink:
+class MessagesSink(WrappedSink):
     """Passes an answer on to ``inner`` as the API promises it; ``end`` must be called.
 
     ``fault`` writes an engine's error, a status and a body, as an event of the API.
     """
 
     def __init__(self, inner: Sink, fault: Fault, *, stream: bool) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._buffer = EventBuffer() if stream else None
         self._blocks = Blocks(fault)
         # The head and the pieces of a whole answer.
         self._head: tuple[int, dict[str, str]] | None = None
         self._pieces: list[bytes] = []
-
-    @property
-    def decided(self) -> dict[str, str]:
-        """The gateway's own headers of the answer."""
-        return self._inner.decided
-
-    @decided.setter
-    def decided(self, headers: dict[str, str]) -> None:
-        self._inner.decided = headers
-
-    @property
-    def progress(self) -> Callable[[], str] | None:
-        """Tell what a waiting client waits for."""
-        return self._inner.progress
-
-    @progress.setter
-    def progress(self, progress: Callable[[], str] | None) -> None:
-        self._inner.progress = progress
-
-    @property
-    def begun(self) -> bool:
-        """Whether the client has a part of the answer."""
-        return self._inner.begun
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Begin a stream; a whole answer is kept until its end."""
@@ -153,10 +131,6 @@ class MessagesSink:
             return
         if events := self._blocks.told(self._buffer.feed(chunk)):
             await self._inner.write(events)
-
-    def outlet(self) -> Outlet | None:
-        """Return None: each piece is looked at."""
-        return None
 
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Keep an answer in one piece."""

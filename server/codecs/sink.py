@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from inference.wrapped_sink import WrappedSink
 from server.codecs.chat_reader import ChatStreamReader, read_whole
 from server.codecs.deltas import Failed
 from utils.errors import EngineRefused
@@ -20,7 +21,7 @@ _EVENTS = "text/event-stream"
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
 
 
-class TranslatingSink:
+class TranslatingSink(WrappedSink):
     """Passes an answer on to ``inner`` as ``encoder`` writes it: as a stream, or whole.
 
     The engine may stream or not, whatever the client wants. When the call has run, ``end`` must be
@@ -36,7 +37,7 @@ class TranslatingSink:
         stream: bool,
         ended: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._encoder = encoder
         self._stream = stream
         self._ended = ended
@@ -44,29 +45,6 @@ class TranslatingSink:
         self._reader: ChatStreamReader | None = None
         self._pieces: list[bytes] = []
         self._opened = self._over = False
-
-    @property
-    def decided(self) -> dict[str, str]:
-        """The gateway's own headers of the answer."""
-        return self._inner.decided
-
-    @decided.setter
-    def decided(self, headers: dict[str, str]) -> None:
-        self._inner.decided = headers
-
-    @property
-    def progress(self) -> Callable[[], str] | None:
-        """Tell what a waiting client waits for."""
-        return self._inner.progress
-
-    @progress.setter
-    def progress(self, progress: Callable[[], str] | None) -> None:
-        self._inner.progress = progress
-
-    @property
-    def begun(self) -> bool:
-        """Whether the client has a part of the answer."""
-        return self._inner.begun
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Begin with the engine's answer; a second time, tell what was decided since."""
@@ -85,9 +63,6 @@ class TranslatingSink:
             self._pieces.append(chunk)
         else:
             await self._feed(self._reader.feed(chunk))
-
-    def outlet(self) -> None:
-        """Return None: each piece is translated, which may fail."""
 
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Translate an answer in one piece."""
