@@ -79,43 +79,69 @@ class Request(Protocol):
     response: ClientResponse | None
 
     @property
-    def method(self) -> str: ...  # noqa: D102 - as in aiohttp, like all that follow
+    def method(self) -> str:
+        """The method, as ``POST``."""
+        ...
 
     @property
-    def version(self) -> tuple[int, int]: ...  # noqa: D102
+    def version(self) -> tuple[int, int]:
+        """The version of HTTP, as ``(1, 1)``."""
+        ...
 
     @property
-    def rel_url(self) -> URL: ...  # noqa: D102
+    def rel_url(self) -> URL:
+        """The target."""
+        ...
 
     @property
-    def path(self) -> str: ...  # noqa: D102
+    def path(self) -> str:
+        """The path of the target, decoded."""
+        ...
 
     @property
-    def query(self) -> Mapping[str, str]: ...  # noqa: D102
+    def query(self) -> Mapping[str, str]:
+        """The query of the target."""
+        ...
 
     @property
-    def scheme(self) -> str: ...  # noqa: D102
+    def scheme(self) -> str:
+        """``http`` or ``https``."""
+        ...
 
     @property
-    def host(self) -> str: ...  # noqa: D102
+    def host(self) -> str:
+        """The ``Host`` header."""
+        ...
 
     @property
-    def headers(self) -> CIMultiDictProxy[str]: ...  # noqa: D102
+    def headers(self) -> CIMultiDictProxy[str]:
+        """The headers."""
+        ...
 
     @property
-    def remote(self) -> str | None: ...  # noqa: D102
+    def remote(self) -> str | None:
+        """The client's address, if it has one."""
+        ...
 
     @property
-    def content_length(self) -> int | None: ...  # noqa: D102
+    def content_length(self) -> int | None:
+        """The length of the body, if it was told."""
+        ...
 
     @property
-    def transport(self) -> asyncio.Transport | None: ...  # noqa: D102
+    def transport(self) -> asyncio.Transport | None:
+        """The connection; None once it is lost."""
+        ...
 
     @property
-    def authorities(self) -> tuple[str, ...]: ...  # noqa: D102
+    def authorities(self) -> tuple[str, ...]:
+        """The hosts that the target names."""
+        ...
 
     @property
-    def whole(self) -> bytes | None: ...  # noqa: D102
+    def whole(self) -> bytes | None:
+        """The body, if it came with the head."""
+        ...
 
     @property
     def output_size(self) -> int:

@@ -8,7 +8,7 @@ a request that takes its time to come, the connection is aiohttp's for good.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from aiohttp.tcp_helpers import tcp_keepalive
 
@@ -78,10 +78,11 @@ class Lane(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, unless descriptors are too short for one more connection."""
-        self.transport = transport  # type: ignore[assignment] # a server's is no plain BaseTransport
+        # uvloop's transports are no subclasses of asyncio's.
+        self.transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self.remote = str(peer[0]) if isinstance(peer, (list, tuple)) else None
-        tcp_keepalive(transport)  # type: ignore[arg-type] # see above
+        tcp_keepalive(self.transport)
         self._server.lanes.add(self)
         soonest = min(self._limits.head, self._limits.idle)
         self._watch = self.loop.call_later(soonest, self._look)
@@ -231,7 +232,7 @@ class Lane(asyncio.Protocol):
             transport.resume_reading()
             for data in following:
                 # It may be aiohttp's by now.
-                transport.get_protocol().data_received(data)  # type: ignore[attr-defined]
+                cast("asyncio.Protocol", transport.get_protocol()).data_received(data)
             if self._half_closed is not None and self._parser.begun and self.transport:
                 self._hand_over()  # the rest will not come
 

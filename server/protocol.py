@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
@@ -257,8 +257,9 @@ class HttpServer(web.Server):
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of a new connection."""
         if self._fast():
-            # The caller needs no more than a protocol.
-            return Lane(self, self._frame, self._limits, self._loop)  # type: ignore[return-value]
+            # The caller needs no more than a protocol, though aiohttp promises its own.
+            lane: object = Lane(self, self._frame, self._limits, self._loop)
+            return cast("web.RequestHandler", lane)
         return Connection(self, self._frame, self._limits)
 
     def taken_over(self) -> Connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from gateway import fake_model, fake_variant, running_gateway
@@ -14,15 +14,18 @@ from engine.scheduling.lifecycle import State
 from models.spec import TokenizationSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from fake_engine import Journal
 
+    from engine.scheduling.scheduler import EngineRecord
     from models.spec import VariantSpec
 
 OOM = "ggml_cuda: allocating 9.00 MiB on device 0: cudaMalloc failed: out of memory"
 
 
-def starved(journal: Journal, context: int, **more: object) -> VariantSpec:
-    return fake_variant(journal, context, exit_code=1, exit_line=OOM, **more)  # type: ignore[arg-type] # knobs
+def starved(journal: Journal, context: int, **more: Any) -> VariantSpec:
+    return fake_variant(journal, context, exit_code=1, exit_line=OOM, **more)
 
 
 async def test_the_second_try_goes_unnoticed(journal: Journal) -> None:
@@ -156,6 +159,6 @@ async def test_what_was_measured_is_kept_in_state_dir(journal: Journal) -> None:
             assert gw.manager.records()[0].takes == {"ram": takes}
 
 
-async def _measured(records: object) -> None:
-    while not records()[0].memory:  # type: ignore[operator] # the manager's method
+async def _measured(records: Callable[[], Sequence[EngineRecord]]) -> None:
+    while not records()[0].memory:
         await asyncio.sleep(0.005)
