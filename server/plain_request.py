@@ -15,6 +15,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from models.requests.endpoints import BY_PATH
+from utils.known_head import KnownHead
 
 # Sizes in bytes. aiohttp refuses a line or a header above 8190.
 LARGEST_HEAD = 8 * 1024
@@ -58,7 +59,10 @@ class PlainRequest(NamedTuple):
 
 
 class PlainRequestParser:
-    """Parses the plain requests of one connection, each fed until it is whole."""
+    """Parses the plain requests of one connection, each fed until it is whole.
+
+    Clients mostly send one head again and again; httptools parses the first.
+    """
 
     def __init__(self) -> None:
         self._raw: dict[bytes, bytes] = {}
@@ -73,6 +77,8 @@ class PlainRequestParser:
         self._length = 0
         self._keeps = True
         self._whole = False
+        # Of the last plain request that came in one piece: its head, itself, its body's length.
+        self._last: tuple[KnownHead, PlainRequest, int] | None = None
 
     @property
     def path(self) -> str | None:
@@ -94,8 +100,10 @@ class PlainRequestParser:
         Raises NotPlain; then ``taken`` has all bytes, and the parser is used no more.
         """
         data = bytes(data)
-        self._pieces.append(data)
         first = not self._size
+        if first and (request := self._like_the_last(data)) is not None:
+            return request
+        self._pieces.append(data)
         self._size += len(data)
         if first and not data.startswith(_BEGINNING) and not _BEGINNING.startswith(data):
             raise NotPlain
@@ -109,8 +117,24 @@ class PlainRequestParser:
             raise NotPlain
         return None
 
+    def _like_the_last(self, data: bytes) -> PlainRequest | None:
+        """Return the request if ``data`` is all of it, and its head that of the last one."""
+        if self._last is None:
+            return None
+        known, last, length = self._last
+        body = known.body_of(data)
+        if body is None or len(body) > LARGEST_BODY:
+            return None
+        headers = last.headers
+        if len(body) != length:
+            changed = CIMultiDict(headers)
+            changed["Content-Length"] = str(len(body))
+            headers = CIMultiDictProxy(changed)
+        return PlainRequest(last.url, headers, body, last.keeps)
+
     def _complete(self) -> PlainRequest:
-        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        whole = len(self._pieces) == 1
+        data = self._pieces[0] if whole else b"".join(self._pieces)
         end = data.index(_END_OF_HEAD) + len(_END_OF_HEAD)
         if self._url is None or end > LARGEST_HEAD or not data.startswith(_BEGINNING):
             raise NotPlain
@@ -120,6 +144,8 @@ class PlainRequestParser:
             raise NotPlain
         headers = CIMultiDictProxy(self._headers)
         request = PlainRequest(self._url, headers, data[end:], self._keeps)
+        if whole and (known := KnownHead.of(data)) is not None:
+            self._last = known, request._replace(body=b""), self._length
         self._raw.clear()
         self._pieces, self._size = [], 0
         self._target, self._url, self._whole = b"", None, False

@@ -146,6 +146,36 @@ def test_responses_follow_each_other_on_a_connection() -> None:
             assert (parser.feed(data), parser.status, parser.reusable) == (body, status, True), name
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([200, 201, 204, 304, 400]),
+            st.sampled_from([[], [("Server", "x")], [("Connection", "close")]]),
+            st.sampled_from([b"", b"a", b"abc", b"a" * 10]),
+            st.sampled_from([0, 0, 0, 5]),
+        ),
+        max_size=8,
+    )
+)
+def test_a_response_is_read_alike_whatever_came_before(
+    responses: list[tuple[int, list[tuple[str, str]], bytes, int]],
+) -> None:
+    """Also those whose heads are known: each is read as by a parser of its own."""
+    parser = ResponseParser()
+    for status, headers, body, cut in responses:
+        data = written(status, headers, [body], "length")
+        alone = ResponseParser()
+        for each in (parser, alone):
+            each.begin()
+            found = b"".join(each.feed(piece) for piece in (data[:cut], data[cut:]) if piece)
+            assert each.progress is Progress.ENDED
+            assert found == (b"" if status in (204, 304) else body)
+        assert (parser.status, parser.length) == (alone.status, alone.length)
+        assert (parser.headers, parser.reusable) == (alone.headers, alone.reusable)
+        if not parser.reusable:
+            parser = ResponseParser()
+
+
 def test_headers_keep_their_bytes() -> None:
     parser = ResponseParser()
     parser.feed(OK + b"X-A: caf\xc3\xa9\r\nx-b: \xff\r\nX-A: 2\r\nContent-Length: 12\r\n\r\n")

@@ -117,10 +117,12 @@ NOT_PLAIN = {
 @pytest.mark.parametrize("data", NOT_PLAIN.values(), ids=NOT_PLAIN)
 def test_what_is_not_plain(data: bytes) -> None:
     """It is refused whole, and in every two pieces at the latest when it has come."""
-    parser = PlainRequestParser()
-    with pytest.raises(NotPlain):
-        parser.feed(data)
-    assert parser.taken() == [data]
+    parser, used = PlainRequestParser(), PlainRequestParser()
+    assert used.feed(PLAIN) is not None
+    for each in (parser, used):
+        with pytest.raises(NotPlain):
+            each.feed(data)
+        assert each.taken() == [data]
     step = max(1, len(data) // 200)
     for cut in range(1, min(len(data), 20_000), step):
         if data.startswith(PLAIN) and cut == len(PLAIN):
@@ -155,6 +157,17 @@ def test_requests_in_any_pieces(bodies: list[bytes], cuts: list[int]) -> None:
         assert found[-1].body == body
         assert not parser.begun
         assert parser.taken() == []
+
+
+def test_a_request_with_the_head_of_the_last_one_but_another_length() -> None:
+    parser, line = PlainRequestParser(), "X-Priority: low"
+    for body in (BODY, BODY, b"", b"{}" * 80, BODY):
+        data = post(CHAT, body, line)
+        assert parser.feed(data) == parsed(data)
+    larger = post(CHAT, bytes(LARGEST_BODY + 1), line)
+    with pytest.raises(NotPlain):
+        parser.feed(larger)
+    assert parser.taken() == [larger]
 
 
 def test_a_request_that_has_begun_tells_its_path_once_its_head_is_here() -> None:
