@@ -38,6 +38,7 @@ from server.configuration import Configuration, CurrentConfiguration
 from server.gateway import GatewayServer
 from server.handler import RequestHandler
 from server.responses.store import ResponseStore
+from server.tls import Certificates, read_pair
 from utils.clock import LoopClock
 from utils.config.child import load_apart
 from utils.config.loader import ConfigLoader, faulty
@@ -64,7 +65,7 @@ class App:
     """A gateway, and the parts of it that main.py and the tests use.
 
     ``inference`` runs calls to models without HTTP. ``orphans.sweep()`` ends the engines that an
-    earlier gateway has left.
+    earlier gateway has left. ``scheme`` is that of the gateway's URLs.
     """
 
     gateway: GatewayServer
@@ -72,6 +73,7 @@ class App:
     manager: EngineManager
     reloader: Reloader
     orphans: OrphanRegistry
+    scheme: str
 
 
 def build(
@@ -91,7 +93,8 @@ def build(
 
     ``own_token`` is a token for the admin paths, beside the configured one. ``load`` is called for
     each reload; each time ``watch`` yields, a reload follows. Without ``prompt_caches`` no prompt
-    cache is saved. ``hooks`` admit each call to a model, and settle it.
+    cache is saved. ``hooks`` admit each call to a model, and settle it. ConfigError if the
+    certificate cannot be used.
     """
     clock = clock or LoopClock()
     settings = replace(settings, own_token=own_token)
@@ -115,10 +118,11 @@ def build(
     current = CurrentConfiguration(Configuration.of(settings, catalog, types))
     heads.save()
     inference = Inference(selector, manager, clock, still_has=current.still_has, hooks=hooks)
-    reloader = Reloader(load, current, manager, selector, watch)
+    certificates = Certificates(settings.tls)
+    reloader = Reloader(load, current, manager, selector, watch, certificates)
     handler, store = RequestHandler(inference), ResponseStore.of(settings, folder)
-    gateway = GatewayServer(current, handler, manager, reloader, store)
-    return App(gateway, inference, manager, reloader, orphans)
+    gateway = GatewayServer(current, handler, manager, reloader, store, certificates)
+    return App(gateway, inference, manager, reloader, orphans, certificates.scheme)
 
 
 def engine_types(
@@ -161,7 +165,12 @@ async def load_again(path: Path) -> tuple[ServerSettings, Catalog]:
 
 
 def examine(settings: ServerSettings, catalog: Catalog) -> Verdict:
-    """Return the faults and warnings of a configuration that loads; it may take some seconds."""
+    """Return the faults and warnings of a configuration that loads; it may take some seconds.
+
+    ConfigError if its certificate cannot be used.
+    """
+    if settings.tls is not None:
+        read_pair(settings.tls)
     found = examined(catalog, engine_types())
     return found._replace(warnings=[*remarks(settings, catalog), *found.warnings])
 

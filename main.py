@@ -178,7 +178,9 @@ async def _serve(
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
-    return await built.gateway.run(lambda endpoints: announced(folder, endpoints, config))
+    return await built.gateway.run(
+        lambda endpoints: announced(folder, endpoints, config, built.scheme)
+    )
 
 
 def _models(args: argparse.Namespace) -> int:

@@ -31,11 +31,12 @@ SOON = 0.05
 class AccessRecord(CallRecord):
     """Filled in while a request is served; the fields of its call are inherited.
 
-    ``failed`` is the status of the error that the client got. After a stream has begun, that is
-    not the status of the response.
+    ``address`` is the client's. ``failed`` is the status of the error that the client got. After a
+    stream has begun, that is not the status of the response.
     """
 
     method: str
+    address: str | None = None
     status: int = CLIENT_LEFT
     note: str = ""
     failed: int | None = None
@@ -49,7 +50,8 @@ class AccessRecord(CallRecord):
             f" model={self.model or '-'} variant={self.variant or '-'}"
             f" {prompt}{_number(self.prompt)} completion={_number(self.completion)}"
             f" queue={_seconds(self.queued)} load={_seconds(self.loading)}"
-            f" first={_seconds(self.first)} total={_seconds(now - self.started)} id={self.id}{note}"
+            f" first={_seconds(self.first)} total={_seconds(now - self.started)}"
+            f" from={self.address or '-'} id={self.id}{note}"
         )
 
 

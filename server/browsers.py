@@ -159,21 +159,22 @@ class Cors:
             "Vary": "Origin",
         }
 
-    def refuse_work(self, method: str, request: Mapping[str, str]) -> None:
+    def refuse_work(self, method: str, request: Mapping[str, str], host: str | None = None) -> None:
         """Raise OriginRefused if a page of another origin asks for work.
 
         Browsers send simple requests without asking; that the page cannot read the answer
-        does not undo them. A page that was fetched from this very address may do it.
+        does not undo them. A page that was fetched from this very address may do it. ``host`` is
+        the name that a proxy was asked for, where the gateway has another.
         """
         origin = request.get("Origin")
         if origin is None or method in _READING or self.allows(origin):
             return
-        if not _is_own(origin, request):
+        if not _is_own(origin, request, host):
             raise OriginRefused(
                 f"Pages of {origin} may not use this gateway (server.cors_origins)."
             )
 
-    def refuse_admin(self, request: Mapping[str, str]) -> None:
+    def refuse_admin(self, request: Mapping[str, str], host: str | None = None) -> None:
         """Raise OriginRefused if a page from elsewhere asks for an admin path, even to read it.
 
         Allowed are pages of this machine, pages from the gateway's own address, and those that
@@ -186,7 +187,7 @@ class Cors:
             if site == "cross-site" and mode != "navigate":
                 raise OriginRefused("Pages from elsewhere may not use the admin paths.")
             return
-        if _LOOPBACK.fullmatch(origin.lower()) is not None or _is_own(origin, request):
+        if _LOOPBACK.fullmatch(origin.lower()) is not None or _is_own(origin, request, host):
             return
         if origin.lower() not in self._origins:
             raise OriginRefused(f"Pages of {origin} may not use the admin paths.")
@@ -210,8 +211,8 @@ class Cors:
         return answer
 
 
-def _is_own(origin: str, request: Mapping[str, str]) -> bool:
-    return origin.partition("://")[2] == request.get("Host")
+def _is_own(origin: str, request: Mapping[str, str], host: str | None) -> bool:
+    return origin.partition("://")[2] == (host or request.get("Host"))
 
 
 def is_preflight(method: str, request: Mapping[str, str]) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from server.browsers import Cors, Hosts
+from server.forwarded import Proxies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +56,7 @@ class Configuration:
     catalog: Catalog
     cors: Cors
     hosts: Hosts
+    proxies: Proxies
     able: Mapping[str, Capabilities]
     types: EngineTypes
     with_client_key: frozenset[str]
@@ -65,7 +67,8 @@ class Configuration:
         able = ModelCapabilities(catalog, types)
         cors, hosts = Cors(settings.cors_origins), Hosts(settings.hosts)
         keyed = {m.name for m in catalog.models if types.of(m.largest).wants_client_key}
-        return cls(settings, catalog, cors, hosts, able, types, frozenset(keyed))
+        proxies = Proxies(settings.trusted_proxies)
+        return cls(settings, catalog, cors, hosts, proxies, able, types, frozenset(keyed))
 
 
 class CurrentConfiguration:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from server.configuration import CurrentConfiguration
     from server.handler import RequestHandler
     from server.responses.store import ResponseStore
+    from server.tls import Certificates
 
 _log = get_logger("server")
 Announce = Callable[[list[Endpoint]], AbstractContextManager[None]]
@@ -60,10 +61,12 @@ class GatewayServer:
         manager: EngineManager,
         reloader: Reloader,
         store: ResponseStore,
+        certificates: Certificates,
     ) -> None:
         self._current = current
         self._manager = manager
         self._reloader = reloader
+        self._certificates = certificates
         self._telemetry = Telemetry(handler.requests)
         manager.observe(self._telemetry)
         self._streams = handler.streams
@@ -127,7 +130,10 @@ class GatewayServer:
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[list[Endpoint]]:
-        server = HttpServer(self._frame, fast=self._current.fast_lane)
+        # The lane reads plain HTTP; aiohttp has the connections of TLS.
+        tls = self._certificates.context is not None
+        fast = (lambda: False) if tls else self._current.fast_lane
+        server = HttpServer(self._frame, fast=fast)
         runner = web.ServerRunner(server, shutdown_timeout=_FLUSH)
         await runner.setup()
         try:
@@ -135,7 +141,7 @@ class GatewayServer:
             # Read from the sockets, because port 0 means any free port.
             endpoints = [Endpoint(*address[:2]) for address in runner.addresses]
             for endpoint in endpoints:
-                _log.info("listening on http://%s", endpoint)
+                _log.info("listening on %s://%s", self._certificates.scheme, endpoint)
             yield endpoints
         finally:
             await self._close()
@@ -146,7 +152,9 @@ class GatewayServer:
         for endpoint in self._current.now.settings.listen:
             key = "listen_v6" if ":" in endpoint.host else "listen_v4"
             try:
-                await web.TCPSite(runner, endpoint.host, endpoint.port).start()
+                context = self._certificates.context
+                site = web.TCPSite(runner, endpoint.host, endpoint.port, ssl_context=context)
+                await site.start()
             except OSError as error:
                 reason = os.strerror(error.errno) if error.errno else str(error)
                 raise CannotListen(

@@ -31,6 +31,7 @@ from utils.logger import get_logger
 if TYPE_CHECKING:
     from server.configuration import Configuration, CurrentConfiguration
     from server.exchange import Request
+    from server.forwarded import Origin
     from server.routes import Routes
     from server.telemetry import Telemetry
     from utils.clock import Clock
@@ -47,8 +48,8 @@ class RequestContext:
 
     ``configuration`` is the one that held when the request began; a handler uses no other.
     ``bodies`` counts the bytes of all bodies. ``closing`` says whether the gateway was shutting
-    down when the request began. ``name`` is the model or the id that the path names, if any;
-    ``target`` is the path with its query for the engine.
+    down when the request began. ``origin`` is what a trusted proxy told. ``name`` is the model or
+    the id that the path names, if any; ``target`` is the path with its query for the engine.
     """
 
     request: Request
@@ -58,6 +59,7 @@ class RequestContext:
     telemetry: Telemetry
     bodies: BodyMemory
     closing: bool
+    origin: Origin | None = None
     name: str | None = None
     target: str = ""
     _share: Share | None = None
@@ -83,7 +85,10 @@ class RequestContext:
     @property
     def address(self) -> str:
         """The gateway's URL as the client sees it."""
-        return address_of(self.request.headers, self.request.scheme, self.request.host)
+        request, origin = self.request, self.origin
+        if origin is None:
+            return address_of(request.headers, request.scheme, request.host)
+        return f"{origin.scheme or request.scheme}://{origin.host or request.host}"
 
     def priority(self) -> Priority:
         """The priority that the request asks for, where that is allowed; BadRequest if unknown."""
@@ -182,13 +187,18 @@ class Middleware:
         carried[REQUEST_ID] = request_id = self._telemetry.requests.new_id()
         # The path as it was sent: decoded, it could hold a line break and forge a line of the log.
         raw = request.rel_url.raw_path
-        client = client_of(request.headers, request.remote)
+        origin, remote = None, request.remote
+        if configuration.proxies:
+            origin = configuration.proxies.origin(remote, request.headers)
+            remote = remote if origin is None else origin.address
+        client = client_of(request.headers, remote)
         record = AccessRecord(
             request.method,
             path=raw,
             started=self._clock.now(),
             id=request_id,
             client=client,
+            address=remote,
         )
         patience = configuration.settings.client_timeout
         response = ClientResponse(request, self._clock, patience, carried)
@@ -201,6 +211,7 @@ class Middleware:
             self._telemetry,
             self._bodies,
             closing=self.closing,
+            origin=origin,
         )
 
     def _route(self, ctx: RequestContext) -> Route:
@@ -222,10 +233,13 @@ class Middleware:
             ctx.target = f"{beyond[1]}?{query}" if query else beyond[1]
             ctx.response.speak(beyond[1])
         names = [*headers.getall("Host", ()), *request.authorities]
+        own = None
+        if ctx.origin is not None and (own := ctx.origin.host) is not None:
+            names.append(own)
         configuration.hosts.require(names, request.version, self._machine.own)
         admin = is_admin(path)
         if admin:
-            cors.refuse_admin(headers)
+            cors.refuse_admin(headers, own)
         from_page = "Origin" in headers
         if from_page and is_preflight(method, headers):
             return Route(_preflight)
@@ -234,7 +248,7 @@ class Middleware:
             require_admin(headers, configuration.settings)
         elif from_page:
             # Browsers let any page open a websocket, and read from it.
-            cors.refuse_work("CONNECT" if upgrade else method, headers)
+            cors.refuse_work("CONNECT" if upgrade else method, headers, own)
         try:
             route, ctx.name, target = self._routes.find(
                 method, path, beyond, configuration.catalog, upgrade=upgrade

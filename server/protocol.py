@@ -131,6 +131,8 @@ class Connection(web.RequestHandler):
             return True
         if (
             self.transport is None
+            # TLS has no half that is closed.
+            or self.transport.get_extra_info("sslcontext") is not None
             or self.idle
             or self._payload_parser is not None
             or not self._is_whole()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import ssl
 import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -95,8 +96,10 @@ class AdminClient:
         self, method: str, path: str, order: Mapping[str, Any] | None
     ) -> http.client.HTTPResponse:
         parts = urlsplit(self._url)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_CONNECT)
-        headers = {} if self._token is None else {"X-Admin-Token": self._token}
+        connection = _connection(parts.scheme, parts.hostname or "", parts.port)
+        headers = {"Connection": "close"}
+        if self._token is not None:
+            headers["X-Admin-Token"] = self._token
         body = None if order is None else json.dumps(order)
         try:
             connection.connect()
@@ -109,6 +112,15 @@ class AdminClient:
         if answer.status not in _OK:
             raise CommandError(_refusal(answer))
         return answer
+
+
+def _connection(scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+    if scheme == "http":
+        return http.client.HTTPConnection(host, port, timeout=_CONNECT)
+    # It does not leave this machine. The certificate is made for the names that clients use.
+    unchecked = ssl.create_default_context()
+    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, port, timeout=_CONNECT, context=unchecked)
 
 
 def _refusal(answer: http.client.HTTPResponse) -> str:
@@ -145,7 +157,7 @@ def _found(args: argparse.Namespace, settings: ServerSettings, folder: Path) -> 
     config = str(args.config.absolute())
     mine = [each for each in known if each.config == config]
     # Without a note the gateway may still run at the address in the configuration file.
-    return mine[0] if mine else Presence(0, local_url(settings.listen[0]), config)
+    return mine[0] if mine else Presence(0, local_url(settings.listen[0], settings.scheme), config)
 
 
 def _token(settings: ServerSettings, folder: Path) -> str | None:

@@ -39,9 +39,11 @@ class Presence:
 
 
 @contextlib.contextmanager
-def announced(folder: Path, endpoints: Sequence[Endpoint], config: Path | None) -> Iterator[None]:
+def announced(
+    folder: Path, endpoints: Sequence[Endpoint], config: Path | None, scheme: str = "http"
+) -> Iterator[None]:
     """Keep the note of this gateway in ``folder`` inside the block; log a disk error."""
-    url = local_url(endpoints[0])
+    url = local_url(endpoints[0], scheme)
     note = folder / FOLDER / f"{os.getpid()}.json"
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
@@ -70,10 +72,10 @@ def gateways_in(folder: Path) -> list[Presence]:
     return found
 
 
-def local_url(endpoint: Endpoint) -> str:
+def local_url(endpoint: Endpoint, scheme: str = "http") -> str:
     """Return the URL on this machine of a gateway that listens at ``endpoint``."""
     host = _ANY.get(endpoint.host, endpoint.host)
-    return f"http://{type(endpoint)(host, endpoint.port)}"
+    return f"{scheme}://{type(endpoint)(host, endpoint.port)}"
 
 
 def _sweep(folder: Path) -> None:

@@ -11,6 +11,7 @@ from engine.process.health import checks_of
 from engine.scheduling.policy import limits_of, policy_of
 from models.changes import Changes, applied, changes
 from server.configuration import Configuration, ModelCapabilities
+from server.tls import Certificates
 from utils.errors import ConfigError, ShuttingDown
 from utils.logger import get_logger, set_level
 from utils.tasks import TaskOwner
@@ -43,11 +44,13 @@ class Reloader:
         manager: EngineManager,
         selector: ModelSelector,
         watch: AsyncIterator[None] | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
         self._load = load
         self._current = current
         self._manager = manager
         self._selector = selector
+        self._certificates = certificates or Certificates(None)
         self._watch = watch
         self._lock = asyncio.Lock()
         self._asked = asyncio.Event()
@@ -63,12 +66,15 @@ class Reloader:
             after = await self._load()
             # Reads the heads of new model files.
             await asyncio.to_thread(ModelCapabilities, after[1], self._current.now.types)
+            # Read even if no setting has changed: the files may have.
+            certificate = await asyncio.to_thread(self._certificates.read, after[0].tls)
             if self._closed:
                 raise ShuttingDown("The gateway is shutting down.")
             now = self._current.now
             before = now.settings, now.catalog
             found = changes(before, after)
             if not dry_run:
+                self._certificates.use(certificate)
                 self._apply(found, *applied(before, after))
         return {"dry_run": dry_run, **found.shown()}
 

@@ -15,6 +15,7 @@ import re
 import shutil
 import sys
 import tempfile
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,8 @@ class ConfigLoader:
             except ExecutableError as error:
                 place, owner = entry["place"], entry["owner"]
                 faults.append(f"{place}: expected an executable, but {error}{owner}")
+        # After a fault, Lua exports no tables.
+        faults += _networks(exported.get("server", {}).get("trusted_proxies", ()))
         if faults:
             raise faulty(self._given, faults)
         return self._resolved(exported, executables)
@@ -116,8 +119,10 @@ class ConfigLoader:
     def _resolved(self, exported: dict[str, Any], executables: dict[str, str]) -> Tables:
         server, models = exported["server"], exported["models"]
         groups = exported.get("groups", [])
-        if "state_dir" in server:
-            server["state_dir"] = str(resolve_path(server["state_dir"], self._path.parent))
+        tls = server.get("tls", {})
+        for owner, name in ((server, "state_dir"), (tls, "cert"), (tls, "key")):
+            if name in owner:
+                owner[name] = str(resolve_path(owner[name], self._path.parent))
         for model in models:
             # Parameters come as JSON, because a name may have dots and a value may have any type.
             if "set_params" in model:
@@ -139,6 +144,16 @@ def faulty(path: str | os.PathLike[str], faults: Sequence[str]) -> ConfigError:
     """Return the error of a file with these faults, each of which names its place."""
     summary = f"{os.fspath(path)}: {len(faults)} fault{'s' * (len(faults) > 1)}"
     return ConfigError("\n".join([summary, *faults]), tuple(faults))
+
+
+def _networks(given: Sequence[str]) -> Iterator[str]:
+    """Yield a fault for each that is neither an address nor a network."""
+    for position, text in enumerate(given, start=1):
+        try:
+            ip_network(text, strict=False)
+        except ValueError:
+            place = f"server.trusted_proxies[{position}]"
+            yield f'{place}: expected an address or a network such as "10.0.0.0/8", got "{text}"'
 
 
 class _Reader:

@@ -123,6 +123,16 @@ class PortRange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TlsTable:
+    """The value of ``tls``."""
+
+    cert: str = field(
+        metadata=key("text", "The certificate, and those of the authorities below its root (PEM).")
+    )
+    key: str = field(metadata=key("text", "The private key of the certificate (PEM), unencrypted."))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings(ModelSettings):
     """Settings of the whole gateway."""
 
@@ -141,6 +151,23 @@ class ServerSettings(ModelSettings):
             "listen_v6",
             'The same for IPv6, such as `"[::1]:7777"`. One of the two must be an address.',
             reload="restart",
+        ),
+    )
+    tls: TlsTable | None = field(
+        default=None,
+        metadata=key(
+            "tls",
+            '`{ cert = "server.crt", key = "server.key" }`: serve https instead of http. See '
+            "[tls](#tls).",
+            each=TlsTable,
+        ),
+    )
+    trusted_proxies: tuple[str, ...] = field(
+        default=(),
+        metadata=key(
+            "networks",
+            "The reverse proxies in front of the gateway, by address or network: "
+            '`{ "127.0.0.1", "10.0.0.0/8" }`. See [Behind a proxy](#behind-a-proxy).',
         ),
     )
     health_check_interval: float = field(
@@ -409,6 +436,11 @@ class ServerSettings(ModelSettings):
 
     # Made by the gateway, not set in the file: a token for the admin paths, like admin_token.
     own_token: str = field(default="", repr=False)
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the gateway's URLs."""
+        return "http" if self.tls is None else "https"
 
     @property
     def listen(self) -> tuple[Endpoint, ...]:

@@ -10,7 +10,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from utils.config.schema import Table, key
-from utils.config.settings import ModelSettings, PortRange, ServerSettings, VariantSettings
+from utils.config.settings import (
+    ModelSettings,
+    PortRange,
+    ServerSettings,
+    TlsTable,
+    VariantSettings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -335,6 +341,7 @@ class ModelTable(ModelSettings):
 TABLES: dict[str, type[Table]] = {
     "server": ServerSettings,
     "port_range": PortRange,
+    "tls": TlsTable,
     "model": ModelTable,
     "group": GroupTable,
     "tokenization": TokenizationTable,

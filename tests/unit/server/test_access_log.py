@@ -22,7 +22,7 @@ PATH = "/v1/chat/completions"
 def test_a_request_that_got_nowhere() -> None:
     assert AccessRecord("POST", path=PATH, started=10.0).line(10.25) == (
         f"POST {PATH} 499 model=- variant=- prompt=- completion=-"
-        " queue=- load=- first=- total=0.250s id=-"
+        " queue=- load=- first=- total=0.250s from=- id=-"
     )
     assert CLIENT_LEFT == 499
 
@@ -44,7 +44,7 @@ def test_a_request_that_was_answered() -> None:
     )
     assert record.line(12.0) == (
         f"POST {PATH} 200 model=qwen variant=qwen@8192 prompt=37 completion=0"
-        " queue=0.000s load=1.500s first=1.625s total=2.000s id=3fa2c1-7"
+        " queue=0.000s load=1.500s first=1.625s total=2.000s from=- id=3fa2c1-7"
     )
 
 
@@ -65,7 +65,7 @@ def test_a_note_ends_the_line(caplog: pytest.LogCaptureFixture) -> None:
     [logged] = caplog.messages
     assert logged == ended().line(1.0)
     assert logged.startswith(f"POST {PATH} 429 ")
-    assert logged.endswith("total=1.000s id=- (QueueFull)")
+    assert logged.endswith("total=1.000s from=- id=- (QueueFull)")
     assert "\n" not in logged
 
 

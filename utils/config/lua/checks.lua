@@ -279,6 +279,19 @@ return function(folder)
     return checks.list(value, place, "a list of names", host)
   end
 
+  -- Python refuses what is no address or network all the same; this finds most slips.
+  local function network(value, place)
+    if type(value) == "string" and value:find("^[%x:.]+$") or
+      type(value) == "string" and value:find("^[%x:.]+/%d+$") then
+      return value
+    end
+    expected(place, 'an address or a network such as "10.0.0.0/8"', value)
+  end
+
+  function checks.networks(value, place)
+    return checks.list(value, place, "a list of addresses", network)
+  end
+
   function checks.capabilities(value, place)
     return checks.list(value, place, 'a list such as { "text", "tools" }', capability)
   end
@@ -515,6 +528,10 @@ return function(folder)
       checks.report(place, ("last (%d) comes before first (%d)"):format(clean.last, clean.first))
     end
     return clean
+  end
+
+  function checks.tls(value, place)
+    return checks.record(value, place, "tls")
   end
 
   local function variant(value, place)

@@ -20,6 +20,7 @@ LEVELS = 'server.log_level: expected "debug", "info", "warning", "error"'
 UNKNOWN = "unknown key; did you mean"
 CHECKS = "health_check_interval, health_check_failures or health_check_timeout?"
 CONNECT = 'models[1].connect: expected a URL such as "http://127.0.0.1:8080",'
+NETWORK = 'expected an address or a network such as "10.0.0.0/8"'
 POSITIVE = "expected a positive integer, got"
 PERSISTENT = "groups = { g = { persistent = true } }"
 
@@ -92,6 +93,11 @@ FAULTS: list[tuple[str, str]] = [
      "models[1].variants[1].needs.gpu: server.resources has no gpu; did you mean gpu0?"),
     (f"server = {{ resources = {{ gpu0 = 5 }} }} {variant('needs = { gpu0 = 6 }')}",
      "models[1].variants[1].needs.gpu0: more than server.resources has (6 > 5)"),
+    # TLS and proxies
+    (f'server = {{ tls = {{ cert = "a" }} }} {models()}', "server.tls.key: missing"),
+    (f"server = {{ tls = true }} {models()}", "server.tls: expected a table, got true"),
+    (f'server = {{ trusted_proxies = {{ "nginx" }} }} {models()}',
+     f'server.trusted_proxies[1]: {NETWORK}, got "nginx"'),
     # Ports
     (f"server = {{ port_range = {{ first = 70000, last = 65535 }} }} {models()}",
      "server.port_range.first: expected a port from 1 to 65535, got 70000"),

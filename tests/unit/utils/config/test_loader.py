@@ -89,6 +89,23 @@ def test_a_server_table_is_not_needed(load: Callable[[str], Tables]) -> None:
     assert load(MODELS).server == {}
 
 
+def test_files_of_tls_stand_beside_the_configuration(
+    load: Callable[[str], Tables], tmp_path: Path
+) -> None:
+    source = f"""server = {{ tls = {{ cert = "a.crt", key = "/etc/a.key" }},
+                            trusted_proxies = {{ "::1", "10.0.0.0/8" }} }} {MODELS}"""
+    server = load(source).server
+    assert server["tls"] == {"cert": str(tmp_path / "a.crt"), "key": "/etc/a.key"}
+    assert server["trusted_proxies"] == ["::1", "10.0.0.0/8"]
+
+
+def test_what_only_looks_like_a_network_is_a_fault(load: Callable[[str], Tables]) -> None:
+    source = f'server = {{ trusted_proxies = {{ "10.0.0.0/33", "300.1.1.1" }} }} {MODELS}'
+    first, second = faults_of(load, source)
+    assert first.startswith("server.trusted_proxies[1]: expected an address or a network")
+    assert second.startswith("server.trusted_proxies[2]: ")
+
+
 def test_many_elements_keep_their_order(load: Callable[[str], Tables]) -> None:
     tables = load(
         "local args = {} for index = 1, 120 do args[index] = index end\n"
