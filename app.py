@@ -114,7 +114,7 @@ def build(
         checks=checks_of(settings),
         preloader=Preloader(LoadTimes(folder, os.environ, types), enabled=settings.warm_loads),
     )
-    selector = ModelSelector(Sizer(manager, types), manager)
+    selector = ModelSelector(Sizer(manager, types, types), manager)
     current = CurrentConfiguration(Configuration.of(settings, catalog, types))
     heads.save()
     inference = Inference(selector, manager, clock, still_has=current.still_has, hooks=hooks)

@@ -294,6 +294,17 @@ class EngineType(ABC):
         """Return the tokens of the text, counted without an engine, or raise CountUnavailable."""
         raise CountUnavailable(f"engines of the type {self.name} count no tokens")
 
+    async def count_prompt(self, model: ModelSpec, facts: RequestFacts) -> int:
+        """Return the tokens of the prompt with its template, counted without an engine.
+
+        Raises CountUnavailable.
+        """
+        raise CountUnavailable(f"engines of the type {self.name} count no tokens")
+
+    async def close(self) -> None:
+        """End what runs besides the engines."""
+        return
+
     def checks(self, variant: VariantSpec) -> list[Finding]:
         """Return the faults of the variant. May read files and run programs for some seconds."""
         return []

@@ -68,6 +68,7 @@ class EngineManager:
         limits = self._with_known(variants, limits or Limits())
         self._scheduler = Scheduler(variants, policy, limits, self._loads_of(variants))
         self._clock = clock
+        self._types = types
         self._processes = ProcessPool(clock, registry, self._memory, self._report, types)
         self._processes.launching = Launching(port_range, checks)
         self._leases = Leases(self._scheduler, clock, self._feed, self._processes.runs)
@@ -260,6 +261,7 @@ class EngineManager:
         self._processes.kill()
         await self._processes.over()
         await self._preloader.close()
+        await self._types.close()
         if self._timer is not None:
             self._timer.cancel()
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from engine.base import EngineType, ModelFile
     from models.requests.endpoints import Endpoint
+    from models.requests.reader import RequestFacts
     from models.spec import ModelSpec, VariantSpec
 
 
@@ -79,6 +80,18 @@ class EngineTypes:
     async def count_text(self, model: ModelSpec, text: str) -> int:
         """Return the tokens of the text, counted without an engine, or raise CountUnavailable."""
         return await self.of(model.largest).count_text(model, text)
+
+    async def count_prompt(self, model: ModelSpec, facts: RequestFacts) -> int:
+        """Return the tokens of the prompt with its template, counted without an engine.
+
+        Raises CountUnavailable.
+        """
+        return await self.of(model.largest).count_prompt(model, facts)
+
+    async def close(self) -> None:
+        """End what runs besides the engines."""
+        for each in self._types.values():
+            await each.close()
 
     def _note_news(self) -> None:
         self.news += 1

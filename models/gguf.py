@@ -150,7 +150,8 @@ class Tensor(NamedTuple):
 class Head:
     """The head of a file of ``size`` bytes. ``fetched`` bytes were read for it.
 
-    ``end`` is where the data of the tensors ends: a smaller file is cut.
+    ``end`` is where the data of the tensors ends: a smaller file is cut. ``places`` are the first
+    byte of each key, with its name and value, and the byte after it.
     """
 
     version: int
@@ -159,6 +160,7 @@ class Head:
     size: int
     end: int
     fetched: int
+    places: Mapping[str, tuple[int, int]]
 
     @property
     def missing(self) -> int:
@@ -196,11 +198,14 @@ def read_head(read: Read, size: int) -> Head:
     if tensors > min(size // 24, _MOST_TENSORS) or keys > min(size // 13, _MOST_KEYS):
         raise BadModelFile(f"its head claims {tensors} tensors and {keys} keys")
     said: dict[str, Value] = {}
+    places: dict[str, tuple[int, int]] = {}
     for _ in range(keys):
+        begin = window.at
         name = window.text()
         said[name] = _value(window)
+        places[name] = begin, window.at
     table = tuple(_tensor(window) for _ in range(tensors))
-    return Head(version, said, table, size, _end(window.at, said, table), window.fetched)
+    return Head(version, said, table, size, _end(window.at, said, table), window.fetched, places)
 
 
 class _Window:

@@ -1,8 +1,8 @@
 """Size a prompt in tokens, from the cheapest source that is good enough.
 
-The sources in order: an upper bound by bytes, the running engine, the standalone tokenizer, and
-the bound again if no source can count. The counters themselves are elsewhere, where processes
-and HTTP are known.
+The sources in order: an upper bound by bytes, the running engine, a vocabulary with its template,
+the standalone tokenizer, and the bound again if no source can count. The counters themselves are
+elsewhere, where processes and HTTP are known.
 
 A conversation grows at its end. Each exact count is kept under the digest of the messages that it
 covers, so for the next turn only the new messages must be sized. The cache is bounded; the least
@@ -150,6 +150,14 @@ class TokenCounter(Protocol):
         """Return the prompt's tokens with the template, or None if no engine can count them."""
 
 
+class PromptCounter(Protocol):
+    """Counts a request's prompt with its template, without an engine."""
+
+    async def count_prompt(self, model: ModelSpec, facts: RequestFacts) -> int:
+        """Return the prompt's tokens, or raise CountUnavailable."""
+        ...
+
+
 class TextCounter(Protocol):
     """Counts text without a template and without an engine."""
 
@@ -161,9 +169,15 @@ class TextCounter(Protocol):
 class Sizer:
     """Sizes prompts, and remembers exact counts."""
 
-    def __init__(self, engines: TokenCounter, tokenizer: TextCounter) -> None:
+    def __init__(
+        self,
+        engines: TokenCounter,
+        tokenizer: TextCounter,
+        templates: PromptCounter | None = None,
+    ) -> None:
         self._engines = engines
         self._tokenizer = tokenizer
+        self._templates = templates
         self._cache = CountCache()
         self._texts = CountCache()
         self._told: set[str] = set()
@@ -184,6 +198,9 @@ class Sizer:
             self._cache.learn(model.name, facts, exact)
         if exact is not None:
             return PromptSize(exact, exact, Source.ENGINE)
+        if (counted := await self._by_template(model, facts)) is not None:
+            # The engine may be of another release, and differ by a token or two.
+            return PromptSize(counted, max(1, counted - 2 * len(facts.segments)), Source.TOKENIZER)
         try:
             return await self._standalone(model, facts)
         except CountUnavailable as error:
@@ -202,6 +219,14 @@ class Sizer:
         self._told.difference_update(models)
         for cache in (self._cache, self._texts):
             cache.forget(models)
+
+    async def _by_template(self, model: ModelSpec, facts: RequestFacts) -> int | None:
+        if self._templates is None:
+            return None
+        try:
+            return await self._templates.count_prompt(model, facts)
+        except CountUnavailable:
+            return None
 
     async def _standalone(self, model: ModelSpec, facts: RequestFacts) -> PromptSize:
         if facts.prompts or facts.prompt_ids:

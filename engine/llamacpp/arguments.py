@@ -53,12 +53,26 @@ POOLING = Flag(("--pooling",), "LLAMA_ARG_POOLING")
 JINJA = Flag(("--jinja",), "LLAMA_ARG_JINJA", ("--no-jinja",))
 CHAT_TEMPLATE = Flag(("--chat-template",), "LLAMA_ARG_CHAT_TEMPLATE")
 CHAT_TEMPLATE_FILE = Flag(("--chat-template-file",), "LLAMA_ARG_CHAT_TEMPLATE_FILE")
+TEMPLATE_KWARGS = Flag(("--chat-template-kwargs",), "LLAMA_ARG_CHAT_TEMPLATE_KWARGS")
+REASONING = Flag(("-rea", "--reasoning"), "LLAMA_ARG_REASONING")
+REASONING_FORMAT = Flag(("--reasoning-format",), "LLAMA_ARG_THINK")
 SWA_FULL = Flag(("--swa-full",), "LLAMA_ARG_SWA_FULL")
 CACHE_RAM = Flag(("-cram", "--cache-ram"), "LLAMA_ARG_CACHE_RAM")
 CACHE_IDLE_SLOTS = Flag(
     ("--cache-idle-slots",), "LLAMA_ARG_CACHE_IDLE_SLOTS", ("--no-cache-idle-slots",)
 )
 SLOT_SAVE_PATH = Flag(("--slot-save-path",))
+
+# What decides how a chat becomes a prompt.
+TEMPLATE = (
+    JINJA,
+    CHAT_TEMPLATE,
+    CHAT_TEMPLATE_FILE,
+    TEMPLATE_KWARGS,
+    REASONING,
+    REASONING_FORMAT,
+)
+_SWITCHES = frozenset((*JINJA.names, *JINJA.off_names))
 
 # Arguments that name files, several with commas between them.
 _FILES = frozenset(("--lora", "--control-vector", "-md", "--model-draft"))
@@ -110,6 +124,17 @@ class Arguments:
             return False
         value = self._env.get(flag.variable, "").strip().lower()
         return value in _ON or (default and value not in _OFF)
+
+    def words(self, flags: Sequence[Flag]) -> tuple[str, ...]:
+        """Return the arguments that set these flags, with their values, in their order."""
+        names = {name for flag in flags for name in (*flag.names, *flag.off_names)}
+        found: list[str] = []
+        for position, word in enumerate(self._words):
+            if word in names:
+                found.append(word)
+                if word not in _SWITCHES and position < len(self._pairs):
+                    found.append(self._pairs[position][1])
+        return tuple(found)
 
     def files(self) -> list[str]:
         """Return the paths of model, projector, adapters and draft model, as they are written."""

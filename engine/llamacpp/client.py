@@ -189,7 +189,7 @@ class LlamaCppEngine(EngineClient):
             raise CountUnavailable("no llama-server counts the tokens of a sound")
         if path is None:
             texts = longest(facts.prompts)
-            return max([await self._tokenize(text) for text in texts] + [facts.prompt_ids])
+            return max([await self.count_text(text) for text in texts] + [facts.prompt_ids])
         if path not in self._missing:
             status, answer = await self._ask(path, facts.body)
             if status == _OK:
@@ -200,7 +200,7 @@ class LlamaCppEngine(EngineClient):
             self._missing.add(path)
         if facts.endpoint is not endpoints.CHAT:
             raise CountUnavailable(f"this llama-server has no {path}")
-        return await self._tokenize(await self._rendered(facts.body))
+        return await self.count_text(await self._rendered(facts.body))
 
     async def continues(self, request: bytes, text: str) -> bool:
         """Return whether the rendered chat ends in ``text``, with no end-of-turn text after it."""
@@ -274,7 +274,8 @@ class LlamaCppEngine(EngineClient):
         with contextlib.suppress(CountUnavailable):
             await self._ask(f"/v1/stream?conv_id={quote(conversation, safe='')}", method="DELETE")
 
-    async def _tokenize(self, text: str) -> int:
+    async def count_text(self, text: str) -> int:
+        """Return the tokens of the text, without a template, or raise CountUnavailable."""
         payload = {"content": text, "add_special": True, "parse_special": True}
         status, answer = await self._ask("/tokenize", orjson.dumps(payload))
         if status != _OK or not isinstance(answer, dict):

@@ -23,9 +23,11 @@ from engine.llamacpp.prompt_cache.fingerprint import with_shards
 from engine.llamacpp.requests import fitted
 from engine.llamacpp.shared_context import SharedContextHooks
 from engine.llamacpp.tokenizer import LlamaTokenize
+from engine.llamacpp.vocabulary_counter import VocabularyCounter
 from models.gguf import BadModelFile
 from models.head_cache import HeadCache
 from models.model_file import knows_tools
+from utils.errors import CountUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from engine.llamacpp.prompt_cache.manager import PromptCacheManager
     from models.model_file import FileFacts
     from models.requests.endpoints import Endpoint
+    from models.requests.reader import RequestFacts
     from models.spec import ModelSpec, VariantSpec
 
 
@@ -51,6 +54,7 @@ class LlamaCpp(EngineType):
     ) -> None:
         self._prompt_caches = prompt_caches
         self._tokenizer = tokenizer or LlamaTokenize()
+        self._counter = VocabularyCounter()
         self._model_files = ModelFiles()
         self._heads = heads or HeadCache()
         # What engines of a variant have told of themselves.
@@ -151,8 +155,22 @@ class LlamaCpp(EngineType):
         return findings(variant, os.environ)
 
     async def count_text(self, model: ModelSpec, text: str) -> int:
-        """Return the tokens by ``tokenization.binary``, or raise CountUnavailable."""
-        return await self._tokenizer.count_text(model, text)
+        """Return the tokens by ``tokenization.binary``, else by the bundled engine's vocabulary.
+
+        Raises CountUnavailable.
+        """
+        counter = self._tokenizer if model.tokenization.binary else self._counter
+        return await counter.count_text(model, text)
+
+    async def count_prompt(self, model: ModelSpec, facts: RequestFacts) -> int:
+        """Return the tokens by the bundled engine's vocabulary, or raise CountUnavailable."""
+        if model.tokenization.binary:
+            raise CountUnavailable(f"{model.tokenization.binary} knows no templates")
+        return await self._counter.count(model, facts)
+
+    async def close(self) -> None:
+        """End the processes that count."""
+        await self._counter.close()
 
 
 def _key(variant: VariantSpec) -> tuple[str, ...]:

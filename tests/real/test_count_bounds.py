@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from real_engines import ENGINES, LLAMA_TOKENIZE
 
 from engine.llamacpp.tokenizer import LlamaTokenize
+from engine.llamacpp.vocabulary_counter import VocabularyCounter
 from models.requests import endpoints
 from models.requests.reader import parse
 from models.sizing import Known, Sizer, byte_bound
 from models.spec import ModelSpec, Timeouts, TokenizationSpec, VariantSpec
+from utils.errors import CountUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -213,3 +215,34 @@ def test_a_grown_conversation_is_bounded_from_its_known_beginning(
     assert size.tokens >= reported(engine, grown.body)
     unknown = byte_bound(grown, replace(model.tokenization), Known())
     assert size.tokens < unknown, "the beginning was known"
+
+
+def test_a_vocabulary_alone_counts_as_the_engine_does(
+    engine: str, tiny: Path, tmp_path: Path
+) -> None:
+    template = tmp_path / "tools.jinja"
+    template.write_text(TOOL_TEMPLATE)
+    timeouts = Timeouts(health_check=5, startup=60, idle=60, stop=5)
+    args = ("-m", str(tiny), "--jinja", "--chat-template-file", str(template))
+    model = ModelSpec("smol", (VariantSpec("smol", 8192, "llama-server", timeouts, args),))
+    other = replace(model, variants=(replace(model.variants[0], args=("-m", str(template))),))
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    chats = [[{"role": "user", "content": text}] for text in SNIPPETS]
+    bodies = [json.dumps({"messages": said, "tools": [tool]}).encode() for said in chats]
+
+    tokens = asked(engine, "/tokenize", b'{"content": "Hello world"}')["tokens"]
+
+    async def counted() -> list[int]:
+        counter = VocabularyCounter()
+        try:
+            found = [await counter.count(model, parse(endpoints.CHAT, body)) for body in bodies]
+            assert await counter.count_text(model, "Hello world") == len(tokens)
+            # A file without a vocabulary: each time the same reason.
+            for _ in range(2):
+                with pytest.raises(CountUnavailable, match="not a GGUF file"):
+                    await counter.count_text(other, "Hello")
+        finally:
+            await counter.close()
+        return found
+
+    assert asyncio.run(counted()) == [reported(engine, body) for body in bodies]
