@@ -24,6 +24,7 @@ class Shape(NamedTuple):
 _INVALID = "invalid_request_error"
 _BUSY = "service_unavailable_error"
 _UPSTREAM = "upstream_error"
+_HUB = "hub_error"
 
 # The first class that an error is an instance of decides, so the special precede the general.
 TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
@@ -53,6 +54,18 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.EngineBusy, Shape(503, _BUSY, "engine_busy")),
     (errors.ShuttingDown, Shape(503, _BUSY, "shutting_down")),
     (errors.ConfigurationChanged, Shape(503, _BUSY, "configuration_changed")),
+    (errors.ModelMissing, Shape(503, _BUSY, "model_file_missing")),
+    (errors.ModelDownloading, Shape(503, _BUSY, "model_downloading")),
+    (errors.ModelInUse, Shape(409, _INVALID, "model_in_use")),
+    (errors.UnknownPull, Shape(404, _INVALID, "unknown_pull")),
+    (errors.HubTokenMissing, Shape(401, _HUB, "hf_token_missing")),
+    (errors.HubAccessNotGranted, Shape(403, _HUB, "hf_access_not_granted")),
+    (errors.HubNotFound, Shape(404, _HUB, "hf_not_found")),
+    (errors.HubAnsweredWrong, Shape(502, _HUB, "hf_answered_wrong")),
+    (errors.HubUnavailable, Shape(503, _HUB, "hf_unavailable")),
+    (errors.HubOffline, Shape(503, _HUB, "hf_offline")),
+    (errors.DownloadCorrupt, Shape(502, _HUB, "corrupt")),
+    (errors.DiskFull, Shape(507, "server_error", "disk_full")),
     (errors.EngineStartTimeout, Shape(504, _UPSTREAM, "engine_start_timeout")),
     (errors.EngineOutOfMemory, Shape(503, _UPSTREAM, "engine_out_of_memory")),
     (errors.EngineStartFailed, Shape(503, _UPSTREAM, "engine_start_failed")),

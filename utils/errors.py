@@ -58,6 +58,62 @@ class ModelNotFound(GatewayError):
         self.name = name
 
 
+class ModelMissing(GatewayError):
+    """A configured model is not on this machine, and is not fetched by a request."""
+
+
+class ModelDownloading(GatewayError):
+    """A configured model is being fetched; ``retry_after`` is in seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ModelInUse(GatewayError):
+    """The files of a model cannot be removed: it runs, or the configuration names it."""
+
+
+class UnknownPull(GatewayError):
+    """No download has this id."""
+
+
+class HubTokenMissing(GatewayError):
+    """The hub wants a token for this model, and there is none, or not a valid one."""
+
+
+class HubAccessNotGranted(GatewayError):
+    """The account of the token has no access to this model."""
+
+
+class HubNotFound(GatewayError):
+    """The hub has no such repository, or the repository has no such file."""
+
+
+class HubAnsweredWrong(GatewayError):
+    """The hub answered with something that it should not."""
+
+
+class HubUnavailable(GatewayError):
+    """The hub could not be reached, or failed, in all tries; ``retry_after`` is in seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class HubOffline(GatewayError):
+    """``HF_HUB_OFFLINE`` forbids to ask the hub."""
+
+
+class DownloadCorrupt(GatewayError):
+    """A file arrived twice with another content than the hub says."""
+
+
+class DiskFull(GatewayError):
+    """The disk has no room for a download."""
+
+
 class ConfigurationChanged(GatewayError):
     """A reload removed what the request waited for; a retry may succeed."""
 

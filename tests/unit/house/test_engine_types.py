@@ -21,6 +21,7 @@ FOR_ALL = ("models/", "server/", "engine/")
 # GGUF is a format of files, not an engine. These read such files, find them and plan by them.
 OF_FILES = (
     "models/discovery/",
+    "models/downloads/",
     "models/estimate.py",
     "models/gguf.py",
     "models/head_cache.py",

@@ -30,6 +30,18 @@ SHAPES = {
     errors.StreamNotFound: Shape(404, INVALID, "stream_not_found"),
     errors.ModelNotFound: Shape(404, INVALID, "model_not_found"),
     errors.ContextLengthExceeded: Shape(400, INVALID, "context_length_exceeded"),
+    errors.ModelMissing: Shape(503, "service_unavailable_error", "model_file_missing"),
+    errors.ModelDownloading: Shape(503, "service_unavailable_error", "model_downloading"),
+    errors.ModelInUse: Shape(409, INVALID, "model_in_use"),
+    errors.UnknownPull: Shape(404, INVALID, "unknown_pull"),
+    errors.HubTokenMissing: Shape(401, "hub_error", "hf_token_missing"),
+    errors.HubAccessNotGranted: Shape(403, "hub_error", "hf_access_not_granted"),
+    errors.HubNotFound: Shape(404, "hub_error", "hf_not_found"),
+    errors.HubAnsweredWrong: Shape(502, "hub_error", "hf_answered_wrong"),
+    errors.HubUnavailable: Shape(503, "hub_error", "hf_unavailable"),
+    errors.HubOffline: Shape(503, "hub_error", "hf_offline"),
+    errors.DownloadCorrupt: Shape(502, "hub_error", "corrupt"),
+    errors.DiskFull: Shape(507, "server_error", "disk_full"),
     errors.UnknownPath: Shape(404, INVALID, "unknown_path"),
     errors.WrongMethod: Shape(405, INVALID, "method_not_allowed"),
     errors.RequestTimeout: Shape(408, INVALID, "request_timeout"),
@@ -60,6 +72,8 @@ MADE: dict[type[errors.GatewayError], errors.GatewayError] = {
     errors.ContextLengthExceeded: errors.ContextLengthExceeded("qwen", 9000, 8192),
     errors.WrongMethod: errors.WrongMethod("no", ("POST",)),
     errors.QueueFull: errors.QueueFull("no", 2.1),
+    errors.ModelDownloading: errors.ModelDownloading("no", 9.5),
+    errors.HubUnavailable: errors.HubUnavailable("no", 30.0),
 }
 
 
