@@ -176,7 +176,7 @@ def examine(settings: ServerSettings, catalog: Catalog) -> Verdict:
 
 
 def _understood(path: Path, tables: Tables) -> tuple[ServerSettings, Catalog]:
-    settings = server_settings(tables.server)
+    settings = server_settings(tables.server, tables.accounts)
     catalog = Catalog.from_tables(tables.models, settings, tables.groups)
     if faults := misaddressed(catalog, engine_types()):
         raise faulty(path, faults)

@@ -1,6 +1,6 @@
 -- Runs after the configuration: checks all of it, then sets one table for ConfigLoader,
---   gateway_config = { faults, binaries, server, models, groups }
--- with server, models and groups only if there is no fault, and groups only if there are any. The
+--   gateway_config = { faults, binaries, server, models, groups, accounts }
+-- with the last four only if there is no fault, and groups and accounts only if there are any. The
 -- keys come from Python as data (utils/config/schema.py). The checks of single keys are in
 -- utils/config/lua/checks.lua; this file has the checks of several keys together.
 -- Works on Lua 5.1 to 5.5.
@@ -203,6 +203,14 @@ local function check_groups(models)
   return clean
 end
 
+local function check_accounts()
+  if accounts == nil then
+    report_misnamed("accounts")
+    return nil
+  end
+  return checks.record(accounts, "accounts", "accounts")
+end
+
 -- Report pinned and persistent models that leave no room for the other models.
 local function check_kept(models, clean_groups, most)
   local persistent, kept, others = {}, 0, 0
@@ -263,17 +271,17 @@ local function check_all()
     report("server.default_model",
       ("no model has the name %s%s"):format(text.describe(default), checks.suggestion(default, all)))
   end
-  return clean_server, clean_models, clean_groups
+  return clean_server, clean_models, clean_groups, check_accounts()
 end
 
-local clean_server, clean_models, clean_groups
+local clean_server, clean_models, clean_groups, clean_accounts
 if loader.config_fault then
   checks.faults[1] = text.printable(loader.config_fault)
 else
-  clean_server, clean_models, clean_groups = check_all()
+  clean_server, clean_models, clean_groups, clean_accounts = check_all()
 end
 if #checks.faults > 0 then
-  clean_server, clean_models, clean_groups = nil, nil, nil
+  clean_server, clean_models, clean_groups, clean_accounts = nil, nil, nil, nil
 end
 gateway_config = {
   faults = checks.faults,
@@ -281,4 +289,5 @@ gateway_config = {
   server = clean_server,
   models = clean_models,
   groups = clean_groups,
+  accounts = clean_accounts,
 }

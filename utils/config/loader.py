@@ -137,7 +137,7 @@ class ConfigLoader:
                     program, *arguments = owner["command"]
                     owner["command"] = [executables[program], *arguments]
         # post.lua has checked every key and type.
-        return Tables(server, models, groups)
+        return Tables(server, models, groups, exported.get("accounts"))
 
 
 def faulty(path: str | os.PathLike[str], faults: Sequence[str]) -> ConfigError:

@@ -50,6 +50,10 @@ def _seconds_or_never(given: float | str) -> float:
     return inf if given == "never" else float(given)
 
 
+def _as_written(given: float | str) -> str:
+    return given if isinstance(given, str) else repr(given)
+
+
 KINDS = {
     "aliases": Kind("list of names", tuple),
     "amount": Kind("integer ≥ 0"),
@@ -68,6 +72,7 @@ KINDS = {
     "listen_v4": Kind("address"),
     "listen_v6": Kind("address"),
     "log_level": Kind("text"),
+    "money": Kind("amount of money", _as_written),
     "name": Kind("name"),
     "networks": Kind("list of addresses", tuple),
     "origins": Kind("list of origins", tuple),
@@ -78,12 +83,17 @@ KINDS = {
     "port": Kind("port"),
     "port_range": Kind("table", lambda ports: (ports["first"], ports["last"])),
     "positive": Kind("integer > 0"),
+    "price": Kind("table"),
+    "prices": Kind("table"),
+    "priority": Kind("text"),
+    "rate_limits": Kind("table"),
     "resources": Kind("table", MappingProxyType),
     "seconds": Kind("seconds > 0", float),
     "secret": Kind("text"),
     "signal": Kind("signal"),
     "status": Kind("status"),
     "text": Kind("path"),
+    "tiers": Kind("table"),
     "tls": Kind("table"),
     "tokenization": Kind("table"),
     "url": Kind("URL"),

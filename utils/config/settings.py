@@ -6,10 +6,11 @@ seconds, sizes in bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from utils.config.accounts import AccountsSettings
 from utils.config.schema import key, read
 
 if TYPE_CHECKING:
@@ -436,6 +437,8 @@ class ServerSettings(ModelSettings):
 
     # Made by the gateway, not set in the file: a token for the admin paths, like admin_token.
     own_token: str = field(default="", repr=False)
+    # The table ``accounts`` of the file; None without one.
+    accounts: AccountsSettings | None = None
 
     @property
     def scheme(self) -> str:
@@ -455,6 +458,14 @@ def endpoint(text: str) -> Endpoint:
     return Endpoint(host.removeprefix("[").removesuffix("]"), int(port))
 
 
-def server_settings(table: Mapping[str, Any]) -> ServerSettings:
-    """Return the settings of a checked ``server`` table; a missing key has its default."""
-    return read(ServerSettings, table)
+def server_settings(
+    table: Mapping[str, Any], accounts: Mapping[str, Any] | None = None
+) -> ServerSettings:
+    """Return the settings of a checked ``server`` table; a missing key has its default.
+
+    ``accounts`` is the checked table of that name; None where there is none.
+    """
+    settings = read(ServerSettings, table)
+    if accounts is None:
+        return settings
+    return replace(settings, accounts=read(AccountsSettings, accounts))

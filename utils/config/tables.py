@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
+from utils.config.accounts import AccountsSettings, PriceTable, RateLimitsTable, TierTable
 from utils.config.schema import Table, key
 from utils.config.settings import (
     ModelSettings,
@@ -346,6 +347,10 @@ TABLES: dict[str, type[Table]] = {
     "group": GroupTable,
     "tokenization": TokenizationTable,
     "variant": VariantTable,
+    "accounts": AccountsSettings,
+    "price": PriceTable,
+    "rate_limits": RateLimitsTable,
+    "tier": TierTable,
 }
 
 
@@ -355,3 +360,4 @@ class Tables(NamedTuple):
     server: dict[str, Any]
     models: list[dict[str, Any]]
     groups: Sequence[dict[str, Any]] = ()
+    accounts: dict[str, Any] | None = None

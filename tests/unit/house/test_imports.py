@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Each room may import from itself and from those before it.
-ROOMS = ("utils", "models", "engine", "inference", "server", "app", "main")
+ROOMS = ("utils", "models", "engine", "inference", "accounts", "server", "app", "main")
 IMPURE = {"asyncio", "aiohttp", "time"}
 # Folders and files that decide without waiting, without a clock and without HTTP.
 PURE = (
+    "accounts/keys.py",
+    "accounts/limits.py",
+    "accounts/money.py",
     "engine/llamacpp/arguments.py",
     "engine/llamacpp/capabilities.py",
     "engine/llamacpp/log.py",

@@ -55,6 +55,16 @@ return function(folder)
   checks.positive = number_check("a positive integer", true, 0, true)
   checks.amount = number_check("an integer of 0 or more", true, 0, false)
 
+  -- An amount of money: a number, or decimal text, which is never rounded.
+  function checks.money(value, place)
+    if type(value) == "string" and value:find("^%d+%.?%d*$") and #value <= 30 then
+      return value
+    elseif type(value) == "number" and value >= 0 and value < largest then
+      return value
+    end
+    expected(place, 'an amount of money such as 0.0001 or "0.0001"', value)
+  end
+
   -- How long an engine may be idle.
   function checks.idle(value, place)
     if value == "never" then
@@ -136,6 +146,7 @@ return function(folder)
 
   checks.engine_type = choice_check(
     data.engines, "presets.engines." .. table.concat(data.engines, " or presets.engines."))
+  checks.priority = choice_check({ "low", "normal", "high" }, '"low", "normal" or "high"')
   checks.log_level = choice_check(levels, '"' .. table.concat(levels, '", "') .. '"')
 
   local capability = choice_check(capabilities, '"' .. table.concat(capabilities, '", "') .. '"')
@@ -479,6 +490,40 @@ return function(folder)
     end
     return some(clean)
   end
+
+  -- A table of records by name. Python gets a list, as for env: a name may have a dot.
+  local function named_check(title, what)
+    return function(value, place)
+      if type(value) ~= "table" then
+        return expected(place, what, value)
+      end
+      local clean = {}
+      for _, name in ipairs(sorted_keys(value)) do
+        local where = text.place(place, name)
+        if type(name) ~= "string" or not checks.name(name, where) then
+          checks.report(where, "not a name; expected " .. what)
+        else
+          local one = checks.record(value[name], where, title) or {}
+          one.name = name
+          clean[#clean + 1] = one
+        end
+      end
+      return some(clean)
+    end
+  end
+
+  checks.prices = named_check("price", 'a table such as { ["qwen3-*"] = { output_per_1k = "0.0006" } }')
+  checks.tiers = named_check("tier", "a table such as { gold = { rpm = 500 } }")
+
+  local function record_check(title)
+    return function(value, place)
+      local clean = checks.record(value, place, title)
+      return clean and some(clean)
+    end
+  end
+
+  checks.price = record_check("price")
+  checks.rate_limits = record_check("rate_limits")
 
   function checks.tokenization(value, place)
     local clean = checks.record(value, place, "tokenization")

@@ -1,0 +1,1 @@
+"""The database of accounts: one thread writes it."""

@@ -1,0 +1,223 @@
+"""Book a group of holds and settlements in one transaction.
+
+Each request is booked once: by its id a settlement is recognised, whether it was committed and the
+answer to the commit was lost, or whether two of them come.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import BigInteger, bindparam, case, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from accounts.store.rows import FAILED, Funds, Hold, Outcome, Settlement
+from accounts.tables import ACCOUNTS, API_KEYS, HOLDS, LEDGER, USAGE, USAGE_DAILY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Connection, Table
+
+_DAY = 24 * 3600 * 1000
+_SUMS = ("requests", "errors", "prompt", "cached", "completion", "cost", "load_ms", "first_ms")
+_NOT_IN_USAGE = ("account_from", "key_from")
+
+
+def book(
+    connection: Connection, boot: str, rows: Sequence[Hold | Settlement], *, again: bool = False
+) -> Outcome:
+    """Write the rows in the transaction of ``connection``.
+
+    A hold takes its amount only where the balance has it, whoever else takes from it. ``again``:
+    the rows may have been committed before.
+    """
+    holds = [row for row in rows if isinstance(row, Hold)]
+    settled = [row for row in rows if isinstance(row, Settlement)]
+    funds: dict[int, Funds] = {}
+    if again:
+        ids = [row.request_id for row in rows]
+        settled_before = _known(connection, USAGE, ids)
+        known = settled_before | _known(connection, HOLDS, ids)
+        holds = [row for row in holds if row.request_id not in known]
+        settled = [row for row in settled if row.request_id not in settled_before]
+        funds |= _funds(connection, sorted({row.account_id for row in rows}))
+    refused = _hold(connection, boot, holds, funds) if holds else frozenset()
+    if settled:
+        _settle(connection, settled, funds)
+    return Outcome(refused, funds)
+
+
+def _known(connection: Connection, table: Table, ids: Iterable[str]) -> set[str]:
+    found = connection.execute(select(table.c.request_id).where(table.c.request_id.in_(list(ids))))
+    return set(found.scalars())
+
+
+def _funds(connection: Connection, accounts: Sequence[int]) -> dict[int, Funds]:
+    columns = ACCOUNTS.c.id, ACCOUNTS.c.balance, ACCOUNTS.c.held
+    found = connection.execute(select(*columns).where(ACCOUNTS.c.id.in_(accounts)))
+    return {account: Funds(balance, held) for account, balance, held in found}
+
+
+# -- holds -------------------------------------------------------------------------------
+
+
+def _hold(
+    connection: Connection, boot: str, holds: Sequence[Hold], funds: dict[int, Funds]
+) -> frozenset[str]:
+    """Hold what each row asks for; return the requests for which there is no money."""
+    by_account: defaultdict[int, list[Hold]] = defaultdict(list)
+    for each in holds:
+        by_account[each.account_id].append(each)
+    taken: list[Hold] = []
+    # In a fixed order: two processes that lock the same rows must not wait for each other.
+    for account in sorted(by_account):
+        wanted = by_account[account]
+        if _take(connection, account, sum(each.amount for each in wanted), funds):
+            taken += wanted
+        else:
+            taken += [each for each in wanted if _take(connection, account, each.amount, funds)]
+    if taken:
+        values = [_row_of_hold(each, boot) for each in taken]
+        connection.execute(insert(HOLDS), values)
+    return frozenset(each.request_id for each in holds) - {each.request_id for each in taken}
+
+
+def _take(connection: Connection, account: int, amount: int, funds: dict[int, Funds]) -> bool:
+    row = connection.execute(_TAKE, {"account": account, "amount": amount}).one_or_none()
+    if row is None:
+        return False
+    funds[account] = Funds(*row)
+    return True
+
+
+_TAKE = (
+    update(ACCOUNTS)
+    .where(ACCOUNTS.c.id == bindparam("account"))
+    .where(ACCOUNTS.c.balance - ACCOUNTS.c.held >= bindparam("amount"))
+    .values(held=ACCOUNTS.c.held + bindparam("amount"))
+    .returning(ACCOUNTS.c.balance, ACCOUNTS.c.held)
+)
+
+
+def _row_of_hold(hold: Hold, boot: str) -> dict[str, Any]:
+    row = asdict(hold)
+    row["created_at"] = row.pop("at")
+    return {**row, "boot_id": boot}
+
+
+# -- settlements -------------------------------------------------------------------------
+
+
+def _settle(connection: Connection, settled: Sequence[Settlement], funds: dict[int, Funds]) -> None:
+    """Write usage, ledger, daily sums and what was spent; remove the holds."""
+    charged = [row for row in settled if row.cost]
+    connection.execute(insert(USAGE), [_row_of_usage(row) for row in settled])
+    if charged:
+        connection.execute(insert(LEDGER), [_row_of_ledger(row) for row in charged])
+    _add_to_days(connection, settled)
+    _spend(connection, settled)
+    freed = _free(connection, [row.request_id for row in settled])
+    costs: defaultdict[int, int] = defaultdict(int)
+    for row in charged:
+        costs[row.account_id] += row.cost
+    for account in sorted(costs.keys() | freed.keys()):
+        change = {"account": account, "cost": costs[account], "freed": freed[account]}
+        funds[account] = Funds(*connection.execute(_CHARGE, change).one())
+
+
+_CHARGE = (
+    update(ACCOUNTS)
+    .where(ACCOUNTS.c.id == bindparam("account"))
+    .values(
+        balance=ACCOUNTS.c.balance - bindparam("cost"), held=ACCOUNTS.c.held - bindparam("freed")
+    )
+    .returning(ACCOUNTS.c.balance, ACCOUNTS.c.held)
+)
+
+
+def _free(connection: Connection, ids: Sequence[str]) -> defaultdict[int, int]:
+    """Remove the holds of these requests; return what they held, by account."""
+    freed: defaultdict[int, int] = defaultdict(int)
+    rows = connection.execute(
+        delete(HOLDS)
+        .where(HOLDS.c.request_id.in_(ids))
+        .returning(HOLDS.c.account_id, HOLDS.c.amount)
+    )
+    for account, amount in rows:
+        freed[account] += amount
+    return freed
+
+
+def _row_of_usage(row: Settlement) -> dict[str, Any]:
+    values = asdict(row)
+    for name in _NOT_IN_USAGE:
+        del values[name]
+    return values
+
+
+def _row_of_ledger(row: Settlement) -> dict[str, Any]:
+    return {
+        "account_id": row.account_id,
+        "kind": "usage",
+        "amount": -row.cost,
+        "source": f"req:{row.request_id}",
+        "at": row.at,
+    }
+
+
+def _spend(connection: Connection, settled: Sequence[Settlement]) -> None:
+    """Add the costs to what accounts and keys have spent in their periods; note their use."""
+    for table, spent in (
+        (ACCOUNTS, _spent((r.account_id, r.account_from, r) for r in settled)),
+        (API_KEYS, _spent((r.key_id, r.key_from, r) for r in settled if r.key_id is not None)),
+    ):
+        if not spent:
+            continue
+        # A clock that was set back begins no earlier period.
+        goes_on = table.c.spent_from >= bindparam("since")
+        cost = bindparam("cost", type_=BigInteger)
+        values: dict[str, Any] = {
+            "spent": case((goes_on, table.c.spent + cost), else_=cost),
+            "spent_from": case((goes_on, table.c.spent_from), else_=bindparam("since")),
+        }
+        used = "last_used_at" if table is API_KEYS else "last_seen_at"
+        values[used] = bindparam("last")
+        connection.execute(
+            update(table).where(table.c.id == bindparam("which")).values(values), spent
+        )
+
+
+def _spent(rows: Iterable[tuple[int, int, Settlement]]) -> list[dict[str, int]]:
+    sums: dict[tuple[int, int], dict[str, int]] = {}
+    for which, since, row in rows:
+        one = sums.setdefault(
+            (which, since), {"which": which, "since": since, "cost": 0, "last": row.at}
+        )
+        one["cost"] += row.cost
+        one["last"] = row.at
+    return [sums[each] for each in sorted(sums)]
+
+
+def _add_to_days(connection: Connection, settled: Sequence[Settlement]) -> None:
+    sums: dict[tuple[int, int, int, str], dict[str, int]] = {}
+    for row in settled:
+        of = (row.at // _DAY, row.account_id, row.key_id or 0, row.model)
+        one = sums.setdefault(of, dict.fromkeys(_SUMS, 0))
+        one["requests"] += 1
+        one["errors"] += row.ended in FAILED
+        for name in ("prompt", "cached", "completion", "cost"):
+            one[name] += getattr(row, name)
+        one["load_ms"] += row.load_ms or 0
+        one["first_ms"] += row.first_ms or 0
+    names = ("day", "account_id", "key_id", "model")
+    values = [dict(zip(names, of, strict=True)) | sums[of] for of in sorted(sums)]
+    postgres = connection.dialect.name == "postgresql"
+    added = (postgresql if postgres else sqlite).insert(USAGE_DAILY)
+    added = added.on_conflict_do_update(
+        index_elements=names,
+        set_={name: USAGE_DAILY.c[name] + added.excluded[name] for name in _SUMS},
+    )
+    connection.execute(added, values)

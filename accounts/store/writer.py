@@ -1,0 +1,310 @@
+"""The one thread that writes the database, in groups.
+
+While a group is committed, others collect the next one. When a commit fails, its rows stay at the
+front and are tried again: nothing is lost, and nothing is booked twice. Each row is handed over
+together with the future that tells of it, so nobody can wait for a row that was written before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+
+from accounts.store.booking import book
+from accounts.store.rows import Hold, Outcome, Settlement
+from utils.logger import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection, Engine
+
+_T = TypeVar("_T")
+_log = get_logger("accounts")
+GROUP = 100
+# Rows that wait for the database while it fails; with more, requests are refused.
+MOST = 100_000
+# Seconds: how long rows nobody waits for collect, between looks at what others have changed, and
+# between tries of a commit that fails.
+LINGER = 0.02
+LOOK = 1.0
+_PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
+# Of a lock of PostgreSQL that a gateway holds as long as it lives; the other part is its boot.
+ALIVE = 7_241_504
+
+Row = Hold | Settlement
+
+
+@dataclass(slots=True, eq=False)
+class _Item:
+    """A row or a job, what it is answered by, and since when it waits."""
+
+    what: Row | Callable[[Connection], Any]
+    future: asyncio.Future[Any]
+    urgent: bool
+    since: float = field(default_factory=time.monotonic)
+
+
+class Writer:
+    """Writes rows and runs jobs in their order.
+
+    ``booked`` is called on the loop with each group that is committed; ``look`` is run by the
+    thread about once a second, and what it returns, if anything, goes to ``seen`` on the loop.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        boot: str,
+        *,
+        booked: Callable[[list[Row], Outcome], None],
+        look: Callable[[Connection], Any] = lambda _connection: None,
+        seen: Callable[[Any], None] = lambda _found: None,
+    ) -> None:
+        # Whether the last use of the database went well.
+        self.reachable = True
+        self._engine = engine
+        self._boot = boot
+        self._booked = booked
+        self._look = look
+        self._seen = seen
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[_Item] = deque()
+        # Whether the thread has something to do, or must end.
+        self._news = threading.Condition()
+        self._closing = False
+        self._gives_up_at: float | None = None
+        # Since when the oldest row waits that is not committed.
+        self._oldest: float | None = None
+        self._connection: Connection | None = None
+        self._failures = 0
+        self._looked = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="accounts", daemon=True)
+        self._thread.start()
+
+    # -- on the loop -----------------------------------------------------------------
+
+    @property
+    def late(self) -> float:
+        """For how many seconds the oldest row has waited."""
+        oldest = self._oldest
+        return 0.0 if oldest is None else time.monotonic() - oldest
+
+    @property
+    def full(self) -> bool:
+        """Whether so many rows wait that no more should be added."""
+        return len(self._queue) >= MOST
+
+    def hold(self, row: Hold) -> asyncio.Future[bool]:
+        """Write a hold; the result is False where the balance in the database is too small."""
+        return self._add(row, urgent=True)
+
+    def settle(self, row: Settlement, *, urgent: bool) -> asyncio.Future[None]:
+        """Write a settlement; ``urgent``: somebody waits for it."""
+        return self._add(row, urgent=urgent)
+
+    async def write(self, job: Callable[[Connection], _T]) -> _T:
+        """Run ``job`` in a transaction of its own, after the rows before it; return its result."""
+        return await self._add(job, urgent=True)  # type: ignore[no-any-return] # a future of any result
+
+    def _add(self, what: Row | Callable[[Connection], Any], *, urgent: bool) -> asyncio.Future[Any]:
+        item = _Item(what, self._loop.create_future(), urgent)
+        with self._news:
+            if self._closing:
+                raise RuntimeError("the database of the accounts is closed")
+            self._queue.append(item)
+            if self._oldest is None:
+                self._oldest = item.since
+            self._news.notify()
+        return item.future
+
+    async def close(self, patience: float) -> None:
+        """Write what waits, for ``patience`` seconds at most, and end the thread."""
+        with self._news:
+            self._closing = True
+            self._gives_up_at = time.monotonic() + patience
+            self._news.notify()
+        await asyncio.to_thread(self._thread.join, patience + 1)
+        if self._queue:
+            _log.error("%d rows of the accounts could not be written", len(self._queue))
+        # Their futures are answered before the loop ends.
+        await asyncio.sleep(0)
+
+    # -- in the thread ---------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (group := self._next()) is not None:
+            if not group:
+                self._look_around()
+            elif isinstance(group[0].what, Hold | Settlement):
+                self._book(group, again=self._failures > 0)
+            else:
+                self._do(group[0])
+        self._disconnect()
+
+    def _next(self) -> list[_Item] | None:
+        """Return what is to be written next: rows, or one job; none of them: look around."""
+        with self._news:
+            while True:
+                now = time.monotonic()
+                if self._closing and (not self._queue or now > (self._gives_up_at or 0)):
+                    return None
+                if now - self._looked >= LOOK and not self._failures:
+                    self._looked = now
+                    return []
+                if not self._queue:
+                    self._news.wait(self._looked + LOOK - now)
+                    continue
+                group = self._front()
+                soon = group[0].since + LINGER - now
+                if soon <= 0 or self._closing or any(item.urgent for item in group):
+                    return group
+                self._news.wait(soon)
+
+    def _front(self) -> list[_Item]:
+        group: list[_Item] = []
+        for item in self._queue:
+            if not isinstance(item.what, Hold | Settlement):
+                return group or [item]
+            group.append(item)
+            if len(group) == GROUP:
+                break
+        return group
+
+    def _book(self, group: list[_Item], *, again: bool) -> None:
+        rows = [item.what for item in group if isinstance(item.what, Hold | Settlement)]
+        try:
+            connection = self._connected()
+            with connection.begin():
+                outcome = book(connection, self._boot, rows, again=again)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rows are kept or told
+            self._disconnect()
+            self._failed(group, error, again=again)
+            return
+        if self._failures:
+            _log.info("the database of the accounts works again")
+        self._failures = 0
+        self.reachable = True
+        self._written(group)
+        self._tell(self._answer, group, rows, outcome)
+
+    def _failed(self, group: list[_Item], error: Exception, *, again: bool) -> None:
+        """Try the group again later; where the rows themselves are at fault, one by one."""
+        at_fault = isinstance(error, IntegrityError | DataError | ProgrammingError)
+        if isinstance(error, DBAPIError) and not at_fault:
+            pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
+            if not self._failures:
+                _log.error("the database of the accounts cannot be written: %s", _first_line(error))
+            self._failures += 1
+            self.reachable = False
+            with self._news:
+                if not self._closing:
+                    self._news.wait(pause)
+                elif self._gives_up_at is not None:
+                    self._news.wait(min(pause, max(0.0, self._gives_up_at - time.monotonic())))
+            return
+        if len(group) > 1 or not again:
+            # It may have been booked before.
+            for item in group:
+                self._book([item], again=True)
+            return
+        _log.error("a row of the accounts cannot be written: %r", group[0].what, exc_info=error)
+        self._written(group)
+        self._tell(_raise, group[0].future, error)
+
+    def _do(self, item: _Item) -> None:
+        try:
+            connection = self._connected()
+            with connection.begin():
+                result = item.what(connection)  # type: ignore[operator] # rows are no jobs
+        except Exception as error:  # noqa: BLE001 - it is told to the caller
+            self._disconnect()
+            self._written([item])
+            self._tell(_raise, item.future, error)
+            return
+        self._written([item])
+        self._tell(_set, item.future, result)
+
+    def _look_around(self) -> None:
+        try:
+            connection = self._connected()
+            with connection.begin():
+                found = self._look(connection)
+        except Exception as error:  # noqa: BLE001 - rows that are written will tell
+            if self.reachable:
+                _log.warning("the accounts cannot be read: %s", _first_line(error))
+            self.reachable = False
+            self._disconnect()
+            return
+        self.reachable = True
+        if found is not None:
+            self._tell(self._seen, found)
+
+    def _written(self, group: list[_Item]) -> None:
+        with self._news:
+            for item in group:
+                # One by one they are at the front, too.
+                if self._queue and self._queue[0] is item:
+                    self._queue.popleft()
+                else:
+                    self._queue.remove(item)
+            self._oldest = self._queue[0].since if self._queue else None
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+            if self._connection.dialect.name == "postgresql":
+                with self._connection.begin():
+                    self._connection.execute(
+                        text("SELECT pg_advisory_lock_shared(:alive, :boot)"),
+                        {"alive": ALIVE, "boot": boot_number(self._boot)},
+                    )
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except DBAPIError:
+                _log.debug("the connection to the database was lost already")
+
+    def _tell(self, call: Callable[..., None], *given: Any) -> None:  # noqa: ANN401 - of any call
+        try:
+            self._loop.call_soon_threadsafe(call, *given)
+        except RuntimeError:
+            _log.debug("the loop has ended")
+
+    # -- back on the loop ------------------------------------------------------------
+
+    def _answer(self, group: list[_Item], rows: list[Row], outcome: Outcome) -> None:
+        self._booked(rows, outcome)
+        for item, row in zip(group, rows, strict=True):
+            _set(item.future, row.request_id not in outcome.refused)
+
+
+def boot_number(boot: str) -> int:
+    """Return the number under which PostgreSQL knows a boot."""
+    return int(boot, 16) & 0x7FFF_FFFF
+
+
+def _set(future: asyncio.Future[Any], result: object) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _raise(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # seen, if nobody waits
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
