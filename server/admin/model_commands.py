@@ -1,10 +1,11 @@
-"""``main.py models list | scan | import | plan``: the models of this machine, without a gateway."""
+"""``main.py models …``: the models of this machine, without a gateway."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,25 @@ from models.discovery.inventory import MANUAL, Entry, Inventory, Taken
 from models.discovery.scan import scan, stores_here
 from models.discovery.state import load_entries, save_entries
 from models.discovery.stores import FOLDER, OLLAMA, USUAL, Store
+from models.downloads.reference import wanted
+from models.downloads.removal import remove
+from models.downloads.verify import verify
 from models.head_cache import HeadCache
 from models.planning import plan
-from server.admin.outcome import CommandError, carried_out
-from server.admin.show_models import models_json, models_text, news_text, plan_json, plan_text
+from server.admin.commands import AdminClient
+from server.admin.outcome import FAILED, CommandError, carried_out
+from server.admin.own_token import read_token
+from server.admin.presence import gateways_in
+from server.admin.show import size_text
+from server.admin.show_models import (
+    models_json,
+    models_text,
+    news_text,
+    plan_json,
+    plan_text,
+    verdicts_text,
+)
+from utils.errors import GatewayError
 
 if TYPE_CHECKING:
     import argparse
@@ -30,9 +46,12 @@ def run_model_command(args: argparse.Namespace, folder: Path, taken: Callable[[]
     """
 
     def work() -> int:
-        text, said = _ACTIONS[args.action](args, folder, taken)
+        try:
+            text, said = _ACTIONS[args.action](args, folder, taken)
+        except GatewayError as error:
+            raise CommandError(error.message) from None
         sys.stdout.write(json.dumps(said, indent=2) + "\n" if args.json else text)
-        return 0
+        return FAILED if said.get("damaged") else 0
 
     return carried_out(work)
 
@@ -79,6 +98,41 @@ def _plan(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) ->
     return plan_text(entry, made, machine), plan_json(entry, made, machine)
 
 
+def _pull(args: argparse.Namespace, folder: Path, _taken: Callable[[], Taken]) -> _Answer:
+    asked = wanted(args.model, args.file, args.revision)
+    # The client of the hub takes a while to import.
+    from server.admin.pull_command import fetch_model, pulled_json  # noqa: PLC0415 - see above
+
+    done = fetch_model(asked)
+    _tell_gateways(folder)
+    return "".join(f"{path}\n" for path in done.paths), pulled_json(asked, done)
+
+
+def _tell_gateways(folder: Path) -> None:
+    """Have the gateways of this state folder look for models again, if they answer."""
+    for each in gateways_in(folder):
+        with contextlib.suppress(CommandError, OSError):
+            AdminClient(each.url, read_token(folder)).ask("POST", "/admin/rescan")
+
+
+def _remove(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) -> _Answer:
+    found = _found(args, folder, taken)
+    entry = _entry_called(args.model, found)
+    gone = remove(entry, [each for each in found.entries if each is not entry])
+    _tell_gateways(folder)
+    text = f"{entry.name}: removed, {size_text(entry.size)}\n"
+    return text, {"removed": entry.name, "files": gone}
+
+
+def _verify(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) -> _Answer:
+    found = _found(args, folder, taken)
+    entries = found.entries if args.model is None else (_entry_called(args.model, found),)
+    checked = [(entry.name, verdict) for entry in entries for verdict in verify(entry)]
+    said = {"files": [{"model": name, **asdict(verdict)} for name, verdict in checked]}
+    said["damaged"] = [each["path"] for each in said["files"] if each["problem"]]
+    return verdicts_text(checked), said
+
+
 def _entry(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) -> Entry:
     """Return the entry of a file, else of a name or an alias."""
     path = Path(args.model).expanduser()
@@ -90,13 +144,17 @@ def _entry(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) -
             if str(path.absolute()) in entry.files:
                 return entry
         raise CommandError(f"{path} is no model: {_reason(path, folder)}")
-    found = _found(args, folder, taken)
+    return _entry_called(args.model, _found(args, folder, taken))
+
+
+def _entry_called(name: str, found: Inventory) -> Entry:
+    """Return the entry with this name or alias."""
     for entry in found.entries:
-        if args.model in {entry.name, *entry.aliases}:
+        if name in {entry.name, *entry.aliases}:
             return entry
-    if names := found.ambiguous.get(args.model):
-        raise CommandError(f"{args.model} could mean {' or '.join(names)}")
-    raise CommandError(f"no file and no model is called {args.model}; 'models list' shows all")
+    if names := found.ambiguous.get(name):
+        raise CommandError(f"{name} could mean {' or '.join(names)}")
+    raise CommandError(f"no file and no model is called {name}; 'models list' shows all")
 
 
 def _reason(path: Path, folder: Path) -> str:
@@ -112,4 +170,12 @@ def _found(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) -
     return scan(places, HeadCache(folder), before=load_entries(folder), taken=taken())
 
 
-_ACTIONS = {"list": _list, "scan": _scan, "import": _import, "plan": _plan}
+_ACTIONS = {
+    "list": _list,
+    "scan": _scan,
+    "import": _import,
+    "plan": _plan,
+    "pull": _pull,
+    "rm": _remove,
+    "verify": _verify,
+}

@@ -33,6 +33,13 @@ def add_model_commands(commands: Any, config: argparse.ArgumentParser) -> None: 
     add("import", "remember the models in a folder, also while their files are away").add_argument(
         "folder", type=Path
     )
+    pulled = add("pull", "fetch a model from the hub into its cache, or continue to")
+    pulled.add_argument("model", metavar="USER/REPO[:QUANT]")
+    pulled.add_argument("--file", default="", help="this file of the repository")
+    pulled.add_argument("--revision", default="", help="this branch or commit, not main")
+    add("rm", "remove the files of a model that was fetched").add_argument("model", metavar="NAME")
+    checked = add("verify", "read all files of a model, or of all, and compare their contents")
+    checked.add_argument("model", metavar="NAME", nargs="?")
     planned = add("plan", "show in which contexts a model would be served, without starting it")
     planned.add_argument("model", metavar="FILE|NAME")
     planned.add_argument("--ram", type=_bytes, help="plan for so much main memory, as 64GiB")

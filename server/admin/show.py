@@ -63,14 +63,14 @@ def _engine(engine: Mapping[str, Any]) -> Sequence[str]:
     since = ""
     if "idle_seconds" in engine:
         due = engine["unload_in_seconds"]
-        then = "stays" if due is None else f"unloads in {_time(due)}"
-        since = f"idle for {_time(engine['idle_seconds'])}, {then}"
+        then = "stays" if due is None else f"unloads in {time_text(due)}"
+        since = f"idle for {time_text(engine['idle_seconds'])}, {then}"
     elif "ready_seconds_ago" in engine:
-        since = f"ready for {_time(engine['ready_seconds_ago'])}"
+        since = f"ready for {time_text(engine['ready_seconds_ago'])}"
     elif "started_seconds_ago" in engine:
-        since = f"started {_time(engine['started_seconds_ago'])} ago"
+        since = f"started {time_text(engine['started_seconds_ago'])} ago"
     elif "retry_in_seconds" in engine:
-        since = f"tried again in {_time(engine['retry_in_seconds'])}"
+        since = f"tried again in {time_text(engine['retry_in_seconds'])}"
     memory = ", ".join(f"{name} {size_text(size)}" for name, size in engine["memory"].items())
     label = engine["variant"].removeprefix(f"{engine['model']}@")
     places = f"{engine['active']} of {engine['parallel']}"
@@ -85,7 +85,7 @@ def _request(request: Mapping[str, Any]) -> Sequence[str]:
         request["state"],
         request["variant"] or request["model"] or "",
         request["client"],
-        _time(request["age_seconds"]),
+        time_text(request["age_seconds"]),
         f"{read}{request['tokens']}",
     )
 
@@ -95,12 +95,13 @@ def _waiting(waiting: Mapping[str, Any]) -> Sequence[str]:
         str(waiting["position"]),
         waiting["id"] or "a load",
         waiting["model"],
-        _time(waiting["waited_seconds"]),
+        time_text(waiting["waited_seconds"]),
         waiting["waits_for"],
     )
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
+    """Return the seconds in the two largest units."""
     if seconds < _MINUTE:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - digits
     if seconds < _HOUR:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from models.discovery.inventory import Entry, Inventory
+    from models.downloads.verify import Verdict
     from models.planning import MachineMemory, Plan, PlannedVariant
 
 
@@ -65,6 +66,17 @@ def plan_json(entry: Entry, made: Plan, machine: MachineMemory) -> dict[str, Any
         "variants": [_numbers(each) for each in made.variants],
         "left_out": [_numbers(each) for each in made.left_out],
     }
+
+
+def verdicts_text(checked: Sequence[tuple[str, Verdict]]) -> str:
+    """Return a table of the files with what is wrong with them, by the models' names."""
+    return table("MODEL RESULT FILE", [(name, _result(each), each.path) for name, each in checked])
+
+
+def _result(verdict: Verdict) -> str:
+    if verdict.problem:
+        return verdict.problem
+    return "right" if verdict.digest else "whole; its content is not known"
 
 
 def _title(entry: Entry) -> str:

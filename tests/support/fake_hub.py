@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 TOKEN = "hf_" + "a" * 34
 _PIECE = 1 << 16
@@ -54,6 +54,8 @@ class Fault:
     times: int = 1
     file: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    # A line breaks only after that: what a client has not read yet is lost.
+    until: Callable[[], bool] = lambda: True
 
 
 @dataclass
@@ -199,10 +201,12 @@ class FakeHub:
             await self.go_on.wait()
             for begin in range(most, len(body), _PIECE):
                 await answer.write(body[begin : begin + _PIECE])
-        elif cuts and request.transport is not None:
+        elif cuts:
+            while not all(fault.until() for fault in cuts.values()):
+                await asyncio.sleep(0.005)
+            if request.transport is None:
+                return
             if "reset" in cuts:
-                # What was sent must arrive before the reset.
-                await asyncio.sleep(0.02)
                 link = request.transport.get_extra_info("socket")
                 link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 request.transport.abort()

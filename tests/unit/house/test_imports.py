@@ -37,6 +37,7 @@ PURE = (
     "server/admin/params.py",
     "server/admin/show.py",
     "server/admin/show_models.py",
+    "server/admin/show_pulls.py",
     "server/admin/status.py",
     "server/browsers.py",
     "server/codecs/",
