@@ -121,7 +121,7 @@ def build(
     certificates = Certificates(settings.tls)
     reloader = Reloader(load, current, manager, selector, watch, certificates)
     handler, store = RequestHandler(inference), ResponseStore.of(settings, folder)
-    gateway = GatewayServer(current, handler, manager, reloader, store, certificates)
+    gateway = GatewayServer(current, handler, manager, reloader, store, certificates, folder)
     return App(gateway, inference, manager, reloader, orphans, certificates.scheme)
 
 

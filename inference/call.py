@@ -13,12 +13,11 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from engine.scheduling.queue import Priority
-from inference.usage import Tally
+from inference.usage import Tally, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from inference.usage import Usage
     from models.capabilities import Capabilities
     from models.requests.reader import RequestFacts
     from models.selection import Selection
@@ -116,6 +115,7 @@ class CallRecord:
     - ``cancelled``: by an operator.
     - ``detached``: its client has left, and its answer goes on.
     - ``ticket``: the scheduler's number of the request, once it asked for an engine.
+    - ``usage``: the tokens of the answer, or of what there was of it.
     """
 
     started: float
@@ -134,6 +134,7 @@ class CallRecord:
     cancelled: bool = False
     detached: bool = False
     ticket: int | None = None
+    usage: Usage | None = None
     tally: Tally = field(default_factory=Tally)
 
 

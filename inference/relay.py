@@ -28,6 +28,7 @@ async def relay(upstream: UpstreamResponse, sink: Sink, tally: Tally) -> Usage:
         await sink.answer(upstream.status, upstream.headers, upstream.first)
         # Sent before the books are kept: the client need not wait for those.
         await sink.end()
+        tally.whole = upstream.first
         return usage_of(upstream.first[-TAIL:])
     await sink.begin(upstream.status, upstream.headers)
     if upstream.first:

@@ -237,7 +237,7 @@ class UpstreamCall:
         self._usage = usage
         self._settle_place(usage)
         record, model = self.call.record, self.call.model
-        record.completion = usage.completion
+        record.usage, record.completion = usage, usage.completion
         if usage.prompt is not None:
             record.prompt, record.counted = usage.prompt, True
         if model.grow_ahead and self._facts.endpoint.generates:
@@ -255,11 +255,11 @@ class UpstreamCall:
         record.queued, record.loading = lease.queued, lease.loading
         if begun:
             record.variant = self.variant.label
+        if self._usage is None and begun:
+            self._usage = usage = record.tally.so_far(self._selection.size.tokens)
+            record.usage, record.prompt, record.completion = usage, usage.prompt, usage.completion
         if self._hooks is not None:
-            usage = self._usage
-            if usage is None:
-                usage = record.tally.so_far(self._selection.size.tokens) if begun else Usage()
-            self._hooks.settle(self.call, usage)
+            self._hooks.settle(self.call, self._usage or Usage())
 
     async def broken(self, error: EngineBroke) -> EngineBroke:
         """Return ``error`` with what became of the engine."""

@@ -93,8 +93,8 @@ class Usage(NamedTuple):
     """Tokens as the engine counted them; None where its answer did not say.
 
     ``cached`` is the part of ``prompt`` that the engine did not have to read, ``read`` the rest
-    and how many seconds it took. ``estimated``: of an answer that did not come to its end, whose
-    tokens the gateway counted.
+    and how many seconds it took; ``writing`` are the seconds of the answer. ``estimated``: of an
+    answer that did not come to its end, whose tokens the gateway counted.
     """
 
     prompt: int | None = None
@@ -102,6 +102,7 @@ class Usage(NamedTuple):
     cached: int | None = None
     read: tuple[int, float] | None = None
     estimated: bool = False
+    writing: float | None = None
 
     @property
     def total(self) -> int | None:
@@ -130,13 +131,14 @@ def usage_of(tail: bytes) -> Usage:
     read = None
     if found.reading is not None and found.fresh is not None:
         read = (found.fresh, found.reading / 1000)
-    return Usage(found.prompt, found.completion, found.cached, read)
+    writing = None if found.writing is None else found.writing / 1000
+    return Usage(found.prompt, found.completion, found.cached, read, writing=writing)
 
 
 class Tally:
     """Counts what is relayed of one answer, and keeps what its tokens are told in."""
 
-    __slots__ = ("_first", "_last", "chunks", "events")
+    __slots__ = ("_first", "_last", "chunks", "events", "whole")
 
     def __init__(self) -> None:
         # What Anthropic's streams tell of the prompt stands at their beginning.
@@ -145,6 +147,8 @@ class Tally:
         self._last: deque[bytes] = deque(maxlen=_LAST_CHUNKS)
         self.chunks = 0
         self.events = 0
+        # An answer in one piece.
+        self.whole = b""
 
     def add(self, chunk: bytes) -> None:
         """Count a piece of a stream, which is on its way to the client."""

@@ -17,6 +17,8 @@ from server.ollama import OllamaHandlers
 from server.pages_of_ollama import OllamaPages
 from server.passthrough import Passthrough
 from server.protocol import HttpServer
+from server.records.pages import RecordPages
+from server.records.recorder import Recorder
 from server.responses.conversations import Conversations
 from server.responses.handlers import ResponseHandlers
 from server.responses.history import History
@@ -36,6 +38,7 @@ from utils.tasks import TaskOwner, first_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from engine.manager import EngineManager
     from models.catalog import Catalog
@@ -49,6 +52,8 @@ _log = get_logger("server")
 Announce = Callable[[list[Endpoint]], AbstractContextManager[None]]
 # Seconds for the last bytes of responses to reach their clients after the engines have stopped.
 _FLUSH = 2.0
+# The folder of ended requests, samples and uptime, in the state folder.
+RECORDS = "records"
 
 
 class GatewayServer:
@@ -62,6 +67,7 @@ class GatewayServer:
         reloader: Reloader,
         store: ResponseStore,
         certificates: Certificates,
+        folder: Path,
     ) -> None:
         self._current = current
         self._manager = manager
@@ -72,6 +78,7 @@ class GatewayServer:
         self._streams = handler.streams
         self._sockets = WebSockets(manager)
         self._admin = AdminHandlers(manager, self._telemetry, reloader)
+        self.recorder = Recorder(self._telemetry, self._admin.present, folder / RECORDS)
         clock = LoopClock()
         conversations, runs = Conversations(store), BackgroundRuns(self._telemetry, clock)
         self._responses = ResponseHandlers(
@@ -92,6 +99,7 @@ class GatewayServer:
             self._admin,
             self._responses,
             ConversationHandlers(conversations),
+            RecordPages(self.recorder, manager, folder),
         )
         self._frame = Middleware(current, table, self._telemetry, clock)
         self._stop_signals = 0
@@ -125,7 +133,7 @@ class GatewayServer:
         """
         with also_logged_to(self._telemetry.log), self._telemetry.access.gathering():
             self._telemetry.log.attach(asyncio.get_running_loop())
-            async with self._listening() as endpoints:
+            async with self.recorder.running(), self._listening() as endpoints:
                 yield endpoints
 
     @asynccontextmanager

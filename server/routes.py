@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from server.ollama import OllamaHandlers
     from server.pages_of_ollama import OllamaPages
     from server.passthrough import Passthrough
+    from server.records.pages import RecordPages
     from server.responses.handlers import ResponseHandlers
     from server.responses.pages import ConversationHandlers
     from server.status_pages import StatusPages
@@ -120,6 +121,7 @@ def routes(
     admin: AdminHandlers,
     responses: ResponseHandlers,
     conversations: ConversationHandlers,
+    records: RecordPages,
 ) -> Routes:
     """Return the table of these handlers."""
     answers = {
@@ -174,6 +176,11 @@ def routes(
             },
             "/v1/conversations": {"POST": Route(conversations.create)},
             "/conversations": {"POST": Route(conversations.create)},
+            "/api/models": _reading(records.models),
+            "/api/uptime": _reading(records.uptime),
+            "/admin/api/requests": _reading(records.requests),
+            "/admin/api/history": _reading(records.history),
+            "/admin/api/system": _reading(records.system),
             "/running": _reading(admin.running),
             "/admin/load": {"POST": Route(admin.load, listed=True)},
             "/admin/unload": {"POST": Route(admin.unload)},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import orjson
 from engine.observer import Changed, Observer
 from server.access_log import AccessLog
 from server.metrics import Metrics
+from server.records.row import row_of
 from utils.feed import Feed
 from utils.logger import LogBook, Stamp
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from inference.in_flight import Ongoing, RequestRegistry
     from models.spec import VariantSpec
     from server.access_log import AccessRecord
+
+
+# More than end within a second.
+_UNTAKEN = 20_000
 
 
 class Telemetry(Observer):
@@ -31,6 +37,8 @@ class Telemetry(Observer):
         self.metrics = Metrics()
         self.log = LogBook()
         self.access = AccessLog()
+        # Requests that have ended, until the recorder takes them; the newest if it does not.
+        self.finished: deque[tuple[AccessRecord, float]] = deque(maxlen=_UNTAKEN)
         # The bytes of each event are made once for all listeners.
         self.events: Feed[bytes] = Feed()
         self._ids = count(1)
@@ -88,27 +96,14 @@ class Telemetry(Observer):
         if ongoing is None:
             return
         self.requests.remove(ongoing)
+        self.finished.append((record, now))
         if self.events.subscriptions:
-            self._tell(
-                "request",
-                id=record.id,
-                phase="ended",
-                path=record.path,
-                status=record.status,
-                model=record.model,
-                variant=record.variant,
-                prompt_tokens=record.prompt,
-                completion_tokens=record.completion,
-                queue_seconds=_rounded(record.queued),
-                load_seconds=_rounded(record.loading),
-                first_token_seconds=_rounded(record.first),
-                total_seconds=_rounded(now - record.started),
-            )
+            self._tell("request", phase="ended", **row_of(record, now))
+
+    def tick(self, **facts: Any) -> None:  # noqa: ANN401 - JSON values
+        """Publish how fast answers come now, and the memory that they take."""
+        self._tell("tick", **facts)
 
     def _tell(self, kind: str, **facts: Any) -> None:  # noqa: ANN401 - JSON values
         if self.events.subscriptions:
             self.events.publish(self.event(kind, facts))
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)

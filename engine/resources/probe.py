@@ -75,6 +75,24 @@ class MachineProbe:
                 total[name] = int(self._nvml.nvmlDeviceGetMemoryInfo(gpu).total)
         return total
 
+    def gpus(self) -> list[dict[str, Any]]:
+        """Return each GPU: its name, its bytes, its load in percent, its temperature in °C."""
+        found = []
+        for name, gpu in self._named_gpus():
+            view: dict[str, Any] = {"id": name}
+            for field, ask in (
+                ("name", lambda gpu=gpu: self._nvml.nvmlDeviceGetName(gpu)),
+                ("total", lambda gpu=gpu: int(self._nvml.nvmlDeviceGetMemoryInfo(gpu).total)),
+                ("free", lambda gpu=gpu: int(self._nvml.nvmlDeviceGetMemoryInfo(gpu).free)),
+                ("percent", lambda gpu=gpu: self._nvml.nvmlDeviceGetUtilizationRates(gpu).gpu),
+                ("celsius", lambda gpu=gpu: self._nvml.nvmlDeviceGetTemperature(gpu, 0)),
+            ):
+                # Not every GPU has every sensor.
+                with contextlib.suppress(self._nvml.NVMLError):
+                    view[field] = ask()
+            found.append(view)
+        return found
+
     def _named_gpus(self) -> list[tuple[str, Any]]:
         with self._lock:
             if self._gpus is None:

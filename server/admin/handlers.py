@@ -41,7 +41,7 @@ class AdminHandlers:
         self._telemetry = telemetry
         self._reloader = reloader
         self._tasks = TaskOwner("admin")
-        telemetry.metrics.show(self._present)
+        telemetry.metrics.show(self.present)
 
     async def close(self) -> None:
         """End the streams of events and of the log, and the loads that no client waits for."""
@@ -86,7 +86,8 @@ class AdminHandlers:
         line = self._manager.line()
         return running_view(sights, line, self._telemetry.requests, self._manager.now())
 
-    def _present(self) -> Present:
+    def present(self) -> Present:
+        """Return the values of this moment that metrics and records show."""
         waiting, in_flight = self._manager.waiting(), len(self._telemetry.requests)
         return Present(self._manager.records(), waiting, in_flight)
 

@@ -42,6 +42,16 @@ class FakeNvml:
         self._check()
         return SimpleNamespace(free=self._free[gpu], total=2 * self._free[gpu])
 
+    def nvmlDeviceGetName(self, gpu: int) -> str:  # noqa: N802 - NVML's own name
+        return f"GPU {gpu}"
+
+    def nvmlDeviceGetUtilizationRates(self, gpu: int) -> Any:  # noqa: N802 - NVML's own name
+        self._check()
+        return SimpleNamespace(gpu=40 + gpu)
+
+    def nvmlDeviceGetTemperature(self, _gpu: int, _sensor: int) -> int:  # noqa: N802 - NVML's own name
+        raise self.NVMLError("Not Supported")
+
     def nvmlDeviceGetComputeRunningProcesses(self, gpu: int) -> list[Any]:  # noqa: N802 - NVML's own name
         self._check()
         return self._compute[gpu]

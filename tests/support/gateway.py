@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from engine.manager import EngineManager
     from engine.scheduling.lifecycle import State
     from server.admin.reload import Reloader
+    from server.records.recorder import Recorder
     from utils.clock import Clock
     from utils.errors import ConfigError
 
@@ -94,6 +95,7 @@ class Gateway(GatewayClient):
 
     manager: EngineManager = field(kw_only=True)
     reloader: Reloader = field(kw_only=True)
+    recorder: Recorder = field(kw_only=True)
     following: Following = field(kw_only=True)
 
     def state(self, context: int = 256, model: str = "m") -> State:
@@ -174,6 +176,7 @@ async def running_gateway(
                 OWN_TOKEN,
                 manager=app.manager,
                 reloader=app.reloader,
+                recorder=app.gateway.recorder,
                 following=following,
             )
             try:

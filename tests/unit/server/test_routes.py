@@ -41,6 +41,11 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         "/v1/stream": {"GET": "streams.read", "DELETE": "streams.stop"},
         "/v1/streams/lookup": {"POST": "streams.lookup"},
         "/v1/chat/completions/control": {"POST": "streams.control"},
+        "/api/models": {"GET": "records.models", "HEAD": "records.models"},
+        "/api/uptime": {"GET": "records.uptime", "HEAD": "records.uptime"},
+        "/admin/api/requests": {"GET": "records.requests", "HEAD": "records.requests"},
+        "/admin/api/history": {"GET": "records.history", "HEAD": "records.history"},
+        "/admin/api/system": {"GET": "records.system", "HEAD": "records.system"},
         "/api/chat": {"POST": "ollama.chat"},
         "/api/generate": {"POST": "ollama.generate"},
         "/api/embed": {"POST": "ollama.embed"},
@@ -103,7 +108,8 @@ def test_what_an_engine_answers_is_listed_and_an_order_is_not() -> None:
     rows = (*TABLE.exact.values(), *TABLE.below.values(), *TABLE.beside.values())
     every = [route for row in rows for route in row.values()]
     quiet = {str(route.handle).partition(".")[0] for route in every if not route.listed}
-    assert quiet == {"status", "pages_of_ollama", "lm_studio", "admin", "conversations"}
+    rooms = {"status", "pages_of_ollama", "lm_studio", "admin", "conversations", "records"}
+    assert quiet == rooms
     listed = {str(route.handle) for route in every if route.listed}
     assert {handler for handler in listed if handler.startswith("admin")} == {"admin.load"}
 
@@ -179,6 +185,9 @@ def test_paths_for_operators() -> None:
         "/admin/config/reload",
         "/admin/rescan",
         "/admin/requests/",
+        "/admin/api/history",
+        "/admin/api/requests",
+        "/admin/api/system",
         "/admin/nowhere",
         "/logs",
         "/logs/stream",

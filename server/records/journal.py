@@ -1,0 +1,102 @@
+"""A bounded list of JSON objects, the newest last, that is kept in a file over restarts.
+
+The file grows by lines; when it has twice as many as the list may hold, it is written anew.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from utils.whole_file import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+Entry = dict[str, Any]
+
+
+class Journal:
+    """The last ``room`` entries. ``path`` is their file; None: they are kept in memory alone.
+
+    ``add`` on the event loop; ``load``, before anything is added, and ``save`` block. Only one
+    thread saves at a time.
+    """
+
+    def __init__(self, path: Path | None, room: int) -> None:
+        self._path = path
+        self._room = room
+        self._entries: deque[Entry] = deque(maxlen=room)
+        # Those that the file lacks.
+        self._new: deque[Entry] = deque(maxlen=room)
+        self._lines = 0
+        self._torn = False
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
+
+    def __reversed__(self) -> Iterator[Entry]:
+        return reversed(self._entries)
+
+    def add(self, entry: Entry) -> None:
+        """Add an entry; where the list is full, the oldest is forgotten."""
+        self._entries.append(entry)
+        if self._path is not None:
+            self._new.append(entry)
+
+    def load(self) -> None:
+        """Read the entries of earlier runs; a line that cannot be read is left out. OSError."""
+        if self._path is None:
+            return
+        try:
+            with self._path.open("rb") as file:
+                lines: deque[bytes] = deque(maxlen=self._room)
+                for line in file:
+                    lines.append(line)
+                    self._lines += 1
+        except FileNotFoundError:
+            return
+        # A write that was cut short must not spoil the next line.
+        self._torn = bool(lines) and not lines[-1].endswith(b"\n")
+        self._entries.extend(entry for line in lines if (entry := _entry(line)) is not None)
+
+    def save(self) -> None:
+        """Write the new entries to the file. OSError; then they wait for the next time."""
+        if self._path is None or not self._new:
+            return
+        new = list(self._new)
+        if self._lines + len(new) > 2 * self._room:
+            write_whole(self._path, _lines(list(self._entries)))
+            self._lines = len(self._entries)
+        else:
+            _append(self._path, b"\n" * self._torn + _lines(new))
+            self._torn = False
+            self._lines += len(new)
+        for _ in new:
+            self._new.popleft()
+
+
+def _append(path: Path, lines: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(file, "wb") as out:
+        out.write(lines)
+
+
+def _lines(entries: Iterable[Entry]) -> bytes:
+    return b"".join(orjson.dumps(entry) + b"\n" for entry in entries)
+
+
+def _entry(line: bytes) -> Entry | None:
+    try:
+        entry = orjson.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None

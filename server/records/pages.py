@@ -1,0 +1,111 @@
+"""``RecordPages``: the pages of what the gateway remembers, and of its machine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from server.records.ended import as_csv, number_in, page_of, query_of
+from server.records.samples import RINGS, step_for
+from server.records.system import system_view
+from server.status import model_view
+from utils.errors import BadRequest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.manager import EngineManager
+    from server.middleware import RequestContext
+    from server.records.recorder import Recorder
+
+_OK = 200
+_CSV = {
+    "Content-Type": "text/csv; charset=utf-8",
+    "Content-Disposition": 'attachment; filename="requests.csv"',
+}
+_COLUMNS = (
+    *("at", "id", "path", "client", "address", "account", "key", "model", "variant", "status"),
+    *("reason", "error", "streamed", "prompt_tokens", "cached_tokens", "completion_tokens"),
+    *("counted", "queue_seconds", "load_seconds", "first_token_seconds", "prefill_seconds"),
+    *("decode_seconds", "total_seconds"),
+)
+_HOUR = 3600.0
+
+
+class RecordPages:
+    """Answers on ``/admin/api`` with what is recorded, and publicly with models and uptime."""
+
+    def __init__(self, recorder: Recorder, manager: EngineManager, folder: Path) -> None:
+        self._recorder = recorder
+        self._manager = manager
+        self._folder = folder
+        self._created = int(time.time())
+
+    async def requests(self, ctx: RequestContext) -> None:
+        """Answer with a page of ended requests, the newest first; with ``format=csv`` as CSV."""
+        self._recorder.look()
+        rows, cursor = page_of(reversed(self._recorder.requests), query_of(ctx.request.query))
+        if wants_csv(ctx):
+            await ctx.response.answer(_OK, _CSV, as_csv(rows, _COLUMNS))
+            return
+        await ctx.json({"requests": rows, "next": cursor})
+
+    async def history(self, ctx: RequestContext) -> None:
+        """Answer with the samples from ``from`` to ``to``; without them, of the last hour."""
+        query, now = ctx.request.query, time.time()
+        end = _moment(number_in(query, "to"), now, now)
+        begin = _moment(number_in(query, "from"), now, end - _HOUR)
+        steps = [ring.step for ring in RINGS]
+        step = number_in(query, "step")
+        if step is not None and step not in steps:
+            raise BadRequest(f"step must be one of {', '.join(map(str, steps))}.", param="step")
+        seconds = step_for(now - begin) if step is None else int(step)
+        points = self._recorder.samples.points(begin, end, seconds)
+        await ctx.json({"from": begin, "to": end, "step": seconds, "points": points})
+
+    async def system(self, ctx: RequestContext) -> None:
+        """Answer with processor, memory, GPUs, disks and versions."""
+        view = await asyncio.to_thread(system_view, self._recorder.probe, [self._folder])
+        await ctx.json(view)
+
+    async def uptime(self, ctx: RequestContext) -> None:
+        """Answer with the uptime of the gateway and of each model, day by day."""
+        names = [model.name for model in ctx.configuration.catalog.models]
+        await ctx.json(self._recorder.uptime.view(time.time(), names))
+
+    async def models(self, ctx: RequestContext) -> None:
+        """Answer with every model, for people who look for one."""
+        able, records = ctx.configuration.able, self._manager.records()
+        await ctx.json(
+            {
+                "models": [
+                    _public(model_view(model, able, records, self._created))
+                    for model in ctx.configuration.catalog.models
+                ]
+            }
+        )
+
+
+def wants_csv(ctx: RequestContext) -> bool:
+    """Return whether the answer is to be CSV; BadRequest for a format that there is not."""
+    asked = ctx.request.query.get("format")
+    if asked is None:
+        return ctx.request.headers.get("Accept", "").startswith("text/csv")
+    if asked not in ("csv", "json"):
+        raise BadRequest("format must be csv or json.", param="format")
+    return asked == "csv"
+
+
+def _moment(given: float | None, now: float, usual: float) -> float:
+    """Return a time in seconds since 1970; a negative one is so long ago."""
+    if given is None:
+        return round(usual, 3)
+    return round(now + given if given < 0 else given, 3)
+
+
+def _public(view: dict[str, Any]) -> dict[str, Any]:
+    view["name"] = view.pop("id")
+    for name in ("object", "created", "owned_by"):
+        del view[name]
+    return view
