@@ -9,7 +9,7 @@ in the gateway: ``after`` raises, and nothing has changed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from engine.scheduling.queue import Priority
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from models.spec import ModelSpec
 
 
-class State(Enum):
-    """The state of a call."""
+class State(StrEnum):
+    """The state of a call. As a text, it has a hash that costs no call of Python code."""
 
     WAITING = "waiting"
     OPENING = "opening"
@@ -34,7 +34,7 @@ class State(Enum):
     ENDED = "ended"
 
 
-class Move(Enum):
+class Move(StrEnum):
     """What happens to a call.
 
     - GRANTED: it holds the engine that it asked for. FELL_BACK: a smaller one, because of memory.

@@ -306,7 +306,7 @@ def decision(
     size, wanted = selection.size, selection.minimum
     if call.facts.endpoint.sized:
         if size is not UNCOUNTED:
-            told["X-Gateway-Prompt-Tokens"] = f"{size.tokens}; source={size.source.value}"
+            told["X-Gateway-Prompt-Tokens"] = f"{size.tokens}; source={size.source}"
         if variant is not None and variant.capacity < wanted.capacity:
             told["X-Gateway-Fallback"] = f"{wanted.label}; reason=out-of-memory"
     return told

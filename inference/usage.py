@@ -21,15 +21,16 @@ _LAST_CHUNKS = 4
 _SMALL = 1024
 _EVENT = b"data: "
 
-# The fields that ``told`` asks for, and how they are written.
-_FIELDS = tuple(
-    (name, b'"%b"' % name.encode())
-    for name in (
-        *("prompt_n", "cache_n", "predicted_n", "prompt_ms", "predicted_ms"),
-        *("prompt_tokens", "completion_tokens", "cached_tokens"),
-        *("input_tokens", "output_tokens", "cache_read_input_tokens"),
-    )
-)
+def _written(*names: str) -> tuple[tuple[str, bytes], ...]:
+    return tuple((name, b'"%b"' % name.encode()) for name in names)
+
+
+# The fields that ``told`` asks for, and how they are written. All of a kind have one end, so most
+# answers need not be searched for those of another kind.
+_OPENAI = _written("prompt_tokens", "completion_tokens", "cached_tokens")
+_OTHERS = _written("input_tokens", "output_tokens", "cache_read_input_tokens")
+_TIMINGS = _written("prompt_n", "cache_n", "predicted_n", "prompt_ms", "predicted_ms")
+_OF_OTHERS, _OF_TIMINGS = b'put_tokens"', b'_n"'
 # Eighteen digits at most: Python refuses to read numbers of thousands of them.
 _NUMBER = re.compile(rb"\s*:\s*(\d{1,18}(?:\.\d{1,18})?(?:[eE][-+]?\d{1,2})?)")
 
@@ -118,7 +119,12 @@ def usage_of(tail: bytes) -> Usage:
     A quotation mark inside generated text is escaped, so it cannot imitate a field.
     """
     fields: dict[str, float] = {}
-    for name, field in _FIELDS:
+    wanted = _OPENAI
+    if _OF_OTHERS in tail:
+        wanted += _OTHERS
+    if _OF_TIMINGS in tail:
+        wanted += _TIMINGS
+    for name, field in wanted:
         # From the end: a pattern for all fields would look at every byte before.
         at = tail.rfind(field)
         while at >= 0:

@@ -12,7 +12,7 @@ recently used entry goes first.
 from __future__ import annotations
 
 from collections import OrderedDict
-from enum import Enum
+from enum import StrEnum
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -116,7 +116,7 @@ def byte_bound(facts: RequestFacts, spec: TokenizationSpec, known: Known) -> int
     return known.tokens + new + allowance(facts, spec, known)
 
 
-class Source(Enum):
+class Source(StrEnum):
     """The source of a count."""
 
     BOUND = "bound"

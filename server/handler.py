@@ -19,7 +19,7 @@ from server.codecs.messages import MessagesSink
 from server.codecs.sink import TranslatingSink
 from server.dialects import ANTHROPIC
 from server.headers import CONVERSATION, conversation_of, to_engine
-from server.uploads.body import read_body
+from server.uploads.body import read_body, whole_of
 from server.uploads.multipart import read_form
 from utils.errors import BadRequest
 
@@ -83,7 +83,13 @@ class RequestHandler:
         await self._inference.run(call, sink)
 
     async def _answer(self, ctx: RequestContext, endpoint: Endpoint) -> None:
-        model, facts = await _read(ctx, endpoint)
+        body = None if endpoint.form else whole_of(ctx)
+        if body is None or len(body) > _PARSED_INLINE:
+            model, facts = await _read(ctx, endpoint, body)
+        else:
+            # Most requests: what need not be awaited costs no coroutines.
+            catalog, fit = ctx.configuration.catalog, ctx.configuration.types.fit
+            model, facts = read(endpoint, body, catalog, ctx.name, fit)
         try:
             call = _call(ctx, model, facts)
             if facts.stream:
@@ -209,7 +215,9 @@ def _call(
     )
 
 
-async def _read(ctx: RequestContext, endpoint: Endpoint) -> tuple[ModelSpec, RequestFacts]:
+async def _read(
+    ctx: RequestContext, endpoint: Endpoint, body: bytes | None
+) -> tuple[ModelSpec, RequestFacts]:
     catalog, named = ctx.configuration.catalog, ctx.name
     if endpoint.form:
         form = await read_form(ctx)
@@ -218,7 +226,8 @@ async def _read(ctx: RequestContext, endpoint: Endpoint) -> tuple[ModelSpec, Req
         except BaseException:
             form.close()
             raise
-    body = await read_body(ctx)
+    if body is None:
+        body = await read_body(ctx)
     return await parsed(
         len(body), partial(read, endpoint, body, catalog, named, ctx.configuration.types.fit)
     )

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # Fields beside the messages that chat templates print into the prompt.
 _IN_ORDER = ("tools", "functions", "response_format", "chat_template_kwargs", "json_schema")
 _PREAMBLE = frozenset(_IN_ORDER)
-# The fields of most messages; nothing beside them is printed.
-_PLAIN = {"role", "content"}
+# Most messages have a role and a content, and nothing beside them.
+_PLAIN = 2
 
 
 def chat(request: Json) -> Prompt:
@@ -39,17 +39,17 @@ def chat(request: Json) -> Prompt:
         preamble = {name: request[name] for name in _IN_ORDER if request.get(name)}
     talk = Conversation("", preamble)
     for index, message in enumerate(messages):
-        role = role_of(message, index)
-        content = message.get("content")
-        # Mostly a text. Then the place is not needed, as a text has no fault to report.
-        said = (
-            Content(content)
-            if isinstance(content, str)
-            else content_of(content, f"messages[{index}].content")
-        )
-        plain = message.keys() == _PLAIN and role in ROLES
-        extras = {} if plain else extras_of(message, "content")
-        if extras:
+        role, content = message.get("role"), message.get("content")
+        if len(message) == _PLAIN and isinstance(role, str) and role in ROLES:
+            if isinstance(content, str):
+                # Most messages: nothing but a text, which has no fault to report.
+                verbatim = role != "assistant"
+                talk.say(orjson.dumps(message), (content, ()), verbatim=verbatim)
+                continue
+        else:
+            role = role_of(message, index)
+        said = content_of(content, f"messages[{index}].content")
+        if extras := extras_of(message, "content"):
             said = Content(said.text + printed(extras), said.media)
         talk.say(orjson.dumps(message), said, verbatim=not extras and role != "assistant")
     return talk.prompt(prefilled=messages[-1].get("role") == "assistant")

@@ -61,15 +61,21 @@ async def read_body(ctx: RequestContext, limit: int | None = None) -> bytes:
     for ``server.client_timeout`` seconds, BodiesTooLarge when the bodies of all requests take
     more than ``server.max_body_memory``.
     """
+    limit = ctx.configuration.settings.max_request_bytes if limit is None else limit
+    whole = whole_of(ctx, limit)
+    return await _read(ctx, of_aiohttp(ctx.request), limit) if whole is None else whole
+
+
+def whole_of(ctx: RequestContext, limit: int | None = None) -> bytes | None:
+    """Return the body if it came with the head, else None; raise as ``read_body`` does."""
     request = ctx.request
     limit = ctx.configuration.settings.max_request_bytes if limit is None else limit
     if (request.content_length or 0) > limit:
         raise too_large(limit)
-    if request.whole is not None:
-        if len(request.whole) > _FREE and not ctx.take(len(request.whole)):
-            raise bodies_too_large()
-        return request.whole
-    return await _read(ctx, of_aiohttp(request), limit)
+    whole = request.whole
+    if whole is not None and len(whole) > _FREE and not ctx.take(len(whole)):
+        raise bodies_too_large()
+    return whole
 
 
 async def _read(ctx: RequestContext, request: AiohttpRequest, limit: int) -> bytes:
