@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import re
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from yarl import URL
@@ -17,11 +18,13 @@ from yarl import URL
 from engine.upstream_connection import UpstreamConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
 # Larger ones are written piece by piece, so that streams of others go on meanwhile.
 LARGEST_BODY = 1024 * 1024
 _CONNECT_SECONDS = 10.0
+# Most requests have the headers of another.
+_REMEMBERED = 128
 # Visible ASCII without a fragment: what may stand in a request line as it is.
 _TARGET = re.compile(r"/[!\"$-~]*")
 
@@ -41,7 +44,7 @@ class ConnectionPool:
         self._host, self._port = url.host or "", url.port or 80
         self._path = url.raw_path.rstrip("/")
         self._names = frozenset(name.lower() for name in own)
-        self._lines = f"Host: {url.host_port_subcomponent}\r\n" + _lines(own.items())
+        self._lines = f"Host: {url.host_port_subcomponent}\r\n" + _lines(tuple(own.items()))
         self._keep = keep
         self._all: set[UpstreamConnection] = set()
         # The longest idle first.
@@ -98,9 +101,9 @@ class ConnectionPool:
     # -- inside ------------------------------------------------------------------------
 
     def _request(self, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
-        pairs = list(headers.items())
+        pairs = tuple(headers.items())
         if self._names:
-            pairs = [pair for pair in pairs if pair[0].lower() not in self._names]
+            pairs = tuple([pair for pair in pairs if pair[0].lower() not in self._names])
         head = (
             f"POST {self._path}{target} HTTP/1.1\r\n"
             f"{self._lines}{_lines(pairs)}Content-Length: {len(body)}\r\n\r\n"
@@ -154,7 +157,8 @@ class ConnectionPool:
             self._sweeper = self._loop.call_later(self._keep, self._sweep)
 
 
-def _lines(pairs: Collection[tuple[str, str]]) -> str:
+@lru_cache(maxsize=_REMEMBERED)
+def _lines(pairs: tuple[tuple[str, str], ...]) -> str:
     """Return the lines of the headers; ValueError if one would be more than its line."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in pairs])
     if lines.count("\n") != len(pairs) or lines.count("\r") != len(pairs) or "\0" in lines:

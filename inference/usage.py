@@ -21,6 +21,7 @@ _LAST_CHUNKS = 4
 _SMALL = 1024
 _EVENT = b"data: "
 
+
 def _written(*names: str) -> tuple[tuple[str, bytes], ...]:
     return tuple((name, b'"%b"' % name.encode()) for name in names)
 

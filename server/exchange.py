@@ -8,19 +8,21 @@ aiohttp's. Forms, websockets and bodies in pieces need more; those come through 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 from aiohttp.http import StreamWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aiohttp.abc import AbstractStreamWriter
     from multidict import CIMultiDict, CIMultiDictProxy
     from yarl import URL
 
     from server.client_response import ClientResponse
+
+# What was made of a request's headers for an engine, by the form in which it was wanted.
+Prepared = dict[tuple[str | None, bool, bool, bool], Mapping[str, str]]
 
 
 class Reply(Protocol):
@@ -73,7 +75,8 @@ class Request(Protocol):
 
     ``response`` is set by the middleware as soon as it has the request. ``authorities`` are the
     hosts that the request names beside its ``Host`` header. ``whole`` is the body if it came with
-    the head; else it must be read, see server/uploads/body.py.
+    the head; else it must be read, see server/uploads/body.py. ``prepared`` is shared by requests
+    with the same headers.
     """
 
     response: ClientResponse | None
@@ -144,6 +147,11 @@ class Request(Protocol):
         ...
 
     @property
+    def prepared(self) -> Prepared:
+        """What was made of the headers; what is added here may be there for another request."""
+        ...
+
+    @property
     def output_size(self) -> int:
         """Bytes of the response that were sent so far."""
         ...
@@ -194,6 +202,11 @@ class AiohttpRequest(web.BaseRequest):
     response: ClientResponse | None = None
     answered: web.StreamResponse | None = None
     whole: bytes | None = None
+
+    @property
+    def prepared(self) -> Prepared:
+        """Nothing: it is not known which requests have the same headers."""
+        return {}
 
     @classmethod
     def of(cls, other: web.BaseRequest) -> AiohttpRequest:

@@ -24,7 +24,7 @@ from server.uploads.multipart import read_form
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from inference.call import Sink
     from inference.run import Inference
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from models.requests.fields import Json
     from models.spec import ModelSpec
     from server.codecs.codec import Encoder, Translation
+    from server.exchange import Request
     from server.middleware import Handler, RequestContext
 
 _T = TypeVar("_T")
@@ -185,34 +186,44 @@ def _call(
     """Return the call; ``path`` is the engine's if the request was translated."""
     configuration, request, endpoint = ctx.configuration, ctx.request, facts.endpoint
     ctx.record.model = model.name
-    kind = None if endpoint is PASSTHROUGH else "application/json"
-    key = model.name in configuration.with_client_key
-    headers = to_engine(request.headers, kind, key=key)
-    if facts.upload is not None:
-        headers["Content-Type"] = facts.upload.content_type
-        headers["Content-Length"] = str(facts.upload.size)
     conversation = None
-    if facts.stream:
-        # An engine may close the connection after a stream, whatever its headers promise;
-        # the next request in the queue would be sent into that.
-        headers["Connection"] = "close"
-        # What an engine keeps of a stream is not in the client's API if that was translated.
-        if endpoint.generates and path is None:
-            conversation = conversation_of(request.headers)
-    if conversation is None:
-        # Without it the engine stops when the client leaves: the answer could not be read again.
-        headers.popall(CONVERSATION, None)
+    # What an engine keeps of a stream is not in the client's API if that was translated.
+    if facts.stream and endpoint.generates and path is None:
+        conversation = conversation_of(request.headers)
+    key = model.name in configuration.with_client_key
     return Call(
         facts=facts,
         model=model,
         able=configuration.able[model.name],
         record=ctx.record,
         path=path or ctx.target,
-        headers=headers,
+        headers=_headers(request, facts, key=key, kept=conversation is not None),
         method=request.method,
         priority=ctx.priority(),
         conversation=conversation,
     )
+
+
+def _headers(request: Request, facts: RequestFacts, *, key: bool, kept: bool) -> Mapping[str, str]:
+    """Return the headers for the engine; ``kept``: it keeps the stream for the client."""
+    kind = None if facts.endpoint is PASSTHROUGH else "application/json"
+    form = kind, facts.stream, key, kept
+    if facts.upload is None and (known := request.prepared.get(form)) is not None:
+        return known
+    headers = to_engine(request.headers, kind, key=key)
+    if facts.upload is not None:
+        headers["Content-Type"] = facts.upload.content_type
+        headers["Content-Length"] = str(facts.upload.size)
+    if facts.stream:
+        # An engine may close the connection after a stream, whatever its headers promise;
+        # the next request in the queue would be sent into that.
+        headers["Connection"] = "close"
+    if not kept:
+        # Without it the engine stops when the client leaves: the answer could not be read again.
+        headers.popall(CONVERSATION, None)
+    if facts.upload is None:
+        request.prepared[form] = headers
+    return headers
 
 
 async def _read(

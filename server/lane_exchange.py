@@ -35,6 +35,7 @@ class LaneRequest:
         "content_length",
         "headers",
         "path",
+        "prepared",
         "rel_url",
         "remote",
         "response",
@@ -49,7 +50,7 @@ class LaneRequest:
     def __init__(self, lane: Lane, plain: PlainRequest) -> None:
         self._lane = lane
         self._sent_before = lane.sent
-        self.rel_url, self.headers, self.whole, _ = plain
+        self.rel_url, self.headers, self.whole, _, self.prepared = plain
         self.path = self.rel_url.path
         self.content_length = len(plain.body)
         self.remote = lane.remote

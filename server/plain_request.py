@@ -8,7 +8,7 @@ unusual HTTP is interpreted here, and none is interpreted twice.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -16,6 +16,9 @@ from yarl import URL
 
 from models.requests.endpoints import BY_PATH
 from utils.known_head import KnownHead
+
+if TYPE_CHECKING:
+    from server.exchange import Prepared
 
 # Sizes in bytes. aiohttp refuses a line or a header above 8190.
 LARGEST_HEAD = 8 * 1024
@@ -50,12 +53,16 @@ class NotPlain(Exception):
 
 
 class PlainRequest(NamedTuple):
-    """A whole plain request. ``keeps``: the client wants to keep the connection."""
+    """A whole plain request. ``keeps``: the client wants to keep the connection.
+
+    Requests that differ in their bodies alone share what is ``prepared`` for the engine.
+    """
 
     url: URL
     headers: CIMultiDictProxy[str]
     body: bytes
     keeps: bool
+    prepared: Prepared
 
 
 class PlainRequestParser:
@@ -130,7 +137,7 @@ class PlainRequestParser:
             changed = CIMultiDict(headers)
             changed["Content-Length"] = str(len(body))
             headers = CIMultiDictProxy(changed)
-        return PlainRequest(last.url, headers, body, last.keeps)
+        return PlainRequest(last.url, headers, body, last.keeps, last.prepared)
 
     def _complete(self) -> PlainRequest:
         whole = len(self._pieces) == 1
@@ -143,7 +150,7 @@ class PlainRequestParser:
         if data.count(b"\n", 0, end) != len(self._raw) + 2 or len(data) != end + self._length:
             raise NotPlain
         headers = CIMultiDictProxy(self._headers)
-        request = PlainRequest(self._url, headers, data[end:], self._keeps)
+        request = PlainRequest(self._url, headers, data[end:], self._keeps, {})
         if whole and (known := KnownHead.of(data)) is not None:
             self._last = known, request._replace(body=b""), self._length
         self._raw.clear()

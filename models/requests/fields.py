@@ -251,9 +251,7 @@ class Conversation:
         self._digest = _beginning(origin, text) if text else _nothing(origin)
         self._segments = [Segment(text, len(text.encode()), 0, self._digest, not text)]
 
-    def say(
-        self, source: bytes, content: tuple[str, tuple[str, ...]], *, verbatim: bool
-    ) -> None:
+    def say(self, source: bytes, content: tuple[str, tuple[str, ...]], *, verbatim: bool) -> None:
         """Add a message: its ``Content``. ``source`` is the message as bytes, for the digest."""
         text, media = content
         if media:
