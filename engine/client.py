@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from engine.upstream import Answer
-    from engine.upstream_connection import UpstreamConnection
     from models.requests.reader import RequestFacts, Upload
 
 # Engines close an idle connection after 5 s or more; the gateway must close it before that.
@@ -67,7 +66,10 @@ class EngineClient:
         try:
             answer: Answer
             if method == "POST" and isinstance(body, bytes) and (pool := self._own(path, body)):
-                answer = await self._posted(pool, path, headers, body)
+                try:
+                    answer = await pool.post(path, headers, body)
+                except OSError as error:
+                    raise self._unreachable(error, NotConnected) from error
             else:
                 answer = await self._request(path, headers, body, method)
             return await self._begin(answer, method)
@@ -110,17 +112,6 @@ class EngineClient:
         pool = self._pool
         return pool if pool is not None and pool.sends(path, body) else None
 
-    async def _posted(
-        self, pool: ConnectionPool, path: str, headers: Mapping[str, str], body: bytes
-    ) -> UpstreamConnection:
-        try:
-            return await pool.post(path, headers, body)
-        except OSError as error:
-            sent = not self._closed and not isinstance(error, NotConnected)
-            raise EngineUnreachable(
-                f"The engine gave no answer: {said_by(error)}", sent=sent
-            ) from error
-
     async def _request(
         self, path: str, headers: Mapping[str, str], body: bytes | Upload, method: str
     ) -> AiohttpAnswer:
@@ -133,11 +124,13 @@ class EngineClient:
                 allow_redirects=False,
             )
         except (aiohttp.ClientError, OSError) as error:
-            sent = not self._closed and not isinstance(error, aiohttp.ClientConnectorError)
-            raise EngineUnreachable(
-                f"The engine gave no answer: {said_by(error)}", sent=sent
-            ) from error
+            raise self._unreachable(error, aiohttp.ClientConnectorError) from error
         return AiohttpAnswer(response)
+
+    def _unreachable(self, error: Exception, unsent: type[Exception]) -> EngineUnreachable:
+        """Return the failure of a request; if it is ``unsent``, the engine has nothing of it."""
+        sent = not self._closed and not isinstance(error, unsent)
+        return EngineUnreachable(f"The engine gave no answer: {said_by(error)}", sent=sent)
 
     async def _begin(self, answer: Answer, method: str) -> UpstreamResponse:
         self._hear(b"")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Larger ones are written piece by piece, so that streams of others go on meanwhile.
 LARGEST_BODY = 1024 * 1024
 _CONNECT_SECONDS = 10.0
-# Most requests have the headers of another.
+# Most requests have the target and the headers of another.
 _REMEMBERED = 128
 # Visible ASCII without a fragment: what may stand in a request line as it is.
 _TARGET = re.compile(r"/[!\"$-~]*")
@@ -70,7 +70,7 @@ class ConnectionPool:
 
     def sends(self, target: str, body: bytes) -> bool:
         """Return whether a request of that kind may go this way."""
-        return len(body) <= LARGEST_BODY and _TARGET.fullmatch(target) is not None
+        return len(body) <= LARGEST_BODY and _is_target(target)
 
     async def post(
         self, target: str, headers: Mapping[str, str], body: bytes
@@ -155,6 +155,11 @@ class ConnectionPool:
         self._sweeper = None
         if self._idle:
             self._sweeper = self._loop.call_later(self._keep, self._sweep)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _is_target(target: str) -> bool:
+    return _TARGET.fullmatch(target) is not None
 
 
 @lru_cache(maxsize=_REMEMBERED)

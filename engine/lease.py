@@ -55,9 +55,13 @@ class Lease:
         await self.enter()
         return self
 
+    def at_once(self) -> bool:
+        """Return whether the engine is held now, without a wait; it is entered then."""
+        return self._leases.at_once(self)
+
     async def enter(self) -> None:
         """Wait until the engine is held; after an error nothing is held or waited for."""
-        if self._leases.at_once(self):
+        if self.at_once():
             return
         try:
             await self._leases.wait(self, self.asked)

@@ -6,7 +6,7 @@ While the engine writes, the gateway reads on in the client's place and keeps th
 request goes to the busy slot, and the engine does not count as idle. The gateway remembers which
 engine has a conversation as long as that engine runs.
 
-Only calls that name a conversation come here.
+Only calls that name a conversation are opened here; the others are not known.
 """
 
 from __future__ import annotations
@@ -64,14 +64,15 @@ class DetachedStreams:
 
     # -- for calls -------------------------------------------------------------------
 
-    async def stop(self, conversation: str) -> None:
-        """End what an engine still writes for the conversation, before its next turn."""
-        stream = self._at_work.get(conversation)
-        if stream is not None:
-            await stream.upstream_call.client.stop_stream(conversation)
-
     async def open(self, upstream_call: UpstreamCall, conversation: str) -> UpstreamResponse:
-        """Do what ``upstream_call.open`` does; it goes on if the client leaves meanwhile."""
+        """Wait for an engine, and do what ``upstream_call.open`` does.
+
+        First the engine ends what it still writes for the conversation. The opening goes on if the
+        client leaves meanwhile.
+        """
+        if (before := self._at_work.get(conversation)) is not None:
+            await before.upstream_call.client.stop_stream(conversation)
+        await upstream_call.wait()
         opening = self._tasks.spawn(_opened(upstream_call), "open")
         stream = _Stream(conversation, upstream_call, opening)
         self._streams[upstream_call] = self._at_work[conversation] = stream

@@ -77,35 +77,31 @@ class Inference:
         detached = False
         try:
             if conversation is None:
-                await upstream_call.wait()
+                if not upstream_call.at_once():
+                    await upstream_call.wait()
                 upstream = await upstream_call.open()
             else:
-                await self.streams.stop(conversation)
-                await upstream_call.wait()
                 upstream = await self.streams.open(upstream_call, conversation)
             record.variant = upstream_call.variant.label
             record.first = self._clock.now() - record.started
             sink.decided = upstream_call.decision()
-            await begin_well(upstream, call)
-            codec = self._eligibility.codec(call.model, facts.endpoint)
-            part = continuing(upstream_call, upstream, codec)
+            if facts.stream:
+                await begin_well(upstream, call)
+            part = continuing(upstream_call, upstream, self._eligibility)
             passing = relay if part is None else part.relay
             usage = await passing(upstream, sink, record.tally)
-            await end_well(upstream, sink, call)
+            if facts.stream:
+                await end_well(upstream, sink, call)
             upstream_call.answered(usage)
-            if part is not None and part.anew:
-                self._eligibility.answered_anew(call.model)
         except EngineBroke as error:
             raise await upstream_call.broken(error) from error
         except (asyncio.CancelledError, ConnectionError):
             # Nothing is awaited here: a second cancellation would lose the lease.
-            if conversation is not None:
-                detached = self.streams.take_over(upstream_call)
+            detached = self.streams.take_over(upstream_call)
             raise
         finally:
             if not detached:
-                if conversation is not None:
-                    self.streams.ended(upstream_call)
+                self.streams.ended(upstream_call)
                 upstream_call.end()
         if usage.prompt is not None and self._still_has(call.model):
             self._selector.learn(call.model, facts, usage.prompt)

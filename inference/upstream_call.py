@@ -67,6 +67,13 @@ class UpstreamCall:
 
     # -- until an answer has begun ---------------------------------------------------
 
+    def at_once(self) -> bool:
+        """Return whether an engine is held, because one is free and no request waits."""
+        free = self._lease.at_once()
+        if free:
+            self._granted()
+        return free
+
     async def wait(self) -> None:
         """Wait for an engine, in the queue and for its start; the errors are those of a lease."""
         await self._lease.enter()

@@ -75,6 +75,8 @@ class ClientResponse:
         self._left: ConnectionError | None = None
         self.decided: dict[str, str] = {}
         self.begun = False
+        # Whether all of it is written.
+        self.ended = False
         self._as_engine_says = False
         self.progress: Callable[[], str] | None = None
         self._told: dict[str, str] = {}
@@ -112,6 +114,16 @@ class ClientResponse:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
+        if self.watched:
+            await self.close()
+
+    @property
+    def watched(self) -> bool:
+        """Whether there are timers, or tasks, that ``close`` must end."""
+        return self._timer is not None or self._watch is not None or self._tasks is not None
+
+    async def close(self) -> None:
+        """Write nothing more."""
         for timer in (self._timer, self._watch):
             if timer is not None:
                 timer.cancel()
@@ -282,7 +294,7 @@ class ClientResponse:
         if not self.begun:
             # A response with a known body keeps the connection usable for the next request.
             self._response = self._request.reply(status, body)
-            await self.begin(status, headers)
+            await (self.begin if self._lock else self._begin)(status, headers)
         elif self._is_stream:
             self._over = True
             separator = b"" if self._between_events else b"\n\n"
@@ -313,8 +325,8 @@ class ClientResponse:
         return True
 
     async def end(self) -> None:
-        """Complete the response."""
-        if not self.begun or self._cut:
+        """Complete the response. Does nothing if called again."""
+        if not self.begun or self._cut or self.ended:
             return
         # A comment after this would follow the end of the body.
         self._over = True
@@ -322,6 +334,7 @@ class ClientResponse:
             self._watch_out()
         await self.response.write_eof()
         self._blocked_since = None
+        self.ended = True
 
     @property
     def _between_events(self) -> bool:

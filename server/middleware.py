@@ -131,7 +131,7 @@ class Middleware:
         ongoing = Ongoing(record, self._loop)
         listed = False
         try:
-            async with response:
+            try:
                 try:
                     route = self._route(ctx)
                     if route.listed:
@@ -151,7 +151,11 @@ class Middleware:
                     failure = GatewayError("The gateway failed; its log says why.")
                     record.failed = shape_of(failure).status
                     await response.fail(failure)
-                await response.end()
+                if not response.ended:
+                    await response.end()
+            finally:
+                if response.watched:
+                    await response.close()
             record.status = response.response.status
         except ConnectionError:
             record.note = "client left"

@@ -68,33 +68,36 @@ class Eligibility:
 
 
 def continuing(
-    upstream_call: UpstreamCall, upstream: UpstreamResponse, codec: Codec | None
+    upstream_call: UpstreamCall, upstream: UpstreamResponse, eligibility: Eligibility
 ) -> Continuing | None:
     """Return the filter for an answer that may be continued; None for others.
 
     Most answers are others: their limit or their counts show that they cannot fill their context.
     """
-    if codec is None or upstream.failed or not upstream_call.may_continue:
+    if upstream.failed or not upstream_call.may_continue:
         return None
-    context = upstream_call.context
-    if cannot_fill(upstream_call.call.facts, upstream_call.size, context):
+    call = upstream_call.call
+    codec, context = eligibility.codec(call.model, call.facts.endpoint), upstream_call.context
+    if codec is None or cannot_fill(call.facts, upstream_call.size, context):
         return None
     if upstream.whole and not is_full(usage_of(upstream.first[-TAIL:]), context):
         return None
-    kind = upstream.headers.get("Content-Type", "")
-    return Continuing(upstream_call, codec, whole=not kind.startswith("text/event-stream"))
+    whole = not upstream.headers.get("Content-Type", "").startswith("text/event-stream")
+    return Continuing(upstream_call, codec, eligibility, whole=whole)
 
 
 class Continuing:
     """An answer in progress, which is continued in a larger variant if its context is full.
 
     If it cannot be continued, the client gets the engine's own end. ``whole`` says that the answer
-    is in one piece. ``anew`` says that an engine began a new answer instead of a continuation.
+    is in one piece. If an engine begins a new answer instead, ``eligibility`` is told.
     """
 
-    def __init__(self, upstream_call: UpstreamCall, codec: Codec, *, whole: bool) -> None:
-        self.anew = False
+    def __init__(
+        self, upstream_call: UpstreamCall, codec: Codec, eligibility: Eligibility, *, whole: bool
+    ) -> None:
         self._whole = whole
+        self._eligibility = eligibility
         self._call = upstream_call
         self._codec = codec
         self._stream = ContinuedStream(codec, upstream_call.call.facts)
@@ -162,10 +165,14 @@ class Continuing:
         """Return what the client may get of the stream's next bytes; None: read no further."""
         passed = self._stream.feed(chunk)
         if self._stream.refused:
-            self.anew = self._stream.anew
-            self._call.kept(_NOT_CONTINUED)
+            self._refused(anew=self._stream.anew)
             return None
         return passed
+
+    def _refused(self, *, anew: bool) -> None:
+        if anew:
+            self._eligibility.answered_anew(self._call.call.model)
+        self._call.kept(_NOT_CONTINUED)
 
     async def _following(self) -> UpstreamResponse | None:
         """Return the continuation of a stream that is over; None if the answer has ended."""
@@ -197,8 +204,7 @@ class Continuing:
                 call.kept(f"cannot grow: {error.message}")
                 break
             if not joins:
-                self.anew = answer.anew
-                call.kept(_NOT_CONTINUED)
+                self._refused(anew=answer.anew)
                 break
             self._grew = call.joined()
         sink.decided = call.decision()

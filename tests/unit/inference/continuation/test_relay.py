@@ -59,14 +59,15 @@ def is_looked_at(
     """
     facts = chat("hi") if limit is None else chat("hi", max_tokens=limit)
     size = PromptSize(20, 20, Source.ENGINE)
-    call = SimpleNamespace(
-        may_continue=may, context=100, size=size, call=SimpleNamespace(facts=facts)
-    )
+    asked = SimpleNamespace(facts=facts, model=GROWING)
+    call = SimpleNamespace(may_continue=may, context=100, size=size, call=asked)
     kind = "application/json" if body else "text/event-stream"
     upstream = SimpleNamespace(
         failed=failed, whole=bool(body), first=body, headers={"Content-Type": kind}
     )
-    found = continuing(cast("UpstreamCall", call), cast("UpstreamResponse", upstream), CHAT)
+    found = continuing(
+        cast("UpstreamCall", call), cast("UpstreamResponse", upstream), Eligibility()
+    )
     return found is not None
 
 
