@@ -31,13 +31,16 @@ from models.catalog import Catalog
 from models.discovery.inventory import Taken
 from models.head_cache import HeadCache
 from models.remarks import remarks
+from models.routing.check import faults_of_routes
 from models.selection import ModelSelector
 from models.sizing import Sizer
 from server.admin.reload import Reloader
+from server.classifier import Classifier
 from server.configuration import Configuration, CurrentConfiguration
 from server.gateway import GatewayServer
 from server.handler import RequestHandler
 from server.responses.store import ResponseStore
+from server.router import Router
 from server.tls import Certificates, read_pair
 from utils.clock import LoopClock
 from utils.config.child import load_apart
@@ -120,7 +123,8 @@ def build(
     inference = Inference(selector, manager, clock, still_has=current.still_has, hooks=hooks)
     certificates = Certificates(settings.tls)
     reloader = Reloader(load, current, manager, selector, watch, certificates)
-    handler, store = RequestHandler(inference), ResponseStore.of(settings, folder)
+    router = Router(manager, Classifier(inference, clock))
+    handler, store = RequestHandler(inference, router), ResponseStore.of(settings, folder)
     gateway = GatewayServer(current, handler, manager, reloader, store, certificates, folder)
     return App(gateway, inference, manager, reloader, orphans, certificates.scheme)
 
@@ -177,8 +181,8 @@ def examine(settings: ServerSettings, catalog: Catalog) -> Verdict:
 
 def _understood(path: Path, tables: Tables) -> tuple[ServerSettings, Catalog]:
     settings = server_settings(tables.server, tables.accounts)
-    catalog = Catalog.from_tables(tables.models, settings, tables.groups)
-    if faults := misaddressed(catalog, engine_types()):
+    catalog = Catalog.from_tables(tables.models, settings, tables.groups, tables.routes)
+    if faults := [*misaddressed(catalog, engine_types()), *faults_of_routes(catalog)]:
         raise faulty(path, faults)
     return settings, catalog
 

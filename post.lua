@@ -1,6 +1,6 @@
 -- Runs after the configuration: checks all of it, then sets one table for ConfigLoader,
---   gateway_config = { faults, binaries, server, models, groups, accounts }
--- with the last four only if there is no fault, and groups and accounts only if there are any. The
+--   gateway_config = { faults, binaries, server, models, groups, accounts, routes }
+-- with all but the first two only if there is no fault, and the last three only if they are set. The
 -- keys come from Python as data (utils/config/schema.py). The checks of single keys are in
 -- utils/config/lua/checks.lua; this file has the checks of several keys together.
 -- Works on Lua 5.1 to 5.5.
@@ -252,6 +252,15 @@ local function check_needs(models, resources)
   end
 end
 
+-- Return the routes, or nil. Python finds what leads nowhere, or in a circle.
+local function check_routes()
+  if routes == nil then
+    report_misnamed("routes")
+    return nil
+  end
+  return checks.routes(routes)
+end
+
 local function check_all()
   local clean_server = check_server()
   local listen = clean_server.listen_v4 or "127.0.0.1:7777"
@@ -266,22 +275,27 @@ local function check_all()
   end
   check_kept(clean_models, clean_groups, clean_server.max_loaded_models or 1)
   local owner, all = collect_names(clean_models)
+  local clean_routes = check_routes()
+  for _, route in checks.entries(clean_routes) do
+    owner[route.name] = owner[route.name] or "a route"
+    all[#all + 1] = route.name
+  end
   local default = clean_server.default_model
   if default and not owner[default] then
     report("server.default_model",
-      ("no model has the name %s%s"):format(text.describe(default), checks.suggestion(default, all)))
+      ("no model or route has the name %s%s"):format(text.describe(default), checks.suggestion(default, all)))
   end
-  return clean_server, clean_models, clean_groups, check_accounts()
+  return clean_server, clean_models, clean_groups, check_accounts(), clean_routes
 end
 
-local clean_server, clean_models, clean_groups, clean_accounts
+local clean_server, clean_models, clean_groups, clean_accounts, clean_routes
 if loader.config_fault then
   checks.faults[1] = text.printable(loader.config_fault)
 else
-  clean_server, clean_models, clean_groups, clean_accounts = check_all()
+  clean_server, clean_models, clean_groups, clean_accounts, clean_routes = check_all()
 end
 if #checks.faults > 0 then
-  clean_server, clean_models, clean_groups, clean_accounts = nil, nil, nil, nil
+  clean_server, clean_models, clean_groups, clean_accounts, clean_routes = nil, nil, nil, nil, nil
 end
 gateway_config = {
   faults = checks.faults,
@@ -290,4 +304,5 @@ gateway_config = {
   models = clean_models,
   groups = clean_groups,
   accounts = clean_accounts,
+  routes = clean_routes,
 }

@@ -1,4 +1,4 @@
-"""The catalog: all configured models, by name and alias.
+"""The catalog: all configured models and routes, by name and alias.
 
 It is built once from checked tables and never changes. It knows no engines and no requests.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from models.routing.needed import RouteNeeded
 from models.spec import GroupSpec, ModelSpec, Timeouts, VariantSpec, untagged
+from utils.config.routes import RouteTable
 from utils.config.schema import keys_of, read
 from utils.config.settings import ServerSettings
 from utils.config.tables import ModelTable
@@ -17,33 +19,44 @@ from utils.errors import BadRequest, ModelNotFound
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from models.requests.endpoints import Endpoint
+    from models.requests.fields import Json
     from utils.config.tables import VariantTable
 
 
 # The name of a variant that has neither a name nor a context.
 UNNAMED = "default"
+# What a request may name to get any model that can answer it.
+AUTO = "auto"
 
 
 class Catalog:
-    """The models in the order of the configuration; finds them by name or alias."""
+    """The models in the order of the configuration; finds them by name or alias.
 
-    __slots__ = ("_by_name", "default", "groups", "models")
+    ``routes`` are names that stand for several models.
+    """
+
+    __slots__ = ("_by_name", "default", "groups", "models", "routes")
 
     def __init__(
         self,
         models: Iterable[ModelSpec],
         default: str | None = None,
         groups: Iterable[GroupSpec] = (),
+        routes: Iterable[RouteTable] = (),
     ) -> None:
         self.models = tuple(models)
         self.groups = tuple(groups)
+        self.routes = {route.name: route for route in routes}
         self._by_name = {
             name: model for model in self.models for name in (model.name, *model.aliases)
         }
         # A single model is the default, even without default_model.
         if default is None and len(self.models) == 1:
             default = self.models[0].name
-        self.default = None if default is None else self._by_name[default].name
+        if default is not None and default not in self.routes:
+            default = self._by_name[default].name
+        self.default = default
 
     @classmethod
     def from_tables(
@@ -51,6 +64,7 @@ class Catalog:
         tables: Iterable[Mapping[str, Any]],
         settings: ServerSettings,
         groups: Iterable[Mapping[str, Any]] = (),
+        routes: Iterable[Mapping[str, Any]] = (),
     ) -> Catalog:
         """Return the catalog of checked tables; models inherit from ``settings``."""
         above = {known.name: getattr(settings, known.name) for known in keys_of(ServerSettings)}
@@ -58,11 +72,34 @@ class Catalog:
             (_model(read(ModelTable, table, above)) for table in tables),
             settings.default_model,
             (read(GroupSpec, group) for group in groups),
+            (read(RouteTable, route) for route in routes),
         )
 
     def __contains__(self, name: object) -> bool:
+        """Return whether a model or a route has this name."""
+        return self.has_model(name) or name in self.routes
+
+    def has_model(self, name: object) -> bool:
         """Return whether ``find`` finds a model of this name."""
         return name in self._by_name or (isinstance(name, str) and untagged(name) in self._by_name)
+
+    def asked(self, endpoint: Endpoint, request: Json, name: str | None) -> ModelSpec:
+        """Return the model that a request is for; RouteNeeded if the models must be compared.
+
+        That is so if it names a route, or ``auto``, or nothing where there are several models.
+        """
+        model = self._by_name.get(name or "")
+        if model is not None:
+            return model
+        plain = None if name is None else untagged(name)
+        if plain is None:
+            if self.default in self.routes:
+                plain = self.default
+            elif len(self.models) == 1:
+                return self.models[0]
+        if plain is None or plain in self.routes or (plain == AUTO and not self.has_model(plain)):
+            raise RouteNeeded(endpoint, request, plain)
+        return self.find(name)
 
     def find(self, name: str | None) -> ModelSpec:
         """Return the model with this name or alias; without a name, the default model.
@@ -76,6 +113,11 @@ class Catalog:
         if model is not None:
             return model
         known = ", ".join(map(_names, self.models))
+        if name and untagged(name) in self.routes:
+            raise BadRequest(
+                f"'{name}' is a route, and this needs a model. Available models: {known}.",
+                param="model",
+            )
         if name:
             raise ModelNotFound(
                 f"The model '{name}' does not exist. Available models: {known}.",

@@ -49,6 +49,7 @@ class Changes:
     adjusted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     groups: bool = False
+    routes: bool = False
     restart: tuple[str, ...] = ()
     kept: frozenset[str] = frozenset()
 
@@ -78,6 +79,7 @@ class Changes:
             },
             "settings": dict(self.settings),
             "groups": self.groups,
+            "routes": self.routes,
             "needs_restart": list(self.restart),
         }
 
@@ -96,6 +98,7 @@ class Changes:
             ),
             *(f"server.{name}: {what}" for name, what in self.settings.items()),
             *(["groups: changed"] if self.groups else []),
+            *(["routes: changed"] if self.routes else []),
             *(f"server.{name}: needs a restart" for name in self.restart),
         ]
 
@@ -120,6 +123,7 @@ def changes(
         adjusted={label: what for label, what in variants.items() if label in kept and what},
         settings=settings,
         groups={*before[1].groups} != {*after[1].groups},
+        routes=before[1].routes != after[1].routes,
         restart=restart,
         kept=frozenset(kept),
     )
@@ -137,7 +141,9 @@ def applied(
     old = {model.name: model for model in before[1].models}
     models = [old[m.name] if old.get(m.name) == m else m for m in after[1].models]
     kept["own_token"] = before[0].own_token
-    return replace(after[0], **kept), Catalog(models, after[1].default, after[1].groups)
+    return replace(after[0], **kept), Catalog(
+        models, after[1].default, after[1].groups, after[1].routes.values()
+    )
 
 
 def _settings(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from models.routing.book import RouteBook
 from server.browsers import Cors, Hosts
 from server.forwarded import Proxies
 
@@ -60,6 +61,7 @@ class Configuration:
     able: Mapping[str, Capabilities]
     types: EngineTypes
     with_client_key: frozenset[str]
+    book: RouteBook
 
     @classmethod
     def of(cls, settings: ServerSettings, catalog: Catalog, types: EngineTypes) -> Configuration:
@@ -67,8 +69,10 @@ class Configuration:
         able = ModelCapabilities(catalog, types)
         cors, hosts = Cors(settings.cors_origins), Hosts(settings.hosts)
         keyed = {m.name for m in catalog.models if types.of(m.largest).wants_client_key}
+        elsewhere = {m.name for m in catalog.models if types.of(m.largest).runs_elsewhere}
+        book = RouteBook(catalog, able, frozenset(elsewhere))
         proxies = Proxies(settings.trusted_proxies)
-        return cls(settings, catalog, cors, hosts, proxies, able, types, frozenset(keyed))
+        return cls(settings, catalog, cors, hosts, proxies, able, types, frozenset(keyed), book)
 
 
 class CurrentConfiguration:
@@ -87,4 +91,4 @@ class CurrentConfiguration:
     def still_has(self, model: ModelSpec) -> bool:
         """Return whether the model is still configured as it was when the request found it."""
         catalog = self.now.catalog
-        return model.name in catalog and catalog.find(model.name) is model
+        return catalog.has_model(model.name) and catalog.find(model.name) is model

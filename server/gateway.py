@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from server.admin.handlers import AdminHandlers
+from server.admin.routing import RoutingHandlers
 from server.lm_studio import LmStudioHandlers
 from server.middleware import Middleware
 from server.ollama import OllamaHandlers
@@ -100,6 +101,7 @@ class GatewayServer:
             self._responses,
             ConversationHandlers(conversations),
             RecordPages(self.recorder, manager, folder),
+            RoutingHandlers(handler.router),
         )
         self._frame = Middleware(current, table, self._telemetry, clock)
         self._stop_signals = 0

@@ -11,9 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from inference.call import Call
+from inference.fallback import with_fallbacks
 from inference.several import at_once, several
 from models.requests.endpoints import MESSAGES, PASSTHROUGH
 from models.requests.reader import RequestFacts, read, read_json
+from models.routing.needed import RouteNeeded
 from server.client_response import STREAM_HEADERS
 from server.codecs.messages import MessagesSink
 from server.codecs.sink import TranslatingSink
@@ -24,16 +26,21 @@ from server.uploads.multipart import read_form
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from inference.call import Sink
     from inference.run import Inference
     from models.requests.endpoints import Endpoint
     from models.requests.fields import Json
+    from models.requests.reader import Fit
     from models.spec import ModelSpec
     from server.codecs.codec import Encoder, Translation
     from server.exchange import Request
     from server.middleware import Handler, RequestContext
+    from server.router import Router
+    from server.uploads.form import Form
+
+    Run = Callable[[Call, Sink], Awaitable[None]]
 
 _T = TypeVar("_T")
 
@@ -45,9 +52,10 @@ _STOPS = b'"stop_sequences"'
 class RequestHandler:
     """Answers requests that are work for a model."""
 
-    def __init__(self, inference: Inference) -> None:
+    def __init__(self, inference: Inference, router: Router) -> None:
         self.requests = inference.requests
         self.streams = inference.streams
+        self.router = router
         self._inference = inference
 
     def answers(self, endpoint: Endpoint) -> Handler:
@@ -77,25 +85,45 @@ class RequestHandler:
         self, ctx: RequestContext, sink: Sink, model: ModelSpec, facts: RequestFacts
     ) -> None:
         """Run a request that was translated, on the path that engines have for it."""
-        await self.run(translated_call(ctx, model, facts), sink)
+        await self.run(ctx, translated_call(ctx, model, facts), sink)
 
-    async def run(self, call: Call, sink: Sink) -> None:
+    async def run(self, ctx: RequestContext, call: Call, sink: Sink) -> None:
         """Run a call, whose answer goes to ``sink``; the errors are those of ``Inference.run``."""
-        await self._inference.run(call, sink)
+        await self._way(ctx)(call, sink)
+
+    def _way(self, ctx: RequestContext) -> Run:
+        """Return what runs the calls of a request: with other models to fall back on, if any."""
+        run, routed = self._inference.run, ctx.routed
+        return run if routed is None else partial(with_fallbacks, run, others=routed)
+
+    async def understood(self, ctx: RequestContext, size: int, parse: Callable[[], _T]) -> _T:
+        """Return what ``parse`` makes of a body of ``size`` bytes, in a thread if that takes long.
+
+        If it names no model, the model is chosen first, and ``ctx`` names it when ``parse`` is
+        called again.
+        """
+        try:
+            return await parsed(size, parse)
+        except RouteNeeded as needed:
+            await self.router.choose(ctx, needed)
+        return await parsed(size, parse)
 
     async def _answer(self, ctx: RequestContext, endpoint: Endpoint) -> None:
         body = None if endpoint.form else whole_of(ctx)
         if body is None or len(body) > _PARSED_INLINE:
-            model, facts = await _read(ctx, endpoint, body)
+            model, facts = await self._read(ctx, endpoint, body)
         else:
-            # Most requests: what need not be awaited costs no coroutines.
-            catalog, fit = ctx.configuration.catalog, ctx.configuration.types.fit
-            model, facts = read(endpoint, body, catalog, ctx.name, fit)
+            try:
+                # Most requests: what need not be awaited costs no coroutines.
+                catalog, fit = ctx.configuration.catalog, ctx.configuration.types.fit
+                model, facts = read(endpoint, body, catalog, ctx.name, fit)
+            except RouteNeeded:
+                model, facts = await self._read(ctx, endpoint, body)
         try:
             call = _call(ctx, model, facts)
             if facts.stream:
                 ctx.response.keep_alive(ctx.configuration.settings.keepalive_interval)
-            run = self._inference.run
+            run = self._inference.run if ctx.routed is None else self._way(ctx)
             if facts.answers > 1 and _one_by_one(ctx, model, facts):
                 await several(run, call, ctx.response, facts.answers)
             elif facts.answers > 1 and facts.stream and _gives_several(ctx, call):
@@ -109,6 +137,33 @@ class RequestHandler:
         finally:
             if facts.upload is not None:
                 facts.upload.close()
+
+    async def _read(
+        self, ctx: RequestContext, endpoint: Endpoint, body: bytes | None
+    ) -> tuple[ModelSpec, RequestFacts]:
+        if endpoint.form:
+            form = await read_form(ctx)
+            try:
+                return await self.understood(ctx, 0, partial(_read_form, ctx, form))
+            except BaseException:
+                form.close()
+                raise
+        if body is None:
+            body = await read_body(ctx)
+        return await self.understood(ctx, len(body), partial(_read, ctx, endpoint, body))
+
+
+def _read(ctx: RequestContext, endpoint: Endpoint, body: bytes) -> tuple[ModelSpec, RequestFacts]:
+    return read(endpoint, body, ctx.configuration.catalog, ctx.name, _fit(ctx))
+
+
+def _read_form(ctx: RequestContext, form: Form) -> tuple[ModelSpec, RequestFacts]:
+    return form.read(ctx.configuration.catalog, ctx.name, rename=ctx.routed is not None)
+
+
+def _fit(ctx: RequestContext) -> Fit:
+    """Return what changes a request so that its engine ignores nothing in it."""
+    return ctx.configuration.types.fit if ctx.routed is None else ctx.routed.fit
 
 
 def _one_by_one(ctx: RequestContext, model: ModelSpec, facts: RequestFacts) -> bool:
@@ -151,8 +206,7 @@ def read_translated(
     ctx: RequestContext, endpoint: Endpoint, request: Json
 ) -> tuple[ModelSpec, RequestFacts]:
     """Return model and facts of a request translated for ``endpoint``, or raise a GatewayError."""
-    configuration = ctx.configuration
-    return read_json(endpoint, request, configuration.catalog, ctx.name, configuration.types.fit)
+    return read_json(endpoint, request, ctx.configuration.catalog, ctx.name, _fit(ctx))
 
 
 def stream_to(
@@ -224,21 +278,3 @@ def _headers(request: Request, facts: RequestFacts, *, key: bool, kept: bool) ->
     if facts.upload is None:
         request.prepared[form] = headers
     return headers
-
-
-async def _read(
-    ctx: RequestContext, endpoint: Endpoint, body: bytes | None
-) -> tuple[ModelSpec, RequestFacts]:
-    catalog, named = ctx.configuration.catalog, ctx.name
-    if endpoint.form:
-        form = await read_form(ctx)
-        try:
-            return form.read(catalog, named)
-        except BaseException:
-            form.close()
-            raise
-    if body is None:
-        body = await read_body(ctx)
-    return await parsed(
-        len(body), partial(read, endpoint, body, catalog, named, ctx.configuration.types.fit)
-    )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from server.configuration import Configuration, CurrentConfiguration
     from server.exchange import Request
     from server.forwarded import Origin
+    from server.router import Routed
     from server.routes import Routes
     from server.telemetry import Telemetry
     from utils.clock import Clock
@@ -50,6 +51,8 @@ class RequestContext:
     ``bodies`` counts the bytes of all bodies. ``closing`` says whether the gateway was shutting
     down when the request began. ``origin`` is what a trusted proxy told. ``name`` is the model or
     the id that the path names, if any; ``target`` is the path with its query for the engine.
+    ``tier`` is that of the client's key. ``routed`` are the models to choose from, if the request
+    names none.
     """
 
     request: Request
@@ -62,6 +65,8 @@ class RequestContext:
     origin: Origin | None = None
     name: str | None = None
     target: str = ""
+    tier: str = ""
+    routed: Routed | None = None
     _share: Share | None = None
 
     def take(self, size: int) -> bool:

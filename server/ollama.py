@@ -167,7 +167,7 @@ class OllamaHandlers:
             model, facts = read_translated(ctx, asked.endpoint, asked.body)
             return _Understood(request, asked, model, facts._replace(context=asked.context))
 
-        found = await parsed(len(body), understood)
+        found = await self._handler.understood(ctx, len(body), understood)
         if found.asked.unused:
             _log.debug("options that change nothing: %s", ", ".join(found.asked.unused))
         return found
@@ -209,7 +209,7 @@ class OllamaHandlers:
         asked = {"model": found.model.name, **request}
         model, facts = read_translated(ctx, AUXILIARY, asked)
         sink = CollectingSink(Unheard())
-        await self._handler.run(translated_call(ctx, model, facts, path), sink)
+        await self._handler.run(ctx, translated_call(ctx, model, facts, path), sink)
         return b"" if sink.refused else sink.body
 
     async def _require_thoughts(self, ctx: RequestContext, found: _Understood) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
     from server.admin.handlers import AdminHandlers
+    from server.admin.routing import RoutingHandlers
     from server.lm_studio import LmStudioHandlers
     from server.middleware import Handler
     from server.ollama import OllamaHandlers
@@ -122,6 +123,7 @@ def routes(
     responses: ResponseHandlers,
     conversations: ConversationHandlers,
     records: RecordPages,
+    routing: RoutingHandlers,
 ) -> Routes:
     """Return the table of these handlers."""
     answers = {
@@ -188,6 +190,8 @@ def routes(
             "/admin/config/reload": {"POST": Route(admin.reload_configuration)},
             # The GET is for clients of other routers.
             "/admin/rescan": dict.fromkeys(("GET", "POST"), Route(admin.reload_configuration)),
+            "/admin/route": {"POST": Route(routing.route)},
+            "/admin/profile": {**_reading(routing.profile), "POST": Route(routing.profile)},
             "/logs": _reading(admin.logs),
             "/logs/stream": {"GET": Route(admin.log_stream, work=True)},
             "/events": {"GET": Route(admin.events, work=True)},

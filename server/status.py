@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.scheduling.lifecycle import State
+from models.capabilities import Capabilities
+from models.routing.check import models_of
+from models.routing.kinds import type_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from engine.scheduling.scheduler import EngineRecord
-    from models.capabilities import Capabilities
     from models.catalog import Catalog
     from models.spec import ModelSpec
+    from utils.config.routes import RouteTable
 
 
 def models_view(
@@ -29,6 +32,8 @@ def models_view(
     for model in catalog.models:
         entry = model_view(model, able, records, created)
         entries += [entry, *(aliased(entry, name) for name in model.aliases if aliases)]
+    listed = [route for route in catalog.routes.values() if not route.unlisted]
+    entries += [route_view(route, catalog, able, created) for route in listed]
     return {"object": "list", "data": entries}
 
 
@@ -57,11 +62,34 @@ def model_view(
         "aliases": list(model.aliases),
         "context_length": model.largest.context,
         "capabilities": able[model.name].shown(),
+        "type": type_of(able[model.name]),
         "state": _state(own).value,
         "variants": [variant.shown for variant in model.variants],
         "load_seconds": {
             str(record.variant.shown): round(record.load_seconds, 3) or None for record in own
         },
+    }
+
+
+def route_view(
+    route: RouteTable, catalog: Catalog, able: Mapping[str, Capabilities], created: int
+) -> dict[str, Any]:
+    """Return the entry of a route: what one of its models can do, and the largest context."""
+    models = models_of(route, catalog)
+    each = [able[model.name] for model in models]
+    none: frozenset[str] = frozenset()
+    together = Capabilities(none.union(*(found.certain for found in each)), none)
+    contexts = [context for model in models if (context := model.largest.context) is not None]
+    return {
+        "id": route.name,
+        "object": "model",
+        "created": created,
+        "owned_by": "llm-gateway",
+        "aliases": [],
+        "context_length": max(contexts, default=None),
+        "capabilities": together.shown(),
+        "type": "route",
+        "models": [model.name for model in models],
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from server.anthropic_models import VERSION, anthropic_model, anthropic_page
 from server.signposts import ROOT_OF_OLLAMA, is_ollamas, root_page
-from server.status import aliased, health_view, model_view, models_view
+from server.status import aliased, health_view, model_view, models_view, route_view
 
 if TYPE_CHECKING:
     from engine.manager import EngineManager
@@ -42,9 +42,12 @@ class StatusPages:
 
     async def model(self, ctx: RequestContext) -> None:
         """Answer with the model that the path names; raise ModelNotFound if there is none."""
-        model = ctx.configuration.catalog.find(ctx.name)
-        able, records = ctx.configuration.able, self._manager.records()
-        entry = model_view(model, able, records, self._created)
+        catalog, able = ctx.configuration.catalog, ctx.configuration.able
+        if (route := catalog.routes.get(ctx.name or "")) is not None:
+            await ctx.json(route_view(route, catalog, able, self._created))
+            return
+        model = catalog.find(ctx.name)
+        entry = model_view(model, able, self._manager.records(), self._created)
         if ctx.name and ctx.name in model.aliases and ctx.configuration.settings.list_aliases:
             entry = aliased(entry, ctx.name)
         if VERSION in ctx.request.headers:

@@ -40,8 +40,8 @@ _SEVERAL = (CHAT, COMPLETION)
 class Models(Protocol):
     """Finds models by their names."""
 
-    def find(self, name: str | None) -> ModelSpec:
-        """Return the model of this name, or the default; raise ModelNotFound or BadRequest."""
+    def asked(self, endpoint: Endpoint, request: Json, name: str | None) -> ModelSpec:
+        """Return the model of this name, or the only one; raise ModelNotFound or RouteNeeded."""
         ...
 
 
@@ -57,6 +57,8 @@ def read(
     fit: Fit | None = None,
 ) -> tuple[ModelSpec, RequestFacts]:
     """Return the model and the facts of ``body``, or raise ModelNotFound or BadRequest.
+
+    RouteNeeded, a BadRequest, says that the models must be compared first.
 
     The model's configuration may change the request first, then ``fit``. ``named`` is a model that
     overrides the body's own. BadRequest names the fault and its field. The body is encoded anew
@@ -87,7 +89,7 @@ def _read(
     fit: Fit | None,
 ) -> tuple[ModelSpec, RequestFacts]:
     asked = model_of(request)
-    model = models.find(named or asked)
+    model = models.asked(endpoint, request, named or asked)
     changed = model.shapes and shape(request, model, named or asked)
     if fit is not None and fit(model, endpoint, request):
         changed = True

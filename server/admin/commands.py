@@ -1,4 +1,4 @@
-"""``main.py status | load | unload | reload | logs``: commands for a running gateway.
+"""``main.py status | load | unload | …``: commands for a gateway that runs.
 
 The command finds the gateway by the note in its state folder, and the token in the file beside it,
 so the operator types neither.
@@ -11,6 +11,7 @@ import http.client
 import json
 import ssl
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -23,7 +24,6 @@ from server.admin.show import reload_text, status_text
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
-    from pathlib import Path
 
     from utils.config.settings import ServerSettings
 
@@ -54,6 +54,14 @@ def add_commands(parser: argparse.ArgumentParser, config: argparse.ArgumentParse
     unload.add_argument("--force", action="store_true", help="do not wait for answers to end")
     reload = add("reload", "read the configuration file again")
     reload.add_argument("--dry-run", action="store_true", help="only show what would change")
+    route = add("route", "show which model a request would go to, and why")
+    route.add_argument("file", type=Path, help="the request as JSON, as a client sends it")
+    route.add_argument("--path", default="/v1/chat/completions", help="its endpoint")
+    route.add_argument("--header", action="append", default=[], help="a header: 'Name: value'")
+    route.add_argument("--tier", default="", help="the tier of the client's key")
+    route.add_argument("--hour", type=int, help="the hour of the day, instead of now")
+    profile = add("profile", "show or switch the profile of the routes")
+    profile.add_argument("profile", nargs="?", help='the new one, or "none"')
     logs = add("logs", "show the last lines of the log")
     logs.add_argument("model", nargs="?", help="only those of this model's engines")
     logs.add_argument("-f", "--follow", action="store_true", help="go on with each new line")
@@ -216,6 +224,32 @@ def _logs(args: argparse.Namespace, client: AdminClient, _gateway: Presence) -> 
     return 0
 
 
+def _route(args: argparse.Namespace, client: AdminClient, _gateway: Presence) -> int:
+    try:
+        request = json.loads(args.file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{args.file}: {error}") from None
+    headers = dict(header.split(": ", 1) for header in args.header if ": " in header)
+    order = {"request": request, "path": args.path, "headers": headers, "tier": args.tier}
+    if args.hour is not None:
+        order["hour"] = args.hour
+    told = client.ask("POST", "/admin/route", order)
+    then = f"; then {', '.join(told['then'])}" if told["then"] else ""
+    route = f"{told['route']} -> " if told["route"] else ""
+    _say(f"{route}{told['model']}: {told['reason']}{then}\n")
+    return 0
+
+
+def _profile(args: argparse.Namespace, client: AdminClient, _gateway: Presence) -> int:
+    if args.profile is None:
+        told = client.ask("GET", "/admin/profile")
+    else:
+        told = client.ask("POST", "/admin/profile", {"profile": args.profile})
+    known = ", ".join(told["profiles"]) or "none"
+    _say(f"{told['profile'] or 'none'} (known: {known})\n")
+    return 0
+
+
 def _say(text: str) -> None:
     sys.stdout.write(text)
 
@@ -225,5 +259,7 @@ _COMMANDS = {
     "load": _load,
     "unload": _unload,
     "reload": _reload,
+    "route": _route,
+    "profile": _profile,
     "logs": _logs,
 }

@@ -27,6 +27,34 @@ class Params:
             raise BadRequest(f"'{name}' must be a text. The body names {meaning}.", param=name)
         return value
 
+    def text_or(self, name: str, default: str) -> str:
+        """Return the text of a field, or ``default`` without the field."""
+        value = self._fields.pop(name, default)
+        if not isinstance(value, str):
+            raise BadRequest(f"'{name}' must be a text.", param=name)
+        return value
+
+    def table(self, name: str, meaning: str) -> dict[str, Any]:
+        """Return the object of a field; raise BadRequest if it is missing or not an object."""
+        value = self._fields.pop(name, None)
+        if not isinstance(value, dict):
+            raise BadRequest(f"The body must hold {meaning}.", param=name)
+        return value
+
+    def texts(self, name: str) -> dict[str, str]:
+        """Return the object of texts of a field; an empty one without the field."""
+        value = self._fields.pop(name, {})
+        if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+            raise BadRequest(f"'{name}' must be an object of texts.", param=name)
+        return value
+
+    def number(self, name: str, largest: int) -> int | None:
+        """Return the integer from 0 to ``largest`` of a field; None without the field."""
+        value = self._fields.pop(name, None)
+        if value is not None and (type(value) is not int or not 0 <= value <= largest):
+            raise BadRequest(f"'{name}' must be an integer from 0 to {largest}.", param=name)
+        return value
+
     def variant(self) -> int | str | None:
         """Return the context or the name of a variant; None without the field."""
         value = self._fields.pop("variant", None)

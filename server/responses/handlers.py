@@ -110,7 +110,7 @@ class ResponseHandlers:
             endpoint=AUXILIARY, body=_whole(work.facts.body), stream=False, max_output=0
         )
         sink = CollectingSink(ctx.response)
-        await self._handler.run(translated_call(ctx, work.model, facts, _COUNT), sink)
+        await self._handler.run(ctx, translated_call(ctx, work.model, facts, _COUNT), sink)
         if not sink.refused:
             await ctx.json({"object": "response.input_tokens", "input_tokens": _counted(sink.body)})
 
@@ -125,7 +125,8 @@ class ResponseHandlers:
             # What is read may be changed, as the model's configuration says.
             return _Work(request, owner, chat, *read_translated(ctx, CHAT, dict(chat)))
 
-        return await parsed(len(body) + len(earlier) * _ITEM, understood)
+        size = len(body) + len(earlier) * _ITEM
+        return await self._handler.understood(ctx, size, understood)
 
     async def _answer(
         self,
@@ -143,7 +144,7 @@ class ResponseHandlers:
             sink = TranslatingSink(inner, encoder, stream=stream, ended=ended)
             call = _recorded(translated_call(ctx, work.model, facts), record)
             try:
-                await self._handler.run(call, sink)
+                await self._handler.run(ctx, call, sink)
                 await sink.end()
             except ContextLengthExceeded as error:
                 if not work.request.shortened or encoder.answering:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from models.requests.endpoints import TRANSCRIPTION
 from models.requests.fields import Json, model_of
 from models.requests.reader import Models, RequestFacts, parse_form, shape, take_keep_alive
 from server.uploads.body import bodies_too_large
@@ -85,10 +86,12 @@ class Form:
         """Remove the files."""
         self._spool.close()
 
-    def read(self, models: Models, named: str | None = None) -> tuple[ModelSpec, RequestFacts]:
+    def read(
+        self, models: Models, named: str | None = None, *, rename: bool = False
+    ) -> tuple[ModelSpec, RequestFacts]:
         """Find the form's model, apply its configured parameters, and return the request's facts.
 
-        ``named`` overrides the model that the form names.
+        ``named`` overrides the model that the form names; with ``rename`` also in the form.
         """
         if not any(part.name == "file" and part.text is None for part in self._parts):
             raise BadRequest("The form has no part 'file' with a filename.", param="file")
@@ -102,7 +105,9 @@ class Form:
             fields["keep_alive"] = float(fields["keep_alive"])
         asked = model_of(fields)
         _, keep_alive = take_keep_alive(fields)
-        model = models.find(named or asked)
+        model = models.asked(TRANSCRIPTION, fields, named or asked)
+        if rename:
+            fields["model"] = model.name
         shape(fields, model, named or asked)
         shown = {name: _as_text(name, value) for name, value in fields.items()}
         wanted = {name: text for name, text in shown.items() if text is not None}

@@ -27,7 +27,7 @@ from models.spec import ModelSpec, Timeouts, TokenizationSpec, VariantSpec
 from utils.config.settings import ServerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from engine.llamacpp.prompt_cache.store import StateStore
     from engine.manager import EngineManager
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from server.admin.reload import Reloader
     from server.records.recorder import Recorder
     from utils.clock import Clock
+    from utils.config.routes import RouteTable
     from utils.errors import ConfigError
 
 OWN_TOKEN = "made-by-the-gateway"
@@ -140,6 +141,7 @@ async def running_gateway(
     default_model: str | None = None,
     tokenizer_timeout: float = PATIENCE,
     store: StateStore | None = None,
+    routes: Iterable[RouteTable] = (),
     **settings: Any,
 ) -> AsyncIterator[Gateway]:
     """Inside the block a gateway serves ``models``; the settings are those of ``server``.
@@ -148,7 +150,7 @@ async def running_gateway(
     """
     async with nothing_left(journal):
         given = ServerSettings(listen_v4="127.0.0.1:0", **{"fast_lane": FAST_LANE, **settings})
-        catalog = Catalog(models, default_model)
+        catalog = Catalog(models, default_model, routes=routes)
         folder = journal.path.parent / "state"
 
         async def load() -> tuple[ServerSettings, Catalog]:

@@ -66,3 +66,7 @@ def models(extra: str = "", variants: str = VARIANT) -> str:
 
 def variant(extra: str) -> str:
     return models(variants=f'{{ context = 512, binary = "/bin/sh", {extra} }}')
+
+
+def route(extra: str) -> str:
+    return f"{models()} routes = {{ r = {{ {extra} }} }}"

@@ -137,7 +137,8 @@ class ConfigLoader:
                     program, *arguments = owner["command"]
                     owner["command"] = [executables[program], *arguments]
         # post.lua has checked every key and type.
-        return Tables(server, models, groups, exported.get("accounts"))
+        accounts, routes = exported.get("accounts"), exported.get("routes", [])
+        return Tables(server, models, groups, accounts, routes)
 
 
 def faulty(path: str | os.PathLike[str], faults: Sequence[str]) -> ConfigError:

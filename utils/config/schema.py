@@ -46,6 +46,14 @@ def _environment(entries: list[dict[str, str]]) -> Mapping[str, str]:
     return MappingProxyType({entry["name"]: entry["value"] for entry in entries})
 
 
+def _counts(entries: list[dict[str, Any]]) -> Mapping[str, Any]:
+    return MappingProxyType({entry["name"]: entry["value"] for entry in entries})
+
+
+def _labels(entries: list[dict[str, Any]]) -> Mapping[str, tuple[str, ...]]:
+    return MappingProxyType({entry["name"]: tuple(entry["value"]) for entry in entries})
+
+
 def _seconds_or_never(given: float | str) -> float:
     return inf if given == "never" else float(given)
 
@@ -61,14 +69,19 @@ KINDS = {
     "binary": Kind("path"),
     "bytes": Kind("size"),
     "capabilities": Kind("list of names", frozenset),
+    "classify": Kind("table"),
     "command": Kind("list", tuple),
     "connect": Kind("URL"),
+    "counts": Kind("table", _counts),
     "delay": Kind("seconds ≥ 0", float),  # Lua writes 5.0 as 5; a time is a float all the same
     "engine_type": Kind("preset"),
     "env": Kind("table", _environment),
+    "expression": Kind("expression"),
     "flag": Kind("boolean"),
     "hosts": Kind("list of names", tuple),
+    "hours": Kind("two hours", tuple),
     "idle": Kind('seconds > 0, or `"never"`', _seconds_or_never),
+    "labels": Kind("table", _labels),
     "listen_v4": Kind("address"),
     "listen_v6": Kind("address"),
     "log_level": Kind("text"),
@@ -77,21 +90,26 @@ KINDS = {
     "networks": Kind("list of addresses", tuple),
     "origins": Kind("list of origins", tuple),
     "param_names": Kind("list of names", tuple),
+    "parts": Kind("list of names", frozenset),
     "path": Kind("path"),
     "paths": Kind("list of paths", tuple),
     "params": Kind("table", MappingProxyType),
+    "picker": Kind("text"),
     "port": Kind("port"),
     "port_range": Kind("table", lambda ports: (ports["first"], ports["last"])),
     "positive": Kind("integer > 0"),
     "price": Kind("table"),
     "prices": Kind("table"),
     "priority": Kind("text"),
+    "prose": Kind("text"),
     "rate_limits": Kind("table"),
     "resources": Kind("table", MappingProxyType),
+    "rules": Kind("list"),
     "seconds": Kind("seconds > 0", float),
     "secret": Kind("text"),
     "signal": Kind("signal"),
     "status": Kind("status"),
+    "targets": Kind("list of names", tuple),
     "text": Kind("path"),
     "tiers": Kind("table"),
     "tls": Kind("table"),
@@ -99,6 +117,7 @@ KINDS = {
     "url": Kind("URL"),
     "variant_name": Kind("name"),
     "variants": Kind("list"),
+    "words": Kind("list of names", tuple),
 }
 
 

@@ -321,7 +321,9 @@ class ServerSettings(ModelSettings):
     default_model: str | None = field(
         default=None,
         metadata=key(
-            "name", "The model for requests that name none. A single model is the default itself."
+            "name",
+            "The model or route for requests that name none, if it can do what they need: see "
+            "[Routing](routing.md). A single model is the default itself.",
         ),
     )
     list_aliases: bool = field(

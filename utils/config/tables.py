@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from utils.config.accounts import AccountsSettings, PriceTable, RateLimitsTable, TierTable
+from utils.config.routes import ClassifyTable, RouteTable, RuleTable
 from utils.config.schema import Table, key
 from utils.config.settings import (
     ModelSettings,
@@ -351,6 +352,9 @@ TABLES: dict[str, type[Table]] = {
     "price": PriceTable,
     "rate_limits": RateLimitsTable,
     "tier": TierTable,
+    "route": RouteTable,
+    "rule": RuleTable,
+    "classify": ClassifyTable,
 }
 
 
@@ -361,3 +365,4 @@ class Tables(NamedTuple):
     models: list[dict[str, Any]]
     groups: Sequence[dict[str, Any]] = ()
     accounts: dict[str, Any] | None = None
+    routes: Sequence[dict[str, Any]] = ()

@@ -35,7 +35,10 @@ def test_every_key_is_complete(title: str) -> None:
 
 
 def test_every_kind_has_a_check() -> None:
-    source = (ROOT / "utils" / "config" / "lua" / "checks.lua").read_text(encoding="utf-8")
+    folder = ROOT / "utils" / "config" / "lua"
+    source = "\n".join(
+        (folder / name).read_text(encoding="utf-8") for name in ("checks.lua", "routes.lua")
+    )
     checks = set(re.findall(r"(?:function |^  )checks\.(\w+)(?:\(| =)", source, re.MULTILINE))
     assert {known.kind for table in TABLES.values() for known in keys_of(table)} == KINDS.keys()
     assert KINDS.keys() <= checks

@@ -57,6 +57,7 @@ PURE = (
     "server/routes.py",
     "server/status.py",
     "utils/config/lua_data.py",
+    "utils/config/routes.py",
     "utils/config/schema.py",
     "utils/config/settings.py",
     "utils/config/tables.py",
@@ -78,8 +79,11 @@ TESTED_ELSEWHERE = {
     *(f"inference/continuation/{name}.py" for name in ("answer", "chat", "codec", "messages")),
     # Values and protocols.
     *(f"server/codecs/{name}.py" for name in ("codec", "deltas", "responses/output")),
+    "utils/config/routes.py",
     "utils/config/tables.py",
     "utils/errors.py",
+    # By the tests of decisions and of the catalog.
+    *(f"models/routing/{name}.py" for name in ("book", "needed")),
 }
 
 FILES = sorted(

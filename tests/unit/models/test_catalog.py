@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.catalog import Catalog
+from models.requests.endpoints import CHAT
+from models.routing.needed import RouteNeeded
 from models.spec import GroupSpec, ModelSpec, Timeouts, TokenizationSpec, VariantSpec
 from utils.config.settings import ServerSettings
 from utils.errors import BadRequest, ModelNotFound
@@ -198,3 +200,36 @@ def test_nothing_can_be_changed() -> None:
         variant.env["A"] = "b"  # type: ignore[index]
     with pytest.raises(AttributeError):
         catalog(named("a")).extra = 1  # type: ignore[attr-defined]
+
+
+def test_a_request_without_a_certain_model_needs_a_route() -> None:
+    routes = [{"name": "fast", "to": ["a"]}]
+    several = Catalog.from_tables([named("a", "b"), named("c")], SETTINGS, (), routes)
+    request: Table = {"model": "fast"}
+
+    def asked(name: str | None, known: Catalog = several) -> str | None:
+        try:
+            return known.asked(CHAT, request, name).name
+        except RouteNeeded as needed:
+            assert (needed.endpoint, needed.request) == (CHAT, request)
+            return f"route {needed.name}"
+
+    wanted = ["a", "b:latest", "fast", "fast:latest", "auto", None]
+    assert [asked(name) for name in wanted] == [
+        "a",
+        "a",
+        "route fast",
+        "route fast",
+        "route auto",
+        "route None",
+    ]
+    assert asked(None, catalog(named("a"))) == "a"
+    assert asked("auto", catalog(named("auto"), named("b"))) == "auto"
+    default = ServerSettings(default_model="fast")
+    assert asked(None, Catalog.from_tables([named("a")], default, (), routes)) == "route fast"
+    with pytest.raises(ModelNotFound):
+        asked("x")
+    with pytest.raises(BadRequest, match="is a route, and this needs a model"):
+        several.find("fast")
+    assert "fast" in several
+    assert not several.has_model("fast")

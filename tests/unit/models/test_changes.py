@@ -178,6 +178,7 @@ def test_as_json() -> None:
         },
         "settings": {"max_queue": "64 → 1"},
         "groups": False,
+        "routes": False,
         "needs_restart": ["state_dir"],
     }
 

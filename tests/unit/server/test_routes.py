@@ -75,6 +75,12 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         "/admin/reload": {"POST": "admin.reload_engines"},
         "/admin/config/reload": {"POST": "admin.reload_configuration"},
         "/admin/rescan": dict.fromkeys(("GET", "POST"), "admin.reload_configuration"),
+        "/admin/route": {"POST": "routing.route"},
+        "/admin/profile": {
+            "GET": "routing.profile",
+            "HEAD": "routing.profile",
+            "POST": "routing.profile",
+        },
         "/logs": {"GET": "admin.logs", "HEAD": "admin.logs"},
         "/logs/stream": {"GET": "admin.log_stream"},
         "/events": {"GET": "admin.events"},
@@ -108,8 +114,8 @@ def test_what_an_engine_answers_is_listed_and_an_order_is_not() -> None:
     rows = (*TABLE.exact.values(), *TABLE.below.values(), *TABLE.beside.values())
     every = [route for row in rows for route in row.values()]
     quiet = {str(route.handle).partition(".")[0] for route in every if not route.listed}
-    rooms = {"status", "pages_of_ollama", "lm_studio", "admin", "conversations", "records"}
-    assert quiet == rooms
+    rooms = """status pages_of_ollama lm_studio admin conversations records routing"""
+    assert quiet == set(rooms.split())
     listed = {str(route.handle) for route in every if route.listed}
     assert {handler for handler in listed if handler.startswith("admin")} == {"admin.load"}
 
@@ -189,6 +195,8 @@ def test_paths_for_operators() -> None:
         "/admin/api/requests",
         "/admin/api/system",
         "/admin/nowhere",
+        "/admin/route",
+        "/admin/profile",
         "/logs",
         "/logs/stream",
         "/logs/x",

@@ -461,7 +461,7 @@ return function(folder)
 
   function checks.unknown(key, place, known)
     local elsewhere = ""
-    for _, title in ipairs({ "tokenization", "variant", "model", "server" }) do
+    for _, title in ipairs({ "tokenization", "variant", "model", "server", "rule", "route" }) do
       for _, entry in ipairs(data.tables[title]) do
         if entry.name == key then
           elsewhere = (" (known in a %s table)"):format(title)
@@ -594,6 +594,10 @@ return function(folder)
     end
     return clean
   end
+
+  dofile(folder .. "routes.lua")(checks, {
+    text = text, expected = expected, sorted_keys = sorted_keys, some = some, choice = choice_check,
+  })
 
   checks.suggestion = suggestion
   checks.address = address

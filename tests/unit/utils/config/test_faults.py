@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from lua_config import VARIANT, VERSIONS, model, models, run, variant
+from lua_config import VARIANT, VERSIONS, model, models, route, run, variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lua_config import Result
 
 A = ' (model "a")'
+PICKERS = '"first", "warm", "cheapest_to_load", "spillover", "weighted"'
 SECONDS = "expected a positive number of seconds, got"
 LEVELS = 'server.log_level: expected "debug", "info", "warning", "error"'
 UNKNOWN = "unknown key; did you mean"
@@ -129,9 +130,9 @@ FAULTS: list[tuple[str, str]] = [
     (f"""models = {{ {model('aliases = { "b" }')}, {model(name="b")} }}""",
      'models[1].aliases[1]: "b" is already a name of models[2]'),
     ('server = { default_model = "kwen" } ' + models('aliases = { "qwen" }'),
-     'server.default_model: no model has the name "kwen"; did you mean qwen?'),
+     'server.default_model: no model or route has the name "kwen"; did you mean qwen?'),
     (f'server = {{ default_model = "unlike" }} {models()}',
-     'server.default_model: no model has the name "unlike"'),
+     'server.default_model: no model or route has the name "unlike"'),
     (f'server = {{ default_model = "" }} {models()}',
      'server.default_model: expected a non-empty string, got ""'),
     # Numbers
@@ -203,6 +204,24 @@ FAULTS: list[tuple[str, str]] = [
     (models('connect = "http://127.0.0.1:8080"',
             '{ context = 1, args = { "--port", 81 } }, { context = 2, args = { "--port", 8080 } }'),
      "models[1].variants[1].args: --port 81, but connect expects the engine on port 8080" + A),
+    # Routes
+    (f"routes = 5 {models()}",
+     'routes: expected a table such as { fast = { to = { "small" } } }, got 5'),
+    (f"routes = {{ {{}} }} {models()}",
+     'routes[1]: not a route\'s name; expected { fast = { to = { "small" } } }'),
+    (route('pik = "warm"'), "routes.r.pik: unknown key; did you mean pick?"),
+    (route('pick = "warn"'), f'routes.r.pick: expected {PICKERS}, got "warn"; did you mean warm?'),
+    (route("to = {}"), "routes.r.to: expected at least one model or route"),
+    (route("rules = { {} }"), "routes.r.rules[1].to: missing"),
+    (route('rules = { { to = "a", parts = { "video" } } }'),
+     'routes.r.rules[1].parts[1]: expected "image" or "audio", got "video"'),
+    (route('rules = { { to = "a", hours = { 22 } } }'),
+     "routes.r.rules[1].hours: expected two hours from 0 to 24 such as { 22, 6 }, got a table"),
+    (route("limits = { 1 }"),
+     "routes.r.limits[1]: not a name; expected a table such as { small = 4 }"),
+    (route("limits = { a = -1 }"), "routes.r.limits.a: expected an integer of 0 or more, got -1"),
+    (route('classify = { model = "a", default = "x", labels = {} }'),
+     "routes.r.classify.labels: expected at least one label"),
     # Arguments, binaries, environment
     (variant('args = "-c 512"'),
      'models[1].variants[1].args: expected a list such as { "-c", "4096" }, got "-c 512"' + A),

@@ -9,6 +9,7 @@ import pytest
 from lua_config import PRESETS, VERSIONS, models, run
 
 from models.catalog import Catalog
+from models.routing.check import faults_of_routes
 from utils.config.loader import ConfigLoader
 from utils.config.settings import server_settings
 
@@ -156,3 +157,36 @@ def test_a_token_that_no_header_can_carry_is_not_shown(token: str, tmp_path: Pat
     source = f"server = {{ admin_token = {token} }} " + models()
     (told,) = run("lua54", tmp_path, source).faults
     assert told == "server.admin_token: expected ASCII text without spaces"
+
+
+def test_routes_from_the_file_to_the_catalogue(tmp_path: Path) -> None:
+    config = tmp_path / "my.cfg.lua"
+    route = """
+    routes = {
+      ["f.ast"] = {
+        rules = {
+          { to = "a", hours = { 22, 6 }, headers = { ["X-Team"] = "x" }, parts = { "image" },
+            pick = "warm", matches = [[\\bsql\\b]] },
+          { to = { "a", "auto" }, min_tokens = 10 },
+        },
+        classify = { model = "a", labels = { ["c.d"] = "a" }, default = "c.d" },
+        pick = "weighted", weights = { a = 3 }, unlisted = true,
+      },
+    }
+    """
+    config.write_text(models() + route)
+    tables = ConfigLoader(config, PRESETS).load()
+    catalog = Catalog.from_tables(
+        tables.models, server_settings(tables.server), tables.groups, tables.routes
+    )
+    (found,) = catalog.routes.values()
+    first, second = found.rules
+    assert (found.name, found.unlisted, found.to) == ("f.ast", True, ())
+    assert (first.pick, second.pick, second.weights) == ("warm", "weighted", {"a": 3})
+    assert (first.to, second.to, first.hours) == (("a",), ("a", "auto"), (22, 6))
+    assert first.headers == {"X-Team": "x"}
+    assert first.parts == {"image"}
+    assert first.matches == "\\bsql\\b"
+    assert found.classify is not None
+    assert found.classify.labels == {"c.d": ("a",)}
+    assert faults_of_routes(catalog) == []

@@ -1,0 +1,1 @@
+"""Which model answers a request that names none, or a route."""

@@ -1,0 +1,176 @@
+"""``Router``: finds the models for requests that name a route, or no model.
+
+The decision itself is pure, see models/routing/decide.py; here it gets what runs, the time and
+the answers of small models.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import orjson
+
+from engine.scheduling.lifecycle import State
+from models.requests.reader import read
+from models.routing.asked import Asked, read_asked
+from models.routing.decide import Decision, decide
+from models.routing.pick import Seen
+from server.headers import CONVERSATION
+from utils.errors import BadRequest, GatewayError
+from utils.logger import get_logger
+
+if TYPE_CHECKING:
+    from engine.manager import EngineManager
+    from engine.scheduling.queue import Waiting
+    from inference.call import Call
+    from models.requests.endpoints import Endpoint
+    from models.requests.fields import Json
+    from models.routing.needed import RouteNeeded
+    from models.spec import ModelSpec
+    from server.classifier import Classifier
+    from server.configuration import Configuration
+    from server.middleware import RequestContext
+
+HEADER = "X-Gateway-Route"
+_log = get_logger("route")
+
+
+class Present:
+    """What runs now; see ``Fleet`` in models/routing/pick.py."""
+
+    def __init__(self, manager: EngineManager) -> None:
+        self._manager = manager
+        self._seen: dict[str, Seen] = {}
+
+    def seen(self, model: str) -> Seen:
+        """Return what runs of the model of this name."""
+        if not self._seen:
+            self._look()
+        return self._seen.get(model, Seen())
+
+    def _look(self) -> None:
+        line: list[Waiting] = self._manager.line()
+        waiting = Counter(each.minimum.model for each in line)
+        for record in self._manager.records():
+            name = record.variant.model
+            seen = self._seen.get(name, Seen(busy=waiting[name]))
+            known = [each for each in (seen.load_seconds, record.load_seconds) if each]
+            self._seen[name] = Seen(
+                ready=seen.ready or record.state is State.READY,
+                starting=seen.starting or record.state is State.STARTING,
+                busy=seen.busy + len(record.active),
+                load_seconds=min(known, default=None),
+            )
+
+
+class Routed:
+    """The models that one request can go to, best first; see ``Others`` in inference/fallback.py.
+
+    ``request`` is the client's, unchanged.
+    """
+
+    def __init__(self, ctx: RequestContext, decision: Decision, needed: RouteNeeded) -> None:
+        self._ctx = ctx
+        self._decision = decision
+        self._endpoint = needed.endpoint
+        self._request = b"" if needed.endpoint.form else orjson.dumps(needed.request)
+        self._tried: list[str] = []
+        self.tell()
+
+    @property
+    def left(self) -> bool:
+        """Whether there is another model. A form was made ready for the first one."""
+        more = len(self._decision.models) > len(self._tried) + 1
+        return more and not self._endpoint.form
+
+    @property
+    def model(self) -> str:
+        """The model to ask now."""
+        return self._decision.models[len(self._tried)]
+
+    def tell(self) -> None:
+        """Set the header that tells the decision."""
+        self._ctx.response.carry({HEADER: self._decision.header(self._tried)})
+
+    def fit(self, model: ModelSpec, endpoint: Endpoint, request: Json) -> bool:
+        """Change a request for the model; the engine gets the model's name, not the route's."""
+        changed = self._ctx.configuration.types.fit(model, endpoint, request)
+        if model.upstream_model is None and request.get("model") != model.name:
+            request["model"] = model.name
+            changed = True
+        return changed
+
+    async def following(self, call: Call, error: GatewayError) -> Call:
+        """Return the call for the next model; raise a GatewayError if it cannot be asked."""
+        _log.info("%s: %s failed: %s", self._decision.route, self.model, error.message)
+        self._tried.append(self.model)
+        self.tell()
+        ctx, configuration = self._ctx, self._ctx.configuration
+        if call.facts.endpoint is not self._endpoint:
+            raise BadRequest("what was asked was made for one model")
+        model, facts = read(
+            self._endpoint, self._request, configuration.catalog, self.model, self.fit
+        )
+        ctx.record.model = model.name
+        if facts.stream != call.facts.stream:
+            facts = facts._replace(stream=call.facts.stream)
+        return replace(
+            call,
+            facts=facts._replace(context=call.facts.context),
+            model=model,
+            able=configuration.able[model.name],
+        )
+
+
+class Router:
+    """Decides for requests; ``profile`` is the active one, "" for none."""
+
+    def __init__(self, manager: EngineManager, classifier: Classifier) -> None:
+        self.profile = ""
+        self._manager = manager
+        self._classifier = classifier
+
+    async def choose(self, ctx: RequestContext, needed: RouteNeeded) -> None:
+        """Set the request's model in ``ctx``, or raise NotCapable or BadRequest."""
+        headers = ctx.request.headers
+        asked = read_asked(needed.endpoint, needed.request)._replace(
+            headers=headers,
+            tier=ctx.tier,
+            key=headers.get(CONVERSATION) or ctx.record.id,
+        )
+        decision = await self.decide(ctx, needed.name, asked)
+        ctx.routed = Routed(ctx, decision, needed)
+        ctx.name = ctx.routed.model
+
+    async def decide(
+        self, ctx: RequestContext, name: str | None, asked: Asked, hour: int | None = None
+    ) -> Decision:
+        """Return the decision for a request; ``hour`` is the local one unless it is given."""
+        configuration, fleet = ctx.configuration, Present(self._manager)
+        now = time.localtime().tm_hour if hour is None else hour
+        asked = asked._replace(hour=now, profile=self.profile)
+        labels: dict[str, str] = {}
+        while True:
+            decided = decide(configuration.book, fleet, name, asked, labels)
+            if isinstance(decided, Decision):
+                return decided
+            labels[decided.route] = await self._classifier.label(ctx, decided, asked.text)
+
+    def profiles(self, configuration: Configuration) -> list[str]:
+        """Return the profiles that rules name, in a fixed order."""
+        routes = configuration.catalog.routes.values()
+        return sorted({r.profile for route in routes for r in route.rules if r.profile is not None})
+
+    def switch(self, configuration: Configuration, profile: str) -> None:
+        """Make ``profile`` the active one; "" is none. BadRequest if no rule names it."""
+        known = self.profiles(configuration)
+        if profile and profile not in known:
+            raise BadRequest(
+                f"No rule has the profile '{profile}'. Known: {', '.join(known) or 'none'}.",
+                param="profile",
+            )
+        self.profile = profile
+        _log.info("the profile is %s", profile or "none")

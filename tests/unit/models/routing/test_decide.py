@@ -1,0 +1,258 @@
+"""models/routing/decide.py: always an answer or a named refusal, the same each time, no loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from builders import model
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.capabilities import Capabilities
+from models.catalog import Catalog
+from models.routing.asked import Asked
+from models.routing.book import RouteBook
+from models.routing.decide import Decision, Question, decide
+from models.routing.pick import PICKERS, Seen
+from utils.config.routes import ClassifyTable, RouteTable, RuleTable
+from utils.errors import NotCapable
+
+ABLE = {
+    "plain": "text tools",
+    "see": "text vision",
+    "all": "text vision audio tools",
+    "vectors": "embeddings",
+    "hear": "audio",
+}
+NO_MODEL_OF = "No model of the route 'r' can answer this request"
+NEEDS = {"text", "vision", "audio", "tools", "embeddings", "rerank"}
+READY, COLD = Seen(ready=True), Seen()
+
+
+class Shown(dict[str, Seen]):
+    def seen(self, name: str) -> Seen:
+        return self.get(name, COLD)
+
+
+def book(
+    *routes: RouteTable, default: str | None = None, contexts: dict[str, int] | None = None
+) -> RouteBook:
+    sizes = contexts or {}
+    models = [model(sizes.get(name, 4096), name=name) for name in ABLE]
+    able = {
+        name: Capabilities(frozenset(can.split()), frozenset(can.split()))
+        for name, can in ABLE.items()
+    }
+    return RouteBook(Catalog(models, default, routes=routes), able)
+
+
+def asked(needs: str = "text", **more: Any) -> Asked:
+    return Asked(endpoint="", needs=frozenset(needs.split()), **more)
+
+
+def decided(
+    known: RouteBook, name: str | None, request: Asked, fleet: dict[str, Seen] | None = None
+) -> Decision:
+    found = decide(known, Shown(fleet or {}), name, request, {})
+    assert isinstance(found, Decision)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("needs", "models"),
+    [
+        ("text", ("plain", "see", "all")),
+        ("text vision", ("see", "all")),
+        ("text tools", ("plain", "all")),
+        ("text audio", ("all",)),
+        ("embeddings", ("vectors",)),
+        ("audio", ("hear", "all")),
+        ("", ("vectors", "hear", "plain", "see", "all")),
+    ],
+)
+def test_auto_goes_to_what_can_do_it_and_little_else(needs: str, models: tuple[str, ...]) -> None:
+    assert decided(book(), "auto", asked(needs)).models == models
+
+
+def test_auto_prefers_what_is_loaded_then_the_default() -> None:
+    known = book(default="all")
+    assert decided(known, "auto", asked()).models[0] == "all"
+    assert decided(known, "auto", asked(), {"see": READY}).models[:2] == ("see", "all")
+    assert decided(known, "auto", asked(), {"see": Seen(starting=True)}).models[0] == "see"
+
+
+def test_without_a_name_the_default_model_comes_first_if_it_can() -> None:
+    known = book(default="plain")
+    assert decided(known, None, asked(), {"see": READY}).models[0] == "plain"
+    assert decided(known, None, asked("text vision"), {"all": READY}).models == ("all", "see")
+
+
+def test_auto_leaves_out_what_is_too_small_unless_all_are() -> None:
+    known = book(contexts={"plain": 512, "see": 512})
+    assert decided(known, "auto", asked(tokens=1000)).models == ("all",)
+    assert decided(known, "auto", asked(tokens=9000)).models == ("plain", "see", "all")
+
+
+def test_this_machine_comes_before_others_and_what_is_sure_before_what_may_be() -> None:
+    known = book()
+    far = RouteBook(known.catalog, known.able, frozenset({"plain"}))
+    assert decided(far, "auto", asked(), {"plain": READY}).models == ("see", "all", "plain")
+    none: frozenset[str] = frozenset()
+    maybe = {**known.able, "plain": Capabilities(none, frozenset({"text"}))}
+    assert decided(RouteBook(known.catalog, maybe), "auto", asked()).models[-1] == "plain"
+
+
+@pytest.mark.parametrize(
+    ("name", "needs", "message"),
+    [
+        ("auto", "rerank", "No model can answer this request: it needs rerank. No model has it."),
+        (
+            "auto",
+            "text embeddings",
+            "No model can answer this request: it needs text, embeddings. No model has it.",
+        ),
+        (
+            "r",
+            "text vision",
+            f"{NO_MODEL_OF}: it needs vision. Models that have it: see, all.",
+        ),
+    ],
+)
+def test_a_refusal_names_what_is_missing_and_who_has_it(
+    name: str, needs: str, message: str
+) -> None:
+    known = book(RouteTable(name="r", to=("plain",)))
+    with pytest.raises(NotCapable) as caught:
+        decide(known, Shown(), name, asked(needs), {})
+    assert caught.value.message == message
+
+
+def test_the_first_rule_that_holds_decides_and_the_rest_of_the_route_follows() -> None:
+    route = RouteTable(
+        name="r",
+        rules=(
+            RuleTable(to=("see",), parts=frozenset({"image"}), fallbacks=("all",)),
+            RuleTable(to=("plain", "all"), pick="warm", min_tokens=100),
+        ),
+        to=("plain",),
+        fallbacks=("see",),
+    )
+    known = book(route)
+    image = decided(known, "r", asked("text vision", tokens=200))
+    assert (image.models, image.reason) == (("see", "all"), "rule=1, pick=first")
+    assert decided(known, "r", asked(tokens=200), {"all": READY}).models == ("all", "plain")
+    plain = decided(known, "r", asked())
+    assert (plain.models, plain.reason) == (("plain", "see"), "rule=none, pick=first")
+    assert plain.header() == "r -> plain; rule=none, pick=first"
+    assert plain.header(["plain"]) == "r -> see; rule=none, pick=first; failed=plain"
+
+
+def test_routes_lead_to_routes() -> None:
+    known = book(
+        RouteTable(name="outer", to=("inner", "plain"), pick="warm"),
+        RouteTable(name="inner", to=("see", "all")),
+        RouteTable(name="any", fallbacks=("plain",)),
+        RouteTable(name="last", to=("vectors",), fallbacks=("auto",)),
+    )
+    assert decided(known, "outer", asked()).models == ("see", "all", "plain")
+    assert decided(known, "outer", asked(), {"plain": READY}).models == ("plain", "see", "all")
+    assert decided(known, "any", asked()).models == ("plain", "see", "all")
+    assert decided(known, "last", asked()).models == ("plain", "see", "all")
+
+
+def test_a_small_model_is_asked_only_where_no_rule_holds() -> None:
+    classify = ClassifyTable(model="plain", labels={"a": ("see",), "b": ("all",)}, default="a")
+    rules = (RuleTable(to=("plain",), tools=True),)
+    known = book(RouteTable(name="r", rules=rules, classify=classify))
+    assert decided(known, "r", asked("text tools")).models == ("plain",)
+    assert decide(known, Shown(), "r", asked(), {}) == Question("r", classify)
+    found = decide(known, Shown(), "r", asked(), {"r": "b"})
+    assert found == Decision("r", ("all",), "label=b, pick=first")
+
+
+ROUTES = ("r1", "r2", "r3", "r4")
+names = st.sampled_from([*ABLE, *ROUTES, "auto", "gone"])
+targets = st.lists(names, max_size=3).map(tuple)
+tables = {
+    "pick": st.sampled_from(PICKERS),
+    "limits": st.dictionaries(names, st.integers(0, 3), max_size=2),
+    "weights": st.dictionaries(names, st.integers(0, 3), max_size=2),
+    "fallbacks": targets,
+}
+rules_ = st.builds(
+    RuleTable,
+    to=targets,
+    tools=st.none() | st.booleans(),
+    min_tokens=st.integers(0, 5000),
+    hours=st.none() | st.tuples(st.integers(0, 24), st.integers(0, 24)),
+    **tables,
+)
+classifies = st.none() | st.builds(
+    ClassifyTable,
+    model=st.just("plain"),
+    labels=st.fixed_dictionaries({"x": targets, "y": targets}),
+    default=st.just("x"),
+)
+routes_ = st.tuples(
+    *(
+        st.builds(
+            RouteTable,
+            name=st.just(name),
+            rules=st.lists(rules_, max_size=2).map(tuple),
+            classify=classifies,
+            to=targets,
+            **tables,
+        )
+        for name in ROUTES
+    )
+)
+requests = st.builds(
+    Asked,
+    endpoint=st.just(""),
+    needs=st.frozensets(st.sampled_from(sorted(NEEDS)), max_size=3),
+    tokens=st.integers(0, 9000),
+    hour=st.integers(0, 23),
+    key=st.text(max_size=4),
+)
+fleets = st.dictionaries(
+    st.sampled_from(sorted(ABLE)),
+    st.builds(
+        Seen,
+        ready=st.booleans(),
+        starting=st.booleans(),
+        busy=st.integers(0, 5),
+        load_seconds=st.none() | st.floats(0, 100),
+    ),
+)
+
+
+@given(routes=routes_, request=requests, fleet=fleets, name=st.none() | names)
+def test_every_decision_ends_the_same_way_each_time(
+    routes: tuple[RouteTable, ...], request: Asked, fleet: dict[str, Seen], name: str | None
+) -> None:
+    known = book(*routes)
+    seen: list[object] = []
+    for _ in range(2):
+        labels: dict[str, str] = {}
+        outcome: object = None
+        while outcome is None:
+            try:
+                found = decide(known, Shown(fleet), name, request, labels)
+            except NotCapable as error:
+                outcome = error.message
+                break
+            if isinstance(found, Question):
+                assert found.route not in labels, "the same question twice"
+                labels[found.route] = "y"
+            else:
+                outcome = found
+        seen.append(outcome)
+    assert seen[0] == seen[1]
+    if isinstance(seen[0], Decision):
+        able = {model for model, can in ABLE.items() if request.needs <= set(can.split())}
+        assert seen[0].models
+        assert set(seen[0].models) <= able
+        assert len(set(seen[0].models)) == len(seen[0].models)
+    elif name in {None, "auto", *ABLE, "gone"}:
+        assert not [can for can in ABLE.values() if request.needs <= set(can.split())]
