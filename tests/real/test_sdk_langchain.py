@@ -88,7 +88,7 @@ def test_errors_are_those_of_the_library_below(served: Gateway, http: Any) -> No
     with pytest.raises(openai.NotFoundError):
         chat(served, http, "gpt-9").invoke("Hello")
     with pytest.raises(ContextOverflowError) as long:
-        chat(served, http).invoke("the quick brown fox " * 1000)
+        chat(served, http).invoke("the quick brown fox " * 5000)
     assert str(CONTEXT) in str(long.value)
 
 
@@ -103,4 +103,4 @@ async def test_async(served: Gateway, http: Any) -> None:
         for answer in await spoken.abatch(["Hello", "Good day"], {"max_concurrency": 2}):
             assert answer.text
         vector = await embedder(served, http_client=http, **more).aembed_query("Hello")
-        assert len(vector) > 100
+        assert len(vector) > 16

@@ -11,11 +11,10 @@ import ollama
 import pytest
 from real_engines import ENGINES, ONE, Gateway, gateway, lua_config, lua_model
 from sdk_gateway import (
-    CALLER,
     CITIES,
+    CONTEXT,
     HELLO,
     QUESTION,
-    TEMPLATE,
     TOO_LONG,
     TOOL,
     holding,
@@ -55,12 +54,12 @@ def test_models(api: ollama.Client) -> None:
     assert {"smol:latest", "tiny:latest", "embed:latest"} <= listed.keys()
     smol = listed["smol:latest"]
     assert smol.details is not None
-    assert (smol.details.family, smol.details.parameter_size) == ("llama", "134.52M")
+    assert (smol.details.family, smol.details.parameter_size) == ("llama", "645K")
     assert smol.size is not None
-    assert smol.size > 50_000_000
+    assert smol.size > 1_000_000
     shown = api.show("smol")
     assert shown.modelinfo is not None
-    assert shown.modelinfo["llama.context_length"] == 2048
+    assert shown.modelinfo["llama.context_length"] == CONTEXT
     assert {"completion", "tools"} <= {*(shown.capabilities or [])}
     assert api.show("embed:latest").capabilities == ["embedding"]
 
@@ -75,7 +74,7 @@ def test_chat(api: ollama.Client) -> None:
     durations = (answer.prompt_eval_duration, answer.eval_duration, answer.total_duration)
     assert all((each or 0) > 0 for each in durations)
     running = {each.model: each for each in api.ps().models}
-    assert running["smol:latest"].context_length == 2048
+    assert running["smol:latest"].context_length == CONTEXT
 
 
 def test_a_stream(api: ollama.Client) -> None:
@@ -94,46 +93,37 @@ def test_generate(api: ollama.Client) -> None:
     assert "".join(part.response or "" for part in parts) == whole.response
     assert last.done_reason == whole.done_reason
     raw = api.generate("smol", "The capital of France is", raw=True, options=EIGHT)
-    assert "Paris" in (raw.response or "")
+    assert raw.response
     # A raw prompt has no template around it.
     assert (raw.prompt_eval_count or 99) < 8
 
 
 def test_structured_output(api: ollama.Client) -> None:
     for answer in (
-        api.chat("smol", QUESTION, format=SCHEMA, options=LONG).message.content,
-        api.generate("smol", "As JSON:", format=SCHEMA, options=LONG).response,
-        api.generate("smol", "As JSON:", format=SCHEMA, raw=True, options=LONG).response,
+        api.chat("caller", QUESTION, format=SCHEMA, options=LONG).message.content,
+        api.generate("caller", "As JSON:", format=SCHEMA, options=LONG).response,
+        api.generate("caller", "As JSON:", format=SCHEMA, raw=True, options=LONG).response,
     ):
         found = json.loads(answer or "")
         assert found["city"] in CITIES
         assert isinstance(found["warm"], bool)
-    loose = api.chat("smol", QUESTION, format="json", options=EIGHT)
+    loose = api.chat("caller", QUESTION, format="json", options=EIGHT)
     assert (loose.message.content or "").lstrip().startswith("{")
 
 
-@pytest.mark.parametrize("engine", list(ENGINES))
-def test_a_tool_is_called_and_its_result_answered(tmp_path: Path, engine: str) -> None:
-    # This API cannot demand a call, and so small a model makes none by itself: the alias does.
-    alias = CALLER.replace("= {", '= { tool_choice = "required",', 1)
-    args = ("--jinja", "--chat-template-file", str(TEMPLATE), "--temp", "0")
-    models = lua_model("smol", ENGINES[engine], (2048,), f"aliases = {{ {alias} }},", args)
-    with (
-        gateway(tmp_path, lua_config(tmp_path, models)) as running,
-        ollama.Client(host=running.url) as api,
-    ):
-        said: Any = None
-        for stream in (False, True):
-            answers: Any = api.chat("caller", QUESTION, tools=[TOOL], stream=stream, options=LONG)
-            answers = list(answers) if stream else [answers]
-            [said] = [each.message for each in answers if each.message.tool_calls]
-            [call] = said.tool_calls
-            assert call.function.name == "weather"
-            assert call.function.arguments["city"] in CITIES
-            assert (answers[-1].done, answers[-1].done_reason) == (True, "stop")
-        result = {"role": "tool", "content": "Sunny.", "tool_name": "weather"}
-        after = api.chat("smol", [*QUESTION, said, result], tools=[TOOL], options=EIGHT)
-        assert (after.eval_count or 0) > 0
+def test_a_tool_is_called_and_its_result_answered(api: ollama.Client) -> None:
+    said: Any = None
+    for stream in (False, True):
+        answers: Any = api.chat("caller", QUESTION, tools=[TOOL], stream=stream, options=LONG)
+        answers = list(answers) if stream else [answers]
+        [said] = [each.message for each in answers if each.message.tool_calls]
+        [call] = said.tool_calls
+        assert call.function.name == "weather"
+        assert call.function.arguments["city"] in CITIES
+        assert (answers[-1].done, answers[-1].done_reason) == (True, "stop")
+    result = {"role": "tool", "content": "Sunny.", "tool_name": "weather"}
+    after = api.chat("smol", [*QUESTION, said, result], tools=[TOOL], options=EIGHT)
+    assert (after.eval_count or 0) > 0
 
 
 def test_logprobs(api: ollama.Client) -> None:
@@ -170,7 +160,9 @@ def test_errors(api: ollama.Client) -> None:
         api.chat("none", HELLO)
     assert unknown.value.status_code == 404
     for stream in (True, False):
-        with pytest.raises(ollama.ResponseError, match="maximum context length is 2048") as long:
+        with pytest.raises(
+            ollama.ResponseError, match=f"maximum context length is {CONTEXT}"
+        ) as long:
             list(api.chat("smol", TOO_LONG, stream=stream))
         assert long.value.status_code == 400
     with pytest.raises(ollama.ResponseError, match="not found") as missing:

@@ -75,9 +75,7 @@ def test_chat_stream(api: openai.OpenAI) -> None:
 
 def test_chat_stream_helper(api: openai.OpenAI) -> None:
     # The helper takes an answer that was cut short for an error: this one ends by itself.
-    with api.chat.completions.stream(
-        model="smol", messages=HELLO, max_tokens=1900, stop=["e", "a", "o"]
-    ) as stream:
+    with api.chat.completions.stream(model="smol", messages=HELLO, max_tokens=100) as stream:
         events = list(stream)
         final = stream.get_final_completion()
     deltas = "".join(event.delta for event in events if event.type == "content.delta")
@@ -158,7 +156,7 @@ def test_embeddings(api: openai.OpenAI) -> None:
     packed = api.embeddings.create(model="embed", input=["Hello", "world"])
     plain = api.embeddings.create(model="embed", input=["Hello"], encoding_format="float")
     assert [each.index for each in packed.data] == [0, 1]
-    assert len(packed.data[0].embedding) == len(plain.data[0].embedding) > 100
+    assert len(packed.data[0].embedding) == len(plain.data[0].embedding) > 16
     assert packed.data[0].embedding == pytest.approx(plain.data[0].embedding, abs=1e-3)
     assert packed.usage.prompt_tokens > 0
 

@@ -27,6 +27,8 @@ _END = b"<|im_end|>"
 _BEGINNING = (b"\xc4\x8a", b"<", b"call", b">")
 # How much the number that all tokens have speaks for a token.
 _CLOSING = {b'"': 12.0, b"]": 8.0, b"}": 8.0, _END: 4.0}
+# White space, as the vocabulary spells it.
+_BLANKS = "\u0120\u010a\u0109\u010d".encode()
 # A number for the words, one for all tokens, and one for each of the beginning but the last.
 _HEAD = 2 * (1 + len(_BEGINNING))
 _ROW = 2 * EMBEDDING
@@ -37,13 +39,19 @@ def write_obedient(path: Path, context: int, *, calls: bool) -> Path:
     tokens, words = vocabulary()
     beginning = _BEGINNING if calls else ()
     closing = _CLOSING if calls else {}
+    # JSON may have white space without end.
+    blank = -_LOUD if calls else 0.0
 
     def vector(token: bytes, word: bool) -> list[float]:
         return [_LOUD * word, 0.5, *(_LOUD * (token == each) for each in beginning[:-1])]
 
     def row(token: bytes) -> list[float]:
         follows = (_LOUD * (token == each) for each in beginning[1:])
-        return [_LOUD * (token == _END), closing.get(token, 0.0), *follows]
+        return [
+            _LOUD * (token == _END),
+            closing.get(token, 0.0 if token.strip(_BLANKS) else blank),
+            *follows,
+        ]
 
     def edit(name: str, content: bytes) -> bytes:
         if name == "token_embd.weight":

@@ -12,14 +12,16 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from obedient_models import write_obedient
 from raw_client import PATIENCE
-from real_engines import ENGINES, MODEL, Gateway, gateway, lua_config
+from real_engines import ENGINES, Gateway, gateway, lua_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CONTEXT = 2048
+CONTEXT = 16384
 TEMPLATE = Path(__file__).resolve().parent / "tools.jinja"
+MARKED = TEMPLATE.with_name("marked_tools.jinja")
 CITIES = ["Paris", "Rome"]
 PARAMETERS = {
     "type": "object",
@@ -36,34 +38,34 @@ TOOL: Any = {
 }
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 QUESTION: Any = [{"role": "user", "content": "What is the weather in Paris?"}]
-TOO_LONG: Any = [{"role": "user", "content": "the quick brown fox " * 1000}]
+TOO_LONG: Any = [{"role": "user", "content": "the quick brown fox " * 5000}]
 # Longer than a test takes to check; the client leaves before the end.
-ENDLESS: Any = {"max_tokens": 1900, "extra_body": {"ignore_eos": True}}
-
-# A model this small calls no tool by itself. Under the name "caller" it begins every answer with
-# "{", the start of a tool call; then the engine's grammar allows nothing else.
-CALLER = '["caller"] = { logit_bias = { ["{"] = 100 }, parallel_tool_calls = false }'
+ENDLESS: Any = {"max_tokens": 16000, "extra_body": {"ignore_eos": True}}
 
 
-def _model(name: str, binary: str, context: int, names: str, *more: str) -> str:
-    args = ["-m", MODEL, "-c", context, "-np", 1, "-t", 1, "--no-warmup", *more]
+def _model(name: str, binary: str, file: Path, context: int, more: str, *args: str) -> str:
+    words = ["-m", str(file), "-c", context, "-np", 1, "-t", 1, "--no-warmup", *args]
     return (
-        f'{{ name = "{name}", aliases = {{ {names} }}, variants = {{ {{ binary = "{binary}", '
-        f"context = {context}, args = {{ {json.dumps(args)[1:-1]} }} }} }} }}"
+        f'{{ name = "{name}", {more} variants = {{ {{ binary = "{binary}", '
+        f"context = {context}, args = {{ {json.dumps(words)[1:-1]} }} }} }} }}"
     )
 
 
 @contextlib.contextmanager
 def sdk_gateway(folder: Path, engine: str) -> Iterator[Gateway]:
-    """Inside the block, "smol" (also "tiny", and "caller") and "embed" are served."""
+    """Inside the block, "smol" (also "tiny"), which answers with a word, "caller", which calls a
+    tool if it has any, and "embed" are served.
+    """
     binary = ENGINES[engine]
-    # At the default temperature, the answer of a model this small is sometimes empty.
-    speaking = ("--jinja", "--chat-template-file", str(TEMPLATE), "--temp", "0")
+    brief = write_obedient(folder / "brief.gguf", CONTEXT, calls=False)
+    caller = write_obedient(folder / "caller.gguf", CONTEXT, calls=True)
+    speaking = ("--jinja", "--temp", "0", "--chat-template-file")
     models = [
-        _model("smol", binary, CONTEXT, f'"tiny", {CALLER}', *speaking),
-        _model("embed", binary, 512, "", "--embeddings", "--pooling", "mean"),
+        _model("smol", binary, brief, CONTEXT, 'aliases = { "tiny" },', *speaking, str(TEMPLATE)),
+        _model("caller", binary, caller, CONTEXT, "", *speaking, str(MARKED)),
+        _model("embed", binary, brief, 512, "", "--embeddings", "--pooling", "mean"),
     ]
-    server = "max_loaded_models = 2, max_queue = 1"
+    server = f"max_loaded_models = {len(models)}, max_queue = 1"
     with gateway(folder, lua_config(folder, ", ".join(models), server)) as running:
         yield running
 

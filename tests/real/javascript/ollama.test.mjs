@@ -58,7 +58,7 @@ test("errors", async () => {
     assert.equal(status_code, 404);
     return /model 'none' not found/.test(message);
   });
-  const long = [{ role: "user", content: "the quick brown fox ".repeat(1000) }];
+  const long = [{ role: "user", content: "the quick brown fox ".repeat(5000) }];
   await assert.rejects(api.chat({ model: "smol", messages: long }), /maximum context length/);
 });
 

@@ -8,7 +8,7 @@ const gateway = process.env.GATEWAY;
 const api = new OpenAI({ baseURL: `${gateway}/v1`, apiKey: "none", maxRetries: 0 });
 const messages = [{ role: "user", content: "Hello" }];
 // More than the time that a test takes to look; whoever asked leaves before the end.
-const endless = { model: "smol", messages, max_tokens: 1900, stream: true, ignore_eos: true };
+const endless = { model: "smol", messages, max_tokens: 16000, stream: true, ignore_eos: true };
 const tool = {
   type: "function",
   function: {
@@ -78,7 +78,8 @@ test("a tool is called", async () => {
 });
 
 test("responses", async () => {
-  const request = { model: "smol", input: "Say hello.", max_output_tokens: 16 };
+  const limits = { max_output_tokens: 16, ignore_eos: true };
+  const request = { model: "smol", input: "Say hello.", ...limits };
   const made = await api.responses.create(request);
   assert(made.output_text);
   assert.equal(made.status, "incomplete");
@@ -98,7 +99,7 @@ const weather = { ...tool.function, type: "function", strict: true };
 
 test("the stream of a response has a helper", async () => {
   const input = "Say hello to all the animals.";
-  const stream = api.responses.stream({ model: "smol", input, stop: ["e", "a", "o"] });
+  const stream = api.responses.stream({ model: "smol", input });
   let said = "";
   stream.on("response.output_text.delta", ({ delta }) => (said += delta));
   const final = await stream.finalResponse();
@@ -131,7 +132,7 @@ test("a response calls a tool", async () => {
 
 test("a response in the background is read again", async () => {
   const input = "Say hello.";
-  const background = { model: "smol", input, max_output_tokens: 16, background: true };
+  const background = { model: "smol", input, max_output_tokens: 16, ignore_eos: true, background: true };
   const stream = await api.responses.create({ ...background, stream: true });
   let first;
   for await (const event of stream) {
@@ -151,7 +152,7 @@ test("a response in the background is read again", async () => {
 test("embeddings", async () => {
   const { data } = await api.embeddings.create({ model: "embed", input: ["Hello", "world"] });
   assert.equal(data.length, 2);
-  assert(data[0].embedding.length > 100);
+  assert(data[0].embedding.length > 16);
   assert(data[0].embedding.every((number) => Number.isFinite(number)));
 });
 
@@ -168,7 +169,7 @@ test("errors have their classes", async () => {
     assert(error instanceof OpenAI.NotFoundError);
     return error.code === "model_not_found";
   });
-  const content = "the quick brown fox ".repeat(1000);
+  const content = "the quick brown fox ".repeat(5000);
   for (const stream of [false, true]) {
     await assert.rejects(ask({ messages: [{ role: "user", content }], stream }), (error) => {
       assert(error instanceof OpenAI.BadRequestError);

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from obedient_models import write_obedient
 from real_engines import ENGINES, MODEL, Gateway, gateway, lua_config
-from sdk_gateway import TEMPLATE
+from sdk_gateway import MARKED, TEMPLATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MARKED = TEMPLATE.with_name("marked_tools.jinja")
 CONTEXT = 4096
 # Coding agents send tens of thousands of tokens with their first word.
 VAST = 131072
