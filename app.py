@@ -20,6 +20,7 @@ from engine.llamacpp.type import LlamaCpp
 from engine.manager import EngineManager
 from engine.process.health import checks_of
 from engine.process.orphans import OrphanRegistry
+from engine.process.slots import Slot
 from engine.remote.type import Remote
 from engine.resources.learnt_store import LearntNeeds, LoadTimes, PromptCacheMisses
 from engine.resources.memory import Memory
@@ -115,6 +116,7 @@ def build(
         memory=memory,
         port_range=settings.port_range,
         checks=checks_of(settings),
+        slots=[Slot(each.port, each.type) for each in settings.slots],
         preloader=Preloader(LoadTimes(folder, os.environ, types), enabled=settings.warm_loads),
     )
     selector = ModelSelector(Sizer(manager, types, types), manager)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from engine.client import EngineClient
     from engine.process.health import HealthChecks
     from engine.process.orphans import OrphanRegistry
+    from engine.process.slots import Slot
     from engine.scheduling.queue import Waiting
     from engine.types import EngineTypes
     from models.catalog import Catalog
@@ -60,6 +61,7 @@ class EngineManager:
         port_range: tuple[int, int] | None = None,
         checks: HealthChecks | None = None,
         preloader: Preloader | None = None,
+        slots: Iterable[Slot] = (),
     ) -> None:
         self._preloader = preloader or Preloader(LoadTimes(None, os.environ, types), enabled=False)
         self._models = {model.name: model for model in catalog.models}
@@ -71,6 +73,8 @@ class EngineManager:
         self._types = types
         self._processes = ProcessPool(clock, registry, self._memory, self._report, types)
         self._processes.launching = Launching(port_range, checks)
+        self.slots = self._processes.slots
+        self.slots.reconfigure(slots, self._models)
         self._leases = Leases(self._scheduler, clock, self._feed, self._processes.runs)
         # The requests; later ones have larger numbers.
         self._numbers = count(1)
@@ -218,6 +222,7 @@ class EngineManager:
         *,
         port_range: tuple[int, int] | None,
         checks: HealthChecks | None = None,
+        slots: Iterable[Slot] = (),
     ) -> None:
         """Use the engines of ``catalog`` from now on.
 
@@ -226,6 +231,7 @@ class EngineManager:
         """
         self._models = {model.name: model for model in catalog.models}
         self._processes.launching = Launching(port_range, checks)
+        self.slots.reconfigure(slots, self._models)
         variants = tuple(variant for model in catalog.models for variant in model.variants)
         limits = self._with_known(variants, limits)
         loads, now = self._loads_of(variants), self._clock.now()

@@ -45,6 +45,8 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.NotAuthenticated, Shape(401, "authentication_error", "admin_token_required")),
     (errors.RequestCancelled, Shape(503, _BUSY, "request_cancelled")),
     (errors.UnknownRequest, Shape(404, _INVALID, "unknown_request")),
+    (errors.UnknownSlot, Shape(404, _INVALID, "unknown_slot")),
+    (errors.SlotTaken, Shape(409, _INVALID, "slot_taken")),
     (errors.ConfigError, Shape(400, _INVALID, "config_invalid")),
     (errors.ModelNotLoaded, Shape(503, _BUSY, "model_not_loaded")),
     (errors.StreamNotFound, Shape(404, _INVALID, "stream_not_found")),

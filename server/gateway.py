@@ -12,6 +12,7 @@ from aiohttp import web
 
 from server.admin.handlers import AdminHandlers
 from server.admin.routing import RoutingHandlers
+from server.admin.slots import SlotHandlers
 from server.lm_studio import LmStudioHandlers
 from server.middleware import Middleware
 from server.ollama import OllamaHandlers
@@ -102,6 +103,7 @@ class GatewayServer:
             ConversationHandlers(conversations),
             RecordPages(self.recorder, manager, folder),
             RoutingHandlers(handler.router),
+            SlotHandlers(manager, self._admin),
         )
         self._frame = Middleware(current, table, self._telemetry, clock)
         self._stop_signals = 0

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from server.admin.handlers import AdminHandlers
     from server.admin.routing import RoutingHandlers
+    from server.admin.slots import SlotHandlers
     from server.lm_studio import LmStudioHandlers
     from server.middleware import Handler
     from server.ollama import OllamaHandlers
@@ -124,6 +125,7 @@ def routes(
     conversations: ConversationHandlers,
     records: RecordPages,
     routing: RoutingHandlers,
+    slots: SlotHandlers,
 ) -> Routes:
     """Return the table of these handlers."""
     answers = {
@@ -183,6 +185,8 @@ def routes(
             "/admin/api/requests": _reading(records.requests),
             "/admin/api/history": _reading(records.history),
             "/admin/api/system": _reading(records.system),
+            "/admin/api/slots": _reading(slots.look),
+            "/admin/api/slots/load": {"POST": Route(slots.load, listed=True)},
             "/running": _reading(admin.running),
             "/admin/load": {"POST": Route(admin.load, listed=True)},
             "/admin/unload": {"POST": Route(admin.unload)},
@@ -209,6 +213,7 @@ def routes(
             "/responses/": stored,
             "/v1/conversations/": talks,
             "/conversations/": talks,
+            "/admin/api/slots/": {"POST": Route(slots.unload)},
             "/admin/requests/": {"DELETE": Route(admin.cancel)},
         },
         beside={page: {"GET": look, "HEAD": look} for page in ("/health", "/props", "/slots")},

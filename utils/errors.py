@@ -272,3 +272,11 @@ class CountUnavailable(EngineError):
 
 class StateUnavailable(EngineError):
     """An engine did not save or restore a slot; the engine prefills the whole prompt."""
+
+
+class UnknownSlot(GatewayError):
+    """No slot has this number."""
+
+
+class SlotTaken(GatewayError):
+    """Another model is pinned to the slot."""

@@ -17,6 +17,7 @@ from engine.process.connection import EngineConnection
 from engine.process.engine_process import EngineProcess
 from engine.process.orphans import OWNER_VARIABLE, OrphanRegistry
 from engine.process.ports import free_port
+from engine.process.slots import Slots
 from engine.scheduling import events as ev
 from utils.tasks import TaskOwner
 
@@ -55,6 +56,7 @@ class ProcessPool:
         types: EngineTypes,
     ) -> None:
         self.launching = Launching()
+        self.slots = Slots()
         self._clock = clock
         self._registry = registry
         self._memory = memory
@@ -84,7 +86,7 @@ class ProcessPool:
         """
         engine = self._types.of(variant)
         address = engine.address(variant, model.connect)
-        url = address or f"http://127.0.0.1:{self._free_port()}"
+        url = address or f"http://127.0.0.1:{self._port_for(model)}"
         launch = engine.launch(variant, url, os.environ)
         client = engine.client(variant, url)
         run: EngineRun
@@ -129,7 +131,11 @@ class ProcessPool:
                 self._quiet.set()
         self._report(event)
 
-    def _free_port(self) -> int:
+    def _port_for(self, model: ModelSpec) -> int:
         # An engine that has just been started may not listen yet.
         taken = {urlsplit(process.client.url).port or 0 for process in self.runs.values()}
-        return free_port(self.launching.port_range, taken)
+        if self.slots.ports:
+            able = self._types.capabilities(model)
+            if (port := self.slots.port_for(model.name, able, taken)) is not None:
+                return port
+        return free_port(self.launching.port_range, {*taken, *self.slots.ports})

@@ -111,6 +111,7 @@ class AdminHandlers:
         await self._unload(ctx, None, force=force)
 
     async def _unload(self, ctx: RequestContext, model: str | None, *, force: bool) -> None:
+        self._manager.slots.unpin(model)
         gone = await self._manager.unload(model, force=force)
         labels = [variant.label for variant in gone]
         _log.info("unloaded %s", ", ".join(labels) or "nothing: no engine was running")
@@ -129,6 +130,13 @@ class AdminHandlers:
             return
         ctx.record.model = model.name
         await ctx.json(await self._loaded(variant, ctx.client, ctx.record))
+
+    async def loaded(
+        self, ctx: RequestContext, model: ModelSpec, asked: int | str | None
+    ) -> dict[str, Any]:
+        """Load the model, and return what runs; ``asked`` is a context or a variant's name."""
+        ctx.record.model = model.name
+        return await self._loaded(_variant(model, asked), ctx.client, ctx.record)
 
     async def _loaded(
         self, variant: VariantSpec, client: str, record: AccessRecord | None = None

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from engine.process.health import checks_of
+from engine.process.slots import Slot
 from engine.scheduling.policy import limits_of, policy_of
 from models.changes import Changes, applied, changes
 from server.configuration import Configuration, ModelCapabilities
@@ -132,6 +133,7 @@ class Reloader:
             limits,
             port_range=settings.port_range,
             checks=checks_of(settings),
+            slots=[Slot(each.port, each.type) for each in settings.slots],
         )
         _log.info("the configuration is loaded:\n  %s", "\n  ".join(found.lines()))
         if settings.log_level != level:

@@ -108,6 +108,8 @@ KINDS = {
     "seconds": Kind("seconds > 0", float),
     "secret": Kind("text"),
     "signal": Kind("signal"),
+    "slot_type": Kind("text"),
+    "slots": Kind("list"),
     "status": Kind("status"),
     "targets": Kind("list of names", tuple),
     "text": Kind("path"),

@@ -124,6 +124,22 @@ class PortRange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlotTable:
+    """One element of ``slots``."""
+
+    port: int = field(metadata=key("port", "The port of its engine, which is its number."))
+    type: str | None = field(
+        default=None,
+        metadata=key(
+            "slot_type",
+            'What its models must be able to do: `"text"`, `"vision"` (text and images), '
+            '`"omni"` (text, images and sound), `"embedding"`, `"vision-embedding"`, `"audio"` '
+            '(transcription) or `"tts"` (speech). Without it: any model.',
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TlsTable:
     """The value of ``tls``."""
 
@@ -285,6 +301,16 @@ class ServerSettings(ModelSettings):
             "port_range",
             "`{ first = 50000, last = 50099 }`: the ports for engines without `connect`. Without "
             "it: free ports from 16384 to 32767, which no system uses for outgoing connections.",
+        ),
+    )
+    slots: tuple[SlotTable, ...] = field(
+        default=(),
+        metadata=key(
+            "slots",
+            '`{ { port = 4801, type = "text" }, { port = 4802 } }`: numbered places for engines. '
+            "See [slot](#slot).",
+            reload="start",
+            each=SlotTable,
         ),
     )
     resources: Mapping[str, int] = field(

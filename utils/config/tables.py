@@ -16,6 +16,7 @@ from utils.config.settings import (
     ModelSettings,
     PortRange,
     ServerSettings,
+    SlotTable,
     TlsTable,
     VariantSettings,
 )
@@ -343,6 +344,7 @@ class ModelTable(ModelSettings):
 TABLES: dict[str, type[Table]] = {
     "server": ServerSettings,
     "port_range": PortRange,
+    "slot": SlotTable,
     "tls": TlsTable,
     "model": ModelTable,
     "group": GroupTable,

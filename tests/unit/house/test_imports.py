@@ -26,6 +26,7 @@ PURE = (
     "engine/observer.py",
     "engine/process/health.py",
     "engine/process/log_tail.py",
+    "engine/process/slots.py",
     "engine/resources/rules.py",
     "engine/response_parser.py",
     "engine/scheduling/",

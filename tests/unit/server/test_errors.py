@@ -32,6 +32,8 @@ SHAPES = {
     errors.ContextLengthExceeded: Shape(400, INVALID, "context_length_exceeded"),
     errors.ModelMissing: Shape(503, "service_unavailable_error", "model_file_missing"),
     errors.ModelDownloading: Shape(503, "service_unavailable_error", "model_downloading"),
+    errors.UnknownSlot: Shape(404, INVALID, "unknown_slot"),
+    errors.SlotTaken: Shape(409, INVALID, "slot_taken"),
     errors.ModelInUse: Shape(409, INVALID, "model_in_use"),
     errors.UnknownPull: Shape(404, INVALID, "unknown_pull"),
     errors.HubTokenMissing: Shape(401, "hub_error", "hf_token_missing"),

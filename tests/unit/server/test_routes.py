@@ -46,6 +46,8 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         "/admin/api/requests": {"GET": "records.requests", "HEAD": "records.requests"},
         "/admin/api/history": {"GET": "records.history", "HEAD": "records.history"},
         "/admin/api/system": {"GET": "records.system", "HEAD": "records.system"},
+        "/admin/api/slots": {"GET": "slots.look", "HEAD": "slots.look"},
+        "/admin/api/slots/load": {"POST": "slots.load"},
         "/api/chat": {"POST": "ollama.chat"},
         "/api/generate": {"POST": "ollama.generate"},
         "/api/embed": {"POST": "ollama.embed"},
@@ -114,7 +116,7 @@ def test_what_an_engine_answers_is_listed_and_an_order_is_not() -> None:
     rows = (*TABLE.exact.values(), *TABLE.below.values(), *TABLE.beside.values())
     every = [route for row in rows for route in row.values()]
     quiet = {str(route.handle).partition(".")[0] for route in every if not route.listed}
-    rooms = """status pages_of_ollama lm_studio admin conversations records routing"""
+    rooms = """status pages_of_ollama lm_studio admin conversations records routing slots"""
     assert quiet == set(rooms.split())
     listed = {str(route.handle) for route in every if route.listed}
     assert {handler for handler in listed if handler.startswith("admin")} == {"admin.load"}
@@ -194,6 +196,9 @@ def test_paths_for_operators() -> None:
         "/admin/api/history",
         "/admin/api/requests",
         "/admin/api/system",
+        "/admin/api/slots",
+        "/admin/api/slots/",
+        "/admin/api/slots/load",
         "/admin/nowhere",
         "/admin/route",
         "/admin/profile",

@@ -14,6 +14,9 @@ return function(folder)
   local checks = { faults = {}, binaries = {}, model = nil, engine = nil }
   local capabilities = { "text", "vision", "audio", "embeddings", "rerank", "tools" }
   local signals = { "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL" }
+  local slot_types = {
+    "text", "vision", "omni", "embedding", "vision-embedding", "audio", "tts",
+  }
   local levels = { "debug", "info", "warning", "error" }
   local slip = 2 -- with so many wrong letters, a word is still taken for a spelling mistake
   local largest = 2 ^ 53 -- from here on, Lua does not keep every integer exactly
@@ -147,6 +150,7 @@ return function(folder)
   checks.engine_type = choice_check(
     data.engines, "presets.engines." .. table.concat(data.engines, " or presets.engines."))
   checks.priority = choice_check({ "low", "normal", "high" }, '"low", "normal" or "high"')
+  checks.slot_type = choice_check(slot_types, '"' .. table.concat(slot_types, '", "') .. '"')
   checks.log_level = choice_check(levels, '"' .. table.concat(levels, '", "') .. '"')
 
   local capability = choice_check(capabilities, '"' .. table.concat(capabilities, '", "') .. '"')
@@ -571,6 +575,21 @@ return function(folder)
     local clean = checks.record(value, place, "port_range")
     if clean and clean.first and clean.last and clean.last < clean.first then
       checks.report(place, ("last (%d) comes before first (%d)"):format(clean.last, clean.first))
+    end
+    return clean
+  end
+
+  function checks.slots(value, place)
+    local clean = checks.list(value, place, "a list of slots", function(slot, where)
+      return checks.record(slot, where, "slot")
+    end)
+    local seen = {}
+    for index, slot in checks.entries(clean) do
+      if slot.port and seen[slot.port] then
+        checks.report(("%s[%d].port"):format(place, index),
+          ("%d is already the port of slots[%d]"):format(slot.port, seen[slot.port]))
+      end
+      seen[slot.port or 0] = seen[slot.port or 0] or index
     end
     return clean
   end
