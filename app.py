@@ -27,6 +27,7 @@ from engine.resources.memory import Memory
 from engine.resources.preload import Preloader
 from engine.scheduling.policy import limits_of, policy_of
 from engine.types import EngineTypes
+from engine.whisper.type import Whisper
 from inference.run import Inference
 from models.catalog import Catalog
 from models.discovery.inventory import Taken
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
 
 # The folder for saved prompt caches, in the state folder.
 STATES = "slots"
+# The folder for the converted weights of embedded engines that hear, there too.
+SPEECH = "speech"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def build(
     settings = replace(settings, own_token=own_token)
     orphans = OrphanRegistry(folder)
     heads = HeadCache(folder)
-    types = engine_types(prompt_caches, tokenizer, heads)
+    types = engine_types(prompt_caches, tokenizer, heads, folder / SPEECH)
     memory = Memory(clock, LearntNeeds(folder, os.environ, types), wait=settings.memory_wait)
     manager = EngineManager(
         catalog,
@@ -135,9 +138,11 @@ def engine_types(
     prompt_caches: PromptCacheManager | None = None,
     tokenizer: LlamaTokenize | None = None,
     heads: HeadCache | None = None,
+    speech: Path | None = None,
 ) -> EngineTypes:
-    """Return every type of engine, the default first."""
-    return EngineTypes([LlamaCpp(prompt_caches, tokenizer, heads), Generic(), Remote()])
+    """Return every type of engine, the default first; ``speech`` is a folder for weights."""
+    llamacpp = LlamaCpp(prompt_caches, tokenizer, heads)
+    return EngineTypes([llamacpp, Generic(), Remote(), Whisper(speech)])
 
 
 def taken_by(catalog: Catalog) -> Taken:

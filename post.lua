@@ -85,6 +85,11 @@ local function check_remote(model, place)
   end
 end
 
+-- The embedded engines of speech need nothing said; a server computes one sound or text at a time.
+local function check_speech(model)
+  model.variants = model.variants or { { parallel = 1 } }
+end
+
 -- Return the port in a variant's arguments, or nil; the last one counts.
 local function port_in(args)
   local port
@@ -131,6 +136,8 @@ local function check_model(value, place)
       check_commands(model, place)
     elseif checks.engine == "remote" then
       check_remote(model, place)
+    elseif checks.engine == "whisper" or checks.engine == "piper" then
+      check_speech(model)
     end
     check_connect(model, place, loader.own_port)
   end

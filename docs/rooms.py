@@ -21,7 +21,7 @@ BANDS = ("main.py", "app.py", "server", "accounts", "inference", "engine", "mode
 # Folders that are no rooms of their own.
 _PARTS = {"utils/config/lua": "utils/config"}
 # Programs of their own, which import nothing of the gateway.
-_APART = ("engine/llamacpp/bundled",)
+_APART = ("engine/llamacpp/bundled", "engine/whisper/bundled")
 
 _WIDTH, _BAND, _GAP = 1180, 64, 44
 _BOX_WIDTH, _BOX_HEIGHT = 120, 40

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from models.spec import ModelSpec
 
 # In the order in which clients see them.
-NAMES = ("text", "vision", "audio", "embeddings", "rerank", "tools")
+NAMES = ("text", "vision", "audio", "embeddings", "rerank", "tools", "speech", "image")
 
 
 _TEMPLATE = " Its chat template does not print tools, so the model would not see them."

@@ -29,6 +29,7 @@ _HUB = "hub_error"
 # The first class that an error is an instance of decides, so the special precede the general.
 TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.RequestTooLarge, Shape(413, _INVALID, "request_too_large")),
+    (errors.UnsupportedSound, Shape(415, _INVALID, "unsupported_media_type")),
     (errors.BodiesTooLarge, Shape(503, _BUSY, "bodies_too_large")),
     (errors.StorageFull, Shape(507, "server_error", "insufficient_storage")),
     (errors.ModelNotFound, Shape(404, _INVALID, "model_not_found")),

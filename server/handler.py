@@ -144,7 +144,7 @@ class RequestHandler:
         if endpoint.form:
             form = await read_form(ctx)
             try:
-                return await self.understood(ctx, 0, partial(_read_form, ctx, form))
+                return await self.understood(ctx, 0, partial(_read_form, ctx, endpoint, form))
             except BaseException:
                 form.close()
                 raise
@@ -157,8 +157,11 @@ def _read(ctx: RequestContext, endpoint: Endpoint, body: bytes) -> tuple[ModelSp
     return read(endpoint, body, ctx.configuration.catalog, ctx.name, _fit(ctx))
 
 
-def _read_form(ctx: RequestContext, form: Form) -> tuple[ModelSpec, RequestFacts]:
-    return form.read(ctx.configuration.catalog, ctx.name, rename=ctx.routed is not None)
+def _read_form(
+    ctx: RequestContext, endpoint: Endpoint, form: Form
+) -> tuple[ModelSpec, RequestFacts]:
+    catalog, rename = ctx.configuration.catalog, ctx.routed is not None
+    return form.read(endpoint, catalog, ctx.name, _fit(ctx), rename=rename)
 
 
 def _fit(ctx: RequestContext) -> Fit:

@@ -36,6 +36,10 @@ class NotCapable(GatewayError):
     """The model cannot do what the request needs, such as images or embeddings."""
 
 
+class UnsupportedSound(GatewayError):
+    """A sound file is of a kind that neither the engine nor a decoder here reads."""
+
+
 class RequestTooLarge(GatewayError):
     """The body exceeds ``server.max_request_bytes``."""
 

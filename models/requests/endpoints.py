@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from models.requests.chat import chat
 from models.requests.messages import DEFAULT_OUTPUT, messages
 from models.requests.prompts import completion, embeddings, infill, rerank
+from models.requests.transcription import transcription
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,7 +37,8 @@ class Endpoint:
     - ``grows``: an answer that fills its context can go on in a larger one.
     - ``cut_to_fit``: the engine shortens a prompt that is too long instead of refusing it.
     - ``charged``: its tokens are charged to the client.
-    - ``form``: the body is a form with files, not JSON.
+    - ``form``: the body is a form with files, not JSON. ``read_form`` finds the prompt in its
+      texts and the digest of its files. ``files`` are the names that its file may have.
     - ``auxiliary``: the engine answers it beside its slots.
     - ``repeatable``: it may be sent again when an engine fails; asking twice does no harm.
     """
@@ -53,6 +55,8 @@ class Endpoint:
     cut_to_fit: bool = False
     charged: bool = True
     form: bool = False
+    read_form: Callable[[Json, bytes], Prompt] | None = None
+    files: tuple[str, ...] = ("file",)
     auxiliary: bool = False
     repeatable: bool = True
 
@@ -97,12 +101,40 @@ RERANK = Endpoint(
     needs="rerank",
     generates=False,
 )
-# A form with a sound file, which is larger than what is kept in memory.
+# Forms with a sound file, which is larger than what is kept in memory.
 TRANSCRIPTION = Endpoint(
     "transcription",
     ("/v1/audio/transcriptions", "/audio/transcriptions"),
     needs="audio",
     form=True,
+    read_form=transcription,
+)
+TRANSLATION = Endpoint(
+    "translation",
+    ("/v1/audio/translations", "/audio/translations"),
+    needs="audio",
+    form=True,
+    read_form=transcription,
+)
+# Its text takes no room in a context: the engines that speak read it sentence by sentence.
+SPEECH = Endpoint(
+    "speech", ("/v1/audio/speech", "/audio/speech"), needs="speech", sized=False, generates=False
+)
+IMAGE = Endpoint(
+    "image",
+    ("/v1/images/generations", "/images/generations"),
+    needs="image",
+    sized=False,
+    generates=False,
+)
+IMAGE_EDIT = Endpoint(
+    "image edit",
+    ("/v1/images/edits", "/images/edits"),
+    needs="image",
+    sized=False,
+    generates=False,
+    form=True,
+    files=("image", "image[]"),
 )
 # Asks the model's engine something that takes no room in its context.
 AUXILIARY = Endpoint(
@@ -133,6 +165,10 @@ ENDPOINTS = (
     EMBEDDINGS,
     RERANK,
     TRANSCRIPTION,
+    TRANSLATION,
+    SPEECH,
+    IMAGE,
+    IMAGE_EDIT,
     AUXILIARY,
 )
 BY_PATH: Mapping[str, Endpoint] = {

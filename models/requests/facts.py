@@ -39,8 +39,19 @@ class Upload(Protocol):
     def content_type(self) -> str:
         """The content type, with all parameters that a reader needs."""
 
+    @property
+    def texts(self) -> list[tuple[str, str]]:
+        """The text fields of the form, in their order."""
+
+    @property
+    def file_size(self) -> int:
+        """The length of the form's first file in bytes."""
+
     def chunks(self) -> AsyncIterator[bytes]:
         """Yield all bytes, from the first to the last."""
+
+    def file(self) -> AsyncIterator[bytes]:
+        """Yield the bytes of the form's first file alone."""
 
     def close(self) -> None:
         """Free the storage. Does nothing if called again."""

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from models.requests.endpoints import CHAT, COMPLETION, TRANSCRIPTION, Endpoint
+from models.requests.endpoints import CHAT, COMPLETION, Endpoint
 from models.requests.facts import Prompt, RequestFacts, Segment, Upload
 from models.requests.fields import Json, answers_of, decoded, model_of, named, output_of, stream_of
-from models.requests.transcription import output_of_form, stream_of_form, transcription
+from models.requests.transcription import output_of_form, stream_of_form
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -129,20 +129,25 @@ def _facts(
 
 
 def parse_form(
-    model: str | None, fields: Json, sound: bytes, upload: Upload, keep_alive: float | None
+    endpoint: Endpoint,
+    model: str | None,
+    fields: Json,
+    files: bytes,
+    upload: Upload,
+    keep_alive: float | None,
 ) -> RequestFacts:
-    """Return the facts of a form with a sound file, or raise BadRequest.
+    """Return the facts of a form with files, or raise BadRequest.
 
-    ``sound`` is the digest of the file. ``fields`` are already shaped; ``model`` is the model
+    ``files`` is the digest of the files. ``fields`` are already shaped; ``model`` is the model
     that they named before that.
     """
-    prompt = transcription(fields, sound)
+    prompt = Prompt() if endpoint.read_form is None else endpoint.read_form(fields, files)
     return RequestFacts(
-        endpoint=TRANSCRIPTION,
+        endpoint=endpoint,
         body=b"",
         model=model,
         stream=stream_of_form(fields),
-        max_output=output_of_form(fields),
+        max_output=output_of_form(fields) if endpoint.generates else 0,
         keep_alive=keep_alive,
         segments=prompt.segments,
         needs=prompt.needs,

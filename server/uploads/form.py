@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from models.requests.endpoints import TRANSCRIPTION
 from models.requests.fields import Json, model_of
-from models.requests.reader import Models, RequestFacts, parse_form, shape, take_keep_alive
+from models.requests.reader import Fit, Models, RequestFacts, parse_form, shape, take_keep_alive
 from server.uploads.body import bodies_too_large
 from server.uploads.spool import Spool
 from utils.errors import BadRequest
@@ -22,13 +21,14 @@ from utils.errors import BadRequest
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from models.requests.endpoints import Endpoint
     from models.spec import ModelSpec
 
 _MOST_PARTS = 128
 # Bytes of all texts of a form together.
 _MOST_TEXT = 1024 * 1024
 # The parameters that are not texts and that engines read from a form. They refuse other numbers.
-_NUMBERS = ("temperature", "max_tokens", "stream")
+_NUMBERS = ("temperature", "max_tokens", "stream", "audio_ctx", "temperature_inc", "n")
 
 
 class _Part(NamedTuple):
@@ -69,6 +69,29 @@ class Form:
         )
         return sum(parts) + len(self._end())
 
+    @property
+    def texts(self) -> list[tuple[str, str]]:
+        """The text fields, in their order."""
+        return [
+            (part.name, part.text.decode(errors="replace"))
+            for part in self._parts
+            if part.text is not None
+        ]
+
+    @property
+    def file_size(self) -> int:
+        """The length of the first file in bytes."""
+        return self._first_file.size
+
+    def file(self) -> AsyncIterator[bytes]:
+        """Yield the bytes of the first file alone."""
+        part = self._first_file
+        return self._spool.read(part.start, part.size)
+
+    @property
+    def _first_file(self) -> _Part:
+        return next(part for part in self._parts if part.text is None)
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the form from the first boundary to the last."""
         for part in self._parts:
@@ -87,14 +110,22 @@ class Form:
         self._spool.close()
 
     def read(
-        self, models: Models, named: str | None = None, *, rename: bool = False
+        self,
+        endpoint: Endpoint,
+        models: Models,
+        named: str | None = None,
+        fit: Fit | None = None,
+        *,
+        rename: bool = False,
     ) -> tuple[ModelSpec, RequestFacts]:
         """Find the form's model, apply its configured parameters, and return the request's facts.
 
         ``named`` overrides the model that the form names; with ``rename`` also in the form.
+        ``fit`` may change the texts, as that of a JSON request.
         """
-        if not any(part.name == "file" and part.text is None for part in self._parts):
-            raise BadRequest("The form has no part 'file' with a filename.", param="file")
+        file = endpoint.files[0]
+        if not any(part.name in endpoint.files and part.text is None for part in self._parts):
+            raise BadRequest(f"The form has no part '{file}' with a filename.", param=file)
         texts = {
             part.name: part.text.decode(errors="replace")
             for part in self._parts
@@ -105,17 +136,20 @@ class Form:
             fields["keep_alive"] = float(fields["keep_alive"])
         asked = model_of(fields)
         _, keep_alive = take_keep_alive(fields)
-        model = models.asked(TRANSCRIPTION, fields, named or asked)
+        model = models.asked(endpoint, fields, named or asked)
         if rename:
             fields["model"] = model.name
         shape(fields, model, named or asked)
+        if fit is not None:
+            fit(model, endpoint, fields)
         shown = {name: _as_text(name, value) for name, value in fields.items()}
         wanted = {name: text for name, text in shown.items() if text is not None}
         self._parts = [part for part in self._parts if part.text is None or part.name in wanted]
         for name, text in wanted.items():
             if texts.get(name) != text:
                 self._set(name, text)
-        return model, parse_form(asked, wanted, self._spool.digest, self, keep_alive)
+        digest = self._spool.digest
+        return model, parse_form(endpoint, asked, wanted, digest, self, keep_alive)
 
     async def add(
         self,

@@ -103,9 +103,10 @@ class VariantTable(VariantSettings):
         default="",
         metadata=key(
             "binary",
-            "The `llama-server` to start.",
+            "The `llama-server` or `whisper-server` to start. Without it: for the type `llamacpp` "
+            "the bundled llama-server, for `whisper` the embedded one: see [Speech](speech.md).",
             shown="presets.bundled.server",
-            engines=("llamacpp",),
+            engines=("llamacpp", "whisper"),
             reload="engine",
         ),
     )
@@ -114,7 +115,7 @@ class VariantTable(VariantSettings):
         metadata=key(
             "arguments",
             'Its arguments, as texts or numbers: `{ "-m", "/path/to/model.gguf", "-c", 8192 }`.',
-            engines=("llamacpp",),
+            engines=("llamacpp", "whisper"),
             reload="engine",
         ),
     )
@@ -194,8 +195,9 @@ class ModelTable(ModelSettings):
         default="llamacpp",
         metadata=key(
             "engine_type",
-            "The type of engine: `presets.engines.llamacpp`, `presets.engines.generic` or "
-            "`presets.engines.remote`. See [Other engines](#other-engines).",
+            "The type of engine: `presets.engines.llamacpp`, `presets.engines.whisper`, "
+            "`presets.engines.generic` or `presets.engines.remote`. See "
+            "[Other engines](#other-engines).",
             shown="presets.engines.llamacpp",
             reload="engine",
         ),
@@ -206,7 +208,7 @@ class ModelTable(ModelSettings):
             "connect",
             'Where the engine listens, such as `"http://127.0.0.1:8080"`. Without it the gateway '
             "picks a free port and tells the engine.",
-            engines=("llamacpp", "generic"),
+            engines=("llamacpp", "generic", "whisper"),
             reload="engine",
         ),
     )
@@ -302,8 +304,8 @@ class ModelTable(ModelSettings):
         metadata=key(
             "capabilities",
             'What the model can do: `"text"`, `"vision"`, `"audio"`, `"embeddings"`, '
-            '`"rerank"`, `"tools"`. Without it, the arguments of the variants tell '
-            "(`--mmproj`, `--embeddings`, `--reranking`, `--no-jinja` …), its files (a chat "
+            '`"rerank"`, `"tools"`, `"speech"` (it speaks), `"image"` (it draws). Without it, the '
+            "arguments of the variants tell (`--mmproj`, `--embeddings`, `--reranking`, `--no-jinja` …), its files (a chat "
             "template without tools …) and the engine itself once it runs. Clients see this list, "
             "and requests for anything else are refused.",
         ),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # Each room may import from itself and from those before it.
 ROOMS = ("utils", "models", "engine", "inference", "accounts", "server", "app", "main")
 IMPURE = {"asyncio", "aiohttp", "time"}
+# Engines that come with the gateway run as processes of their own.
+PROGRAMS = ("engine/llamacpp/bundled/", "engine/whisper/bundled/")
 # Folders and files that decide without waiting, without a clock and without HTTP.
 PURE = (
     "accounts/keys.py",
@@ -27,9 +29,14 @@ PURE = (
     "engine/process/health.py",
     "engine/process/log_tail.py",
     "engine/process/slots.py",
+    "engine/program.py",
     "engine/resources/rules.py",
     "engine/response_parser.py",
     "engine/scheduling/",
+    "engine/sound/kinds.py",
+    "engine/sound/wav.py",
+    "engine/whisper/asked.py",
+    "engine/whisper/transcript.py",
     "inference/call.py",
     "inference/continuation/",
     "inference/finish.py",
@@ -168,17 +175,16 @@ def test_modules_are_imported_by_their_full_names(file: str) -> None:
     assert not [module for module in imports_of(file) if module.startswith(".")]
 
 
-@pytest.mark.parametrize("file", [f for f in FILES if f.startswith("engine/llamacpp/bundled/")])
-def test_the_bundled_engine_is_a_program_of_its_own(file: str) -> None:
+@pytest.mark.parametrize("file", [f for f in FILES if f.startswith(PROGRAMS)])
+def test_an_embedded_engine_is_a_program_of_its_own(file: str) -> None:
+    own = file.rpartition("/")[0].replace("/", ".")
     ours = {module for module in imports_of(file) if room_of(module) is not None}
-    assert not [module for module in ours if not module.startswith("engine.llamacpp.bundled")]
+    assert not [module for module in ours if not module.startswith(own)]
 
 
-@pytest.mark.parametrize("file", [f for f in FILES if not f.startswith("engine/llamacpp/bundled/")])
-def test_nobody_imports_the_bundled_engine(file: str) -> None:
-    assert not [
-        module for module in imports_of(file) if module.startswith("engine.llamacpp.bundled")
-    ]
+@pytest.mark.parametrize("file", [f for f in FILES if not f.startswith(PROGRAMS)])
+def test_nobody_imports_an_embedded_engine(file: str) -> None:
+    assert not [module for module in imports_of(file) if ".bundled" in module]
 
 
 @pytest.mark.parametrize("file", PURE_FILES)

@@ -12,10 +12,11 @@ return function(folder)
   -- whether it can be run. model: the name of the model under check, for the messages.
   -- engine: its engine type, nil if it names an unknown one.
   local checks = { faults = {}, binaries = {}, model = nil, engine = nil }
-  local capabilities = { "text", "vision", "audio", "embeddings", "rerank", "tools" }
+  local capabilities =
+    { "text", "vision", "audio", "embeddings", "rerank", "tools", "speech", "image" }
   local signals = { "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL" }
   local slot_types = {
-    "text", "vision", "omni", "embedding", "vision-embedding", "audio", "tts",
+    "text", "vision", "omni", "embedding", "vision-embedding", "audio", "speech",
   }
   local levels = { "debug", "info", "warning", "error" }
   local slip = 2 -- with so many wrong letters, a word is still taken for a spelling mistake

@@ -43,7 +43,7 @@ def test_it_listens_where_connect_says_or_where_it_is_told() -> None:
         (("/v1/embeddings",), {"embeddings"}, set()),
         (("/embeddings", "/reranking"), {"embeddings", "rerank"}, set()),
         (("/v1/messages",), {"text"}, {"vision", "audio", "tools"}),
-        (("/v1/audio/",), {"audio"}, set()),
+        (("/v1/audio/",), {"audio", "speech"}, set()),
         (("/synthesize",), set(), set()),
     ],
 )

@@ -82,8 +82,9 @@ def test_only_the_longest_of_many_prompts_are_counted() -> None:
 
 @pytest.mark.parametrize("kind", endpoints.ENDPOINTS)
 def test_what_holds_for_each_endpoint(kind: Endpoint) -> None:
-    assert kind.sized is (kind is not endpoints.AUXILIARY)
+    uncounted = {endpoints.SPEECH, endpoints.IMAGE, endpoints.IMAGE_EDIT, endpoints.AUXILIARY}
+    assert kind.sized is (kind not in uncounted)
     assert kind.cut_to_fit is (kind is endpoints.INFILL)
     assert kind.generates is (
-        kind not in {endpoints.EMBEDDINGS, endpoints.RERANK, endpoints.AUXILIARY}
+        kind not in {endpoints.EMBEDDINGS, endpoints.RERANK, *uncounted}
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MARK = "tOp-sEcReT"
 USER = message("hi")
 # A transcription is a form, and never JSON: tests/unit/models/requests/test_transcription.py.
-KINDS = [kind for kind in endpoints.ENDPOINTS if kind is not endpoints.TRANSCRIPTION]
+KINDS = [kind for kind in endpoints.ENDPOINTS if not kind.form]
 TALKS = {endpoints.CHAT, endpoints.MESSAGES}
 
 plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)

@@ -1,0 +1,1 @@
+"""whisper.cpp's ``whisper-server``, and the embedded one with the same interface."""

@@ -1,0 +1,199 @@
+"""Convert the weights of Whisper from CTranslate2's format to whisper.cpp's, once.
+
+Packages carry CTranslate2's; whisper.cpp reads ggml. Both hold the same matrices in half precision,
+under other names, and ggml also the filters of the spectrogram and the bytes of each token.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Arrays = dict[str, Any]
+
+# Grows when the result changes, so that an older file is not used.
+VERSION: Final = 1
+_MAGIC: Final = 0x67676D6C
+_KINDS: Final = ("float32", "int8", "int16", "int32", "float16")
+_MELS: Final = 80
+_HEAD: Final = 64
+_HALF: Final = 1
+_PARTS: Final = ("query", "key", "value")
+_PRINTED: Final = (*range(33, 127), *range(161, 173), *range(174, 256))
+
+
+def converted(source: Path, cache: Path) -> Path:
+    """Return the ggml file of the model in the folder ``source``; make it if it is missing.
+
+    Another process never sees a part of it. Raises OSError or ValueError.
+    """
+    weights = source / "model.bin"
+    size = weights.stat().st_size
+    target = cache / f"whisper-{size}-{VERSION}.bin"
+    if target.exists():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(f".{os.getpid()}.part")
+    try:
+        with weights.open("rb") as file:
+            arrays = _read(file)
+        vocabulary = json.loads((source / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
+        with part.open("wb") as file:
+            _write(file, arrays, vocabulary)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def _read(file: IO[bytes]) -> Arrays:
+    """Return the arrays of CTranslate2's file by their names."""
+
+    def number(form: str) -> int:
+        (value,) = struct.unpack(f"<{form}", file.read(struct.calcsize(form)))
+        return int(value)
+
+    def text() -> str:
+        return file.read(number("H"))[:-1].decode()
+
+    number("I")
+    text()
+    number("I")
+    arrays: Arrays = {}
+    for _ in range(number("I")):
+        name, rank = text(), number("B")
+        shape = [number("I") for _ in range(rank)]
+        kind, size = number("B"), number("I")
+        if kind >= len(_KINDS):
+            raise ValueError(f"{name} has an unknown type")
+        arrays[name] = np.frombuffer(file.read(size), _KINDS[kind]).reshape(shape)
+    for _ in range(number("I")):
+        alias = text()
+        arrays[alias] = arrays[text()]
+    return arrays
+
+
+def _write(file: IO[bytes], arrays: Arrays, vocabulary: dict[str, int]) -> None:
+    positions = arrays["encoder/position_encodings/encodings"]
+    decoded = arrays["decoder/position_encodings/encodings"]
+    size = positions.shape[1]
+    words = arrays["decoder/embeddings/weight"].shape[0]
+    layers = [_layers(arrays, side) for side in ("encoder", "decoder")]
+    heads = size // _HEAD
+    shape = (words, positions.shape[0], size, heads, layers[0])
+    shape += (decoded.shape[0], size, heads, layers[1], _MELS, _HALF)
+    file.write(struct.pack("<12i", _MAGIC, *shape))
+    filters = _mel_filters()
+    file.write(struct.pack("<2i", *filters.shape) + filters.tobytes())
+    tokens = _tokens(vocabulary)
+    file.write(struct.pack("<i", len(tokens)))
+    for token in tokens:
+        file.write(struct.pack("<i", len(token)) + token)
+    for name, array in _renamed(arrays, size, layers).items():
+        _write_array(file, name, array)
+
+
+def _write_array(file: IO[bytes], name: str, array: Any) -> None:  # noqa: ANN401 - numpy's array
+    bias = name in ("encoder.conv1.bias", "encoder.conv2.bias")
+    if bias:
+        array = array.reshape(-1, 1)
+    # whisper.cpp wants these, positions and all vectors in single precision.
+    half = array.ndim > 1 and not bias and not name.endswith("positional_embedding")
+    made = np.ascontiguousarray(array, dtype=np.float16 if half else np.float32)
+    raw = name.encode()
+    file.write(struct.pack("<3i", made.ndim, len(raw), int(half)))
+    file.write(struct.pack(f"<{made.ndim}i", *reversed(made.shape)) + raw)
+    file.write(made.tobytes())
+
+
+def _layers(arrays: Arrays, side: str) -> int:
+    return len(
+        {
+            name.split("/")[1]
+            for name in arrays
+            if name.startswith(f"{side}/layer_")
+            and name.split("/")[1].removeprefix("layer_").isdigit()
+        }
+    )
+
+
+def _renamed(arrays: Arrays, size: int, layers: list[int]) -> Arrays:
+    """Return the arrays by whisper.cpp's names; matrices that were joined are cut apart."""
+    made: Arrays = {
+        "encoder.positional_embedding": arrays["encoder/position_encodings/encodings"],
+        "decoder.positional_embedding": arrays["decoder/position_encodings/encodings"],
+        "decoder.token_embedding.weight": arrays["decoder/embeddings/weight"],
+    }
+
+    def linear(target: str, source: str) -> None:
+        for part in ("weight", "bias"):
+            if f"{source}/{part}" in arrays:
+                made[f"{target}.{part}"] = arrays[f"{source}/{part}"]
+
+    def norm(target: str, source: str) -> None:
+        made[f"{target}.weight"] = arrays[f"{source}/gamma"]
+        made[f"{target}.bias"] = arrays[f"{source}/beta"]
+
+    def cut(target: str, source: str, parts: tuple[str, ...]) -> None:
+        weight, bias = arrays[f"{source}/weight"], arrays[f"{source}/bias"]
+        for at, part in enumerate(parts):
+            rows = slice(at * size, (at + 1) * size)
+            made[f"{target}.{part}.weight"] = weight[rows]
+            if part != "key":  # Whisper's keys have no bias
+                made[f"{target}.{part}.bias"] = bias[rows]
+
+    for each in ("conv1", "conv2"):
+        linear(f"encoder.{each}", f"encoder/{each}")
+    norm("encoder.ln_post", "encoder/layer_norm")
+    norm("decoder.ln", "decoder/layer_norm")
+    for side, count in zip(("encoder", "decoder"), layers, strict=True):
+        for at in range(count):
+            source, target = f"{side}/layer_{at}", f"{side}.blocks.{at}"
+            cut(f"{target}.attn", f"{source}/self_attention/linear_0", _PARTS)
+            linear(f"{target}.attn.out", f"{source}/self_attention/linear_1")
+            norm(f"{target}.attn_ln", f"{source}/self_attention/layer_norm")
+            if side == "decoder":
+                linear(f"{target}.cross_attn.query", f"{source}/attention/linear_0")
+                cut(f"{target}.cross_attn", f"{source}/attention/linear_1", _PARTS[1:])
+                linear(f"{target}.cross_attn.out", f"{source}/attention/linear_2")
+                norm(f"{target}.cross_attn_ln", f"{source}/attention/layer_norm")
+            linear(f"{target}.mlp.0", f"{source}/ffn/linear_0")
+            linear(f"{target}.mlp.2", f"{source}/ffn/linear_1")
+            norm(f"{target}.mlp_ln", f"{source}/ffn/layer_norm")
+    return made
+
+
+def _mel_filters() -> Any:  # noqa: ANN401 - numpy's array
+    """Return the triangles of the mel scale over the bins of a spectrum of 400 samples.
+
+    The scale is Slaney's: linear up to 1000 Hz, logarithmic above.
+    """
+    bins = np.fft.rfftfreq(400, 1 / 16000)
+    step, corner = 200 / 3, 15.0
+    mels = np.linspace(0, corner + np.log(8) / (np.log(6.4) / 27), _MELS + 2)
+    edges = np.where(mels < corner, mels * step, 1000 * np.exp(np.log(6.4) / 27 * (mels - corner)))
+    widths = np.diff(edges)
+    slopes = edges[:, None] - bins[None, :]
+    rising, falling = -slopes[:-2] / widths[:-1, None], slopes[2:] / widths[1:, None]
+    filters = np.maximum(0, np.minimum(rising, falling))
+    return (filters * (2 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+
+
+def _tokens(vocabulary: dict[str, int]) -> list[bytes]:
+    """Return the bytes of each token of text, in order. Each printed letter stands for a byte."""
+    letters = {chr(byte): byte for byte in _PRINTED}
+    others = (byte for byte in range(256) if byte not in _PRINTED)
+    letters |= {chr(256 + at): byte for at, byte in enumerate(others)}
+    ordered = sorted(vocabulary, key=vocabulary.__getitem__)
+    return [
+        bytes(letters[letter] for letter in token)
+        for token in ordered
+        if not (token.startswith("<|") and token.endswith("|>"))
+    ]
