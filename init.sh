@@ -1,5 +1,6 @@
 #!/bin/sh
-# Make or repair the environment in venv/: ./init.sh to run, ./init.sh dev to test too.
+# Make or repair the environment in venv/: ./init.sh to run, ./init.sh speech with the engines that
+# hear and speak, ./init.sh dev to test too.
 # run.sh and test.sh call this script if needed.
 set -eu
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ _HERE = "127.0.0.1"
 
 def given(args: Sequence[str], *names: str, default: str) -> str:
     """Return the value of a flag with one of these names; the last one counts."""
-    values = [value for flag, value in zip(args, args[1:], strict=False) if flag in names]
+    values = [value for flag, value in pairwise(args) if flag in names]
     return values[-1] if values else default
 
 

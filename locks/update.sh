@@ -17,8 +17,10 @@ compile() {
 
 echo "runtime.txt: what the gateway runs on"
 compile pyproject.toml --group bundled --output-file locks/runtime.txt
+echo "speech.txt: the same and the engines that hear and speak"
+compile pyproject.toml --group bundled --group speech --constraints locks/runtime.txt --output-file locks/speech.txt
 echo "dev.txt: the same and the tools that check it"
-compile pyproject.toml --group bundled --group dev --constraints locks/runtime.txt --output-file locks/dev.txt
+compile pyproject.toml --group bundled --group speech --group dev --constraints locks/speech.txt --output-file locks/dev.txt
 echo "build.txt: what turns a source package into a wheel"
 printf '%s\n' hatchling hatch-vcs | compile - --output-file locks/build.txt
 echo "uv.txt: the installer"

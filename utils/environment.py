@@ -1,7 +1,8 @@
 """The project's own virtual environment: built from the hashed lock files, or repaired.
 
     python environment.py            install what the gateway needs
-    python environment.py dev        install that and the development tools
+    python environment.py speech     install that and the engines that hear and speak
+    python environment.py dev        install all that and the development tools
     python environment.py --check    exit 0 if there is nothing to do
 
 ``init.sh`` and ``init.bat`` find a Python and run this file with it, so it uses only the standard
@@ -29,7 +30,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-PROFILES: Final = ("runtime", "dev")
+# Each contains those before it.
+PROFILES: Final = ("runtime", "speech", "dev")
 WINDOWS: Final = sys.platform == "win32"
 
 
@@ -60,12 +62,12 @@ class Environment:
         return self.python.exists() and _read(self.stamp(profile)) == self.locked(profile)
 
     def prepare(self, profile: str) -> None:
-        """Make ``profile`` ready from any state, even a broken one; keep the tools of ``dev``."""
+        """Make ``profile`` ready from any state, even a broken one; keep a larger one."""
         with self._alone():
             if self.is_ready(profile):
                 return
-            if self.stamp("dev").exists():
-                profile = "dev"
+            had = [each for each in PROFILES if self.stamp(each).exists()]
+            profile = max([profile, *had], key=PROFILES.index)
             if not self._is_sound():
                 self._make()
             self._install(profile)

@@ -7,7 +7,7 @@ its standard input and writes its standard output; status 1 and a line on stderr
 from __future__ import annotations
 
 import sys
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import av
 
@@ -29,7 +29,7 @@ def decode(kind: str, source: IO[bytes], target: IO[bytes]) -> None:
     """Write the samples of a file whose container is ``kind``, until the longest length."""
     left = _LONGEST * _SAMPLE
     resampler = av.AudioResampler(format="s16", layout="mono", rate=_RATE)
-    with av.open(source, format=kind) as container:
+    with av.open(source, "r", format=kind) as container:
         if not container.streams.audio:
             raise ValueError("the file has no sound")
         for frame in container.decode(container.streams.audio[0]):
@@ -48,7 +48,7 @@ def encode(kind: str, rate: int, source: IO[bytes], target: IO[bytes]) -> None:
     codec, own_rate = _ENCODERS[kind]
     # Each packet is written at once: the listener hears it while the rest is made.
     with av.open(target, "w", format=kind, options={"flush_packets": "1"}, buffer_size=1024) as out:
-        stream = out.add_stream(codec, rate=own_rate or rate, layout="mono")
+        stream: Any = out.add_stream(codec, rate=own_rate or rate, layout="mono")
         at, rest = 0, b""
         while piece := source.read(_PIECE):
             data = rest + piece

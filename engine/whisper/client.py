@@ -44,9 +44,7 @@ class WhisperEngine(EngineClient):
     after a ``/load`` that failed, for ever; only the gateway loads models, so that is refused.
     """
 
-    def __init__(
-        self, variant: VariantSpec, url: str, path: str, reads: frozenset[str]
-    ) -> None:
+    def __init__(self, variant: VariantSpec, url: str, path: str, reads: frozenset[str]) -> None:
         super().__init__(url, probe_timeout=variant.timeouts.health_check, headers={})
         self._path = path
         self._reads = reads
@@ -75,9 +73,7 @@ class WhisperEngine(EngineClient):
         try:
             asked = asked_of(body.texts, translate=endpoint is TRANSLATION)
             async with self._playable(body) as (sound, seconds):
-                form = SoundForm(
-                    form_for(asked, body.texts, seconds), sound.file_size, sound.file
-                )
+                form = SoundForm(form_for(asked, body.texts, seconds), sound.file_size, sound.file)
                 answer = await self._request(self._path, _own(headers, form), form, method)
             return await self._begin(await _translated(answer, asked), method)
         finally:

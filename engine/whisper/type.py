@@ -56,6 +56,8 @@ class Whisper(EngineType):
         if variant.binary:
             return Launch(variant.label, (variant.binary, *args), env, url)
         env["PYTHONPATH"] = str(_PROJECT)
+        # Its threads would burn each other's time on a machine that is busy.
+        env.setdefault("OMP_WAIT_POLICY", "passive")
         argv = (sys.executable, *_EMBEDDED, "--cache", str(self._cache), *args)
         return Launch(variant.label, argv, env, url)
 

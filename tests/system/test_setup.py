@@ -52,7 +52,7 @@ class Workshop(Environment):
 def project(tmp_path: Path) -> Path:
     folder = tmp_path / "a project"
     (folder / "locks").mkdir(parents=True)
-    for name in ("uv", "runtime", "dev", "build"):
+    for name in ("uv", "runtime", "speech", "dev", "build"):
         (folder / "locks" / f"{name}.txt").write_text(f"{name}==1\n")
     return folder
 
@@ -87,11 +87,18 @@ class TestEnvironment:
         assert not Environment(project).is_ready("runtime")
         assert steps(project) == ["sync"]
 
-    def test_the_tools_of_dev_are_kept(self, project: Path) -> None:
-        steps(project, "dev")
+    @pytest.mark.parametrize("larger", ["speech", "dev"])
+    def test_what_was_installed_beyond_is_kept(self, project: Path, larger: str) -> None:
+        steps(project, larger)
         (project / "locks" / "runtime.txt").write_text("runtime==2\n")
         assert steps(project) == ["sync"]
-        assert Environment(project).is_ready("dev")
+        assert Environment(project).is_ready(larger)
+
+    def test_the_tools_of_dev_bring_the_engines_of_speech(self, project: Path) -> None:
+        steps(project, "speech")
+        assert not Environment(project).is_ready("dev")
+        assert steps(project, "dev") == ["sync"]
+        assert steps(project, "speech") == []
 
     def test_another_uv_means_another_environment(self, project: Path) -> None:
         steps(project)

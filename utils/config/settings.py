@@ -134,7 +134,7 @@ class SlotTable:
             "slot_type",
             'What its models must be able to do: `"text"`, `"vision"` (text and images), '
             '`"omni"` (text, images and sound), `"embedding"`, `"vision-embedding"`, `"audio"` '
-            '(transcription) or `"speech"` (speech). Without it: any model.',
+            '(transcription) or `"tts"` (speech). Without it: any model.',
         ),
     )
 

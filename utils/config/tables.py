@@ -305,9 +305,9 @@ class ModelTable(ModelSettings):
             "capabilities",
             'What the model can do: `"text"`, `"vision"`, `"audio"`, `"embeddings"`, '
             '`"rerank"`, `"tools"`, `"speech"` (it speaks), `"image"` (it draws). Without it, the '
-            "arguments of the variants tell (`--mmproj`, `--embeddings`, `--reranking`, `--no-jinja` …), its files (a chat "
-            "template without tools …) and the engine itself once it runs. Clients see this list, "
-            "and requests for anything else are refused.",
+            "arguments of the variants tell (`--mmproj`, `--embeddings`, `--reranking`, "
+            "`--no-jinja` …), its files (a chat template without tools …) and the engine itself "
+            "once it runs. Clients see this list, and requests for anything else are refused.",
         ),
     )
     set_params: Mapping[str, Any] = field(

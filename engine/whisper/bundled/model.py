@@ -67,14 +67,15 @@ class Recogniser:
         self._lock = threading.Lock()
         self._language = language
         with _said() as said:
-            self._model = Model(
+            model: Any = Model(
                 path,
                 redirect_whispercpp_logs_to=False,
                 n_threads=threads,
                 print_progress=False,
                 print_timestamps=False,
             )
-        self._context = self._model._ctx  # noqa: SLF001 - the package offers no other way
+        self._model = model
+        self._context = model._ctx  # noqa: SLF001 - the package offers no other way
         # The package hides the null that whisper.cpp returns.
         if any(_FAILED in line for line in said):
             raise ValueError(f"{path} cannot be loaded as a model of Whisper")

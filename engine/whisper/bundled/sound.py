@@ -33,6 +33,8 @@ def samples_of(file: bytes) -> Any:  # noqa: ANN401 - numpy's array
 
 
 def _mono(data: bytes, coding: int, bits: int, channels: int) -> Any:  # noqa: ANN401 - as above
+    raw: Any
+    whole: Any
     if (coding, bits) == (1, _THREE_BYTES):
         raw = np.frombuffer(data[: len(data) // 3 * 3], "u1").reshape(-1, 3).astype(np.int32)
         whole = ((raw[:, 0] << 8) | (raw[:, 1] << 16) | (raw[:, 2] << 24)) / 2**31

@@ -87,9 +87,9 @@ def _write(file: IO[bytes], arrays: Arrays, vocabulary: dict[str, int]) -> None:
     words = arrays["decoder/embeddings/weight"].shape[0]
     layers = [_layers(arrays, side) for side in ("encoder", "decoder")]
     heads = size // _HEAD
-    shape = (words, positions.shape[0], size, heads, layers[0])
-    shape += (decoded.shape[0], size, heads, layers[1], _MELS, _HALF)
-    file.write(struct.pack("<12i", _MAGIC, *shape))
+    heard = (positions.shape[0], size, heads, layers[0])
+    said = (decoded.shape[0], size, heads, layers[1])
+    file.write(struct.pack("<12i", _MAGIC, words, *heard, *said, _MELS, _HALF))
     filters = _mel_filters()
     file.write(struct.pack("<2i", *filters.shape) + filters.tobytes())
     tokens = _tokens(vocabulary)
@@ -126,48 +126,60 @@ def _layers(arrays: Arrays, side: str) -> int:
 
 def _renamed(arrays: Arrays, size: int, layers: list[int]) -> Arrays:
     """Return the arrays by whisper.cpp's names; matrices that were joined are cut apart."""
-    made: Arrays = {
+    names = _Renaming(arrays, size)
+    names.made = {
         "encoder.positional_embedding": arrays["encoder/position_encodings/encodings"],
         "decoder.positional_embedding": arrays["decoder/position_encodings/encodings"],
         "decoder.token_embedding.weight": arrays["decoder/embeddings/weight"],
     }
-
-    def linear(target: str, source: str) -> None:
-        for part in ("weight", "bias"):
-            if f"{source}/{part}" in arrays:
-                made[f"{target}.{part}"] = arrays[f"{source}/{part}"]
-
-    def norm(target: str, source: str) -> None:
-        made[f"{target}.weight"] = arrays[f"{source}/gamma"]
-        made[f"{target}.bias"] = arrays[f"{source}/beta"]
-
-    def cut(target: str, source: str, parts: tuple[str, ...]) -> None:
-        weight, bias = arrays[f"{source}/weight"], arrays[f"{source}/bias"]
-        for at, part in enumerate(parts):
-            rows = slice(at * size, (at + 1) * size)
-            made[f"{target}.{part}.weight"] = weight[rows]
-            if part != "key":  # Whisper's keys have no bias
-                made[f"{target}.{part}.bias"] = bias[rows]
-
     for each in ("conv1", "conv2"):
-        linear(f"encoder.{each}", f"encoder/{each}")
-    norm("encoder.ln_post", "encoder/layer_norm")
-    norm("decoder.ln", "decoder/layer_norm")
-    for side, count in zip(("encoder", "decoder"), layers, strict=True):
-        for at in range(count):
-            source, target = f"{side}/layer_{at}", f"{side}.blocks.{at}"
-            cut(f"{target}.attn", f"{source}/self_attention/linear_0", _PARTS)
-            linear(f"{target}.attn.out", f"{source}/self_attention/linear_1")
-            norm(f"{target}.attn_ln", f"{source}/self_attention/layer_norm")
-            if side == "decoder":
-                linear(f"{target}.cross_attn.query", f"{source}/attention/linear_0")
-                cut(f"{target}.cross_attn", f"{source}/attention/linear_1", _PARTS[1:])
-                linear(f"{target}.cross_attn.out", f"{source}/attention/linear_2")
-                norm(f"{target}.cross_attn_ln", f"{source}/attention/layer_norm")
-            linear(f"{target}.mlp.0", f"{source}/ffn/linear_0")
-            linear(f"{target}.mlp.2", f"{source}/ffn/linear_1")
-            norm(f"{target}.mlp_ln", f"{source}/ffn/layer_norm")
-    return made
+        names.linear(f"encoder.{each}", f"encoder/{each}")
+    names.norm("encoder.ln_post", "encoder/layer_norm")
+    names.norm("decoder.ln", "decoder/layer_norm")
+    for at in range(layers[0]):
+        names.layer(f"encoder.blocks.{at}", f"encoder/layer_{at}")
+    for at in range(layers[1]):
+        source, target = f"decoder/layer_{at}", f"decoder.blocks.{at}"
+        names.layer(target, source)
+        names.linear(f"{target}.cross_attn.query", f"{source}/attention/linear_0")
+        names.cut(f"{target}.cross_attn", f"{source}/attention/linear_1", _PARTS[1:])
+        names.linear(f"{target}.cross_attn.out", f"{source}/attention/linear_2")
+        names.norm(f"{target}.cross_attn_ln", f"{source}/attention/layer_norm")
+    return names.made
+
+
+class _Renaming:
+    """Collects arrays under their new names in ``made``."""
+
+    def __init__(self, arrays: Arrays, size: int) -> None:
+        self.made: Arrays = {}
+        self._arrays = arrays
+        self._size = size
+
+    def linear(self, target: str, source: str) -> None:
+        for part in ("weight", "bias"):
+            if f"{source}/{part}" in self._arrays:
+                self.made[f"{target}.{part}"] = self._arrays[f"{source}/{part}"]
+
+    def norm(self, target: str, source: str) -> None:
+        self.made[f"{target}.weight"] = self._arrays[f"{source}/gamma"]
+        self.made[f"{target}.bias"] = self._arrays[f"{source}/beta"]
+
+    def cut(self, target: str, source: str, parts: tuple[str, ...]) -> None:
+        weight, bias = self._arrays[f"{source}/weight"], self._arrays[f"{source}/bias"]
+        for at, part in enumerate(parts):
+            rows = slice(at * self._size, (at + 1) * self._size)
+            self.made[f"{target}.{part}.weight"] = weight[rows]
+            if part != "key":  # Whisper's keys have no bias
+                self.made[f"{target}.{part}.bias"] = bias[rows]
+
+    def layer(self, target: str, source: str) -> None:
+        self.cut(f"{target}.attn", f"{source}/self_attention/linear_0", _PARTS)
+        self.linear(f"{target}.attn.out", f"{source}/self_attention/linear_1")
+        self.norm(f"{target}.attn_ln", f"{source}/self_attention/layer_norm")
+        self.linear(f"{target}.mlp.0", f"{source}/ffn/linear_0")
+        self.linear(f"{target}.mlp.2", f"{source}/ffn/linear_1")
+        self.norm(f"{target}.mlp_ln", f"{source}/ffn/layer_norm")
 
 
 def _mel_filters() -> Any:  # noqa: ANN401 - numpy's array

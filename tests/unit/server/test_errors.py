@@ -23,6 +23,7 @@ SHAPES = {
     errors.BadRequest: Shape(400, INVALID, "invalid_request"),
     errors.NotCapable: Shape(400, INVALID, "capability_missing"),
     errors.RequestTooLarge: Shape(413, INVALID, "request_too_large"),
+    errors.UnsupportedSound: Shape(415, INVALID, "unsupported_media_type"),
     errors.BodiesTooLarge: Shape(503, "service_unavailable_error", "bodies_too_large"),
     errors.StorageFull: Shape(507, "server_error", "insufficient_storage"),
     errors.NotStored: Shape(404, INVALID, "not_found"),

@@ -85,6 +85,4 @@ def test_what_holds_for_each_endpoint(kind: Endpoint) -> None:
     uncounted = {endpoints.SPEECH, endpoints.IMAGE, endpoints.IMAGE_EDIT, endpoints.AUXILIARY}
     assert kind.sized is (kind not in uncounted)
     assert kind.cut_to_fit is (kind is endpoints.INFILL)
-    assert kind.generates is (
-        kind not in {endpoints.EMBEDDINGS, endpoints.RERANK, *uncounted}
-    )
+    assert kind.generates is (kind not in {endpoints.EMBEDDINGS, endpoints.RERANK, *uncounted})
