@@ -83,9 +83,9 @@ def test_a_request_that_waits_for_its_answer_gets_it_from_the_next_engine(served
 def test_an_engine_that_reads_a_long_prompt_is_not_taken_for_one_that_hangs(
     served: Gateway,
 ) -> None:
-    # Several seconds without a byte of an answer, and many looks.
-    with ask(served, FOX * 60) as answer:
-        assert json.load(answer)["usage"]["prompt_tokens"] > 500
+    # Seconds without a byte of an answer, and many looks.
+    with ask(served, FOX * 25) as answer:
+        assert json.load(answer)["usage"]["prompt_tokens"] > 200
     assert not [line for line in served.log if "is replaced" in line]
     assert served.stop() == 0
 
@@ -96,9 +96,9 @@ def test_a_prompt_of_many_batches_is_not_taken_for_computing_that_hangs(
 ) -> None:
     # Its counter moves once per batch of 32 tokens, within the limit; all of it takes longer.
     models = lua_model("smol", ENGINES[engine], (2048,), args=("-b", "32"))
-    with gateway(tmp_path, lua_config(tmp_path, models, "stall_timeout = 3,")) as served:
-        with ask(served, FOX * 60) as answer:
-            assert json.load(answer)["usage"]["prompt_tokens"] > 500
+    with gateway(tmp_path, lua_config(tmp_path, models, "stall_timeout = 2,")) as served:
+        with ask(served, FOX * 40) as answer:
+            assert json.load(answer)["usage"]["prompt_tokens"] > 350
         assert not [line for line in served.log if "is replaced" in line]
         assert served.stop() == 0
 

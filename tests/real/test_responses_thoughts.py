@@ -10,13 +10,13 @@ import openai
 import pytest
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
-from real_engines import ENGINES, MODEL, Gateway, gateway, lua_config
+from real_engines import ENGINES, Gateway, gateway, lua_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "support" / "thinking.jinja"
-# A model this small thinks nothing of use: the grammar says what.
+# A model of noise thinks nothing of use: the grammar says what.
 SAID: Any = {"extra_body": {"grammar": 'root ::= "I see.\\n</think>\\n\\nHello there!"'}}
 PLAIN: Any = {"extra_body": {"grammar": 'root ::= "Hello there!"'}}
 ASKED: Any = {"model": "smol", "input": "Say hello."}
@@ -24,9 +24,9 @@ EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
 
 @pytest.fixture(scope="module", params=list(ENGINES))
-def served(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Gateway]:
+def served(request: pytest.FixtureRequest, tmp_path_factory: Any, tiny: Path) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("thoughts")
-    args = ["-m", MODEL, "-c", "1024", "-np", "1", "-t", "1", "--no-warmup", "--jinja"]
+    args = ["-m", str(tiny), "-c", "1024", "-np", "1", "-t", "1", "--no-warmup", "--jinja"]
     args += ["--chat-template-file", str(TEMPLATE), "--temp", "0"]
     variant = f'binary = "{ENGINES[request.param]}", context = 1024, args = '
     variant += "{ " + json.dumps(args)[1:-1] + " }"

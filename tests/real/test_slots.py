@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # So quick a model writes for seconds until this is full.
-CONTEXT = 8192
+CONTEXT = 4096
+# Two answers of this length are slower, side by side in one cache.
+SHARED = 1024
 TALE = "A fox walks through the snow and meets a bear who is looking for honey. " * 12
 
 
@@ -77,9 +79,12 @@ def test_messages_of_two_conversations_outlive_an_unload(served: Gateway) -> Non
 
 
 @pytest.mark.parametrize("engine", ONE)
-def test_an_answer_without_a_limit_leaves_its_neighbour_room(engine: str, tmp_path: Path) -> None:
-    # Each slot may fill all 512 tokens, of which 256 belong to each request.
-    model = lua_model("smol", ENGINES[engine], (256,), args=("-np", "2", "-c", "512", "-kvu"))
+def test_an_answer_without_a_limit_leaves_its_neighbour_room(
+    engine: str, tmp_path: Path, tiny: Path
+) -> None:
+    # Each slot may fill all the tokens, of which half belong to each request.
+    args = ("-np", "2", "-c", str(2 * SHARED), "-kvu")
+    model = lua_model("smol", ENGINES[engine], (SHARED,), args=args, file=tiny)
     model = model.replace("context =", "parallel = 2, context =")
     reserve = "default_max_tokens = 64, extra_tokens_per_request = 32"
     model = model.replace("variants =", f"tokenization = {{ {reserve} }}, variants =")
@@ -87,9 +92,9 @@ def test_an_answer_without_a_limit_leaves_its_neighbour_room(engine: str, tmp_pa
         with chat(served, "one", stream=True) as endless:
             for _ in range(50):
                 until_token(endless)
-            with chat(served, "two", max_tokens=200) as neighbour:
+            with chat(served, "two", max_tokens=SHARED - 100) as neighbour:
                 answer = json.load(neighbour)
-            assert answer["usage"]["completion_tokens"] == 200
+            assert answer["usage"]["completion_tokens"] == SHARED - 100
             events = endless.read().decode()
         assert '"finish_reason":"length"' in events
         assert "[DONE]" in events
