@@ -31,11 +31,13 @@ from engine.whisper.type import Whisper
 from inference.run import Inference
 from models.catalog import Catalog
 from models.discovery.inventory import Taken
+from models.downloads.pulls import Pulls
 from models.head_cache import HeadCache
 from models.remarks import remarks
 from models.routing.check import faults_of_routes
 from models.selection import ModelSelector
 from models.sizing import Sizer
+from server.admin.model_handlers import ModelHandlers
 from server.admin.reload import Reloader
 from server.classifier import Classifier
 from server.configuration import Configuration, CurrentConfiguration
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 
     from engine.llamacpp.tokenizer import LlamaTokenize
     from inference.call import Hooks
+    from models.downloads.hub import Hub
     from server.admin.reload import Load
     from utils.clock import Clock
     from utils.config.settings import ServerSettings
@@ -130,8 +133,19 @@ def build(
     reloader = Reloader(load, current, manager, selector, watch, certificates)
     router = Router(manager, Classifier(inference, clock))
     handler, store = RequestHandler(inference, router), ResponseStore.of(settings, folder)
-    gateway = GatewayServer(current, handler, manager, reloader, store, certificates, folder)
+    pulls = Pulls(_hub, reloader.reload, folder)
+    models = ModelHandlers(manager, reloader, pulls, _hub, folder)
+    gateway = GatewayServer(
+        current, handler, manager, reloader, store, certificates, folder, models
+    )
     return App(gateway, inference, manager, reloader, orphans, certificates.scheme)
+
+
+def _hub() -> Hub:
+    # Its client takes a while to import, and most gateways never need it.
+    from models.downloads.hub import hub_here  # noqa: PLC0415 - see above
+
+    return hub_here()
 
 
 def engine_types(

@@ -151,6 +151,7 @@ def _model(table: ModelTable) -> ModelSpec:
         set_params=table.set_params,
         strip_params=table.strip_params,
         upstream_model=table.upstream_model,
+        found=table.found,
         alias_params=MappingProxyType(
             {
                 a["name"]: MappingProxyType(a["params"])

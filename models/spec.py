@@ -112,6 +112,8 @@ class ModelSpec:
     strip_params: tuple[str, ...] = ()
     upstream_model: str | None = None
     alias_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # Of the machine, not of the configuration file.
+    found: bool = False
     # Made once, as above: the largest variant, whether requests are changed before they are sent,
     # and whether their tokens are counted, which is so if a variant has a context.
     largest: VariantSpec = field(init=False, repr=False, compare=False)

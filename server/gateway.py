@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from engine.manager import EngineManager
     from models.catalog import Catalog
+    from server.admin.model_handlers import ModelHandlers
     from server.admin.reload import Reloader
     from server.configuration import CurrentConfiguration
     from server.handler import RequestHandler
@@ -70,6 +71,7 @@ class GatewayServer:
         store: ResponseStore,
         certificates: Certificates,
         folder: Path,
+        models: ModelHandlers,
     ) -> None:
         self._current = current
         self._manager = manager
@@ -79,6 +81,7 @@ class GatewayServer:
         manager.observe(self._telemetry)
         self._streams = handler.streams
         self._sockets = WebSockets(manager)
+        self._models = models
         self._admin = AdminHandlers(manager, self._telemetry, reloader)
         self.recorder = Recorder(self._telemetry, self._admin.present, folder / RECORDS)
         clock = LoopClock()
@@ -99,6 +102,7 @@ class GatewayServer:
             OllamaPages(manager),
             LmStudioHandlers(manager),
             self._admin,
+            models,
             self._responses,
             ConversationHandlers(conversations),
             RecordPages(self.recorder, manager, folder),
@@ -192,6 +196,7 @@ class GatewayServer:
         self._sockets.close()
         await self._responses.close()
         await self._admin.close()
+        await self._models.close()
 
     def _signalled(self) -> None:
         self._stop_signals += 1

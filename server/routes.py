@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
     from server.admin.handlers import AdminHandlers
+    from server.admin.model_handlers import ModelHandlers
     from server.admin.routing import RoutingHandlers
     from server.admin.slots import SlotHandlers
     from server.lm_studio import LmStudioHandlers
@@ -121,6 +122,7 @@ def routes(
     pages_of_ollama: OllamaPages,
     lm_studio: LmStudioHandlers,
     admin: AdminHandlers,
+    models: ModelHandlers,
     responses: ResponseHandlers,
     conversations: ConversationHandlers,
     records: RecordPages,
@@ -196,6 +198,7 @@ def routes(
             "/admin/rescan": dict.fromkeys(("GET", "POST"), Route(admin.reload_configuration)),
             "/admin/route": {"POST": Route(routing.route)},
             "/admin/profile": {**_reading(routing.profile), "POST": Route(routing.profile)},
+            **_about_models(models),
             "/logs": _reading(admin.logs),
             "/logs/stream": {"GET": Route(admin.log_stream, work=True)},
             "/events": {"GET": Route(admin.events, work=True)},
@@ -215,6 +218,12 @@ def routes(
             "/conversations/": talks,
             "/admin/api/slots/": {"POST": Route(slots.unload)},
             "/admin/requests/": {"DELETE": Route(admin.cancel)},
+            "/admin/models/": {"DELETE": Route(models.delete)},
+            "/admin/pulls/": {
+                "GET": Route(models.look_at_pull),
+                "POST": Route(models.change_pull),
+                "DELETE": Route(models.end_pull),
+            },
         },
         beside={page: {"GET": look, "HEAD": look} for page in ("/health", "/props", "/slots")},
         upstream={
@@ -252,6 +261,23 @@ def _posted_to_ollama(ollama: OllamaHandlers, pages: OllamaPages) -> dict[str, M
     return {
         **{path: {"POST": Route(each, listed=True, work=True)} for path, each in answers.items()},
         **{path: {"POST": Route(each)} for path, each in about_models.items()},
+    }
+
+
+def _about_models(models: ModelHandlers) -> dict[str, Methods]:
+    """Return the admin paths about models, by their names here and in another gateway."""
+    pull = {"POST": Route(models.pull)}
+    return {
+        "/admin/models": _reading(models.local),
+        "/admin/models/search": _reading(models.search),
+        "/admin/models/files": _reading(models.files),
+        "/admin/models/pull": pull,
+        "/admin/models/import": {"POST": Route(models.bring_in)},
+        "/admin/models/verify": {"POST": Route(models.verify)},
+        "/admin/pulls": _reading(models.pulls),
+        "/admin/api/models/local": _reading(models.local),
+        "/admin/api/models/search": _reading(models.search),
+        "/admin/api/models/download": pull,
     }
 
 

@@ -16,6 +16,7 @@ def found_table(entry: Entry, made: Plan, binary: str) -> dict[str, Any]:
     """
     return {
         "name": entry.name,
+        "found": True,
         "aliases": list(entry.aliases),
         "variants": [
             {"binary": binary, "context": each.context, "args": _arguments(entry, each.context)}

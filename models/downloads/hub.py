@@ -32,6 +32,7 @@ _MOST_REDIRECTS = 5
 _REFUSED = 400
 # Part of the path of a ranged answer: not a refusal of the file.
 _BEYOND = 416
+_PARTIAL = 206
 _MOST_PAGES = 100
 _LARGEST_PAGE = 32 << 20
 _BUFFER = 1 << 20
@@ -96,6 +97,21 @@ class Hub:
         query = {"search": words, "filter": "gguf", "sort": "downloads", "limit": str(limit)}
         found, _ = await self._json(f"/api/models?{urlencode(query)}", f"search for {words!r}")
         return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+    async def read(self, url: str, about: str, first: int, count: int) -> bytes:
+        """Return ``count`` bytes of a file from ``first`` on; fewer only at its end."""
+        for failed in range(1, self.tries + 1):
+            try:
+                headers = {"Range": f"bytes={first}-{first + count - 1}"}
+                async with self.opened(url, about, headers) as answer:
+                    if answer.status != _PARTIAL:
+                        raise HubAnsweredWrong(f"The hub gives no part of {about}.")
+                    return await answer.content.read(-1)
+            except BROKEN as error:
+                if failed == self.tries:
+                    raise unavailable(about, said_of(error), told_by(error)) from error
+                await self.wait(pause(failed, random.random(), told_by(error)))  # noqa: S311 - spreads clients
+        raise AssertionError("unreachable")
 
     def address(self, repo: str, commit: str, path: str) -> str:
         """Return where the file of this version is to be had."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+# What a download may be doing.
+WAITING, FETCHING, PAUSED = "waiting", "downloading", "paused"
+DONE, FAILED = "done", "failed"
+ENDED = frozenset({DONE, FAILED, PAUSED})
 # Seconds over which the rate is measured.
 _WINDOW = 10.0
 _LEAST = 0.5

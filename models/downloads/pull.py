@@ -47,13 +47,13 @@ async def pull(
     progress: Progress,
     *,
     reserve: int = RESERVE,
-    changed: Callable[[], None] = lambda: None,
+    planned: Callable[[RepoFolder, tuple[RemoteFile, ...]], None] = lambda _folder, _files: None,
 ) -> Pulled:
     """Return once the model is in the cache of the hub's account, verified.
 
-    The commit is asked once, and all files are those of it. ``progress`` is kept up to date, and
-    ``changed`` called after each change. Raises the GatewayError that says why it failed; what was
-    fetched until then is kept.
+    The commit is asked once, and all files are those of it. ``progress`` is kept up to date;
+    ``planned`` is called once it is known which files are fetched, and where to. Raises the
+    GatewayError that says why it failed; what was fetched until then is kept.
     """
     commit, files = await hub.files(wanted.repo, wanted.revision)
     choice = chosen(wanted, files)
@@ -62,6 +62,7 @@ async def pull(
     for file in choice.files:
         # Before the first byte: a name that cannot be stored ends it here.
         inner(file.path)
+    planned(folder, choice.files)
     progress.total = choice.size
     have = await asyncio.to_thread(_have, folder, commit, choice.files)
     await asyncio.to_thread(_prepare, root, folder, choice.size - sum(have.values()), reserve)
@@ -75,7 +76,6 @@ async def pull(
                 progress.verifying = True
             else:
                 progress.fetched(time.monotonic(), before + at)
-            changed()
 
         if have[file.path] < file.size or not folder.link(commit, file.path).exists():
             await fetch(hub, folder, file, hub.address(wanted.repo, commit, file.path), told)
@@ -83,7 +83,6 @@ async def pull(
         if progress.done < whole:
             progress.there(whole)
         progress.verifying = False
-        changed()
     paths = await asyncio.to_thread(_named, folder, commit, choice.files, wanted.revision)
     return Pulled(commit, paths, choice)
 

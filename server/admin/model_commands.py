@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.resources.machine import machine_memory
-from models.discovery.inventory import MANUAL, Entry, Inventory, Taken
+from models.discovery.importing import import_folder
 from models.discovery.scan import scan, stores_here
 from models.discovery.state import load_entries, save_entries
 from models.discovery.stores import FOLDER, OLLAMA, USUAL, Store
@@ -37,6 +37,8 @@ from utils.errors import GatewayError
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+
+    from models.discovery.inventory import Entry, Inventory, Taken
 
 
 def run_model_command(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) -> int:
@@ -72,15 +74,10 @@ def _scan(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) ->
 
 
 def _import(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) -> _Answer:
-    if not args.folder.is_dir():
-        raise CommandError(f"{args.folder} is not a folder")
-    before = load_entries(folder)
-    store = Store(FOLDER, str(args.folder.absolute()))
-    there = scan([store], HeadCache(folder), before=before, taken=taken())
-    imported = {e.path: replace(e, state=MANUAL) for e in there.entries if e.root == store.path}
-    kept = [entry for entry in before if entry.path not in imported]
-    save_entries(folder, (*kept, *imported.values()))
-    found = replace(there, entries=tuple(imported.values()))
+    try:
+        found = import_folder(args.folder, folder, taken())
+    except NotADirectoryError as error:
+        raise CommandError(str(error)) from None
     return models_text(found), models_json(found)
 
 

@@ -30,7 +30,7 @@ def models_text(found: Inventory) -> str:
 def models_json(found: Inventory) -> dict[str, Any]:
     """Return the same as plain JSON values."""
     return {
-        "models": [_entry(entry) for entry in found.entries],
+        "models": [entry_json(entry) for entry in found.entries],
         "ambiguous": {alias: list(names) for alias, names in found.ambiguous.items()},
         "problems": dict(found.problems),
     }
@@ -59,7 +59,7 @@ def plan_text(entry: Entry, made: Plan, machine: MachineMemory) -> str:
 def plan_json(entry: Entry, made: Plan, machine: MachineMemory) -> dict[str, Any]:
     """Return the same as plain JSON values, all sizes in bytes."""
     return {
-        "model": _entry(entry),
+        "model": entry_json(entry),
         "ram": machine.ram,
         "gpus": list(machine.gpus),
         "fits": made.fits,
@@ -102,7 +102,8 @@ def _row(entry: Entry) -> Sequence[str]:
     )
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
+def entry_json(entry: Entry) -> dict[str, Any]:
+    """Return a model of this machine as plain JSON values."""
     facts = entry.facts
     told: Mapping[str, Any] = {}
     if facts is not None:

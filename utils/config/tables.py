@@ -340,6 +340,8 @@ class ModelTable(ModelSettings):
             each=VariantTable,
         ),
     )
+    # Not set in the file: whether the model was found on the machine.
+    found: bool = False
 
 
 # The tables, by their names in checks.lua and in the reference.

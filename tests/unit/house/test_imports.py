@@ -79,6 +79,8 @@ NOT_PURE = {
     "models/downloads/fetch.py",
     "models/downloads/hub.py",
     "models/downloads/pull.py",
+    "models/downloads/pulls.py",
+    "models/downloads/remote_head.py",
 }
 # Tested through the file that uses them: readers by the test of the reader, codecs and parts of an
 # answer by those of streams and answers; errors by the table that walks them.

@@ -46,6 +46,7 @@ DIFFERENT_MODEL: dict[str, Any] = {
     "strip_params": ("b",),
     "upstream_model": "up",
     "alias_params": {"other": {"a": 1}},
+    "found": True,
 }
 
 

@@ -83,6 +83,16 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
             "HEAD": "routing.profile",
             "POST": "routing.profile",
         },
+        "/admin/models": {"GET": "models.local", "HEAD": "models.local"},
+        "/admin/models/search": {"GET": "models.search", "HEAD": "models.search"},
+        "/admin/models/files": {"GET": "models.files", "HEAD": "models.files"},
+        "/admin/models/pull": {"POST": "models.pull"},
+        "/admin/models/import": {"POST": "models.bring_in"},
+        "/admin/models/verify": {"POST": "models.verify"},
+        "/admin/pulls": {"GET": "models.pulls", "HEAD": "models.pulls"},
+        "/admin/api/models/local": {"GET": "models.local", "HEAD": "models.local"},
+        "/admin/api/models/search": {"GET": "models.search", "HEAD": "models.search"},
+        "/admin/api/models/download": {"POST": "models.pull"},
         "/logs": {"GET": "admin.logs", "HEAD": "admin.logs"},
         "/logs/stream": {"GET": "admin.log_stream"},
         "/events": {"GET": "admin.events"},
@@ -116,7 +126,7 @@ def test_what_an_engine_answers_is_listed_and_an_order_is_not() -> None:
     rows = (*TABLE.exact.values(), *TABLE.below.values(), *TABLE.beside.values())
     every = [route for row in rows for route in row.values()]
     quiet = {str(route.handle).partition(".")[0] for route in every if not route.listed}
-    rooms = """status pages_of_ollama lm_studio admin conversations records routing slots"""
+    rooms = """status pages_of_ollama lm_studio admin models conversations records routing slots"""
     assert quiet == set(rooms.split())
     listed = {str(route.handle) for route in every if route.listed}
     assert {handler for handler in listed if handler.startswith("admin")} == {"admin.load"}
@@ -128,6 +138,10 @@ def test_what_an_engine_answers_is_listed_and_an_order_is_not() -> None:
         ("GET", "/v1/models/a", "status.model", "a", None),
         ("HEAD", "/models/a/b:c", "status.model", "a/b:c", None),
         ("DELETE", "/admin/requests/3fa-7", "admin.cancel", "3fa-7", None),
+        ("DELETE", "/admin/models/org/a:Q8_0", "models.delete", "org/a:Q8_0", None),
+        ("GET", "/admin/pulls/3fa", "models.look_at_pull", "3fa", None),
+        ("POST", "/admin/pulls/3fa/pause", "models.change_pull", "3fa/pause", None),
+        ("DELETE", "/admin/pulls/3fa", "models.end_pull", "3fa", None),
         ("GET", "/m/props", "passthrough.look", "m", "/props"),
         ("GET", "/org/e/slots", "passthrough.look", "org/e", "/slots"),
         ("HEAD", "/m/health", "passthrough.look", "m", "/health"),
@@ -199,6 +213,18 @@ def test_paths_for_operators() -> None:
         "/admin/api/slots",
         "/admin/api/slots/",
         "/admin/api/slots/load",
+        "/admin/models",
+        "/admin/models/",
+        "/admin/models/search",
+        "/admin/models/files",
+        "/admin/models/pull",
+        "/admin/models/import",
+        "/admin/models/verify",
+        "/admin/pulls",
+        "/admin/pulls/",
+        "/admin/api/models/local",
+        "/admin/api/models/search",
+        "/admin/api/models/download",
         "/admin/nowhere",
         "/admin/route",
         "/admin/profile",

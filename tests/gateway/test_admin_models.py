@@ -1,0 +1,158 @@
+"""The admin paths about models and downloads, on a gateway without a configuration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fake_engine import Journal
+from fake_hub import FakeHub, fake_hub, sha256
+from found_gateway import found_gateway, new_home
+from gguf_files import llama
+from model_stores import hub as stored
+from model_stores import put
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway_client import GatewayClient
+
+REPO = "org/model-GGUF"
+NAME = f"{REPO}:Q4_K_M"
+CONTENT = llama(2) + bytes(3_000_000)
+
+
+@pytest.fixture
+async def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeHub]:
+    async with fake_hub() as hub:
+        new_home(tmp_path, monkeypatch, hub.url)
+        stored(tmp_path / ".cache/huggingface/hub", "org/old", "old-Q8_0.gguf", content=llama(3))
+        hub.put(REPO, "model-Q4_K_M.gguf", CONTENT)
+        hub.put(REPO, "model-Q8_0.gguf", llama(2) + bytes(5_000_000))
+        yield hub
+
+
+@pytest.fixture
+async def gateway(hub: FakeHub, tmp_path: Path) -> AsyncIterator[GatewayClient]:
+    assert hub.port
+    async with found_gateway(Journal(tmp_path / "journal")) as gateway:
+        yield gateway
+
+
+async def asked(gateway: GatewayClient, method: str, path: str, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    answer = await gateway.request(method, path, data=data)
+    assert answer.status in {200, 202}, answer.body
+    return answer.json
+
+
+async def served(gateway: GatewayClient) -> list[str]:
+    answer = await gateway.request("GET", "/v1/models")
+    return sorted(each["id"] for each in answer.json["data"] if "alias_of" not in each)
+
+
+async def events(gateway: GatewayClient, path: str, method: str, body: Any = None) -> list[Any]:
+    headers = {"Accept": "text/event-stream", "X-Admin-Token": gateway.token}
+    data = None if body is None else json.dumps(body).encode()
+    answer = await gateway.request(method, path, data=data, headers=headers)
+    found = []
+    for block in answer.body.decode().split("\n\n"):
+        if block.startswith("event: "):
+            name, _, rest = block.partition("\ndata: ")
+            found.append((name.removeprefix("event: "), json.loads(rest)))
+    return found
+
+
+async def test_a_model_is_looked_for_fetched_served_and_removed(
+    hub: FakeHub, gateway: GatewayClient, tmp_path: Path
+) -> None:
+    hub.repos[REPO].downloads = 7
+    found = await asked(gateway, "GET", "/admin/models/search?q=model")
+    assert [(each["repo"], each["downloads"]) for each in found["models"]] == [(REPO, 7)]
+    files = await asked(gateway, "GET", f"/admin/models/files?repo={REPO}")
+    assert [(m["quantisation"], m["size"], m["fits"]) for m in files["models"]] == [
+        ("Q4_K_M", len(CONTENT), True),
+        ("Q8_0", len(llama(2)) + 5_000_000, True),
+    ]
+    told = await events(gateway, "/admin/models/pull", "POST", {"repo": REPO})
+    assert told[0][0] == "progress"
+    assert told[-1][0] == "done"
+    last = told[-1][1]
+    assert (last["percent"], last["total"], last["model"]) == (100, len(CONTENT), REPO)
+    assert Path(last["files"][0]).read_bytes() == CONTENT
+    # It is served already.
+    assert await served(gateway) == [NAME, "org/old:Q8_0"]
+    (answer,) = (await gateway.chat(model=NAME)).json["choices"]
+    assert answer["message"]["content"]
+    local = await asked(gateway, "GET", "/admin/models")
+    models = {each["name"]: each for each in local["models"]}
+    assert (models[NAME]["served_as"], models[NAME]["loaded"]) == ([NAME], True)
+    assert (models["org/old:Q8_0"]["loaded"], models["org/old:Q8_0"]["fits"]) == (False, True)
+    checked = await asked(gateway, "POST", "/admin/models/verify", {"model": NAME})
+    assert (checked["damaged"], checked["files"][0]["digest"]) == ([], sha256(CONTENT))
+    # A model that runs is not removed.
+    (await gateway.request("DELETE", f"/admin/models/{NAME}")).error(409, "model_in_use")
+    await asked(gateway, "POST", "/admin/unload", {"model": NAME})
+    gone = await asked(gateway, "DELETE", f"/admin/models/{NAME}")
+    assert gone["removed"] == NAME
+    assert not (tmp_path / ".cache/huggingface/hub/models--org--model-GGUF").exists()
+    assert await served(gateway) == ["org/old:Q8_0"]
+
+
+async def test_a_download_is_paused_resumed_and_ended(hub: FakeHub, gateway: GatewayClient) -> None:
+    hub.fault("hold", 2_000_000)
+    begun = await asked(gateway, "POST", "/admin/api/models/download", {"repo_id": REPO})
+    await hub.holding.wait()
+    path = f"/admin/pulls/{begun['id']}"
+    assert (await asked(gateway, "GET", path))["state"] == "downloading"
+    assert (await asked(gateway, "POST", f"{path}/pause"))["state"] == "paused"
+    (only,) = (await asked(gateway, "GET", "/admin/pulls"))["pulls"]
+    assert (only["id"], only["state"]) == (begun["id"], "paused")
+    await asked(gateway, "POST", f"{path}/resume")
+    assert (await events(gateway, path, "GET"))[-1][0] == "done"
+    assert hub.ranges()[-1].startswith("bytes=")
+    (await gateway.request("POST", f"{path}/pause")).error(400, "invalid_request")
+    (await gateway.request("POST", f"{path}/stop")).error(405, "method_not_allowed")
+    assert await asked(gateway, "DELETE", path) == {"ended": begun["id"], "purged": False}
+    (await gateway.request("GET", path)).error(404, "unknown_pull")
+
+
+async def test_failures_are_told_with_their_codes(hub: FakeHub, gateway: GatewayClient) -> None:
+    hub.repos[REPO].gated = "token"
+    told = await events(gateway, "/admin/models/pull", "POST", {"repo": REPO, "quant": "Q8_0"})
+    assert told[-1][0] == "error"
+    assert told[-1][1]["error"]["code"] == "hf_token_missing"
+    for path, status, code in (
+        ("/admin/models/files?repo=org/nothing", 404, "hf_not_found"),
+        ("/admin/models/files?repo=nothing", 400, "invalid_request"),
+        ("/admin/models/files", 400, "invalid_request"),
+        ("/admin/models/search", 400, "invalid_request"),
+        ("/admin/models/search?q=x&limit=1000", 400, "invalid_request"),
+    ):
+        (await gateway.request("GET", path)).error(status, code)
+    for body in ({}, {"repo": "x"}, {"repo": 5}, {"repo": REPO, "more": 1}):
+        answer = await gateway.request("POST", "/admin/models/pull", data=json.dumps(body))
+        answer.error(400, "invalid_request")
+    (await gateway.request("DELETE", "/admin/models/nobody")).error(404, "model_not_found")
+    # No token, no answer.
+    for method, path in (("GET", "/admin/models"), ("POST", "/admin/api/models/download")):
+        answer = await gateway.request(method, path, headers={})
+        answer.error(401, "admin_token_required")
+
+
+async def test_a_folder_is_imported_and_its_files_are_never_removed(
+    gateway: GatewayClient, tmp_path: Path
+) -> None:
+    file = put(tmp_path / "usb" / "mine.gguf", llama(5))
+    told = await asked(gateway, "POST", "/admin/models/import", {"dir": str(file.parent)})
+    assert [each["name"] for each in told["models"]] == ["mine"]
+    assert "mine" in await served(gateway)
+    (await gateway.request("DELETE", "/admin/models/mine")).error(409, "model_in_use")
+    assert file.exists()
+    for place in ("usb", str(tmp_path / "nowhere")):
+        answer = await gateway.request(
+            "POST", "/admin/models/import", data=json.dumps({"dir": place})
+        )
+        answer.error(400, "invalid_request")

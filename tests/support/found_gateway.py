@@ -1,0 +1,46 @@
+"""A gateway without a configuration: it serves the models of a user's home, on fake engines."""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fake_engine import LLAMA_SERVER, Journal
+from gateway_client import GatewayClient, client_session
+
+import app
+from engine.llamacpp.discovery import Discovery
+from utils.config.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import pytest
+
+TOKEN = "for-tests"
+
+
+def new_home(home: Path, monkeypatch: pytest.MonkeyPatch, hub: str = "") -> None:
+    """Make ``home`` that of a user without models, whose hub is at the address ``hub``."""
+    for name in [each for each in os.environ if each.startswith(("HF_", "HUGGINGFACE_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    for name in ("LLAMA_CACHE", "OLLAMA_MODELS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("PATH", f"{Path(LLAMA_SERVER).parent}:{os.environ['PATH']}")
+    if hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub)
+
+
+@asynccontextmanager
+async def found_gateway(journal: Journal, **settings: Any) -> AsyncIterator[GatewayClient]:
+    """Inside the block a gateway serves what is found in the user's home."""
+    state = journal.path.parent / "state"
+    given = ServerSettings(listen_v4="127.0.0.1:0", admin_token=TOKEN, **settings)
+    discovery = Discovery(state, given)
+    settings_now, catalog = discovery.load()
+    built = app.build(settings_now, catalog, discovery.again, state)
+    async with built.gateway.serving() as endpoints, client_session() as session:
+        yield GatewayClient(endpoints[0].port, journal, session, TOKEN)
