@@ -229,7 +229,8 @@ class EngineType(ABC):
     ``environment`` has the prefixes of those variables of the gateway's environment that change
     what an engine needs. If a type ``wants_client_key``, the client's ``Authorization`` is sent to
     its engines; else never. If a type ``runs_elsewhere``, it takes no room and no memory on this
-    machine. ``tell_news`` is called when ``capabilities`` may have changed.
+    machine. ``obeys`` are fields beside OpenAI's that its engines obey in a chat. ``tell_news`` is
+    called when ``capabilities`` may have changed.
     """
 
     tell_news: Callable[[], None] = staticmethod(lambda: None)
@@ -237,6 +238,7 @@ class EngineType(ABC):
     environment: tuple[str, ...] = ("CUDA_", "HIP_", "ROCR_", "HSA_")
     wants_client_key = False
     runs_elsewhere = False
+    obeys: frozenset[str] = frozenset()
 
     @abstractmethod
     def address(self, variant: VariantSpec, connect: str | None) -> str | None:

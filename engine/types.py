@@ -42,6 +42,10 @@ class EngineTypes:
             raise ConfigError(f"There is no engine type '{name}'. Known types: {known}.")
         return self._types[name]
 
+    def obeyed(self, model: ModelSpec) -> frozenset[str]:
+        """Return the fields beside OpenAI's that the model's engines obey in a chat."""
+        return self.of(model.largest).obeys
+
     def answers_at_once(self, model: ModelSpec) -> int | None:
         """Return how many answers any engine of the model gives to one request, or None."""
         limits = [self.of(variant).answers_at_once(variant) for variant in model.variants]

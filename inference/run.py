@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from engine.manager import EngineManager
     from inference.call import Call, Hooks, Sink
+    from models.requests.facts import RequestFacts
     from models.selection import ModelSelector
     from models.spec import ModelSpec
     from utils.clock import Clock
@@ -55,6 +56,10 @@ class Inference:
         self._clock = clock
         self._still_has = still_has
         self._hooks = hooks
+
+    async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
+        """Return the tokens of a prompt without starting an engine; None if that cannot be."""
+        return await self._selector.count(model, facts)
 
     async def run(self, call: Call, sink: Sink) -> None:
         """Answer ``call``: all of the answer is in ``sink`` except its end.

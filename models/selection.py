@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from models.sizing import UNCOUNTED
+from models.sizing import UNCOUNTED, Source
 from utils.errors import ContextLengthExceeded
 
 if TYPE_CHECKING:
@@ -127,6 +127,15 @@ class ModelSelector:
         smallest = minimum is model.variants[0]
         fallbacks = () if smallest else smaller(model, minimum, needed)
         return Selection(model, minimum, size, output, fallbacks)
+
+    async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
+        """Return the prompt's tokens, by what counts best; None if nothing can without an engine.
+
+        A running engine counts exactly; no engine is started.
+        """
+        guess = self._sizer.guess(model, facts)
+        size = guess if guess.exact else await self._sizer.count(model, facts, guess)
+        return None if size.source is Source.BOUND else size.tokens
 
     def learn(self, model: ModelSpec, facts: RequestFacts, tokens: int) -> None:
         """Remember the exact prompt size that an engine reported, for the next turn."""

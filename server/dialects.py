@@ -87,10 +87,6 @@ class Anthropic(Dialect):
                 message = _too_long(prompt, context, message)
         return Page(fault.status, _written(fault.status, message))
 
-    def fault(self, status: int, body: bytes) -> bytes:
-        """Return an engine's error in a stream as the event that ends the stream."""
-        return self.event(self.page(status, body).body)
-
 
 class Ollama(Dialect):
     """The shape that clients of Ollama's API expect: a text."""

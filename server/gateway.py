@@ -14,6 +14,7 @@ from server.admin.handlers import AdminHandlers
 from server.admin.routing import RoutingHandlers
 from server.admin.slots import SlotHandlers
 from server.lm_studio import LmStudioHandlers
+from server.messages import MessagesHandlers
 from server.middleware import Middleware
 from server.ollama import OllamaHandlers
 from server.pages_of_ollama import OllamaPages
@@ -98,6 +99,7 @@ class GatewayServer:
             StreamRoutes(handler.streams, manager),
             self._sockets,
             StatusPages(manager),
+            MessagesHandlers(handler),
             OllamaHandlers(handler, manager, clock),
             OllamaPages(manager),
             LmStudioHandlers(manager),

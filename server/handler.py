@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, TypeVar
 from inference.call import Call
 from inference.fallback import with_fallbacks
 from inference.several import at_once, several
-from models.requests.endpoints import MESSAGES, PASSTHROUGH
+from models.requests.endpoints import PASSTHROUGH
 from models.requests.reader import RequestFacts, read, read_json
 from models.routing.needed import RouteNeeded
 from server.client_response import STREAM_HEADERS
-from server.codecs.messages import MessagesSink
 from server.codecs.sink import TranslatingSink
-from server.dialects import ANTHROPIC
 from server.headers import CONVERSATION, conversation_of, to_engine
 from server.uploads.body import read_body, whole_of
 from server.uploads.multipart import read_form
@@ -46,7 +44,6 @@ _T = TypeVar("_T")
 
 # Up to here parsing takes less time than handing it to a thread.
 _PARSED_INLINE = 128 * 1024
-_STOPS = b'"stop_sequences"'
 
 
 class RequestHandler:
@@ -87,6 +84,10 @@ class RequestHandler:
         """Run a request that was translated, on the path that engines have for it."""
         await self.run(ctx, translated_call(ctx, model, facts), sink)
 
+    async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
+        """Return the tokens of a prompt without starting an engine; None if that cannot be."""
+        return await self._inference.count(model, facts)
+
     async def run(self, ctx: RequestContext, call: Call, sink: Sink) -> None:
         """Run a call, whose answer goes to ``sink``; the errors are those of ``Inference.run``."""
         await self._way(ctx)(call, sink)
@@ -119,6 +120,10 @@ class RequestHandler:
                 model, facts = read(endpoint, body, catalog, ctx.name, fit)
             except RouteNeeded:
                 model, facts = await self._read(ctx, endpoint, body)
+        await self.answer(ctx, model, facts)
+
+    async def answer(self, ctx: RequestContext, model: ModelSpec, facts: RequestFacts) -> None:
+        """Answer a request that was read, as its engine does; its upload ends with it."""
         try:
             call = _call(ctx, model, facts)
             if facts.stream:
@@ -128,10 +133,6 @@ class RequestHandler:
                 await several(run, call, ctx.response, facts.answers)
             elif facts.answers > 1 and facts.stream and _gives_several(ctx, call):
                 await at_once(run, call, ctx.response)
-            elif endpoint is MESSAGES and _is_looked_at(call):
-                sink = MessagesSink(ctx.response, ANTHROPIC.fault, stream=facts.stream)
-                await run(call, sink)
-                await sink.end()
             else:
                 await run(call, ctx.response)
         finally:
@@ -180,14 +181,6 @@ def _one_by_one(ctx: RequestContext, model: ModelSpec, facts: RequestFacts) -> b
     if facts.answers > settings.max_answers:
         raise BadRequest(f"'n' must not exceed {settings.max_answers}.", param="n")
     return True
-
-
-def _is_looked_at(call: Call) -> bool:
-    """Return whether an answer to messages may have to be mended.
-
-    What may be read again from a place that clients count in bytes, stays.
-    """
-    return call.conversation is None and (call.facts.stream or _STOPS in call.facts.body)
 
 
 def _gives_several(ctx: RequestContext, call: Call) -> bool:

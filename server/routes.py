@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from server.admin.routing import RoutingHandlers
     from server.admin.slots import SlotHandlers
     from server.lm_studio import LmStudioHandlers
+    from server.messages import MessagesHandlers
     from server.middleware import Handler
     from server.ollama import OllamaHandlers
     from server.pages_of_ollama import OllamaPages
@@ -118,6 +119,7 @@ def routes(
     streams: StreamRoutes,
     sockets: WebSockets,
     status: StatusPages,
+    messages: MessagesHandlers,
     ollama: OllamaHandlers,
     pages_of_ollama: OllamaPages,
     lm_studio: LmStudioHandlers,
@@ -134,6 +136,8 @@ def routes(
         path: {"POST": Route(inference(endpoint), listed=True, work=True)}
         for path, endpoint in BY_PATH.items()
     }
+    answers["/v1/messages"] = {"POST": Route(messages.create, listed=True, work=True)}
+    answers["/v1/messages/count_tokens"] = {"POST": Route(messages.count, listed=True, work=True)}
     for prefix in ("/v1/responses", "/responses"):
         answers[prefix] = {"POST": Route(responses.create, listed=True, work=True)}
         count = Route(responses.count, listed=True, work=True)

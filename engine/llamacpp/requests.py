@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from models.requests.documents import document_text, search_text
 from models.requests.endpoints import AUXILIARY, CHAT, COMPLETION, MESSAGES
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from models.requests.endpoints import Endpoint
 
@@ -196,7 +197,7 @@ def _plain(blocks: list[Any], where: str) -> bool:
         kind = block.get("type") if isinstance(block, dict) else None
         if kind in ("document", "search_result"):
             place = f"{where}[{index}]"
-            text = _document(block, place) if kind == "document" else _found(block)
+            text = document_text(block, place) if kind == "document" else search_text(block)
             blocks[index] = {"type": "text", "text": text}
             changed = True
         elif kind == "tool_result" and isinstance(block.get("content"), list):
@@ -206,33 +207,6 @@ def _plain(blocks: list[Any], where: str) -> bool:
                 f"{where}[{index}].type", f"Blocks of the type '{kind}' are not read here"
             )
     return changed
-
-
-def _document(block: Json, where: str) -> str:
-    source = block.get("source")
-    kind = source.get("type") if isinstance(source, dict) else None
-    if isinstance(source, dict) and kind == "text" and isinstance(source.get("data"), str):
-        text = source["data"]
-    elif isinstance(source, dict) and kind == "content":
-        text = "\n".join(_texts(source.get("content")))
-    else:
-        raise _ignored(
-            f"{where}.source", "Only documents of text can be read here; send their text"
-        )
-    return "\n".join(filter(None, (_text(block.get("title")), _text(block.get("context")), text)))
-
-
-def _found(block: Json) -> str:
-    head = (_text(block.get("title")), _text(block.get("source")))
-    return "\n".join(filter(None, (*head, *_texts(block.get("content")))))
-
-
-def _texts(content: Any) -> Iterator[str]:  # noqa: ANN401 - decoded JSON
-    if isinstance(content, str):
-        yield content
-    for block in _items(content):
-        if isinstance(block, dict):
-            yield _text(block.get("text"))
 
 
 # -- what all share --------------------------------------------------------------------------------
@@ -250,10 +224,6 @@ def _ignored(field: str, instead: str) -> BadRequest:
 
 def _items(value: Any) -> list[Any]:  # noqa: ANN401 - decoded JSON
     return value if isinstance(value, list) else []
-
-
-def _text(value: Any) -> str:  # noqa: ANN401 - decoded JSON
-    return value if isinstance(value, str) else ""
 
 
 _FITS: dict[Endpoint, Callable[[Json], bool]] = {

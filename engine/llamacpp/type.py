@@ -45,6 +45,7 @@ class LlamaCpp(EngineType):
 
     name = "llamacpp"
     environment = (*EngineType.environment, "LLAMA_", "GGML_")
+    obeys = frozenset({"thinking_budget_tokens", "timings_per_token", "verbose"})
 
     def __init__(
         self,

@@ -13,7 +13,6 @@ class _OpenAI:
 
     stops = "stop"
     wordless = True
-    named = False
     end = re.compile(rb'"finish_reason"\s*:\s*"length"')
     mark = b'"length"'
     special = re.compile(rb'"(?:usage|timings)"\s*:\s*\{')

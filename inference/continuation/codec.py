@@ -68,8 +68,6 @@ class Codec(Protocol):
         """Make ``answer`` the whole: its text ``text``, the id of ``first``, all counts."""
 
     # -- in a stream
-    # Whether events have names.
-    named: bool
     # Where what may be the end of an answer begins, and a part of it that is found faster.
     end: re.Pattern[bytes]
     mark: bytes
@@ -141,13 +139,3 @@ def replaced(last: Json, field: str, text: str, known: tuple[str, ...]) -> bool:
         return False
     last[field] = text
     return True
-
-
-def begun_chat(request: Json, text: str) -> Json:
-    """Return a chat that a template ends as it ends ``request``.
-
-    Engines render only chats on request; other APIs they turn into chats themselves.
-    """
-    said = [{"role": "user", "content": "?"}, {"role": "assistant", "content": text}]
-    kwargs = request.get("chat_template_kwargs")
-    return {"messages": said} | ({"chat_template_kwargs": kwargs} if kwargs else {})

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from inference.call import State
 from inference.continuation.answer import ContinuedAnswer
 from inference.continuation.chat import CHAT, COMPLETION
-from inference.continuation.messages import MESSAGES
 from inference.continuation.parts import cannot_fill, is_full
 from inference.continuation.stream import ContinuedStream
 from inference.usage import TAIL, Tally, Usage, usage_of
@@ -32,7 +31,6 @@ _log = get_logger("continuation")
 CODECS: Mapping[Endpoint, Codec] = {
     endpoints.CHAT: CHAT,
     endpoints.COMPLETION: COMPLETION,
-    endpoints.MESSAGES: MESSAGES,
 }
 # Bytes of a stream that are read in a millisecond or two.
 _READ_INLINE = 256 * 1024

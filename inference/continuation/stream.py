@@ -197,7 +197,7 @@ class ContinuedStream(Parts):
             return event.raw
 
     def _event(self, data: Json) -> Event:
-        return Event.of(data, named=self._codec.named)
+        return Event.of(data)
 
     def _counted(self) -> Counts | None:
         counts = None

@@ -78,6 +78,7 @@ COMPLETION = Endpoint(
     grows=True,
 )
 INFILL = Endpoint("infill", ("/infill",), infill, needs="text", limits=_LIMITS, cut_to_fit=True)
+# Of engines that know Anthropic's API themselves; for others its requests become chats.
 MESSAGES = Endpoint(
     "messages",
     ("/v1/messages",),
@@ -85,7 +86,6 @@ MESSAGES = Endpoint(
     needs="text",
     limits=("max_tokens",),
     default_output=DEFAULT_OUTPUT,
-    grows=True,
 )
 EMBEDDINGS = Endpoint(
     "embeddings",

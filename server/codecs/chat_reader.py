@@ -97,7 +97,7 @@ class _Reader:
             yield from self._said(message if isinstance(message, dict) else choice, choice)
             if isinstance(reason := choice.get("finish_reason"), str):
                 yield from self.rest()
-                yield Finished(reason)
+                yield Finished(reason, _stopped_by(event, choice))
         elif isinstance(event.get("content"), str):
             yield from self._filled(event)
         if (counted := _counted(event)) is not None:
@@ -171,6 +171,13 @@ def _first(choices: Any) -> Json | None:  # noqa: ANN401 - decoded JSON
         return None
     mine = (c for c in choices if isinstance(c, dict) and not c.get("index"))
     return next(mine, None)
+
+
+def _stopped_by(event: Json, choice: Json) -> str:
+    """Return the sequence that ended the answer; engines tell it in one of two places."""
+    more = event.get("__verbose")
+    told = _text(more, "stopping_word") if isinstance(more, dict) else ""
+    return told or _text(choice, "stop_reason")
 
 
 def _text(fields: Json, name: str) -> str:

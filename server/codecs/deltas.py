@@ -49,9 +49,13 @@ class ToolCall(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """The answer has ended: ``stop``, ``length``, ``tool_calls``, ``content_filter`` or other."""
+    """The answer has ended: ``stop``, ``length``, ``tool_calls``, ``content_filter`` or other.
+
+    ``stopped_by`` is the sequence that has ended it, "" if there was none or the engine keeps it.
+    """
 
     reason: str
+    stopped_by: str = ""
 
 
 class Counted(NamedTuple):

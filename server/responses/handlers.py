@@ -6,17 +6,15 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import orjson
-
-from models.requests.endpoints import AUXILIARY, CHAT
+from models.requests.endpoints import CHAT
 from models.requests.fields import decoded
 from server.access_log import AccessRecord
 from server.client_response import STREAM_HEADERS
-from server.codecs.collect import CollectingSink
 from server.codecs.responses.encoder import Identity, ResponseEncoder
 from server.codecs.responses.items import new_id
 from server.codecs.responses.request import chat_of, read_request, shorter
 from server.codecs.sink import TranslatingSink
+from server.counting import prompt_tokens
 from server.handler import parsed, read_translated, stream_to, translated_call
 from server.headers import client_of
 from server.responses.listing import count_of, page_of
@@ -25,7 +23,6 @@ from server.uploads.body import read_body
 from utils.errors import (
     BadRequest,
     ContextLengthExceeded,
-    EngineRefused,
     GatewayError,
     UnknownPath,
     WrongMethod,
@@ -45,7 +42,6 @@ if TYPE_CHECKING:
     from server.responses.runs import BackgroundRuns
     from utils.clock import Clock
 
-_COUNT = "/v1/chat/completions/input_tokens"
 # Bytes of an earlier item, roughly: many of them are read in a thread.
 _ITEM = 1024
 _OK = 200
@@ -106,13 +102,9 @@ class ResponseHandlers:
     async def count(self, ctx: RequestContext) -> None:
         """Answer with the tokens that a response would read."""
         work = await self._understood(ctx)
-        facts = work.facts._replace(
-            endpoint=AUXILIARY, body=_whole(work.facts.body), stream=False, max_output=0
-        )
-        sink = CollectingSink(ctx.response)
-        await self._handler.run(ctx, translated_call(ctx, work.model, facts, _COUNT), sink)
-        if not sink.refused:
-            await ctx.json({"object": "response.input_tokens", "input_tokens": _counted(sink.body)})
+        tokens = await prompt_tokens(self._handler, ctx, work.model, work.facts)
+        if tokens is not None:
+            await ctx.json({"object": "response.input_tokens", "input_tokens": tokens})
 
     async def _understood(self, ctx: RequestContext) -> _Work:
         body = await read_body(ctx)
@@ -265,15 +257,3 @@ async def _follow(ctx: RequestContext, run: Run, first: int) -> None:
 
 def _recorded(call: Call, record: AccessRecord | None) -> Call:
     return call if record is None else replace(call, record=record)
-
-
-def _whole(body: bytes) -> bytes:
-    """Return the chat as one that is not streamed."""
-    return orjson.dumps(orjson.loads(body) | {"stream": False})
-
-
-def _counted(body: bytes) -> int:
-    try:
-        return int(orjson.loads(body)["input_tokens"])
-    except (ValueError, KeyError, TypeError):
-        raise EngineRefused("The engine does not say how many tokens it would read.") from None

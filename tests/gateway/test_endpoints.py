@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from gateway import Gateway, fake_model, fake_variant, running_gateway
+from gateway import Gateway, fake_model, fake_tokenizer, fake_variant, running_gateway
 from raw_client import post
 
 from models.requests.endpoints import BY_PATH
 
 if TYPE_CHECKING:
     from fake_engine import Journal
+
+    from models.spec import VariantSpec
 
 EMBED = ("--embeddings",)
 RERANK = ("--reranking",)
@@ -32,8 +35,8 @@ ASIDES: dict[str, dict[str, Any]] = {
     "/detokenize": {"tokens": [1, 2]},
     "/apply-template": BODIES["chat"],
 }
-# The fake has no short names for these.
-LATER = ("/chat/completions/input_tokens",)
+# The fake has no short names for these, or they become chats.
+LATER = ("/chat/completions/input_tokens", "/v1/messages", "/v1/messages/count_tokens")
 # Forms have tests of their own.
 FORMS = ("/v1/audio/transcriptions", "/audio/transcriptions")
 
@@ -129,7 +132,7 @@ async def test_asides_are_answered_by_the_variant_that_runs(journal: Journal) ->
         ),
         (
             "/v1/messages",
-            "/v1/messages/count_tokens",
+            "/v1/chat/completions/input_tokens",
             {"messages": [{"role": "user", "content": LONG}], "max_tokens": 2},
         ),
     ],
@@ -148,22 +151,69 @@ async def test_a_running_engine_counts_exactly(
         assert again.headers["X-Gateway-Prompt-Tokens"] == "304; source=cache"
 
 
-async def test_an_older_engine_that_cannot_count_messages(journal: Journal) -> None:
-    async with running_gateway(journal, two(journal, old=1)) as gateway:
-        await gateway.chat("hi")
-        body = {"messages": [{"role": "user", "content": LONG}], "max_tokens": 2}
-        answer = await gateway.post(body, "/v1/messages")
-        assert answer.headers["X-Gateway-Prompt-Tokens"].endswith("source=bound")
+MESSAGES = "/v1/messages"
+COUNT = "/v1/messages/count_tokens"
 
 
-async def test_streams_pass_unchanged(journal: Journal) -> None:
-    path, end = "/v1/messages", "message_stop"
-    body = body_for(path) | {"stream": True}
+async def test_messages_become_chats(journal: Journal) -> None:
+    body = BODIES["messages"]
     async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
-        answer = await gateway.post(body, path)
-        assert answer.headers["Content-Type"] == "text/event-stream"
-        assert f"event: {end}\n".encode() in answer.body
-        assert answer.body.count(b"hi.") >= 2
+        answer = await gateway.post(body, MESSAGES)
+        assert answer.json["content"] == [{"type": "text", "text": "hi.0 hi.1"}]
+        assert answer.json["id"].startswith("msg_")
+        counted = await gateway.post(body, COUNT)
+        assert counted.json == {"input_tokens": 5}
+        [sent] = gateway.engine_requests("/v1/chat/completions")
+        chat = json.loads(sent["body"])
+        assert (chat["messages"], chat["max_tokens"]) == (body["messages"], 2)
+        assert not gateway.engine_requests(MESSAGES)
+
+
+async def test_an_engine_that_keeps_a_stream_of_messages_writes_it_itself(
+    journal: Journal,
+) -> None:
+    async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
+        kept = {"X-Conversation-Id": "c"}
+        body = BODIES["messages"] | {"stream": True}
+        answer = await gateway.post(body, MESSAGES, headers=kept)
+        assert b"event: message_stop\n" in answer.body
+        assert len(gateway.engine_requests(MESSAGES)) == 1
+
+
+def generic(journal: Journal, **fields: Any) -> VariantSpec:
+    """Return an engine of which the gateway knows only that it speaks HTTP."""
+    variant = fake_variant(journal)
+    args = ("--port", "${PORT}", *variant.args)
+    return replace(variant, engine="generic", args=args, **fields)
+
+
+async def test_an_engine_that_names_messages_answers_them_itself(journal: Journal) -> None:
+    variant = generic(journal, endpoints=(MESSAGES, COUNT))
+    async with running_gateway(journal, fake_model(variant)) as gateway:
+        for path in (MESSAGES, COUNT):
+            assert (await gateway.post(BODIES["messages"], path)).status == 200
+            assert len(gateway.engine_requests(path)) == 1
+
+
+async def test_other_engines_count_messages_themselves(journal: Journal) -> None:
+    variant = generic(journal)
+    async with running_gateway(journal, fake_model(variant)) as gateway:
+        answer = await gateway.post(BODIES["messages"], MESSAGES)
+        assert answer.json["content"] == [{"type": "text", "text": "hi.0 hi.1"}]
+        [sent] = gateway.engine_requests("/v1/chat/completions")
+        assert json.loads(sent["body"]).keys() == {"messages", "max_tokens"}
+        assert (await gateway.post(BODIES["messages"], COUNT)).json == {"input_tokens": 5}
+        assert len(gateway.engine_requests(COUNT)) == 1
+
+
+async def test_tokens_are_counted_without_an_engine_where_that_can_be(journal: Journal) -> None:
+    model = fake_model(fake_variant(journal), tokenization=fake_tokenizer(journal))
+    async with running_gateway(journal, model) as gateway:
+        asked = {COUNT: BODIES["messages"], "/v1/responses/input_tokens": {"input": "hi"}}
+        for path, body in asked.items():
+            answer = await gateway.post(body, path)
+            assert answer.json["input_tokens"] > 1
+        assert not gateway.starts()
 
 
 # -- Errors of /v1/messages
@@ -304,7 +354,7 @@ async def ask(gateway: Gateway, path: str) -> None:
     assert (await gateway.post(body_for(path), path)).status == 200
 
 
-@pytest.mark.parametrize("path", ["/tokenize", "/apply-template", "/v1/messages/count_tokens"])
+@pytest.mark.parametrize("path", ["/tokenize", "/apply-template"])
 async def test_what_takes_no_room_is_answered_beside_the_slots(journal: Journal, path: str) -> None:
     """The request neither waits for the slot of a stream nor starts a smaller engine."""
     small, large = fake_variant(journal, 256), fake_variant(journal, 512, stall_at=2)

@@ -17,16 +17,13 @@ if TYPE_CHECKING:
     from fake_engine import Event, Journal
     from gateway import Gateway
 
+CHAT = "/v1/chat/completions"
 MESSAGES = "/v1/messages"
 # Takes its time: some ten seconds, if nobody ends it.
 LONG: dict[str, Any] = {"stream": True, "max_tokens": 400}
-# What keeps a request from being placed: another API, several answers, an adapter, no cache.
-UNPLACED = [
-    (MESSAGES, {}),
-    ("/v1/chat/completions", {"n": 2}),
-    ("/v1/chat/completions", {"lora": [{"id": 0, "scale": 0.5}]}),
-    ("/v1/chat/completions", {"cache_prompt": False}),
-]
+ADAPTER: dict[str, Any] = {"lora": [{"id": 0, "scale": 0.5}]}
+# What keeps a request from being placed: several answers, an adapter, no cache.
+UNPLACED = [{"n": 2}, ADAPTER, {"cache_prompt": False}]
 
 
 @pytest.fixture
@@ -40,7 +37,7 @@ def request(text: str, **fields: Any) -> dict[str, Any]:
     return {"model": "m", "messages": [{"role": "user", "content": text}], **fields}
 
 
-async def ask(gw: Gateway, text: str, path: str = "/v1/chat/completions", **fields: Any) -> Event:
+async def ask(gw: Gateway, text: str, path: str = CHAT, **fields: Any) -> Event:
     """Answer a request; return its slot."""
     fields = {"max_tokens": 2, **fields}
     answer = await gw.request("POST", path, json=request(text, **fields))
@@ -48,14 +45,14 @@ async def ask(gw: Gateway, text: str, path: str = "/v1/chat/completions", **fiel
     return gw.journal.events("seated")[-1]
 
 
-@pytest.mark.parametrize(("path", "fields"), UNPLACED)
+@pytest.mark.parametrize("fields", UNPLACED)
 async def test_a_chat_is_answered_beside_a_request_that_is_not_placed(
-    journal: Journal, store: StateStore, path: str, fields: dict[str, Any]
+    journal: Journal, store: StateStore, fields: dict[str, Any]
 ) -> None:
     model = carrying(journal, parallel=2, token_delay=0.02)
     async with running_gateway(journal, model, store=store) as gw:
         long = asyncio.ensure_future(
-            gw.request("POST", path, json=request("a long story", **LONG, **fields))
+            gw.request("POST", CHAT, json=request("a long story", **LONG, **fields))
         )
         await journal.wait("seated")
         for text in ("one", "two", "three"):
@@ -82,7 +79,7 @@ async def test_a_slot_chosen_before_an_unplaced_request_is_not_named(
         await journal.wait("restore")
         before = len(journal.events("seated"))
         long = asyncio.ensure_future(
-            gw.request("POST", MESSAGES, json=request("a long story", **LONG))
+            gw.request("POST", CHAT, json=request("a long story", **LONG, **ADAPTER))
         )
         await journal.wait("seated", before + 1)
         await chat
@@ -103,7 +100,7 @@ async def test_an_unplaced_request_waits_until_those_before_it_have_their_slots(
         chat = asyncio.ensure_future(ask(gw, "second"))
         await journal.wait("request", 2, path="/v1/chat/completions")
         long = asyncio.ensure_future(
-            gw.request("POST", MESSAGES, json=request("a long story", **LONG))
+            gw.request("POST", CHAT, json=request("a long story", **LONG, **ADAPTER))
         )
         await chat
         await journal.wait("seated", 3)
@@ -149,7 +146,7 @@ async def test_what_an_unplaced_request_may_have_displaced_is_not_saved(
     model = carrying(journal, parallel=2, hides_slots=True)
     async with running_gateway(journal, model, store=store) as gw:
         await ask(gw, TALE)
-        await ask(gw, "another", MESSAGES)
+        await ask(gw, "another", **ADAPTER)
         await gw.manager.unload("m")
         assert not journal.events("save")
 

@@ -42,11 +42,11 @@ CACHED = {"cache_control": {"type": "ephemeral"}}
 
 @pytest.fixture(scope="module", params=list(ENGINES))
 def served(request: pytest.FixtureRequest, tmp_path_factory: Any, tiny: Path) -> Iterator[Gateway]:
-    # With one slot each sub-task displaces the others, whose prompts are saved and restored. With
-    # more, the engine chooses the slot of a message itself, and may choose another prompt's.
+    # Two sub-tasks at a time; the conversation that they displace is brought back.
     folder = tmp_path_factory.mktemp("agent")
-    args = ("--chat-template-file", str(TEMPLATE))
+    args = ("--chat-template-file", str(TEMPLATE), "-np", "2", "-c", str(2 * CONTEXT))
     model = lua_model("smol", ENGINES[request.param], (CONTEXT,), args=args, file=tiny)
+    model = model.replace("context =", "parallel = 2, context =")
     with gateway(folder, lua_config(folder, model)) as running:
         yield running
 

@@ -41,6 +41,7 @@ class Answer:
         self._chat = chat
         self._echo = echo_word(body)
         self._requested = requested_tokens(body)
+        self._with_timings = body.get("timings_per_token") is True
         self._with_usage = isinstance(options, dict) and options.get("include_usage") is True
         self._finish = "length"
         self._id = "chatcmpl-" + os.urandom(16).hex()
@@ -105,7 +106,8 @@ class Answer:
         opening = self._delta({"role": "assistant", "content": None}, None) if index == 0 else ""
         if self.lacks == "begin":
             opening = ""
-        return opening + self._delta({"content": token}, None)
+        more = {"timings": self._timings(index + 1)} if self._with_timings else {}
+        return opening + self._delta({"content": token}, None, **more)
 
     def last_events(self) -> str:
         """All tokens sent → the events that end the stream, without ``[DONE]``."""
@@ -142,14 +144,14 @@ class Answer:
             "prompt_tokens_details": {"cached_tokens": self.cached},
         }
 
-    def _timings(self) -> dict[str, float]:
+    def _timings(self, written: int | None = None) -> dict[str, float]:
         return {
             "cache_n": self.cached,
             "prompt_n": self.prompt_tokens - self.cached,
             "prompt_ms": self.prompt_ms,
             "prompt_per_token_ms": 1.0 / max(self.prompt_tokens, 1),
             "prompt_per_second": self.prompt_tokens * 1000.0,
-            "predicted_n": self.tokens,
+            "predicted_n": self.tokens if written is None else written,
             "predicted_ms": 1.0,
             "predicted_per_token_ms": 1.0 / max(self.tokens, 1),
             "predicted_per_second": self.tokens * 1000.0,

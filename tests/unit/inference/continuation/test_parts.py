@@ -10,12 +10,10 @@ from builders import chat, completion, message
 
 from inference.continuation.chat import CHAT, COMPLETION
 from inference.continuation.counts import Counts
-from inference.continuation.messages import MESSAGES
 from inference.continuation.parts import LEAST, cannot_fill, continuation, is_full
 from inference.continuation.relay import CODECS
 from inference.usage import Usage
 from models.requests import endpoints
-from models.requests.reader import parse
 from models.sizing import UNCOUNTED, PromptSize, Source
 
 TEXT = "Once upon a time, there was a fox."
@@ -126,67 +124,7 @@ def test_other_endpoints_do_not_grow() -> None:
         assert (kind in CODECS) == kind.grows
 
 
-# -- /v1/messages --------------------------------------------------------------------------------
-
-
-def message_after(*messages: object, **fields: object) -> Any:
-    """The request to /v1/messages that continues 80 tokens; None where there is none."""
-    said = [message(m) if isinstance(m, str) else m for m in messages]
-    facts = parse(endpoints.MESSAGES, json.dumps({"messages": said, **fields}).encode())
-    found = continuation(MESSAGES, facts, TEXT, 80, COUNTS)
-    return None if found is None else json.loads(found.body)
-
-
-def test_messages_go_on_as_chats_do() -> None:
-    request = message_after("hi", max_tokens=100, system="Be brief.")
-    assert request["messages"] == [message("hi"), message(TEXT, "assistant")]
-    assert (request["max_tokens"], request["system"]) == (20, "Be brief.")
-    assert message_after("hi", max_tokens=80) is None
-    # llama-server sets a limit where a request has none.
-    assert message_after("hi")["max_tokens"] == 4096 - 80
-    assert message_after("hi", max_tokens=-1)["max_tokens"] == -1
-
-
-def test_a_beginning_of_an_anthropic_client_is_a_text_or_one_block() -> None:
-    block = {"type": "text", "text": "Once "}
-    assert message_after("hi", message("Once ", "assistant"))["messages"][1]["content"] == TEXT
-    request = message_after("hi", message([dict(block)], "assistant"))
-    assert request["messages"][1]["content"] == [{"type": "text", "text": TEXT}]
-    for content in ([block, block], [{"type": "thinking", "thinking": "Once "}], [], None):
-        assert message_after("hi", message(content, "assistant")) is None
-
-
-@pytest.mark.parametrize(
-    ("fields", "exact"),
-    [
-        ({"thinking": {"type": "enabled"}}, False),
-        ({"thinking": {"type": "adaptive"}}, False),
-        ({"thinking": {"type": "disabled"}}, True),
-        ({"thinking": None}, True),
-        ({"tool_choice": {"type": "any"}}, False),
-        ({"tool_choice": {"type": "tool", "name": "f"}}, False),
-        ({"tool_choice": {"type": "auto"}}, True),
-        ({"output_format": {"type": "json_schema"}}, False),
-        ({"output_config": {"format": {}}}, False),
-        ({"stop_sequences": ["fox. The end"]}, False),
-        ({"stop_sequences": ["The end"]}, True),
-    ],
-    ids=str,
-)
-def test_which_messages_are_exact(fields: dict[str, object], *, exact: bool) -> None:
-    assert (message_after("hi", **fields) is not None) == exact
-
-
-def test_what_is_no_chat_is_tried_as_one() -> None:
-    kwargs = {"enable_thinking": False}
-    body = {"messages": [message("hi")], "max_tokens": 500, "chat_template_kwargs": kwargs}
-    facts = parse(endpoints.MESSAGES, json.dumps(body).encode())
-    found = continuation(MESSAGES, facts, TEXT, 80, COUNTS)
-    assert found is not None
-    assert found.trial is not None
-    trial = json.loads(found.trial)
-    assert trial["messages"][-1] == message(TEXT, "assistant")
-    assert trial["chat_template_kwargs"] == kwargs
+def test_a_chat_is_tried_as_it_is() -> None:
     assert asked("hi") is not None
     own = continuation(CHAT, chat("hi"), TEXT, 80, COUNTS)
     assert own is not None

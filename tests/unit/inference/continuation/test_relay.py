@@ -10,7 +10,6 @@ import pytest
 from builders import chat, model
 
 from inference.continuation.chat import CHAT, COMPLETION
-from inference.continuation.messages import MESSAGES
 from inference.continuation.relay import CODECS, Eligibility, continuing
 from models.requests import endpoints
 from models.sizing import PromptSize, Source
@@ -90,7 +89,6 @@ def test_only_an_answer_that_may_fill_its_context_is_looked_at() -> None:
         (CHAT, b'"finish_reason":"length"'),
         (CHAT, b'"finish_reason" : "length"'),
         (COMPLETION, b'"finish_reason": "length"'),
-        (MESSAGES, b"event: content_block_stop\n"),
     ],
 )
 def test_what_may_be_an_end_has_its_mark(codec: Codec, end: bytes) -> None:

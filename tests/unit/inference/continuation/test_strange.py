@@ -13,10 +13,7 @@ from hypothesis import strategies as st
 
 from inference.continuation.answer import ContinuedAnswer
 from inference.continuation.chat import CHAT, COMPLETION
-from inference.continuation.messages import MESSAGES
 from inference.continuation.stream import ContinuedStream
-from models.requests import endpoints
-from models.requests.reader import parse
 from utils.sse import Event
 
 if TYPE_CHECKING:
@@ -65,36 +62,13 @@ def completion_events(text: str) -> list[Any]:
     return [{"id": "a", "choices": [choice]}, completion_answer("")]
 
 
-def messages_answer(text: str) -> Any:
-    usage = {"cache_read_input_tokens": 0, **SPENT}
-    content = [{"type": "text", "text": text}]
-    told = {"content": content, "stop_reason": "max_tokens", "usage": usage}
-    return {"id": "m", "type": "message", **told}
-
-
-def messages_events(text: str) -> list[Any]:
-    delta = {"type": "text_delta", "text": text}
-    block = {"type": "text", "text": ""}
-    usage = {"cache_read_input_tokens": 0, "input_tokens": 60, "output_tokens": 0}
-    return [
-        {"type": "message_start", "message": {"id": "m", "content": [], "usage": usage}},
-        {"type": "content_block_start", "index": 0, "content_block": block},
-        {"type": "content_block_delta", "index": 0, "delta": delta},
-        {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": SPENT},
-        {"type": "message_stop"},
-    ]
-
-
-ASKED = b'{"messages": [{"role": "user", "content": "hi"}], "max_tokens": 500}'
 every_tongue = pytest.mark.parametrize(
     ("codec", "facts", "answer", "events"),
     [
         (CHAT, chat("hi"), chat_answer, chat_events),
         (COMPLETION, completion("hi"), completion_answer, completion_events),
-        (MESSAGES, parse(endpoints.MESSAGES, ASKED), messages_answer, messages_events),
     ],
-    ids=["chat", "completion", "messages"],
+    ids=["chat", "completion"],
 )
 
 
@@ -119,12 +93,8 @@ def spoilt(data: st.DataObject, value: Any) -> Any:
     return value
 
 
-def written(events: Any, *, named: bool) -> bytes:
-    return b"".join(
-        Event.of(each, named=named and "type" in each).raw
-        for each in events
-        if isinstance(each, dict)
-    )
+def written(events: Any) -> bytes:
+    return b"".join(Event.of(each).raw for each in events if isinstance(each, dict))
 
 
 @every_tongue
@@ -161,7 +131,7 @@ def test_an_only_stream(
     codec: Any, facts: Any, answer: Any, events: Callable[[str], list[Any]], data: st.DataObject
 ) -> None:
     del answer
-    sent = written(spoilt(data, events(TEXT)), named=codec.named)
+    sent = written(spoilt(data, events(TEXT)))
     growing = ContinuedStream(codec, facts)
     got = growing.feed(sent)
     growing.ended(100)
@@ -175,12 +145,12 @@ def test_what_follows_a_stream(
 ) -> None:
     del answer
     growing = ContinuedStream(codec, facts)
-    growing.feed(written(events(TEXT), named=codec.named))
+    growing.feed(written(events(TEXT)))
     assert growing.ended(100) is not None
     own_end = growing.end()
     growing.resume()
     following = spoilt(data, events(TEXT + MORE if codec.repeats else MORE))
-    passed = growing.feed(written(following, named=codec.named))
+    passed = growing.feed(written(following))
     growing.ended(200)
     assert not growing.refused or (not passed and growing.end() == own_end)
     assert growing.cached is None or isinstance(growing.cached, int)

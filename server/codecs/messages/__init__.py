@@ -1,0 +1,1 @@
+"""Anthropic's Messages API, on top of chats: requests, answers and their events."""
