@@ -33,7 +33,7 @@ from models.catalog import Catalog
 from models.discovery.inventory import Taken
 from models.downloads.pulls import Pulls
 from models.head_cache import HeadCache
-from models.remarks import remarks
+from models.remarks import faults_of_preload, remarks
 from models.routing.check import faults_of_routes
 from models.selection import ModelSelector
 from models.sizing import Sizer
@@ -203,7 +203,12 @@ def examine(settings: ServerSettings, catalog: Catalog) -> Verdict:
 def _understood(path: Path, tables: Tables) -> tuple[ServerSettings, Catalog]:
     settings = server_settings(tables.server, tables.accounts)
     catalog = Catalog.from_tables(tables.models, settings, tables.groups, tables.routes)
-    if faults := [*misaddressed(catalog, engine_types()), *faults_of_routes(catalog)]:
+    types = engine_types()
+    if faults := [
+        *misaddressed(catalog, types),
+        *faults_of_routes(catalog),
+        *faults_of_preload(catalog, settings),
+    ]:
         raise faulty(path, faults)
     return settings, catalog
 

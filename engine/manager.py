@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from engine.lease import Lease, Leases
 from engine.observer import Observer
+from engine.process.commands import EngineCommands
 from engine.process.pool import Launching, ProcessPool
 from engine.resources.learnt_store import LoadTimes
 from engine.resources.memory import Memory
@@ -83,6 +84,7 @@ class EngineManager:
         self._timer: Timer | None = None
         self._wakes_at = 0.0
         self._observer = Observer()
+        self._commands = EngineCommands()
         self._waited = 0
 
     # -- leases ----------------------------------------------------------------------
@@ -267,6 +269,7 @@ class EngineManager:
         self._processes.kill()
         await self._processes.over()
         await self._preloader.close()
+        await self._commands.close()
         await self._types.close()
         if self._timer is not None:
             self._timer.cancel()
@@ -294,6 +297,8 @@ class EngineManager:
         """Report the latest changes to the observer."""
         for change in self._scheduler.changes():
             self._observer.changed(change)
+            if change.variant.on_ready or change.variant.on_stop:
+                self._commands.changed(change)
         if (waiting := self._scheduler.queued) != self._waited:
             self._waited = waiting
             self._observer.waiting(waiting)

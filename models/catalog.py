@@ -152,6 +152,8 @@ def _model(table: ModelTable) -> ModelSpec:
         strip_params=table.strip_params,
         upstream_model=table.upstream_model,
         found=table.found,
+        unlisted=table.unlisted,
+        metadata=table.metadata,
         alias_params=MappingProxyType(
             {
                 a["name"]: MappingProxyType(a["params"])
@@ -190,4 +192,7 @@ def _variant(table: VariantTable, model: ModelTable) -> VariantSpec:
         health_path=model.health_path,
         ready_status=model.ready_status,
         stop_signal=model.stop_signal,
+        on_ready=table.on_ready,
+        on_stop=table.on_stop,
+        wake=model.wake,
     )

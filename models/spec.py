@@ -72,6 +72,9 @@ class VariantSpec:
     health_path: str | None = None
     ready_status: int = 200
     stop_signal: str = "SIGTERM"
+    on_ready: tuple[str, ...] = ()
+    on_stop: tuple[str, ...] = ()
+    wake: tuple[str, ...] = ()
     # Made once: every request reads them many times.
     label: str = field(init=False, repr=False, compare=False)
     capacity: int = field(init=False, repr=False, compare=False)
@@ -114,6 +117,8 @@ class ModelSpec:
     alias_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     # Of the machine, not of the configuration file.
     found: bool = False
+    unlisted: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict)
     # Made once, as above: the largest variant, whether requests are changed before they are sent,
     # and whether their tokens are counted, which is so if a variant has a context.
     largest: VariantSpec = field(init=False, repr=False, compare=False)

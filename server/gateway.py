@@ -160,6 +160,8 @@ class GatewayServer:
             endpoints = [Endpoint(*address[:2]) for address in runner.addresses]
             for endpoint in endpoints:
                 _log.info("listening on %s://%s", self._certificates.scheme, endpoint)
+            now = self._current.now
+            self._admin.preload(map(now.catalog.find, now.settings.preload))
             yield endpoints
         finally:
             await self._close()

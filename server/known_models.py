@@ -19,6 +19,8 @@ def listed(ctx: RequestContext) -> list[Named]:
     """Return every model with its name, and with its aliases where they are listed."""
     found: list[Named] = []
     for model in ctx.configuration.catalog.models:
+        if model.unlisted:
+            continue
         aliases = model.aliases if ctx.configuration.settings.list_aliases else ()
         found += [(name, model) for name in (model.name, *aliases)]
     return found

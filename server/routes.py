@@ -159,6 +159,7 @@ def routes(
             **dict.fromkeys(("/", "/v1", "/v1/"), _reading(status.root)),
             "/v1/models": _reading(status.models),
             "/models": _reading(status.models),
+            **dict.fromkeys(("/upstream", "/upstream/"), _reading(status.upstream)),
             "/health": _reading(status.health),
             "/v1/health": _reading(status.health),
             # Of the engine that was started last, or of ?model=.

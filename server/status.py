@@ -30,6 +30,8 @@ def models_view(
     records = tuple(records)
     entries = []
     for model in catalog.models:
+        if model.unlisted:
+            continue
         entry = model_view(model, able, records, created)
         entries += [entry, *(aliased(entry, name) for name in model.aliases if aliases)]
     listed = [route for route in catalog.routes.values() if not route.unlisted]
@@ -63,6 +65,7 @@ def model_view(
         "context_length": model.largest.context,
         "capabilities": able[model.name].shown(),
         "type": type_of(able[model.name]),
+        **({"metadata": dict(model.metadata)} if model.metadata else {}),
         "state": _state(own).value,
         "variants": [variant.shown for variant in model.variants],
         "load_seconds": {

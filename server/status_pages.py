@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from server.anthropic_models import VERSION, anthropic_model, anthropic_page
 from server.signposts import ROOT_OF_OLLAMA, is_ollamas, root_page
 from server.status import aliased, health_view, model_view, models_view, route_view
+from server.upstream_page import upstream_page
 
 if TYPE_CHECKING:
     from engine.manager import EngineManager
     from server.middleware import RequestContext
 
 _OK = 200
+_HTML = {"Content-Type": "text/html; charset=utf-8"}
 _TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
@@ -53,6 +55,13 @@ class StatusPages:
         if VERSION in ctx.request.headers:
             entry = anthropic_model(entry)
         await ctx.json(entry)
+
+    async def upstream(self, ctx: RequestContext) -> None:
+        """Answer with a page that lists the models and leads to their engines."""
+        catalog, able = ctx.configuration.catalog, ctx.configuration.able
+        page = models_view(catalog, able, self._manager.records(), self._created)
+        engines = [entry for entry in page["data"] if "state" in entry]
+        await ctx.response.answer(_OK, _HTML, upstream_page(engines))
 
     async def health(self, ctx: RequestContext) -> None:
         """Answer with the gateway's state and that of each engine."""

@@ -30,6 +30,11 @@ class TaskOwner:
         task.add_done_callback(self._ended)
         return task
 
+    async def wait(self, seconds: float) -> None:
+        """Return once all tasks of now have ended, or after ``seconds``."""
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=seconds)
+
     async def cancel(self) -> None:
         """Cancel every task, and return once all have ended."""
         tasks = list(self._tasks)

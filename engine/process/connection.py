@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from engine.base import EngineHooks
+from engine.process.commands import run_command
 from engine.process.health import HealthChecks
 from engine.process.probes import until_ready, until_unresponsive
 from engine.scheduling import events as ev
@@ -47,6 +48,7 @@ class EngineConnection:
         self.ready_at: float | None = None
         self.ended = ""
         self._label = variant.label
+        self._variant = variant
         self._patience = variant.timeouts.health_check
         self._report = report
         self._clock = clock
@@ -84,15 +86,16 @@ class EngineConnection:
     async def _run(self, tasks: TaskOwner) -> str:
         """Return why it ended, when it must."""
         stop = tasks.spawn(self._stop.wait(), "stop")
+        patience, key = self._patience, "health_check_timeout"
+        if self._variant.wake:
+            patience, key = self._variant.timeouts.startup, "engine_startup_timeout"
+            tasks.spawn(self._wake(), "wake")
         ready = tasks.spawn(
             until_ready(self.client, self._clock, self.started_at, asyncio.Event()), "probe"
         )
-        if not await first_of(stop, ready, timeout=self._patience):
+        if not await first_of(stop, ready, timeout=patience):
             # The gateway does not start this engine, so there is nothing to wait for.
-            return (
-                f"{self.client.url} did not say within health_check_timeout"
-                f" ({self._patience:g} s) that it is ready"
-            )
+            return f"{self.client.url} did not say within {key} ({patience:g} s) that it is ready"
         if stop.done():
             return "it was closed"
         ready.result()
@@ -108,6 +111,14 @@ class EngineConnection:
                 self._give_up()
         await stop
         return self.ended or "it was closed"
+
+    async def _wake(self) -> None:
+        if await self.client.healthy():
+            return
+        _log.info("%s does not answer; it is woken", self._label)
+        limit = self._variant.timeouts.startup
+        if said := await run_command(self._variant, "wake", self._variant.wake, limit):
+            _log.warning("%s was not woken: %s", self._label, said)
 
     def _give_up(self) -> None:
         self.ended = f"it failed its last {self._checks.failures} health checks"

@@ -37,5 +37,9 @@ class Remote(EngineType):
         return of_endpoints(variant)
 
     def checks(self, variant: VariantSpec) -> list[Finding]:
-        """Return a finding if the variable of its key is not set."""
-        return key_findings(variant, os.environ)
+        """Return findings if the variable of its key is not set, or nothing can be woken."""
+        found = key_findings(variant, os.environ)
+        if variant.wake and variant.health_path is None:
+            said = "it never runs, as no health_path tells whether the server answers"
+            found.append(Finding("wake", said))
+        return found

@@ -130,7 +130,8 @@ class _Deciding:
                 len(able - asked.needs),
             )
 
-        able = [model for model in book.catalog.models if book.serves(model, asked)]
+        listed = (model for model in book.catalog.models if not model.unlisted)
+        able = [model for model in listed if book.serves(model, asked)]
         return tuple(model.name for model in sorted(self._fitting(able), key=rank))
 
     def routed(self, route: RouteTable) -> tuple[tuple[str, ...], str]:

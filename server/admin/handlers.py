@@ -14,6 +14,8 @@ from utils.logger import get_logger
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from engine.manager import EngineManager
     from models.spec import ModelSpec, VariantSpec
     from server.access_log import AccessRecord
@@ -163,6 +165,12 @@ class AdminHandlers:
             "context": running.context,
             "load_seconds": round(loading, 3),
         }
+
+    def preload(self, models: Iterable[ModelSpec]) -> None:
+        """Load these models, all at once as far as there is room; failures are only logged."""
+        for model in models:
+            variant = model.variants[0]
+            self._tasks.spawn(self._load_unwatched(variant, "preload"), f"load {variant.label}")
 
     async def _load_unwatched(self, variant: VariantSpec, client: str) -> None:
         try:

@@ -21,6 +21,7 @@ from utils.clock import LoopClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from models.spec import VariantSpec
 
@@ -115,6 +116,21 @@ async def test_a_server_that_is_not_there_fails_the_start_soon() -> None:
         [event] = run.reports
         assert isinstance(event, ev.EngineExited)
         assert "http://127.0.0.1:9 did not say within health_check_timeout (0.05 s)" in event.reason
+
+
+async def test_a_server_that_sleeps_is_woken(tmp_path: Path) -> None:
+    called = tmp_path / "called"
+    wake = ("/bin/sh", "-c", 'echo "$LLM_GATEWAY_EVENT" >> "$0"', str(called))
+    async with running_server(503) as server:
+        # Waking may take longer than a health check.
+        spec = replace(at(server.url, patience=0.05), wake=wake)
+        async with connected(spec) as run:
+            await until(called.exists)
+            server.status = 200
+            await until(lambda: run.kinds == [ev.EngineReady])
+        async with connected(spec) as run:
+            await until(lambda: run.kinds == [ev.EngineReady])
+        assert called.read_text() == "wake\n"
 
 
 async def test_a_stop_while_it_is_waited_for() -> None:

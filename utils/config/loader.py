@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import re
@@ -27,7 +28,7 @@ from utils.config.tables import Tables
 from utils.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from utils.config.lua_data import Presets
 
@@ -35,6 +36,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # The folder is put last on PATH; its file has the last name that python-lua-helper tries.
 SHIM = ROOT / "utils" / "config" / "lua"
 EXPORT = "gateway_config"
+# The keys whose values are a program and its arguments.
+COMMANDS = ("command", "on_ready", "on_stop", "wake")
 
 
 class ConfigLoader:
@@ -125,20 +128,28 @@ class ConfigLoader:
                 owner[name] = str(resolve_path(owner[name], self._path.parent))
         for model in models:
             # Parameters come as JSON, because a name may have dots and a value may have any type.
-            if "set_params" in model:
-                model["set_params"] = json.loads(model["set_params"])
+            for name in ("set_params", "metadata"):
+                if name in model:
+                    model[name] = json.loads(model[name])
             for alias in model.get("aliases", ()):
                 if isinstance(alias, dict):
                     alias["params"] = json.loads(alias["params"])
             for owner in (model.get("tokenization", {}), *model["variants"]):
                 if "binary" in owner:
                     owner["binary"] = executables[owner["binary"]]
-                if "command" in owner:
-                    program, *arguments = owner["command"]
-                    owner["command"] = [executables[program], *arguments]
+        variants = (variant for model in models for variant in model["variants"])
+        _find_programs((server, *models, *variants), executables)
         # post.lua has checked every key and type.
         accounts, routes = exported.get("accounts"), exported.get("routes", [])
         return Tables(server, models, groups, accounts, routes)
+
+
+def _find_programs(tables: Iterable[dict[str, Any]], executables: dict[str, str]) -> None:
+    """Write the full path of each command's program in place of its name."""
+    for owner, name in itertools.product(tables, COMMANDS):
+        if name in owner:
+            program, *arguments = owner[name]
+            owner[name] = [executables[program], *arguments]
 
 
 def faulty(path: str | os.PathLike[str], faults: Sequence[str]) -> ConfigError:

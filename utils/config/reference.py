@@ -1,6 +1,7 @@
 """Write the tables of keys in docs/configuration.md from the schema.
 
-``python -m utils.config.reference`` prints the page with new tables; ``--write`` saves it.
+``python -m utils.config.reference`` prints the page with new tables; ``--write`` saves it, and the
+types for editors, see stubs.py.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from utils.config.schema import KINDS, keys_of
+from utils.config.stubs import FILE, stubs
 from utils.config.tables import TABLES, ModelTable, VariantTable
 
 if TYPE_CHECKING:
@@ -115,6 +117,7 @@ def main() -> None:
     page = with_tables(PAGE.read_text(encoding="utf-8"))
     if sys.argv[1:] == ["--write"]:
         PAGE.write_text(page, encoding="utf-8")
+        FILE.write_text(stubs(), encoding="utf-8")
     else:
         sys.stdout.write(page)
 

@@ -86,6 +86,7 @@ KINDS = {
     "listen_v6": Kind("address"),
     "log_level": Kind("text"),
     "money": Kind("amount of money", _as_written),
+    "metadata": Kind("table", MappingProxyType),
     "name": Kind("name"),
     "networks": Kind("list of addresses", tuple),
     "origins": Kind("list of origins", tuple),

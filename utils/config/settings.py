@@ -79,6 +79,23 @@ class VariantSettings:
             reload="start",
         ),
     )
+    on_ready: tuple[str, ...] = field(
+        default=(),
+        metadata=key(
+            "command",
+            "A command that runs each time an engine has become ready: see "
+            "[Commands of engines](#commands-of-engines).",
+            inherits=True,
+        ),
+    )
+    on_stop: tuple[str, ...] = field(
+        default=(),
+        metadata=key(
+            "command",
+            "A command that runs each time an engine that was ready has ended.",
+            inherits=True,
+        ),
+    )
     state_carry: bool = field(
         default=True,
         metadata=key(
@@ -350,6 +367,14 @@ class ServerSettings(ModelSettings):
             "name",
             "The model or route for requests that name none, if it can do what they need: see "
             "[Routing](routing.md). A single model is the default itself.",
+        ),
+    )
+    preload: tuple[str, ...] = field(
+        default=(),
+        metadata=key(
+            "words",
+            "Models whose engines are started with the gateway, before the first request for them.",
+            reload="restart",
         ),
     )
     list_aliases: bool = field(

@@ -331,6 +331,30 @@ class ModelTable(ModelSettings):
             "The `model` in requests to the engine. Without it, the engine gets the client's.",
         ),
     )
+    unlisted: bool = field(
+        default=False,
+        metadata=key(
+            "flag", "The model is not shown in lists of models; requests may name it all the same."
+        ),
+    )
+    metadata: Mapping[str, Any] = field(
+        default_factory=_nothing,
+        metadata=key(
+            "metadata",
+            "Anything that clients shall read of the model in `/v1/models`: "
+            '`{ family = "qwen", size = 30 }`.',
+        ),
+    )
+    wake: tuple[str, ...] = field(
+        default=(),
+        metadata=key(
+            "command",
+            "A command that wakes the other machine if its health check fails; the gateway then "
+            "waits for up to `engine_startup_timeout`. Needs `health_path`.",
+            engines=("remote",),
+            reload="start",
+        ),
+    )
     variants: tuple[VariantTable, ...] = field(
         default=(),
         metadata=key(

@@ -32,6 +32,9 @@ DIFFERENT_VARIANT: dict[str, Any] = {
     "health_path": "/ready",
     "ready_status": 204,
     "stop_signal": "SIGINT",
+    "on_ready": ("true",),
+    "on_stop": ("true",),
+    "wake": ("true",),
 }
 DIFFERENT_MODEL: dict[str, Any] = {
     "aliases": ("other",),
@@ -47,6 +50,8 @@ DIFFERENT_MODEL: dict[str, Any] = {
     "upstream_model": "up",
     "alias_params": {"other": {"a": 1}},
     "found": True,
+    "unlisted": True,
+    "metadata": {"a": 1},
 }
 
 

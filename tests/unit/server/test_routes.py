@@ -71,6 +71,8 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         "/responses/input_tokens": {"POST": "responses.count"},
         "/v1/conversations": {"POST": "conversations.create"},
         "/conversations": {"POST": "conversations.create"},
+        "/upstream": {"GET": "status.upstream", "HEAD": "status.upstream"},
+        "/upstream/": {"GET": "status.upstream", "HEAD": "status.upstream"},
         "/running": {"GET": "admin.running", "HEAD": "admin.running"},
         "/admin/load": {"POST": "admin.load"},
         "/admin/unload": {"POST": "admin.unload"},

@@ -617,6 +617,7 @@ return function(folder)
 
   dofile(folder .. "routes.lua")(checks, {
     text = text, expected = expected, sorted_keys = sorted_keys, some = some, choice = choice_check,
+    json = json,
   })
 
   checks.suggestion = suggestion

@@ -16,6 +16,20 @@ return function(checks, tools)
     return checks.list(value, place, 'a list such as { "image" }', part)
   end
 
+  -- As JSON text, as parameters are.
+  function checks.metadata(value, place)
+    if type(value) ~= "table" then
+      return expected(place, 'a table such as { family = "qwen" }', value)
+    end
+    local encoded, where, reason = tools.json(value, place)
+    if not encoded then
+      return checks.report(where, reason)
+    elseif encoded:sub(1, 1) ~= "{" then
+      return expected(place, 'names, as in { family = "qwen" }', value)
+    end
+    return encoded
+  end
+
   function checks.words(value, place)
     return checks.list(value, place, "a list of names", checks.name)
   end

@@ -1,0 +1,92 @@
+"""Write the types of a configuration for editors: ``---@class`` for each table of keys.
+
+``python -m utils.config.reference --write`` saves them, with the reference, beside the Lua files.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from utils.config.schema import KINDS, keys_of
+from utils.config.tables import TABLES
+
+if TYPE_CHECKING:
+    from utils.config.schema import Key
+
+FILE = Path(__file__).resolve().parent / "lua" / "types.lua"
+_HEAD = """---@meta
+-- The keys of a configuration, for editors that know the Lua language server. Made from the schema:
+--     venv/bin/python -m utils.config.reference --write
+
+"""
+_TAIL = """---@type GatewayServer
+server = {}
+---@type GatewayModel[]
+models = {}
+---@type table<string, GatewayGroup>
+groups = {}
+---@type table<string, GatewayRoute>
+routes = {}
+---@type GatewayAccounts
+accounts = {}
+"""
+# The type of a value by how the reference writes its kind; a text is a string.
+_TYPES = {
+    "amount of money": "number|string",
+    "boolean": "boolean",
+    "integer > 0": "integer",
+    "integer ≥ 0": "integer",
+    "list": "(string|number)[]",
+    "list of names": "string[]",
+    "list of origins": "string[]",
+    "list of paths": "string[]",
+    "port": "integer",
+    "seconds > 0": "number",
+    "seconds ≥ 0": "number",
+    'seconds > 0, or `"never"`': 'number|"never"',
+    "size": "integer|string",
+    "status": "integer",
+    "table": "table",
+    "two hours": "integer[]",
+}
+_PER_KIND = {
+    "aliases": "table<integer|string, string|table>",
+    "counts": "table<string, integer>",
+    "env": "table<string, string|number>",
+    "labels": "table<string, string|string[]>",
+    "picker": '"first"|"warm"|"cheapest_to_load"|"spillover"|"weighted"',
+    "resources": "table<string, integer|string>",
+    "targets": "string|string[]",
+}
+
+
+def stubs() -> str:
+    """Return the text of the file."""
+    classes = "".join(_class(title) for title in TABLES)
+    return _HEAD + classes + _TAIL
+
+
+def _class(title: str) -> str:
+    fields = "".join(_field(known) for known in keys_of(TABLES[title]))
+    return f"---@class {_name(title)}\n{fields}\n"
+
+
+def _field(known: Key) -> str:
+    optional = "" if known.required and not known.engines else "?"
+    meaning = " ".join(known.meaning.split())
+    return f"---@field {known.name}{optional} {_type(known)} {meaning}\n"
+
+
+def _type(known: Key) -> str:
+    if known.each is not None:
+        title = next((t for t, table in TABLES.items() if table is known.each), None)
+        if title is not None:
+            return _name(title) + ("[]" if KINDS[known.kind].written == "list" else "")
+    written = KINDS[known.kind].written
+    plain = "string[]" if written.startswith("list ") else "string"
+    return _PER_KIND.get(known.kind) or _TYPES.get(written, plain)
+
+
+def _name(title: str) -> str:
+    return "Gateway" + "".join(part.capitalize() for part in title.split("_"))
