@@ -5,14 +5,14 @@ Used by main.py and by the tests alike.
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.checks import Verdict, examined, misaddressed
 from engine.generic.type import Generic
+from engine.llamacpp.discovery import EVERYTHING, Discovery, is_planned, named_by, places_of
 from engine.llamacpp.prompt_cache.manager import PromptCacheManager
 from engine.llamacpp.prompt_cache.store import StateStore
 from engine.llamacpp.shipped import bundled_model, bundled_server
@@ -47,21 +47,24 @@ from server.responses.store import ResponseStore
 from server.router import Router
 from server.tls import Certificates, read_pair
 from utils.clock import LoopClock
+from utils.collector import uncollected
 from utils.config.child import load_apart
 from utils.config.loader import ConfigLoader, faulty
 from utils.config.lua_data import Presets
-from utils.config.settings import server_settings
+from utils.config.settings import ServerSettings, server_settings
 from utils.logger import get_logger
+from utils.state_folder import state_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from engine.llamacpp.tokenizer import LlamaTokenize
     from inference.call import Hooks
+    from models.discovery.stores import Store
     from models.downloads.hub import Hub
     from server.admin.reload import Load
     from utils.clock import Clock
-    from utils.config.settings import ServerSettings
     from utils.config.tables import Tables
 
 # The folder for saved prompt caches, in the state folder.
@@ -159,34 +162,69 @@ def engine_types(
     return EngineTypes([llamacpp, Generic(), Remote(), Whisper(speech)])
 
 
-def taken_by(catalog: Catalog) -> Taken:
-    """Return the files and the names that the models of a configuration have."""
-    types, files = engine_types(), set()
-    for path in (
-        path
-        for model in catalog.models
-        for variant in model.variants
-        for path in types.files(variant, os.environ)
-    ):
-        with contextlib.suppress(OSError, ValueError):
-            state = Path(path).stat()
-            files.add((state.st_dev, state.st_ino))
-    return Taken(files, {name for m in catalog.models for name in (m.name, *m.aliases)})
-
-
 def presets() -> Presets:
     """Return the values of ``presets`` in a configuration on this machine."""
     return Presets(engine_types().names, bundled_server(), bundled_model())
 
 
-def load(path: Path) -> tuple[ServerSettings, Catalog]:
-    """Return the settings and the models of a file; raise ConfigError with all its faults."""
-    return _understood(path, ConfigLoader(path, presets()).load())
+class Loader:
+    """Loads a configuration, and looks for the models that it leaves to this machine.
 
+    Without a ``path`` all models of the machine are served, with the settings' defaults.
+    """
 
-async def load_again(path: Path) -> tuple[ServerSettings, Catalog]:
-    """Return the same as ``load``, without blocking the event loop."""
-    return _understood(path, await load_apart(path, presets()))
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._discovery: Discovery | None = None
+        # Where models are looked for, by the configuration that was loaded last.
+        self.places: list[Store] = []
+        self.watched = False
+
+    def load(self) -> tuple[ServerSettings, Catalog]:
+        """Return the settings and the models; raise ConfigError with all faults of the file."""
+        if self._path is None:
+            return self._understood(EVERYTHING)
+        return self._understood(ConfigLoader(self._path, presets()).load())
+
+    async def again(self) -> tuple[ServerSettings, Catalog]:
+        """Return the same as ``load``, without blocking the event loop."""
+        tables = EVERYTHING if self._path is None else await load_apart(self._path, presets())
+        if not is_planned(tables):
+            return self._understood(tables)
+        with uncollected():
+            return await asyncio.to_thread(self._understood, tables)
+
+    def settings(self) -> ServerSettings:
+        """Return the settings alone; no model is looked for."""
+        if self._path is None:
+            return ServerSettings()
+        tables = ConfigLoader(self._path, presets()).load()
+        return server_settings(tables.server, tables.accounts)
+
+    def named(self) -> tuple[ServerSettings, Taken]:
+        """Return the settings, and the files and names that the configuration has."""
+        if self._path is None:
+            return ServerSettings(), Taken()
+        tables = ConfigLoader(self._path, presets()).load()
+        settings = server_settings(tables.server, tables.accounts)
+        return settings, named_by(tables, settings)
+
+    def _understood(self, tables: Tables) -> tuple[ServerSettings, Catalog]:
+        settings = server_settings(tables.server, tables.accounts)
+        if is_planned(tables):
+            self._discovery = self._discovery or Discovery(state_folder(settings))
+            self.places = places_of(tables)
+            self.watched = bool((tables.discover or {}).get("watch"))
+            settings, catalog = self._discovery.catalog(tables, settings)
+        else:
+            catalog = Catalog.from_tables(tables.models, settings, tables.groups, tables.routes)
+        if faults := [
+            *misaddressed(catalog, engine_types()),
+            *faults_of_routes(catalog),
+            *faults_of_preload(catalog, settings),
+        ]:
+            raise faulty(self._path or "", faults)
+        return settings, catalog
 
 
 def examine(settings: ServerSettings, catalog: Catalog) -> Verdict:
@@ -198,19 +236,6 @@ def examine(settings: ServerSettings, catalog: Catalog) -> Verdict:
         read_pair(settings.tls)
     found = examined(catalog, engine_types())
     return found._replace(warnings=[*remarks(settings, catalog), *found.warnings])
-
-
-def _understood(path: Path, tables: Tables) -> tuple[ServerSettings, Catalog]:
-    settings = server_settings(tables.server, tables.accounts)
-    catalog = Catalog.from_tables(tables.models, settings, tables.groups, tables.routes)
-    types = engine_types()
-    if faults := [
-        *misaddressed(catalog, types),
-        *faults_of_routes(catalog),
-        *faults_of_preload(catalog, settings),
-    ]:
-        raise faulty(path, faults)
-    return settings, catalog
 
 
 def prompt_caches(settings: ServerSettings, folder: Path) -> PromptCacheManager | None:

@@ -16,11 +16,8 @@ if __name__ == "__main__" or sys.argv[0].endswith(("llm-gateway", "llm-gateway.e
 import argparse
 import asyncio
 import gc
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import platformdirs
+from typing import TYPE_CHECKING, TypeVar
 
 from server.admin.commands import add_commands, run_command
 from server.admin.own_token import own_token
@@ -30,13 +27,16 @@ from utils.config.settings import ServerSettings
 from utils.config.watch import changed, fingerprint
 from utils.errors import CannotListen, ConfigError
 from utils.logger import setup_logging
+from utils.merged import merged
+from utils.state_folder import state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from models.catalog import Catalog
     from server.admin.reload import Load
 
+_Loaded = TypeVar("_Loaded")
 VERSION = "0.1.0"
 FAILED = 1
 # A service manager does not restart the gateway after BAD_CONFIG, see deploy/; after CANNOT_LISTEN
@@ -76,33 +76,34 @@ def _done(args: argparse.Namespace) -> int:
         return _models(args)
     if args.command is not None:
         settings = _settings(args.config)
-        return run_command(args, settings, _state_folder(settings))
-    if args.config is None:
-        return _serve_found(watched=args.watch)
+        return run_command(args, settings, state_folder(settings))
+    return _serve_models(args)
+
+
+def _serve_models(args: argparse.Namespace) -> int:
+    """Serve what the configuration has, or all models of this machine without one."""
+    import app  # noqa: PLC0415 - see above
+
+    config: Path | None = args.config
     # Taken before the file is read, so that a change during the reading is noticed.
-    seen = fingerprint(args.config.absolute())
-    settings, catalog = _loaded(args.config)
+    seen = None if config is None else fingerprint(config.absolute())
+    loader = app.Loader(config)
+    if not args.check:
+        # Which models are not served is logged.
+        setup_logging(ServerSettings().log_level)
+    settings, catalog = _interruptible(loader.load)
     if args.check:
         return _check(args.config, settings, catalog)
     setup_logging(settings.log_level)
-    watch = changed(args.config.absolute(), seen) if args.watch else None
-    import app  # noqa: PLC0415 - see above
+    watches = []
+    if config is not None and seen is not None and args.watch:
+        watches.append(changed(config.absolute(), seen))
+    if loader.places:
+        from models.discovery.watch import changed_stores  # noqa: PLC0415 - see above
 
-    return _run(settings, catalog, args.config, watch, partial(app.load_again, args.config))
-
-
-def _serve_found(*, watched: bool) -> int:
-    """Serve the models of this machine, without a configuration."""
-    from engine.llamacpp.discovery import Discovery  # noqa: PLC0415 - see above
-    from models.discovery.scan import stores_here  # noqa: PLC0415 - see above
-    from models.discovery.watch import changed_stores  # noqa: PLC0415 - see above
-
-    settings = ServerSettings()
-    setup_logging(settings.log_level)
-    discovery = Discovery(_state_folder(settings), settings)
-    settings, catalog = discovery.load()
-    watch = changed_stores(stores_here(), watch=watched)
-    return _run(settings, catalog, None, watch, discovery.again)
+        watches.append(changed_stores(loader.places, watch=args.watch or loader.watched))
+    watch = merged(*watches) if watches else None
+    return _run(settings, catalog, config, watch, loader.again)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -126,8 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--watch",
         action="store_true",
-        help="load the configuration again whenever it, or a Lua file beside it, is changed; "
-        "without one: look for models again when those of other programs have changed",
+        help="load the configuration again whenever it, or a Lua file beside it, is changed, and "
+        "look for models again when those of other programs have changed",
     )
     parser.add_argument(
         "--forget",
@@ -163,7 +164,7 @@ async def _serve(
 ) -> int:
     import app  # noqa: PLC0415 - see above
 
-    folder = _state_folder(settings)
+    folder = state_folder(settings)
     built = app.build(
         settings,
         catalog,
@@ -189,34 +190,29 @@ def _models(args: argparse.Namespace) -> int:
     from server.admin.model_commands import run_model_command  # noqa: PLC0415 - see above
 
     if args.config is None:
-        return run_model_command(args, _state_folder(ServerSettings()), Taken)
+        return run_model_command(args, state_folder(ServerSettings()), Taken)
     import app  # noqa: PLC0415 - see above
 
-    settings, catalog = _loaded(args.config)
-    return run_model_command(args, _state_folder(settings), partial(app.taken_by, catalog))
+    settings, taken = _interruptible(app.Loader(args.config).named)
+    return run_model_command(args, state_folder(settings), lambda: taken)
 
 
 def _settings(config: Path | None) -> ServerSettings:
     """Return the settings of this file, or the defaults without one."""
     if config is None:
         return ServerSettings()
-    settings, _ = _loaded(config)
-    return settings
-
-
-def _loaded(config: Path) -> tuple[ServerSettings, Catalog]:
-    """Load the file; Ctrl-C stops Lua and leaves no temporary file."""
     import app  # noqa: PLC0415 - see above
 
+    return _interruptible(app.Loader(config).settings)
+
+
+def _interruptible(load: Callable[[], _Loaded]) -> _Loaded:
+    """Load a file; Ctrl-C stops Lua and leaves no temporary file."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return app.load(config)
+        return load()
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _state_folder(settings: ServerSettings) -> Path:
-    return Path(settings.state_dir or platformdirs.user_state_dir("llm-gateway", appauthor=False))
 
 
 def _forget(config: Path | None) -> int:
@@ -224,7 +220,7 @@ def _forget(config: Path | None) -> int:
     import app  # noqa: PLC0415 - see above
     from engine.llamacpp.prompt_cache.store import StateStore  # noqa: PLC0415 - see above
 
-    folder = _state_folder(_settings(config)) / app.STATES
+    folder = state_folder(_settings(config)) / app.STATES
     try:
         states, size = StateStore(folder, 0).forget()
     except OSError as error:

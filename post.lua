@@ -1,6 +1,7 @@
 -- Runs after the configuration: checks all of it, then sets one table for ConfigLoader,
---   gateway_config = { faults, binaries, server, models, groups, accounts, routes }
--- with all but the first two only if there is no fault, and the last three only if they are set. The
+--   gateway_config = { faults, binaries, server, models, groups, accounts, routes, defaults,
+--     discover, model_dirs }
+-- with all but the first two only if there is no fault, and the last six only if they are set. The
 -- keys come from Python as data (utils/config/schema.py). The checks of single keys are in
 -- utils/config/lua/checks.lua; this file has the checks of several keys together.
 -- Works on Lua 5.1 to 5.5.
@@ -117,6 +118,77 @@ local function check_connect(model, place, own_port)
   end
 end
 
+-- Return the name of a model that names only its file, or nil.
+local function name_of(model)
+  if type(model.hf) == "string" and type(model.file) == "string" then
+    return model.hf:match("^[^:]*") .. "/" .. model.file
+  elseif type(model.hf) == "string" then
+    return model.hf
+  elseif type(model.path) == "string" then
+    local stem = model.path:match("([^/\\]+)$") or model.path
+    stem = stem:gsub("%.[gG][gG][uU][fF]$", ""):gsub("%-%d%d%d%d%d%-of%-%d%d%d%d%d$", "")
+    return stem
+  end
+end
+
+-- Report two keys of which only one may be set.
+local function report_both(options, place, one, other, why)
+  if options[one] ~= nil and options[other] ~= nil then
+    report(text.place(place, one), ("with %s; give one of the two%s"):format(other, why or ""))
+  end
+end
+
+-- Options that contradict each other, in `defaults` or in a model.
+local function check_options(options, place)
+  report_both(options, place, "context_size", "contexts")
+  report_both(options, place, "binary", "command")
+  if options.flash_attention == false and (options.cache_type or "f16"):find("^i?q") then
+    report(place .. ".cache_type",
+      ("%s needs flash_attention"):format(text.describe(options.cache_type)))
+  end
+  for _, word in checks.entries(options.command) do
+    if (word == "-c" or word == "--ctx-size") and (options.context_size or options.contexts) then
+      report(place .. ".command", ("it has %s; leave out contexts and context_size"):format(word))
+    end
+  end
+end
+
+-- What only a planned model has.
+local launch_options = { "mmproj", "draft" }
+for _, entry in ipairs(loader.data.tables.defaults) do
+  if entry.name ~= "endpoints" and entry.name ~= "health_path" then
+    launch_options[#launch_options + 1] = entry.name
+  end
+end
+
+-- A model of llama-server has variants, or its file, from which they are planned.
+local function check_planned(model, value, place)
+  report_both(value, place, "path", "hf")
+  report_both(value, place, "path", "variants",
+    ": the gateway plans the variants of a file itself, and variants name their file in args")
+  report_both(value, place, "hf", "variants",
+    ": the gateway plans the variants of a file itself, and variants name their file in args")
+  if value.path == nil and value.hf == nil then
+    if value.variants == nil then
+      report(place .. ".variants", "missing; expected variants, or the model's file as path or hf")
+    end
+    for _, key in ipairs(launch_options) do
+      if value[key] ~= nil then
+        report(text.place(place, key),
+          "only for a model with path or hf; with variants it belongs to their args")
+      end
+    end
+  end
+  if value.hf == nil then
+    for _, key in ipairs({ "file", "revision" }) do
+      if value[key] ~= nil then
+        report(text.place(place, key), "only for a model with hf")
+      end
+    end
+  end
+  check_options(model, place)
+end
+
 -- Return a model's engine type: the first one if it names none, nil if the name is unknown.
 local function engine_type(name)
   for _, known in ipairs(loader.data.engines) do
@@ -127,10 +199,18 @@ local function engine_type(name)
 end
 
 local function check_model(value, place)
-  checks.model = type(value) == "table" and type(value.name) == "string" and value.name or nil
+  local given = type(value) == "table" and value or {}
+  checks.model = type(given.name) == "string" and given.name or name_of(given)
   checks.engine = type(value) == "table" and engine_type(value.engine) or nil
   local model = checks.record(value, place, "model")
   if model then
+    if checks.engine == loader.data.engines[1] then
+      if value.name == nil and value.path == nil and value.hf == nil then
+        report(place .. ".name", "missing")
+      end
+      model.name = model.name or value.name == nil and name_of(model) or nil
+      check_planned(model, value, place)
+    end
     check_variants(model.variants, place .. ".variants")
     if checks.engine == "generic" then
       check_commands(model, place)
@@ -174,18 +254,53 @@ local function collect_names(models)
   return owner, all
 end
 
+-- Without a list of models, those of the machine are served; an empty list is meant otherwise.
 local function check_models()
   if models == nil then
-    if not report_misnamed("models") then
-      report("models", "missing; expected a list of models")
-    end
+    report_misnamed("models")
     return {}
   end
   local clean = checks.list(models, "models", "a list of models", check_model) or {}
-  if type(models) == "table" and next(models) == nil then
-    report("models", "expected at least one model")
+  if type(models) == "table" and next(models) == nil and not (discover or model_dirs) then
+    report("models", "expected at least one model, or discover or model_dirs")
   end
   return clean
+end
+
+local function check_defaults()
+  if defaults == nil then
+    return nil
+  end
+  local clean = checks.record(defaults, "defaults", "defaults") or {}
+  check_options(clean, "defaults")
+  checks.default_binary = clean.binary
+  return next(clean) ~= nil and clean or nil
+end
+
+-- Return where models are looked for, with `on`, which keeps the table from being empty; nil for
+-- nowhere. A file that names no models at all means everywhere.
+local function check_discover()
+  if discover == nil then
+    return models == nil and model_dirs == nil and { on = true } or nil
+  elseif type(discover) == "boolean" then
+    return discover and { on = true } or nil
+  elseif type(discover) ~= "table" then
+    report("discover", "expected true, false or a table such as { ollama = true }")
+    return nil
+  end
+  local clean = checks.record(discover, "discover", "discover") or {}
+  clean.on = true
+  return clean
+end
+
+local function check_model_dirs()
+  return model_dirs ~= nil
+    and checks.list(model_dirs, "model_dirs", 'a list such as { "~/models" }', function(value, place)
+      if type(value) == "table" then
+        return checks.record(value, place, "model_dirs")
+      end
+      return { path = checks.file(value, place) }
+    end) or nil
 end
 
 -- Report groups without models; their names are probably misspelt.
@@ -272,7 +387,9 @@ local function check_all()
   local clean_server = check_server()
   local listen = clean_server.listen_v4 or "127.0.0.1:7777"
   loader.own_port = (listen ~= "none" and listen or clean_server.listen_v6 or ""):match("(%d+)$")
+  local clean_defaults = check_defaults()
   local clean_models = check_models()
+  local clean_discover, clean_dirs = check_discover(), check_model_dirs()
   local clean_groups = check_groups(clean_models)
   check_needs(clean_models, clean_server.resources)
   local ports, engines = clean_server.port_range, clean_server.max_loaded_models or 1
@@ -288,28 +405,29 @@ local function check_all()
     all[#all + 1] = route.name
   end
   local default = clean_server.default_model
-  if default and not owner[default] then
+  -- The names of models that are found are not known here.
+  if default and not owner[default] and not (clean_discover or clean_dirs) then
     report("server.default_model",
       ("no model or route has the name %s%s"):format(text.describe(default), checks.suggestion(default, all)))
   end
-  return clean_server, clean_models, clean_groups, check_accounts(), clean_routes
+  return {
+    server = clean_server,
+    models = clean_models,
+    groups = clean_groups,
+    accounts = check_accounts(),
+    routes = clean_routes,
+    defaults = clean_defaults,
+    discover = clean_discover,
+    model_dirs = clean_dirs,
+  }
 end
 
-local clean_server, clean_models, clean_groups, clean_accounts, clean_routes
+local clean = {}
 if loader.config_fault then
   checks.faults[1] = text.printable(loader.config_fault)
 else
-  clean_server, clean_models, clean_groups, clean_accounts, clean_routes = check_all()
+  clean = check_all()
 end
-if #checks.faults > 0 then
-  clean_server, clean_models, clean_groups, clean_accounts, clean_routes = nil, nil, nil, nil, nil
-end
-gateway_config = {
-  faults = checks.faults,
-  binaries = checks.binaries,
-  server = clean_server,
-  models = clean_models,
-  groups = clean_groups,
-  accounts = clean_accounts,
-  routes = clean_routes,
-}
+gateway_config = #checks.faults == 0 and clean or {}
+gateway_config.faults = checks.faults
+gateway_config.binaries = checks.binaries

@@ -184,6 +184,7 @@ def _variant(table: VariantTable, model: ModelTable) -> VariantSpec:
         env=table.env,
         parallel=table.parallel,
         needs=table.needs,
+        estimated=table.estimated,
         state_carry=table.state_carry,
         url=model.url,
         api_key=model.api_key,

@@ -6,6 +6,7 @@
    kept if the next larger one moves more of the model out of the GPUs than ``_STEP`` of it.
 4. Without, or if they are too small to help: the largest context in ``_EASY`` of main memory, or
    else the smallest one. A small context is added if it saves more than ``_WORTH_IT``.
+5. Contexts that the user has chosen are all kept.
 
 The engine itself decides which layers go where. What is said here of it is an estimate: layers go
 to main memory one by one, of a mixture of experts only the experts.
@@ -82,17 +83,34 @@ class Plan:
         return bool(self.variants)
 
 
-def plan(
-    facts: FileFacts, machine: MachineMemory, *, projector: int = 0, cache_type: str = "f16"
-) -> Plan:
-    """Return the variants for the model; ``projector`` is the size of its projector in bytes.
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user has chosen: contexts, and options that change how much memory they take.
 
-    All variants have one ``cache_type``, so that saved prompts fit every one of them. Raises
+    ``beside`` is the size in bytes of what is loaded beside the model, such as its projector.
+    Without ``contexts`` the plan chooses them, without ``batch`` the engine has its own. Each of
+    ``slots`` has a whole context.
+    """
+
+    contexts: tuple[int, ...] = ()
+    cache_type: str = "f16"
+    batch: int = 0
+    flash_attention: bool = True
+    beside: int = 0
+    slots: int = 1
+
+
+def plan(facts: FileFacts, machine: MachineMemory, wishes: Wishes | None = None) -> Plan:
+    """Return the variants for the model.
+
+    All variants have one type of cache, so that saved prompts fit every one of them. Raises
     ValueError if the model's heads do not fit it.
     """
-    choices = [
-        _placed(facts, machine, context, projector, cache_type) for context in _contexts(facts)
-    ]
+    wishes = wishes or Wishes()
+    contexts = sorted(wishes.contexts) or _contexts(facts)
+    choices = [_placed(facts, machine, context, wishes) for context in contexts]
+    if wishes.contexts:
+        return Plan(tuple(_chosen(each, machine) for each in choices))
     fitting = [each for each in choices if each.gpu + each.ram <= _room(machine, each)]
     left_out = tuple(replace(each, why=_too_large(machine)) for each in choices[len(fitting) :])
     if not fitting:
@@ -110,15 +128,28 @@ def _contexts(facts: FileFacts) -> list[int]:
     return [*(context for context in CONTEXTS if context < limit), limit]
 
 
+def _chosen(placed: PlannedVariant, machine: MachineMemory) -> PlannedVariant:
+    fits = placed.gpu + placed.ram <= _room(machine, placed)
+    return replace(placed, why="as configured" if fits else f"as configured; {_too_large(machine)}")
+
+
 def _placed(
-    facts: FileFacts, machine: MachineMemory, context: int, projector: int, cache_type: str
+    facts: FileFacts, machine: MachineMemory, context: int, wishes: Wishes
 ) -> PlannedVariant:
     """Return where the memory of an engine with this context goes."""
     # An encoder computes all tokens of a text in one batch.
-    batch = BATCH if facts.causal else context
-    setup = Setup(context, keys=cache_type, values=cache_type, batch=batch)
+    batch = wishes.batch or (BATCH if facts.causal else context)
+    kind = wishes.cache_type
+    setup = Setup(
+        context * wishes.slots,
+        wishes.slots,
+        keys=kind,
+        values=kind,
+        batch=batch,
+        flash_attention=wishes.flash_attention,
+    )
     memory = estimate(facts, setup)
-    whole = memory.total + projector
+    whole = memory.total + wishes.beside
     if machine.unified:
         return PlannedVariant(context, memory, whole, 0, 0, 0)
     # Tokens are looked up in main memory; a last layer that uses these weights has its own copy.

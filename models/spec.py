@@ -45,7 +45,8 @@ class VariantSpec:
 
     ``label`` (``model@name``) identifies a variant, also in logs and headers. ``context`` is the
     number of tokens that one request may have, prompt and answer together; None for engines that
-    do not count tokens. Without a ``name`` the context is the name. ``capacity`` is the room of a
+    do not count tokens. ``needs`` is the memory that it takes by its configuration, ``estimated``
+    by its plan. Without a ``name`` the context is the name. ``capacity`` is the room of a
     request in tokens, to compare variants; 0 where tokens are not counted. ``engine`` names the
     engine type; "" is the default type.
 
@@ -62,6 +63,7 @@ class VariantSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     parallel: int = 1
     needs: Mapping[str, int] = field(default_factory=dict)
+    estimated: Mapping[str, int] = field(default_factory=dict)
     state_carry: bool = False
     engine: str = ""
     name: str = ""

@@ -45,6 +45,7 @@ PROJECTOR_AUTO = Flag(
 )
 DOWNLOAD = Flag(("-hf", "-hfr", "--hf-repo"), "LLAMA_ARG_HF_REPO")
 CONTEXT = Flag(("-c", "--ctx-size"), "LLAMA_ARG_CTX_SIZE")
+GPU_LAYERS = Flag(("-ngl", "--gpu-layers", "--n-gpu-layers"), "LLAMA_ARG_N_GPU_LAYERS")
 SLOTS = Flag(("-np", "--parallel"), "LLAMA_ARG_N_PARALLEL")
 UNIFIED = Flag(("-kvu", "--kv-unified"), "LLAMA_ARG_KV_UNIFIED", ("-no-kvu", "--no-kv-unified"))
 EMBEDDINGS = Flag(("--embedding", "--embeddings"), "LLAMA_ARG_EMBEDDINGS")

@@ -1,97 +1,314 @@
-"""``Discovery``: the models of this machine as a catalog, for a gateway without a configuration."""
+"""``Discovery``: the models of a configuration and of this machine, as a catalog.
+
+1. A model with variants is as the configuration has it.
+2. For a model by its file, with ``path`` or ``hf``, variants are planned.
+3. Then come models that were found or imported, unless the configuration has their files.
+
+What cannot be served is left out, and the reason is logged.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+from contextlib import suppress
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.llamacpp.found import found_table
+from engine.llamacpp.arguments import Arguments
+from engine.llamacpp.fit_probe import has_fit
+from engine.llamacpp.planned import Planner
+from engine.llamacpp.prompt_cache.fingerprint import with_shards
 from engine.llamacpp.shipped import bundled_model, bundled_server
 from engine.resources.machine import machine_memory
+from engine.resources.rules import RAM
 from models.catalog import Catalog
-from models.discovery.scan import scan, stores_here
+from models.discovery.inventory import AUTO, MANUAL, Entry, Taken
+from models.discovery.scan import entry_of, scan, stores_here, this_machine
 from models.discovery.state import load_entries, save_entries
-from models.discovery.stores import FOLDER, Store
+from models.discovery.stores import HUB, JAN, LLAMACPP, LMSTUDIO, OLLAMA, Store, stores
+from models.downloads.local import local_model
+from models.downloads.reference import wanted
 from models.head_cache import HeadCache
-from models.planning import plan
 from utils.collector import uncollected
+from utils.config.local_models import DiscoverTable, LaunchOptions
+from utils.config.schema import read
+from utils.config.tables import Tables
 from utils.errors import ConfigError
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from models.discovery.inventory import Entry
+    from models.downloads.local import LocalModel
     from models.planning import MachineMemory
     from utils.config.settings import ServerSettings
 
 _log = get_logger("models")
 # The name of the bundled model if it is the only one.
 BUNDLED = "smollm2"
+# What a configuration without models means.
+EVERYTHING = Tables({}, [], discover={"on": True})
+_KINDS = {"hf": HUB, "llamacpp": LLAMACPP, "lmstudio": LMSTUDIO, "jan": JAN, "ollama": OLLAMA}
+
+
+def is_planned(tables: Tables) -> bool:
+    """Return whether the configuration leaves models to this machine."""
+    return (
+        tables.discover is not None
+        or bool(tables.model_dirs)
+        or any(_by_file(table) for table in tables.models)
+    )
+
+
+def places_of(tables: Tables) -> list[Store]:
+    """Return where models are looked for, by ``discover`` and ``model_dirs``."""
+    found = read(DiscoverTable, tables.discover) if tables.discover is not None else None
+    kinds = [kind for name, kind in _KINDS.items() if found is not None and getattr(found, name)]
+    return stores_here([folder["path"] for folder in tables.model_dirs], kinds)
+
+
+def named_by(tables: Tables, settings: ServerSettings) -> Taken:
+    """Return the files and the names that the configuration itself has."""
+    plain = [table for table in tables.models if not _by_file(table)]
+    taken = _taken(Catalog.from_tables(plain, replace(settings, default_model=None)))
+    files, names = {*taken.files}, {*taken.names}
+    for table in tables.models:
+        if _by_file(table):
+            names.update(_names(table))
+            path = table["path"] if "path" in table else _path_of(table)
+            files.update(_identities([path] if path else []))
+    return Taken(files, names)
 
 
 class Discovery:
     """Finds the models of this machine, as often as it is asked. It keeps its files in ``folder``.
 
-    Models are served by the ``llama-server`` on PATH, else by the bundled one, in the contexts that
-    fit the memory. If there are none, the bundled model is the only one.
+    Their engines are ``defaults.binary``, else the ``llama-server`` on PATH, else the bundled one.
+    If there is no model at all, the bundled one is served.
     """
 
-    def __init__(self, folder: Path, settings: ServerSettings) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._settings = settings
         self._heads = HeadCache(folder)
         self._said: set[str] = set()
 
-    def load(self) -> tuple[ServerSettings, Catalog]:
+    def catalog(self, tables: Tables, settings: ServerSettings) -> tuple[ServerSettings, Catalog]:
         """Return the settings and the models; raise ConfigError if there is no model at all.
 
         Takes some seconds if there are many. Why a model is not served is logged once.
         """
-        before = load_entries(self._folder)
-        found = scan(stores_here(), self._heads, before=before)
-        save_entries(self._folder, found.entries)
-        said = {f"{path}: {problem}" for path, problem in found.problems.items()}
-        machine = machine_memory()
-        binary = shutil.which("llama-server") or bundled_server()
-        ready = any(entry.ready for entry in found.entries)
-        tables = []
-        for entry in (*found.entries, *(() if ready else self._bundled())):
-            made = _planned(entry, machine, binary)
-            if isinstance(made, str):
-                said.add(f"{entry.name} is not served: {made}")
-            else:
-                tables.append(made)
+        planner = _planner(tables)
+        said: set[str] = set()
+        own = list(self._own(tables, planner, said))
+        found = list(self._found(tables, planner, settings, own, said))
+        if not own and not found and not tables.models:
+            found = list(self._tables(self._bundled(), tables, planner, said))
         for line in sorted(said - self._said):
             _log.warning("%s", line)
         self._said = said
-        if not tables:
-            raise ConfigError("No models were found on this machine; see docs/models.md.")
-        return self._settings, Catalog.from_tables(tables, self._settings)
+        if not own and not found:
+            none = "No models were found on this machine; see docs/models.md."
+            raise ConfigError("\n".join([none, *sorted(said)] if tables.models else [none]))
+        if not settings.resources:
+            settings = replace(settings, resources=_resources(planner.machine))
+        names = {name for table in (*own, *found) for name in _names(table)}
+        names.update(route["name"] for route in tables.routes)
+        if settings.default_model not in {None, *names}:
+            _log.warning("server.default_model: no model is called %s now", settings.default_model)
+            settings = replace(settings, default_model=None)
+        catalog = Catalog.from_tables([*own, *found], settings, tables.groups, tables.routes)
+        return settings, catalog
 
-    async def again(self) -> tuple[ServerSettings, Catalog]:
-        """Return the same as ``load``, without blocking the event loop."""
+    async def again(
+        self, tables: Tables, settings: ServerSettings
+    ) -> tuple[ServerSettings, Catalog]:
+        """Return the same as ``catalog``, without blocking the event loop."""
         with uncollected():
-            return await asyncio.to_thread(self.load)
+            return await asyncio.to_thread(self.catalog, tables, settings)
+
+    def _own(self, tables: Tables, planner: Planner, said: set[str]) -> Iterator[dict[str, Any]]:
+        """Yield the models of the configuration, with variants."""
+        taken = {name for table in tables.models for name in _names(table)}
+        for table in tables.models:
+            if not _by_file(table):
+                yield table
+                continue
+            entry = self._entry(table)
+            made = _made(entry, planner, {**tables.defaults, **table}, table.get("draft"))
+            if isinstance(made, str):
+                said.add(f"{table['name']} is not served: {made}")
+                continue
+            aliases = [alias for alias in _aliases(entry) if alias not in taken]
+            taken.update(aliases)
+            yield {**table, **made, "aliases": [*table.get("aliases", ()), *aliases]}
+
+    def _entry(self, table: Mapping[str, Any]) -> Entry:
+        """Return what is known of a model by its file."""
+        projector = table.get("mmproj")
+        if (repository := table.get("hf")) is not None:
+            there = _in_cache(table)
+            if there is None:
+                problem = f"{repository} is not in the hub cache"
+                return Entry(table["name"], "", (), 0, problem=problem)
+            entry = entry_of(there.path, self._heads)
+            if there.projector is not None:
+                entry = replace(entry, projector=str(there.projector))
+            entry = replace(entry, repo=repository.partition(":")[0])
+        else:
+            entry = entry_of(Path(table["path"]), self._heads)
+        if projector is not None:
+            entry = replace(entry, projector=projector or "")
+        return replace(entry, name=table["name"])
+
+    def _found(
+        self,
+        tables: Tables,
+        planner: Planner,
+        settings: ServerSettings,
+        own: Sequence[dict[str, Any]],
+        said: set[str],
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the models that the configuration does not name."""
+        if tables.discover is None and not tables.model_dirs:
+            return
+        folders = [str(Path(f["path"])) for f in tables.model_dirs if f.get("keep")]
+        before = [
+            replace(entry, state=MANUAL) if entry.root in folders else entry
+            for entry in load_entries(self._folder)
+        ]
+        taken = _taken(Catalog.from_tables(own, replace(settings, default_model=None)))
+        there = scan(places_of(tables), self._heads, before=before, taken=taken)
+        kept = [
+            replace(entry, state=AUTO) if entry.root in folders else entry
+            for entry in there.entries
+        ]
+        save_entries(self._folder, kept)
+        said.update(f"{path}: {problem}" for path, problem in there.problems.items())
+        entries = _chosen(there.entries, read(DiscoverTable, tables.discover or {}))
+        yield from self._tables(entries, tables, planner, said)
+
+    def _tables(
+        self, entries: Sequence[Entry], tables: Tables, planner: Planner, said: set[str]
+    ) -> Iterator[dict[str, Any]]:
+        for entry in entries:
+            made = _made(entry, planner, tables.defaults)
+            if isinstance(made, str):
+                said.add(f"{entry.name} is not served: {made}")
+            else:
+                yield {**made, "found": True}
 
     def _bundled(self) -> Sequence[Entry]:
         """Return the entry of the bundled model; none if its package is not installed."""
         path = bundled_model()
-        places = [Store(FOLDER, str(Path(path).parent))] if path else []
-        found = scan(places, self._heads).entries
-        return [replace(entry, name=BUNDLED, aliases=()) for entry in found if entry.path == path]
+        if not path:
+            return []
+        return [replace(entry_of(Path(path), self._heads), name=BUNDLED, aliases=())]
 
 
-def _planned(entry: Entry, machine: MachineMemory, binary: str) -> dict[str, Any] | str:
+def _by_file(table: Mapping[str, Any]) -> bool:
+    return "path" in table or "hf" in table
+
+
+def _names(table: Mapping[str, Any]) -> list[str]:
+    aliases = table.get("aliases", ())
+    return [table["name"], *(a if isinstance(a, str) else a["name"] for a in aliases)]
+
+
+def _planner(tables: Tables) -> Planner:
+    machine = machine_memory()
+    usual = shutil.which("llama-server") or bundled_server()
+    binary = tables.defaults.get("binary") or usual
+    # Without a GPU there is nothing to divide.
+    fits = not machine.gpus or machine.unified or has_fit(binary)
+    return Planner(machine, binary, fits)
+
+
+def _resources(machine: MachineMemory) -> Mapping[str, int]:
+    """Return the memory of the machine as ``server.resources`` would have it."""
+    gpus = () if machine.unified else machine.gpus
+    return {RAM: machine.ram} | {f"gpu{number}": gpu for number, gpu in enumerate(gpus)}
+
+
+def _made(
+    entry: Entry, planner: Planner, options: Mapping[str, Any], draft: str | None = None
+) -> dict[str, Any] | str:
     """Return the table of a model, or the reason why it cannot be served."""
     if not entry.ready or entry.facts is None:
         return entry.problem or "its head cannot be read"
+    beside = 0
+    for path in filter(None, (entry.projector, draft)):
+        try:
+            beside += Path(path).stat().st_size
+        except OSError as error:
+            return f"{path}: {(error.strerror or str(error)).lower()}"
+    made = read(LaunchOptions, options)
+    if made.binary not in {None, planner.binary} and planner.machine.gpus:
+        planner = replace(planner, fits=has_fit(str(made.binary)))
+    return planner.table(entry, made, draft, beside)
+
+
+def _aliases(entry: Entry) -> list[str]:
+    """Return further names for a model of the configuration: its file, and its repository."""
+    path = Path(entry.path)
+    return [name for name in (path.stem, path.name, entry.repo) if name and name != entry.name]
+
+
+def _in_cache(table: Mapping[str, Any]) -> LocalModel | None:
+    """Return the model of ``hf`` if it is in a cache of this machine."""
+    sought = wanted(table["hf"], table.get("file", ""), table.get("revision", ""))
+    for store in stores(this_machine(), (HUB, LLAMACPP)):
+        if (found := local_model(Path(store.path), sought)) is not None:
+            return found
+    return None
+
+
+def _path_of(table: Mapping[str, Any]) -> str | None:
+    there = _in_cache(table)
+    return None if there is None else str(there.path)
+
+
+def _taken(catalog: Catalog) -> Taken:
+    """Return the files and the names that the models of the configuration have."""
+    files: set[tuple[int, int]] = set()
+    for model in catalog.models:
+        for variant in model.variants:
+            if model.engine not in {"", "llamacpp"}:
+                continue
+            files.update(_identities(Arguments.of(variant, os.environ).files()))
+    return Taken(files, {name for m in catalog.models for name in (m.name, *m.aliases)})
+
+
+def _identities(paths: Sequence[str]) -> Iterator[tuple[int, int]]:
+    for path in with_shards(paths):
+        with suppress(OSError, ValueError):
+            state = Path(path).stat()
+            yield state.st_dev, state.st_ino
+
+
+def _chosen(entries: Sequence[Entry], found: DiscoverTable) -> list[Entry]:
+    """Return the entries by ``include``, ``exclude`` and ``limit``, in the order of their names."""
+
+    def fits(entry: Entry, patterns: Sequence[str]) -> bool:
+        names = [name.lower() for name in (entry.name, *entry.aliases)]
+        return any(fnmatchcase(name, pattern.lower()) for name in names for pattern in patterns)
+
+    kept = [
+        entry
+        for entry in entries
+        if (not found.include or fits(entry, found.include)) and not fits(entry, found.exclude)
+    ]
+    if len(kept) <= found.limit:
+        return kept
+    newest = {e.path for e in sorted(kept, key=_changed, reverse=True)[: found.limit]}
+    return [entry for entry in kept if entry.path in newest]
+
+
+def _changed(entry: Entry) -> float:
     try:
-        size = Path(entry.projector).stat().st_size if entry.projector else 0
+        return Path(entry.path).stat().st_mtime
     except OSError:
-        size = 0
-    made = plan(entry.facts, machine, projector=size)
-    return found_table(entry, made, binary) if made.fits else "it does not fit the memory"
+        return 0.0

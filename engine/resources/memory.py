@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from engine.base import LogReader
 from engine.resources.learnt_store import LearntNeeds
 from engine.resources.probe import MachineProbe, MemoryProbe, Usage
-from engine.resources.rules import combined, is_back, peak
+from engine.resources.rules import combined, expected, is_back, peak
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class EngineMemory:
         self._reader = reader
         self._key = shared.learnt.key(variant)
         self._learnt = shared.learnt.of(self._key)
+        self._estimated = variant.estimated
         self._declared = variant.needs
         self._used = Usage({}, {})
         self._free: dict[str, int] = {}
@@ -95,11 +96,11 @@ class EngineMemory:
         began = clock.now()
         while owed := self._shared.owed():
             level: dict[str, int] = {}
-            for _, expected in owed:
-                level = peak(level, expected)
+            for _, back in owed:
+                level = peak(level, back)
             # A variant that was measured needs none of the resources that it did not use then.
             unused = dict.fromkeys(level, 0) if self._learnt else {}
-            needs = unused | self._learnt | dict(self._declared)
+            needs = unused | expected(self._estimated, self._learnt) | dict(self._declared)
             if is_back(await self._look(), needs, level):
                 return
             await clock.sleep(POLL)

@@ -2,7 +2,9 @@
 
 1. If the variant's ``needs`` declare an amount of a resource, this amount counts.
 2. If they do not, and ``server.resources`` names the resource, the measured peak of all runs of
-   the same definition counts; before the first run, nothing.
+   the same definition counts; before the first run, the estimate of its plan, if there is one. Of
+   a GPU the estimate counts if it is larger: an engine that fits itself into what is free takes
+   less of a full GPU than it should have.
 3. A learnt need is never larger than the resource. So a measurement may make an engine run
    alone, but never keeps it from starting.
 4. A measurement counts before the projection in the engine's log. For main memory the larger of
@@ -34,6 +36,12 @@ def taken(
     """Return what an engine takes by rules 1 to 3; ``there`` is ``server.resources``."""
     capped = {name: min(learnt[name], there[name]) for name in there if name in learnt}
     return capped | dict(declared)
+
+
+def expected(estimated: Mapping[str, int], learnt: Mapping[str, int]) -> Amounts:
+    """Return what an engine will take by rule 2, before its configuration counts."""
+    on_gpus = {name: amount for name, amount in estimated.items() if name != RAM}
+    return dict(estimated) | peak(on_gpus, learnt) if learnt else dict(estimated)
 
 
 def combined(measured: Mapping[str, int], projected: Mapping[str, int]) -> Amounts:

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, combinations
 from typing import TYPE_CHECKING
 
-from engine.resources.rules import peak, taken
+from engine.resources.rules import expected, peak, taken
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -85,8 +85,9 @@ class Limits:
         return living.model in self.pinned or not together
 
     def takes(self, variant: VariantSpec) -> Mapping[str, int]:
-        """Return what the variant's engine takes of each resource, declared or learnt."""
-        return taken(variant.needs, self.learnt.get(variant.label, {}), self.resources)
+        """Return what the variant's engine takes of each resource: declared, learnt or planned."""
+        known = expected(variant.estimated, self.learnt.get(variant.label, {}))
+        return taken(variant.needs, known, self.resources)
 
     def lacking(self, wanted: VariantSpec, others: Iterable[VariantSpec]) -> dict[str, int]:
         """Return how much is missing of each resource that ``wanted`` needs beside the others.

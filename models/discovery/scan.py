@@ -8,15 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.discovery.inventory import MANUAL, inventory
-from models.discovery.stores import USUAL, Machine, Store, lmstudio_settings, stores
-from models.discovery.walk import PATIENCE, listings
+from models.discovery.file_name import file_name
+from models.discovery.inventory import MANUAL, Entry, inventory
+from models.discovery.stores import FOLDER, USUAL, Machine, Store, lmstudio_settings, stores
+from models.discovery.walk import PATIENCE, listed, listings
 from models.gguf import BadModelFile
+from models.model_file import PROJECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from models.discovery.inventory import Entry, Inventory, Taken
+    from models.discovery.inventory import Inventory, Taken
     from models.discovery.listing import Listing
     from models.head_cache import HeadCache
     from models.model_file import FileFacts
@@ -66,6 +68,37 @@ def scan(
     made = inventory(found, _known(found, heads), before, taken)
     heads.save()
     return made
+
+
+def entry_of(path: Path, heads: HeadCache) -> Entry:
+    """Return the model in the file, with its other parts and the projector beside it.
+
+    Of the other files in its folder no heads are read, but those of projectors.
+    """
+    text = str(path)
+    folder = listed(Store(FOLDER, str(path.parent)), depth=0)
+    own = file_name(path.name)
+    wanted = [
+        file
+        for file in folder.files
+        if (named := file_name(file.name)).stem == own.stem or named.kind == PROJECTOR
+    ]
+    known = _known([replace(folder, files=tuple(wanted))], heads)
+    heads.save()
+    for entry in inventory([folder], known).entries:
+        if text in entry.files:
+            return entry
+    return Entry(own.stem, text, (text,), 0, problem=_reason(path, heads))
+
+
+def _reason(path: Path, heads: HeadCache) -> str:
+    """Return why the file is no model."""
+    try:
+        return f"{path}: it is no model, but of the kind '{heads.facts(path).kind}'"
+    except BadModelFile as error:
+        return f"{path}: {error}"
+    except OSError as error:
+        return f"{path}: {(error.strerror or str(error)).lower()}"
 
 
 def _known(found: list[Listing], heads: HeadCache) -> dict[tuple[int, int], FileFacts | str]:

@@ -50,14 +50,14 @@ def listings(stores: Iterable[Store], within: float = PATIENCE) -> list[Listing]
     return [found.get(store) or Listing(store, problem=late) for store in threads]
 
 
-def listed(store: Store) -> Listing:
-    """Return the listing of the store. Blocks."""
+def listed(store: Store, depth: int = DEPTH) -> Listing:
+    """Return the listing of the store, so many folders deep. Blocks."""
     files: list[File] = []
     texts: dict[str, str] = {}
     closed: list[str] = []
     problem = ""
     try:
-        for entry, inside in _walked(store, closed):
+        for entry, inside in _walked(store, closed, depth):
             if _is_text(store.kind, inside):
                 texts[inside] = _text(entry.path)
             elif _is_model(store.kind, inside) and (file := _file(entry, inside)) is not None:
@@ -74,7 +74,9 @@ def listed(store: Store) -> Listing:
     return Listing(store, tuple(files), texts, problem)
 
 
-def _walked(store: Store, closed: list[str]) -> Iterator[tuple[os.DirEntry[str], str]]:
+def _walked(
+    store: Store, closed: list[str], deepest: int
+) -> Iterator[tuple[os.DirEntry[str], str]]:
     """Yield the files below the store, folder by folder, in the order of their names.
 
     Raises OSError if the store itself cannot be read; such a folder in it is added to ``closed``.
@@ -97,7 +99,7 @@ def _walked(store: Store, closed: list[str]) -> Iterator[tuple[os.DirEntry[str],
             name = f"{inside}{entry.name}"
             if not _is_folder(entry):
                 yield entry, name
-            elif depth < DEPTH and _enters(store.kind, name):
+            elif depth < deepest and _enters(store.kind, name):
                 try:
                     state = entry.stat()
                 except OSError:

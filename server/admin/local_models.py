@@ -12,7 +12,7 @@ from models.discovery.scan import scan, stores_here
 from models.discovery.state import load_entries
 from models.discovery.stores import OLLAMA, USUAL
 from models.head_cache import HeadCache
-from models.planning import plan
+from models.planning import Wishes, plan
 from server.admin.show_models import entry_json
 from utils.errors import BadRequest, ModelNotFound
 
@@ -92,7 +92,7 @@ def fits(facts: FileFacts | None, machine: MachineMemory, projector: int) -> dic
     if facts is None:
         return {"fits": None, "contexts": []}
     try:
-        made = plan(facts, machine, projector=projector)
+        made = plan(facts, machine, Wishes(beside=projector))
     except ValueError:
         return {"fits": None, "contexts": []}
     contexts = [

@@ -18,7 +18,7 @@ from models.downloads.reference import wanted
 from models.downloads.removal import remove
 from models.downloads.verify import verify
 from models.head_cache import HeadCache
-from models.planning import plan
+from models.planning import Wishes, plan
 from server.admin.commands import AdminClient
 from server.admin.outcome import FAILED, CommandError, carried_out
 from server.admin.own_token import read_token
@@ -89,7 +89,7 @@ def _plan(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) ->
     machine = machine_memory(args.ram, gpus)
     projector = Path(entry.projector).stat().st_size if entry.projector else 0
     try:
-        made = plan(entry.facts, machine, projector=projector, cache_type=args.cache_type)
+        made = plan(entry.facts, machine, Wishes(cache_type=args.cache_type, beside=projector))
     except ValueError as error:
         raise CommandError(str(error)) from None
     return plan_text(entry, made, machine), plan_json(entry, made, machine)

@@ -6,22 +6,30 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from gateway_child import outcome
-from gguf_files import llama
+from gguf_files import gguf, llama
 from model_stores import hub, put
 
 from engine.llamacpp import discovery
-from engine.llamacpp.discovery import Discovery
+from engine.llamacpp.arguments import Arguments, Flag
+from engine.llamacpp.discovery import EVERYTHING, Discovery
 from engine.llamacpp.shipped import bundled_model, bundled_server
 from models.discovery.state import load_entries
 from utils.config.settings import ServerSettings
+from utils.config.tables import Tables
 from utils.errors import ConfigError
 
 if TYPE_CHECKING:
     from models.catalog import Catalog
+
+THREADS = Flag(("-t",))
+
+
+def projector() -> bytes:
+    return gguf({"general.architecture": "clip", "clip.has_vision_encoder": True})
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +44,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found(home: Path) -> Catalog:
-    return Discovery(home / "state", ServerSettings()).load()[1]
+    return Discovery(home / "state").catalog(EVERYTHING, ServerSettings())[1]
 
 
 def test_every_model_of_the_machine_is_served_with_its_aliases(home: Path) -> None:
@@ -87,13 +95,13 @@ def test_what_cannot_be_served_is_left_out_with_a_reason(
 
 def test_a_reason_is_logged_once(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     part = put(home / ".lmstudio/models/pub/b/big-00001-of-00003.gguf")
-    found_here = Discovery(home / "state", ServerSettings())
+    found_here = Discovery(home / "state")
     for _ in range(3):
-        found_here.load()
+        found_here.catalog(EVERYTHING, ServerSettings())
     assert caplog.text.count("is not served") == 1
     # Another reason is news.
     put(part.with_name("big-00002-of-00003.gguf"))
-    found_here.load()
+    found_here.catalog(EVERYTHING, ServerSettings())
     assert "2 of 3 parts are there" in caplog.text
     assert caplog.text.count("is not served") == 2
 
@@ -108,3 +116,71 @@ async def test_a_check_needs_a_configuration(home: Path) -> None:
     status, said = await outcome("--check", folder=home)
     assert status == 2
     assert "--check needs a configuration: -c FILE" in said
+
+
+def with_tables(home: Path, **tables: Any) -> Catalog:
+    return Discovery(home / "state").catalog(Tables(**tables), ServerSettings())[1]
+
+
+def test_a_model_of_the_configuration_is_planned_from_its_file(home: Path) -> None:
+    path = put(home / "models" / "m-Q8_0.gguf", llama(2))
+    put(home / "models" / "mmproj-m.gguf", projector())
+    options = {"context_size": 512, "threads": 3}
+    table = {"name": "m", "path": str(path), "aliases": ["n"], "pinned": True, "threads": 2}
+    (model,) = with_tables(home, server={}, models=[table], defaults=options).models
+    assert (model.name, model.aliases, model.pinned) == ("m", ("n", "m-Q8_0", "m-Q8_0.gguf"), True)
+    (variant,) = model.variants
+    said = Arguments.of(variant)
+    assert said.files() == [str(path), str(path.with_name("mmproj-m.gguf"))]
+    assert (variant.context, said.value(THREADS)) == (512, "2")
+    assert variant.estimated["ram"] > 0
+    (model,) = with_tables(home, server={}, models=[table | {"mmproj": False}]).models
+    assert Arguments.of(model.variants[0]).files() == [str(path)]
+
+
+def test_a_model_of_a_hub_is_taken_from_the_cache(home: Path) -> None:
+    cache = home / ".cache/huggingface/hub"
+    small, large = hub(cache, "org/a", "a-Q4_K_M.gguf", "a-Q8_0.gguf", content=llama(2))
+    for asked, file in (("org/a", small), ("org/a:Q8_0", large)):
+        (model,) = with_tables(home, server={}, models=[{"name": asked, "hf": asked}]).models
+        assert Arguments.of(model.variants[0]).files() == [str(file)]
+    with pytest.raises(ConfigError, match="No models"):
+        with_tables(home, server={}, models=[{"name": "x", "hf": "org/a:Q2_K"}])
+
+
+def test_what_the_configuration_names_goes_over_what_is_found(home: Path) -> None:
+    path = put(home / "models" / "a.gguf", llama(2))
+    put(home / "models" / "sub" / "b.gguf", llama(3))
+    put(home / "models" / "sub" / "embed.gguf", llama(4))
+    found = with_tables(
+        home,
+        server={},
+        models=[{"name": "mine", "path": str(path)}],
+        discover={"on": True, "exclude": ["*EMBED*"]},
+        model_dirs=[{"path": str(home / "models")}],
+        defaults={"contexts": [256]},
+    )
+    assert [(m.name, m.largest.context) for m in found.models] == [("mine", 256), ("b", 256)]
+    assert found.find("a").name == "mine"
+
+
+def test_a_kept_folder_may_be_away(home: Path) -> None:
+    path = put(home / "nas" / "a.gguf", llama(2))
+    put(home / "models" / "b.gguf", llama(3))
+    folders = [{"path": str(home / "nas"), "keep": True}, {"path": str(home / "models")}]
+    assert len(with_tables(home, server={}, models=[], model_dirs=folders).models) == 2
+    path.unlink()
+    (home / "models" / "b.gguf").rename(home / "models" / "c.gguf")
+    assert [m.name for m in with_tables(home, server={}, models=[], model_dirs=folders).models] == [
+        "c"
+    ]
+    # It is remembered with its name, and what was found elsewhere is not.
+    assert [entry.name for entry in load_entries(home / "state")] == ["a", "c"]
+
+
+def test_a_default_model_that_is_gone_is_none(home: Path) -> None:
+    settings = ServerSettings(default_model="gone")
+    settings, catalog = Discovery(home / "state").catalog(EVERYTHING, settings)
+    assert settings.default_model is None
+    assert catalog.default == "smollm2"
+    assert settings.resources["ram"] > 0

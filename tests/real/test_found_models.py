@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from real_engines import ENGINES
 from tiny_models import HYBRID, PLAIN, SLIDING, Tiny, write
 
 import app
-from engine.llamacpp.discovery import Discovery
+from engine.llamacpp.discovery import EVERYTHING, Discovery
 from utils.config.settings import ServerSettings
 
 
@@ -49,9 +50,9 @@ async def test_models_are_found_served_and_found_again(
     use(engine, home, monkeypatch)
     state = home / "state"
     given = ServerSettings(listen_v4="127.0.0.1:0", max_loaded_models=3, admin_token="for-tests")
-    found = Discovery(state, given)
-    settings, catalog = found.load()
-    built = app.build(settings, catalog, found.again, state)
+    found = Discovery(state)
+    settings, catalog = found.catalog(EVERYTHING, given)
+    built = app.build(settings, catalog, partial(found.again, EVERYTHING, given), state)
     async with built.gateway.serving() as endpoints, aiohttp.ClientSession() as session:
         url = f"http://127.0.0.1:{endpoints[0].port}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from fake_engine import LLAMA_SERVER, Journal
 from gateway_client import GatewayClient, client_session
 
 import app
-from engine.llamacpp.discovery import Discovery
+from engine.llamacpp.discovery import EVERYTHING, Discovery
 from utils.config.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ async def found_gateway(journal: Journal, **settings: Any) -> AsyncIterator[Gate
     """Inside the block a gateway serves what is found in the user's home."""
     state = journal.path.parent / "state"
     given = ServerSettings(listen_v4="127.0.0.1:0", admin_token=TOKEN, **settings)
-    discovery = Discovery(state, given)
-    settings_now, catalog = discovery.load()
-    built = app.build(settings_now, catalog, discovery.again, state)
+    discovery = Discovery(state)
+    settings_now, catalog = discovery.catalog(EVERYTHING, given)
+    built = app.build(settings_now, catalog, partial(discovery.again, EVERYTHING, given), state)
     async with built.gateway.serving() as endpoints, client_session() as session:
         yield GatewayClient(endpoints[0].port, journal, session, TOKEN)

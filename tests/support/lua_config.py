@@ -36,6 +36,7 @@ class Result:
     server: dict[str, Any] = field(default_factory=dict)
     models: list[dict[str, Any]] = field(default_factory=list)
     globals: Any = None
+    more: dict[str, Any] = field(default_factory=dict)
 
 
 def run(version: str, folder: Path, source: str | bytes, presets: Presets = PRESETS) -> Result:
@@ -53,7 +54,9 @@ def run(version: str, folder: Path, source: str | bytes, presets: Presets = PRES
     lua.globals()[b"dofile"](str(LOADER).encode())
     left = plain(lua.globals()[b"gateway_config"])
     faults = list(left["faults"])
-    return Result(faults, left.get("server") or {}, left.get("models") or [], lua.globals())
+    return Result(
+        faults, left.get("server") or {}, left.get("models") or [], lua.globals(), dict(left)
+    )
 
 
 def model(extra: str = "", variants: str = VARIANT, name: str = "a") -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from gguf_files import llama
 
-from engine.llamacpp.discovery import Discovery
+from engine.llamacpp.discovery import EVERYTHING, Discovery
 from utils.config.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ async def test_ten_thousand_models_are_found_beside_an_event_loop(home: Path) ->
     try:
         for what in ("heads read", "heads known"):
             began, spent = time.monotonic(), time.process_time()
-            looking = asyncio.create_task(Discovery(home / "state", ServerSettings()).again())
+            again = Discovery(home / "state").again(EVERYTHING, ServerSettings())
+            looking = asyncio.create_task(again)
             lags = []
             await asyncio.sleep(0)
             collected.clear()

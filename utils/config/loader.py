@@ -120,13 +120,18 @@ class ConfigLoader:
             sys.stderr.write(printed.getvalue())
 
     def _resolved(self, exported: dict[str, Any], executables: dict[str, str]) -> Tables:
-        server, models = exported["server"], exported["models"]
-        groups = exported.get("groups", [])
+        server, models = exported["server"], exported["models"] or []
+        defaults, folders = exported.get("defaults", {}), exported.get("model_dirs", [])
         tls = server.get("tls", {})
-        for owner, name in ((server, "state_dir"), (tls, "cert"), (tls, "key")):
-            if name in owner:
+        files = [(server, "state_dir"), (tls, "cert"), (tls, "key")]
+        files += [(folder, "path") for folder in folders]
+        files += [(model, name) for model in models for name in ("path", "mmproj", "draft")]
+        for owner, name in files:
+            if isinstance(owner.get(name), str):
                 owner[name] = str(resolve_path(owner[name], self._path.parent))
+        owners = [defaults]
         for model in models:
+            owners += (model, model.get("tokenization", {}), *model.get("variants", ()))
             # Parameters come as JSON, because a name may have dots and a value may have any type.
             for name in ("set_params", "metadata"):
                 if name in model:
@@ -134,14 +139,21 @@ class ConfigLoader:
             for alias in model.get("aliases", ()):
                 if isinstance(alias, dict):
                     alias["params"] = json.loads(alias["params"])
-            for owner in (model.get("tokenization", {}), *model["variants"]):
-                if "binary" in owner:
-                    owner["binary"] = executables[owner["binary"]]
-        variants = (variant for model in models for variant in model["variants"])
-        _find_programs((server, *models, *variants), executables)
+        for owner in owners:
+            if "binary" in owner:
+                owner["binary"] = executables[owner["binary"]]
+        _find_programs((server, *owners), executables)
         # post.lua has checked every key and type.
-        accounts, routes = exported.get("accounts"), exported.get("routes", [])
-        return Tables(server, models, groups, accounts, routes)
+        return Tables(
+            server,
+            models,
+            exported.get("groups", []),
+            exported.get("accounts"),
+            exported.get("routes", []),
+            defaults,
+            exported.get("discover"),
+            folders,
+        )
 
 
 def _find_programs(tables: Iterable[dict[str, Any]], executables: dict[str, str]) -> None:

@@ -7,12 +7,14 @@ import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from utils.config.local_models import LaunchOptions
 from utils.config.schema import keys_of
 from utils.config.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from utils.config.schema import Key, Table
 
 _PLAIN = frozenset(string.ascii_letters + string.digits + " -./_")
 
@@ -41,7 +43,7 @@ def lua_data(presets: Presets, home: str) -> str:
                 **_set("engines", known.engines),
                 **_set("required_by", known.required_by),
             }
-            for known in keys_of(table)
+            for known in _keys(title, table)
         ]
         for title, table in TABLES.items()
     }
@@ -53,6 +55,14 @@ def lua_data(presets: Presets, home: str) -> str:
         "tables": tables,
     }
     return f"return {_literal(data)}\n"
+
+
+def _keys(title: str, table: type[Table]) -> list[Key]:
+    """Return the keys of the table; a model may have all that ``defaults`` has."""
+    keys = {known.name: known for known in keys_of(table)}
+    if title == "model":
+        keys = {known.name: known for known in keys_of(LaunchOptions)} | keys
+    return list(keys.values())
 
 
 def _set(name: str, members: tuple[str, ...]) -> dict[str, dict[str, bool]]:

@@ -30,6 +30,12 @@ groups = {}
 routes = {}
 ---@type GatewayAccounts
 accounts = {}
+---@type GatewayDefaults
+defaults = {}
+---@type boolean|GatewayDiscover
+discover = true
+---@type (string|GatewayModelDirs)[]
+model_dirs = {}
 """
 # The type of a value by how the reference writes its kind; a text is a string.
 _TYPES = {
@@ -52,10 +58,13 @@ _TYPES = {
 }
 _PER_KIND = {
     "aliases": "table<integer|string, string|table>",
+    "contexts": 'integer[]|"auto"',
     "counts": "table<string, integer>",
     "env": "table<string, string|number>",
     "labels": "table<string, string|string[]>",
+    "layers": 'integer|"auto"',
     "picker": '"first"|"warm"|"cheapest_to_load"|"spillover"|"weighted"',
+    "projector": "string|false",
     "resources": "table<string, integer|string>",
     "targets": "string|string[]",
 }
@@ -69,7 +78,9 @@ def stubs() -> str:
 
 def _class(title: str) -> str:
     fields = "".join(_field(known) for known in keys_of(TABLES[title]))
-    return f"---@class {_name(title)}\n{fields}\n"
+    # A model by its file may have all that the defaults have.
+    base = f" : {_name('defaults')}" if title == "model" else ""
+    return f"---@class {_name(title)}{base}\n{fields}\n"
 
 
 def _field(known: Key) -> str:

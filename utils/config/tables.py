@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from utils.config.accounts import AccountsSettings, PriceTable, RateLimitsTable, TierTable
+from utils.config.local_models import DiscoverTable, LaunchOptions, ModelFolder
 from utils.config.routes import ClassifyTable, RouteTable, RuleTable
 from utils.config.schema import Table, key
 from utils.config.settings import (
@@ -172,6 +173,8 @@ class VariantTable(VariantSettings):
             '`{ gpu0 = "18GiB" }`. Missing amounts are learnt: see [Memory](#memory).',
         ),
     )
+    # Not set in the file but planned: what the engine is expected to take, by resource.
+    estimated: Mapping[str, int] = field(default_factory=_nothing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,8 +182,70 @@ class ModelTable(ModelSettings):
     """One element of ``models``."""
 
     name: str = field(
+        default="",
         metadata=key(
-            "name", "The name in requests. Names and aliases must be unique.", reload="name"
+            "name",
+            "The name in requests. Names and aliases must be unique. A model with `path` or `hf` "
+            "needs none: it is called by its file, or by its repository.",
+            required_by=("generic", "remote"),
+            reload="name",
+        ),
+    )
+    path: str | None = field(
+        default=None,
+        metadata=key(
+            "file",
+            'The model\'s file, such as `"~/models/x.gguf"`; of several parts the first. The '
+            "gateway plans its variants, see [defaults](#defaults) for the options.",
+            engines=("llamacpp",),
+            reload="engine",
+        ),
+    )
+    hf: str | None = field(
+        default=None,
+        metadata=key(
+            "repository",
+            'The same for a model in the hub cache: `"org/repo:Q4_K_M"`. Without a quantisation: '
+            "`Q4_K_M`, else `Q8_0`, else the first.",
+            engines=("llamacpp",),
+            reload="engine",
+        ),
+    )
+    file: str | None = field(
+        default=None,
+        metadata=key(
+            "path_inside",
+            "With `hf`: the file in the repository, instead of a quantisation.",
+            engines=("llamacpp",),
+            reload="engine",
+        ),
+    )
+    revision: str | None = field(
+        default=None,
+        metadata=key(
+            "path_inside",
+            "With `hf`: the branch or the commit. Without it: `main`.",
+            engines=("llamacpp",),
+            reload="engine",
+        ),
+    )
+    mmproj: str | bool | None = field(
+        default=None,
+        metadata=key(
+            "projector",
+            "With `path` or `hf`: the file of its projector, `false` for none. Without it: the "
+            "one beside the model that [fits](models.md#what-is-a-model).",
+            engines=("llamacpp",),
+            reload="engine",
+        ),
+    )
+    draft: str | None = field(
+        default=None,
+        metadata=key(
+            "file",
+            "With `path` or `hf`: the file of a draft model, for speculative decoding.",
+            engines=("llamacpp",),
+            reload="engine",
         ),
     )
     aliases: tuple[str | AliasTable, ...] = field(
@@ -249,16 +314,14 @@ class ModelTable(ModelSettings):
             'The paths that the engine serves: `{ "/v1/embeddings" }`. A path that ends in `/` '
             "includes all paths below it. Requests for other paths are refused. Without it, all "
             "requests are passed on.",
-            engines=("generic", "remote"),
         ),
     )
     health_path: str | None = field(
         default=None,
         metadata=key(
             "path",
-            "The path of the health check. For the type `generic` the default is "
+            "The path of the health check. For `llamacpp` and `generic` the default is "
             '`"/health"`. For the type `remote` there is no health check without it.',
-            engines=("generic", "remote"),
             reload="start",
         ),
     )
@@ -359,8 +422,9 @@ class ModelTable(ModelSettings):
         default=(),
         metadata=key(
             "variants",
-            "The ways to start the engine, at least one: see below.",
-            required_by=("llamacpp", "generic"),
+            "The ways to start the engine, at least one: see below. A model of type `llamacpp` "
+            "has either these, or `path` or `hf`.",
+            required_by=("generic",),
             each=VariantTable,
         ),
     )
@@ -378,6 +442,9 @@ TABLES: dict[str, type[Table]] = {
     "group": GroupTable,
     "tokenization": TokenizationTable,
     "variant": VariantTable,
+    "defaults": LaunchOptions,
+    "discover": DiscoverTable,
+    "model_dirs": ModelFolder,
     "accounts": AccountsSettings,
     "price": PriceTable,
     "rate_limits": RateLimitsTable,
@@ -389,10 +456,16 @@ TABLES: dict[str, type[Table]] = {
 
 
 class Tables(NamedTuple):
-    """A whole configuration that Lua has checked, without the defaults."""
+    """A whole configuration that Lua has checked, without the defaults.
+
+    ``discover`` is None if no models of other programs are looked for.
+    """
 
     server: dict[str, Any]
     models: list[dict[str, Any]]
     groups: Sequence[dict[str, Any]] = ()
     accounts: dict[str, Any] | None = None
     routes: Sequence[dict[str, Any]] = ()
+    defaults: Mapping[str, Any] = MappingProxyType({})
+    discover: Mapping[str, Any] | None = None
+    model_dirs: Sequence[Mapping[str, Any]] = ()

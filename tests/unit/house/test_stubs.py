@@ -26,7 +26,9 @@ def test_tables_inside_tables_have_their_types() -> None:
         "---@field variants? GatewayVariant[] ",
         "---@field tokenization? GatewayTokenization ",
         "---@field rules? GatewayRule[] ",
-        "---@field name string ",
+        "---@field name? string ",
+        "---@field cert string ",
+        '---@field contexts? integer[]|"auto" ',
         "---@field to string|string[] ",
         '---@field engine_idle_timeout? number|"never" ',
     ):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.model_file import FileFacts
-from models.planning import GIB, MOST, MachineMemory, Plan, plan
+from models.planning import GIB, MOST, MachineMemory, Plan, Wishes, plan
 
 
 def model(
@@ -119,14 +119,14 @@ def test_a_shared_embedding_is_in_main_memory_and_on_the_gpu(kind: str) -> None:
 
 def test_a_projector_takes_room_too() -> None:
     small = machine(0, 24)
-    assert contexts(plan(SMALL, small, projector=4 * GIB)) == [8192]
+    assert contexts(plan(SMALL, small, Wishes(beside=4 * GIB))) == [8192]
 
 
 def test_a_smaller_cache_allows_more_context() -> None:
-    assert contexts(plan(SMALL, machine(8, 32), cache_type="q4_0"))[-1] == 131072
-    assert contexts(plan(SMALL, machine(0, 24), cache_type="q4_0")) == [8192, 131072]
+    assert contexts(plan(SMALL, machine(8, 32), Wishes(cache_type="q4_0")))[-1] == 131072
+    assert contexts(plan(SMALL, machine(0, 24), Wishes(cache_type="q4_0"))) == [8192, 131072]
     with pytest.raises(ValueError, match="q4_0 needs heads"):
-        plan(replace(SMALL, key_length=16), machine(0, 24), cache_type="q4_0")
+        plan(replace(SMALL, key_length=16), machine(0, 24), Wishes(cache_type="q4_0"))
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,15 @@ return function(folder)
 
   -- faults: one line each. binaries: every executable that is named, with its place; Python checks
   -- whether it can be run. model: the name of the model under check, for the messages.
-  -- engine: its engine type, nil if it names an unknown one.
-  local checks = { faults = {}, binaries = {}, model = nil, engine = nil }
+  -- engine: its engine type, nil if it names an unknown one. default_binary: that of variants.
+  local checks = { faults = {}, binaries = {}, model = nil, engine = nil, default_binary = nil }
   local capabilities =
     { "text", "vision", "audio", "embeddings", "rerank", "tools", "speech", "image" }
   local signals = { "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL" }
   local slot_types = {
     "text", "vision", "omni", "embedding", "vision-embedding", "audio", "speech",
   }
+  local cache_types = { "f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl" }
   local levels = { "debug", "info", "warning", "error" }
   local slip = 2 -- with so many wrong letters, a word is still taken for a spelling mistake
   local largest = 2 ^ 53 -- from here on, Lua does not keep every integer exactly
@@ -69,6 +70,16 @@ return function(folder)
     expected(place, 'an amount of money such as 0.0001 or "0.0001"', value)
   end
 
+  -- A number of layers; -1 means all of them.
+  function checks.layers(value, place)
+    if value == "auto" then
+      return value
+    elseif type(value) ~= "number" or value < -1 or value ~= math.floor(value) or value > 9999 then
+      return expected(place, 'a number of layers, -1 for all, or "auto"', value)
+    end
+    return tonumber(("%d"):format(value))
+  end
+
   -- How long an engine may be idle.
   function checks.idle(value, place)
     if value == "never" then
@@ -112,6 +123,39 @@ return function(folder)
     return plain(value, place)
   end
 
+  -- A file or a folder; Python finds it, relative to the configuration's folder.
+  checks.file = checks.text
+
+  -- A projector's file, or false for none.
+  function checks.projector(value, place)
+    if value == false then
+      return value
+    elseif type(value) ~= "string" then
+      return expected(place, "a path, or false", value)
+    end
+    return checks.text(value, place)
+  end
+
+  -- A repository of a hub, with or without a quantisation.
+  function checks.repository(value, place)
+    local repo, rest = tostring(value):match("^([%w_.-]+/[%w_.-]+)(.*)$")
+    local plain_one = type(value) == "string" and repo and not repo:find("..", 1, true)
+      and not repo:find("--", 1, true)
+    if not plain_one or rest ~= "" and not rest:find("^:[%w_.+-]+$") then
+      return expected(place, 'a repository such as "org/repo" or "org/repo:Q4_K_M"', value)
+    end
+    return value
+  end
+
+  -- The name of a file in a repository, or of a version of it.
+  function checks.path_inside(value, place)
+    local name = checks.text(value, place)
+    if name and (name:find("..", 1, true) or name:find("^/") or name:find("[\\:%c]")) then
+      return expected(place, "a name inside the repository", value)
+    end
+    return name
+  end
+
   -- A text for a header. The fault does not show it, because messages may end in a log.
   function checks.secret(value, place)
     if type(value) ~= "string" or not value:find("^[!-~]+$") then
@@ -153,6 +197,8 @@ return function(folder)
   checks.priority = choice_check({ "low", "normal", "high" }, '"low", "normal" or "high"')
   checks.slot_type = choice_check(slot_types, '"' .. table.concat(slot_types, '", "') .. '"')
   checks.log_level = choice_check(levels, '"' .. table.concat(levels, '", "') .. '"')
+
+  checks.cache_type = choice_check(cache_types, '"' .. table.concat(cache_types, '", "') .. '"')
 
   local capability = choice_check(capabilities, '"' .. table.concat(capabilities, '", "') .. '"')
 
@@ -276,6 +322,29 @@ return function(folder)
       end
     end
     return some(clean)
+  end
+
+  function checks.patterns(value, place)
+    return checks.list(value, place, 'a list such as { "*embed*" }', checks.name)
+  end
+
+  -- The contexts of planned variants.
+  function checks.contexts(value, place)
+    local what = 'a list such as { 8192, 32768 }, or "auto"'
+    if value == "auto" then
+      return value
+    elseif type(value) == "table" and next(value) == nil then
+      return expected(place, what, value)
+    end
+    local seen = {}
+    return checks.list(value, place, what, function(context, where)
+      context = checks.positive(context, where)
+      if context and seen[context] then
+        return checks.report(where, ("%d is already in the list"):format(context))
+      end
+      seen[context or 0] = true
+      return context
+    end)
   end
 
   function checks.origins(value, place)
@@ -466,7 +535,9 @@ return function(folder)
 
   function checks.unknown(key, place, known)
     local elsewhere = ""
-    for _, title in ipairs({ "tokenization", "variant", "model", "server", "rule", "route" }) do
+    for _, title in ipairs({
+      "tokenization", "discover", "variant", "model", "server", "rule", "route",
+    }) do
       for _, entry in ipairs(data.tables[title]) do
         if entry.name == key then
           elsewhere = (" (known in a %s table)"):format(title)
@@ -602,7 +673,7 @@ return function(folder)
   local function variant(value, place)
     local clean = checks.record(value, place, "variant")
     if clean and value.binary == nil and (checks.engine == data.engines[1] or not checks.engine) then
-      clean.binary = checks.binary(data.server, place .. ".binary")
+      clean.binary = checks.default_binary or checks.binary(data.server, place .. ".binary")
     end
     return clean
   end

@@ -65,8 +65,14 @@
 ---@field cert string The certificate, and those of the authorities below its root (PEM).
 ---@field key string The private key of the certificate (PEM), unencrypted.
 
----@class GatewayModel
----@field name string The name in requests. Names and aliases must be unique.
+---@class GatewayModel : GatewayDefaults
+---@field name? string The name in requests. Names and aliases must be unique. A model with `path` or `hf` needs none: it is called by its file, or by its repository.
+---@field path? string The model's file, such as `"~/models/x.gguf"`; of several parts the first. The gateway plans its variants, see [defaults](#defaults) for the options.
+---@field hf? string The same for a model in the hub cache: `"org/repo:Q4_K_M"`. Without a quantisation: `Q4_K_M`, else `Q8_0`, else the first.
+---@field file? string With `hf`: the file in the repository, instead of a quantisation.
+---@field revision? string With `hf`: the branch or the commit. Without it: `main`.
+---@field mmproj? string|false With `path` or `hf`: the file of its projector, `false` for none. Without it: the one beside the model that [fits](models.md#what-is-a-model).
+---@field draft? string With `path` or `hf`: the file of a draft model, for speculative decoding.
 ---@field aliases? table<integer|string, string|table> Other names for the model. An alias may have its own parameters, which override `set_params`: `{ "qwen", ["qwen:think"] = { temperature = 0.6 } }`.
 ---@field engine? string The type of engine: `presets.engines.llamacpp`, `presets.engines.whisper`, `presets.engines.generic` or `presets.engines.remote`. See [Other engines](#other-engines).
 ---@field connect? string Where the engine listens, such as `"http://127.0.0.1:8080"`. Without it the gateway picks a free port and tells the engine.
@@ -74,7 +80,7 @@
 ---@field api_key? string The key that the gateway sends to the engine as `Authorization: Bearer …`. Use `api_key_env` to keep it out of the file.
 ---@field api_key_env? string The variable in the gateway's environment that has this key.
 ---@field endpoints? string[] The paths that the engine serves: `{ "/v1/embeddings" }`. A path that ends in `/` includes all paths below it. Requests for other paths are refused. Without it, all requests are passed on.
----@field health_path? string The path of the health check. For the type `generic` the default is `"/health"`. For the type `remote` there is no health check without it.
+---@field health_path? string The path of the health check. For `llamacpp` and `generic` the default is `"/health"`. For the type `remote` there is no health check without it.
 ---@field ready_status? integer The status of the health check when the engine is ready.
 ---@field stop_signal? string The signal that stops the engine.
 ---@field group? string Models of one group may run side by side: see [Several engines](#several-engines).
@@ -87,7 +93,7 @@
 ---@field unlisted? boolean The model is not shown in lists of models; requests may name it all the same.
 ---@field metadata? table Anything that clients shall read of the model in `/v1/models`: `{ family = "qwen", size = 30 }`.
 ---@field wake? (string|number)[] A command that wakes the other machine if its health check fails; the gateway then waits for up to `engine_startup_timeout`. Needs `health_path`.
----@field variants? GatewayVariant[] The ways to start the engine, at least one: see below.
+---@field variants? GatewayVariant[] The ways to start the engine, at least one: see below. A model of type `llamacpp` has either these, or `path` or `hf`.
 ---@field health_check_timeout? number How long one health check of an engine may take.
 ---@field engine_startup_timeout? number How long an engine may take to load its model. Then it is stopped, and the client gets an error.
 ---@field engine_idle_timeout? number|"never" After this time without a request the engine is stopped, which frees its memory. [`keep_alive`](#how-long-a-model-stays-loaded) in a request overrides it.
@@ -129,6 +135,38 @@
 ---@field on_ready? (string|number)[] A command that runs each time an engine has become ready: see [Commands of engines](#commands-of-engines).
 ---@field on_stop? (string|number)[] A command that runs each time an engine that was ready has ended.
 ---@field state_carry? boolean Save the prompt cache of an engine to disk when it stops, and restore it later: see [Saved prompt caches](#saved-prompt-caches).
+
+---@class GatewayDefaults
+---@field contexts? integer[]|"auto" The contexts of its variants: `{ 8192, 32768 }`. `"auto"`: those that the memory allows, see [models.md](models.md#plans).
+---@field context_size? integer The same for one variant: `context_size = 8192` is `contexts = { 8192 }`.
+---@field binary? string The `llama-server` to start. Without it: the one on `PATH`, else the bundled one. In `defaults` it is also that of variants without one.
+---@field gpu_layers? integer|"auto" How many layers are kept on the GPU: a number, or `-1` for all. `"auto"`: as many as fit when the engine starts.
+---@field cpu_moe_layers? integer Of how many layers the experts stay in main memory.
+---@field cache_type? string The type of keys and values in the context, such as `"q8_0"`. Without it: `f16`. It is the same for all variants, so that a saved prompt fits each of them.
+---@field flash_attention? boolean Whether attention is computed the faster way. Without it: where the engine can.
+---@field threads? integer Threads of the engine.
+---@field batch_size? integer How many tokens of a prompt are read before the engine looks at other requests.
+---@field ubatch_size? integer How many of these are computed at once.
+---@field mlock? boolean Keep the model in main memory: the system must not swap it out.
+---@field extra_args? (string|number)[] More arguments of the engine, after all others.
+---@field command? (string|number)[] The engine with arguments of your own, instead of `binary` and what is planned: `{ "llama-server", "-c", 4096, "-ngl", 99 }`. The model, the host and the port are added. With `-c` it is the only variant.
+---@field endpoints? string[] The paths that the engine serves: `{ "/v1/" }`. Without it, all requests are passed on.
+---@field health_path? string The path of the health check. Without it: `"/health"`.
+
+---@class GatewayDiscover
+---@field hf? boolean In the hub cache of Hugging Face.
+---@field llamacpp? boolean In the cache of llama.cpp.
+---@field lmstudio? boolean In the folders of LM Studio.
+---@field jan? boolean In the folder of Jan.
+---@field ollama? boolean In the store of Ollama. Models that Ollama has converted itself may not load.
+---@field include? string[] Only models with such a name: `{ "qwen*", "*:Q4_K_M" }`. `*` stands for any text; capital letters do not matter.
+---@field exclude? string[] No models with such a name: `{ "*embed*" }`.
+---@field limit? integer How many models are served at most: the newest files.
+---@field watch? boolean Look again a second after the last change in these places, not only every 10 minutes.
+
+---@class GatewayModelDirs
+---@field path string The folder; models in folders below it count, too.
+---@field keep? boolean Keep models in the list while their files are away, as on a network share.
 
 ---@class GatewayAccounts
 ---@field database_url? string A PostgreSQL database for the accounts: `postgresql://user:password@host/name`. Without it: the file `accounts.db` in `server.state_dir`.
@@ -204,3 +242,9 @@ groups = {}
 routes = {}
 ---@type GatewayAccounts
 accounts = {}
+---@type GatewayDefaults
+defaults = {}
+---@type boolean|GatewayDiscover
+discover = true
+---@type (string|GatewayModelDirs)[]
+model_dirs = {}

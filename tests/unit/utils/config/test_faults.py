@@ -23,13 +23,16 @@ CHECKS = "health_check_interval, health_check_failures or health_check_timeout?"
 CONNECT = 'models[1].connect: expected a URL such as "http://127.0.0.1:8080",'
 NETWORK = 'expected an address or a network such as "10.0.0.0/8"'
 POSITIVE = "expected a positive integer, got"
+FILE_OR_VARIANTS = "expected variants, or the model's file as path or hf"
+PLANNED = "only for a model with path or hf; with variants it belongs to their args"
+REPOSITORY = 'expected a repository such as "org/repo" or "org/repo:Q4_K_M", got'
+BOTH = "give one of the two"
 PERSISTENT = "groups = { g = { persistent = true } }"
 
 FAULTS: list[tuple[str, str]] = [
     # Missing, empty and misplaced tables
-    ("", "models: missing; expected a list of models"),
     ("modles = {}", "modles: unknown table; did you mean models?"),
-    ("models = {}", "models: expected at least one model"),
+    ("models = {}", "models: expected at least one model, or discover or model_dirs"),
     ("models = 5", "models: expected a list of models, got 5"),
     (f"models = {{ qwen = {model()} }}",
      "models.qwen: a list has no names; expected a list of models"),
@@ -37,7 +40,7 @@ FAULTS: list[tuple[str, str]] = [
     (f"models = {{ nil, {model()} }}", "models[1]: nothing here (an undefined value?)"),
     (f"server = 5 {models()}", "server: expected a table, got 5"),
     (f"sever = {{}} {models()}", "sever: unknown table; did you mean server?"),
-    ('models = { { name = "a" } }', "models[1].variants: missing" + A),
+    ('models = { { name = "a" } }', f"models[1].variants: missing; {FILE_OR_VARIANTS}" + A),
     (models(variants=""), "models[1].variants: expected at least one variant" + A),
     ('models = { { name = "a", variants = "x" } }',
      'models[1].variants: expected a list of variants, got "x"' + A),
@@ -52,7 +55,7 @@ FAULTS: list[tuple[str, str]] = [
     (f"server = {{ 5 }} {models()}", "server[1]: unknown key"),
     (models("nmae = 5"), "models[1].nmae: unknown key; did you mean name?" + A),
     (models("context = 5"),
-     "models[1].context: unknown key (known in a variant table)" + A),
+     "models[1].context: unknown key (known in a variant table); did you mean contexts?" + A),
     (f"server = {{ health_check_sec = 5 }} {models()}",
      f"server.health_check_sec: {UNKNOWN} {CHECKS}"),
     (variant("engine_timeout = 5"),
@@ -64,6 +67,51 @@ FAULTS: list[tuple[str, str]] = [
     (variant("contxt = 5"),
      "models[1].variants[1].contxt: unknown key; did you mean context?" + A),
     (variant("zzzzzz = 5"), "models[1].variants[1].zzzzzz: unknown key" + A),
+    # Models by their files
+    (f"models = {{ {{ variants = {{ {VARIANT} }} }} }}", "models[1].name: missing"),
+    ("models = { { path = 5 } }", "models[1].path: expected a non-empty string, got 5"),
+    ('models = { { path = "a.gguf", hf = "o/r" } }',
+     f'models[1].path: with hf; {BOTH} (model "o/r")'),
+    (f'models = {{ {model("path = [[x.gguf]]")} }}',
+     f"models[1].path: with variants; {BOTH}: the gateway plans the variants of a file itself, and"
+     " variants name their file in args" + A),
+    (models("threads = 4"), f"models[1].threads: {PLANNED}" + A),
+    (models("mmproj = false"), f"models[1].mmproj: {PLANNED}" + A),
+    (models("file = [[x.gguf]]"), "models[1].file: only for a model with hf" + A),
+    ('models = { { hf = "repo" } }',
+     f'models[1].hf: {REPOSITORY} "repo" (model "repo")'),
+    ('models = { { hf = "o/r:Q 4" } }',
+     f'models[1].hf: {REPOSITORY} "o/r:Q 4" (model "o/r:Q 4")'),
+    ('models = { { hf = "o/r", file = "../x" } }',
+     'models[1].file: expected a name inside the repository, got "../x" (model "o/r/../x")'),
+    ('models = { { path = "a.gguf", contexts = {} } }',
+     'models[1].contexts: expected a list such as { 8192, 32768 }, or "auto", got a table' + A),
+    ('models = { { path = "a.gguf", contexts = { 512, 512 } } }',
+     "models[1].contexts[2]: 512 is already in the list" + A),
+    ('models = { { path = "a.gguf", contexts = { 512 }, context_size = 512 } }',
+     f"models[1].context_size: with contexts; {BOTH}" + A),
+    ('models = { { path = "a.gguf", gpu_layers = -2 } }',
+     'models[1].gpu_layers: expected a number of layers, -1 for all, or "auto", got -2' + A),
+    ('models = { { path = "a.gguf", cache_type = "q8" } }',
+     'models[1].cache_type: expected "f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0",'
+     ' "iq4_nl", got "q8"; did you mean q8_0?' + A),
+    ('models = { { path = "a.gguf", cache_type = "q8_0", flash_attention = false } }',
+     'models[1].cache_type: "q8_0" needs flash_attention' + A),
+    ('models = { { path = "a.gguf", mmproj = true } }',
+     "models[1].mmproj: expected a path, or false, got true" + A),
+    ('models = { { path = "a.gguf", context_size = 5, command = { "/bin/sh", "-c", 5 } } }',
+     "models[1].command: it has -c; leave out contexts and context_size" + A),
+    ('models = { { path = "a.gguf" }, { path = "b/a.gguf" } }',
+     'models[2].name: "a" is already a name of models[1]'),
+    (f"defaults = {{ thread = 4 }} {models()}",
+     "defaults.thread: unknown key; did you mean threads?"),
+    (f"defaults = 4 {models()}", "defaults: expected a table, got 4"),
+    (f"discover = 4 {models()}",
+     "discover: expected true, false or a table such as { ollama = true }"),
+    (f"discover = {{ olama = true }} {models()}",
+     "discover.olama: unknown key; did you mean ollama?"),
+    (f"model_dirs = {{ {{ keep = true }} }} {models()}", "model_dirs[1].path: missing"),
+    (f"model_dirs = 4 {models()}", 'model_dirs: expected a list such as { "~/models" }, got 4'),
     # Groups
     (f"groups = 5 {models()}",
      "groups: expected a table such as { name = { persistent = true } }, got 5"),
