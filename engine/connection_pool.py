@@ -18,7 +18,7 @@ from yarl import URL
 from engine.upstream_connection import UpstreamConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 # Larger ones are written piece by piece, so that streams of others go on meanwhile.
 LARGEST_BODY = 1024 * 1024
@@ -44,7 +44,7 @@ class ConnectionPool:
         self._host, self._port = url.host or "", url.port or 80
         self._path = url.raw_path.rstrip("/")
         self._names = frozenset(name.lower() for name in own)
-        self._lines = f"Host: {url.host_port_subcomponent}\r\n" + _lines(tuple(own.items()))
+        self._lines = f"Host: {url.host_port_subcomponent}\r\n" + _lines(own.items())
         self._keep = keep
         self._all: set[UpstreamConnection] = set()
         # The longest idle first.
@@ -104,11 +104,8 @@ class ConnectionPool:
         pairs = tuple(headers.items())
         if self._names:
             pairs = tuple([pair for pair in pairs if pair[0].lower() not in self._names])
-        head = (
-            f"POST {self._path}{target} HTTP/1.1\r\n"
-            f"{self._lines}{_lines(pairs)}Content-Length: {len(body)}\r\n\r\n"
-        )
-        return head.encode("utf-8", "surrogateescape") + body
+        begun = _begun(f"{self._path}{target}", self._lines, pairs)
+        return b"%bContent-Length: %d\r\n\r\n%b" % (begun, len(body), body)
 
     def _kept(self) -> UpstreamConnection | None:
         oldest = time.monotonic() - self._keep
@@ -163,7 +160,13 @@ def _is_target(target: str) -> bool:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _lines(pairs: tuple[tuple[str, str], ...]) -> str:
+def _begun(target: str, own: str, pairs: tuple[tuple[str, str], ...]) -> bytes:
+    """Return the head of a request, without its length."""
+    head = f"POST {target} HTTP/1.1\r\n{own}{_lines(pairs)}"
+    return head.encode("utf-8", "surrogateescape")
+
+
+def _lines(pairs: Collection[tuple[str, str]]) -> str:
     """Return the lines of the headers; ValueError if one would be more than its line."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in pairs])
     if lines.count("\n") != len(pairs) or lines.count("\r") != len(pairs) or "\0" in lines:

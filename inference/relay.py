@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inference.usage import TAIL, Tally, Usage, usage_of
+from inference.usage import TAIL, Tally, Usage, usage_of_answer
 from inference.wellformed import Answer, missing_beginning, missing_end
 from utils.errors import EngineBroke
 
@@ -28,8 +28,8 @@ async def relay(upstream: UpstreamResponse, sink: Sink, tally: Tally) -> Usage:
         await sink.answer(upstream.status, upstream.headers, upstream.first)
         # Sent before the books are kept: the client need not wait for those.
         await sink.end()
-        tally.whole = upstream.first
-        return usage_of(upstream.first[-TAIL:])
+        tally.whole = upstream.first[-TAIL:]
+        return usage_of_answer(upstream.first)
     await sink.begin(upstream.status, upstream.headers)
     if upstream.first:
         tally.add(upstream.first)

@@ -11,6 +11,8 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import orjson
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -34,6 +36,10 @@ _TIMINGS = _written("prompt_n", "cache_n", "predicted_n", "prompt_ms", "predicte
 _OF_OTHERS, _OF_TIMINGS = b'put_tokens"', b'_n"'
 # Eighteen digits at most: Python refuses to read numbers of thousands of them.
 _NUMBER = re.compile(rb"\s*:\s*(\d{1,18}(?:\.\d{1,18})?(?:[eE][-+]?\d{1,2})?)")
+
+
+# Of counts; a boolean is none.
+_KINDS = frozenset({int, type(None)})
 
 
 class Told(NamedTuple):
@@ -72,14 +78,7 @@ def told_in(answer: dict[str, Any]) -> Told:
 
     TypeError where an engine counted in anything but numbers.
     """
-    fields: dict[str, Any] = {}
-    usage = answer.get("usage")
-    if isinstance(usage, dict):
-        for name in ("prompt_tokens_details", "input_tokens_details"):
-            fields |= usage[name] if isinstance(usage.get(name), dict) else {}
-        fields |= usage
-    if isinstance(answer.get("timings"), dict):
-        fields |= answer["timings"]
+    fields = _fields_of(answer)
 
     def find(name: str) -> float | None:
         value = fields.get(name)
@@ -89,6 +88,19 @@ def told_in(answer: dict[str, Any]) -> Told:
         return value
 
     return told(find)
+
+
+def _fields_of(answer: dict[str, Any]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    usage = answer.get("usage")
+    if isinstance(usage, dict):
+        for name in ("prompt_tokens_details", "input_tokens_details"):
+            if isinstance(details := usage.get(name), dict):
+                fields |= details
+        fields |= usage
+    if isinstance(answer.get("timings"), dict):
+        fields |= answer["timings"]
+    return fields
 
 
 class Usage(NamedTuple):
@@ -134,7 +146,28 @@ def usage_of(tail: bytes) -> Usage:
                 fields[name] = value if name.endswith("_ms") else int(value)
                 break
             at = tail.rfind(field, 0, at)
-    found = told(fields.get)
+    return _usage(told(fields.get))
+
+
+def usage_of_answer(body: bytes) -> Usage:
+    """Return the counts of a whole answer.
+
+    A small one is decoded: that takes a third of the time of a search for each field. What is not
+    as expected then, is searched.
+    """
+    if len(body) <= TAIL:
+        try:
+            found = told(_fields_of(orjson.loads(body)).get)
+            # A TypeError where something is no number.
+            positive = min(filter(None, found), default=0) >= 0
+        except (ValueError, TypeError, AttributeError):
+            return usage_of(body)
+        if positive and found.prompt is not None and _KINDS.issuperset(map(type, found[:4])):
+            return _usage(found)
+    return usage_of(body[-TAIL:])
+
+
+def _usage(found: Told) -> Usage:
     read = None
     if found.reading is not None and found.fresh is not None:
         read = (found.fresh, found.reading / 1000)

@@ -66,7 +66,7 @@ class ClientResponse:
         request: Request,
         clock: Clock,
         patience: float = 60.0,
-        carried: Mapping[str, str] | None = None,
+        carried: dict[str, str] | None = None,
     ) -> None:
         self._response: Reply | None = None
         # The same, if it is sent in pieces.
@@ -80,7 +80,7 @@ class ClientResponse:
         self._as_engine_says = False
         self.progress: Callable[[], str] | None = None
         self._told: dict[str, str] = {}
-        self._carried = dict(carried or {})
+        self._carried = {} if carried is None else carried
         self._request = request
         # The engine's path decides in which API's shape failures are told.
         self._path = request.path

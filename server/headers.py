@@ -61,7 +61,6 @@ _CORS = {
 }
 # The gateway sets the first two itself. A cookie would come back to the gateway, not to the engine.
 _NOT_DOWNSTREAM = _HOP_BY_HOP | _CORS | {"date", "server", "set-cookie"}
-_KEY_HEADERS = ("Authorization", "X-Api-Key")
 
 
 def to_engine(
@@ -132,10 +131,10 @@ def _without(headers: Mapping[str, str], dropped: frozenset[str]) -> CIMultiDict
 
 def client_of(headers: Mapping[str, str], address: str | None) -> str:
     """Return the same text for the same client; it is a digest of the key."""
-    for name in _KEY_HEADERS:
-        if key := headers.get(name):
-            return blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
-    return address or ""
+    key = headers.get("Authorization") or headers.get("X-Api-Key")
+    if not key:
+        return address or ""
+    return blake2b(key.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
 def priority_of(headers: Mapping[str, str], *, allowed: bool) -> Priority:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from server.plain_request import PlainRequest
 
 _STATUS_LINES = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n" for each in HTTPStatus}
+_SERVER = f"Server: {SERVER_SOFTWARE}\r\n\r\n"
 _OK = 200
 # Responses with these have no body (RFC 9110, 15.3.5 and 15.4.5).
 _BODILESS = (204, 304)
@@ -140,15 +141,15 @@ class LaneReply:
             headers["Transfer-Encoding"] = "chunked"
         if self._left != 0 or self._body:
             headers.setdefault("Content-Type", "application/octet-stream")
-        headers.setdefault("Date", rfc822_formatted_time())
-        headers.setdefault("Server", SERVER_SOFTWARE)
         if not self.keeps:
             headers.setdefault("Connection", "close")
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         if lines.count("\r") != len(headers) or lines.count("\n") != len(headers):
             raise ValueError("a header holds a line break")
         status = _STATUS_LINES.get(self.status) or f"HTTP/1.1 {self.status} \r\n"
-        self._head = f"{status}{lines}\r\n".encode("utf-8", "surrogateescape")
+        # Neither an engine's nor the gateway's own headers hold the last two.
+        date = f"Date: {rfc822_formatted_time()}\r\n{_SERVER}"
+        self._head = f"{status}{lines}{date}".encode("utf-8", "surrogateescape")
         if self._body is None:
             self._lane.loop.call_soon(self._send_head)
 

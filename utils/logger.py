@@ -181,20 +181,24 @@ class LogBook(logging.Handler):
         except Exception:  # noqa: BLE001 - as logging.Handler requires: logging never raises
             self.handleError(record)
 
-    def add(self, source: str, text: str) -> None:
-        """Keep the line and publish it. A text of several lines counts as one."""
+    def add(self, source: str, *texts: str) -> None:
+        """Keep the lines and publish them. A text of several lines counts as one."""
         with self._guard:
-            self._number += 1
-            line = Line(self._number, source, text)
-            if source not in self._pages:
-                self._pages[source] = _Page(*self._limits)
-            self._pages[source].write(line)
-            if not self.feed.subscriptions:
-                return
-            if threading.get_ident() == self._thread:
-                self.feed.publish(line)
-            elif self._loop is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self.feed.publish, line)
+            page = self._pages.get(source)
+            if page is None:
+                page = self._pages[source] = _Page(*self._limits)
+            for text in texts:
+                self._number += 1
+                line = Line(self._number, source, text)
+                page.write(line)
+                if self.feed.subscriptions:
+                    self._publish(line)
+
+    def _publish(self, line: Line) -> None:
+        if threading.get_ident() == self._thread:
+            self.feed.publish(line)
+        elif self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.feed.publish, line)
 
     def lines(self, source: str | None = None) -> list[Line]:
         """Return the kept lines of one source, or of all, in the order of their numbers."""
@@ -252,8 +256,7 @@ def write_together(name: str, lines: list[tuple[float, str]]) -> None:
         if isinstance(handler, _Stderr):
             handler.handle(logging.makeLogRecord({"line": "\n".join(made)}))
         elif isinstance(handler, LogBook):
-            for line in made:
-                handler.add(GATEWAY, line)
+            handler.add(GATEWAY, *made)
         elif handler.level <= logging.INFO and not isinstance(handler, _Before):
             for when, text in lines:
                 record = logging.LogRecord(name, logging.INFO, "", 0, text, None, None)

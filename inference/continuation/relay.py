@@ -10,7 +10,7 @@ from inference.continuation.answer import ContinuedAnswer
 from inference.continuation.chat import CHAT, COMPLETION
 from inference.continuation.parts import cannot_fill, is_full
 from inference.continuation.stream import ContinuedStream
-from inference.usage import TAIL, Tally, Usage, usage_of
+from inference.usage import Tally, Usage, usage_of_answer
 from models.requests import endpoints
 from utils.errors import EngineBroke
 from utils.logger import get_logger
@@ -78,7 +78,7 @@ def continuing(
     codec, context = eligibility.codec(call.model, call.facts.endpoint), upstream_call.context
     if codec is None or cannot_fill(call.facts, upstream_call.size, context):
         return None
-    if upstream.whole and not is_full(usage_of(upstream.first[-TAIL:]), context):
+    if upstream.whole and not is_full(usage_of_answer(upstream.first), context):
         return None
     whole = not upstream.headers.get("Content-Type", "").startswith("text/event-stream")
     return Continuing(upstream_call, codec, eligibility, whole=whole)
@@ -211,7 +211,7 @@ class Continuing:
             headers = {n: value for n, value in headers.items() if n.lower() != "content-length"}
         await sink.answer(upstream.status, headers, answer.body)
         await sink.end()
-        usage = usage_of(answer.body[-TAIL:])
+        usage = usage_of_answer(answer.body)
         return usage._replace(cached=answer.cached, read=None) if self._grew else usage
 
 

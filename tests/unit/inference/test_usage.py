@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.usage import TAIL, Tally, Told, Usage, told_in, usage_of
+from inference.usage import TAIL, Tally, Told, Usage, told_in, usage_of, usage_of_answer
 
 USAGE = {"completion_tokens": 7, "prompt_tokens": 37, "total_tokens": 44}
 TIMINGS = {"cache_n": 30, "prompt_n": 7, "prompt_ms": 1.5, "predicted_n": 9}
@@ -113,6 +113,41 @@ def test_bytes_and_decoded_answers_are_read_by_one_rule(answer: dict[str, Any]) 
     by_bytes, decoded = usage_of(json.dumps(answer).encode()), told_in(answer)
     assert (by_bytes.prompt, by_bytes.completion, by_bytes.cached) == decoded[:3]
     assert isinstance(decoded, Told)
+
+
+_odd: st.SearchStrategy[Any] = st.one_of(
+    st.integers(0, 10**6),
+    st.floats(0, 1e6).map(lambda number: round(number, 3)),
+    st.sampled_from([None, True, -3, "7", [], {}]),
+)
+
+
+@given(
+    st.one_of(
+        st.sampled_from([[], 3, None, {"usage": 7}, {"usage": [{"prompt_tokens": 3}]}]),
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "text": st.text(),
+                "usage": st.dictionaries(
+                    st.sampled_from(["prompt_tokens", "completion_tokens", "input_tokens"]), _odd
+                ),
+                "timings": st.dictionaries(
+                    st.sampled_from(["prompt_n", "cache_n", "predicted_n", "prompt_ms"]), _odd
+                ),
+            },
+        ),
+    )
+)
+def test_a_whole_answer_is_read_by_the_same_rule(answer: Any) -> None:
+    """Also one that is no object, or in which something else stands where a count should."""
+    for body in (json.dumps(answer).encode(), json.dumps(answer).encode()[:-1]):
+        assert usage_of_answer(body) == usage_of(body)
+
+
+def test_a_large_answer_is_read_at_its_end() -> None:
+    body = json.dumps({"data": [0.5] * TAIL, "usage": USAGE}).encode()
+    assert usage_of_answer(body) == Usage(37, 7)
 
 
 def test_a_tally_knows_what_was_relayed_so_far() -> None:
