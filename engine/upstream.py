@@ -92,6 +92,8 @@ class UpstreamResponse:
         self._forget = forget
         self._heard = heard
         self.status = answer.status
+        # Whether the engine answered with an error status.
+        self.failed = self.status >= _FIRST_ERROR
         self.headers = answer.headers
         self._alive = None if alive is None or self._has_length() else alive
         self.first = b""
@@ -101,11 +103,6 @@ class UpstreamResponse:
 
     async def __aexit__(self, *_error: object) -> None:
         self.close()
-
-    @property
-    def failed(self) -> bool:
-        """Whether the engine answered with an error status."""
-        return self.status >= _FIRST_ERROR
 
     @property
     def whole(self) -> bool:
@@ -128,9 +125,10 @@ class UpstreamResponse:
         Keep-alive comments of the engine do not count: a crash after them can still be retried, and
         the gateway sends its own comments.
         """
-        self.first = await self.read()
-        while self.first.startswith(b":"):
-            self.first = await self._after_comments(self.first)
+        first = await self.read()
+        while first.startswith(b":"):
+            first = await self._after_comments(first)
+        self.first = first
         while self.failed and len(self.first) < _LARGEST_ERROR and (more := await self.read()):
             self.first += more
 

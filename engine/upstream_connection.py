@@ -19,6 +19,7 @@ _WAITING = 256 * 1024
 # A body up to this length that is no stream is read when it is complete: its reader wakes up once.
 _AT_ONCE = 64 * 1024
 _LOST = "Server disconnected"
+_BODY, _ENDED = Progress.BODY, Progress.ENDED
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -80,7 +81,7 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def ended(self) -> bool:
         """Whether the answer has come to its end, read or not."""
-        return self._parser.progress is Progress.ENDED
+        return self._parser.progress is _ENDED
 
     @property
     def usable(self) -> bool:
@@ -99,17 +100,19 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand over what has come of the body, or keep it for its reader."""
-        parser = self._parser
-        piece = parser.feed(data)
-        if (take := self._take) is not None:
-            if piece and not take(piece):
+        parser, take = self._parser, self._take
+        if piece := parser.feed(data):
+            if take is None:
+                self._pieces.append(piece)
+                self._unread += len(piece)
+                if self._unread > _WAITING:
+                    self._pause()
+            elif not take(piece):
                 self._take = None
                 self._held = True
                 self._pause()
                 self._wake()
-        elif piece:
-            self._keep(piece)
-        if parser.progress is not Progress.BODY:
+        if parser.progress is not _BODY:
             self._turn()
         elif take is None and not self._comes_whole:
             self._wake()
@@ -140,7 +143,7 @@ class UpstreamConnection(asyncio.Protocol):
         parser = self._parser
         while self._error is None:
             progress = parser.progress
-            if progress is Progress.ENDED or (progress is Progress.BODY and not self._comes_whole):
+            if progress is _ENDED or (progress is _BODY and not self._comes_whole):
                 return
             await self._woken()
         raise self._error
@@ -190,8 +193,8 @@ class UpstreamConnection(asyncio.Protocol):
         reusable = self._error is None and self._parser.reusable and not transport.is_closing()
         # A request that is not sent to its end would go on in front of the next.
         if reusable and not transport.get_write_buffer_size():
-            self._taken()
-            self._resume()
+            if self._pieces or self._paused:
+                self._taken()
             self._release(self)
         else:
             transport.abort()
@@ -213,27 +216,23 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _turn(self) -> None:
         """Act on a head that is not complete, on an end, or on what is not HTTP."""
-        if self._parser.progress is Progress.BROKEN:
+        progress = self._parser.progress
+        if progress is Progress.BROKEN:
             self.fail(ConnectionError(self._parser.error))
             self.abort()
         elif self.idle_since is not None:
             # An engine that speaks unasked would do so in the next answer.
             self.abort()
-        elif self.ended:
+        elif progress is _ENDED:
             self._wake()
-
-    def _keep(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-        self._unread += len(piece)
-        if self._unread > _WAITING:
-            self._pause()
 
     def _taken(self) -> bytes:
         pieces = self._pieces
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self._unread = 0
-        self._resume()
+        if self._paused:
+            self._resume()
         return data
 
     def _pause(self) -> None:
@@ -248,8 +247,9 @@ class UpstreamConnection(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _woken(self) -> asyncio.Future[None]:
         """Return what is done at the next ``_wake``; only one task waits at a time."""

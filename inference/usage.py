@@ -66,10 +66,10 @@ def told(find: Callable[[str], Any]) -> Told:
         prompt = read + (find("cache_read_input_tokens") or 0)
     if prompt is None and fresh is not None:
         prompt = fresh + (cached or 0)
-    for field in ("output_tokens", "predicted_n"):
-        completion = find(field) if completion is None else completion
-    for field in ("cached_tokens", "cache_read_input_tokens"):
-        cached = find(field) if cached is None else cached
+    if completion is None and (completion := find("output_tokens")) is None:
+        completion = find("predicted_n")
+    if cached is None and (cached := find("cached_tokens")) is None:
+        cached = find("cache_read_input_tokens")
     return Told(prompt, completion, cached, fresh, find("prompt_ms"), find("predicted_ms"))
 
 
@@ -92,14 +92,14 @@ def told_in(answer: dict[str, Any]) -> Told:
 
 def _fields_of(answer: dict[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    usage = answer.get("usage")
-    if isinstance(usage, dict):
-        for name in ("prompt_tokens_details", "input_tokens_details"):
-            if isinstance(details := usage.get(name), dict):
-                fields |= details
+    if isinstance(usage := answer.get("usage"), dict):
+        if isinstance(details := usage.get("prompt_tokens_details"), dict):
+            fields |= details
+        if isinstance(details := usage.get("input_tokens_details"), dict):
+            fields |= details
         fields |= usage
-    if isinstance(answer.get("timings"), dict):
-        fields |= answer["timings"]
+    if isinstance(timings := answer.get("timings"), dict):
+        fields |= timings
     return fields
 
 

@@ -85,6 +85,18 @@ def choose_ahead(model: ModelSpec, answered: VariantSpec, tokens: int | None) ->
     return next(enough, larger[-1] if larger else None)
 
 
+def _needed(
+    facts: RequestFacts, size: PromptSize, output: int, least: int, minimum: VariantSpec
+) -> int:
+    """Return the tokens that a variant smaller than ``minimum`` must hold."""
+    if facts.max_output is not None and size.at_least + output <= minimum.capacity:
+        return size.tokens + output
+    if facts.endpoint.generates and not facts.endpoint.cut_to_fit:
+        # If the prompt is too long after all, the engine refuses it.
+        return size.at_least + least
+    return size.tokens + least
+
+
 class ModelSelector:
     """Sizes a request and chooses its variant."""
 
@@ -110,23 +122,17 @@ class ModelSelector:
             return Selection(model, model.variants[0], UNCOUNTED, output)
         size = self._sizer.guess(model, facts)
         minimum = choose(model, size.tokens, output, facts.context)
-        if minimum is not choose(model, size.at_least, output, facts.context):
+        if not size.exact and minimum is not choose(model, size.at_least, output, facts.context):
             running = self._engines.running(model)
             if running is None or running.capacity < max(size.tokens + output, facts.context):
                 size = await self._sizer.count(model, facts, size)
                 minimum = choose(model, size.tokens, output, facts.context)
         if size.at_least + least > model.largest.capacity and not facts.endpoint.cut_to_fit:
             raise ContextLengthExceeded(model.name, size.at_least, model.largest.capacity)
-        if facts.max_output is not None and size.at_least + output <= minimum.capacity:
-            needed = size.tokens + output
-        elif facts.endpoint.generates and not facts.endpoint.cut_to_fit:
-            # If the prompt is too long after all, the engine refuses it.
-            needed = size.at_least + least
-        else:
-            needed = size.tokens + least
-        smallest = minimum is model.variants[0]
-        fallbacks = () if smallest else smaller(model, minimum, needed)
-        return Selection(model, minimum, size, output, fallbacks)
+        if minimum is model.variants[0]:
+            return Selection(model, minimum, size, output)
+        needed = _needed(facts, size, output, least, minimum)
+        return Selection(model, minimum, size, output, smaller(model, minimum, needed))
 
     async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
         """Return the prompt's tokens, by what counts best; None if nothing can without an engine.

@@ -224,6 +224,9 @@ def is_preflight(method: str, request: Mapping[str, str]) -> bool:
 
 def add(headers: CIMultiDict[str], cors: Mapping[str, str]) -> None:
     """Add ``cors`` to the headers of a response; ``Vary`` beside what it says already."""
+    if "Vary" not in cors:
+        headers.update(cors)
+        return
     for name, value in cors.items():
         if name == "Vary":
             headers.add(name, value)

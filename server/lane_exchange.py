@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _STATUS_LINES = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n" for each in HTTPStatus}
 _SERVER = f"Server: {SERVER_SOFTWARE}\r\n\r\n"
+# Of a name and a value; no line of Python for each.
+_line = "%s: %s\r\n".__mod__
 _OK = 200
 # Responses with these have no body (RFC 9110, 15.3.5 and 15.4.5).
 _BODILESS = (204, 304)
@@ -143,7 +145,7 @@ class LaneReply:
             headers.setdefault("Content-Type", "application/octet-stream")
         if not self.keeps:
             headers.setdefault("Connection", "close")
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        lines = "".join(map(_line, headers.items()))
         if lines.count("\r") != len(headers) or lines.count("\n") != len(headers):
             raise ValueError("a header holds a line break")
         status = _STATUS_LINES.get(self.status) or f"HTTP/1.1 {self.status} \r\n"

@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from engine.scheduling.lifecycle import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from prometheus_client import Metric
 
@@ -53,12 +53,30 @@ class _Histogram:
         self.counts[bisect_left(_BOUNDS, seconds)] += 1
         self.total += seconds
 
+    @property
+    def seen(self) -> bool:
+        """Whether anything was observed."""
+        return any(self.counts)
+
     def buckets(self) -> list[tuple[str, float]]:
         below, buckets = 0, []
         for bound, number in zip((*_BOUNDS, float("inf")), self.counts, strict=True):
             below += number
             buckets.append(("+Inf" if bound == float("inf") else str(float(bound)), float(below)))
         return buckets
+
+
+class _Served:
+    """What was counted of the requests that one variant has ended."""
+
+    __slots__ = ("completion", "first", "prompt", "queue", "statuses", "total")
+
+    def __init__(self) -> None:
+        self.statuses: Counter[int] = Counter()
+        self.queue, self.first, self.total = _Histogram(), _Histogram(), _Histogram()
+        # None as long as none is counted.
+        self.prompt: int | None = None
+        self.completion: int | None = None
 
 
 class Present(NamedTuple):
@@ -79,13 +97,8 @@ class Metrics(Collector):
         self._registry.register(self)
         self._present: Callable[[], Present] = lambda: Present((), 0, 0)
         self._uncounted: list[tuple[AccessRecord, float]] = []
-        self._requests: Counter[tuple[str, str, str]] = Counter()
-        self._prompt: Counter[Key] = Counter()
-        self._completion: Counter[Key] = Counter()
+        self._served: defaultdict[Key, _Served] = defaultdict(_Served)
         self._loads: Counter[tuple[str, str, str]] = Counter()
-        self._first: defaultdict[Key, _Histogram] = defaultdict(_Histogram)
-        self._total: defaultdict[Key, _Histogram] = defaultdict(_Histogram)
-        self._queue: defaultdict[Key, _Histogram] = defaultdict(_Histogram)
         self._load: defaultdict[Key, _Histogram] = defaultdict(_Histogram)
 
     def show(self, present: Callable[[], Present]) -> None:
@@ -114,21 +127,21 @@ class Metrics(Collector):
             self._count(record, now)
 
     def _count(self, record: AccessRecord, now: float) -> None:
-        key = model, variant = record.model or "", record.variant or ""
-        self._requests[model, variant, str(record.failed or record.status)] += 1
+        served = self._served[record.model or "", record.variant or ""]
+        served.statuses[record.failed or record.status] += 1
         # A load by an operator waits in the queue too, but no client waits for it.
         if record.path.startswith(_ADMIN):
             return
         if record.queued is not None:
-            self._queue[key].observe(record.queued)
+            served.queue.observe(record.queued)
         if record.first is None:
             return
-        self._first[key].observe(record.first)
-        self._total[key].observe(now - record.started)
+        served.first.observe(record.first)
+        served.total.observe(now - record.started)
         if record.completion is not None:
-            self._completion[key] += record.completion
+            served.completion = (served.completion or 0) + record.completion
         if record.counted:
-            self._prompt[key] += record.prompt or 0
+            served.prompt = (served.prompt or 0) + (record.prompt or 0)
 
     def page(self, accept: str) -> tuple[bytes, str]:
         """Return the page and its content type, in the format that ``accept`` asks for."""
@@ -138,13 +151,24 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics; prometheus-client calls this."""
         self._count_up()
-        yield _counter("requests", "Requests that have ended.", self._requests, "status")
-        yield _counter("prompt_tokens", "Tokens of prompts.", self._prompt)
-        yield _counter("completion_tokens", "Tokens of answers.", self._completion)
+        all_served = self._served.items()
+        requests = {
+            (*key, str(status)): number
+            for key, served in all_served
+            for status, number in served.statuses.items()
+        }
+        prompt = {key: each.prompt for key, each in all_served if each.prompt is not None}
+        written = {key: each.completion for key, each in all_served if each.completion is not None}
+        first = {key: each.first for key, each in all_served if each.first.seen}
+        total = {key: each.total for key, each in all_served if each.total.seen}
+        queue = {key: each.queue for key, each in all_served if each.queue.seen}
+        yield _counter("requests", "Requests that have ended.", requests, "status")
+        yield _counter("prompt_tokens", "Tokens of prompts.", prompt)
+        yield _counter("completion_tokens", "Tokens of answers.", written)
         yield _counter("engine_loads", "Engine starts, by how they went.", self._loads, "outcome")
-        yield _histogram("first_token_seconds", "Until the answer began.", self._first)
-        yield _histogram("request_duration_seconds", "Until the answer ended.", self._total)
-        yield _histogram("queue_seconds", "Spent waiting for a turn.", self._queue)
+        yield _histogram("first_token_seconds", "Until the answer began.", first)
+        yield _histogram("request_duration_seconds", "Until the answer ended.", total)
+        yield _histogram("queue_seconds", "Spent waiting for a turn.", queue)
         yield _histogram("engine_load_seconds", "From an engine's start to ready.", self._load)
         yield from self._gauges()
 
@@ -179,7 +203,7 @@ def _name(name: str) -> str:
 
 
 def _counter(
-    name: str, text: str, values: Counter[tuple[str, str, str]] | Counter[Key], *more: str
+    name: str, text: str, values: Mapping[tuple[str, str, str], int] | Mapping[Key, int], *more: str
 ) -> CounterMetricFamily:
     family = CounterMetricFamily(_name(name), text, labels=(*_LABELS, *more))
     for labels, value in values.items():

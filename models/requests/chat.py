@@ -43,8 +43,7 @@ def chat(request: Json) -> Prompt:
         if len(message) == _PLAIN and isinstance(role, str) and role in ROLES:
             if isinstance(content, str):
                 # Most messages: nothing but a text, which has no fault to report.
-                verbatim = role != "assistant"
-                talk.say(orjson.dumps(message), (content, ()), verbatim=verbatim)
+                talk.say_text(orjson.dumps(message), content, verbatim=role != "assistant")
                 continue
         else:
             role = role_of(message, index)

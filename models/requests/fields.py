@@ -5,9 +5,9 @@ The fields come first; then the parts of messages, and the segments of a prompt 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from functools import cache
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -92,10 +92,13 @@ def output_of(request: Json, fields: tuple[str, ...]) -> int | None:
 
     Raises BadRequest.
     """
-    limits = []
+    limits: list[int] = []
     for field in fields:
         value = request.get(field)
         if value is None:
+            continue
+        if type(value) is int and 0 <= value <= _MOST_OUTPUT:
+            limits.append(value)
             continue
         if isinstance(value, float) and value.is_integer():
             value = int(value)
@@ -251,15 +254,22 @@ class Conversation:
         self._digest = _beginning(origin, text) if text else _nothing(origin)
         self._segments = [Segment(text, len(text.encode()), 0, self._digest, not text)]
 
-    def say(self, source: bytes, content: tuple[str, tuple[str, ...]], *, verbatim: bool) -> None:
-        """Add a message: its ``Content``. ``source`` is the message as bytes, for the digest."""
+    def say(self, source: bytes, content: Content, *, verbatim: bool) -> None:
+        """Add a message. ``source`` is the message as bytes, for the digest."""
         text, media = content
-        if media:
-            self._needs.update(media)
-        self._digest = hashlib.blake2b(self._digest + source, digest_size=16).digest()
-        size = len(text) if text.isascii() else len(text.encode())
-        sounds = media.count("audio")
+        if not media:
+            self.say_text(source, text, verbatim=verbatim)
+            return
+        self._needs.update(media)
+        self._digest = blake2b(self._digest + source, digest_size=16).digest()
+        size, sounds = len(text.encode()), media.count("audio")
         self._segments.append(Segment(text, size, len(media), self._digest, verbatim, sounds))
+
+    def say_text(self, source: bytes, text: str, *, verbatim: bool) -> None:
+        """Add a message that is only a text."""
+        self._digest = digest = blake2b(self._digest + source, digest_size=16).digest()
+        size = len(text) if text.isascii() else len(text.encode())
+        self._segments.append(Segment(text, size, 0, digest, verbatim))
 
     def prompt(self, *, prefilled: bool) -> Prompt:
         """Return the prompt of all segments so far."""
@@ -275,7 +285,5 @@ def _nothing(origin: str) -> bytes:
 
 def _beginning(origin: str, text: str) -> bytes:
     # ``person`` makes this differ from the digest of any message.
-    digest = hashlib.blake2b(
-        text.encode(), key=origin.encode(), person=b"beginning", digest_size=16
-    )
+    digest = blake2b(text.encode(), key=origin.encode(), person=b"beginning", digest_size=16)
     return digest.digest()
