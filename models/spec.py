@@ -19,12 +19,15 @@ TokenizationSpec = TokenizationTable
 GroupSpec = GroupTable
 
 
-# The tag that Ollama's clients add to the name of a model without one.
+# What Ollama's clients add to names: a tag if there is none, and the hub that a model is of.
 _LATEST = ":latest"
+_HUBS = ("hf.co/", "huggingface.co/")
 
 
 def untagged(name: str) -> str:
-    """Return the name without the tag ``:latest``."""
+    """Return the name without the tag ``:latest``, and without the name of a hub before it."""
+    for hub in _HUBS:
+        name = name.removeprefix(hub)
     return name.removesuffix(_LATEST)
 
 

@@ -101,7 +101,7 @@ class GatewayServer:
             StatusPages(manager),
             MessagesHandlers(handler),
             OllamaHandlers(handler, manager, clock),
-            OllamaPages(manager),
+            OllamaPages(manager, models.downloads),
             LmStudioHandlers(manager),
             self._admin,
             models,

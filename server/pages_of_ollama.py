@@ -11,16 +11,23 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from engine.scheduling.lifecycle import State
+from models.downloads.progress import DONE
+from models.downloads.reference import HUBS, wanted
 from models.requests.fields import decoded
+from server.admin.access import require_admin
+from server.client_response import LINES_HEADERS
 from server.codecs.ollama.answers import LINES, line
 from server.codecs.ollama.pages import VERSION, Loaded, ps_page, show_page, tags_page
+from server.codecs.ollama.pulls import BEGUN, SUCCESS, VERIFIED, pull_stage
 from server.codecs.ollama.requests import wants_stream
 from server.known_models import known, listed
 from server.uploads.body import read_body
-from utils.errors import BadRequest, ModelNotFound
+from utils.errors import BadRequest, ModelNotFound, RequestCancelled
 
 if TYPE_CHECKING:
     from engine.manager import EngineManager
+    from models.downloads.pulls import Pulls
+    from models.downloads.reference import Wanted
     from models.requests.fields import Json
     from models.spec import ModelSpec
     from server.middleware import RequestContext
@@ -32,10 +39,11 @@ _CONFIGURED = "models are set up in the gateway's configuration file"
 
 
 class OllamaPages:
-    """Tells what models there are, and refuses to change them."""
+    """Tells what models there are, and fetches others; refuses to change them."""
 
-    def __init__(self, manager: EngineManager) -> None:
+    def __init__(self, manager: EngineManager, pulls: Pulls) -> None:
         self._manager = manager
+        self._pulls = pulls
         self._since = time.time()
 
     async def version(self, ctx: RequestContext) -> None:
@@ -71,22 +79,47 @@ class OllamaPages:
     # -- what the configuration does instead -----------------------------------------
 
     async def pull(self, ctx: RequestContext) -> None:
-        """Answer that a configured model is there; refuse others."""
+        """Answer that a model is there; fetch one of the hub, and tell its progress, if it is not.
+
+        Fetching is for operators. Other models are refused.
+        """
         request = await _order(ctx)
         try:
             _find(ctx, request)
         except ModelNotFound as error:
-            raise ModelNotFound(
-                f"{error.message} Models are not downloaded: {_CONFIGURED}.",
-                param="model",
-                name=error.name,
-            ) from None
-        stages: list[Json] = [{"status": "pulling manifest"}, {"status": "success"}]
+            if not error.name.startswith(HUBS):
+                raise ModelNotFound(
+                    f"{error.message} To fetch one of the hub: hf.co/USER/REPO:QUANT.",
+                    param="model",
+                    name=error.name,
+                ) from None
+            require_admin(ctx.request.headers, ctx.configuration.settings)
+            await self._fetch(ctx, wanted(error.name), stream=wants_stream(request))
+            return
         if wants_stream(request):
-            body = b"".join(map(line, stages))
+            body = line(BEGUN) + line(SUCCESS)
             await ctx.response.answer(_OK, {"Content-Type": LINES}, body)
         else:
-            await ctx.json(stages[-1])
+            await ctx.json(SUCCESS)
+
+    async def _fetch(self, ctx: RequestContext, asked: Wanted, *, stream: bool) -> None:
+        """Fetch the model and tell each step of it as a line, or only the end."""
+        pull = self._pulls.start(asked)
+        if stream:
+            ctx.response.end_faults(lambda error: line({"error": error.message}))
+            await ctx.response.begin(_OK, LINES_HEADERS)
+            await ctx.response.write(line(BEGUN))
+        async for state in self._pulls.follow(pull):
+            if stream and (stage := pull_stage(state)) is not None:
+                await ctx.response.write(line(stage))
+        if pull.error is not None:
+            raise pull.error
+        if pull.state != DONE:
+            raise RequestCancelled(f"The download was stopped: {pull.why}.")
+        if stream:
+            await ctx.response.write(line(VERIFIED) + line(SUCCESS))
+        else:
+            await ctx.json(SUCCESS)
 
     async def delete(self, ctx: RequestContext) -> None:
         """Refuse to delete a model."""

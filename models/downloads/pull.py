@@ -62,8 +62,8 @@ async def pull(
     for file in choice.files:
         # Before the first byte: a name that cannot be stored ends it here.
         inner(file.path)
+    progress.total, progress.file = choice.size, choice.files[0].path
     planned(folder, choice.files)
-    progress.total = choice.size
     have = await asyncio.to_thread(_have, folder, commit, choice.files)
     await asyncio.to_thread(_prepare, root, folder, choice.size - sum(have.values()), reserve)
     whole = 0

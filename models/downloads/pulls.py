@@ -57,6 +57,11 @@ class PullState:
     why: str = ""
     moved: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def tell(self) -> None:
+        """Wake those who follow this download."""
+        self.moved.set()
+        self.moved = asyncio.Event()
+
     @property
     def ended(self) -> bool:
         """Whether nothing is fetched any more, for whatever reason."""
@@ -200,6 +205,7 @@ class Pulls:
 
         def planned(folder: RepoFolder, files: tuple[RemoteFile, ...]) -> None:
             pull.folder, pull.files = folder, files
+            pull.tell()
 
         async with self._hub() as hub:
             done = await fetched(hub, pull.wanted, pull.progress, planned=planned)
@@ -209,8 +215,7 @@ class Pulls:
         self, pull: PullState, state: str, error: GatewayError | None = None, why: str = ""
     ) -> None:
         pull.state, pull.error, pull.why = state, error, why
-        pull.moved.set()
-        pull.moved = asyncio.Event()
+        pull.tell()
         self._save()
 
     def _save(self) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from utils.errors import BadRequest
 
 # What clients and people write before the name of a repository.
-_HOSTS = ("https://", "http://", "huggingface.co/", "hf.co/")
+HUBS = ("huggingface.co/", "hf.co/")
+_HOSTS = ("https://", "http://", *HUBS)
 _PART = r"[A-Za-z0-9](?:[\w.-]*\w)?"
 _REPO = re.compile(rf"{_PART}/{_PART}", re.ASCII)
 _TAG = re.compile(r"[\w.+-]+", re.ASCII)

@@ -67,13 +67,13 @@ class ModelHandlers:
     ) -> None:
         self._manager = manager
         self._reloader = reloader
-        self._pulls = pulls
+        self.downloads = pulls
         self._hub = hub
         self._folder = folder
 
     async def close(self) -> None:
         """Stop all downloads; they can be continued later."""
-        await self._pulls.close()
+        await self.downloads.close()
 
     # -- what is here ------------------------------------------------------------------
 
@@ -188,23 +188,23 @@ class ModelHandlers:
         params = await _params(ctx)
         asked = _wanted(params)
         params.end()
-        await self._show(ctx, self._pulls.start(asked), _ACCEPTED)
+        await self._show(ctx, self.downloads.start(asked), _ACCEPTED)
 
     async def pulls(self, ctx: RequestContext) -> None:
         """Answer with all downloads."""
-        await ctx.json({"pulls": [pull_json(pull) for pull in self._pulls.every()]})
+        await ctx.json({"pulls": [pull_json(pull) for pull in self.downloads.every()]})
 
     async def look_at_pull(self, ctx: RequestContext) -> None:
         """Answer with the download that the path names, or with its progress as events."""
-        await self._show(ctx, self._pulls.find(ctx.name or ""), _OK)
+        await self._show(ctx, self.downloads.find(ctx.name or ""), _OK)
 
     async def change_pull(self, ctx: RequestContext) -> None:
         """Pause or resume the download that the path names."""
         pull_id, _, action = (ctx.name or "").rpartition("/")
         if action == "pause":
-            pull = await self._pulls.pause(pull_id)
+            pull = await self.downloads.pause(pull_id)
         elif action == "resume":
-            pull = self._pulls.resume(pull_id)
+            pull = self.downloads.resume(pull_id)
         else:
             raise WrongMethod("POST is for /pause and /resume of a download.", ("GET", "DELETE"))
         await ctx.json(pull_json(pull))
@@ -212,7 +212,7 @@ class ModelHandlers:
     async def end_pull(self, ctx: RequestContext) -> None:
         """Forget the download that the path names; ``purge`` removes what was fetched of it."""
         purge = ctx.request.query.get("purge", "0") not in {"0", "false", "no"}
-        pull = await self._pulls.end(ctx.name or "", purge=purge)
+        pull = await self.downloads.end(ctx.name or "", purge=purge)
         await ctx.json({"ended": pull.id, "purged": purge})
 
     async def _show(self, ctx: RequestContext, pull: PullState, status: int) -> None:
@@ -221,7 +221,7 @@ class ModelHandlers:
             return
         await ctx.response.begin(_OK, STREAM_HEADERS)
         ctx.response.keep_alive(ctx.configuration.settings.keepalive_interval)
-        async for state in self._pulls.follow(pull):
+        async for state in self.downloads.follow(pull):
             await ctx.response.write(pull_event(state))
 
 

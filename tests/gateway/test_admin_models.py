@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,8 @@ from fake_engine import Journal
 from fake_hub import FakeHub, fake_hub, sha256
 from found_gateway import found_gateway, new_home
 from gguf_files import llama
+from model_stores import PROJECTOR, put
 from model_stores import hub as stored
-from model_stores import put
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -156,3 +157,37 @@ async def test_a_folder_is_imported_and_its_files_are_never_removed(
             "POST", "/admin/models/import", data=json.dumps({"dir": place})
         )
         answer.error(400, "invalid_request")
+
+
+async def test_a_client_of_ollama_fetches_a_model_of_the_hub(
+    hub: FakeHub, gateway: GatewayClient
+) -> None:
+    hub.put(REPO, "mmproj-F16.gguf", PROJECTOR)
+    name = f"hf.co/{NAME}"
+    token = {"Authorization": f"Bearer {gateway.token}"}
+    hub.fault("hold", 2_000_000, file="model-Q4_K_M.gguf")
+    asking = asyncio.create_task(gateway.post({"model": name}, "/api/pull", headers=token))
+    await hub.holding.wait()
+    hub.go_on.set()
+    lines = [json.loads(line) for line in (await asking).body.splitlines()]
+    assert lines[0] == {"status": "pulling manifest"}
+    assert lines[-1] == {"status": "success"}
+    digest = f"sha256:{sha256(CONTENT)}"
+    bars = [each for each in lines if each.get("digest") == digest]
+    assert all(0 <= each["completed"] <= each["total"] == len(CONTENT) for each in bars)
+    assert bars
+    # The same name is the one that it is asked by.
+    said = await gateway.post(
+        {"model": name, "messages": [{"role": "user", "content": "hi"}], "stream": False},
+        "/api/chat",
+    )
+    assert said.status == 200
+    again = await gateway.post({"model": name, "stream": False}, "/api/pull", headers=token)
+    assert again.json == {"status": "success"}
+    hub.repos[REPO].gated = "token"
+    other = {"model": f"hf.co/{REPO}:Q8_0"}
+    told = await gateway.post(other, "/api/pull", headers=token)
+    assert "needs a token" in json.loads(told.body.splitlines()[-1])["error"]
+    whole = await gateway.post(other | {"stream": False}, "/api/pull", headers=token)
+    assert whole.status == 401
+    assert "needs a token" in whole.json["error"]

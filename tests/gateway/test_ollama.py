@@ -279,7 +279,9 @@ async def test_models_are_not_managed_here(journal: Journal) -> None:
         assert (await gw.post({"name": "m", "stream": False}, "/api/pull")).json == stages[-1]
         said = error(await gw.post({"model": "other"}, "/api/pull"), 404)
         assert said.startswith("model 'other' not found. ")
-        assert "Models are not downloaded" in said
+        assert said.endswith("To fetch one of the hub: hf.co/USER/REPO:QUANT.")
+        unknown = await gw.post({"model": "hf.co/org/repo:Q8_0"}, "/api/pull")
+        assert "needs the admin token" in error(unknown, 401)
         for method, path, body, status, words in (
             ("POST", "/api/create", {"model": "x", "from": "m"}, 400, "configuration file"),
             ("POST", "/api/copy", {"source": "m", "destination": "x"}, 400, "alias"),
