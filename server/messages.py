@@ -46,6 +46,8 @@ class MessagesHandlers:
 
     async def create(self, ctx: RequestContext) -> None:
         """Answer with a message: whole, or as a stream."""
+        # Where Anthropic's clients look for it, to tell it to their users.
+        ctx.response.carry({"Request-Id": ctx.record.id})
         work = await _understood(self._handler, ctx)
         if work.request is None:
             await self._handler.answer(ctx, work.model, work.facts)

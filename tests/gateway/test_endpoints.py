@@ -37,15 +37,19 @@ ASIDES: dict[str, dict[str, Any]] = {
 }
 # The fake has no short names for these, or they become chats.
 LATER = ("/chat/completions/input_tokens", "/v1/messages", "/v1/messages/count_tokens")
-# Forms have tests of their own.
-FORMS = ("/v1/audio/transcriptions", "/audio/transcriptions")
+# Forms, speech and images have tests of their own.
+PATHS = [
+    path
+    for path, endpoint in BY_PATH.items()
+    if path not in LATER and (path in ASIDES or endpoint.name in BODIES)
+]
 
 
 def body_for(path: str) -> dict[str, Any]:
     return ASIDES[path] if path in ASIDES else BODIES[BY_PATH[path].name]
 
 
-@pytest.mark.parametrize("path", [path for path in BY_PATH if path not in (*LATER, *FORMS)])
+@pytest.mark.parametrize("path", PATHS)
 async def test_each_path_reaches_the_engine_as_it_was_sent(journal: Journal, path: str) -> None:
     args = {"embeddings": EMBED, "rerank": RERANK}.get(BY_PATH[path].name, ())
     async with running_gateway(journal, fake_model(fake_variant(journal, args=args))) as gateway:
@@ -161,6 +165,7 @@ async def test_messages_become_chats(journal: Journal) -> None:
         answer = await gateway.post(body, MESSAGES)
         assert answer.json["content"] == [{"type": "text", "text": "hi.0 hi.1"}]
         assert answer.json["id"].startswith("msg_")
+        assert answer.headers["Request-Id"] == answer.headers["X-Request-Id"]
         counted = await gateway.post(body, COUNT)
         assert counted.json == {"input_tokens": 5}
         [sent] = gateway.engine_requests("/v1/chat/completions")

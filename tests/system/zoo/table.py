@@ -1,6 +1,6 @@
 """The clients of the zoo: how each is run, what it is set to, and what it cannot do.
 
-Everything that a client has must work, but for what ``cannot`` gives the reason of.
+Everything that a client has must work.
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ before its end, which must free the engine. "Yes" for an error means that the cl
 wrong and does not try again and again. The [README](../README.md#clients) says how each is set.
 """
 _NO_LIST = "the client names no models by itself"
-_NO_SCHEMA = {"structured": "the engine knows no schema in Anthropic's API, so it is refused"}
 _NO_TOOLS = "Aider has its own format of edits, in text"
 
 
@@ -52,8 +51,7 @@ class Client:
     """One client by one API.
 
     ``environment`` is the lock that it is installed by; ``script`` has its checks, and gets ``api``
-    where it has several. ``lacks`` are things that the client does not offer, and ``cannot`` those
-    that fail for a reason which is not the gateway's; both with the reason.
+    where it has several. ``lacks`` are things that the client does not offer, with the reason.
     """
 
     name: str
@@ -61,7 +59,6 @@ class Client:
     script: str
     api: str
     lacks: Mapping[str, str] = field(default_factory=dict)
-    cannot: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -90,8 +87,8 @@ CLIENTS = (
         "responses",
         {"list": "the client does so by its other API"},
     ),
-    Client("anthropic (Python)", "sdks", "anthropic_messages", "messages", cannot=_NO_SCHEMA),
-    Client("anthropic (JavaScript)", NODE, "anthropic_messages", "messages", cannot=_NO_SCHEMA),
+    Client("anthropic (Python)", "sdks", "anthropic_messages", "messages"),
+    Client("anthropic (JavaScript)", NODE, "anthropic_messages", "messages"),
     Client("ollama (Python)", "sdks", "ollama_chat", "ollama"),
     Client("ollama (JavaScript)", NODE, "ollama_chat", "ollama"),
     Client("LiteLLM", "frameworks", "litellm_completion", "chat"),
@@ -140,9 +137,6 @@ def faults(client: Client, found: Mapping[str, str]) -> list[str]:
                 wrong.append(f"{check}: the table says that the client has no such thing")
         elif error is None:
             wrong.append(f"{check}: it was not run. {found.get('', '')}")
-        elif check in client.cannot:
-            if not error:
-                wrong.append(f"{check}: it works, and the table says that it cannot")
         elif error:
             wrong.append(f"{check}: {error}")
     return wrong
@@ -162,10 +156,10 @@ def document() -> str:
 
 
 def _cell(client: Client, check: str, notes: list[str]) -> str:
-    reason = client.lacks.get(check) or client.cannot.get(check)
+    reason = client.lacks.get(check)
     if reason is None:
         return "yes"
     note = f"{reason[0].upper()}{reason[1:]}."
     if note not in notes:
         notes.append(note)
-    return f"{'no' if check in client.cannot else '-'} ({notes.index(note) + 1})"
+    return f"- ({notes.index(note) + 1})"
