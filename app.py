@@ -18,6 +18,7 @@ from engine.llamacpp.prompt_cache.store import StateStore
 from engine.llamacpp.shipped import bundled_model, bundled_server
 from engine.llamacpp.type import LlamaCpp
 from engine.manager import EngineManager
+from engine.piper.type import Piper
 from engine.process.health import checks_of
 from engine.process.orphans import OrphanRegistry
 from engine.process.slots import Slot
@@ -159,7 +160,7 @@ def engine_types(
 ) -> EngineTypes:
     """Return every type of engine, the default first; ``speech`` is a folder for weights."""
     llamacpp = LlamaCpp(prompt_caches, tokenizer, heads)
-    return EngineTypes([llamacpp, Generic(), Remote(), Whisper(speech)])
+    return EngineTypes([llamacpp, Generic(), Remote(), Whisper(speech), Piper()])
 
 
 def presets() -> Presets:

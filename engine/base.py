@@ -45,6 +45,7 @@ __all__ = [
     "Placement",
     "Shortage",
     "UpstreamResponse",
+    "Voice",
 ]
 
 # Exit statuses of a process that was killed, itself or beneath a shell.
@@ -85,6 +86,13 @@ class Finding(NamedTuple):
     key: str
     message: str
     fatal: bool = False
+
+
+class Voice(NamedTuple):
+    """A voice of an engine that speaks, and its language, "" if that is not known."""
+
+    name: str
+    language: str = ""
 
 
 class ModelFile(NamedTuple):
@@ -272,6 +280,14 @@ class EngineType(ABC):
         Raises BadRequest that names the field which would be ignored.
         """
         return False
+
+    def voices(self, variant: VariantSpec) -> list[Voice]:
+        """Return the voices that the variant is known to speak with, the default first."""
+        return []
+
+    def licence(self, variant: VariantSpec) -> str:
+        """Return the licence of the variant's weights, if the gateway knows it, else ""."""
+        return ""
 
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
         """Return the files that the variant's engine reads while it loads, in this order."""

@@ -10,7 +10,7 @@ from utils.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from engine.base import EngineType, ModelFile
+    from engine.base import EngineType, ModelFile, Voice
     from models.requests.endpoints import Endpoint
     from models.requests.reader import RequestFacts
     from models.spec import ModelSpec, VariantSpec
@@ -57,6 +57,14 @@ class EngineTypes:
         Return whether it has changed.
         """
         return self.of(model.largest).fit(endpoint, request)
+
+    def voices(self, model: ModelSpec) -> list[Voice]:
+        """Return the voices that the model is known to speak with."""
+        return self.of(model.largest).voices(model.largest)
+
+    def licence(self, model: ModelSpec) -> str:
+        """Return the licence of the model's weights, "" if it is not known."""
+        return self.of(model.largest).licence(model.largest)
 
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
         """Return the files that the variant's engine reads while it loads."""

@@ -160,6 +160,8 @@ def routes(
             "/v1/models": _reading(status.models),
             "/models": _reading(status.models),
             **dict.fromkeys(("/upstream", "/upstream/"), _reading(status.upstream)),
+            "/v1/audio/voices": _reading(status.voices),
+            "/audio/voices": _reading(status.voices),
             "/health": _reading(status.health),
             "/v1/health": _reading(status.health),
             # Of the engine that was started last, or of ?model=.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from engine.scheduling.lifecycle import State
@@ -12,10 +13,13 @@ from models.routing.kinds import type_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from engine.base import Voice
     from engine.scheduling.scheduler import EngineRecord
     from models.catalog import Catalog
     from models.spec import ModelSpec
     from utils.config.routes import RouteTable
+
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def models_view(
@@ -25,6 +29,7 @@ def models_view(
     created: int,
     *,
     aliases: bool = False,
+    licences: Mapping[str, str] = NONE,
 ) -> dict[str, Any]:
     """Return the page ``/v1/models``: every model, loaded or not; with ``aliases`` these too."""
     records = tuple(records)
@@ -32,7 +37,7 @@ def models_view(
     for model in catalog.models:
         if model.unlisted:
             continue
-        entry = model_view(model, able, records, created)
+        entry = model_view(model, able, records, created, licences.get(model.name, ""))
         entries += [entry, *(aliased(entry, name) for name in model.aliases if aliases)]
     listed = [route for route in catalog.routes.values() if not route.unlisted]
     entries += [route_view(route, catalog, able, created) for route in listed]
@@ -49,11 +54,12 @@ def model_view(
     able: Mapping[str, Capabilities],
     records: Iterable[EngineRecord],
     created: int,
+    licence: str = "",
 ) -> dict[str, Any]:
     """Return the page ``/v1/models/{id}``.
 
     ``load_seconds`` has the seconds of each variant's last start, by its context or name; null
-    if none was measured.
+    if none was measured. The ``licence`` is shown if it is known.
     """
     own = [record for record in records if record.variant.model == model.name]
     return {
@@ -71,6 +77,7 @@ def model_view(
         "load_seconds": {
             str(record.variant.shown): round(record.load_seconds, 3) or None for record in own
         },
+        **({"license": licence} if licence else {}),
     }
 
 
@@ -93,6 +100,23 @@ def route_view(
         "capabilities": together.shown(),
         "type": "route",
         "models": [model.name for model in models],
+    }
+
+
+def voices_view(voices: Iterable[tuple[ModelSpec, Voice]]) -> dict[str, Any]:
+    """Return the page ``/v1/audio/voices``: each voice, the model that has it, and its language."""
+    return {
+        "object": "list",
+        "voices": [
+            {
+                "id": voice.name,
+                "object": "voice",
+                "name": voice.name,
+                "model": model.name,
+                "language": voice.language or None,
+            }
+            for model, voice in voices
+        ],
     }
 
 

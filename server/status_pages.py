@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from models.requests.endpoints import SPEECH
 from server.anthropic_models import VERSION, anthropic_model, anthropic_page
 from server.signposts import ROOT_OF_OLLAMA, is_ollamas, root_page
-from server.status import aliased, health_view, model_view, models_view, route_view
+from server.status import aliased, health_view, model_view, models_view, route_view, voices_view
 from server.upstream_page import upstream_page
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _OK = 200
 _HTML = {"Content-Type": "text/html; charset=utf-8"}
+SPEAKS = SPEECH.needs
 _TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
@@ -37,7 +39,11 @@ class StatusPages:
         """Answer with every configured model, loaded or not."""
         catalog, able = ctx.configuration.catalog, ctx.configuration.able
         records, aliases = self._manager.records(), ctx.configuration.settings.list_aliases
-        page = models_view(catalog, able, records, self._created, aliases=aliases)
+        types = ctx.configuration.types
+        licences = {model.name: types.licence(model) for model in catalog.models}
+        page = models_view(
+            catalog, able, records, self._created, aliases=aliases, licences=licences
+        )
         if VERSION in ctx.request.headers:
             page = anthropic_page(page["data"], ctx.request.query)
         await ctx.json(page)
@@ -49,7 +55,8 @@ class StatusPages:
             await ctx.json(route_view(route, catalog, able, self._created))
             return
         model = catalog.find(ctx.name)
-        entry = model_view(model, able, self._manager.records(), self._created)
+        licence = ctx.configuration.types.licence(model)
+        entry = model_view(model, able, self._manager.records(), self._created, licence)
         if ctx.name and ctx.name in model.aliases and ctx.configuration.settings.list_aliases:
             entry = aliased(entry, ctx.name)
         if VERSION in ctx.request.headers:
@@ -62,6 +69,17 @@ class StatusPages:
         page = models_view(catalog, able, self._manager.records(), self._created)
         engines = [entry for entry in page["data"] if "state" in entry]
         await ctx.response.answer(_OK, _HTML, upstream_page(engines))
+
+    async def voices(self, ctx: RequestContext) -> None:
+        """Answer with the voices of every model that speaks; starts nothing."""
+        configuration = ctx.configuration
+        voices = [
+            (model, voice)
+            for model in configuration.catalog.models
+            if SPEAKS in configuration.able[model.name].certain
+            for voice in configuration.types.voices(model)
+        ]
+        await ctx.json(voices_view(voices))
 
     async def health(self, ctx: RequestContext) -> None:
         """Answer with the gateway's state and that of each engine."""

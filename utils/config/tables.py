@@ -104,10 +104,11 @@ class VariantTable(VariantSettings):
         default="",
         metadata=key(
             "binary",
-            "The `llama-server` or `whisper-server` to start. Without it: for the type `llamacpp` "
-            "the bundled llama-server, for `whisper` the embedded one: see [Speech](speech.md).",
+            "The `llama-server`, `whisper-server` or server of Piper to start. Without it: for the "
+            "type `llamacpp` the bundled llama-server, for `whisper` and `piper` the embedded one: "
+            "see [Speech](speech.md).",
             shown="presets.bundled.server",
-            engines=("llamacpp", "whisper"),
+            engines=("llamacpp", "whisper", "piper"),
             reload="engine",
         ),
     )
@@ -116,7 +117,7 @@ class VariantTable(VariantSettings):
         metadata=key(
             "arguments",
             'Its arguments, as texts or numbers: `{ "-m", "/path/to/model.gguf", "-c", 8192 }`.',
-            engines=("llamacpp", "whisper"),
+            engines=("llamacpp", "whisper", "piper"),
             reload="engine",
         ),
     )
@@ -261,7 +262,7 @@ class ModelTable(ModelSettings):
         metadata=key(
             "engine_type",
             "The type of engine: `presets.engines.llamacpp`, `presets.engines.whisper`, "
-            "`presets.engines.generic` or `presets.engines.remote`. See "
+            "`presets.engines.piper`, `presets.engines.generic` or `presets.engines.remote`. See "
             "[Other engines](#other-engines).",
             shown="presets.engines.llamacpp",
             reload="engine",
@@ -273,7 +274,7 @@ class ModelTable(ModelSettings):
             "connect",
             'Where the engine listens, such as `"http://127.0.0.1:8080"`. Without it the gateway '
             "picks a free port and tells the engine.",
-            engines=("llamacpp", "generic", "whisper"),
+            engines=("llamacpp", "generic", "whisper", "piper"),
             reload="engine",
         ),
     )

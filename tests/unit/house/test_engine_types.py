@@ -7,7 +7,7 @@ import re
 import pytest
 from paths import ROOT
 
-TYPES = ("llamacpp", "generic", "remote", "whisper")
+TYPES = ("llamacpp", "generic", "remote", "whisper", "piper")
 ROOMS = ("models", "inference", "server", "utils", "engine")
 OUTSIDE = sorted(
     path.relative_to(ROOT).as_posix()

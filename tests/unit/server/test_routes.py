@@ -34,6 +34,8 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         "/v1/": {"GET": "status.root", "HEAD": "status.root"},
         "/v1/models": {"GET": "status.models", "HEAD": "status.models"},
         "/models": {"GET": "status.models", "HEAD": "status.models"},
+        "/v1/audio/voices": {"GET": "status.voices", "HEAD": "status.voices"},
+        "/audio/voices": {"GET": "status.voices", "HEAD": "status.voices"},
         "/health": {"GET": "status.health", "HEAD": "status.health"},
         "/v1/health": {"GET": "status.health", "HEAD": "status.health"},
         "/props": {"GET": "passthrough.look", "HEAD": "passthrough.look"},

@@ -1,0 +1,1 @@
+"""Piper's HTTP server, and what makes OpenAI's speech of it."""
