@@ -46,12 +46,16 @@ class ResponseParser:
         "error",
         "headers",
         "length",
+        "on_body",
         "progress",
         "reusable",
         "status",
     )
 
     def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        # httptools calls it with each piece of a body.
+        self.on_body = self._pieces.append
         parser = httptools.HttpResponseParser(self)
         # As lenient as aiohttp is: engines are trusted, and some write heads by hand.
         parser.set_dangerous_leniencies(
@@ -60,7 +64,6 @@ class ResponseParser:
             lenient_spaces_after_chunk_size=True,
         )
         self._parser: httptools.HttpResponseParser | None = parser
-        self._pieces: list[bytes] = []
         self._fields: list[tuple[str, str]] = []
         # The head of the last whole response that came in one piece, its status and its headers.
         self._last: tuple[KnownHead, int, CIMultiDict[str]] | None = None
@@ -85,11 +88,11 @@ class ResponseParser:
         What cannot be parsed makes the response ``BROKEN``; after its end, it only makes the
         connection not ``reusable``.
         """
-        parser, fresh, self._fresh = self._parser, self._fresh, False
+        if self._fresh:
+            return self._begun(data)
+        parser, pieces = self._parser, self._pieces
         if parser is None:
             return b""
-        if fresh and (whole := self._like_the_last(data)) is not None:
-            return whole
         try:
             parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -98,7 +101,6 @@ class ResponseParser:
                 self._break(f"the engine's answer is not valid HTTP: {error}")
         except httptools.HttpParserUpgrade:
             self._break("the engine's answer switches to another protocol")
-        pieces = self._pieces
         if not pieces:
             self._barren += len(data)
             if self._barren > _LARGEST_HEAD and self.progress < Progress.ENDED:
@@ -107,13 +109,21 @@ class ResponseParser:
         self._barren = 0
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
-        if fresh and self.reusable and (known := KnownHead.of(data)) is not None:
+        return body
+
+    def _begun(self, data: bytes) -> bytes:
+        """Do what ``feed`` does with the first bytes of a response."""
+        self._fresh = False
+        if (whole := self._like_the_last(data)) is not None:
+            return whole
+        body = self.feed(data)
+        if body and self.reusable and (known := KnownHead.of(data)) is not None:
             self._last = known, self.status, self.headers
         return body
 
     def _like_the_last(self, data: bytes) -> bytes | None:
         """Return the body if ``data`` is a whole response with the head of the last one."""
-        if self._last is None:
+        if self._last is None or self._parser is None:
             return None
         known, status, headers = self._last
         body = known.body_of(data)
@@ -169,10 +179,6 @@ class ResponseParser:
             self.progress = Progress.BODY
             self._barren = 0
         fields.clear()
-
-    def on_body(self, body: bytes) -> None:
-        """Keep a piece of the body."""
-        self._pieces.append(body)
 
     def on_message_complete(self) -> None:
         """End the response; interim ones do not count."""

@@ -78,7 +78,7 @@ class UpstreamResponse:
 
     ``first`` is the first chunk of the body; for an error answer, all of it up to 64 KiB. If only
     the end of the connection shows the end of the body, ``alive`` is asked whether the engine is
-    still there: a crash looks the same.
+    still there: a crash looks the same. ``heard`` is told of each piece.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class UpstreamResponse:
     ) -> None:
         self._answer = answer
         self._forget = forget
-        self._heard = heard
+        self.heard = heard
         self.status = answer.status
         # Whether the engine answered with an error status.
         self.failed = self.status >= _FIRST_ERROR
@@ -150,7 +150,7 @@ class UpstreamResponse:
             chunk = await self._answer.read()
         except (aiohttp.ClientError, OSError) as error:
             raise EngineBroke(f"The engine broke off its response: {said_by(error)}") from error
-        self._heard(chunk)
+        self.heard(chunk)
         if not chunk:
             await self._check_end()
         return chunk
@@ -159,20 +159,15 @@ class UpstreamResponse:
         """Give each further piece to ``take`` where it arrives; return whether that was the end.
 
         If ``take`` returns False, it has not: the engine is not read from until the next call.
-        ``take`` must not raise. EngineBroke if the answer ends early.
+        ``take`` tells ``heard`` of each piece, and must not raise. EngineBroke if the answer ends
+        early.
         """
-        heard = self._heard
-
-        def taken(chunk: bytes) -> bool:
-            heard(chunk)
-            return take(chunk)
-
         try:
-            ended = await self._answer.pump(taken)
+            ended = await self._answer.pump(take)
         except (aiohttp.ClientError, OSError) as error:
             raise EngineBroke(f"The engine broke off its response: {said_by(error)}") from error
         if ended:
-            heard(b"")
+            self.heard(b"")
             await self._check_end()
         return ended
 

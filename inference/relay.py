@@ -35,7 +35,7 @@ async def relay(upstream: UpstreamResponse, sink: Sink, tally: Tally) -> Usage:
         tally.add(upstream.first)
         await sink.write(upstream.first)
     if (outlet := sink.outlet()) is not None:
-        take = _into(outlet, tally)
+        take = _into(outlet, tally, upstream.heard)
         while not await upstream.pump(take):
             await outlet.drained()
     else:
@@ -45,10 +45,11 @@ async def relay(upstream: UpstreamResponse, sink: Sink, tally: Tally) -> Usage:
     return tally.usage()
 
 
-def _into(outlet: Outlet, tally: Tally) -> Callable[[bytes], bool]:
+def _into(outlet: Outlet, tally: Tally, heard: Callable[[bytes], None]) -> Callable[[bytes], bool]:
     add, put = tally.add, outlet.put
 
     def take(chunk: bytes) -> bool:
+        heard(chunk)
         add(chunk)
         return put(chunk)
 

@@ -180,9 +180,10 @@ class Lane(asyncio.Protocol):
 
     def send(self, data: bytes) -> bool:
         """Write to the client; return whether it has room for more."""
-        if self.transport is None or self.transport.is_closing():
+        transport = self.transport
+        if transport is None or transport.is_closing():
             raise ConnectionResetError("the connection is closed")
-        self.transport.write(data)
+        transport.write(data)
         self.sent += len(data)
         return not self.blocked
 

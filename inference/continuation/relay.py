@@ -132,12 +132,13 @@ class Continuing:
         self, upstream: UpstreamResponse, sink: Sink, outlet: Outlet, tally: Tally
     ) -> None:
         """Pass on what the first engine says, where it arrives."""
-        feed, add, put = self._stream.feed, tally.add, outlet.put
+        heard, feed, add, put = upstream.heard, self._stream.feed, tally.add, outlet.put
         if passed := feed(upstream.first):
             add(passed)
             await sink.write(passed)
 
         def take(chunk: bytes) -> bool:
+            heard(chunk)
             if not (passed := feed(chunk)):
                 return True
             add(passed)

@@ -24,7 +24,7 @@ def ongoing(ticket: int | None = None, events: int = 0, **facts: Any) -> Ongoing
         "POST", path="/v1/chat/completions", started=990.0, id=f"id{ticket}", **facts
     )
     record.ticket = ticket
-    record.tally.events = events
+    record.tally.add(b"data: " * events)
     return Ongoing(record)
 
 
