@@ -90,7 +90,7 @@ async def test_a_refusal_is_told_and_is_a_failure(journal: Journal, home: Path) 
         (journal.path.parent / "gateway.cfg.lua").write_text("models = {}")
         code, out, err = await said("reload")
         assert (code, out) == (1, "")
-        assert "models: expected at least one model\n" in err
+        assert "models: expected at least one model, or discover or model_dirs\n" in err
         assert (await gateway.health())["status"] == "ok"
 
 
