@@ -124,7 +124,7 @@ def build(
         types,
         limits=limits_of(catalog, settings, types),
         memory=memory,
-        port_range=settings.port_range,
+        port_range=settings.ports,
         checks=checks_of(settings),
         slots=[Slot(each.port, each.type) for each in settings.slots],
         preloader=Preloader(LoadTimes(folder, os.environ, types), enabled=settings.warm_loads),

@@ -23,6 +23,13 @@ local function report_misnamed(wanted)
   return false
 end
 
+-- Report two keys of which only one may be set.
+local function report_both(options, place, one, other, why)
+  if options[one] ~= nil and options[other] ~= nil then
+    report(text.place(place, one), ("with %s; give one of the two%s"):format(other, why or ""))
+  end
+end
+
 local function check_server()
   if server == nil then
     report_misnamed("server")
@@ -32,6 +39,7 @@ local function check_server()
   if clean.listen_v4 == "none" and (clean.listen_v6 or "none") == "none" then
     report("server.listen_v4", 'expected an address, as listen_v6 is "none" too')
   end
+  report_both(clean, "server", "port_range_start", "port_range")
   return clean
 end
 
@@ -128,13 +136,6 @@ local function name_of(model)
     local stem = model.path:match("([^/\\]+)$") or model.path
     stem = stem:gsub("%.[gG][gG][uU][fF]$", ""):gsub("%-%d%d%d%d%d%-of%-%d%d%d%d%d$", "")
     return stem
-  end
-end
-
--- Report two keys of which only one may be set.
-local function report_both(options, place, one, other, why)
-  if options[one] ~= nil and options[other] ~= nil then
-    report(text.place(place, one), ("with %s; give one of the two%s"):format(other, why or ""))
   end
 end
 

@@ -131,7 +131,7 @@ class Reloader:
             found.kept,
             policy,
             limits,
-            port_range=settings.port_range,
+            port_range=settings.ports,
             checks=checks_of(settings),
             slots=[Slot(each.port, each.type) for each in settings.slots],
         )

@@ -16,6 +16,9 @@ from utils.config.schema import key, read
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# How many ports ``port_range_start`` stands for, and the last one that there is.
+_PORTS, _LAST_PORT = 1000, 65535
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -330,6 +333,14 @@ class ServerSettings(ModelSettings):
             each=SlotTable,
         ),
     )
+    port_range_start: int | None = field(
+        default=None,
+        metadata=key(
+            "port",
+            "The same by its first port alone: with it, and up to 1000 ports from it on, engines "
+            "get the first free one.",
+        ),
+    )
     resources: Mapping[str, int] = field(
         default_factory=lambda: MappingProxyType({}),
         metadata=key(
@@ -497,6 +508,13 @@ class ServerSettings(ModelSettings):
     def scheme(self) -> str:
         """The scheme of the gateway's URLs."""
         return "http" if self.tls is None else "https"
+
+    @property
+    def ports(self) -> tuple[int, int] | None:
+        """Return the first and the last port for engines; None for any."""
+        if self.port_range is not None or self.port_range_start is None:
+            return self.port_range
+        return self.port_range_start, min(_LAST_PORT, self.port_range_start + _PORTS - 1)
 
     @property
     def listen(self) -> tuple[Endpoint, ...]:

@@ -23,6 +23,7 @@
 ---@field priority_header? boolean Whether requests may set their priority with `X-Priority`: see [The queue](#the-queue).
 ---@field port_range? table `{ first = 50000, last = 50099 }`: the ports for engines without `connect`. Without it: free ports from 16384 to 32767, which no system uses for outgoing connections.
 ---@field slots? GatewaySlot[] `{ { port = 4801, type = "text" }, { port = 4802 } }`: numbered places for engines. See [slot](#slot).
+---@field port_range_start? integer The same by its first port alone: with it, and up to 1000 ports from it on, engines get the first free one.
 ---@field resources? table<string, integer|string> The resources of the machine, under names of your choice: `{ gpu0 = "24GiB", ram = "64GiB" }`. See [Several engines](#several-engines).
 ---@field memory_wait? number How long after the end of an engine a start may wait until its memory is free: see [Memory](#memory). `0`: no wait.
 ---@field shrink_after? number After this time without a request, an engine that is larger than the last requests needed is replaced by a smaller variant, if no request waits. `0`: never.

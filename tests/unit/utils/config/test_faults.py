@@ -156,6 +156,8 @@ FAULTS: list[tuple[str, str]] = [
      "server.port_range: last (4) comes before first (5)"),
     (f"server = {{ port_range = {{ first = 5 }} }} {models()}",
      "server.port_range.last: missing"),
+    (f"server = {{ port_range = {{ first = 5, last = 9 }}, port_range_start = 5 }} {models()}",
+     f"server.port_range_start: with port_range; {BOTH}"),
     (f"server = {{ port_range = 5 }} {models()}",
      "server.port_range: expected a table, got 5"),
     # Names

@@ -105,3 +105,10 @@ def test_an_endpoint_is_read_as_it_is_written(
 ) -> None:
     place = Endpoint(str(host), port)
     assert endpoint(str(place)) == place
+
+
+def test_a_first_port_stands_for_a_thousand() -> None:
+    assert ServerSettings(port_range_start=8081).ports == (8081, 9080)
+    assert ServerSettings(port_range_start=65000).ports == (65000, 65535)
+    assert ServerSettings(port_range=(5, 9)).ports == (5, 9)
+    assert ServerSettings().ports is None
