@@ -29,7 +29,7 @@ from utils.errors import CountUnavailable, EngineBusy, ModelNotLoaded
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from engine.base import EngineRun
     from engine.client import EngineClient
@@ -201,6 +201,11 @@ class EngineManager:
         ready = [record for record in self.records() if record.state is State.READY]
         ready.sort(key=lambda record: record.ticket)
         return tuple((r.variant, self._processes.runs[r.ticket].client) for r in ready)
+
+    @property
+    def learnt(self) -> Mapping[str, Mapping[str, int]]:
+        """What was learnt of each variant's memory, by label, in bytes by resource."""
+        return self._scheduler.learnt
 
     async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
         """Return the prompt's exact size, counted by the model's ready engine, or None."""

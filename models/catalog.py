@@ -152,6 +152,8 @@ def _model(table: ModelTable) -> ModelSpec:
         strip_params=table.strip_params,
         upstream_model=table.upstream_model,
         found=table.found,
+        size=table.size,
+        quantisation=table.quantisation,
         unlisted=table.unlisted,
         metadata=table.metadata,
         alias_params=MappingProxyType(

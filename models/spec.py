@@ -122,6 +122,9 @@ class ModelSpec:
     alias_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     # Of the machine, not of the configuration file.
     found: bool = False
+    # The bytes of a model by its file, and how its weights are stored; 0 and "" for others.
+    size: int = 0
+    quantisation: str = ""
     unlisted: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
     # Made once, as above: the largest variant, whether requests are changed before they are sent,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from models.routing.check import models_of
 from models.routing.kinds import type_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from engine.base import Voice
     from engine.scheduling.scheduler import EngineRecord
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from utils.config.routes import RouteTable
 
 NONE: Mapping[str, str] = MappingProxyType({})
+# Bytes by resource, by the label of a variant.
+Learnt = Mapping[str, Mapping[str, int]]
+_NOTHING: Learnt = MappingProxyType({})
 
 
 def models_view(
@@ -30,14 +34,19 @@ def models_view(
     *,
     aliases: bool = False,
     licences: Mapping[str, str] = NONE,
+    learnt: Learnt = _NOTHING,
 ) -> dict[str, Any]:
-    """Return the page ``/v1/models``: every model, loaded or not; with ``aliases`` these too."""
+    """Return the page ``/v1/models``: every model, loaded or not; with ``aliases`` these too.
+
+    ``learnt`` is what is known of each variant's memory, by its label.
+    """
     records = tuple(records)
     entries = []
     for model in catalog.models:
         if model.unlisted:
             continue
-        entry = model_view(model, able, records, created, licences.get(model.name, ""))
+        licence = licences.get(model.name, "")
+        entry = model_view(model, able, records, created, licence, learnt)
         entries += [entry, *(aliased(entry, name) for name in model.aliases if aliases)]
     listed = [route for route in catalog.routes.values() if not route.unlisted]
     entries += [route_view(route, catalog, able, created) for route in listed]
@@ -55,6 +64,7 @@ def model_view(
     records: Iterable[EngineRecord],
     created: int,
     licence: str = "",
+    learnt: Learnt = _NOTHING,
 ) -> dict[str, Any]:
     """Return the page ``/v1/models/{id}``.
 
@@ -72,6 +82,8 @@ def model_view(
         "capabilities": able[model.name].shown(),
         "type": type_of(able[model.name]),
         **({"metadata": dict(model.metadata)} if model.metadata else {}),
+        **_of_file(model),
+        **_memory(model, learnt),
         "state": _state(own).value,
         "variants": [variant.shown for variant in model.variants],
         "load_seconds": {
@@ -79,6 +91,26 @@ def model_view(
         },
         **({"license": licence} if licence else {}),
     }
+
+
+def _of_file(model: ModelSpec) -> dict[str, Any]:
+    """Return what the file of a model tells, if the configuration names it."""
+    if not model.size:
+        return {}
+    return {"size": model.size, "quantisation": model.quantisation}
+
+
+def _memory(model: ModelSpec, learnt: Learnt) -> dict[str, Any]:
+    """Return what each variant takes, in bytes by resource: by its plan, and by its starts."""
+    memory = {
+        str(variant.shown): {
+            "estimated": dict(variant.estimated),
+            "learnt": dict(learnt.get(variant.label, {})),
+        }
+        for variant in model.variants
+        if variant.estimated or learnt.get(variant.label)
+    }
+    return {"memory": memory} if memory else {}
 
 
 def route_view(

@@ -39,10 +39,16 @@ class StatusPages:
         """Answer with every configured model, loaded or not."""
         catalog, able = ctx.configuration.catalog, ctx.configuration.able
         records, aliases = self._manager.records(), ctx.configuration.settings.list_aliases
-        types = ctx.configuration.types
+        types, learnt = ctx.configuration.types, self._manager.learnt
         licences = {model.name: types.licence(model) for model in catalog.models}
         page = models_view(
-            catalog, able, records, self._created, aliases=aliases, licences=licences
+            catalog,
+            able,
+            records,
+            self._created,
+            aliases=aliases,
+            licences=licences,
+            learnt=learnt,
         )
         if VERSION in ctx.request.headers:
             page = anthropic_page(page["data"], ctx.request.query)
@@ -56,7 +62,8 @@ class StatusPages:
             return
         model = catalog.find(ctx.name)
         licence = ctx.configuration.types.licence(model)
-        entry = model_view(model, able, self._manager.records(), self._created, licence)
+        records, learnt = self._manager.records(), self._manager.learnt
+        entry = model_view(model, able, records, self._created, licence, learnt)
         if ctx.name and ctx.name in model.aliases and ctx.configuration.settings.list_aliases:
             entry = aliased(entry, ctx.name)
         if VERSION in ctx.request.headers:

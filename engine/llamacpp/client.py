@@ -123,8 +123,8 @@ class LlamaCppEngine(EngineClient):
         self._missing: set[str] = set()
 
     async def healthy(self) -> bool:
-        """Return whether ``GET /health`` answers 200; it answers 503 while the model loads."""
-        return await self._probe("/health") == _OK
+        """Return whether its health path answers 200; it answers 503 while the model loads."""
+        return await self._probe(self._variant.health_path or "/health") == _OK
 
     def too_long(self, response: UpstreamResponse) -> tuple[int, int] | None:
         """Return prompt tokens and context if the engine refused a prompt for its length.

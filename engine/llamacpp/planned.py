@@ -57,6 +57,8 @@ class Planner:
         return {
             "name": entry.name,
             "aliases": list(entry.aliases),
+            "size": entry.size,
+            "quantisation": entry.quantisation,
             "variants": [
                 {
                     "binary": program,

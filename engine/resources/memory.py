@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from engine.base import LogReader
 from engine.resources.learnt_store import LearntNeeds
 from engine.resources.probe import MachineProbe, MemoryProbe, Usage
-from engine.resources.rules import combined, expected, is_back, peak
+from engine.resources.rules import combined, expected, is_back, moved, peak
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ class EngineMemory:
         self._reader = reader
         self._key = shared.learnt.key(variant)
         self._learnt = shared.learnt.of(self._key)
-        self._estimated = variant.estimated
+        self._variant = variant
+        self._said_moved = False
         self._declared = variant.needs
         self._used = Usage({}, {})
         self._free: dict[str, int] = {}
@@ -100,7 +101,7 @@ class EngineMemory:
                 level = peak(level, back)
             # A variant that was measured needs none of the resources that it did not use then.
             unused = dict.fromkeys(level, 0) if self._learnt else {}
-            needs = unused | expected(self._estimated, self._learnt) | dict(self._declared)
+            needs = unused | expected(self._variant.estimated, self._learnt) | dict(self._declared)
             if is_back(await self._look(), needs, level):
                 return
             await clock.sleep(POLL)
@@ -124,6 +125,18 @@ class EngineMemory:
             self._told = amounts
             self._shared.learnt.learn(self._key, amounts)
             report(amounts)
+            self._say_moved(amounts)
+
+    def _say_moved(self, amounts: dict[str, int]) -> None:
+        away = moved(self._variant.estimated, amounts)
+        if away and not self._said_moved:
+            self._said_moved = True
+            _log.warning(
+                "%s has %.1f GiB less on the GPU than planned: layers are in main memory, as too "
+                "little was free",
+                self._variant.label,
+                away / 2**30,
+            )
 
     async def leaving(self) -> None:
         """Measure the free memory just before the engine is stopped."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from models.spec import VariantSpec
 
 Amounts = dict[str, int]
+# An estimate is a few percent off. Below this share of it, layers must be elsewhere.
+_WHOLE = 0.85
 # The name of main memory among the resources; those of GPUs are ``gpu0``, ``gpu1`` and so on.
 RAM = "ram"
 
@@ -42,6 +44,17 @@ def expected(estimated: Mapping[str, int], learnt: Mapping[str, int]) -> Amounts
     """Return what an engine will take by rule 2, before its configuration counts."""
     on_gpus = {name: amount for name, amount in estimated.items() if name != RAM}
     return dict(estimated) | peak(on_gpus, learnt) if learnt else dict(estimated)
+
+
+def moved(estimated: Mapping[str, int], measured: Mapping[str, int]) -> int:
+    """Return the bytes that were planned for GPUs and are not there; 0 for a small difference.
+
+    Then layers are in main memory: the GPUs had too little free when the engine started.
+    """
+    planned = sum(amount for name, amount in estimated.items() if name != RAM)
+    there = sum(amount for name, amount in measured.items() if name in estimated and name != RAM)
+    known = any(name != RAM for name in measured)
+    return planned - there if known and there < _WHOLE * planned else 0
 
 
 def combined(measured: Mapping[str, int], projected: Mapping[str, int]) -> Amounts:

@@ -114,6 +114,11 @@ class Scheduler:
             return self._engines.alive.get(model)
         return next(iter(self._engines.alive.values()), None)
 
+    @property
+    def learnt(self) -> Mapping[str, Mapping[str, int]]:
+        """What was learnt of each variant's memory, by label, in bytes by resource."""
+        return self._engines.limits.learnt
+
     def variant(self, ticket: int) -> VariantSpec:
         """Return the variant of this ticket, as it is defined now; KeyError after its run."""
         return self._engines.variant(ticket)

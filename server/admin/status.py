@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from engine.resources.rules import moved
 from engine.scheduling.lifecycle import State
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ def _engine(sight: Sight, now: float) -> dict[str, Any]:
         "parallel": variant.parallel,
         "state_carry": sight.state_carry,
     }
+    if variant.estimated:
+        view["planned_memory"] = dict(variant.estimated)
+    if away := moved(variant.estimated, record.memory):
+        view["moved_to_ram"] = away
     if record.state.live:
         view["started_seconds_ago"] = _age(record.started_at, now)
     if record.state in (State.READY, State.DRAINING):

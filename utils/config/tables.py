@@ -431,6 +431,9 @@ class ModelTable(ModelSettings):
     )
     # Not set in the file: whether the model was found on the machine.
     found: bool = False
+    # Of a model by its file: its bytes, and how its weights are stored.
+    size: int = 0
+    quantisation: str = ""
 
 
 # The tables, by their names in checks.lua and in the reference.

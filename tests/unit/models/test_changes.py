@@ -23,6 +23,7 @@ DIFFERENT_VARIANT: dict[str, Any] = {
     "timeouts": replace(TIMEOUTS, idle=1.0),
     "parallel": 2,
     "needs": {"gpu": 1},
+    "estimated": {"ram": 1},
     "state_carry": True,
     "engine": "another",
     "url": "http://127.0.0.1:9",
@@ -50,6 +51,8 @@ DIFFERENT_MODEL: dict[str, Any] = {
     "upstream_model": "up",
     "alias_params": {"other": {"a": 1}},
     "found": True,
+    "size": 5,
+    "quantisation": "Q8_0",
     "unlisted": True,
     "metadata": {"a": 1},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from builders import TYPES, model
@@ -142,3 +143,15 @@ def test_health_tells_each_engine_that_is_not_simply_stopped() -> None:
             },
         ],
     }
+
+
+def test_a_model_by_its_file_shows_its_size_and_its_memory() -> None:
+    small, large = QWEN.variants
+    estimated = replace(large, estimated={"ram": 5, "gpu0": 7})
+    model = replace(QWEN, variants=(small, estimated), size=123, quantisation="Q4_K_M")
+    shown = model_view(model, ABLE, [], 5, learnt={large.label: {"ram": 4}})
+    assert (shown["size"], shown["quantisation"]) == (123, "Q4_K_M")
+    assert shown["memory"] == {
+        str(large.context): {"estimated": {"ram": 5, "gpu0": 7}, "learnt": {"ram": 4}}
+    }
+    assert {"size", "memory"}.isdisjoint(model_view(QWEN, ABLE, [], 5))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from builders import variant
 
-from engine.resources.rules import combined, fingerprint, is_back, peak, taken
+from engine.resources.rules import combined, expected, fingerprint, is_back, moved, peak, taken
 
 
 def test_what_is_declared_wins_and_the_rest_is_learnt_and_capped() -> None:
@@ -71,3 +71,27 @@ def test_a_definition_has_a_fingerprint() -> None:
         fingerprint(variant(8192, args=("-c", "512"), env={"A": "1"}), {}, ("m", 1, 2)),
     ]
     assert len({known, *others}) == 6
+
+
+def test_what_is_learnt_replaces_the_plan_but_a_gpu_is_not_thought_smaller() -> None:
+    plan = {"ram": 5, "gpu0": 20}
+    assert expected(plan, {}) == plan
+    assert expected(plan, {"ram": 3, "gpu0": 8}) == {"ram": 3, "gpu0": 20}
+    assert expected(plan, {"ram": 9, "gpu0": 22}) == {"ram": 9, "gpu0": 22}
+    assert expected({}, {"ram": 9}) == {"ram": 9}
+
+
+@pytest.mark.parametrize(
+    ("measured", "away"),
+    [
+        ({"ram": 5, "gpu0": 20, "gpu1": 10}, 0),
+        ({"ram": 5, "gpu0": 17, "gpu1": 10}, 0),
+        ({"ram": 15, "gpu0": 12, "gpu1": 8}, 10),
+        # Nothing is known of GPUs, as without a driver.
+        ({"ram": 15}, 0),
+        ({}, 0),
+    ],
+)
+def test_layers_that_are_not_on_the_gpu_are_noticed(measured: dict[str, int], away: int) -> None:
+    assert moved({"ram": 1, "gpu0": 20, "gpu1": 10}, measured) == away
+    assert moved({"ram": 1}, measured) == 0
