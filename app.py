@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.checks import Verdict, examined, misaddressed
 from engine.generic.type import Generic
@@ -57,7 +57,7 @@ from utils.logger import get_logger
 from utils.state_folder import state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from engine.llamacpp.tokenizer import LlamaTokenize
@@ -168,14 +168,39 @@ def presets() -> Presets:
     return Presets(engine_types().names, bundled_server(), bundled_model())
 
 
+class Added(NamedTuple):
+    """What the command line adds to a configuration: a model of the hub, and folders of models."""
+
+    model: Mapping[str, Any] | None = None
+    folders: tuple[str, ...] = ()
+
+    def to(self, tables: Tables) -> Tables:
+        """Return the tables with what is added. Requests without a model are for the new one."""
+        known = {folder["path"] for folder in tables.model_dirs}
+        folders = [{"path": path} for path in self.folders if path not in known]
+        tables = tables._replace(model_dirs=[*tables.model_dirs, *folders])
+        if self.model is None:
+            return tables
+        name = self.model["name"]
+        # The configuration may name it already, with options of its own.
+        own = [] if name in {table["name"] for table in tables.models} else [dict(self.model)]
+        server = {"default_model": name, **tables.server}
+        return tables._replace(models=[*tables.models, *own], server=server)
+
+
+NOTHING_ADDED = Added()
+
+
 class Loader:
     """Loads a configuration, and looks for the models that it leaves to this machine.
 
-    Without a ``path`` all models of the machine are served, with the settings' defaults.
+    Without a ``path`` all models of the machine are served, with the settings' defaults. ``more``
+    is what the command line adds to the configuration.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, more: Added = NOTHING_ADDED) -> None:
         self._path = path
+        self._more = more
         self._discovery: Discovery | None = None
         # Where models are looked for, by the configuration that was loaded last.
         self.places: list[Store] = []
@@ -190,7 +215,7 @@ class Loader:
     async def again(self) -> tuple[ServerSettings, Catalog]:
         """Return the same as ``load``, without blocking the event loop."""
         tables = EVERYTHING if self._path is None else await load_apart(self._path, presets())
-        if not is_planned(tables):
+        if not is_planned(self._more.to(tables)):
             return self._understood(tables)
         with uncollected():
             return await asyncio.to_thread(self._understood, tables)
@@ -211,6 +236,7 @@ class Loader:
         return settings, named_by(tables, settings)
 
     def _understood(self, tables: Tables) -> tuple[ServerSettings, Catalog]:
+        tables = self._more.to(tables)
         settings = server_settings(tables.server, tables.accounts)
         if is_planned(tables):
             self._discovery = self._discovery or Discovery(state_folder(settings))

@@ -25,7 +25,7 @@ from server.admin.presence import announced
 from utils.config.loader import faulty
 from utils.config.settings import ServerSettings
 from utils.config.watch import changed, fingerprint
-from utils.errors import CannotListen, ConfigError
+from utils.errors import CannotListen, ConfigError, GatewayError
 from utils.logger import setup_logging
 from utils.merged import merged
 from utils.state_folder import state_folder
@@ -33,6 +33,7 @@ from utils.state_folder import state_folder
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    import app
     from models.catalog import Catalog
     from server.admin.reload import Load
 
@@ -66,6 +67,9 @@ def main(argv: list[str] | None = None) -> int:
     except ConfigError as error:
         print(error.message, file=sys.stderr)  # noqa: T201 - before logging is set up
         return BAD_CONFIG
+    except GatewayError as error:
+        print(f"llm-gateway: {error.message}", file=sys.stderr)  # noqa: T201 - the same
+        return FAILED
 
 
 def _done(args: argparse.Namespace) -> int:
@@ -87,7 +91,7 @@ def _serve_models(args: argparse.Namespace) -> int:
     config: Path | None = args.config
     # Taken before the file is read, so that a change during the reading is noticed.
     seen = None if config is None else fingerprint(config.absolute())
-    loader = app.Loader(config)
+    loader = app.Loader(config, _added(args, config))
     if not args.check:
         # Which models are not served is logged.
         setup_logging(ServerSettings().log_level)
@@ -104,6 +108,25 @@ def _serve_models(args: argparse.Namespace) -> int:
         watches.append(changed_stores(loader.places, watch=args.watch or loader.watched))
     watch = merged(*watches) if watches else None
     return _run(settings, catalog, config, watch, loader.again)
+
+
+def _added(args: argparse.Namespace, config: Path | None) -> app.Added:
+    """Return what the command line adds to the configuration; fetch and import that before."""
+    import app  # noqa: PLC0415 - see above
+
+    model = None
+    if args.hf_repo is not None:
+        from models.downloads.reference import wanted  # noqa: PLC0415 - see above
+        from server.admin.pull_command import fetch_or_find  # noqa: PLC0415 - see above
+
+        model = fetch_or_find(wanted(args.hf_repo, args.hf_file))
+    if args.import_dir:
+        from models.discovery.importing import import_folder  # noqa: PLC0415 - see above
+
+        settings, taken = _interruptible(app.Loader(config).named)
+        for folder in args.import_dir:
+            import_folder(folder, state_folder(settings), taken)
+    return app.Added(model, tuple(str(folder.absolute()) for folder in args.import_dir))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -135,9 +158,32 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="remove all saved prompt caches, which contain conversations, and exit",
     )
+    parser.add_argument(
+        *("-hf", "-hfr", "--hf-repo"),
+        metavar="USER/REPO[:QUANT]",
+        help="fetch this model from the hub, unless it is there, and serve it",
+    )
+    parser.add_argument(
+        *("-hff", "--hf-file"), metavar="FILE", default="", help="with -hf: this file of it"
+    )
+    parser.add_argument(
+        "--import-dir",
+        metavar="DIR",
+        type=_folder,
+        action="append",
+        default=[],
+        help="remember the models in this folder, and serve them",
+    )
     parser.add_argument("--version", action="version", version=f"llm-gateway {VERSION}")
     add_commands(parser, config)
     return parser
+
+
+def _folder(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is not a folder")
+    return path
 
 
 def _run(

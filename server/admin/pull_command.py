@@ -7,12 +7,18 @@ import shutil
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.discovery.file_name import file_name
+from models.discovery.scan import this_machine
+from models.downloads.account import account
 from models.downloads.hub import hub_here
+from models.downloads.local import local_model
 from models.downloads.progress import Progress
 from models.downloads.pull import pull
 from server.admin.show_pulls import bar, line
+from utils.errors import HubOffline, HubUnavailable
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
@@ -45,6 +51,29 @@ def pulled_json(wanted: Wanted, pulled: Pulled) -> dict[str, Any]:
         "size": pulled.choice.size,
         "files": [str(path) for path in pulled.paths],
     }
+
+
+def fetch_or_find(wanted: Wanted) -> dict[str, Any]:
+    """Return the table of the model, as a configuration would have it; fetch it if need be.
+
+    If the hub cannot be asked, a model that is in the cache already will do. Raises the
+    GatewayError that says why there is none.
+    """
+    try:
+        done = fetch_model(wanted)
+        label, path = done.choice.label, done.choice.parts[0].path
+    except (HubOffline, HubUnavailable) as error:
+        there = local_model(Path(account(this_machine()).cache), wanted)
+        if there is None:
+            raise
+        sys.stderr.write(f"{wanted}: {error.message} It is in the cache already.\n")
+        named = file_name(there.path.name)
+        label, path = named.quantisation or named.stem, there.path.name
+    name = f"{wanted.repo}:{label}"
+    table: dict[str, Any] = {"name": name, "hf": wanted.repo, "file": path}
+    if str(wanted) != name:
+        table["aliases"] = [str(wanted)]
+    return table
 
 
 async def _fetched(wanted: Wanted) -> Pulled:
