@@ -26,6 +26,7 @@ from engine.remote.type import Remote
 from engine.resources.learnt_store import LearntNeeds, LoadTimes, PromptCacheMisses
 from engine.resources.memory import Memory
 from engine.resources.preload import Preloader
+from engine.scheduling.lifecycle import State
 from engine.scheduling.policy import limits_of, policy_of
 from engine.types import EngineTypes
 from engine.whisper.type import Whisper
@@ -60,12 +61,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
+    from accounts.service import Accounts
     from engine.llamacpp.tokenizer import LlamaTokenize
     from inference.call import Hooks
     from models.discovery.stores import Store
     from models.downloads.hub import Hub
+    from models.selection import Selection
     from server.admin.reload import Load
     from utils.clock import Clock
+    from utils.config.accounts import AccountsSettings
     from utils.config.tables import Tables
 
 # The folder for saved prompt caches, in the state folder.
@@ -112,6 +116,7 @@ def build(
     """
     clock = clock or LoopClock()
     settings = replace(settings, own_token=own_token)
+    accounts = None
     orphans = OrphanRegistry(folder)
     heads = HeadCache(folder)
     types = engine_types(prompt_caches, tokenizer, heads, folder / SPEECH)
@@ -132,6 +137,9 @@ def build(
     selector = ModelSelector(Sizer(manager, types, types), manager)
     current = CurrentConfiguration(Configuration.of(settings, catalog, types))
     heads.save()
+    if settings.accounts is not None:
+        accounts = _accounts(settings.accounts, folder, manager, current)
+        hooks = accounts.hooks
     inference = Inference(selector, manager, clock, still_has=current.still_has, hooks=hooks)
     certificates = Certificates(settings.tls)
     reloader = Reloader(load, current, manager, selector, watch, certificates)
@@ -140,7 +148,7 @@ def build(
     pulls = Pulls(_hub, reloader.reload, folder)
     models = ModelHandlers(manager, reloader, pulls, _hub, folder)
     gateway = GatewayServer(
-        current, handler, manager, reloader, store, certificates, folder, models
+        current, handler, manager, reloader, store, certificates, folder, models, accounts
     )
     return App(gateway, inference, manager, reloader, orphans, certificates.scheme)
 
@@ -150,6 +158,24 @@ def _hub() -> Hub:
     from models.downloads.hub import hub_here  # noqa: PLC0415 - see above
 
     return hub_here()
+
+
+def _accounts(
+    settings: AccountsSettings, folder: Path, manager: EngineManager, current: CurrentConfiguration
+) -> Accounts:
+    """Return the accounts; their modules are imported only where there are any."""
+    from accounts.hooks import Effects  # noqa: PLC0415 - see above
+    from accounts.service import Accounts  # noqa: PLC0415 - see above
+
+    def loads(selection: Selection) -> bool:
+        running = manager.running(selection.model)
+        return running is None or running.capacity < selection.minimum.capacity
+
+    def evicts(selection: Selection) -> bool:
+        others = sum(r.state is State.READY for r in manager.records())
+        return loads(selection) and others >= current.now.settings.max_loaded_models
+
+    return Accounts(settings, folder, Effects(loads, evicts))
 
 
 def engine_types(

@@ -25,7 +25,7 @@ from server.admin.presence import announced
 from utils.config.loader import faulty
 from utils.config.settings import ServerSettings
 from utils.config.watch import changed, fingerprint
-from utils.errors import CannotListen, ConfigError, GatewayError
+from utils.errors import CannotStart, ConfigError, GatewayError
 from utils.logger import setup_logging
 from utils.merged import merged
 from utils.state_folder import state_folder
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         return _done(args)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except CannotListen as error:
+    except CannotStart as error:
         print(error, file=sys.stderr)  # noqa: T201 - the reason why it ends
         return CANNOT_LISTEN
     except ConfigError as error:

@@ -6,6 +6,7 @@ and finding it takes no comparison of secrets. The key itself is shown once.
 
 from __future__ import annotations
 
+import json
 import secrets
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -49,6 +50,11 @@ def presented(headers: Mapping[str, str]) -> str | None:
         if scheme.lower() == _BEARER and (text := text.strip()):
             return text
     return headers.get("X-Api-Key") or None
+
+
+def patterns(text: str | None) -> tuple[str, ...] | None:
+    """Return the patterns of models in a column, a JSON list; None where all are allowed."""
+    return None if text is None else tuple(json.loads(text))
 
 
 @lru_cache(maxsize=4096)

@@ -62,6 +62,10 @@ class Price(NamedTuple):
         """Return how many tokens of an answer this much money pays for, the prompt apart."""
         return LARGEST if not self.output else max(0, money) * _MILLION // self.output
 
+    def tokens_cost(self, tokens: int) -> int:
+        """Return what so many tokens of an answer cost, the rest of it apart."""
+        return -(-tokens * self.output // _MILLION)
+
     def bound(self, prompt: int, completion: int) -> int:
         """Return the most that an answer of this size can cost."""
         dearest = self._replace(input=max(self.input, self.cached), cached=0)

@@ -18,6 +18,7 @@ from inference.usage import Tally, Usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from inference.caller import Caller
     from models.capabilities import Capabilities
     from models.requests.reader import RequestFacts
     from models.selection import Selection
@@ -114,6 +115,9 @@ class CallRecord:
       answer.
     - ``cancelled``: by an operator.
     - ``detached``: its client has left, and its answer goes on.
+    - ``caller``: who asks, where requests need a key. ``left``: the client left before the end.
+      ``answered``: the answer has come to its end; ``refused``: that was an error of the engine.
+      ``parts``: how many calls were admitted for the request.
     - ``ticket``: the scheduler's number of the request, once it asked for an engine.
     - ``usage``: the tokens of the answer, or of what there was of it.
     """
@@ -133,6 +137,11 @@ class CallRecord:
     first: float | None = None
     cancelled: bool = False
     detached: bool = False
+    caller: Caller | None = None
+    left: bool = False
+    answered: bool = False
+    refused: bool = False
+    parts: int = 0
     ticket: int | None = None
     usage: Usage | None = None
     tally: Tally = field(default_factory=Tally)
@@ -144,7 +153,8 @@ class Call:
 
     ``facts`` are what was read of it, with the body for the engine; ``model`` is the one to answer,
     and ``able`` what it can do. ``path``, ``method`` and ``headers`` are the engine's, complete.
-    ``priority`` is its place in the queue. A ``conversation`` names an answer that goes on, and
+    ``priority`` is its place in the queue. ``admitted`` is what the hooks know of the call, and
+    nobody else looks at. A ``conversation`` names an answer that goes on, and
     can be read again, when its client has left. What becomes of the call is written into
     ``record``, which names the client.
     """
@@ -158,6 +168,11 @@ class Call:
     method: str = "POST"
     priority: Priority = Priority.NORMAL
     conversation: str | None = None
+    admitted: object = None
+
+
+class AnswerCut(Exception):
+    """The sink takes no more of the answer; what it has was right, and its owner ends it."""
 
 
 class Outlet(Protocol):
@@ -214,10 +229,18 @@ class Sink(Protocol):
 
 
 class Hooks:
-    """What is done around each call; these hooks do nothing."""
+    """What is done around each call; these hooks do nothing.
+
+    In this order: ``admit``, ``wrapped``, ``settle``, ``finish``.
+    """
 
     async def admit(self, call: Call, selection: Selection) -> None:
         """Let the call ask for an engine, or raise a GatewayError that refuses it."""
+
+    def wrapped(self, call: Call, sink: Sink) -> Sink:
+        """Return where the answer of an admitted call goes: ``sink``, or one in front of it."""
+        del call
+        return sink
 
     def settle(self, call: Call, usage: Usage) -> None:
         """Settle the account of an admitted call; called exactly once, however the call ended.
@@ -225,4 +248,10 @@ class Hooks:
         ``usage`` is the engine's count if the answer is complete. For an incomplete answer it is
         the count so far: the prompt, once the engine has begun to answer, and a token for each
         relayed event. This is not a coroutine, so that no cancellation can lose it.
+        """
+
+    async def finish(self, call: Call, sink: Sink) -> None:
+        """Pass on the rest of an answer that has come to its end and was settled.
+
+        ``sink`` is what ``wrapped`` has returned.
         """

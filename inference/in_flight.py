@@ -69,7 +69,7 @@ class RequestRegistry:
     """The requests in flight, in the order of their arrival."""
 
     def __init__(self) -> None:
-        self._prefix = secrets.token_hex(3)
+        self._prefix = secrets.token_hex(6)
         self._numbers = count(1)
         self._ongoing: dict[str, Ongoing] = {}
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from inference.call import AnswerCut
 from inference.continuation.relay import Eligibility, continuing
 from inference.detached import DetachedStreams
 from inference.in_flight import RequestRegistry
 from inference.relay import begin_well, end_well, relay
 from inference.upstream_call import UpstreamCall, decision
+from inference.usage import Usage
 from models.capabilities import require
 from models.sizing import Source
 from utils.errors import EngineBroke
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from engine.manager import EngineManager
     from inference.call import Call, Hooks, Sink
     from models.requests.facts import RequestFacts
-    from models.selection import ModelSelector
+    from models.selection import ModelSelector, Selection
     from models.spec import ModelSpec
     from utils.clock import Clock
 
@@ -68,15 +70,25 @@ class Inference:
         client has left. Whatever happens after ``admit``, ``settle`` has been called when the
         engine is done with the call, and the call holds nothing.
         """
-        record, facts, conversation = call.record, call.facts, call.conversation
+        record, facts = call.record, call.facts
         record.model = call.model.name
         require(call.model, call.able, facts, call.path)
         selection = await self._selector.select(call.model, facts)
         record.prompt = (selection.size.tokens or None) if facts.endpoint.sized else None
         record.bound = selection.size.source is Source.BOUND
         sink.decided = decision(call, selection)
-        if self._hooks is not None:
-            await self._hooks.admit(call, selection)
+        if (hooks := self._hooks) is None:
+            await self._answer(call, selection, sink)
+            return
+        await hooks.admit(call, selection)
+        sink = hooks.wrapped(call, sink)
+        await self._answer(call, selection, sink)
+        await hooks.finish(call, sink)
+
+    async def _answer(self, call: Call, selection: Selection, sink: Sink) -> None:
+        """Give the answer of an admitted call, and settle it."""
+        record, facts, conversation = call.record, call.facts, call.conversation
+        usage = Usage()
         upstream_call = UpstreamCall(self._manager, call, selection, self._hooks)
         sink.progress = upstream_call.waits_for
         detached = False
@@ -100,7 +112,11 @@ class Inference:
             upstream_call.answered(usage)
         except EngineBroke as error:
             raise await upstream_call.broken(error) from error
+        except AnswerCut:
+            # What came stays, and is settled; the engine stops.
+            pass
         except (asyncio.CancelledError, ConnectionError):
+            record.left = True
             # Nothing is awaited here: a second cancellation would lose the lease.
             detached = self.streams.take_over(upstream_call)
             raise

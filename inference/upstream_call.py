@@ -244,7 +244,8 @@ class UpstreamCall:
         self._usage = usage
         self._settle_place(usage)
         record, model = self.call.record, self.call.model
-        record.usage, record.completion = usage, usage.completion
+        record.usage, record.completion, record.answered = usage, usage.completion, True
+        record.refused = self._upstream is not None and self._upstream.failed
         if usage.prompt is not None:
             record.prompt, record.counted = usage.prompt, True
         if model.grow_ahead and self._facts.endpoint.generates:

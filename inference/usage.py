@@ -200,6 +200,11 @@ class Tally:
         if len(new) >= _TOGETHER or len(chunk) >= _SMALL:
             self._look()
 
+    def forget(self, events: int) -> None:
+        """Count so many events less: the client did not get them."""
+        self._look()
+        self._events -= events
+
     def _look(self) -> None:
         new = self._new
         if not new:
@@ -223,6 +228,12 @@ class Tally:
         """The number of events in them."""
         self._look()
         return self._events
+
+    @property
+    def head(self) -> bytes:
+        """The first bytes that were relayed."""
+        self._look()
+        return self._first
 
     @property
     def tail(self) -> bytes:

@@ -11,6 +11,7 @@ import orjson
 from multidict import CIMultiDict
 
 from inference.call import Call, CallRecord
+from inference.caller import GATEWAY
 from models.requests.endpoints import CHAT
 from models.requests.reader import read_json
 from server.codecs.collect import CollectingSink, Unheard
@@ -74,7 +75,10 @@ class Classifier:
             CHAT, body, configuration.catalog, classify.model, configuration.types.fit
         )
         now = self._clock.now()
-        record = CallRecord(started=now, id=ctx.record.id, path="route", client=ctx.client)
+        # Nobody is charged for what only chooses a model.
+        record = CallRecord(
+            started=now, id=ctx.record.id, path="route", client=ctx.client, caller=GATEWAY
+        )
         sink = CollectingSink(Unheard())
         call = Call(
             facts=facts,

@@ -277,7 +277,7 @@ class ClientResponse:
             self._watch_out()
             await self.response.write(self._ending(error))
             return
-        headers = dict(_JSON)
+        headers = {**_JSON, **error.headers}
         if (seconds := retry_after(error)) is not None:
             headers["Retry-After"] = str(seconds)
         if isinstance(error, WrongMethod):

@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    nullcontext,
+)
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -43,8 +48,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from accounts.service import Accounts
     from engine.manager import EngineManager
     from models.catalog import Catalog
+    from server.account_pages import AccountPages
     from server.admin.model_handlers import ModelHandlers
     from server.admin.reload import Reloader
     from server.configuration import CurrentConfiguration
@@ -73,7 +80,9 @@ class GatewayServer:
         certificates: Certificates,
         folder: Path,
         models: ModelHandlers,
+        accounts: Accounts | None = None,
     ) -> None:
+        self._accounts = accounts
         self._current = current
         self._manager = manager
         self._reloader = reloader
@@ -98,7 +107,7 @@ class GatewayServer:
             Passthrough(handler, manager),
             StreamRoutes(handler.streams, manager),
             self._sockets,
-            StatusPages(manager),
+            StatusPages(manager, accounts),
             MessagesHandlers(handler),
             OllamaHandlers(handler, manager, clock),
             OllamaPages(manager, models.downloads),
@@ -110,8 +119,9 @@ class GatewayServer:
             RecordPages(self.recorder, manager, folder),
             RoutingHandlers(handler.router),
             SlotHandlers(manager, self._admin),
+            None if accounts is None else account_pages(accounts),
         )
-        self._frame = Middleware(current, table, self._telemetry, clock)
+        self._frame = Middleware(current, table, self._telemetry, clock, accounts)
         self._stop_signals = 0
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -143,8 +153,15 @@ class GatewayServer:
         """
         with also_logged_to(self._telemetry.log), self._telemetry.access.gathering():
             self._telemetry.log.attach(asyncio.get_running_loop())
-            async with self.recorder.running(), self._listening() as endpoints:
+            async with (
+                self._open_accounts(),
+                self.recorder.running(),
+                self._listening() as endpoints,
+            ):
                 yield endpoints
+
+    def _open_accounts(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._accounts is None else self._accounts.running()
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[list[Endpoint]]:
@@ -205,6 +222,13 @@ class GatewayServer:
     def _signalled(self) -> None:
         self._stop_signals += 1
         (self._stop if self._stop_signals == 1 else self._hurry).set()
+
+
+def account_pages(accounts: Accounts) -> AccountPages:
+    """Return the pages of accounts, whose modules are imported only where there are any."""
+    from server.account_pages import AccountPages  # noqa: PLC0415 - see above
+
+    return AccountPages(accounts)
 
 
 def _served(catalog: Catalog) -> Iterator[str]:

@@ -22,13 +22,14 @@ from server.client_response import REQUEST_ID, ClientResponse
 from server.errors import retry_after, shape_of
 from server.headers import client_of, is_upgrade, priority_of
 from server.machine import Machine
-from server.routes import UPSTREAM, Route, is_admin, upstream_of
+from server.routes import UPSTREAM, Route, is_admin, is_public, upstream_of
 from server.signposts import address_of, hint
 from server.uploads.body import BodyMemory, Share
-from utils.errors import GatewayError, ShuttingDown, UnknownPath
+from utils.errors import GatewayError, NotPermitted, ShuttingDown, UnknownPath
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
+    from accounts.service import Accounts
     from server.configuration import Configuration, CurrentConfiguration
     from server.exchange import Request
     from server.forwarded import Origin
@@ -97,10 +98,14 @@ class RequestContext:
 
     def priority(self) -> Priority:
         """The priority that the request asks for, where that is allowed; BadRequest if unknown."""
-        if "X-Priority" not in self.request.headers:
-            return Priority.NORMAL
+        caller = self.record.caller
+        usual = Priority.NORMAL if caller is None else caller.priority
         allowed = self.configuration.settings.priority_header
-        return priority_of(self.request.headers, allowed=allowed)
+        if not allowed or "X-Priority" not in self.request.headers:
+            return usual
+        asked = priority_of(self.request.headers, allowed=allowed)
+        # An account may ask for less than its own.
+        return asked if caller is None else min(asked, usual)
 
     async def json(self, value: Any, status: int = 200) -> None:  # noqa: ANN401 - any JSON value
         """Answer with ``value`` as JSON."""
@@ -115,9 +120,15 @@ class Middleware:
     """Answers every request, whichever way it came."""
 
     def __init__(
-        self, current: CurrentConfiguration, routes: Routes, telemetry: Telemetry, clock: Clock
+        self,
+        current: CurrentConfiguration,
+        routes: Routes,
+        telemetry: Telemetry,
+        clock: Clock,
+        accounts: Accounts | None = None,
     ) -> None:
         self.closing = False
+        self._accounts = accounts
         self._current = current
         self._routes = routes
         self._telemetry = telemetry
@@ -223,6 +234,27 @@ class Middleware:
             origin=origin,
         )
 
+    def _check_rights(self, ctx: RequestContext, *, admin: bool, upgrade: bool) -> None:
+        if self._accounts is not None:
+            self._identify(ctx, self._accounts, admin=admin, upgrade=upgrade)
+        elif admin:
+            require_admin(ctx.request.headers, ctx.configuration.settings)
+
+    def _identify(
+        self, ctx: RequestContext, accounts: Accounts, *, admin: bool, upgrade: bool
+    ) -> None:
+        """Find out who asks; KeyRefused where it is nobody, NotPermitted if they may not."""
+        if is_public(ctx.request.path):
+            return
+        settings = ctx.configuration.settings
+        accounts.configure(settings)
+        caller = accounts.caller(ctx.request.headers, settings)
+        ctx.record.caller, ctx.record.client = caller, caller.client
+        if admin and not caller.may("admin"):
+            raise NotPermitted("This path needs an admin's key with the scope 'admin'.")
+        if upgrade and caller.pays:
+            raise NotPermitted("What passes through a websocket to an engine cannot be charged.")
+
     def _route(self, ctx: RequestContext) -> Route:
         """Return the route of a request that may be answered; GatewayError says why not."""
         request, configuration = ctx.request, ctx.configuration
@@ -253,9 +285,8 @@ class Middleware:
         if from_page and is_preflight(method, headers):
             return Route(_preflight)
         upgrade = "Upgrade" in headers and is_upgrade(method, headers)
-        if admin:
-            require_admin(headers, configuration.settings)
-        elif from_page:
+        self._check_rights(ctx, admin=admin, upgrade=upgrade)
+        if from_page and not admin:
             # Browsers let any page open a websocket, and read from it.
             cors.refuse_work("CONNECT" if upgrade else method, headers, own)
         try:
@@ -265,9 +296,18 @@ class Middleware:
         except UnknownPath as error:
             raise UnknownPath(f"{error.message} {hint(path, ctx.address)}") from None
         ctx.target = target or ctx.target
-        if route.work and ctx.closing:
-            raise ShuttingDown("The gateway is shutting down.")
+        if route.work:
+            _require_work(ctx)
         return route
+
+
+def _require_work(ctx: RequestContext) -> None:
+    """Return if a model may be asked."""
+    caller = ctx.record.caller
+    if caller is not None and not caller.may("inference"):
+        raise NotPermitted("The key has no right to ask models (scope 'inference').")
+    if ctx.closing:
+        raise ShuttingDown("The gateway is shutting down.")
 
 
 async def _preflight(ctx: RequestContext) -> None:

@@ -12,6 +12,7 @@ from utils.errors import UnknownPath, WrongMethod
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
+    from server.account_pages import AccountPages
     from server.admin.handlers import AdminHandlers
     from server.admin.model_handlers import ModelHandlers
     from server.admin.routing import RoutingHandlers
@@ -130,6 +131,7 @@ def routes(
     records: RecordPages,
     routing: RoutingHandlers,
     slots: SlotHandlers,
+    accounts: AccountPages | None = None,
 ) -> Routes:
     """Return the table of these handlers."""
     answers = {
@@ -210,6 +212,7 @@ def routes(
             "/logs/stream": {"GET": Route(admin.log_stream, work=True)},
             "/events": {"GET": Route(admin.events, work=True)},
             "/metrics": _reading(admin.metrics),
+            **({} if accounts is None else {"/v1/generation": _reading(accounts.generation)}),
         },
         below={
             "/v1/models/": _reading(status.model),
@@ -290,6 +293,15 @@ def _about_models(models: ModelHandlers) -> dict[str, Methods]:
 
 # Paths for operators alone; below the last two even where nothing is served.
 _ADMIN = frozenset({"/running", "/logs", "/events", "/metrics"})
+
+
+# Paths that need no key, where others do.
+_PUBLIC = frozenset({"/", "/v1", "/v1/", "/health", "/v1/health", "/api/models", "/api/uptime"})
+
+
+def is_public(path: str) -> bool:
+    """Return whether the path needs no key, whatever is configured."""
+    return path in _PUBLIC
 
 
 def is_admin(path: str) -> bool:

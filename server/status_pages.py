@@ -12,6 +12,7 @@ from server.status import aliased, health_view, model_view, models_view, route_v
 from server.upstream_page import upstream_page
 
 if TYPE_CHECKING:
+    from accounts.service import Accounts
     from engine.manager import EngineManager
     from server.middleware import RequestContext
 
@@ -24,8 +25,9 @@ _TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 class StatusPages:
     """Shows the models and the gateway's health."""
 
-    def __init__(self, manager: EngineManager) -> None:
+    def __init__(self, manager: EngineManager, accounts: Accounts | None = None) -> None:
         self._manager = manager
+        self._accounts = accounts
         self._created = int(time.time())
 
     async def root(self, ctx: RequestContext) -> None:
@@ -91,4 +93,7 @@ class StatusPages:
     async def health(self, ctx: RequestContext) -> None:
         """Answer with the gateway's state and that of each engine."""
         records, waiting = self._manager.records(), self._manager.waiting()
-        await ctx.json(health_view(records, waiting, closing=ctx.closing))
+        health = health_view(records, waiting, closing=ctx.closing)
+        if self._accounts is not None:
+            health["accounts"] = self._accounts.health()
+        await ctx.json(health)

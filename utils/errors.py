@@ -6,13 +6,28 @@ decides which status and code a client sees.
 
 from __future__ import annotations
 
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-class CannotListen(Exception):
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class CannotStart(Exception):
+    """The gateway cannot start now, and may later; the text says why."""
+
+
+class CannotListen(CannotStart):
     """An address is in use, or does not belong to this machine; the text names its key."""
 
 
 class GatewayError(Exception):
-    """Base of every error that a client or an operator sees."""
+    """Base of every error that a client or an operator sees.
+
+    ``headers`` are sent with it, where the answer has not begun.
+    """
+
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -183,6 +198,46 @@ class TooManyConnections(GatewayError):
 
 class NotAuthenticated(GatewayError):
     """The path needs an admin token, and the request has no token or a wrong one."""
+
+
+class KeyRefused(GatewayError):
+    """The request has no key, or one that is unknown, expired or revoked: which, is not told."""
+
+    headers = MappingProxyType({"WWW-Authenticate": 'Bearer realm="llm-gateway"'})
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A valid API key is needed, as 'Authorization: Bearer sk-gw-…' or 'x-api-key'."
+        )
+
+
+class NotPermitted(GatewayError):
+    """The account or the key may not do this."""
+
+
+class ModelNotPermitted(NotPermitted):
+    """The account or the key may not use this model."""
+
+
+class InsufficientQuota(GatewayError):
+    """The balance or a budget is used up; asking again does not help."""
+
+    headers = MappingProxyType({"X-Should-Retry": "false"})
+
+
+class RateLimited(GatewayError):
+    """A limit of the account or the key is reached; ``retry_after`` is in seconds."""
+
+    def __init__(self, message: str, retry_after: float, headers: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.headers = headers
+
+
+class AccountsUnavailable(GatewayError):
+    """The database of the accounts cannot be written, so nobody can pay."""
+
+    retry_after = 5.0
 
 
 class RequestCancelled(GatewayError):

@@ -39,6 +39,9 @@ def book(
     funds: dict[int, Funds] = {}
     if again:
         ids = [row.request_id for row in rows]
+        # A gateway that was taken for dead goes on with what was released meanwhile.
+        crashed = (USAGE.c.request_id.in_(ids)) & (USAGE.c.ended == "crashed")
+        connection.execute(delete(USAGE).where(crashed))
         settled_before = _known(connection, USAGE, ids)
         known = settled_before | _known(connection, HOLDS, ids)
         holds = [row for row in holds if row.request_id not in known]

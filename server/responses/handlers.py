@@ -160,6 +160,7 @@ class ResponseHandlers:
             started=self._clock.now(),
             id=ctx.telemetry.requests.new_id(),
             client=ctx.client,
+            caller=ctx.record.caller,
             note="background",
         )
         run = Run(work.owner, encoder, record)

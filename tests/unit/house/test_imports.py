@@ -18,9 +18,18 @@ IMPURE = {"asyncio", "aiohttp", "time"}
 PROGRAMS = ("engine/llamacpp/bundled/", "engine/whisper/bundled/")
 # Folders and files that decide without waiting, without a clock and without HTTP.
 PURE = (
+    "accounts/admission.py",
+    "accounts/book.py",
+    "accounts/charging.py",
+    "accounts/ending.py",
+    "accounts/guard.py",
     "accounts/keys.py",
     "accounts/limits.py",
     "accounts/money.py",
+    "accounts/parties.py",
+    "accounts/prices.py",
+    "accounts/ticket.py",
+    "accounts/tiers.py",
     "engine/llamacpp/arguments.py",
     "engine/llamacpp/capabilities.py",
     "engine/llamacpp/log.py",
@@ -41,6 +50,7 @@ PURE = (
     "engine/whisper/asked.py",
     "engine/whisper/transcript.py",
     "inference/call.py",
+    "inference/caller.py",
     "inference/continuation/",
     "inference/finish.py",
     "inference/usage.py",
@@ -88,6 +98,8 @@ NOT_PURE = {
 # Tested through the file that uses them: readers by the test of the reader, codecs and parts of an
 # answer by those of streams and answers; errors by the table that walks them.
 TESTED_ELSEWHERE = {
+    # By accounts/guard.py, which finds callers.
+    "inference/caller.py",
     *(f"models/requests/{name}.py" for name in ("chat", "fields", "facts")),
     *(f"inference/continuation/{name}.py" for name in ("answer", "chat", "codec", "messages")),
     # Values and protocols.
