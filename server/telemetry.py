@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from engine.observer import Changed, Observer
+from engine.scheduling.lifecycle import State
 from server.access_log import AccessLog
 from server.metrics import Metrics
 from server.records.row import row_of
@@ -43,6 +44,8 @@ class Telemetry(Observer):
         self.events: Feed[bytes] = Feed()
         self._ids = count(1)
         self._stamp = Stamp()
+        # How often engines of a model have failed, until the recorder takes it.
+        self.failures: Counter[str] = Counter()
 
     def event(self, kind: str, facts: dict[str, Any]) -> bytes:
         """Return the bytes of an event of this kind for a stream."""
@@ -59,6 +62,8 @@ class Telemetry(Observer):
     def changed(self, change: Changed) -> None:
         """Count and publish the new state of an engine."""
         self.metrics.changed(change)
+        if change.after is State.BACKOFF:
+            self.failures[change.variant.model] += 1
         self._tell(
             "engine",
             model=change.variant.model,

@@ -125,6 +125,9 @@ class Recorder:
         while finished:
             record, at = finished.popleft()
             self._ended(record, at, wall - (now - at))
+        for model, times in self._telemetry.failures.items():
+            self.uptime.failed(wall, model, times)
+        self._telemetry.failures.clear()
         flowing = sum(max(0, o.record.tally.events - 1) for o in self._telemetry.requests)
         total = self._written + flowing
         fresh, self._seen = max(0, total - self._seen), total

@@ -39,9 +39,9 @@ class Uptime:
         if len(self._up) > DAYS:
             self._forget(day)
 
-    def failed(self, now: float, model: str) -> None:
-        """Count a failure of an engine of the model."""
-        self._of(model, int(now // _DAY))["failures"] += 1
+    def failed(self, now: float, model: str, times: int = 1) -> None:
+        """Count failures of engines of the model."""
+        self._of(model, int(now // _DAY))["failures"] += times
 
     def _of(self, model: str, day: int) -> dict[str, float]:
         none = {"ready": 0.0, "failed": 0.0, "failures": 0}

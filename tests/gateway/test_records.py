@@ -105,3 +105,11 @@ async def test_samples_are_taken(journal: Journal) -> None:
         [point] = (await gw.request("GET", "/admin/api/history?from=-60")).json["points"]
         assert (point["requests"], point["errors"], point["completion_tokens"]) == (1, 0, 4)
         assert point["engines"] == 1
+
+
+async def test_failures_of_engines_are_part_of_the_uptime(journal: Journal) -> None:
+    async with running_gateway(journal, fake_model(fake_variant(journal, exit_code=3))) as gw:
+        assert (await gw.chat()).status >= 500
+        gw.recorder.look()
+        [model] = (await gw.request("GET", "/api/uptime")).json["models"]
+        assert model["days"][0]["failures"] >= 1
