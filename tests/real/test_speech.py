@@ -1,0 +1,204 @@
+"""Engines that hear and speak, by OpenAI's library: whisper.cpp's server and the embedded ones.
+
+What the voice says is what the ears are tried with.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import io
+import json
+import os
+import signal
+import urllib.request
+import wave
+from typing import TYPE_CHECKING, Any
+
+import openai
+import pytest
+from real_engines import ADMIN, Gateway, gateway, until
+from speech import SENTENCES, WHISPER_SERVER, speech_config, word_errors, words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+EARS = ["hears", *(["whisper"] if WHISPER_SERVER else [])]
+TEXT = SENTENCES[2]
+
+
+def found(folder: Path) -> str:
+    """Return the weights of the embedded engine, which the other one reads as well."""
+    [weights] = (folder / "state" / "speech").glob("*.bin")
+    return str(weights)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("speech")
+    # The weights are converted when the embedded engine starts, and not again.
+    weights = folder / "state" / "speech" / "weights.bin"
+    config = speech_config(folder, WHISPER_SERVER, str(weights))
+    with gateway(folder, config) as running:
+        with client(running) as api:
+            heard(api, spoken(api))
+        weights.symlink_to(found(folder))
+        yield running
+
+
+def client(served: Gateway) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0)
+
+
+@pytest.fixture
+def api(served: Gateway) -> Iterator[openai.OpenAI]:
+    with client(served) as asking:
+        yield asking
+
+
+def spoken(api: openai.OpenAI, text: str = TEXT, **more: Any) -> bytes:
+    wanted: Any = {"response_format": "wav", **more}
+    answer = api.audio.speech.create(model="speaks", voice="alloy", input=text, **wanted)
+    return answer.content
+
+
+def heard(api: openai.OpenAI, sound: bytes, model: str = "hears", **more: Any) -> Any:
+    return api.audio.transcriptions.create(model=model, file=("a", sound), **more)
+
+
+def admin(served: Gateway, path: str) -> Any:
+    request = urllib.request.Request(f"{served.url}{path}", headers=ADMIN)
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+def engine(served: Gateway, model: str) -> dict[str, Any]:
+    engines = admin(served, "/running")["engines"]
+    return next((each for each in engines if each["model"] == model), {})
+
+
+@pytest.mark.parametrize("model", EARS)
+def test_what_was_said_is_heard_in_every_format(api: openai.OpenAI, model: str) -> None:
+    sound = spoken(api)
+    plain = heard(api, sound, model)
+    assert word_errors(TEXT, plain.text) <= 1
+    seconds = plain.usage.seconds
+    assert 2 < seconds < 6
+    assert heard(api, sound, model, response_format="text").strip() == plain.text
+    assert " --> " in heard(api, sound, model, response_format="srt").splitlines()[1]
+    assert heard(api, sound, model, response_format="vtt").startswith("WEBVTT\n\n00:00:00.000 --> ")
+    told = heard(
+        api,
+        sound,
+        model,
+        response_format="verbose_json",
+        timestamp_granularities=["word", "segment"],
+        language="en",
+        prompt="A fox.",
+        temperature=0.0,
+    )
+    assert (told.task, told.text) == ("transcribe", plain.text)
+    assert [words(word.word) for word in told.words] == [[word] for word in words(told.text)]
+    starts = [word.start for word in told.words]
+    assert starts == sorted(starts)
+    assert told.words[-1].end <= told.duration + 1
+    assert " ".join(each.text.strip() for each in told.segments) == told.text
+
+
+@pytest.mark.parametrize("model", EARS)
+def test_streams_and_translations(api: openai.OpenAI, model: str) -> None:
+    sound = spoken(api)
+    events = list(heard(api, sound, model, stream=True))
+    assert events[-1].type == "transcript.text.done"
+    deltas = [event.delta for event in events if event.type == "transcript.text.delta"]
+    assert "".join(deltas) == events[-1].text
+    assert word_errors(TEXT, events[-1].text) <= 1
+    # The library of OpenAI calls its own method old.
+    with pytest.deprecated_call():
+        translated = api.audio.translations.create(model=model, file=("a", sound))
+    assert word_errors(TEXT, translated.text) <= 1
+
+
+@pytest.mark.parametrize("model", EARS)
+def test_sounds_at_fault(api: openai.OpenAI, model: str) -> None:
+    with pytest.raises(openai.APIStatusError, match="no sound of a known kind") as refused:
+        heard(api, b"#EXTM3U\n", model)
+    assert refused.value.status_code == 415
+    broken = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0" + bytes(8)
+    with pytest.raises(openai.BadRequestError, match="cannot read the file"):
+        heard(api, broken, model)
+    with pytest.raises(openai.BadRequestError, match=r"cannot be decoded|has no sound"):
+        heard(api, b"\x1a\x45\xdf\xa3" + bytes(200), model)
+    with pytest.raises(openai.BadRequestError, match="'response_format' must be"):
+        heard(api, broken, model, response_format="diarized_json")
+
+
+@pytest.mark.parametrize("kind", ["mp3", "opus", "flac", "aac", "wav", "pcm"])
+def test_speech_in_every_format_begins_before_it_ends(api: openai.OpenAI, kind: Any) -> None:
+    text = f"{SENTENCES[0]} {SENTENCES[4]}"
+    with api.audio.speech.with_streaming_response.create(
+        model="speaks", voice="nova", input=text, response_format=kind
+    ) as answer:
+        sound = b"".join(answer.iter_bytes())
+    if kind == "pcm":
+        whole = io.BytesIO()
+        with wave.open(whole, "wb") as file:
+            file.setparams((1, 2, 24000, 0, "NONE", ""))
+            file.writeframes(sound)
+        sound = whole.getvalue()
+    if kind in {"opus", "pcm"}:
+        assert word_errors(text, heard(api, sound).text) <= 2
+
+
+def test_speech_as_events_at_a_pace(served: Gateway, api: openai.OpenAI) -> None:
+    body = {"model": "speaks", "voice": "joe", "input": TEXT, "stream_format": "sse"}
+    asked = json.dumps({**body, "response_format": "wav"}).encode()
+    request = urllib.request.Request(f"{served.url}/v1/audio/speech", asked)
+    with urllib.request.urlopen(request, timeout=60) as response:
+        assert response.headers["Content-Type"] == "text/event-stream"
+        events = [json.loads(line[6:]) for line in response if line.startswith(b"data: ")]
+    kinds = [event["type"] for event in events]
+    assert kinds == ["speech.audio.delta"] * (len(events) - 1) + ["speech.audio.done"]
+    fast, slow = len(spoken(api, speed=2.0)), len(spoken(api, speed=0.5))
+    assert 2.5 < slow / fast < 6
+
+
+def test_what_the_pages_tell(served: Gateway, api: openai.OpenAI) -> None:
+    models = {model["id"]: model for model in admin(served, "/v1/models")["data"]}
+    assert (models["hears"]["type"], models["hears"]["license"]) == ("audio", "MIT")
+    assert (models["speaks"]["type"], models["speaks"]["license"]) == ("tts", "CC0-1.0")
+    [voice] = admin(served, "/v1/audio/voices")["voices"]
+    assert (voice["id"], voice["model"]) == ("en_US-joe-medium", "speaks")
+    with pytest.raises(openai.BadRequestError, match="no voice 'bob'"):
+        api.audio.speech.create(model="speaks", voice="bob", input="Hi.")
+    with pytest.raises(openai.BadRequestError, match="not configured for speech"):
+        api.audio.speech.create(model="hears", voice="alloy", input="Hi.")
+
+
+def test_an_engine_that_dies_while_it_hears_is_asked_again(
+    served: Gateway, api: openai.OpenAI
+) -> None:
+    text = " ".join(SENTENCES[:5])
+    sound = spoken(api, text)
+    first = engine(served, "hears")["pid"]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        asked = pool.submit(heard, api, sound)
+        until(lambda: engine(served, "hears").get("active") == 1)
+        os.kill(first, signal.SIGKILL)
+        assert word_errors(text, asked.result(90).text) <= 4
+    assert engine(served, "hears")["pid"] != first
+
+
+def test_an_engine_that_dies_while_it_speaks_breaks_off(
+    served: Gateway, api: openai.OpenAI
+) -> None:
+    pid = engine(served, "speaks")["pid"]
+    with api.audio.speech.with_streaming_response.create(
+        model="speaks", voice="nova", input=" ".join(SENTENCES * 20), response_format="mp3"
+    ) as answer:
+        pieces = answer.iter_bytes()
+        assert next(pieces)
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(Exception, match=r"peer closed|incomplete|broke"):
+            list(pieces)
+    assert spoken(api)

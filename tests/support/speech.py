@@ -1,0 +1,63 @@
+"""Engines that hear and speak, and sentences to try them with."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+from real_engines import lua_config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# whisper.cpp's own server, if this machine has it.
+WHISPER_SERVER = os.environ.get("WHISPER_SERVER") or shutil.which("whisper-server")
+# In the words that the models use, so that no word differs by its spelling alone.
+SENTENCES = (
+    "Please turn on the light in the kitchen.",
+    "What is the weather going to be like tomorrow morning?",
+    "The quick brown fox jumps over the lazy dog near the river.",
+    "Remind me to call my mother when I am back tonight.",
+    "The train to the city leaves from the second platform.",
+    "She bought some bottles of milk and a loaf of bread.",
+    "Could you please tell me how long it takes to boil an egg?",
+    "Open the window, because it is very warm in here today.",
+    "The book is about a sailor who travels around the world.",
+    "Thank you very much for your help, and have a good evening.",
+)
+
+
+def speech_config(folder: Path, server: str | None = None, weights: str = "") -> str:
+    """Return a configuration of embedded engines, and of ``server`` with a file of weights.
+
+    ``hears`` and ``speaks`` are the embedded ones, ``whisper`` is the server's.
+    """
+    models = (
+        '{ name = "hears", engine = presets.engines.whisper },'
+        '{ name = "speaks", engine = presets.engines.piper },'
+    )
+    if server:
+        models += (
+            '{ name = "whisper", engine = presets.engines.whisper,'
+            f' variants = {{ {{ binary = "{server}", args = {{ "-m", "{weights}" }} }} }} }},'
+        )
+    return lua_config(folder, models, "max_loaded_models = 3,")
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text, without case and marks."""
+    return re.findall(r"[a-z0-9']+", text.lower())
+
+
+def word_errors(said: str, heard: str) -> int:
+    """Return how many words must change to make one text the other."""
+    one, other = words(said), words(heard)
+    row = list(range(len(other) + 1))
+    for at, word in enumerate(one, 1):
+        before, row[0] = row[0], at
+        for place, heard_word in enumerate(other, 1):
+            change = before + (word != heard_word)
+            before, row[place] = row[place], min(change, row[place] + 1, row[place - 1] + 1)
+    return row[-1]
