@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_ENDS = 8192
+_ENDS = 2048
 # Inside generated text the quotation marks are escaped, so that text cannot imitate a field.
 _REASON = re.compile(rb'"(?:finish_reason|stop_reason|stop_type)"\s*:\s*"([a-z_]{1,24})"')
 # Anthropic's words and those of llama-server's own API, as OpenAI's.

@@ -31,15 +31,13 @@ SOON = 0.05
 class AccessRecord(CallRecord):
     """Filled in while a request is served; the fields of its call are inherited.
 
-    ``address`` is the client's; ``account`` and ``key`` name who asked, if that is known.
+    ``address`` is the client's;
     ``failed`` is the status of the error that the client got. After a stream has begun, that is not
     the status of the response.
     """
 
     method: str
     address: str | None = None
-    account: str | None = None
-    key: str | None = None
     status: int = CLIENT_LEFT
     note: str = ""
     failed: int | None = None

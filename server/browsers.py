@@ -215,6 +215,23 @@ def _is_own(origin: str, request: Mapping[str, str], host: str | None) -> bool:
     return origin.partition("://")[2] == (host or request.get("Host"))
 
 
+def require_own_page(method: str, request: Mapping[str, str], host: str | None = None) -> None:
+    """Raise OriginRefused if a page from elsewhere asks for something by the browser's cookie.
+
+    Browsers say from where a request comes: in ``Sec-Fetch-Site``, over plain http in ``Origin``
+    alone. Other programs send neither, and have no cookies of others. ``host`` is as in ``Cors``.
+    """
+    if method in _READING:
+        return
+    site = request.get("Sec-Fetch-Site")
+    if site is not None:
+        if site in ("same-origin", "none"):
+            return
+    elif (origin := request.get("Origin")) is None or _is_own(origin, request, host):
+        return
+    raise OriginRefused("Only pages of the gateway itself may act for who is logged in.")
+
+
 def is_preflight(method: str, request: Mapping[str, str]) -> bool:
     """Return whether a request is a preflight: a plain OPTIONS request is not."""
     return (

@@ -117,6 +117,7 @@ ANTHROPIC = Anthropic()
 OLLAMA = Ollama()
 # Below the second one the gateway speaks OpenAI's API, as LM Studio does.
 _OLLAMA, _LM_STUDIO = "/api/", "/api/v0/"
+_OUR_OWN = frozenset({"/api/models", "/api/uptime", "/api/signup"})
 
 
 def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:
@@ -126,7 +127,7 @@ def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:
     """
     if path.startswith("/v1/messages") or (path not in BY_PATH and VERSION in headers):
         return ANTHROPIC
-    if path.startswith(_OLLAMA) and not path.startswith(_LM_STUDIO):
+    if path.startswith(_OLLAMA) and not path.startswith(_LM_STUDIO) and path not in _OUR_OWN:
         return OLLAMA
     return OPENAI
 

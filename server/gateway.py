@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from server.admin.reload import Reloader
     from server.configuration import CurrentConfiguration
     from server.handler import RequestHandler
+    from server.people.people import People
     from server.responses.store import ResponseStore
     from server.tls import Certificates
 
@@ -83,6 +84,7 @@ class GatewayServer:
         accounts: Accounts | None = None,
     ) -> None:
         self._accounts = accounts
+        self._people = None if accounts is None else people_of(accounts)
         self._current = current
         self._manager = manager
         self._reloader = reloader
@@ -120,8 +122,9 @@ class GatewayServer:
             RoutingHandlers(handler.router),
             SlotHandlers(manager, self._admin),
             None if accounts is None else account_pages(accounts),
+            None if self._people is None else self._people.routes,
         )
-        self._frame = Middleware(current, table, self._telemetry, clock, accounts)
+        self._frame = Middleware(current, table, self._telemetry, clock, accounts, self._people)
         self._stop_signals = 0
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -158,6 +161,8 @@ class GatewayServer:
                 self.recorder.running(),
                 self._listening() as endpoints,
             ):
+                if self._people is not None:
+                    await self._people.welcome(f"{self._certificates.scheme}://{endpoints[0]}")
                 yield endpoints
 
     def _open_accounts(self) -> AbstractAsyncContextManager[None]:
@@ -222,6 +227,13 @@ class GatewayServer:
     def _signalled(self) -> None:
         self._stop_signals += 1
         (self._stop if self._stop_signals == 1 else self._hurry).set()
+
+
+def people_of(accounts: Accounts) -> People:
+    """Return what is needed for people with accounts, imported only where there are any."""
+    from server.people.people import People  # noqa: PLC0415 - see above
+
+    return People(accounts)
 
 
 def account_pages(accounts: Accounts) -> AccountPages:

@@ -30,9 +30,11 @@ from utils.logger import get_logger
 
 if TYPE_CHECKING:
     from accounts.service import Accounts
+    from inference.caller import Caller
     from server.configuration import Configuration, CurrentConfiguration
     from server.exchange import Request
     from server.forwarded import Origin
+    from server.people.people import People
     from server.router import Routed
     from server.routes import Routes
     from server.telemetry import Telemetry
@@ -50,8 +52,9 @@ class RequestContext:
 
     ``configuration`` is the one that held when the request began; a handler uses no other.
     ``bodies`` counts the bytes of all bodies. ``closing`` says whether the gateway was shutting
-    down when the request began. ``origin`` is what a trusted proxy told. ``name`` is the model or
-    the id that the path names, if any; ``target`` is the path with its query for the engine.
+    down when the request began. ``origin`` is what a trusted proxy told, ``visitor`` who asks by a
+    session. ``name`` is the model or the id that the path names, if any; ``target`` is the path
+    with its query for the engine.
     ``tier`` is that of the client's key. ``routed`` are the models to choose from, if the request
     names none.
     """
@@ -64,6 +67,7 @@ class RequestContext:
     bodies: BodyMemory
     closing: bool
     origin: Origin | None = None
+    visitor: Caller | None = None
     name: str | None = None
     target: str = ""
     tier: str = ""
@@ -126,8 +130,10 @@ class Middleware:
         telemetry: Telemetry,
         clock: Clock,
         accounts: Accounts | None = None,
+        people: People | None = None,
     ) -> None:
         self.closing = False
+        self._people = people
         self._accounts = accounts
         self._current = current
         self._routes = routes
@@ -149,6 +155,9 @@ class Middleware:
         try:
             try:
                 try:
+                    if self._people is not None:
+                        upgrade = is_upgrade(request.method, request.headers)
+                        ctx.visitor = await self._people.visitor(ctx, upgrade=upgrade)
                     route = self._route(ctx)
                     if route.listed:
                         self._telemetry.began(ongoing)
@@ -248,7 +257,7 @@ class Middleware:
             return
         settings = ctx.configuration.settings
         accounts.configure(settings)
-        caller = accounts.caller(ctx.request.headers, settings)
+        caller = ctx.visitor or accounts.caller(ctx.request.headers, settings)
         ctx.record.caller, ctx.record.client = caller, caller.client
         if admin and not caller.may("admin"):
             raise NotPermitted("This path needs an admin's key with the scope 'admin'.")

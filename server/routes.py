@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from server.ollama import OllamaHandlers
     from server.pages_of_ollama import OllamaPages
     from server.passthrough import Passthrough
+    from server.people.routes import PeopleRoutes
     from server.records.pages import RecordPages
     from server.responses.handlers import ResponseHandlers
     from server.responses.pages import ConversationHandlers
@@ -132,6 +133,7 @@ def routes(
     routing: RoutingHandlers,
     slots: SlotHandlers,
     accounts: AccountPages | None = None,
+    people: PeopleRoutes | None = None,
 ) -> Routes:
     """Return the table of these handlers."""
     answers = {
@@ -213,8 +215,10 @@ def routes(
             "/events": {"GET": Route(admin.events, work=True)},
             "/metrics": _reading(admin.metrics),
             **({} if accounts is None else {"/v1/generation": _reading(accounts.generation)}),
+            **({} if people is None else people.exact),
         },
         below={
+            **({} if people is None else people.below),
             "/v1/models/": _reading(status.model),
             "/models/": _reading(status.model),
             "/api/v0/models/": _reading(lm_studio.model),
@@ -296,12 +300,14 @@ _ADMIN = frozenset({"/running", "/logs", "/events", "/metrics"})
 
 
 # Paths that need no key, where others do.
-_PUBLIC = frozenset({"/", "/v1", "/v1/", "/health", "/v1/health", "/api/models", "/api/uptime"})
+_PUBLIC = frozenset(
+    {"/", "/v1", "/v1/", "/health", "/v1/health", "/api/models", "/api/uptime", "/api/signup"}
+)
 
 
 def is_public(path: str) -> bool:
     """Return whether the path needs no key, whatever is configured."""
-    return path in _PUBLIC
+    return path in _PUBLIC or path.startswith("/login/")
 
 
 def is_admin(path: str) -> bool:

@@ -339,3 +339,19 @@ class UnknownSlot(GatewayError):
 
 class SlotTaken(GatewayError):
     """Another model is pinned to the slot."""
+
+
+class LoginRefused(GatewayError):
+    """A password, invite or link is not valid; which of several reasons it is, is not told."""
+
+
+class TooManyLogins(GatewayError):
+    """Somebody tried too often; ``retry_after`` is in seconds."""
+
+    def __init__(self, message: str, retry_after: float = 5.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class AlreadyThere(GatewayError):
+    """What is to be made exists already."""

@@ -33,7 +33,7 @@ class Query(NamedTuple):
 
     def means(self, row: Row) -> bool:
         """Return whether the row is asked for."""
-        if any(row.get(name) != value for name, value in self.equal.items()):
+        if any(str(row.get(name)) != value for name, value in self.equal.items()):
             return False
         if self.status is not None and not _is_status(row["status"], self.status):
             return False

@@ -6,9 +6,22 @@ from typing import Any
 
 import pytest
 
+from engine.scheduling.queue import Priority
 from inference.usage import Usage
 from server.access_log import AccessRecord
 from server.records.row import row_of
+
+
+class Asker:
+    """Who asks by a key."""
+
+    client = "account-7"
+    account_id, key_id = 7, 3
+    priority = Priority.NORMAL
+    pays = False
+
+    def may(self, scope: str) -> bool:
+        return bool(scope)
 
 
 def record(**facts: Any) -> AccessRecord:
@@ -23,8 +36,7 @@ def test_an_answer_with_all_its_numbers() -> None:
     made = record(
         client="0a",
         address="::1",
-        account="7",
-        key="k",
+        caller=Asker(),
         model="m",
         variant="m@512",
         prompt=30,
@@ -41,8 +53,8 @@ def test_an_answer_with_all_its_numbers() -> None:
         "path": "/v1/chat/completions",
         "client": "0a",
         "address": "::1",
-        "account": "7",
-        "key": "k",
+        "account": 7,
+        "key": 3,
         "model": "m",
         "variant": "m@512",
         "status": 200,

@@ -1,0 +1,1 @@
+"""Logins, and the APIs for users and for those who look after them. Only where accounts are on."""
