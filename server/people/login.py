@@ -184,7 +184,13 @@ class LoginHandlers:
         await answer(ctx, {"changed": True})
 
     async def _begin(self, ctx: RequestContext, number: int, status: int = 200) -> None:
-        """Begin a new session, and end the one that the browser had."""
+        """Begin a session, and answer with its account."""
+        await self.enter(ctx, number)
+        account = self._accounts.book.accounts.get(number)
+        await answer(ctx, {"account": None if account is None else _account(account)}, status)
+
+    async def enter(self, ctx: RequestContext, number: int) -> None:
+        """Begin a new session by the cookie of the response; end the one that the browser had."""
         headers = ctx.request.headers
         token = await self._sessions.begin(number, headers.get("User-Agent", "")[:200])
         if (before := token_in(headers)) is not None:
@@ -194,8 +200,6 @@ class LoginHandlers:
             lambda connection: audit(connection, actor, "session.begin", f"account:{number}")
         )
         ctx.response.carry({"Set-Cookie": keep(token, https=is_https(ctx))})
-        account = self._accounts.book.accounts.get(number)
-        await answer(ctx, {"account": None if account is None else _account(account)}, status)
 
 
 def _account(account: Account) -> dict[str, Any]:

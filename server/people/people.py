@@ -16,6 +16,7 @@ from server.people.admin import PeopleHandlers
 from server.people.cookies import require_own, token_in
 from server.people.frame import wall
 from server.people.login import LoginHandlers
+from server.people.oidc import OidcHandlers
 from server.people.routes import PeopleRoutes
 from server.people.user import UserHandlers
 from utils.errors import AccountsUnavailable
@@ -40,10 +41,12 @@ class People:
     def __init__(self, everything: Accounts) -> None:
         self._accounts = accounts = PatientAccounts(everything)
         self._sessions = sessions = Sessions(accounts)
+        login = LoginHandlers(accounts, sessions, Passwords(), time.monotonic_ns)
         self.routes = PeopleRoutes(
-            LoginHandlers(accounts, sessions, Passwords(), time.monotonic_ns),
+            login,
             UserHandlers(accounts, sessions),
             PeopleHandlers(accounts, sessions),
+            OidcHandlers(accounts, login),
         )
 
     async def visitor(self, ctx: RequestContext, *, upgrade: bool) -> Key | None:

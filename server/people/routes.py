@@ -9,6 +9,7 @@ from server.routes import Route
 if TYPE_CHECKING:
     from server.people.admin import PeopleHandlers
     from server.people.login import LoginHandlers
+    from server.people.oidc import OidcHandlers
     from server.people.user import UserHandlers
     from server.routes import Methods
 
@@ -16,13 +17,21 @@ if TYPE_CHECKING:
 class PeopleRoutes:
     """``exact`` and ``below``, as in ``Routes``."""
 
-    def __init__(self, login: LoginHandlers, user: UserHandlers, admin: PeopleHandlers) -> None:
+    def __init__(
+        self,
+        login: LoginHandlers,
+        user: UserHandlers,
+        admin: PeopleHandlers,
+        oidc: OidcHandlers,
+    ) -> None:
         self.exact: dict[str, Methods] = {
             "/login/api/session": {"GET": Route(login.look)},
             "/login/api/login": {"POST": Route(login.login)},
             "/login/api/logout": {"POST": Route(login.logout)},
             "/login/api/invite": {"POST": Route(login.invite)},
             "/login/api/link": {"POST": Route(login.link)},
+            "/login/oidc": {"GET": Route(oidc.begin)},
+            "/login/oidc/callback": {"GET": Route(oidc.back)},
             "/api/signup": {"POST": Route(login.signup)},
             "/user/api/me": {"GET": Route(user.me)},
             "/user/api/usage": {"GET": Route(user.usage)},

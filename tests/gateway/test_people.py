@@ -10,6 +10,10 @@ import pytest
 from account_gateway import UNIT, Books, bearer, books, charging_gateway
 from gateway import fake_model, fake_variant
 from gateway_client import CHAT, chat_body
+from oidc_provider import CLIENT, SECRET, Provider, provider
+from yarl import URL
+
+from utils.config.accounts import OidcTable
 
 if TYPE_CHECKING:
     from fake_engine import Journal
@@ -32,12 +36,22 @@ class Browser:
         self._gateway = gateway
         self.cookie = ""
 
-    async def ask(self, method: str, path: str, headers: Any = None, **body: Any) -> Answer:
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        headers: Any = None,
+        *,
+        allow_redirects: bool = True,
+        **body: Any,
+    ) -> Answer:
         sent = {**OWN, **(headers or {})}
         if self.cookie:
             sent["Cookie"] = self.cookie
         data = json.dumps(body) if body else None
-        answer = await self._gateway.request(method, path, headers=sent, data=data)
+        answer = await self._gateway.request(
+            method, path, headers=sent, data=data, allow_redirects=allow_redirects
+        )
         if (given := answer.headers.get("Set-Cookie")) is not None:
             assert "HttpOnly" in given
             assert "SameSite=Lax" in given
@@ -295,3 +309,51 @@ async def test_a_ticket_opens_one_websocket(journal: Journal, at: Books) -> None
             url, headers={"Connection": "Upgrade", "Upgrade": "websocket"}
         )
         assert again.status == 401
+
+
+async def test_a_login_by_a_provider(journal: Journal, at: Books) -> None:
+    at.add(tier="admin", money=0, columns={"email": "boss@x.org"})
+    model = fake_model(fake_variant(journal))
+    async with provider() as serves:
+        oidc = OidcTable(
+            issuer=serves.issuer,
+            client_id=CLIENT,
+            client_secret=SECRET,
+            tier="sub",
+            domains=("x.org",),
+        )
+        async with charging_gateway(journal, model, at=at, accounts={"oidc": oidc}) as gateway:
+            serves.claims = {"sub": "1", "email": "boss@x.org", "email_verified": True}
+            boss = await logged_in(gateway, serves)
+            assert (await boss.ask("GET", "/user/api/me")).json["id"] == 1
+            serves.claims = {"sub": "2", "email": "new@x.org", "email_verified": True}
+            for _ in range(2):
+                newcomer = await logged_in(gateway, serves)
+                me = (await newcomer.ask("GET", "/user/api/me")).json
+                assert (me["id"], me["tier"], me["email"]) == (2, "sub", "new@x.org")
+            # Another person with the address of an account that has its own identity.
+            for claims in (
+                {"sub": "3", "email": "new@x.org", "email_verified": True},
+                {"sub": "4", "email": "boss@x.org", "email_verified": False},
+                {"sub": "5", "email": "x@elsewhere.org", "email_verified": True},
+                {"sub": "1", "nonce": "of another login"},
+            ):
+                serves.claims = claims
+                stranger = await logged_in(gateway, serves, status=401)
+                assert (await stranger.ask("GET", "/user/api/me")).status == 401
+            # Another browser must not end the login that this one began.
+            victim, serves.claims = Browser(gateway), {"sub": "1"}
+            begun = await victim.ask("GET", "/login/oidc", allow_redirects=False)
+            back = serves.log_in(dict(URL(begun.headers["Location"]).query))
+            other = await Browser(gateway).ask("GET", str(URL(back).relative()))
+            other.error(401, "login_refused")
+
+
+async def logged_in(gateway: Gateway, serves: Provider, status: int = 302) -> Browser:
+    """Log in as who the provider says it is."""
+    browser = Browser(gateway)
+    begun = await browser.ask("GET", "/login/oidc", allow_redirects=False)
+    back = serves.log_in(dict(URL(begun.headers["Location"]).query))
+    ended = await browser.ask("GET", str(URL(back).relative()), allow_redirects=False)
+    assert ended.status == status
+    return browser

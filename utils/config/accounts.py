@@ -79,6 +79,35 @@ class TierTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OidcTable:
+    """The value of ``oidc``."""
+
+    issuer: str = field(
+        metadata=key("url", 'The provider, such as `"https://id.example.com/realms/us"`.')
+    )
+    client_id: str = field(metadata=key("name", "The name that it has given the gateway."))
+    client_secret: str | None = field(
+        default=None,
+        repr=False,
+        metadata=key("secret", "The secret that it has given the gateway, if any."),
+    )
+    tier: str | None = field(
+        default=None,
+        metadata=key(
+            "name",
+            "The tier of an account that is made when somebody without one logs in. Without it: "
+            "only those log in who have an account with their e-mail address.",
+        ),
+    )
+    domains: tuple[str, ...] = field(
+        default=(),
+        metadata=key(
+            "hosts", "The domains of the e-mail addresses for which accounts are made; none: all."
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountsSettings:
     """Settings of ``accounts``."""
 
@@ -117,6 +146,14 @@ class AccountsSettings:
             "Further tiers, or other limits for `payg`, `sub` and `admin`: `{ gold = { rpm = 500, "
             'priority = "high" } }`.',
             each=TierTable,
+        ),
+    )
+    oidc: OidcTable | None = field(
+        default=None,
+        metadata=key(
+            "oidc",
+            "A provider of OpenID Connect by which people log in. See [oidc](#oidc).",
+            each=OidcTable,
         ),
     )
     hold_tokens: int = field(

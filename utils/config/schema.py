@@ -95,6 +95,7 @@ KINDS = {
     "metadata": Kind("table", MappingProxyType),
     "name": Kind("name"),
     "networks": Kind("list of addresses", tuple),
+    "oidc": Kind("table"),
     "origins": Kind("list of origins", tuple),
     "param_names": Kind("list of names", tuple),
     "parts": Kind("list of names", frozenset),

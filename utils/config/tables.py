@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
-from utils.config.accounts import AccountsSettings, PriceTable, RateLimitsTable, TierTable
+from utils.config.accounts import (
+    AccountsSettings,
+    OidcTable,
+    PriceTable,
+    RateLimitsTable,
+    TierTable,
+)
 from utils.config.local_models import DiscoverTable, LaunchOptions, ModelFolder
 from utils.config.routes import ClassifyTable, RouteTable, RuleTable
 from utils.config.schema import Table, key
@@ -453,6 +459,7 @@ TABLES: dict[str, type[Table]] = {
     "price": PriceTable,
     "rate_limits": RateLimitsTable,
     "tier": TierTable,
+    "oidc": OidcTable,
     "route": RouteTable,
     "rule": RuleTable,
     "classify": ClassifyTable,

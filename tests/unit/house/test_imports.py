@@ -26,6 +26,7 @@ PURE = (
     "accounts/keys.py",
     "accounts/limits.py",
     "accounts/money.py",
+    "accounts/oidc.py",
     "accounts/parties.py",
     "accounts/prices.py",
     "accounts/ticket.py",

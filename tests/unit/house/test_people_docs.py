@@ -19,7 +19,7 @@ class _Any:
 
 def test_every_path_is_there_with_its_methods() -> None:
     anything: Any = _Any()
-    table = PeopleRoutes(anything, anything, anything)
+    table = PeopleRoutes(anything, anything, anything, anything)
     told = {tuple(each.split()) for each in re.findall(r"`((?:GET|POST|PATCH|DELETE) /\S+)`", TEXT)}
     exact = {(method, path) for path, row in table.exact.items() for method in row}
     below = {(method, path) for path, row in table.below.items() for method in row}

@@ -600,6 +600,7 @@ return function(folder)
 
   checks.price = record_check("price")
   checks.rate_limits = record_check("rate_limits")
+  checks.oidc = record_check("oidc")
 
   function checks.tokenization(value, place)
     local clean = checks.record(value, place, "tokenization")

@@ -175,6 +175,7 @@
 ---@field prices? GatewayPrice The prices of single models, or of patterns: `{ ["qwen3-*"] = { output_per_1k = "0.0006" } }`. A missing key is as in `pricing`; of several patterns the longest counts.
 ---@field rate_limits? GatewayRateLimits Requests in a minute, by tier.
 ---@field tiers? GatewayTier Further tiers, or other limits for `payg`, `sub` and `admin`: `{ gold = { rpm = 500, priority = "high" } }`.
+---@field oidc? GatewayOidc A provider of OpenID Connect by which people log in. See [oidc](#oidc).
 ---@field hold_tokens? integer For how many tokens of a streamed answer money is held before it begins. While it grows beyond that, more is held.
 ---@field hold_wait? number How long a paying request waits for the database before it is refused with 503.
 ---@field usage_days? integer How many days a request's own figures are kept.
@@ -197,6 +198,13 @@
 ---@field tpm? integer Tokens in a minute, of prompts and answers together.
 ---@field concurrency? integer Requests at the same time.
 ---@field priority? string The place in the queue: `"low"`, `"normal"` or `"high"`.
+
+---@class GatewayOidc
+---@field issuer string The provider, such as `"https://id.example.com/realms/us"`.
+---@field client_id string The name that it has given the gateway.
+---@field client_secret? string The secret that it has given the gateway, if any.
+---@field tier? string The tier of an account that is made when somebody without one logs in. Without it: only those log in who have an account with their e-mail address.
+---@field domains? string[] The domains of the e-mail addresses for which accounts are made; none: all.
 
 ---@class GatewayRoute
 ---@field rules? GatewayRule[] The rules, see below. The first one whose conditions all hold decides.
