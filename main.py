@@ -78,6 +78,8 @@ def _done(args: argparse.Namespace) -> int:
         return _forget(args.config)
     if args.command == "models":
         return _models(args)
+    if args.command == "accounts":
+        return _accounts(args)
     if args.command is not None:
         settings = _settings(args.config)
         return run_command(args, settings, state_folder(settings))
@@ -241,6 +243,16 @@ def _models(args: argparse.Namespace) -> int:
 
     settings, taken = _interruptible(app.Loader(args.config).named)
     return run_model_command(args, state_folder(settings), lambda: taken)
+
+
+def _accounts(args: argparse.Namespace) -> int:
+    """Carry out a command for the accounts of a configuration; return the exit status."""
+    settings = _settings(args.config)
+    if settings.accounts is None:
+        raise ConfigError("The configuration has no accounts: add 'accounts = {}' to the file.")
+    from accounts.commands import run_account_command  # noqa: PLC0415 - see above
+
+    return run_account_command(args, settings.accounts, state_folder(settings))
 
 
 def _settings(config: Path | None) -> ServerSettings:

@@ -107,12 +107,15 @@ def create_key(
 ) -> tuple[int, NewKey]:
     """Add a key of an account; return its number and the key, which cannot be told later."""
     key = new_key()
+    allowed = columns.get("models")
     row = {
         "account_id": account,
         "name": name,
         "prefix": key.prefix,
         "created_at": actor.at,
         **columns,
+        # A list of patterns; a text is one in JSON.
+        "models": allowed if allowed is None or isinstance(allowed, str) else json.dumps(allowed),
     }
     number: int = connection.execute(
         insert(API_KEYS).values({**row, "digest": key.digest}).returning(API_KEYS.c.id)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from server.admin.account_options import add_account_commands
 from server.admin.model_options import add_model_commands
 from server.admin.outcome import CommandError, carried_out
 from server.admin.own_token import NAME, read_token
@@ -38,9 +39,10 @@ def add_commands(parser: argparse.ArgumentParser, config: argparse.ArgumentParse
         dest="command",
         metavar="COMMAND",
         title="commands",
-        description="All but models are for a gateway that runs.",
+        description="All but models and accounts are for a gateway that runs.",
     )
     add_model_commands(commands, config)
+    add_account_commands(commands, config)
 
     def add(name: str, what: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, parents=[config], help=what, description=what)
