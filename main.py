@@ -80,6 +80,11 @@ def _done(args: argparse.Namespace) -> int:
         return _models(args)
     if args.command == "accounts":
         return _accounts(args)
+    if args.command == "convert":
+        from utils.config.convert.converter import converted  # noqa: PLC0415 - see above
+
+        sys.stdout.write(converted(args.file))
+        return 0
     if args.command is not None:
         settings = _settings(args.config)
         return run_command(args, settings, state_folder(settings))

@@ -68,6 +68,7 @@ class Planner:
                         *self._of_context(each, entry.facts, options, own),
                         *options.extra_args,
                     ],
+                    "env": [{"name": n, "value": v} for n, v in options.env.items()],
                     "parallel": _slots(own, options.extra_args),
                     "estimated": self._needs(each, options, own),
                 }

@@ -39,10 +39,15 @@ def add_commands(parser: argparse.ArgumentParser, config: argparse.ArgumentParse
         dest="command",
         metavar="COMMAND",
         title="commands",
-        description="All but models and accounts are for a gateway that runs.",
+        description="All but models, accounts and convert are for a gateway that runs.",
     )
     add_model_commands(commands, config)
     add_account_commands(commands, config)
+    what = "print the configuration that means the same as that of another program"
+    convert = commands.add_parser("convert", help=what, description=what)
+    convert.add_argument(
+        "file", type=Path, help="its configuration: docs/configuration.md says of which programs"
+    )
 
     def add(name: str, what: str) -> argparse.ArgumentParser:
         return commands.add_parser(name, parents=[config], help=what, description=what)

@@ -7,8 +7,13 @@ them from the model's file, the memory of the machine and these options.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from utils.config.schema import key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _ENGINES = ("llamacpp",)
 
@@ -111,6 +116,15 @@ class LaunchOptions:
         metadata=key(
             "flag",
             "Keep the model in main memory: the system must not swap it out.",
+            engines=_ENGINES,
+            reload="engine",
+        ),
+    )
+    env: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({}),
+        metadata=key(
+            "env",
+            'Environment variables: `{ CUDA_VISIBLE_DEVICES = "0" }`.',
             engines=_ENGINES,
             reload="engine",
         ),

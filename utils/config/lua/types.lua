@@ -149,6 +149,7 @@
 ---@field batch_size? integer How many tokens of a prompt are read before the engine looks at other requests.
 ---@field ubatch_size? integer How many of these are computed at once.
 ---@field mlock? boolean Keep the model in main memory: the system must not swap it out.
+---@field env? table<string, string|number> Environment variables: `{ CUDA_VISIBLE_DEVICES = "0" }`.
 ---@field extra_args? (string|number)[] More arguments of the engine, after all others.
 ---@field command? (string|number)[] The engine with arguments of your own, instead of `binary` and what is planned: `{ "llama-server", "-c", 4096, "-ngl", 99 }`. The model, the host and the port are added. With `-c` it is the only variant.
 ---@field endpoints? string[] The paths that the engine serves: `{ "/v1/" }`. Without it, all requests are passed on.
