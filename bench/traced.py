@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _NOT_OURS = {"venv", ".venv", "tests", "bench"}
 # A task in this function serves a request.
 _ANSWERS = "server/"
-_SERVES_ALL = ("server/gateway.py", "server/admin/")
+_SERVES_ALL = ("server/gateway.py", "server/admin/", "server/records/")
 
 
 def place(code: CodeType) -> str | None:

@@ -18,13 +18,17 @@ from utils.feed import Feed
 from utils.logger import LogBook, Stamp
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from inference.in_flight import Ongoing, RequestRegistry
     from models.spec import VariantSpec
     from server.access_log import AccessRecord
 
 
-# More than end within a second.
+# More than end until the recorder has read its files.
 _UNTAKEN = 20_000
+# So many requests that have ended are taken together: each holds some kilobytes until then.
+_TOGETHER = 32
 
 
 class Telemetry(Observer):
@@ -40,6 +44,8 @@ class Telemetry(Observer):
         self.access = AccessLog()
         # Requests that have ended, until the recorder takes them; the newest if it does not.
         self.finished: deque[tuple[AccessRecord, float]] = deque(maxlen=_UNTAKEN)
+        # Takes them, if there is a recorder that can.
+        self.take: Callable[[], None] | None = None
         # The bytes of each event are made once for all listeners.
         self.events: Feed[bytes] = Feed()
         self._ids = count(1)
@@ -102,6 +108,8 @@ class Telemetry(Observer):
             return
         self.requests.remove(ongoing)
         self.finished.append((record, now))
+        if self.take is not None and len(self.finished) >= _TOGETHER:
+            self.take()
         if self.events.subscriptions:
             self._tell("request", phase="ended", **row_of(record, now))
 

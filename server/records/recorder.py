@@ -91,6 +91,7 @@ class Recorder:
             # A thread goes on when its task is cancelled.
             await asyncio.wait((opened,))
             await self._tasks.cancel()
+            self._telemetry.take = None
             self._ready = True
             self.look()
             self._count_up(time.monotonic())
@@ -99,6 +100,7 @@ class Recorder:
     async def _follow(self, opened: asyncio.Task[None]) -> None:
         await asyncio.wait((opened,))
         self._ready = True
+        self._telemetry.take = self._take
         step = RINGS[0].step
         while True:
             await asyncio.sleep(_TICK)
@@ -120,11 +122,8 @@ class Recorder:
         """Take up the requests that have ended, and tell listeners how fast answers come."""
         if not self._ready:
             return
+        self._take()
         now, wall = time.monotonic(), time.time()
-        finished = self._telemetry.finished
-        while finished:
-            record, at = finished.popleft()
-            self._ended(record, at, wall - (now - at))
         for model, times in self._telemetry.failures.items():
             self.uptime.failed(wall, model, times)
         self._telemetry.failures.clear()
@@ -143,6 +142,13 @@ class Recorder:
                 memory=self._memory(present),
                 machine=self._machine,
             )
+
+    def _take(self) -> None:
+        now, wall = time.monotonic(), time.time()
+        finished = self._telemetry.finished
+        while finished:
+            record, at = finished.popleft()
+            self._ended(record, at, wall - (now - at))
 
     def _ended(self, record: AccessRecord, at: float, wall: float) -> None:
         row = {"at": round(wall, 3), **row_of(record, at)}
