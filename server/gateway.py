@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from server.admin.handlers import AdminHandlers
+from server.admin.presence import local_url
 from server.admin.routing import RoutingHandlers
 from server.admin.slots import SlotHandlers
 from server.lm_studio import LmStudioHandlers
@@ -162,7 +163,7 @@ class GatewayServer:
                 self._listening() as endpoints,
             ):
                 if self._people is not None:
-                    await self._people.welcome(f"{self._certificates.scheme}://{endpoints[0]}")
+                    await self._people.welcome(local_url(endpoints[0], self._certificates.scheme))
                 yield endpoints
 
     def _open_accounts(self) -> AbstractAsyncContextManager[None]:

@@ -43,8 +43,5 @@ class SoundForm:
             yield piece
         yield self._end
 
-    def share(self) -> None:
-        """Do nothing: the file has an owner."""
-
     def close(self) -> None:
         """Do nothing: the file has an owner."""

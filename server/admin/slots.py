@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from engine.process.slots import TYPES, Slot
 from server.admin.params import params_in
 from server.uploads.body import read_body
-from utils.errors import BadRequest, UnknownSlot
+from utils.errors import BadRequest, ModelNotFound, UnknownSlot
 
 if TYPE_CHECKING:
     from engine.manager import EngineManager
     from engine.scheduling.engine_table import EngineRecord
+    from models.spec import ModelSpec
     from server.admin.handlers import AdminHandlers
+    from server.admin.params import Params
     from server.middleware import RequestContext
 
 _LARGEST_ORDER = 64 * 1024
@@ -59,15 +64,17 @@ class SlotHandlers:
         """
         params = params_in(await read_body(ctx, _LARGEST_ORDER))
         number = params.number("slot", _LARGEST_PORT)
-        model = ctx.configuration.catalog.find(params.text("model", _LOAD))
+        model, kind = _model(ctx, params), params.text_or("model_type", "")
         asked = params.variant()
         params.end()
         if number is None:
             raise BadRequest(f"The body must name {_LOAD}.", param="slot")
         if model.connect is not None:
             raise BadRequest(f"The model '{model.name}' has a port of its own.", param="model")
-        slots = self._manager.slots
-        slots.check(number, model.name, ctx.configuration.able[model.name])
+        slots, able = self._manager.slots, ctx.configuration.able[model.name]
+        slots.check(number, model.name, able)
+        if kind and (kind not in TYPES or not Slot(number, kind).fits(able)):
+            raise BadRequest(f"'{model.name}' is not of type '{kind}'.", param="model_type")
         before = slots.pinned(number)
         slots.pin(number, model.name)
         loaded: dict[str, Any] | None = None
@@ -117,3 +124,16 @@ class SlotHandlers:
             "active": len(record.active),
             "parallel": record.variant.parallel,
         }
+
+
+def _model(ctx: RequestContext, params: Params) -> ModelSpec:
+    """Return the model that the body names, or the one of the file in ``model_path``."""
+    path = params.text_or("model_path", "")
+    if not path:
+        return ctx.configuration.catalog.find(params.text("model", _LOAD))
+    name, types = PurePath(path).name, ctx.configuration.types
+    for model in ctx.configuration.catalog.models:
+        for variant in model.variants:
+            if name in (PurePath(file).name for file in types.files(variant, os.environ)):
+                return model
+    raise ModelNotFound(f"No model is served from a file '{name}'.", param="model_path")

@@ -31,6 +31,8 @@ RINGS = (Ring(10, 360), Ring(60, 7 * 24 * 60), Ring(3600, 400 * 24))
 COUNTS = frozenset({"requests", "errors", "prompt_tokens", "completion_tokens"})
 _MOST = "most_"
 _POINTS = 20_000
+# So many samples are enough for a picture.
+_USUAL = 1500
 
 
 class Samples:
@@ -84,7 +86,8 @@ class Samples:
 def step_for(seconds: float) -> int:
     """Return the shortest step whose ring lasts so long, for some hundred points."""
     for ring in RINGS[:-1]:
-        if seconds <= ring.step * 1500 and seconds <= ring.step * ring.room:
+        # A sample more: the time goes on while the client asks for "the last hour".
+        if seconds <= ring.step * (min(ring.room, _USUAL) + 1):
             return ring.step
     return RINGS[-1].step
 

@@ -39,6 +39,13 @@ async def test_models_are_loaded_into_slots_and_stay_there(journal: Journal) -> 
         assert (loaded.status, loaded.json["slot"], loaded.json["variant"]) == (200, one, "n@256")
         assert await shown(gw) == {one: ("n", "n"), two: (None, None), "others": []}
         (await asked(gw, "/load", slot=one, model="m")).error(409, "slot_taken")
+        by_file = await asked(gw, "/load", slot=two, model_path="/x/m.gguf", model_type="text")
+        assert by_file.json["variant"] == "m@256"
+        assert (await asked(gw, f"/{two}/unload")).status == 200
+        (await asked(gw, "/load", slot=two, model_path="no.gguf")).error(404, "model_not_found")
+        (await asked(gw, "/load", slot=two, model="m", model_type="tts")).error(
+            400, "invalid_request"
+        )
         (await asked(gw, "/load", slot=7, model="m")).error(404, "unknown_slot")
         (await asked(gw, "/load", slot="x", model="m")).error(400, "invalid_request")
         # It moves to another slot, and starts there again after it has ended.

@@ -72,7 +72,7 @@ def test_a_restart_goes_on_with_the_sample_under_way() -> None:
 
 
 def test_the_step_follows_the_time() -> None:
-    assert [step_for(each) for each in (60, 3600, 3601, 86_400, 7 * 86_400, 90 * 86_400)] == [
+    assert [step_for(each) for each in (60, 3600.1, 3700, 86_400, 7 * 86_400, 90 * 86_400)] == [
         *(10, 10, 60, 60, 3600, 3600),
     ]
 
