@@ -22,8 +22,11 @@ for _, name in ipairs(loader.data.engines) do
   engines[name] = name
 end
 
+local folder = loader.preexec:match("^.*[/\\]") .. "utils/config/lua/"
+
 presets = closed("presets", {
   engines = closed("presets.engines", engines),
+  servers = dofile(folder .. "servers.lua")(closed, rawget(engines, "generic")),
   bundled = closed("presets.bundled", {
     server = loader.data.server,
     model = loader.data.model ~= "" and loader.data.model or nil,

@@ -195,6 +195,7 @@ def _variant(table: VariantTable, model: ModelTable) -> VariantSpec:
         health_path=model.health_path,
         ready_status=model.ready_status,
         stop_signal=model.stop_signal,
+        count=model.count,
         on_ready=table.on_ready,
         on_stop=table.on_stop,
         wake=model.wake,

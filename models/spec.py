@@ -55,7 +55,7 @@ class VariantSpec:
 
     The fields from ``url`` on are for engines that the gateway knows only through HTTP.
     ``endpoints`` are the paths that they serve, () for all. A ``health_path`` of None is that of
-    the type.
+    the type. ``count`` names the server whose way to count tokens it has.
     """
 
     model: str
@@ -77,6 +77,7 @@ class VariantSpec:
     health_path: str | None = None
     ready_status: int = 200
     stop_signal: str = "SIGTERM"
+    count: str = ""
     on_ready: tuple[str, ...] = ()
     on_stop: tuple[str, ...] = ()
     wake: tuple[str, ...] = ()

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from engine.base import EngineClient
+from engine.generic.counting import question
 from models.requests.endpoints import names_of
+from utils.errors import CountUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from engine.base import UpstreamResponse
-    from models.requests.reader import Upload
+    from models.requests.reader import RequestFacts, Upload
     from models.spec import VariantSpec
+
+_OK = 200
 
 
 def api_key(variant: VariantSpec, environ: Mapping[str, str]) -> str | None:
@@ -53,6 +57,18 @@ class HttpEngine(EngineClient):
     ) -> UpstreamResponse:
         """Send a request to the path by which the engine knows the endpoint."""
         return await super().forward(self._known(path), headers, body, method)
+
+    async def count(self, facts: RequestFacts) -> int:
+        """Return the prompt's tokens as the server counts them, or raise CountUnavailable."""
+        asked = question(self._variant.count, facts)
+        if asked is None:
+            raise CountUnavailable("this server counts no tokens of such a request")
+        status, answer = await self._ask(asked.path, asked.body)
+        if status != _OK or not isinstance(answer, dict):
+            raise CountUnavailable(f"{asked.path} answered {status}")
+        if not isinstance(tokens := answer.get(asked.field), int):
+            raise CountUnavailable(f"{asked.path} answered without {asked.field}")
+        return tokens
 
     def _known(self, path: str) -> str:
         """Return the engine's path if the client used another name of the endpoint."""

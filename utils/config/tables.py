@@ -341,6 +341,17 @@ class ModelTable(ModelSettings):
             reload="start",
         ),
     )
+    count: str = field(
+        default="",
+        metadata=key(
+            "counting",
+            'How the running server counts a prompt: as `"vllm"` (`/tokenize`), `"tabbyapi"` '
+            '(`/v1/token/encode`) or `"koboldcpp"` (`/api/extra/tokencount`) does. Without it, '
+            "lengths are estimated.",
+            engines=("generic", "remote"),
+            reload="start",
+        ),
+    )
     stop_signal: str = field(
         default="SIGTERM",
         metadata=key(

@@ -32,6 +32,7 @@ PURE = (
     "accounts/ticket.py",
     "accounts/throttle.py",
     "accounts/tiers.py",
+    "engine/generic/counting.py",
     "engine/llamacpp/arguments.py",
     "engine/llamacpp/capabilities.py",
     "engine/llamacpp/log.py",

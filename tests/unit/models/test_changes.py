@@ -33,6 +33,7 @@ DIFFERENT_VARIANT: dict[str, Any] = {
     "health_path": "/ready",
     "ready_status": 204,
     "stop_signal": "SIGINT",
+    "count": "vllm",
     "on_ready": ("true",),
     "on_stop": ("true",),
     "wake": ("true",),

@@ -14,6 +14,7 @@ return function(folder)
   local checks = { faults = {}, binaries = {}, model = nil, engine = nil, default_binary = nil }
   local capabilities =
     { "text", "vision", "audio", "embeddings", "rerank", "tools", "speech", "image" }
+  local countings = { "vllm", "tabbyapi", "koboldcpp" }
   local signals = { "SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGKILL" }
   local slot_types = {
     "text", "vision", "omni", "embedding", "vision-embedding", "audio", "speech",
@@ -196,6 +197,7 @@ return function(folder)
     data.engines, "presets.engines." .. table.concat(data.engines, " or presets.engines."))
   checks.priority = choice_check({ "low", "normal", "high" }, '"low", "normal" or "high"')
   checks.slot_type = choice_check(slot_types, '"' .. table.concat(slot_types, '", "') .. '"')
+  checks.counting = choice_check(countings, '"' .. table.concat(countings, '", "') .. '"')
   checks.log_level = choice_check(levels, '"' .. table.concat(levels, '", "') .. '"')
 
   checks.cache_type = choice_check(cache_types, '"' .. table.concat(cache_types, '", "') .. '"')

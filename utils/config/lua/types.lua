@@ -83,6 +83,7 @@
 ---@field endpoints? string[] The paths that the engine serves: `{ "/v1/embeddings" }`. A path that ends in `/` includes all paths below it. Requests for other paths are refused. Without it, all requests are passed on.
 ---@field health_path? string The path of the health check. For `llamacpp` and `generic` the default is `"/health"`. For the type `remote` there is no health check without it.
 ---@field ready_status? integer The status of the health check when the engine is ready.
+---@field count? string How the running server counts a prompt: as `"vllm"` (`/tokenize`), `"tabbyapi"` (`/v1/token/encode`) or `"koboldcpp"` (`/api/extra/tokencount`) does. Without it, lengths are estimated.
 ---@field stop_signal? string The signal that stops the engine.
 ---@field group? string Models of one group may run side by side: see [Several engines](#several-engines).
 ---@field pinned? boolean The model's engine is not evicted for other models.

@@ -147,3 +147,68 @@ def test_remote_models_take_no_room_beside_pinned_ones(tmp_path: Path) -> None:
         ' { name = "r", engine = presets.engines.remote, url = "http://far" } }'
     )
     assert run("lua54", tmp_path, source, PRESETS).faults == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("server", "command", "more"),
+    [
+        (
+            'vllm({ name = "a", model = "org/m", context = 4096, args = { "--dtype", "half" } })',
+            (
+                "vllm serve org/m --host 127.0.0.1 --port ${PORT} --max-model-len 4096"
+                " --served-model-name a --dtype half"
+            ),
+            {"health_path": "/health", "count": "vllm"},
+        ),
+        (
+            'mlx_lm({ name = "a", model = "org/m" })',
+            "mlx_lm.server --model org/m --host 127.0.0.1 --port ${PORT}",
+            {"upstream_model": "default_model"},
+        ),
+        (
+            'tabbyapi({ name = "a", model = "m", command = { "/py", "main.py" }, context = 8 })',
+            "/py main.py --model-name m --host 127.0.0.1 --port ${PORT} --max-seq-len 8",
+            {"health_path": "/v1/model", "count": "tabbyapi"},
+        ),
+        (
+            'koboldcpp({ name = "a", model = "/m.gguf", context = 8, group = "g" })',
+            "koboldcpp --model /m.gguf --host 127.0.0.1 --port ${PORT} --contextsize 8",
+            {"health_path": "/v1/models", "count": "koboldcpp", "group": "g"},
+        ),
+        (
+            'sd_server({ name = "a", model = "/m.gguf" })',
+            "sd-server -m /m.gguf --listen-ip 127.0.0.1 --listen-port ${PORT}",
+            {"endpoints": ["/v1/images/generations", "/v1/images/edits"]},
+        ),
+        (
+            'kokoro({ name = "a", endpoints = { "/v1/audio/speech", "/voices" } })',
+            "fastkokoro",
+            {"endpoints": ["/v1/audio/speech", "/voices"]},
+        ),
+    ],
+)
+def test_ready_models_of_other_servers(
+    version: str, server: str, command: str, more: dict[str, object], tmp_path: Path
+) -> None:
+    result = run(version, tmp_path, f"models = {{ presets.servers.{server} }}", PRESETS)
+    assert result.faults == []
+    [model] = result.models
+    [variant] = model["variants"]
+    assert " ".join(variant["command"]) == command
+    assert {name: model[name] for name in more} == more
+    assert model["engine"] == "generic"
+
+
+@pytest.mark.parametrize(
+    ("server", "fault"),
+    [
+        ("vllm({ name = 'a' })", "presets.servers.vllm: model is required"),
+        ("vllm('a')", "presets.servers.vllm: expected a table of options"),
+        ("tabbyapi({ model = 'a' })", "presets.servers.tabbyapi: command is required"),
+        ("ollama({})", "presets.servers has no 'ollama'"),
+    ],
+)
+def test_ready_models_at_fault(server: str, fault: str, tmp_path: Path) -> None:
+    result = run("lua54", tmp_path, f"\nmodels = {{ presets.servers.{server} }}", PRESETS)
+    assert f":2: {fault}" in result.faults[0]
