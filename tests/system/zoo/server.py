@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from obedient_models import write_obedient
-from real_engines import ENGINES, MODEL, Gateway, gateway, lua_config
+from real_engines import ENGINES, Gateway, gateway, lua_config
 from sdk_gateway import MARKED, TEMPLATE
 
 if TYPE_CHECKING:
@@ -17,30 +17,32 @@ if TYPE_CHECKING:
 CONTEXT = 4096
 # Coding agents send tens of thousands of tokens with their first word.
 VAST = 131072
+# For clients that leave in the middle of an answer.
+ENDLESS = 'aliases = { ["endless"] = { ignore_eos = true } },'
 
 
-def _model(name: str, context: int, file: Path | str, *more: str) -> str:
+def _model(name: str, context: int, file: Path, *more: str, settings: str = "") -> str:
     args = ["-m", str(file), "-c", context, "-np", 1, "-t", 1, "--no-warmup", *more]
     return (
-        f'{{ name = "{name}", variants = {{ {{ binary = "{ENGINES["bundled"]}", '
+        f'{{ name = "{name}", {settings} variants = {{ {{ binary = "{ENGINES["bundled"]}", '
         f"context = {context}, args = {{ {json.dumps(args)[1:-1]} }} }} }} }}"
     )
 
 
 @contextlib.contextmanager
 def zoo_gateway(folder: Path) -> Iterator[Gateway]:
-    """Inside the block, these models are served: "smol" and "embed", which are SmolLM2, "brief",
-    which answers with a word, and "caller", which calls a tool.
+    """Inside the block, these models are served: "smol" and "brief", which answer with a word,
+    "endless", which goes on, "caller", which calls a tool, and "embed".
     """
     speaking = ("--jinja", "--temp", "0", "--chat-template-file", str(TEMPLATE))
     calling = (*speaking[:-1], str(MARKED))
     brief = write_obedient(folder / "brief.gguf", VAST, calls=False)
     caller = write_obedient(folder / "caller.gguf", VAST, calls=True)
     models = [
-        _model("smol", CONTEXT, MODEL, *speaking),
+        _model("smol", CONTEXT, brief, *speaking, settings=ENDLESS),
         _model("brief", VAST, brief, *speaking),
         _model("caller", VAST, caller, *calling),
-        _model("embed", 512, MODEL, "--embeddings", "--pooling", "mean"),
+        _model("embed", 512, brief, "--embeddings", "--pooling", "mean"),
     ]
     with gateway(
         folder, lua_config(folder, ", ".join(models), f"max_loaded_models = {len(models)}")

@@ -6,7 +6,18 @@ import os
 import sys
 from pathlib import Path
 
-from zoo_client import MODEL, OPENAI, STORY, TOO_LONG_TEXT, UNKNOWN, check, command, main, stopped
+from zoo_client import (
+    ENDLESS,
+    MODEL,
+    OPENAI,
+    STORY,
+    TOO_LONG_TEXT,
+    UNKNOWN,
+    check,
+    command,
+    main,
+    stopped,
+)
 
 AIDER = str(Path(sys.executable).with_name("aider"))
 SETTINGS = {**os.environ, "OPENAI_API_BASE": OPENAI, "OPENAI_API_KEY": "none"}
@@ -49,7 +60,7 @@ def strange() -> None:
 
 @check("cancel")
 def cancel() -> None:
-    stopped(*words(MODEL, STORY, "--chat-mode", "ask"), env=SETTINGS)
+    stopped(*words(ENDLESS, STORY, "--chat-mode", "ask"), env=SETTINGS)
 
 
 main()

@@ -8,6 +8,7 @@ import anthropic
 from pydantic import BaseModel
 from zoo_client import (
     CALLER,
+    ENDLESS,
     FUNCTION,
     GATEWAY,
     HELLO,
@@ -85,7 +86,7 @@ def tools() -> None:
 
 @check("structured")
 def structured() -> None:
-    answer = api.messages.parse(model=MODEL, max_tokens=64, messages=QUESTION, output_format=Place)
+    answer = api.messages.parse(model=CALLER, max_tokens=64, messages=QUESTION, output_format=Place)
     assert answer.parsed_output
 
 
@@ -109,7 +110,7 @@ def strange() -> None:
 @check("cancel")
 def cancel() -> None:
     story = [{"role": "user", "content": STORY}]
-    with api.messages.stream(model=MODEL, max_tokens=3000, messages=story) as events:
+    with api.messages.stream(model=ENDLESS, max_tokens=3000, messages=story) as events:
         next(iter(events))
     until_idle()
 

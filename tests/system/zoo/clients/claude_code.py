@@ -6,7 +6,18 @@ import json
 import os
 from typing import Any
 
-from zoo_client import CALLER, GATEWAY, MODEL, STORY, UNKNOWN, check, command, main, stopped
+from zoo_client import (
+    CALLER,
+    ENDLESS,
+    GATEWAY,
+    MODEL,
+    STORY,
+    UNKNOWN,
+    check,
+    command,
+    main,
+    stopped,
+)
 
 CLAUDE = os.environ["CLAUDE"]
 # Its own prompt is longer than SmolLM2's context.
@@ -79,7 +90,7 @@ def strange() -> None:
 @check("cancel")
 def cancel() -> None:
     prompt = ("--system-prompt", "Be brief.", "--tools", "")
-    stopped(CLAUDE, "-p", STORY, *prompt, env=settings(MODEL))
+    stopped(CLAUDE, "-p", STORY, *prompt, env=settings(ENDLESS))
 
 
 main()

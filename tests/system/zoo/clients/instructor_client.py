@@ -10,6 +10,7 @@ import openai
 from pydantic import BaseModel
 from zoo_client import (
     CALLER,
+    ENDLESS,
     MODEL,
     OPENAI,
     QUESTION,
@@ -84,7 +85,7 @@ async def cancel() -> None:
     client: Any = instructor.from_openai(
         openai.AsyncOpenAI(base_url=OPENAI, api_key="none"), mode=instructor.Mode.JSON_SCHEMA
     )
-    asked = asyncio.ensure_future(ask(client, MODEL, response_model=Walk, max_tokens=3000))
+    asked = asyncio.ensure_future(ask(client, ENDLESS, response_model=Walk, max_tokens=3000))
     await asyncio.to_thread(until_active)
     asked.cancel()
     await asyncio.to_thread(until_idle)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from zoo_client import (
     CALLER,
+    ENDLESS,
     GATEWAY,
     MODEL,
     OPENAI,
@@ -100,7 +101,7 @@ def strange() -> None:
 
 @check("cancel")
 async def cancel() -> None:
-    chunks = model(tokens=3000).astream(STORY)
+    chunks = model(ENDLESS, tokens=3000).astream(STORY)
     await anext(chunks)
     await chunks.aclose()
     import asyncio

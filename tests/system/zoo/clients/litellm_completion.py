@@ -9,6 +9,7 @@ from typing import Any
 import litellm
 from zoo_client import (
     CALLER,
+    ENDLESS,
     GATEWAY,
     HELLO,
     MODEL,
@@ -94,7 +95,7 @@ def strange() -> None:
 @check("cancel")
 def cancel() -> None:
     story = [{"role": "user", "content": STORY}]
-    chunks = ask(MODEL, story, max_tokens=3000, stream=True)
+    chunks = ask(ENDLESS, story, max_tokens=3000, stream=True)
     next(iter(chunks))
     del chunks
     gc.collect()

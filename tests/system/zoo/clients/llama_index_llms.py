@@ -10,6 +10,7 @@ from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
 from zoo_client import (
     CALLER,
+    ENDLESS,
     GATEWAY,
     MODEL,
     OPENAI,
@@ -90,7 +91,7 @@ def tools() -> None:
 
 @check("structured")
 def structured() -> None:
-    asked = model(MODEL, 64).as_structured_llm(Place)
+    asked = model(CALLER, 64).as_structured_llm(Place)
     is_text = asked.chat(said(QUESTION)).raw.city
     assert isinstance(is_text, str)
 
@@ -109,7 +110,7 @@ def strange() -> None:
 
 @check("cancel")
 def cancel() -> None:
-    chunks = model(tokens=3000).stream_chat(said(STORY))
+    chunks = model(ENDLESS, tokens=3000).stream_chat(said(STORY))
     next(chunks)
     chunks.close()
     until_idle()

@@ -10,6 +10,7 @@ from pathlib import Path
 from zoo_client import (
     CALLER,
     CITIES,
+    ENDLESS,
     MODEL,
     OPENAI,
     SCHEMA,
@@ -34,7 +35,7 @@ FOLDER.joinpath("extra-openai-models.yaml").write_text(
     "".join(
         f"- model_id: {name}\n  model_name: {name}\n  api_base: {OPENAI}\n"
         f"  supports_tools: true\n  supports_schema: true\n"
-        for name in (MODEL, CALLER, UNKNOWN, "brief")
+        for name in (MODEL, ENDLESS, CALLER, UNKNOWN, "brief")
     )
 )
 SETTINGS = {**os.environ, "LLM_USER_PATH": str(FOLDER), "OPENAI_API_KEY": "none"}
@@ -85,7 +86,7 @@ def strange() -> None:
 
 @check("cancel")
 def cancel() -> None:
-    stopped(LLM, "-m", MODEL, STORY, env=SETTINGS)
+    stopped(LLM, "-m", ENDLESS, STORY, env=SETTINGS)
 
 
 main()

@@ -19,6 +19,7 @@ from agents import (
 from pydantic import BaseModel
 from zoo_client import (
     CALLER,
+    ENDLESS,
     MODEL,
     OPENAI,
     STORY,
@@ -107,7 +108,7 @@ async def strange() -> None:
 
 @check("cancel")
 async def cancel() -> None:
-    result = Runner.run_streamed(agent(tokens=3000), STORY)
+    result = Runner.run_streamed(agent(ENDLESS, tokens=3000), STORY)
     async for event in result.stream_events():
         if event.type == "raw_response_event":
             result.cancel()

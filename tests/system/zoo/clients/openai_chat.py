@@ -6,6 +6,7 @@ import openai
 from pydantic import BaseModel
 from zoo_client import (
     CALLER,
+    ENDLESS,
     HELLO,
     MODEL,
     OPENAI,
@@ -83,7 +84,7 @@ def tools() -> None:
 @check("structured")
 def structured() -> None:
     answer = api.chat.completions.parse(
-        model=MODEL, messages=QUESTION, response_format=Place, max_tokens=64
+        model=CALLER, messages=QUESTION, response_format=Place, max_tokens=64
     )
     assert answer.choices[0].message.parsed
 
@@ -105,7 +106,7 @@ def strange() -> None:
 @check("cancel")
 def cancel() -> None:
     chunks = api.chat.completions.create(
-        model=MODEL, messages=[{"role": "user", "content": STORY}], max_tokens=3000, stream=True
+        model=ENDLESS, messages=[{"role": "user", "content": STORY}], max_tokens=3000, stream=True
     )
     next(iter(chunks))
     chunks.close()

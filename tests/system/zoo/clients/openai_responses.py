@@ -8,6 +8,7 @@ import openai
 from pydantic import BaseModel
 from zoo_client import (
     CALLER,
+    ENDLESS,
     FUNCTION,
     MODEL,
     OPENAI,
@@ -84,7 +85,7 @@ def tools() -> None:
 @check("structured")
 def structured() -> None:
     answer = api.responses.parse(
-        model=MODEL, input=QUESTION, text_format=Place, max_output_tokens=64
+        model=CALLER, input=QUESTION, text_format=Place, max_output_tokens=64
     )
     assert answer.output_parsed
 
@@ -105,7 +106,7 @@ def strange() -> None:
 
 @check("cancel")
 def cancel() -> None:
-    events = api.responses.create(model=MODEL, input=STORY, max_output_tokens=3000, stream=True)
+    events = api.responses.create(model=ENDLESS, input=STORY, max_output_tokens=3000, stream=True)
     next(iter(events))
     events.close()
     until_idle()

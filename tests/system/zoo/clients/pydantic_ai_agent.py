@@ -11,6 +11,7 @@ from pydantic_ai import Agent, NativeOutput, ToolOutput, UsageLimits
 from pydantic_ai.messages import ToolCallPart
 from zoo_client import (
     CALLER,
+    ENDLESS,
     GATEWAY,
     MODEL,
     OPENAI,
@@ -102,7 +103,7 @@ def strange() -> None:
 
 @check("cancel")
 async def cancel() -> None:
-    async with agent(tokens=3000).run_stream(STORY) as answer:
+    async with agent(ENDLESS, tokens=3000).run_stream(STORY) as answer:
         texts = answer.stream_text(delta=True)
         await anext(texts)
         await answer.cancel()

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 GATEWAY = os.environ["GATEWAY"]
 OPENAI = f"{GATEWAY}/v1"
 PATIENCE = 60.0
-# The chat model, the same one made to call tools, and one that no gateway has.
-MODEL, CALLER, UNKNOWN = "smol", "caller", "gpt-9"
+# The chat model, the same one that does not end by itself, one that calls tools, and one that no
+# gateway has.
+MODEL, ENDLESS, CALLER, UNKNOWN = "smol", "endless", "caller", "gpt-9"
 CITIES = ["Paris", "Rome"]
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 QUESTION: Any = [{"role": "user", "content": "What is the weather in Paris?"}]

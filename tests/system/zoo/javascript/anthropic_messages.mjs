@@ -45,7 +45,7 @@ zoo.check("tools", async () => {
 
 zoo.check("structured", async () => {
   const output_config = { format: { type: "json_schema", schema: zoo.SCHEMA } };
-  const asked = request({ messages: zoo.QUESTION, output_config, max_tokens: 64 });
+  const asked = request({ model: zoo.CALLER, messages: zoo.QUESTION, output_config, max_tokens: 64 });
   zoo.isCity((await api.messages.create(asked)).content[0].text);
 });
 
@@ -62,7 +62,7 @@ zoo.check("unknown model", async () => {
 });
 
 zoo.check("cancel", async () => {
-  const stream = api.messages.stream(request({ messages: zoo.STORY, max_tokens: 3000 }));
+  const stream = api.messages.stream(request({ model: zoo.ENDLESS, messages: zoo.STORY, max_tokens: 3000 }));
   for await (const _ of stream) break;
   await zoo.untilIdle();
 });

@@ -80,7 +80,7 @@ zoo.check("unknown model", async () => {
 });
 
 zoo.check("cancel", async () => {
-  const stream = await ask({ messages: zoo.STORY, max_tokens: 3000, stream: true });
+  const stream = await ask({ model: zoo.ENDLESS, messages: zoo.STORY, max_tokens: 3000, stream: true });
   for await (const _ of stream) break;
   await zoo.untilIdle();
 });

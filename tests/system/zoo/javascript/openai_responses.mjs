@@ -65,7 +65,7 @@ zoo.check("unknown model", async () => {
 });
 
 zoo.check("cancel", async () => {
-  const more = { input: zoo.STORY, max_output_tokens: 3000, stream: true };
+  const more = { model: zoo.ENDLESS, input: zoo.STORY, max_output_tokens: 3000, stream: true };
   const stream = await api.responses.create(request(more));
   for await (const _ of stream) break;
   await zoo.untilIdle();

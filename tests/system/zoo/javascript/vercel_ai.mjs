@@ -80,7 +80,7 @@ zoo.check("unknown model", async () => {
 zoo.check("cancel", async () => {
   const leaving = new AbortController();
   const more = { prompt: zoo.STORY[0].content, maxOutputTokens: 3000 };
-  const result = streamText(request({ ...more, abortSignal: leaving.signal }));
+  const result = streamText(request({ ...more, abortSignal: leaving.signal }, zoo.ENDLESS));
   for await (const _ of result.textStream) break;
   leaving.abort();
   await zoo.untilIdle();

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 
 export const GATEWAY = process.env.GATEWAY;
 export const OPENAI = `${GATEWAY}/v1`;
-export const [MODEL, CALLER, UNKNOWN] = ["smol", "caller", "gpt-9"];
+export const [MODEL, ENDLESS, CALLER, UNKNOWN] = ["smol", "endless", "caller", "gpt-9"];
 export const CITIES = ["Paris", "Rome"];
 export const QUESTION_TEXT = "What is the weather in Paris?";
 export const HELLO = [{ role: "user", content: "Hello" }];
