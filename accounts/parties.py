@@ -168,5 +168,12 @@ class Key:
         return self.account.tier.pays
 
     def may(self, scope: str) -> bool:
-        """Return whether the key has this scope; ``admin`` needs an account that is one."""
-        return scope in self.scopes and (scope != "admin" or self.account.tier.admin)
+        """Return whether the key has this scope; ``admin`` needs an account that is one.
+
+        Of an account that is not active only ``inference`` is told, which admission refuses.
+        """
+        if scope not in self.scopes:
+            return False
+        if scope == "admin" and not self.account.tier.admin:
+            return False
+        return scope == "inference" or self.account.status == "active"

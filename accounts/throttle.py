@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from accounts.limits import Bucket
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
 _SECOND = 10**9
+# One customer of a provider has at least so much of its IPv6 network.
+_OF_ONE = 64
 
 
 class Throttle:
@@ -53,3 +56,14 @@ class Throttle:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(who)
         return bucket
+
+
+def place_of(address: str | None) -> str:
+    """Return the same text for all addresses that one client may use as it likes."""
+    try:
+        found = ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return address or ""
+    if found.version == 4:  # noqa: PLR2004 - IPv4
+        return str(found)
+    return str(ip_network((found, _OF_ONE), strict=False))

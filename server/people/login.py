@@ -20,7 +20,7 @@ from accounts.store.people import (
     use_invite,
 )
 from accounts.store.sessions import use_link
-from accounts.throttle import Throttle
+from accounts.throttle import Throttle, place_of
 from server.people.cookies import forget, is_https, keep, require_own, token_in
 from server.people.frame import actor_of, answer, fields_of, owner_of, wall
 from server.people.views import money_of
@@ -81,14 +81,17 @@ class LoginHandlers:
         fields = await fields_of(ctx)
         email, password = fields.text("email", 320).lower(), fields.secret("password")
         fields.end()
-        address = ctx.record.address
-        self._logins.take(("address", address), ("email", email))
+        self._logins.take(_place(ctx), ("email", email))
         found = await self._accounts.read(lambda connection: credentials(connection, email))
         number, kept, status = found or (0, None, "")
         if not await self._passwords.fits(kept, password) or status != _ACTIVE:
             raise LoginRefused("E-mail address and password do not belong to an active account.")
         self._logins.forgive(("email", email))
         await self._begin(ctx, number)
+
+    def count_try(self, ctx: RequestContext) -> None:
+        """Count a try to log in by the client's address; TooManyLogins if there were too many."""
+        self._logins.take(_place(ctx))
 
     async def logout(self, ctx: RequestContext) -> None:
         """End the session of the request, if it has one."""
@@ -108,7 +111,7 @@ class LoginHandlers:
         fields.end()
         require_good(password)
         address = ctx.record.address
-        self._logins.take(("address", address))
+        self._logins.take(_place(ctx))
         newcomer = Newcomer(email, name, await self._passwords.hashed(password))
         now = wall()
         try:
@@ -129,7 +132,7 @@ class LoginHandlers:
         digest = digest_of(fields.secret("link"))
         password = fields.secret("password") if "password" in fields else None
         fields.end()
-        self._logins.take(("address", ctx.record.address))
+        self._logins.take(_place(ctx))
         # Before the link is used up.
         hashed = None if password is None else await self._passwords.hashed(password)
         now, actor = wall(), actor_of(ctx)
@@ -156,7 +159,7 @@ class LoginHandlers:
         reason = fields.text("reason", 1000) if "reason" in fields else ""
         fields.end()
         address = ctx.record.address or ""
-        self._signups.take(("address", address))
+        self._signups.take(_place(ctx))
         signup = SignedUp(email, name, reason, sha256(address.encode()).digest())
         now = wall()
         await self._accounts.write(lambda connection: add_signup(connection, signup, now))
@@ -210,3 +213,7 @@ def _account(account: Account) -> dict[str, Any]:
         "admin": account.tier.admin,
         **money_of(account),
     }
+
+
+def _place(ctx: RequestContext) -> tuple[str, str]:
+    return "address", place_of(ctx.record.address)

@@ -58,6 +58,7 @@ class OidcHandlers:
     async def begin(self, ctx: RequestContext) -> None:
         """Send the browser to the provider."""
         settings = self._settings()
+        self._login.count_try(ctx)
         endpoint, _ = await self._endpoints(settings)
         attempt = new_attempt()
         self._attempts[attempt.state] = attempt, time.monotonic() + _PATIENCE

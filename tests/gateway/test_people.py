@@ -311,6 +311,19 @@ async def test_a_ticket_opens_one_websocket(journal: Journal, at: Books) -> None
         assert again.status == 401
 
 
+async def test_the_key_of_a_blocked_admin_opens_nothing(journal: Journal, at: Books) -> None:
+    key = at.add(tier="admin", money=0, scopes="inference read admin")
+    async with charging_gateway(journal, fake_model(fake_variant(journal)), at=at) as gateway:
+        operator = {"X-Admin-Token": gateway.token}
+        assert (await gateway.request("GET", "/admin/api/users", **bearer(key))).status == 200
+        for status in ("blocked", "pending"):
+            changed = json.dumps({"status": status})
+            await gateway.request("PATCH", "/admin/api/users/1", headers=operator, data=changed)
+            for path in ("/admin/api/users", "/user/api/me", "/running"):
+                (await gateway.request("GET", path, **bearer(key))).error(403, "not_permitted")
+            assert (await gateway.post(chat_body(), **bearer(key))).status == 403
+
+
 async def test_a_login_by_a_provider(journal: Journal, at: Books) -> None:
     at.add(tier="admin", money=0, columns={"email": "boss@x.org"})
     model = fake_model(fake_variant(journal))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from accounts.throttle import Throttle
+from accounts.throttle import Throttle, place_of
 from utils.errors import TooManyLogins
 
 SECOND = 10**9
@@ -47,3 +47,10 @@ def test_the_oldest_name_is_forgotten() -> None:
         throttle.take(who)
     with pytest.raises(TooManyLogins):
         throttle.take("c")
+
+
+def test_a_network_of_one_client_is_one_place() -> None:
+    assert place_of("2001:db8::1") == place_of("2001:db8::ffff:1") == "2001:db8::/64"
+    assert place_of("2001:db8:0:1::1") != place_of("2001:db8::1")
+    assert place_of("fe80::1%eth0") == "fe80::/64"
+    assert [place_of(each) for each in ("192.0.2.1", "unix", None)] == ["192.0.2.1", "unix", ""]
