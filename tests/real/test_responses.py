@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -72,6 +73,15 @@ def test_the_stream_helper_passes(api: openai.OpenAI) -> None:
         final = stream.get_final_response()
     assert final.status == "completed"
     assert final.output_text == said
+
+
+def test_the_text_of_a_custom_tool_keeps_to_its_expression(api: openai.OpenAI) -> None:
+    form: Any = {"type": "grammar", "syntax": "regex", "definition": r"\d{4}-\d{2}(?:!|\?)"}
+    tool: Any = {"type": "custom", "name": "remember", "format": form}
+    asked: Any = {"model": "caller", "input": QUESTION, "max_output_tokens": 96}
+    answer = api.responses.create(**asked, tools=[tool], tool_choice="required")
+    [call] = [item for item in answer.output if item.type == "custom_tool_call"]
+    assert re.fullmatch(form["definition"], call.input)
 
 
 def test_a_schema_is_obeyed(api: openai.OpenAI) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models.requests.fields import Json, named
+from server.codecs.responses.pattern import UnknownPatternError, pattern_of
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -134,15 +135,9 @@ def _tool(tool: Any, where: str) -> Json:  # noqa: ANN401 - decoded JSON
 
 
 def _custom(tool: Json, where: str) -> Json:
-    form = tool.get("format")
-    if isinstance(form, dict) and form.get("type") not in (None, "text"):
-        raise BadRequest(
-            f"'{where}.format' must be text: engines cannot hold a tool to a grammar.",
-            param=f"{where}.format",
-        )
     parameters = {
         "type": "object",
-        "properties": {"input": {"type": "string"}},
+        "properties": {"input": {"type": "string", **_grammar(tool.get("format"), where)}},
         "required": ["input"],
         "additionalProperties": False,
     }
@@ -150,6 +145,27 @@ def _custom(tool: Json, where: str) -> Json:
     if tool.get("description") is not None:
         function["description"] = tool["description"]
     return {"type": "function", "function": function | {"parameters": parameters}}
+
+
+def _grammar(form: Any, where: str) -> Json:  # noqa: ANN401 - decoded JSON
+    """Return the schema's fields for a text in this format."""
+    kind = form.get("type") if isinstance(form, dict) else None
+    if form is None or kind in (None, "text"):
+        return {}
+    syntax, definition = form.get("syntax"), form.get("definition")
+    if kind != "grammar" or syntax != "regex" or not isinstance(definition, str):
+        raise BadRequest(
+            f"'{where}.format' must be text, or a grammar with the syntax regex: engines cannot"
+            " hold a tool to another grammar.",
+            param=f"{where}.format",
+        )
+    try:
+        return {"pattern": pattern_of(definition)}
+    except UnknownPatternError as error:
+        raise BadRequest(
+            f"'{where}.format.definition' cannot be obeyed: {error}.",
+            param=f"{where}.format.definition",
+        ) from None
 
 
 def _choice(choice: Any, names: set[str]) -> tuple[str | None, set[str] | None]:  # noqa: ANN401 - decoded JSON

@@ -13,6 +13,8 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 F = {"type": "function", "name": "f", "description": "d", "parameters": SCHEMA, "strict": True}
 G = {"type": "function", "name": "g"}
 C = {"type": "custom", "name": "c", "description": "d", "format": {"type": "text"}}
+REGEX = {"type": "grammar", "syntax": "regex", "definition": r"\d+"}
+LARK = REGEX | {"syntax": "lark"}
 
 
 def names(fields: dict[str, Any]) -> list[str]:
@@ -30,6 +32,12 @@ def test_tools_are_written_as_a_chat_has_them() -> None:
     assert fields["parallel_tool_calls"] is False
     assert "tool_choice" not in fields
     assert tools_of({}).fields == tools_of({"tools": [], "tool_choice": "auto"}).fields == {}
+
+
+def test_a_custom_tool_may_have_a_regular_expression() -> None:
+    [tool] = tools_of({"tools": [{**C, "format": REGEX}]}).fields["tools"]
+    text = tool["function"]["parameters"]["properties"]["input"]
+    assert text == {"type": "string", "pattern": "^([0-9]+)$"}
 
 
 def test_tools_of_a_namespace_are_tools() -> None:
@@ -80,6 +88,12 @@ def test_a_choice_is_obeyed(choice: Any, word: str, offered: list[str]) -> None:
             "mcp",
         ),
         ({"tools": [{**C, "format": {"type": "grammar"}}]}, "tools[0].format", "grammar"),
+        ({"tools": [{**C, "format": LARK}]}, "tools[0].format", "regex"),
+        (
+            {"tools": [{**C, "format": REGEX | {"definition": "("}}]},
+            "tools[0].format.definition",
+            "obeyed",
+        ),
         ({"tool_choice": "required"}, "tool_choice", "none"),
         ({"tools": [F], "tool_choice": "always"}, "tool_choice", "required"),
         ({"tools": [F], "tool_choice": {"type": "web_search"}}, "tool_choice", "hosted"),
