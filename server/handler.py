@@ -17,7 +17,6 @@ from models.requests.endpoints import PASSTHROUGH
 from models.requests.reader import RequestFacts, read, read_json
 from models.routing.needed import RouteNeeded
 from server.client_response import STREAM_HEADERS
-from server.codecs.sink import TranslatingSink
 from server.headers import CONVERSATION, conversation_of, to_engine
 from server.uploads.body import read_body, whole_of
 from server.uploads.multipart import read_form
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from models.requests.fields import Json
     from models.requests.reader import Fit
     from models.spec import ModelSpec
-    from server.codecs.codec import Encoder, Translation
+    from server.codecs.codec import Encoder
     from server.exchange import Request
     from server.middleware import Handler, RequestContext
     from server.router import Router
@@ -67,16 +66,6 @@ class RequestHandler:
         facts = RequestFacts(PASSTHROUGH, body, model.name, stream=True, max_output=0)
         ctx.response.keep_pages()
         await self._inference.run(_call(ctx, model, facts), ctx.response)
-
-    async def answer_translated(
-        self, ctx: RequestContext, translation: Translation, model: ModelSpec, facts: RequestFacts
-    ) -> None:
-        """Answer in the client's API a request that was translated, and then read as ``facts``."""
-        encoder = translation.encoder(model.name)
-        stream_to(ctx, encoder, stream=translation.stream)
-        sink = TranslatingSink(ctx.response, encoder, stream=translation.stream)
-        await self.run_translated(ctx, sink, model, facts)
-        await sink.end()
 
     async def run_translated(
         self, ctx: RequestContext, sink: Sink, model: ModelSpec, facts: RequestFacts

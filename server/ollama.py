@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from models.requests.endpoints import AUXILIARY
 from models.selection import choose
-from server.codecs.codec import Translation
 from server.codecs.collect import CollectingSink, Unheard
 from server.codecs.ollama.answers import ChatEncoder, GenerateEncoder
 from server.codecs.ollama.pages import when
@@ -28,7 +27,8 @@ from server.codecs.ollama.vectors import (
     embeddings_answer,
     tokens_in,
 )
-from server.handler import parsed, read_translated, translated_call
+from server.codecs.sink import TranslatingSink
+from server.handler import parsed, read_translated, stream_to, translated_call
 from server.known_models import known
 from server.pages_of_ollama import request_in, text_in
 from server.uploads.body import read_body
@@ -149,11 +149,11 @@ class OllamaHandlers:
         if asked.stream:
             interval = ctx.configuration.settings.keepalive_interval
             ctx.response.keep_alive(interval, encoder(name, times).idle, lines=True)
-        top = top_logprobs(found.request)
-        translation = Translation(
-            asked.endpoint, asked.body, asked.stream, lambda _model: encoder(name, times, top)
-        )
-        await self._handler.answer_translated(ctx, translation, found.model, found.facts)
+        writes = encoder(name, times, top_logprobs(found.request))
+        stream_to(ctx, writes, stream=asked.stream)
+        sink = TranslatingSink(ctx.response, writes, stream=asked.stream)
+        await self._handler.run_translated(ctx, sink, found.model, found.facts)
+        await sink.end()
 
     async def _understood(self, ctx: RequestContext, read: Callable[[Json], Asked]) -> _Understood:
         body = await read_body(ctx)

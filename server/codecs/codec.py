@@ -6,14 +6,12 @@ answers, read as deltas, into an answer in the client's API.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-    from models.requests.endpoints import Endpoint
-    from server.codecs.deltas import Delta, Json
+    from server.codecs.deltas import Delta
     from utils.errors import GatewayError
 
 
@@ -46,19 +44,3 @@ class Encoder(Protocol):
     def whole(self) -> bytes:
         """Return the body of a whole answer."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Translation:
-    """A client's request as an engine gets it.
-
-    - ``endpoint``: the engine's endpoint. ``request``: the body for it, with the name of the model
-      that the client asked for, if any.
-    - ``stream``: the client wants a stream. That the engine streams too stands in ``request``.
-    - ``encoder``: makes the encoder of the answer for the name of the model that answers.
-    """
-
-    endpoint: Endpoint
-    request: Json
-    stream: bool
-    encoder: Callable[[str], Encoder]
