@@ -18,6 +18,7 @@ from engine.llamacpp.prompt_cache.store import StateStore
 from engine.llamacpp.shipped import bundled_model, bundled_server
 from engine.llamacpp.type import LlamaCpp
 from engine.manager import EngineManager
+from engine.peers import PeerDirectory
 from engine.piper.type import Piper
 from engine.process.health import checks_of
 from engine.process.orphans import OrphanRegistry
@@ -142,13 +143,14 @@ def build(
         hooks = accounts.hooks
     inference = Inference(selector, manager, clock, still_has=current.still_has, hooks=hooks)
     certificates = Certificates(settings.tls)
-    reloader = Reloader(load, current, manager, selector, watch, certificates)
-    router = Router(manager, Classifier(inference, clock))
+    peers = PeerDirectory()
+    reloader = Reloader(load, current, manager, selector, watch, certificates, peers)
+    router = Router(manager, Classifier(inference, clock), peers)
     handler, store = RequestHandler(inference, router), ResponseStore.of(settings, folder)
     pulls = Pulls(_hub, reloader.reload, folder)
     models = ModelHandlers(manager, reloader, pulls, _hub, folder)
     gateway = GatewayServer(
-        current, handler, manager, reloader, store, certificates, folder, models, accounts
+        current, handler, manager, reloader, store, certificates, folder, models, peers, accounts
     )
     return App(gateway, inference, manager, reloader, orphans, certificates.scheme)
 
@@ -270,7 +272,9 @@ class Loader:
             self.watched = bool((tables.discover or {}).get("watch"))
             settings, catalog = self._discovery.catalog(tables, settings)
         else:
-            catalog = Catalog.from_tables(tables.models, settings, tables.groups, tables.routes)
+            catalog = Catalog.from_tables(
+                tables.models, settings, tables.groups, tables.routes, tables.peers
+            )
         if faults := [
             *misaddressed(catalog, engine_types()),
             *faults_of_routes(catalog),

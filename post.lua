@@ -1,7 +1,7 @@
 -- Runs after the configuration: checks all of it, then sets one table for ConfigLoader,
 --   gateway_config = { faults, binaries, server, models, groups, accounts, routes, defaults,
---     discover, model_dirs }
--- with all but the first two only if there is no fault, and the last six only if they are set. The
+--     discover, model_dirs, peers }
+-- with all but the first two only if there is no fault, and the last seven only if they are set. The
 -- keys come from Python as data (utils/config/schema.py). The checks of single keys are in
 -- utils/config/lua/checks.lua; this file has the checks of several keys together.
 -- Works on Lua 5.1 to 5.5.
@@ -384,6 +384,15 @@ local function check_routes()
   return checks.routes(routes)
 end
 
+-- Return the peers, or nil.
+local function check_peers()
+  if peers == nil then
+    report_misnamed("peers")
+    return nil
+  end
+  return checks.peers(peers)
+end
+
 local function check_all()
   local clean_server = check_server()
   local listen = clean_server.listen_v4 or "127.0.0.1:7777"
@@ -420,6 +429,7 @@ local function check_all()
     defaults = clean_defaults,
     discover = clean_discover,
     model_dirs = clean_dirs,
+    peers = check_peers(),
   }
 end
 

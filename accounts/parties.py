@@ -163,6 +163,11 @@ class Key:
         return self.account.priority
 
     @property
+    def tier(self) -> str:
+        """The name of the account's tier."""
+        return self.account.tier.name
+
+    @property
     def pays(self) -> bool:
         """Whether its requests are paid for."""
         return self.account.tier.pays

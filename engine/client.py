@@ -268,11 +268,15 @@ class EngineClient:
         if self._probes is None:
             self._probes = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(force_close=True),
-                timeout=self._probe_timeout,
+                timeout=aiohttp.ClientTimeout(total=None),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         try:
-            async with self._probes.get(self.url + path, headers=self._headers) as response:
+            # aiohttp's own timeout swallows a cancellation that comes at the same moment.
+            async with (
+                asyncio.timeout(self._patience),
+                self._probes.get(self.url + path, headers=self._headers) as response,
+            ):
                 await response.read()
                 return response.status
         except (TimeoutError, aiohttp.ClientError, OSError):

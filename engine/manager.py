@@ -187,6 +187,10 @@ class EngineManager:
         """The scheduler's record of every variant."""
         return self._scheduler.records
 
+    def room(self) -> bool:
+        """Return whether an engine could probably be started now."""
+        return self._scheduler.room
+
     def waiting(self) -> int:
         """How many requests wait."""
         return len(self._scheduler.waiting)

@@ -27,6 +27,11 @@ class Caller(Protocol):
         ...
 
     @property
+    def tier(self) -> str:
+        """The name of its tier; "" for the admin token."""
+        ...
+
+    @property
     def priority(self) -> Priority:
         """The place of its requests in the queue."""
         ...
@@ -48,6 +53,7 @@ class Exempt:
     client: str
     account_id: ClassVar[None] = None
     key_id: ClassVar[None] = None
+    tier: ClassVar[str] = ""
     priority: ClassVar[Priority] = Priority.NORMAL
     pays: ClassVar[bool] = False
 

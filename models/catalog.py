@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.routing.needed import RouteNeeded
 from models.spec import GroupSpec, ModelSpec, Timeouts, VariantSpec, untagged
+from utils.config.peers import PeerTable
 from utils.config.routes import RouteTable
 from utils.config.schema import keys_of, read
 from utils.config.settings import ServerSettings
@@ -33,10 +34,20 @@ AUTO = "auto"
 class Catalog:
     """The models in the order of the configuration; finds them by name or alias.
 
-    ``routes`` are names that stand for several models.
+    ``routes`` are names that stand for several models. So are those in ``shared``, of models that
+    ``peers`` have, and perhaps this gateway too.
     """
 
-    __slots__ = ("_by_name", "default", "groups", "models", "routes")
+    __slots__ = (
+        "_by_name",
+        "_certain",
+        "default",
+        "groups",
+        "models",
+        "peers",
+        "routes",
+        "shared",
+    )
 
     def __init__(
         self,
@@ -44,13 +55,19 @@ class Catalog:
         default: str | None = None,
         groups: Iterable[GroupSpec] = (),
         routes: Iterable[RouteTable] = (),
+        peers: Iterable[PeerTable] = (),
+        shared: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     ) -> None:
         self.models = tuple(models)
         self.groups = tuple(groups)
         self.routes = {route.name: route for route in routes}
+        self.peers = {peer.name: peer for peer in peers}
+        self.shared = shared
         self._by_name = {
             name: model for model in self.models for name in (model.name, *model.aliases)
         }
+        # The names of a single model each.
+        self._certain = {n: model for n, model in self._by_name.items() if n not in shared}
         # A single model is the default, even without default_model.
         if default is None and len(self.models) == 1:
             default = self.models[0].name
@@ -65,6 +82,7 @@ class Catalog:
         settings: ServerSettings,
         groups: Iterable[Mapping[str, Any]] = (),
         routes: Iterable[Mapping[str, Any]] = (),
+        peers: Iterable[Mapping[str, Any]] = (),
     ) -> Catalog:
         """Return the catalog of checked tables; models inherit from ``settings``."""
         above = {known.name: getattr(settings, known.name) for known in keys_of(ServerSettings)}
@@ -73,11 +91,16 @@ class Catalog:
             settings.default_model,
             (read(GroupSpec, group) for group in groups),
             (read(RouteTable, route) for route in routes),
+            (read(PeerTable, peer) for peer in peers),
         )
 
     def __contains__(self, name: object) -> bool:
-        """Return whether a model or a route has this name."""
-        return self.has_model(name) or name in self.routes
+        """Return whether a model, a route or a shared model has this name."""
+        return self.has_model(name) or name in self.routes or name in self.shared
+
+    def may_have(self, name: str) -> bool:
+        """Return whether the name is known, or a peer may have it."""
+        return name in self or name.partition("/")[0] in self.peers
 
     def has_model(self, name: object) -> bool:
         """Return whether ``find`` finds a model of this name."""
@@ -88,16 +111,17 @@ class Catalog:
 
         That is so if it names a route, or ``auto``, or nothing where there are several models.
         """
-        model = self._by_name.get(name or "")
+        model = self._certain.get(name or "")
         if model is not None:
             return model
         plain = None if name is None else untagged(name)
         if plain is None:
             if self.default in self.routes:
                 plain = self.default
-            elif len(self.models) == 1:
+            elif len(self.models) == 1 and not self.shared:
                 return self.models[0]
-        if plain is None or plain in self.routes or (plain == AUTO and not self.has_model(plain)):
+        several = plain is None or plain in self.routes or plain in self.shared
+        if several or (plain == AUTO and not self.has_model(plain)):
             raise RouteNeeded(endpoint, request, plain)
         return self.find(name)
 
@@ -113,9 +137,9 @@ class Catalog:
         if model is not None:
             return model
         known = ", ".join(map(_names, self.models))
-        if name and untagged(name) in self.routes:
+        if name and (untagged(name) in self.routes or untagged(name) in self.shared):
             raise BadRequest(
-                f"'{name}' is a route, and this needs a model. Available models: {known}.",
+                f"'{name}' stands for several, and this needs a model. Available models: {known}.",
                 param="model",
             )
         if name:

@@ -50,6 +50,7 @@ class Changes:
     settings: Mapping[str, str] = field(default_factory=dict)
     groups: bool = False
     routes: bool = False
+    peers: bool = False
     restart: tuple[str, ...] = ()
     kept: frozenset[str] = frozenset()
 
@@ -80,6 +81,7 @@ class Changes:
             "settings": dict(self.settings),
             "groups": self.groups,
             "routes": self.routes,
+            "peers": self.peers,
             "needs_restart": list(self.restart),
         }
 
@@ -99,6 +101,7 @@ class Changes:
             *(f"server.{name}: {what}" for name, what in self.settings.items()),
             *(["groups: changed"] if self.groups else []),
             *(["routes: changed"] if self.routes else []),
+            *(["peers: changed"] if self.peers else []),
             *(f"server.{name}: needs a restart" for name in self.restart),
         ]
 
@@ -124,6 +127,7 @@ def changes(
         settings=settings,
         groups={*before[1].groups} != {*after[1].groups},
         routes=before[1].routes != after[1].routes,
+        peers=(before[1].peers, before[1].shared) != (after[1].peers, after[1].shared),
         restart=restart,
         kept=frozenset(kept),
     )
@@ -142,7 +146,12 @@ def applied(
     models = [old[m.name] if old.get(m.name) == m else m for m in after[1].models]
     kept["own_token"] = before[0].own_token
     return replace(after[0], **kept), Catalog(
-        models, after[1].default, after[1].groups, after[1].routes.values()
+        models,
+        after[1].default,
+        after[1].groups,
+        after[1].routes.values(),
+        after[1].peers.values(),
+        after[1].shared,
     )
 
 

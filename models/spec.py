@@ -127,6 +127,7 @@ class ModelSpec:
     size: int = 0
     quantisation: str = ""
     unlisted: bool = False
+    peer: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     # Made once, as above: the largest variant, whether requests are changed before they are sent,
     # and whether their tokens are counted, which is so if a variant has a context.

@@ -38,6 +38,7 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.BadRequest, Shape(400, _INVALID, "invalid_request")),
     (errors.UnknownPath, Shape(404, _INVALID, "unknown_path")),
     (errors.WrongMethod, Shape(405, _INVALID, "method_not_allowed")),
+    (errors.LoopDetected, Shape(508, _INVALID, "loop_detected")),
     (errors.RequestTimeout, Shape(408, _INVALID, "request_timeout")),
     (errors.TooManyConnections, Shape(503, _BUSY, "too_many_connections")),
     (errors.HostRefused, Shape(421, _INVALID, "host_not_served")),

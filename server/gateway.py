@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from accounts.service import Accounts
     from engine.manager import EngineManager
+    from engine.peers import PeerDirectory
     from models.catalog import Catalog
     from server.account_pages import AccountPages
     from server.admin.model_handlers import ModelHandlers
@@ -82,8 +83,10 @@ class GatewayServer:
         certificates: Certificates,
         folder: Path,
         models: ModelHandlers,
+        peers: PeerDirectory,
         accounts: Accounts | None = None,
     ) -> None:
+        self._peers = peers
         self._accounts = accounts
         self._people = None if accounts is None else people_of(accounts)
         self._current = current
@@ -161,6 +164,7 @@ class GatewayServer:
                 self._open_accounts(),
                 self.recorder.running(),
                 self._listening() as endpoints,
+                self._peers.running(),
             ):
                 if self._people is not None:
                     await self._people.welcome(local_url(endpoints[0], self._certificates.scheme))

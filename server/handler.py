@@ -18,6 +18,7 @@ from models.requests.reader import RequestFacts, read, read_json
 from models.routing.needed import RouteNeeded
 from server.client_response import STREAM_HEADERS
 from server.headers import CONVERSATION, conversation_of, to_engine
+from server.hops import headers_for
 from server.uploads.body import read_body, whole_of
 from server.uploads.multipart import read_form
 from utils.errors import BadRequest
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from inference.run import Inference
     from models.requests.endpoints import Endpoint
     from models.requests.fields import Json
-    from models.requests.reader import Fit
+    from models.requests.reader import Fit, Models
     from models.spec import ModelSpec
     from server.codecs.codec import Encoder
     from server.exchange import Request
@@ -144,14 +145,19 @@ class RequestHandler:
 
 
 def _read(ctx: RequestContext, endpoint: Endpoint, body: bytes) -> tuple[ModelSpec, RequestFacts]:
-    return read(endpoint, body, ctx.configuration.catalog, ctx.name, _fit(ctx))
+    return read(endpoint, body, _models(ctx), ctx.name, _fit(ctx))
 
 
 def _read_form(
     ctx: RequestContext, endpoint: Endpoint, form: Form
 ) -> tuple[ModelSpec, RequestFacts]:
-    catalog, rename = ctx.configuration.catalog, ctx.routed is not None
-    return form.read(endpoint, catalog, ctx.name, _fit(ctx), rename=rename)
+    rename = ctx.routed is not None
+    return form.read(endpoint, _models(ctx), ctx.name, _fit(ctx), rename=rename)
+
+
+def _models(ctx: RequestContext) -> Models:
+    """Return what finds the model of a request: the catalog, unless it was chosen before."""
+    return ctx.configuration.catalog if ctx.routed is None else ctx.routed
 
 
 def _fit(ctx: RequestContext) -> Fit:
@@ -191,7 +197,7 @@ def read_translated(
     ctx: RequestContext, endpoint: Endpoint, request: Json
 ) -> tuple[ModelSpec, RequestFacts]:
     """Return model and facts of a request translated for ``endpoint``, or raise a GatewayError."""
-    return read_json(endpoint, request, ctx.configuration.catalog, ctx.name, _fit(ctx))
+    return read_json(endpoint, request, _models(ctx), ctx.name, _fit(ctx))
 
 
 def stream_to(
@@ -230,13 +236,14 @@ def _call(
     if facts.stream and endpoint.generates and path is None:
         conversation = conversation_of(request.headers)
     key = model.name in configuration.with_client_key
+    headers = _headers(request, facts, key=key, kept=conversation is not None)
     return Call(
         facts=facts,
         model=model,
         able=configuration.able[model.name],
         record=ctx.record,
         path=path or ctx.target,
-        headers=_headers(request, facts, key=key, kept=conversation is not None),
+        headers=headers if model.peer is None else headers_for(ctx, model, headers),
         method=request.method,
         priority=ctx.priority(),
         conversation=conversation,

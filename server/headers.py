@@ -48,6 +48,8 @@ _NOT_UPSTREAM = _HOP_BY_HOP | {
     "origin",
     # For the gateway's queue.
     "x-priority",
+    # For peers, which get it anew.
+    "x-gateway-hops",
 }
 # An engine may allow every website; the gateway alone decides which ones read its answers.
 _CORS = {

@@ -55,8 +55,7 @@ class RequestContext:
     down when the request began. ``origin`` is what a trusted proxy told, ``visitor`` who asks by a
     session. ``name`` is the model or the id that the path names, if any; ``target`` is the path
     with its query for the engine.
-    ``tier`` is that of the client's key. ``routed`` are the models to choose from, if the request
-    names none.
+    ``routed`` are the models to choose from, if the request names none.
     """
 
     request: Request
@@ -70,7 +69,6 @@ class RequestContext:
     visitor: Caller | None = None
     name: str | None = None
     target: str = ""
-    tier: str = ""
     routed: Routed | None = None
     _share: Share | None = None
 
@@ -91,6 +89,12 @@ class RequestContext:
     def client(self) -> str:
         """The client: a digest of the API key, else the address."""
         return self.record.client
+
+    @property
+    def tier(self) -> str:
+        """The tier of the client's key; "" where no keys are asked for."""
+        caller = self.record.caller
+        return "" if caller is None else caller.tier
 
     @property
     def address(self) -> str:

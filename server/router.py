@@ -7,7 +7,7 @@ the answers of small models.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,17 +15,23 @@ import orjson
 
 from engine.scheduling.lifecycle import State
 from models.requests.reader import read
-from models.routing.asked import Asked, read_asked
+from models.routing.asked import Asked, opening, read_asked
 from models.routing.decide import Decision, decide
+from models.routing.peers import name_at
 from models.routing.pick import Seen
 from server.headers import CONVERSATION
+from server.hops import HOPS, headers_for
 from utils.errors import BadRequest, GatewayError
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.manager import EngineManager
+    from engine.peers import PeerDirectory
     from engine.scheduling.queue import Waiting
     from inference.call import Call
+    from models.catalog import Catalog
     from models.requests.endpoints import Endpoint
     from models.requests.fields import Json
     from models.routing.needed import RouteNeeded
@@ -35,14 +41,18 @@ if TYPE_CHECKING:
     from server.middleware import RequestContext
 
 HEADER = "X-Gateway-Route"
+# Conversations that are remembered.
+_TALKS = 10_000
 _log = get_logger("route")
 
 
 class Present:
     """What runs now; see ``Fleet`` in models/routing/pick.py."""
 
-    def __init__(self, manager: EngineManager) -> None:
+    def __init__(self, manager: EngineManager, catalog: Catalog, peers: PeerDirectory) -> None:
         self._manager = manager
+        self._catalog = catalog
+        self._peers = peers
         self._seen: dict[str, Seen] = {}
 
     def seen(self, model: str) -> Seen:
@@ -52,28 +62,57 @@ class Present:
         return self._seen.get(model, Seen())
 
     def _look(self) -> None:
+        room = self._manager.room()
         line: list[Waiting] = self._manager.line()
         waiting = Counter(each.minimum.model for each in line)
         for record in self._manager.records():
             name = record.variant.model
-            seen = self._seen.get(name, Seen(busy=waiting[name]))
+            seen = self._seen.get(name, Seen(busy=waiting[name], loadable=room))
+            ready = record.state is State.READY
             known = [each for each in (seen.load_seconds, record.load_seconds) if each]
             self._seen[name] = Seen(
-                ready=seen.ready or record.state is State.READY,
+                ready=seen.ready or ready,
                 starting=seen.starting or record.state is State.STARTING,
                 busy=seen.busy + len(record.active),
                 load_seconds=min(known, default=None),
+                free=seen.free + ready * max(0, record.variant.parallel - len(record.active)),
+                loadable=room,
             )
+        for model in self._catalog.models:
+            if model.peer is not None:
+                ours = self._seen.get(model.name, Seen())
+                self._seen[model.name] = self._at_peer(model, model.peer, ours)
+
+    def _at_peer(self, model: ModelSpec, peer: str, ours: Seen) -> Seen:
+        """Return what the peer last told, less what it was sent by us."""
+        told = self._peers.told(peer, name_at(model))
+        if told is None or not self._peers.alive(peer):
+            return Seen(busy=ours.busy, gone=not self._peers.alive(peer))
+        return Seen(
+            ready=told.ready,
+            starting=told.starting,
+            busy=ours.busy,
+            load_seconds=told.load_seconds,
+            free=max(told.free - ours.busy, 0) if told.ready else 0,
+            loadable=told.loadable,
+        )
 
 
 class Routed:
     """The models that one request can go to, best first; see ``Others`` in inference/fallback.py.
 
-    ``request`` is the client's, unchanged.
+    ``went`` is told each model that the request goes to.
     """
 
-    def __init__(self, ctx: RequestContext, decision: Decision, needed: RouteNeeded) -> None:
+    def __init__(
+        self,
+        ctx: RequestContext,
+        decision: Decision,
+        needed: RouteNeeded,
+        went: Callable[[str], None],
+    ) -> None:
         self._ctx = ctx
+        self._went = went
         self._decision = decision
         self._endpoint = needed.endpoint
         self._request = b"" if needed.endpoint.form else orjson.dumps(needed.request)
@@ -93,7 +132,13 @@ class Routed:
 
     def tell(self) -> None:
         """Set the header that tells the decision."""
+        self._went(self.model)
         self._ctx.response.carry({HEADER: self._decision.header(self._tried)})
+
+    def asked(self, endpoint: Endpoint, request: Json, name: str | None) -> ModelSpec:
+        """Return the model that was chosen; see ``Models`` in models/requests/reader.py."""
+        del endpoint, request
+        return self._ctx.configuration.catalog.find(name)
 
     def fit(self, model: ModelSpec, endpoint: Endpoint, request: Json) -> bool:
         """Change a request for the model; the engine gets the model's name, not the route's."""
@@ -111,9 +156,7 @@ class Routed:
         ctx, configuration = self._ctx, self._ctx.configuration
         if call.facts.endpoint is not self._endpoint:
             raise BadRequest("what was asked was made for one model")
-        model, facts = read(
-            self._endpoint, self._request, configuration.catalog, self.model, self.fit
-        )
+        model, facts = read(self._endpoint, self._request, self, self.model, self.fit)
         ctx.record.model = model.name
         if facts.stream != call.facts.stream:
             facts = facts._replace(stream=call.facts.stream)
@@ -122,34 +165,56 @@ class Routed:
             facts=facts._replace(context=call.facts.context),
             model=model,
             able=configuration.able[model.name],
+            headers=headers_for(ctx, model, call.headers),
         )
 
 
 class Router:
-    """Decides for requests; ``profile`` is the active one, "" for none."""
+    """Decides for requests; ``profile`` is the active one, "" for none.
 
-    def __init__(self, manager: EngineManager, classifier: Classifier) -> None:
+    It remembers which model has answered a conversation under a shared name.
+    """
+
+    def __init__(
+        self, manager: EngineManager, classifier: Classifier, peers: PeerDirectory
+    ) -> None:
         self.profile = ""
         self._manager = manager
         self._classifier = classifier
+        self._peers = peers
+        self._stays: OrderedDict[tuple[str, bytes], str] = OrderedDict()
 
     async def choose(self, ctx: RequestContext, needed: RouteNeeded) -> None:
         """Set the request's model in ``ctx``, or raise NotCapable or BadRequest."""
         headers = ctx.request.headers
+        named = headers.get(CONVERSATION, "").encode() or opening(needed.request)
+        talk = (needed.name or "", named or b"")
         asked = read_asked(needed.endpoint, needed.request)._replace(
             headers=headers,
             tier=ctx.tier,
             key=headers.get(CONVERSATION) or ctx.record.id,
+            stays=self._stays.get(talk) if named else None,
+            relayed=HOPS in headers,
         )
         decision = await self.decide(ctx, needed.name, asked)
-        ctx.routed = Routed(ctx, decision, needed)
+        kept = bool(named) and decision.route in ctx.configuration.catalog.shared
+
+        def went(model: str) -> None:
+            if kept:
+                self._stays[talk] = model
+                self._stays.move_to_end(talk)
+                if len(self._stays) > _TALKS:
+                    self._stays.popitem(last=False)
+
+        ctx.routed = Routed(ctx, decision, needed, went)
         ctx.name = ctx.routed.model
 
     async def decide(
         self, ctx: RequestContext, name: str | None, asked: Asked, hour: int | None = None
     ) -> Decision:
         """Return the decision for a request; ``hour`` is the local one unless it is given."""
-        configuration, fleet = ctx.configuration, Present(self._manager)
+        configuration = ctx.configuration
+        fleet = Present(self._manager, configuration.catalog, self._peers)
         now = time.localtime().tm_hour if hour is None else hour
         asked = asked._replace(hour=now, profile=self.profile)
         labels: dict[str, str] = {}

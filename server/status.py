@@ -35,6 +35,7 @@ def models_view(
     aliases: bool = False,
     licences: Mapping[str, str] = NONE,
     learnt: Learnt = _NOTHING,
+    room: bool = True,
 ) -> dict[str, Any]:
     """Return the page ``/v1/models``: every model, loaded or not; with ``aliases`` these too.
 
@@ -46,8 +47,12 @@ def models_view(
         if model.unlisted:
             continue
         licence = licences.get(model.name, "")
-        entry = model_view(model, able, records, created, licence, learnt)
+        entry = model_view(model, able, records, created, licence, learnt, room=room)
         entries += [entry, *(aliased(entry, name) for name in model.aliases if aliases)]
+    here = {model.name for model in catalog.models}
+    entries += [
+        shared_view(name, catalog, able, created) for name in catalog.shared if name not in here
+    ]
     listed = [route for route in catalog.routes.values() if not route.unlisted]
     entries += [route_view(route, catalog, able, created) for route in listed]
     return {"object": "list", "data": entries}
@@ -65,11 +70,14 @@ def model_view(
     created: int,
     licence: str = "",
     learnt: Learnt = _NOTHING,
+    *,
+    room: bool = True,
 ) -> dict[str, Any]:
     """Return the page ``/v1/models/{id}``.
 
     ``load_seconds`` has the seconds of each variant's last start, by its context or name; null
-    if none was measured. The ``licence`` is shown if it is known.
+    if none was measured. The ``licence`` is shown if it is known. ``room``: an engine could be
+    started now.
     """
     own = [record for record in records if record.variant.model == model.name]
     return {
@@ -81,6 +89,8 @@ def model_view(
         "context_length": model.largest.context,
         "capabilities": able[model.name].shown(),
         "type": type_of(able[model.name]),
+        **availability(model, own, room=room),
+        **({"peer": model.peer} if model.peer is not None else {}),
         **({"metadata": dict(model.metadata)} if model.metadata else {}),
         **_of_file(model),
         **_memory(model, learnt),
@@ -117,20 +127,38 @@ def route_view(
     route: RouteTable, catalog: Catalog, able: Mapping[str, Capabilities], created: int
 ) -> dict[str, Any]:
     """Return the entry of a route: what one of its models can do, and the largest context."""
-    models = models_of(route, catalog)
+    return _of_several(route.name, "route", models_of(route, catalog), able, created)
+
+
+def shared_view(
+    name: str, catalog: Catalog, able: Mapping[str, Capabilities], created: int
+) -> dict[str, Any]:
+    """Return the entry of a name that only peers have."""
+    models = [catalog.find(each) for each in catalog.shared[name]]
+    entry = _of_several(name, "", models, able, created)
+    return {**entry, "type": type_of(able[models[0].name])}
+
+
+def _of_several(
+    name: str,
+    kind: str,
+    models: list[ModelSpec],
+    able: Mapping[str, Capabilities],
+    created: int,
+) -> dict[str, Any]:
     each = [able[model.name] for model in models]
     none: frozenset[str] = frozenset()
     together = Capabilities(none.union(*(found.certain for found in each)), none)
     contexts = [context for model in models if (context := model.largest.context) is not None]
     return {
-        "id": route.name,
+        "id": name,
         "object": "model",
         "created": created,
         "owned_by": "llm-gateway",
         "aliases": [],
         "context_length": max(contexts, default=None),
         "capabilities": together.shown(),
-        "type": "route",
+        "type": kind,
         "models": [model.name for model in models],
     }
 
@@ -150,6 +178,13 @@ def voices_view(voices: Iterable[tuple[ModelSpec, Voice]]) -> dict[str, Any]:
             for model, voice in voices
         ],
     }
+
+
+def availability(model: ModelSpec, own: Iterable[EngineRecord], *, room: bool) -> dict[str, Any]:
+    """Return how many requests a ready engine would answer at once, and if it can be loaded."""
+    ready = [record for record in own if record.state is State.READY]
+    free = sum(max(0, record.variant.parallel - len(record.active)) for record in ready)
+    return {"free_slots": free, "loadable": bool(ready) or room or model.peer is not None}
 
 
 def health_view(records: Iterable[EngineRecord], waiting: int, *, closing: bool) -> dict[str, Any]:

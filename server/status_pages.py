@@ -51,6 +51,7 @@ class StatusPages:
             aliases=aliases,
             licences=licences,
             learnt=learnt,
+            room=self._manager.room(),
         )
         if VERSION in ctx.request.headers:
             page = anthropic_page(page["data"], ctx.request.query)
@@ -65,7 +66,9 @@ class StatusPages:
         model = catalog.find(ctx.name)
         licence = ctx.configuration.types.licence(model)
         records, learnt = self._manager.records(), self._manager.learnt
-        entry = model_view(model, able, records, self._created, licence, learnt)
+        entry = model_view(
+            model, able, records, self._created, licence, learnt, room=self._manager.room()
+        )
         if ctx.name and ctx.name in model.aliases and ctx.configuration.settings.list_aliases:
             entry = aliased(entry, ctx.name)
         if VERSION in ctx.request.headers:

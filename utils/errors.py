@@ -186,6 +186,10 @@ class OriginRefused(GatewayError):
     """A page of this origin may not use the gateway (the answer to a browser's preflight)."""
 
 
+class LoopDetected(GatewayError):
+    """The request has been at this gateway before: gateways ask each other in a circle."""
+
+
 class RequestTimeout(GatewayError):
     """The head of a request did not come in time."""
 

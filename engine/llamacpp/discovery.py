@@ -120,7 +120,9 @@ class Discovery:
         if settings.default_model not in {None, *names}:
             _log.warning("server.default_model: no model is called %s now", settings.default_model)
             settings = replace(settings, default_model=None)
-        catalog = Catalog.from_tables([*own, *found], settings, tables.groups, tables.routes)
+        catalog = Catalog.from_tables(
+            [*own, *found], settings, tables.groups, tables.routes, tables.peers
+        )
         return settings, catalog
 
     async def again(

@@ -100,6 +100,14 @@ class Scheduler:
         """How many requests wait."""
         return len(self._queue)
 
+    @property
+    def room(self) -> bool:
+        """Whether an engine could probably be started now: no request waits, and one may end."""
+        limits = self._engines.limits
+        here = [r for r in self.records if r.state.live and r.variant.model not in limits.elsewhere]
+        idle = any(not record.busy for record in here)
+        return not self._queue and (len(here) < limits.max_loaded or idle)
+
     def line(self, now: float) -> list[Waiting]:
         """Return the waiting requests in the order of their turns."""
         return self._queue.in_turn(now)

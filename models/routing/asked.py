@@ -6,8 +6,11 @@ number of tokens is an estimate.
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
 
 from models.requests.facts import Prompt
 
@@ -30,7 +33,9 @@ class Asked(NamedTuple):
     * ``needs``: all capabilities that the model must have.
     * ``tokens``: an estimate of its prompt. ``text``: the beginning of the user's last message.
     * ``tier``: that of the client's key. ``hour``: the local time's. ``profile``: the active one.
-    * ``key``: the same for the requests of a conversation, else different for each.
+    * ``key``: the same for the requests of a conversation, else different for each. ``stays`` is
+      the model that last answered the conversation.
+    * ``relayed``: another gateway has sent it, so it stays here.
     """
 
     endpoint: str
@@ -42,6 +47,8 @@ class Asked(NamedTuple):
     hour: int = 0
     profile: str = ""
     key: str = ""
+    stays: str | None = None
+    relayed: bool = False
 
 
 def read_asked(endpoint: Endpoint, request: Json) -> Asked:
@@ -69,6 +76,20 @@ def last_text(request: Json) -> str:
         if field in request:
             return _text(request[field])[:LONGEST_TEXT]
     return ""
+
+
+def opening(request: Json) -> bytes | None:
+    """Return a digest of a chat's messages up to the user's first; None if it has none.
+
+    It is the same for each turn of a conversation.
+    """
+    messages = request.get("messages")
+    if not isinstance(messages, list):
+        return None
+    for index, message in enumerate(messages):
+        if isinstance(message, dict) and message.get("role") == "user":
+            return blake2b(orjson.dumps(messages[: index + 1]), digest_size=16).digest()
+    return None
 
 
 def _text(content: Any) -> str:  # noqa: ANN401 - decoded JSON

@@ -35,7 +35,12 @@ class RouteBook:
         return asked.needs - self.able[model.name].possible
 
     def serves(self, model: ModelSpec, asked: Asked) -> bool:
-        """Return whether the model may be able to answer: by capabilities and by endpoint."""
+        """Return whether the model may be able to answer: by capabilities and by endpoint.
+
+        What another gateway has sent does not go on to a third one.
+        """
+        if asked.relayed and model.peer is not None:
+            return False
         return not self.lacking(model, asked) and _has_endpoint(model, asked)
 
     def having(self, capabilities: Iterable[str]) -> list[str]:

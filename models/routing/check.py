@@ -65,7 +65,7 @@ def _of_route(route: RouteTable, catalog: Catalog) -> Iterator[str]:
     if catalog.has_model(route.name):
         yield f'{place}: "{route.name}" is already a name of a model'
     for where, name in targets_of(route):
-        if name != AUTO and name not in catalog:
+        if name != AUTO and not catalog.may_have(name):
             yield f'{where}: no model or route has the name "{name}"'
     yield from _of_amounts(route)
     for index, rule in enumerate(route.rules, 1):
@@ -103,7 +103,7 @@ def _of_amounts(route: RouteTable) -> Iterator[str]:
 
 
 def _of_classify(classify: ClassifyTable, place: str, catalog: Catalog) -> Iterator[str]:
-    if not catalog.has_model(classify.model):
+    if not catalog.has_model(classify.model) and not catalog.may_have(classify.model):
         yield f'{place}.model: no model has the name "{classify.model}"'
     if classify.default not in classify.labels:
         yield f'{place}.default: "{classify.default}" is not one of the labels'

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from models.capabilities import NAMES
 from models.catalog import AUTO
 from models.routing.check import models_of
-from models.routing.pick import Candidate, ordered
+from models.routing.pick import Candidate, ordered, soonest
 from models.routing.rules import holds
 from utils.errors import NotCapable
 
@@ -83,7 +83,10 @@ def decide(
     """
     deciding = _Deciding(book, fleet, asked, labels)
     try:
-        if name is None or name not in book.catalog.routes:
+        if name is not None and name in book.catalog.shared and name not in book.catalog.routes:
+            route, found = name, deciding.shared(name)
+            reason = "stays" if found[:1] == (asked.stays,) else "soonest"
+        elif name is None or name not in book.catalog.routes:
             route, reason = AUTO, deciding.why_auto()
             found = deciding.every(named=name is not None)
         else:
@@ -134,6 +137,16 @@ class _Deciding:
         able = [model for model in listed if book.serves(model, asked)]
         return tuple(model.name for model in sorted(self._fitting(able), key=rank))
 
+    def shared(self, name: str) -> tuple[str, ...]:
+        """Return the models of a shared name that may answer, the soonest first."""
+        book = self._book
+        able = [
+            each
+            for each in book.catalog.shared[name]
+            if book.catalog.has_model(each) and book.serves(book.catalog.find(each), self._asked)
+        ]
+        return tuple(soonest(able, self._fleet, self._asked.stays))
+
     def routed(self, route: RouteTable) -> tuple[tuple[str, ...], str]:
         """Return the models of the route, best first, and why."""
         self._found[route.name] = ()
@@ -179,6 +192,8 @@ class _Deciding:
         route = book.catalog.routes.get(name)
         if route is not None:
             return self.routed(route)[0]
+        if name in book.catalog.shared:
+            return self.shared(name)
         if not book.catalog.has_model(name):
             # A target that has gone since the rule was written gives nothing.
             return self.every() if name == AUTO else ()

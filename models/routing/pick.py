@@ -18,13 +18,17 @@ class Seen(NamedTuple):
     """What runs of a model: whether its engine is ``ready``, or at least ``starting``.
 
     ``busy`` are its requests, those that wait too. ``load_seconds`` is what its last start took;
-    None if that is not known.
+    None if that is not known. ``free`` requests would be answered at once. ``loadable``: it would
+    be loaded now. ``gone``: the peer that has it does not answer.
     """
 
     ready: bool = False
     starting: bool = False
     busy: int = 0
     load_seconds: float | None = None
+    free: int = 0
+    loadable: bool = True
+    gone: bool = False
 
     @property
     def warmth(self) -> int:
@@ -37,6 +41,13 @@ class Seen(NamedTuple):
         if self.ready or self.starting:
             return 0.0
         return inf if self.load_seconds is None else self.load_seconds
+
+    @property
+    def turn(self) -> tuple[bool, int, int]:
+        """Less is sooner: it runs with a place free, it loads or can be loaded, it waits."""
+        if self.ready:
+            return self.gone, 0 if self.free > 0 else 2, self.busy
+        return self.gone, 1 if self.starting or self.loadable else 2, self.busy
 
 
 class Fleet(Protocol):
@@ -74,6 +85,19 @@ def ordered(
         case "weighted":
             return _weighted(candidates, table.weights, key)
     return list(candidates)
+
+
+def soonest(models: Sequence[str], fleet: Fleet, stays: str | None) -> list[str]:
+    """Return the models of a shared name in the order in which they would answer.
+
+    The one where the conversation ``stays`` comes first, as long as its machine is there.
+    """
+
+    def rank(name: str) -> tuple[bool, tuple[bool, int, int]]:
+        seen = fleet.seen(name)
+        return name != stays or seen.gone, seen.turn
+
+    return sorted(models, key=rank)
 
 
 def _by(

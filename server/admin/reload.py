@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from engine.peers import PeerDirectory
 from engine.process.health import checks_of
 from engine.process.slots import Slot
 from engine.scheduling.policy import limits_of, policy_of
 from models.changes import Changes, applied, changes
+from models.routing.peers import with_peers
 from server.configuration import Configuration, ModelCapabilities
 from server.tls import Certificates
 from utils.errors import ConfigError, ShuttingDown
@@ -46,7 +48,11 @@ class Reloader:
         selector: ModelSelector,
         watch: AsyncIterator[None] | None = None,
         certificates: Certificates | None = None,
+        peers: PeerDirectory | None = None,
     ) -> None:
+        self._peers = peers or PeerDirectory()
+        self._peers.changed = self.extend
+        self._peers.watch(current.now.catalog.peers)
         self._load = load
         self._current = current
         self._manager = manager
@@ -56,6 +62,17 @@ class Reloader:
         self._lock = asyncio.Lock()
         self._asked = asyncio.Event()
         self._closed = False
+
+    def extend(self) -> None:
+        """Apply what the peers have now; nothing is loaded for it."""
+        now = self._current.now
+        before = now.settings, now.catalog
+        after = now.settings, self._with_peers(*before)
+        if not self._closed and (found := changes(before, after)):
+            self._apply(found, *applied(before, after))
+
+    def _with_peers(self, settings: ServerSettings, catalog: Catalog) -> Catalog:
+        return with_peers(catalog, settings, self._peers.listings)
 
     async def reload(self, *, dry_run: bool = False) -> dict[str, Any]:
         """Load the configuration and apply it, unless ``dry_run``; return the changes.
@@ -73,6 +90,8 @@ class Reloader:
                 raise ShuttingDown("The gateway is shutting down.")
             now = self._current.now
             before = now.settings, now.catalog
+            # Last, as their models may change at each await.
+            after = after[0], self._with_peers(*after)
             found = changes(before, after)
             if not dry_run:
                 self._certificates.use(certificate)
@@ -125,6 +144,7 @@ class Reloader:
         configuration = Configuration.of(settings, catalog, types)
         policy, limits = policy_of(settings), limits_of(catalog, settings, types)
         self._current.now = configuration
+        self._peers.watch(catalog.peers)
         self._selector.forget(found.stale)
         self._manager.reconfigure(
             catalog,

@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from server.admin.reload import Reloader
     from server.records.recorder import Recorder
     from utils.clock import Clock
+    from utils.config.peers import PeerTable
     from utils.config.routes import RouteTable
     from utils.errors import ConfigError
 
@@ -142,15 +143,19 @@ async def running_gateway(
     tokenizer_timeout: float = PATIENCE,
     store: StateStore | None = None,
     routes: Iterable[RouteTable] = (),
+    peers: Iterable[PeerTable] = (),
+    checked: bool = True,
     **settings: Any,
 ) -> AsyncIterator[Gateway]:
     """Inside the block a gateway serves ``models``; the settings are those of ``server``.
 
-    With a ``store``, prompt caches are saved and restored.
+    With a ``store``, prompt caches are saved and restored. One of several gateways is not
+    ``checked`` for what it leaves, as the others still run.
     """
-    async with nothing_left(journal):
-        given = ServerSettings(listen_v4="127.0.0.1:0", **{"fast_lane": FAST_LANE, **settings})
-        catalog = Catalog(models, default_model, routes=routes)
+    async with nothing_left(journal) if checked else nullcontext():
+        usual = {"listen_v4": "127.0.0.1:0", "fast_lane": FAST_LANE}
+        given = ServerSettings(**{**usual, **settings})
+        catalog = Catalog(models, default_model, routes=routes, peers=peers)
         folder = journal.path.parent / "state"
 
         async def load() -> tuple[ServerSettings, Catalog]:

@@ -142,7 +142,8 @@ class ConfigLoader:
         for owner in owners:
             if "binary" in owner:
                 owner["binary"] = executables[owner["binary"]]
-        _find_programs((server, *owners), executables)
+        peers = exported.get("peers", [])
+        _find_programs((server, *owners, *peers), executables)
         # post.lua has checked every key and type.
         return Tables(
             server,
@@ -153,6 +154,7 @@ class ConfigLoader:
             defaults,
             exported.get("discover"),
             folders,
+            peers,
         )
 
 

@@ -17,6 +17,7 @@ from utils.config.accounts import (
     TierTable,
 )
 from utils.config.local_models import DiscoverTable, LaunchOptions, ModelFolder
+from utils.config.peers import PeerTable
 from utils.config.routes import ClassifyTable, RouteTable, RuleTable
 from utils.config.schema import Table, key
 from utils.config.settings import (
@@ -474,6 +475,7 @@ TABLES: dict[str, type[Table]] = {
     "route": RouteTable,
     "rule": RuleTable,
     "classify": ClassifyTable,
+    "peer": PeerTable,
 }
 
 
@@ -491,3 +493,4 @@ class Tables(NamedTuple):
     defaults: Mapping[str, Any] = MappingProxyType({})
     discover: Mapping[str, Any] | None = None
     model_dirs: Sequence[Mapping[str, Any]] = ()
+    peers: Sequence[dict[str, Any]] = ()

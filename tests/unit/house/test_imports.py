@@ -84,6 +84,7 @@ PURE = (
     "server/routes.py",
     "server/status.py",
     "utils/config/lua_data.py",
+    "utils/config/peers.py",
     "utils/config/routes.py",
     "utils/config/schema.py",
     "utils/config/settings.py",
@@ -110,6 +111,7 @@ TESTED_ELSEWHERE = {
     *(f"inference/continuation/{name}.py" for name in ("answer", "chat", "codec", "messages")),
     # Values and protocols.
     *(f"server/codecs/{name}.py" for name in ("codec", "deltas", "responses/output")),
+    "utils/config/peers.py",
     "utils/config/routes.py",
     "utils/config/tables.py",
     "utils/errors.py",

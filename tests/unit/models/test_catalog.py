@@ -229,7 +229,7 @@ def test_a_request_without_a_certain_model_needs_a_route() -> None:
     assert asked(None, Catalog.from_tables([named("a")], default, (), routes)) == "route fast"
     with pytest.raises(ModelNotFound):
         asked("x")
-    with pytest.raises(BadRequest, match="is a route, and this needs a model"):
+    with pytest.raises(BadRequest, match="stands for several, and this needs a model"):
         several.find("fast")
     assert "fast" in several
     assert not several.has_model("fast")

@@ -55,6 +55,7 @@ DIFFERENT_MODEL: dict[str, Any] = {
     "size": 5,
     "quantisation": "Q8_0",
     "unlisted": True,
+    "peer": "box",
     "metadata": {"a": 1},
 }
 
@@ -189,6 +190,7 @@ def test_as_json() -> None:
         "settings": {"max_queue": "64 → 1"},
         "groups": False,
         "routes": False,
+        "peers": False,
         "needs_restart": ["state_dir"],
     }
 

@@ -50,6 +50,7 @@ SHAPES = {
     errors.DiskFull: Shape(507, "server_error", "disk_full"),
     errors.UnknownPath: Shape(404, INVALID, "unknown_path"),
     errors.WrongMethod: Shape(405, INVALID, "method_not_allowed"),
+    errors.LoopDetected: Shape(508, INVALID, "loop_detected"),
     errors.RequestTimeout: Shape(408, INVALID, "request_timeout"),
     errors.TooManyConnections: Shape(503, "service_unavailable_error", "too_many_connections"),
     errors.HostRefused: Shape(421, INVALID, "host_not_served"),

@@ -45,6 +45,8 @@ def test_every_model_is_listed_whether_loaded_or_not() -> None:
                 "state": "ready",
                 "variants": [4096, 8192],
                 "load_seconds": {"4096": None, "8192": None},
+                "free_slots": 1,
+                "loadable": True,
             },
             {
                 "id": "tiny",
@@ -58,6 +60,8 @@ def test_every_model_is_listed_whether_loaded_or_not() -> None:
                 "state": "stopped",
                 "variants": [2048],
                 "load_seconds": {"2048": None},
+                "free_slots": 0,
+                "loadable": True,
             },
         ],
     }

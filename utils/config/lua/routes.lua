@@ -98,22 +98,38 @@ return function(checks, tools)
     end)
   end
 
-  -- Routes, each with its name.
-  function checks.routes(value)
-    if type(value) ~= "table" then
-      return expected("routes", 'a table such as { fast = { to = { "small" } } }', value)
+  -- A global table by names, each entry with its name.
+  local function global_check(global, title, example, what)
+    return function(value)
+      if type(value) ~= "table" then
+        return expected(global, "a table such as " .. example, value)
+      end
+      local clean = {}
+      for _, name in ipairs(sorted_keys(value)) do
+        local where = text.place(global, name)
+        if type(name) ~= "string" or not checks.name(name, where) then
+          checks.report(where, ("not a %s's name; expected %s"):format(what, example))
+        else
+          local entry = checks.record(value[name], where, title) or {}
+          entry.name = name
+          clean[#clean + 1] = entry
+        end
+      end
+      return some(clean)
     end
-    local clean = {}
-    for _, name in ipairs(sorted_keys(value)) do
-      local where = text.place("routes", name)
-      if type(name) ~= "string" or not checks.name(name, where) then
-        checks.report(where, 'not a route\'s name; expected { fast = { to = { "small" } } }')
-      else
-        local route = checks.record(value[name], where, "route") or {}
-        route.name = name
-        clean[#clean + 1] = route
+  end
+
+  checks.routes = global_check("routes", "route", '{ fast = { to = { "small" } } }', "route")
+  local check_peers = global_check(
+    "peers", "peer", '{ box = { url = "http://192.168.1.7:7777" } }', "peer")
+
+  function checks.peers(value)
+    local clean = check_peers(value)
+    for _, peer in ipairs(clean or {}) do
+      if peer.name:find("/", 1, true) then
+        checks.report(text.place("peers", peer.name), "expected a name without a slash")
       end
     end
-    return some(clean)
+    return clean
   end
 end

@@ -243,6 +243,16 @@
 ---@field timeout? number How long the decision may take, with a load.
 ---@field cache? integer How many decisions are remembered, by their message.
 
+---@class GatewayPeer
+---@field url string Where the server is: `"http://192.168.1.7:7777"`.
+---@field api_key? string The key that it gets. `api_key_env` keeps it out of the file.
+---@field api_key_env? string The variable in the gateway's environment that has this key.
+---@field models? string[] Which of its models are served: names, or patterns such as `"gpt-*"`.
+---@field share? boolean Whether its models also answer under their names alone, with those of this gateway and of other peers. `false` for a server that costs money.
+---@field refresh? number How often it is asked which models it has, and what they do.
+---@field timeout? number How long its answer to that may take. Then it counts as gone.
+---@field wake? (string|number)[] A command that wakes the machine when a request is for one of its models that were seen before, and it does not answer.
+
 ---@type GatewayServer
 server = {}
 ---@type GatewayModel[]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from models.requests import endpoints
-from models.routing.asked import LONGEST_TEXT, last_text, read_asked
+from models.routing.asked import LONGEST_TEXT, last_text, opening, read_asked
 from utils.errors import BadRequest
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:A"}}
@@ -64,3 +64,13 @@ def test_a_fault_is_told_before_a_model_is_chosen() -> None:
 )
 def test_the_last_text(request_: dict[str, Any], text: str) -> None:
     assert last_text(request_) == text
+
+
+def test_a_conversation_is_known_by_its_opening() -> None:
+    system = {"role": "system", "content": "s"}
+    first = [system, user("a")]
+    later = [*first, {"role": "assistant", "content": "b"}, user("c")]
+    assert opening({"messages": first}) == opening({"messages": later}) is not None
+    assert opening({"messages": [system, user("b")]}) != opening({"messages": first})
+    others: list[dict[str, Any]] = [{}, {"messages": "x"}, {"messages": []}, {"messages": [system]}]
+    assert [opening(each) for each in others] == [None] * 4

@@ -15,6 +15,8 @@ from models.routing.asked import Asked
 from models.routing.book import RouteBook
 from models.routing.decide import Decision, Question, decide
 from models.routing.pick import PICKERS, Seen
+from models.spec import ModelSpec
+from utils.config.peers import PeerTable
 from utils.config.routes import ClassifyTable, RouteTable, RuleTable
 from utils.errors import NotCapable
 
@@ -159,6 +161,26 @@ def test_routes_lead_to_routes() -> None:
     assert decided(known, "outer", asked(), {"plain": READY}).models == ("plain", "see", "all")
     assert decided(known, "any", asked()).models == ("plain", "see", "all")
     assert decided(known, "last", asked()).models == ("plain", "see", "all")
+
+
+def test_a_shared_name_stands_for_the_models_of_several_machines() -> None:
+    before = book(RouteTable(name="r", to=("s", "see")))
+    peers = [PeerTable(name="box", url="http://box")]
+    routes = before.catalog.routes.values()
+    far = ModelSpec("box/s", model().variants, peer="box")
+    models = (*before.catalog.models, far)
+    catalog = Catalog(models, None, (), routes, peers, {"s": ("plain", "box/s"), "t": ("box/s",)})
+    able = {**before.able, "box/s": before.able["plain"]}
+    known = RouteBook(catalog, able)
+    busy = {"plain": Seen(ready=True), "box/s": Seen(ready=True, free=1)}
+    assert decided(known, "s", asked()) == Decision("s", ("plain", "box/s"), "soonest")
+    assert decided(known, "s", asked(), busy).models == ("box/s", "plain")
+    assert decided(known, "s", asked(stays="plain"), busy).reason == "stays"
+    assert decided(known, "r", asked(), busy).models == ("box/s", "plain", "see")
+    # What another gateway has sent stays on this machine.
+    assert decided(known, "s", asked(relayed=True), busy).models == ("plain",)
+    with pytest.raises(NotCapable):
+        decide(known, Shown(), "t", asked(relayed=True), {})
 
 
 def test_a_small_model_is_asked_only_where_no_rule_holds() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models.routing.pick import PICKERS, Candidate, Seen, ordered
+from models.routing.pick import PICKERS, Candidate, Seen, ordered, soonest
 from utils.config.routes import PickTable
 
 NAMES = ("a", "b", "c")
@@ -41,6 +41,28 @@ def order(fleet: dict[str, Seen], key: str = "", **table: Any) -> str:
 )
 def test_pickers(pick: str, fleet: dict[str, Seen], expected: str) -> None:
     assert order(fleet, pick=pick, limits={"a": 2, "b": 1}) == expected
+
+
+@pytest.mark.parametrize(
+    ("fleet", "stays", "expected"),
+    [
+        ({}, None, "abc"),
+        ({"b": Seen(ready=True, free=1)}, None, "bac"),
+        ({"a": Seen(ready=True), "b": Seen(loadable=False)}, None, "cab"),
+        (
+            {"a": Seen(ready=True, busy=3), "b": Seen(ready=True, busy=1), "c": Seen(gone=True)},
+            None,
+            "bac",
+        ),
+        ({"a": Seen(starting=True, busy=1), "b": Seen(loadable=False)}, None, "cab"),
+        ({"a": Seen(ready=True, free=1)}, "c", "cab"),
+        ({"a": Seen(ready=True, free=1), "c": Seen(gone=True)}, "c", "abc"),
+    ],
+)
+def test_a_shared_name_goes_where_it_is_answered_first(
+    fleet: dict[str, Seen], stays: str | None, expected: str
+) -> None:
+    assert "".join(soonest(NAMES, Shown(fleet), stays)) == expected
 
 
 def test_weights_are_shares_of_the_keys() -> None:
