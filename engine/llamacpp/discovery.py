@@ -50,8 +50,9 @@ if TYPE_CHECKING:
 _log = get_logger("models")
 # The name of the bundled model if it is the only one.
 BUNDLED = "smollm2"
-# What a configuration without models means.
-EVERYTHING = Tables({}, [], discover={"on": True})
+# What a gateway without a configuration serves.
+EVERYTHING = Tables({}, [], discover={"on": True, "ollama": True})
+_DOUBTFUL = "made for Ollama, it may not load here; to try it, name its file in a configuration"
 _KINDS = {"hf": HUB, "llamacpp": LLAMACPP, "lmstudio": LMSTUDIO, "jan": JAN, "ollama": OLLAMA}
 
 
@@ -197,7 +198,7 @@ class Discovery:
         self, entries: Sequence[Entry], tables: Tables, planner: Planner, said: set[str]
     ) -> Iterator[dict[str, Any]]:
         for entry in entries:
-            made = _made(entry, planner, tables.defaults)
+            made = _DOUBTFUL if entry.doubtful else _made(entry, planner, tables.defaults)
             if isinstance(made, str):
                 said.add(f"{entry.name} is not served: {made}")
             else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from models.discovery.file_name import file_name
 from models.discovery.inventory import MANUAL, Entry, inventory
 from models.discovery.stores import FOLDER, USUAL, Machine, Store, lmstudio_settings, stores
-from models.discovery.walk import PATIENCE, listed, listings
+from models.discovery.walk import PATIENCE, file_at, listed, listings
 from models.gguf import BadModelFile
 from models.model_file import PROJECTOR
 
@@ -83,9 +83,13 @@ def entry_of(path: Path, heads: HeadCache) -> Entry:
         for file in folder.files
         if (named := file_name(file.name)).stem == own.stem or named.kind == PROJECTOR
     ]
+    files = folder.files
+    if not any(file.path == text for file in files) and (itself := file_at(path)) is not None:
+        # It may have any name if the user says so.
+        wanted, files = [*wanted, itself], (*files, itself)
     known = _known([replace(folder, files=tuple(wanted))], heads)
     heads.save()
-    for entry in inventory([folder], known).entries:
+    for entry in inventory([replace(folder, files=files)], known).entries:
         if text in entry.files:
             return entry
     return Entry(own.stem, text, (text,), 0, problem=_reason(path, heads))

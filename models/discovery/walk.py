@@ -17,6 +17,7 @@ from models.discovery.stores import FOLDER, HUB, LLAMACPP, OLLAMA, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 DEPTH = 8
 # Seconds that a store has for its listing.
@@ -151,6 +152,18 @@ def _text(path: str) -> str:
             return file.read(_LONGEST_TEXT).decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+def file_at(path: Path) -> File | None:
+    """Return the regular file at the path, as a file of its folder; None if there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(state.st_mode):
+        return None
+    changed = state.st_mtime_ns
+    return File(str(path), path.name, state.st_size, state.st_dev, state.st_ino, changed)
 
 
 def _file(entry: os.DirEntry[str], inside: str) -> File | None:

@@ -162,7 +162,8 @@ def _reason(path: Path, folder: Path) -> str:
 
 
 def _found(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) -> Inventory:
-    kinds = (*USUAL, OLLAMA) if args.ollama else USUAL
+    # Without a configuration, the gateway serves those of Ollama, too.
+    kinds = (*USUAL, OLLAMA) if args.ollama or args.config is None else USUAL
     places = stores_here(args.dir, kinds)
     return scan(places, HeadCache(folder), before=load_entries(folder), taken=taken())
 

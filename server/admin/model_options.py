@@ -19,7 +19,7 @@ def add_model_commands(commands: Any, config: argparse.ArgumentParser) -> None: 
     actions = models.add_subparsers(dest="action", metavar="ACTION", required=True)
     found = argparse.ArgumentParser(add_help=False)
     found.add_argument("--dir", metavar="DIR", action="append", default=[], help="look here, too")
-    found.add_argument("--ollama", action="store_true", help="look at Ollama's models, too")
+    found.add_argument("--ollama", action="store_true", help="with -c: Ollama's models, too")
     found.add_argument("--json", action="store_true", help="print JSON")
 
     def add(name: str, what: str) -> argparse.ArgumentParser:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from gateway_child import outcome
-from gguf_files import gguf, llama
-from model_stores import hub, put
+from gguf_files import gguf, llama, weights
+from model_stores import hub, ollama, put
 
 from engine.llamacpp import discovery
 from engine.llamacpp.arguments import Arguments, Flag
@@ -37,7 +37,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the test a machine whose user has no models, and no llama-server of its own."""
     for name in [each for each in os.environ if each.startswith(("HF_", "HUGGINGFACE_", "XDG_"))]:
         monkeypatch.delenv(name)
-    monkeypatch.delenv("LLAMA_CACHE", raising=False)
+    for name in ("LLAMA_CACHE", "OLLAMA_MODELS"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     return tmp_path
@@ -91,6 +92,20 @@ def test_what_cannot_be_served_is_left_out_with_a_reason(
         "pub/d:huge is not served: it does not fit the memory",
     ):
         assert why in caplog.text
+
+
+def test_a_conversion_of_ollama_s_own_is_served_only_by_its_file(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = home / ".ollama/models"
+    ollama(root, "registry.ollama.ai/library/fine/latest", llama(2))
+    tensors = {**weights(3), "v.blk.0.attn_q.weight": ((64, 64), 1)}
+    keys = {"general.architecture": "llama", "llama.context_length": 4096, "llama.block_count": 3}
+    own = ollama(root, "registry.ollama.ai/library/own/latest", gguf(keys, tensors))
+    assert [model.name for model in found(home).models] == ["fine:latest"]
+    assert "own:latest is not served: made for Ollama" in caplog.text
+    (model,) = with_tables(home, server={}, models=[{"name": "own", "path": str(own)}]).models
+    assert model.name == "own"
 
 
 def test_a_reason_is_logged_once(home: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from model_stores import hub, put
+from model_stores import hub, ollama, put
 from real_engines import ENGINES
 from tiny_models import HYBRID, PLAIN, SLIDING, Tiny, write
 
@@ -21,12 +21,14 @@ from utils.config.settings import ServerSettings
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine whose user has a hub cache with one model."""
+    """A machine whose user has a hub cache and an Ollama store, each with one model."""
     for name in [each for each in os.environ if each.startswith(("HF_", "HUGGINGFACE_", "XDG_"))]:
         monkeypatch.delenv(name)
-    monkeypatch.delenv("LLAMA_CACHE", raising=False)
+    for name in ("LLAMA_CACHE", "OLLAMA_MODELS"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     hub(tmp_path / ".cache/huggingface/hub", "org/plain", "plain-F16.gguf", content=made(PLAIN))
+    ollama(tmp_path / ".ollama/models", "registry.ollama.ai/library/pulled/tiny", made(HYBRID))
     return tmp_path
 
 
@@ -67,14 +69,13 @@ async def test_models_are_found_served_and_found_again(
         assert (await answer("plain-F16"))["usage"]["completion_tokens"] == 4
         first = engines(built)
         assert len(first) == 1
-        # Two more models come; the engine of the first one goes on.
+        # A model of another program comes; the engine of the first one goes on.
         put(home / ".lmstudio/models/pub/sliding/sliding-F16.gguf", made(SLIDING))
-        hub(home / ".cache/huggingface/hub", "org/hybrid", "hybrid.gguf", content=made(HYBRID))
         token = {"X-Admin-Token": "for-tests"}
         async with session.get(f"{url}/admin/rescan", headers=token) as response:
             changes = await response.json()
-        assert sorted(changes["models"]["added"]) == ["org/hybrid:hybrid", "pub/sliding:F16"]
-        for name in ("pub/sliding", "hybrid.gguf", "org/plain:F16"):
+        assert changes["models"]["added"] == ["pub/sliding:F16"]
+        for name in ("pub/sliding", "pulled:tiny", "org/plain:F16"):
             assert (await answer(name))["usage"]["completion_tokens"] == 4
         assert len(first | engines(built)) == len(engines(built)) == 3
 
