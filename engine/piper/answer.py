@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.piper.asked import PCM_RATE
@@ -61,6 +60,7 @@ class SpeechAnswer:
         self._left = list(asked.pieces[1:])
         # What can be sent at once: the head of a file, and the first sentence.
         self._ready = b""
+        self._fault: ConnectionError | None = None
         self._feeder = None
         self._next: Spoken | None = first
         self._rate = first.rate
@@ -116,30 +116,28 @@ class SpeechAnswer:
         return piece
 
     async def _encoded(self, encoder: Encoder) -> bytes:
-        piece = await encoder.read()
-        if not piece and self._feeder is not None:
-            try:
-                await self._feeder
-            except asyncio.CancelledError:
-                raise ConnectionError("the engine has ended") from None
-        return piece
+        try:
+            return await encoder.read()
+        except ConnectionError as error:
+            raise self._fault or error from None
 
     async def _feed(self, encoder: Encoder, first: Spoken) -> None:
-        """Feed the encoder to the end; if the engine fails, end the encoder and this task."""
+        """Feed the encoder to the end; whatever fails ends it, so that its reader wakes up."""
         try:
             await encoder.feed(first.samples)
             while self._left:
                 spoken = await self._made(self._left.pop(0))
                 await encoder.feed(resampled(spoken.samples, spoken.rate, first.rate))
             encoder.finish()
-        except ConnectionError:
+        except ConnectionError as error:
+            self._fault = error
             encoder.kill()
-            raise asyncio.CancelledError from None
+        except BaseException:
+            encoder.kill()
+            raise
 
     async def _made(self, text: str) -> Spoken:
         try:
             return await self._speak(text)
         except GatewayError as error:
-            with contextlib.suppress(RuntimeError):
-                self.close()
             raise ConnectionError(error.message) from error

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.sound.tools import environment
 
@@ -54,6 +53,8 @@ class Encoder:
         return piece
 
     def kill(self) -> None:
-        """End it; nothing happens if it has ended."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        """End it and close its pipes; nothing happens if it has ended."""
+        # Its transport alone closes the pipes at once; left to the loop, they would stay open until
+        # the process was reaped.
+        transport: Any = self._process._transport  # type: ignore[attr-defined]  # noqa: SLF001
+        transport.close()

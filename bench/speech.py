@@ -1,0 +1,185 @@
+"""Speech: a sentence heard and a text spoken, by the bare engines and through the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from bench import targets
+from bench.report import number, percentile, say
+from engine.llamacpp.shipped import bundled_model
+from engine.whisper.asked import Asked, form_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HEADING = "Speech"
+SENTENCE = "The quick brown fox jumps over the lazy dog near the river."
+FIRST = "Certainly."
+TEXT = f"{FIRST} {SENTENCE} {SENTENCE}"
+EARS, VOICE, CHAT = "ears", "voice", "chat"
+TOKEN = {"X-Admin-Token": "bench"}
+FULL, QUICK, TURNS = 15, 1, 6
+
+
+def configuration(folder: Path, port: int, room: int) -> str:
+    args = targets.lua_list(["-m", bundled_model(), "-c", "512", "-np", "1", "-t", "1"])
+    return (
+        f'server = {{ listen_v4 = "127.0.0.1:{port}", admin_token = "bench", '
+        f"state_dir = {json.dumps(str(folder / 'state'))}, max_loaded_models = {room} }}\n"
+        f'models = {{ {{ name = "{EARS}", engine = presets.engines.whisper }},\n'
+        f'  {{ name = "{VOICE}", engine = presets.engines.piper }},\n'
+        f'  {{ name = "{CHAT}", variants = {{ {{ context = 512, args = {args} }} }} }} }}\n'
+    )
+
+
+class Asking:
+    """Sends one request after another, and tells how long they take."""
+
+    def __init__(self, session: aiohttp.ClientSession, port: int) -> None:
+        self._session = session
+        self._url = f"http://127.0.0.1:{port}"
+        self.sound = b""
+
+    async def prepare(self) -> dict[str, str]:
+        """Start both engines; return their addresses."""
+        async with self._session.post(f"{self._url}/v1/audio/speech", json=speech(SENTENCE)) as got:
+            self.sound = await got.read()
+        await self.hear()
+        async with self._session.get(f"{self._url}/running", headers=TOKEN) as got:
+            return {each["model"]: each["url"] for each in (await got.json())["engines"]}
+
+    async def hear(self, bare: str | None = None) -> float:
+        """Return the seconds of a transcription; ``bare`` is the engine's own address."""
+        texts = [("model", EARS)]
+        path = "/v1/audio/transcriptions"
+        if bare is not None:
+            texts, path = form_for(Asked(), [], 3.5), "/inference"
+        form = aiohttp.FormData()
+        for name, text in texts:
+            form.add_field(name, text)
+        form.add_field("file", self.sound, filename="a.wav")
+        begin = time.perf_counter()
+        async with self._session.post(f"{bare or self._url}{path}", data=form) as got:
+            assert b"fox" in await got.read(), got.status
+        return time.perf_counter() - begin
+
+    async def speak(self, bare: str | None = None) -> tuple[float, float]:
+        """Return the seconds until the first sound, and until the last."""
+        begin = time.perf_counter()
+        first = 0.0
+        if bare is not None:
+            for text in (FIRST, SENTENCE, SENTENCE):
+                async with self._session.post(f"{bare}/synthesize", json={"text": text}) as got:
+                    assert await got.read()
+                if text is FIRST:
+                    first = time.perf_counter() - begin
+            return first, time.perf_counter() - begin
+        async with self._session.post(f"{self._url}/v1/audio/speech", json=speech(TEXT)) as got:
+            assert await got.content.readany()
+            first = time.perf_counter() - begin
+            await got.read()
+        return first, time.perf_counter() - begin
+
+    async def chat(self) -> float:
+        """Return the seconds of a short chat."""
+        body = {
+            "model": CHAT,
+            "max_tokens": 8,
+            "messages": [{"role": "user", "content": "Say something."}],
+        }
+        begin = time.perf_counter()
+        async with self._session.post(f"{self._url}/v1/chat/completions", json=body) as got:
+            assert got.status == 200
+            await got.read()
+        return time.perf_counter() - begin
+
+
+def speech(text: str) -> dict[str, Any]:
+    return {"model": VOICE, "input": text, "voice": "alloy", "response_format": "wav"}
+
+
+async def compared(port: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Return the times of the bare engine and of the gateway, which take turns."""
+    found: dict[str, list[tuple[float, float]]] = {"heard": [], "first": [], "spoken": []}
+    async with aiohttp.ClientSession() as session:
+        asking = Asking(session, port)
+        urls = await asking.prepare()
+        await asking.speak(urls[VOICE])
+        for _ in range(rounds):
+            found["heard"].append((await asking.hear(urls[EARS]), await asking.hear()))
+            bare, ours = await asking.speak(urls[VOICE]), await asking.speak()
+            found["first"].append((bare[0], ours[0]))
+            found["spoken"].append((bare[1], ours[1]))
+    return found
+
+
+async def in_turn(port: int, rounds: int) -> list[float]:
+    """Return how long requests take that go to the three models in turn, from three clients."""
+    async with aiohttp.ClientSession() as session:
+        asking = Asking(session, port)
+        await asking.prepare()
+
+        async def client(offset: int) -> list[float]:
+            times = []
+            for turn in range(rounds):
+                kind = (turn + offset) % 3
+                if kind == 0:
+                    times.append(await asking.hear())
+                elif kind == 1:
+                    times.append((await asking.speak())[1])
+                else:
+                    times.append(await asking.chat())
+            return times
+
+        found = await asyncio.gather(*map(client, range(3)))
+    return [seconds for times in found for seconds in times]
+
+
+def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
+    """Return the rows of the table, and the text below it in RESULTS.md."""
+    rounds = QUICK if quick else FULL
+    rows = [["", "bare engine", "gateway", "gateway / bare"]]
+    say("speech, bare and through the gateway")
+    with _gateway(folder / "side-by-side", room=3) as port:
+        found = asyncio.run(compared(port, rounds))
+    for name, title in TITLES.items():
+        bare, ours = zip(*found[name], strict=True)
+        ratio = median(own / other for other, own in found[name])
+        rows.append([title, number(median(bare)), number(median(ours)), number(ratio)])
+    say("speech and chat in turn")
+    with _gateway(folder / "in-turn", room=2) as port:
+        waits = asyncio.run(in_turn(port, TURNS if not quick else QUICK))
+    for title, share in (("in turn, p50, s", 0.5), ("in turn, the longest, s", 1.0)):
+        rows.append([title, "-", number(percentile(waits, share)), "-"])
+    return rows, NOTES.format(rounds=rounds)
+
+
+@contextlib.contextmanager
+def _gateway(folder: Path, room: int) -> Iterator[int]:
+    folder.mkdir()
+    port = targets.free_port()
+    with targets.configured(folder, port, configuration(folder, port, room)):
+        yield port
+
+
+TITLES = {
+    "heard": "a sentence transcribed, s",
+    "first": "first sound of a text, s",
+    "spoken": "a text of three sentences spoken, s",
+}
+NOTES = """
+- The embedded engines: Whisper tiny.en on whisper.cpp, Piper's server with the voice joe. Medians
+  over {rounds} round(s) in which the bare engine and the gateway in front of it take turns; the
+  ratio is the median of the ratios of the rounds. The goals on two quiet cores: 0.35 s, 0.3 s, and
+  1.1 of the bare engine.
+- In turn: three clients send a transcription, a text to speak and a chat of 8 tokens in turn, with
+  room for two of the three engines (`max_loaded_models = 2`); the times have the loads in them.
+"""
