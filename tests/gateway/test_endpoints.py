@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 from gateway import Gateway, fake_model, fake_tokenizer, fake_variant, running_gateway
 from raw_client import post
@@ -218,6 +219,31 @@ async def test_tokens_are_counted_without_an_engine_where_that_can_be(journal: J
         for path, body in asked.items():
             answer = await gateway.post(body, path)
             assert answer.json["input_tokens"] > 1
+        assert not gateway.starts()
+
+
+IMAGES = ("/v1/images/generations", "/v1/images/edits")
+
+
+async def test_pictures_are_asked_of_engines_that_make_them(journal: Journal) -> None:
+    paints = generic(journal, endpoints=IMAGES)
+    async with running_gateway(journal, fake_model(paints)) as gateway:
+        await gateway.post({"prompt": "a cat", "size": "64x64"}, IMAGES[0])
+        [sent] = gateway.engine_requests(IMAGES[0])
+        assert json.loads(sent["body"]) == {"prompt": "a cat", "size": "64x64"}
+        for name in ("image", "image[]"):
+            form = aiohttp.FormData({"prompt": "a dog"})
+            form.add_field(name, b"png", filename="a.png", content_type="image/png")
+            await gateway.request("POST", IMAGES[1], data=form)
+        assert len(gateway.engine_requests(IMAGES[1])) == 2
+        answer = await gateway.request("POST", IMAGES[1], data=aiohttp.FormData({"prompt": "a"}))
+        answer.error(400, "invalid_request")
+
+
+async def test_other_models_make_no_pictures(journal: Journal) -> None:
+    async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
+        answer = await gateway.post({"prompt": "a cat"}, IMAGES[0])
+        assert "image" in answer.error(400, "capability_missing")["message"]
         assert not gateway.starts()
 
 
