@@ -90,7 +90,10 @@ class DetachedStreams:
         stream = self._streams.get(upstream_call)
         if stream is None or self._closing:
             return False
-        record = upstream_call.call.record
+        record, upload = upstream_call.call.record, upstream_call.call.facts.upload
+        if upload is not None:
+            # The engine may still have to read it.
+            upload.share()
         rest = self._cut(stream) if record.cancelled else self._go_on(stream)
         stream.rest = self._tasks.spawn(rest, "rest")
         # Also when it is cancelled before its first step.
@@ -185,6 +188,8 @@ class DetachedStreams:
     def _end(self, stream: _Stream) -> None:
         self.ended(stream.upstream_call)
         stream.upstream_call.end()
+        if (upload := stream.upstream_call.call.facts.upload) is not None:
+            upload.close()
 
     def _remember(self, stream: _Stream) -> None:
         conversation, upstream_call = stream.conversation, stream.upstream_call

@@ -53,8 +53,11 @@ class Upload(Protocol):
     def file(self) -> AsyncIterator[bytes]:
         """Yield the bytes of the form's first file alone."""
 
+    def share(self) -> None:
+        """Keep the storage for one more holder, which closes it too."""
+
     def close(self) -> None:
-        """Free the storage. Does nothing if called again."""
+        """Free the storage, once each holder has called this."""
 
 
 class Prompt(NamedTuple):

@@ -53,6 +53,7 @@ class Form:
         self._parts: list[_Part] = []
         self._spool = Spool(take)
         self._text_size = 0
+        self._holders = 1
 
     @property
     def content_type(self) -> str:
@@ -105,9 +106,15 @@ class Form:
             yield b"\r\n"
         yield self._end()
 
+    def share(self) -> None:
+        """Keep the files for one more holder, which closes the form too."""
+        self._holders += 1
+
     def close(self) -> None:
-        """Remove the files."""
-        self._spool.close()
+        """Remove the files, once each holder has called this."""
+        self._holders -= 1
+        if self._holders <= 0:
+            self._spool.close()
 
     def read(
         self,

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -322,3 +323,25 @@ async def test_memory_does_not_grow_with_the_file(journal: Journal) -> None:
         assert answer.json["bytes"] == size
         after = process.memory_info().rss
         assert max(after, peak[0]) - before < size // 3
+
+
+async def test_an_upload_outlives_the_client_of_a_stream_that_goes_on(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "gateway.access")
+    before = held()
+    model = hearing(journal, knobs={"stall_at": "request", "times": 1, "resumable": True})
+    async with running_gateway(journal, model) as gw:
+        headers = {"X-Conversation-Id": "c"}
+        data = form(LARGE, stream="true")
+        asked = asyncio.create_task(gw.request("POST", PATH, data=data, headers=headers))
+        [first] = await journal.wait("request", path=PATH)
+        asked.cancel()
+        await until(lambda: any(PATH in message for message in caplog.messages))
+        # The engine dies before it answers, and another one is asked in its place.
+        os.kill(first["pid"], signal.SIGKILL)
+        await journal.wait("request", 2, path=PATH)
+        await journal.wait("finished")
+        again = journal.events("request", path=PATH)[1]
+        assert (again["bytes"], again["sha256"]) == (first["bytes"], first["sha256"])
+        await until(lambda: held() == before)
