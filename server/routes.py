@@ -146,6 +146,8 @@ def routes(
         answers[prefix] = {"POST": Route(responses.create, listed=True, work=True)}
         count = Route(responses.count, listed=True, work=True)
         answers[f"{prefix}/input_tokens"] = {"POST": count}
+        compact = Route(responses.compact, listed=True, work=True)
+        answers[f"{prefix}/compact"] = {"POST": compact}
     stored = {
         "GET": Route(responses.look, listed=True),
         "POST": Route(responses.act, listed=True),

@@ -10,6 +10,8 @@ from models.requests.endpoints import CHAT
 from models.requests.fields import decoded
 from server.access_log import AccessRecord
 from server.client_response import STREAM_HEADERS
+from server.codecs.collect import CollectingSink
+from server.codecs.responses.compact import compacted, summary_request
 from server.codecs.responses.encoder import Identity, ResponseEncoder
 from server.codecs.responses.items import new_id
 from server.codecs.responses.request import chat_of, read_request, shorter
@@ -53,6 +55,7 @@ class _Work:
 
     request: ResponseRequest
     owner: str
+    earlier: tuple[Json, ...]
     chat: Json
     model: ModelSpec
     facts: RequestFacts
@@ -106,16 +109,30 @@ class ResponseHandlers:
         if tokens is not None:
             await ctx.json({"object": "response.input_tokens", "input_tokens": tokens})
 
-    async def _understood(self, ctx: RequestContext) -> _Work:
+    async def compact(self, ctx: RequestContext) -> None:
+        """Answer with the input's user messages and a summary of all of it."""
+        work = await self._understood(ctx, summary_request)
+        identity = Identity(new_id("resp"), int(time.time()), work.model.name)
+        encoder = ResponseEncoder(work.request, identity, time.time)
+        sink = CollectingSink(ctx.response)
+        await self._answer(ctx, work, encoder, sink, None)
+        if not sink.refused:
+            response = encoder.resource()
+            await ctx.json(compacted(response, identity.id, work.earlier, work.request.items))
+
+    async def _understood(
+        self, ctx: RequestContext, change: Callable[[Json], Json] = lambda request: request
+    ) -> _Work:
         body = await read_body(ctx)
         owner = owner_of(ctx)
-        request = await parsed(len(body), lambda: read_request(decoded(body)))
+        request = await parsed(len(body), lambda: read_request(change(decoded(body))))
         request, earlier = await self._history.complete(request, owner)
 
         def understood() -> _Work:
             chat = chat_of(request, earlier)
             # What is read may be changed, as the model's configuration says.
-            return _Work(request, owner, chat, *read_translated(ctx, CHAT, dict(chat)))
+            read = read_translated(ctx, CHAT, dict(chat))
+            return _Work(request, owner, tuple(earlier), chat, *read)
 
         size = len(body) + len(earlier) * _ITEM
         return await self._handler.understood(ctx, size, understood)
@@ -126,7 +143,7 @@ class ResponseHandlers:
         work: _Work,
         encoder: ResponseEncoder,
         inner: Sink,
-        ended: Callable[[], Awaitable[None]],
+        ended: Callable[[], Awaitable[None]] | None,
         record: AccessRecord | None = None,
     ) -> None:
         """Answer through ``inner``; leave out old messages where that is wanted and needed."""
@@ -196,8 +213,6 @@ class ResponseHandlers:
     async def act(self, ctx: RequestContext) -> None:
         """Cancel a response that runs in the background; answer with what it has become."""
         key, _, action = (ctx.name or "").partition("/")
-        if key == "compact":
-            raise UnknownPath("Responses are not compacted here: see 'truncation'.")
         if not action:
             raise WrongMethod(f"{ctx.request.path} does not take POST.", ("GET", "DELETE"))
         if action != "cancel":

@@ -28,11 +28,14 @@ _PREFIXES = {
     "function_call_output": "fc",
     "custom_tool_call": "ctc",
     "custom_tool_call_output": "ctc",
+    "compaction": "cmp",
 }
 _ROLES = ("user", "assistant", "system", "developer")
 _TEXTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
 # Thoughts that a client keeps for itself and sends back.
 _SEALED = "thoughts:"
+_COMPACTED = "summary:"
+_BEFORE = "This is a summary of what was said and done before:"
 _TEXT_FILES = ("text/", "application/json", "application/xml", "application/yaml")
 
 
@@ -44,6 +47,12 @@ def new_id(prefix: str) -> str:
 def seal(thoughts: str) -> str:
     """Return thoughts as ``encrypted_content``. It hides nothing: the client has them anyway."""
     return base64.b64encode(f"{_SEALED}{thoughts}".encode()).decode()
+
+
+def compaction(summary: str) -> Json:
+    """Return the item that stands for all that was said before, for the client to keep."""
+    content = base64.b64encode(f"{_COMPACTED}{summary}".encode()).decode()
+    return {"id": new_id("cmp"), "type": "compaction", "encrypted_content": content}
 
 
 def input_items(value: Any, where: str = "input") -> list[Json]:  # noqa: ANN401 - decoded JSON
@@ -101,6 +110,8 @@ def _item(item: Any, where: str) -> Json:  # noqa: ANN401 - decoded JSON
                 param=f"{where}.output",
             )
         return _with_id(item)
+    if kind in ("compaction", "compaction_summary"):
+        return _with_id({**item, "type": "compaction"})
     raise BadRequest(
         f"'{where}' is an item of the type {_shown(kind)}, which does not exist here: there are no"
         " hosted tools.",
@@ -163,6 +174,8 @@ class _Chat:
             self.messages.append(
                 {"role": "tool", "tool_call_id": item["call_id"], "content": content}
             )
+        elif kind == "compaction":
+            self.messages.append({"role": "user", "content": _summary(item, where)})
         else:
             raise BadRequest(f"'{where}' refers to an item that is not known.", param=where)
 
@@ -205,15 +218,30 @@ def _thoughts(item: Json) -> str:
     for field in ("content", "summary"):
         if text := "\n".join(_texts(item.get(field))):
             return text
+    # Thoughts of another service cannot be read here, and need not be.
+    return _opened(item, _SEALED) or ""
+
+
+def _summary(item: Json, where: str) -> str:
+    summary = _opened(item, _COMPACTED)
+    if summary is None:
+        raise BadRequest(
+            f"'{where}.encrypted_content' was not written here, and cannot be read.",
+            param=f"{where}.encrypted_content",
+        )
+    return f"{_BEFORE}\n\n{summary}"
+
+
+def _opened(item: Json, kind: str) -> str | None:
+    """Return what a client has kept for the gateway; None if it was not written here."""
     sealed = item.get("encrypted_content")
-    if isinstance(sealed, str):
-        try:
-            opened = base64.b64decode(sealed, validate=True).decode()
-        except (binascii.Error, ValueError):
-            return ""
-        # Thoughts of another service cannot be read here, and need not be.
-        return opened.removeprefix(_SEALED) if opened.startswith(_SEALED) else ""
-    return ""
+    if not isinstance(sealed, str):
+        return None
+    try:
+        opened = base64.b64decode(sealed, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None
+    return opened.removeprefix(kind) if opened.startswith(kind) else None
 
 
 def _texts(parts: Any) -> Iterable[str]:  # noqa: ANN401 - decoded JSON

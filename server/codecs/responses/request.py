@@ -77,7 +77,7 @@ _TOLD = (
 _REFUSED = {
     "prompt": "no prompts are kept here",
     "moderation": "there is no moderation here",
-    "context_management": "responses are not compacted here; 'truncation' is the way to shorten",
+    "context_management": "see 'truncation' and /v1/responses/compact",
 }
 
 

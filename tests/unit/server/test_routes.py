@@ -71,6 +71,8 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         "/responses": {"POST": "responses.create"},
         "/v1/responses/input_tokens": {"POST": "responses.count"},
         "/responses/input_tokens": {"POST": "responses.count"},
+        "/v1/responses/compact": {"POST": "responses.compact"},
+        "/responses/compact": {"POST": "responses.compact"},
         "/v1/conversations": {"POST": "conversations.create"},
         "/conversations": {"POST": "conversations.create"},
         "/upstream": {"GET": "status.upstream", "HEAD": "status.upstream"},
@@ -124,6 +126,7 @@ def test_work_is_refused_at_the_end_and_looking_is_not() -> None:
         "admin.log_stream",
         "responses.create",
         "responses.count",
+        "responses.compact",
     }
     assert TABLE.socket.work
     assert {method for method, route in TABLE.passthrough.items() if route.work} == {"*"}
