@@ -26,6 +26,7 @@ from server.ollama import OllamaHandlers
 from server.pages_of_ollama import OllamaPages
 from server.passthrough import Passthrough
 from server.protocol import HttpServer
+from server.records.captures import CaptureHandlers, Captures
 from server.records.pages import RecordPages
 from server.records.recorder import Recorder
 from server.responses.conversations import Conversations
@@ -108,6 +109,7 @@ class GatewayServer:
             runs,
             clock,
         )
+        captures = Captures()
         table = routes(
             handler.answers,
             Passthrough(handler, manager),
@@ -124,11 +126,14 @@ class GatewayServer:
             ConversationHandlers(conversations),
             RecordPages(self.recorder, manager, folder),
             RoutingHandlers(handler.router),
+            CaptureHandlers(captures),
             SlotHandlers(manager, self._admin),
             None if accounts is None else account_pages(accounts),
             None if self._people is None else self._people.routes,
         )
-        self._frame = Middleware(current, table, self._telemetry, clock, accounts, self._people)
+        self._frame = Middleware(
+            current, table, self._telemetry, clock, accounts, self._people, captures
+        )
         self._stop_signals = 0
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()

@@ -22,6 +22,7 @@ from server.client_response import REQUEST_ID, ClientResponse
 from server.errors import retry_after, shape_of
 from server.headers import client_of, is_upgrade, priority_of
 from server.machine import Machine
+from server.records.captures import Captures, CapturingResponse
 from server.routes import UPSTREAM, Route, is_admin, is_public, upstream_of
 from server.signposts import address_of, hint
 from server.uploads.body import BodyMemory, Share
@@ -135,8 +136,10 @@ class Middleware:
         clock: Clock,
         accounts: Accounts | None = None,
         people: People | None = None,
+        captures: Captures | None = None,
     ) -> None:
         self.closing = False
+        self.captures = captures or Captures()
         self._people = people
         self._accounts = accounts
         self._current = current
@@ -189,8 +192,13 @@ class Middleware:
         except ConnectionError:
             record.note = "client left"
         finally:
-            ctx.release()
-            self._telemetry.ended(record, self._clock.now(), ongoing if listed else None)
+            self._over(ctx, ongoing if listed else None)
+
+    def _over(self, ctx: RequestContext, ongoing: Ongoing | None) -> None:
+        ctx.release()
+        if isinstance(ctx.response, CapturingResponse):
+            self.captures.add(ctx, ctx.response)
+        self._telemetry.ended(ctx.record, self._clock.now(), ongoing)
 
     def refused(self, method: str, path: str, error: GatewayError) -> dict[str, str]:
         """Log what was refused before it was a request; return the headers of the answer."""
@@ -234,7 +242,8 @@ class Middleware:
             address=remote,
         )
         patience = configuration.settings.client_timeout
-        response = ClientResponse(request, self._clock, patience, carried)
+        kind = CapturingResponse if configuration.settings.capture_budget else ClientResponse
+        response = kind(request, self._clock, patience, carried)
         request.response = response
         return RequestContext(
             request,

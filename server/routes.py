@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from server.pages_of_ollama import OllamaPages
     from server.passthrough import Passthrough
     from server.people.routes import PeopleRoutes
+    from server.records.captures import CaptureHandlers
     from server.records.pages import RecordPages
     from server.responses.handlers import ResponseHandlers
     from server.responses.pages import ConversationHandlers
@@ -131,6 +132,7 @@ def routes(
     conversations: ConversationHandlers,
     records: RecordPages,
     routing: RoutingHandlers,
+    captures: CaptureHandlers,
     slots: SlotHandlers,
     accounts: AccountPages | None = None,
     people: PeopleRoutes | None = None,
@@ -209,6 +211,7 @@ def routes(
             "/admin/config/reload": {"POST": Route(admin.reload_configuration)},
             # The GET is for clients of other routers.
             "/admin/rescan": dict.fromkeys(("GET", "POST"), Route(admin.reload_configuration)),
+            "/admin/captures": {**_reading(captures.list), "DELETE": Route(captures.clear)},
             "/admin/route": {"POST": Route(routing.route)},
             "/admin/profile": {**_reading(routing.profile), "POST": Route(routing.profile)},
             **_about_models(models),
@@ -233,6 +236,7 @@ def routes(
             "/v1/conversations/": talks,
             "/conversations/": talks,
             "/admin/api/slots/": {"POST": Route(slots.unload)},
+            "/admin/captures/": _reading(captures.show),
             "/admin/requests/": {"DELETE": Route(admin.cancel)},
             "/admin/models/": {"DELETE": Route(models.delete)},
             "/admin/pulls/": {

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from server.exchange import of_aiohttp
+from server.records.captures import CapturingResponse
 from utils.errors import BadRequest, BodiesTooLarge, RequestTooLarge
 
 if TYPE_CHECKING:
+    from server.client_response import ClientResponse
     from server.exchange import AiohttpRequest
     from server.middleware import RequestContext
 
@@ -100,7 +102,16 @@ async def _read(ctx: RequestContext, request: AiohttpRequest, limit: int) -> byt
         raise BadRequest("The request body stopped coming before its end.") from None
     except web.RequestPayloadError:
         raise BadRequest("The request body ended early or is badly encoded.") from None
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    if settings.capture_budget:
+        keep_asked(ctx.response, body)
+    return body
+
+
+def keep_asked(response: ClientResponse, body: bytes) -> None:
+    """Let the response keep the request's body, if it is one that is captured."""
+    if isinstance(response, CapturingResponse):
+        response.asked = body
 
 
 async def ask_for_body(request: web.BaseRequest) -> None:

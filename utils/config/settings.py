@@ -388,6 +388,15 @@ class ServerSettings(ModelSettings):
             reload="restart",
         ),
     )
+    capture_budget: int = field(
+        default=0,
+        metadata=key(
+            "bytes",
+            "How much memory whole requests to models and their answers may take, for operators at "
+            '`/admin/captures`: a number of bytes, or a text such as `"64MiB"`. `0`: nothing is '
+            "captured. They hold what clients wrote; keys and cookies are left out.",
+        ),
+    )
     list_aliases: bool = field(
         default=True,
         metadata=key(

@@ -83,6 +83,11 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         "/admin/reload": {"POST": "admin.reload_engines"},
         "/admin/config/reload": {"POST": "admin.reload_configuration"},
         "/admin/rescan": dict.fromkeys(("GET", "POST"), "admin.reload_configuration"),
+        "/admin/captures": {
+            "GET": "captures.list",
+            "HEAD": "captures.list",
+            "DELETE": "captures.clear",
+        },
         "/admin/route": {"POST": "routing.route"},
         "/admin/profile": {
             "GET": "routing.profile",
@@ -136,7 +141,8 @@ def test_what_an_engine_answers_is_listed_and_an_order_is_not() -> None:
     rows = (*TABLE.exact.values(), *TABLE.below.values(), *TABLE.beside.values())
     every = [route for row in rows for route in row.values()]
     quiet = {str(route.handle).partition(".")[0] for route in every if not route.listed}
-    rooms = """status pages_of_ollama lm_studio admin models conversations records routing slots"""
+    rooms = """status pages_of_ollama lm_studio admin models conversations records routing captures
+    slots"""
     assert quiet == set(rooms.split())
     listed = {str(route.handle) for route in every if route.listed}
     assert {handler for handler in listed if handler.startswith("admin")} == {"admin.load"}
@@ -236,6 +242,8 @@ def test_paths_for_operators() -> None:
         "/admin/api/models/search",
         "/admin/api/models/download",
         "/admin/nowhere",
+        "/admin/captures",
+        "/admin/captures/",
         "/admin/route",
         "/admin/profile",
         "/logs",

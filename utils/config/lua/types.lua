@@ -30,6 +30,7 @@
 ---@field shrink_requests? integer How many requests in a row must have fit the smaller variant before that.
 ---@field default_model? string The model or route for requests that name none, if it can do what they need: see [Routing](routing.md). A single model is the default itself.
 ---@field preload? string[] Models whose engines are started with the gateway, before the first request for them.
+---@field capture_budget? integer|string How much memory whole requests to models and their answers may take, for operators at `/admin/captures`: a number of bytes, or a text such as `"64MiB"`. `0`: nothing is captured. They hold what clients wrote; keys and cookies are left out.
 ---@field list_aliases? boolean Whether `/v1/models` has an entry of its own for each alias, which names its model as `alias_of`.
 ---@field state_budget? integer|string The disk space for saved prompt caches (16 GiB): a number of bytes, or a text such as `"8GiB"`.
 ---@field state_timeout? number How long an engine may take to save its slots, or to restore one. Then the engine prefills the prompt instead.

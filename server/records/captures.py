@@ -1,0 +1,149 @@
+"""Whole requests and responses for an operator who looks for a fault. Off unless configured.
+
+They are in memory alone, the latest ones within a budget. Keys and cookies are not kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from server.client_response import ClientResponse
+from utils.errors import UnknownRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from server.access_log import AccessRecord
+    from server.exchange import Request
+    from server.middleware import RequestContext
+    from utils.clock import Clock
+
+# Bytes of a body that are kept.
+LONGEST = 1024 * 1024
+_SECRET = frozenset(
+    ("authorization", "proxy-authorization", "x-api-key", "x-admin-token", "cookie", "set-cookie")
+)
+_HIDDEN = "(hidden)"
+# Bytes that a capture takes beside its bodies, about.
+_FRAME = 2048
+
+
+class CapturingResponse(ClientResponse):
+    """Keeps the beginning of what the client gets of an answer, in ``said``."""
+
+    def __init__(
+        self, request: Request, clock: Clock, patience: float, carried: dict[str, str]
+    ) -> None:
+        super().__init__(request, clock, patience, carried)
+        self.asked: bytes | None = None
+        self.said = bytearray()
+        self.size = 0
+
+    def _keep(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        self.said += chunk[: LONGEST - len(self.said)]
+
+    async def write(self, chunk: bytes) -> None:
+        """Send the chunk, and keep it."""
+        self._keep(chunk)
+        await super().write(chunk)
+
+    def put(self, chunk: bytes) -> bool:
+        """Send the chunk, and keep it."""
+        self._keep(chunk)
+        return super().put(chunk)
+
+    async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Send a whole response, and keep it."""
+        self._keep(body)
+        await super().answer(status, headers, body)
+
+
+class Captures:
+    """The latest captures, within ``budget`` bytes; 0: none."""
+
+    def __init__(self) -> None:
+        self.budget = 0
+        self._kept: OrderedDict[str, tuple[int, dict[str, Any]]] = OrderedDict()
+        self._used = 0
+
+    def add(self, ctx: RequestContext, response: CapturingResponse) -> None:
+        """Keep a request that has ended, if it was for a model; the oldest make room for it."""
+        record: AccessRecord = ctx.record
+        if record.model is None:
+            return
+        asked = response.asked or ctx.request.whole or b""
+        entry = {
+            "id": record.id,
+            "at": time.time(),
+            "method": record.method,
+            "path": record.path,
+            "client": record.client,
+            "model": record.model,
+            "status": record.failed or record.status,
+            "request": _side(ctx.request.headers, asked[:LONGEST], len(asked)),
+            "response": _side(response.response.headers, bytes(response.said), response.size),
+        }
+        size = _FRAME + min(len(asked), LONGEST) + len(response.said)
+        self.budget = ctx.configuration.settings.capture_budget
+        self._kept[record.id] = size, entry
+        self._used += size
+        self._make_room()
+
+    def clear(self) -> int:
+        """Forget all; return how many there were."""
+        count = len(self._kept)
+        self._kept.clear()
+        self._used = 0
+        return count
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Return the captures without headers and bodies, the newest first."""
+        hidden = ("request", "response")
+        entries = (entry for _, entry in reversed(self._kept.values()))
+        return [
+            {name: value for name, value in entry.items() if name not in hidden}
+            for entry in entries
+        ]
+
+    def find(self, request_id: str) -> dict[str, Any]:
+        """Return a capture with its bodies as text; UnknownRequest if there is none."""
+        found = self._kept.get(request_id)
+        if found is None:
+            raise UnknownRequest(f"No request with the id '{request_id}' was captured.")
+        entry = dict(found[1])
+        for side in ("request", "response"):
+            body: bytes = entry[side]["body"]
+            entry[side] = {**entry[side], "body": body.decode("utf-8", "replace")}
+        return entry
+
+    def _make_room(self) -> None:
+        while self._used > self.budget and self._kept:
+            _, (size, _) = self._kept.popitem(last=False)
+            self._used -= size
+
+
+class CaptureHandlers:
+    """Answers on ``/admin/captures``."""
+
+    def __init__(self, captures: Captures) -> None:
+        self._captures = captures
+
+    async def list(self, ctx: RequestContext) -> None:
+        """Answer with what was captured, the newest first."""
+        await ctx.json({"captures": self._captures.listed()})
+
+    async def show(self, ctx: RequestContext) -> None:
+        """Answer with one request and its response."""
+        await ctx.json(self._captures.find(ctx.name or ""))
+
+    async def clear(self, ctx: RequestContext) -> None:
+        """Forget all captures."""
+        await ctx.json({"cleared": self._captures.clear()})
+
+
+def _side(headers: Mapping[str, str], body: bytes, size: int) -> dict[str, Any]:
+    told = {str(n): _HIDDEN if n.lower() in _SECRET else v for n, v in headers.items()}
+    return {"headers": told, "body": body, "bytes": size, "cut": size > len(body)}
