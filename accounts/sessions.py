@@ -92,13 +92,18 @@ class Sessions:
 
     async def end(self, digest: bytes) -> bool:
         """End the session; return False if it has ended before."""
-        self._known.pop(digest, None)
-        return await self._accounts.write(lambda c: end_session(c, digest))
+        try:
+            return await self._accounts.write(lambda c: end_session(c, digest))
+        finally:
+            # Afterwards: a request that comes meanwhile may have read it once more.
+            self._known.pop(digest, None)
 
     async def end_all(self, account: int, *, but: bytes | None = None) -> int:
         """End all sessions of the account but this one; return how many."""
-        self._known.clear()
-        return await self._accounts.write(lambda c: end_sessions(c, account, but=but))
+        try:
+            return await self._accounts.write(lambda c: end_sessions(c, account, but=but))
+        finally:
+            self._known.clear()
 
     def _remember(self, digest: bytes, row: SessionRow | None) -> _Known:
         known = self._known[digest] = _Known(row, self._wall())
