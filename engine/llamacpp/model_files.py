@@ -57,13 +57,17 @@ def as_started(file: ModelFile, said: Arguments) -> ModelFile:
 
     They may give it another chat template, which is "" if only the engine knows it.
     """
-    template = _other_template(said)
+    template = other_template(said)
     if template is None:
         return file
     return file._replace(template=template, facts=with_chat_template(file.facts, template))
 
 
-def _other_template(said: Arguments) -> str | None:
+def other_template(said: Arguments) -> str | None:
+    """Return the template that the arguments give the model, "" if only the engine knows it.
+
+    None if it has its own.
+    """
     if (path := said.value(CHAT_TEMPLATE_FILE)) is not None:
         try:
             return Path(path).read_text("utf-8", "replace")

@@ -7,18 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.base import EngineHooks, EngineType, Launch
-from engine.llamacpp.arguments import (
-    CHAT_TEMPLATE,
-    CHAT_TEMPLATE_FILE,
-    MODEL,
-    PROJECTOR,
-    Arguments,
-)
+from engine.llamacpp.arguments import MODEL, PROJECTOR, Arguments
 from engine.llamacpp.capabilities import Known, deduced
 from engine.llamacpp.checks import findings
 from engine.llamacpp.client import LlamaCppEngine, build_launch, engine_url
 from engine.llamacpp.log import LlamaCppLog
-from engine.llamacpp.model_files import ModelFiles, as_started
+from engine.llamacpp.model_files import ModelFiles, as_started, other_template
 from engine.llamacpp.prompt_cache.fingerprint import with_shards
 from engine.llamacpp.requests import fitted
 from engine.llamacpp.shared_context import SharedContextHooks
@@ -97,14 +91,9 @@ class LlamaCpp(EngineType):
 
     def _knows_tools(self, said: Arguments) -> bool | None:
         """Return whether the chat template prints tools, None if it cannot be read here."""
-        if file := said.value(CHAT_TEMPLATE_FILE):
-            try:
-                return knows_tools(Path(file).read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                return None
-        if template := said.value(CHAT_TEMPLATE):
-            # A text, or the name of a template that the engine has.
-            return knows_tools(template) if "{" in template else None
+        template = other_template(said)
+        if template is not None:
+            return knows_tools(template) if template else None
         facts = self._facts(said.value(MODEL))
         return None if facts is None else facts.tools
 
