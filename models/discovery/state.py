@@ -11,7 +11,7 @@ from utils.logger import get_logger
 from utils.whole_file import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _log = get_logger("models")
@@ -19,6 +19,7 @@ FILE = "models.json"
 _LARGEST_FILE = 64 << 20
 # Facts have a cache of their own, and what is wrong is found out anew.
 _KEPT = tuple(name for name in Entry.__slots__ if name not in {"facts", "problem"})
+_BEGIN, _END = b'{"models":[', b"]}"
 _PLAIN = Entry("", "", (), 0)
 
 
@@ -27,8 +28,8 @@ def load_entries(folder: Path) -> list[Entry]:
     path = folder / FILE
     try:
         with path.open("rb") as file:
-            said: Any = orjson.loads(file.read(_LARGEST_FILE))
-        return [_entry(each) for each in said["models"]]
+            lines = file.read(_LARGEST_FILE).splitlines()
+        return [_entry(each) for each in _models(lines)]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -38,11 +39,22 @@ def load_entries(folder: Path) -> list[Entry]:
 
 def save_entries(folder: Path, entries: Iterable[Entry]) -> None:
     """Write the entries. An error is logged, not raised."""
-    said = [{name: getattr(entry, name) for name in _KEPT} for entry in entries]
+    # One by one: a thread that writes thousands at once would hold up all others.
+    lines = [orjson.dumps({name: getattr(entry, name) for name in _KEPT}) for entry in entries]
     try:
-        write_whole(folder / FILE, orjson.dumps({"models": said}, option=orjson.OPT_INDENT_2))
+        write_whole(folder / FILE, b"\n".join([_BEGIN, b",\n".join(lines), _END, b""]))
     except OSError as error:
         _log.warning("%s cannot be written: %s", folder / FILE, error)
+
+
+def _models(lines: list[bytes]) -> Iterator[dict[str, Any]]:
+    """Yield the models of the file, which has each on a line of its own, or was written before."""
+    if lines[:1] == [_BEGIN] and lines[-1] == _END:
+        for line in lines[1:-1]:
+            if line:
+                yield orjson.loads(line.removesuffix(b","))
+        return
+    yield from orjson.loads(b"\n".join(lines))["models"]
 
 
 def _entry(said: dict[str, Any]) -> Entry:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from model_stores import hub, put, scan
 
-from models.discovery.inventory import MANUAL
+from models.discovery.inventory import MANUAL, Entry
 from models.discovery.state import FILE, load_entries, save_entries
 from models.discovery.stores import FOLDER, HUB, Store
 
@@ -45,3 +46,13 @@ def test_a_folder_that_cannot_be_written_is_told(
 ) -> None:
     save_entries(put(tmp_path / "file"), [])
     assert "cannot be written" in caplog.text
+
+
+def test_a_file_in_one_piece_is_read_as_well(tmp_path: Path) -> None:
+    save_entries(tmp_path, [Entry("a", "/m/a.gguf", ("/m/a.gguf",), 5)])
+    file = tmp_path / FILE
+    file.write_text(json.dumps(json.loads(file.read_text()), indent=2))
+    assert [entry.name for entry in load_entries(tmp_path)] == ["a"]
+    save_entries(tmp_path, [])
+    assert json.loads(file.read_text()) == {"models": []}
+    assert load_entries(tmp_path) == []
