@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gc
+import sys
+
+import pytest
 
 from utils.collector import uncollected
 
 
 def test_nothing_is_collected_inside_and_what_stays_is_not_looked_at() -> None:
     seen = []
+    turn = sys.getswitchinterval()
 
     def notice(phase: str, info: dict[str, int]) -> None:
         seen.append((phase, info["generation"]))
@@ -18,7 +22,9 @@ def test_nothing_is_collected_inside_and_what_stays_is_not_looked_at() -> None:
         with uncollected():
             made = [[number] for number in range(200_000)]
             assert not gc.isenabled()
+            assert sys.getswitchinterval() == pytest.approx(0.0005)
         assert not seen
+        assert sys.getswitchinterval() == pytest.approx(turn)
         frozen = gc.get_freeze_count()
         assert frozen > len(made)
         assert gc.isenabled()

@@ -1,0 +1,129 @@
+"""A scan of a machine with very many models, beside an event loop that serves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import struct
+import time
+from contextlib import contextmanager
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+from bench.report import number, say
+from engine.llamacpp.discovery import EVERYTHING, Discovery
+from engine.llamacpp.shipped import bundled_model
+from models.discovery.scan import stores_here
+from models.discovery.walk import listings
+from models.gguf import head_of
+from utils.collector import uncollected
+from utils.config.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterator
+    from pathlib import Path
+
+HEADING = "A scan of ten thousand models"
+FILES, FEW = 10_000, 100
+# Seconds between two looks at the loop.
+LOOK = 0.001
+NUMBERS = {"llama.block_count": 1, "llama.context_length": 4096, "llama.embedding_length": 64}
+
+
+class Scan(NamedTuple):
+    """Seconds by the clock and of the processor, and by how many the loop was late."""
+
+    took: float
+    cpu: float
+    late: list[float]
+
+
+def model() -> bytes:
+    """Return the smallest file that is a model: a head and no weights."""
+    pairs = [(b"general.architecture", 8, struct.pack("<Q", 5) + b"llama")]
+    pairs += [(key.encode(), 4, struct.pack("<I", value)) for key, value in NUMBERS.items()]
+    pairs.append((b"llama.attention.head_count", 4, struct.pack("<I", 4)))
+    said = b"".join(
+        struct.pack("<Q", len(key)) + key + struct.pack("<I", kind) + value
+        for key, kind, value in pairs
+    )
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, len(pairs)) + said
+
+
+@contextmanager
+def a_home(folder: Path, files: int) -> Iterator[None]:
+    """Inside the block the user has so many models, each in a folder of its own."""
+    content = model()
+    for each in range(files):
+        place = folder / ".lmstudio" / "models" / f"p{each}" / "repo"
+        place.mkdir(parents=True)
+        (place / f"m{each}-Q4_0.gguf").write_bytes(content)
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith(("HF_", "XDG_", "LLAMA_CACHE"))]:
+        del os.environ[name]
+    os.environ["HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+async def beside(work: Awaitable[object]) -> Scan:
+    """Do the work, and look all the time how late the loop is."""
+    began, spent, late = time.monotonic(), time.process_time(), []
+    doing = asyncio.ensure_future(work)
+    while not doing.done():
+        asked = time.monotonic()
+        await asyncio.sleep(LOOK)
+        late.append(time.monotonic() - asked - LOOK)
+    await doing
+    return Scan(time.monotonic() - began, time.process_time() - spent, late)
+
+
+async def measured(folder: Path) -> dict[str, Scan]:
+    """Return the figures of each step."""
+    found = {}
+    found["the loop alone"] = await beside(asyncio.sleep(1))
+    with uncollected():
+        listing = asyncio.to_thread(listings, stores_here())
+        found["list the files"] = await beside(listing)
+    for what in ("scan, heads to be read", "scan, heads known"):
+        # A new one each time, as after a start of the gateway.
+        again = Discovery(folder / "state").again(EVERYTHING, ServerSettings())
+        found[what] = await beside(again)
+    return found
+
+
+def heads(times: int) -> float:
+    """Return the seconds of the processor for the head of the bundled model."""
+    spent = []
+    for _ in range(times):
+        began = time.process_time()
+        head_of(bundled_model())
+        spent.append(time.process_time() - began)
+    return median(spent)
+
+
+def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
+    """Return the rows of the table, and the text below it in RESULTS.md."""
+    files = FEW if quick else FILES
+    say(f"making {files} models")
+    with a_home(folder, files):
+        found = asyncio.run(measured(folder))
+    rows = [["", "s", "CPU s", "loop late ms, p99", "worst"]]
+    for what, scan in found.items():
+        late = sorted(scan.late)
+        p99 = late[int(0.99 * len(late))]
+        rows.append(
+            [what, number(scan.took), number(scan.cpu), number(1000 * p99), number(1000 * late[-1])]
+        )
+    return rows, NOTES.format(files=files, head=1000 * heads(3 if quick else 20))
+
+
+NOTES = """
+- {files} model files, each in a folder of its own, as LM Studio has them. A scan lists them, reads
+  their heads or knows them from an earlier scan, plans their variants, and makes the catalog.
+- The loop sleeps 1 ms again and again; what it sleeps longer is how late an answer could be.
+- The head of SmolLM2's file, 272 tensors and a vocabulary of 49,152, takes {head:.1f} ms of CPU.
+"""
