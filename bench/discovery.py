@@ -8,7 +8,7 @@ import struct
 import time
 from contextlib import contextmanager
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.report import number, say
 from engine.llamacpp.discovery import EVERYTHING, Discovery
@@ -16,11 +16,11 @@ from engine.llamacpp.shipped import bundled_model
 from models.discovery.scan import stores_here
 from models.discovery.walk import listings
 from models.gguf import head_of
-from utils.collector import uncollected
 from utils.config.settings import ServerSettings
+from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator
+    from collections.abc import Coroutine, Iterator
     from pathlib import Path
 
 HEADING = "A scan of ten thousand models"
@@ -69,10 +69,10 @@ def a_home(folder: Path, files: int) -> Iterator[None]:
         os.environ.update(before)
 
 
-async def beside(work: Awaitable[object]) -> Scan:
+async def beside(work: Coroutine[Any, Any, object]) -> Scan:
     """Do the work, and look all the time how late the loop is."""
     began, spent, late = time.monotonic(), time.process_time(), []
-    doing = asyncio.ensure_future(work)
+    doing = TaskOwner("bench").spawn(work, "work")
     while not doing.done():
         asked = time.monotonic()
         await asyncio.sleep(LOOK)
@@ -85,9 +85,7 @@ async def measured(folder: Path) -> dict[str, Scan]:
     """Return the figures of each step."""
     found = {}
     found["the loop alone"] = await beside(asyncio.sleep(1))
-    with uncollected():
-        listing = asyncio.to_thread(listings, stores_here())
-        found["list the files"] = await beside(listing)
+    found["list the files"] = await beside(asyncio.to_thread(listings, stores_here()))
     for what in ("scan, heads to be read", "scan, heads known"):
         # A new one each time, as after a start of the gateway.
         again = Discovery(folder / "state").again(EVERYTHING, ServerSettings())

@@ -20,8 +20,8 @@ def uncollected() -> Iterator[None]:
     """Inside the block no garbage is collected; what exists at its end is never looked at again.
 
     A collection stops all threads. With the objects of thousands of models it would take a tenth
-    of a second, inside the block and at its end. Objects outside cycles are freed as always. Threads
-    take turns more often inside the block, so that the event loop waits less for its own.
+    of a second, inside the block and at its end. Objects outside cycles are freed as always.
+    Threads take turns more often inside the block: the event loop waits less for its own.
     """
     enabled, turn = gc.isenabled(), sys.getswitchinterval()
     gc.disable()
