@@ -73,6 +73,9 @@ class AccountHooks(Hooks):
     def __init__(
         self, book: Book, writer: Callable[[], Writer], now: Callable[[], Now], effects: Effects
     ) -> None:
+        # Whether money was missing since the database was last looked at: others may have given
+        # some back.
+        self.doubted = False
         self.recent: OrderedDict[str, Settlement] = OrderedDict()
         self._book = book
         self._writer = writer
@@ -106,7 +109,11 @@ class AccountHooks(Hooks):
             selection.minimum.capacity,
             begun=record.parts > 0,
         )
-        ticket = admit(caller, ask, now)
+        try:
+            ticket = admit(caller, ask, now)
+        except InsufficientQuota:
+            self.doubted = True
+            raise
         record.parts += 1
         covered = bound.held if bound.held < bound.output else None
         headers = headers_of(caller, now.monotonic)

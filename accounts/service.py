@@ -170,7 +170,11 @@ class Accounts:
             _log.warning("%d request(s) of a gateway that broke off cost nothing", count)
 
     def _look(self, connection: Connection) -> Snapshot | None:
-        return None if revision(connection) == self._revision else snapshot(connection)
+        # Read by a thread: at worst it is seen the next time.
+        doubted, self.hooks.doubted = self.hooks.doubted, False
+        if revision(connection) == self._revision and not doubted:
+            return None
+        return snapshot(connection)
 
     def _apply(self, found: Snapshot) -> None:
         self._revision = found.revision
