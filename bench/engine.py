@@ -2,8 +2,8 @@
 
 It has as much of llama-server's API as a measurement needs, over a hand-written asyncio.Protocol.
 The ``max_tokens`` of a chat request is its number of chunks, and ``bench_delay`` the seconds
-between them. With ``--ready-after`` it answers 503 at first. It writes the monotonic time at which
-it became ready to ``--ready-file``.
+between them; ``bench_prefill`` those before the first. With ``--ready-after`` it answers 503 at
+first. It writes the monotonic time at which it became ready to ``--ready-file``.
 """
 
 from __future__ import annotations
@@ -129,7 +129,12 @@ class Engine(asyncio.Protocol):
         else:
             request = orjson.loads(body)
             if request.get("stream"):
-                self._stream(request["max_tokens"], request.get("bench_delay", 0.0))
+                chunks, delay = request["max_tokens"], request.get("bench_delay", 0.0)
+                if prefill := request.get("bench_prefill", 0.0):
+                    # uvloop counts in whole milliseconds.
+                    self._timer = self._loop.call_later(prefill, self._stream, chunks, delay)
+                else:
+                    self._stream(chunks, delay)
             else:
                 self._write(WHOLE_RESPONSE)
 

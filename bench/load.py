@@ -36,6 +36,8 @@ class Plan:
     chunks: int = 1
     delay: float = 0.0
     timeout: float = 60.0
+    key: str = ""
+    prefill: float = 0.0
 
 
 @dataclass
@@ -61,10 +63,13 @@ def request_bytes(plan: Plan) -> bytes:
     }
     if plan.delay:
         body["bench_delay"] = plan.delay
+    if plan.prefill:
+        body["bench_prefill"] = plan.prefill
     data = orjson.dumps(body)
+    key = f"Authorization: Bearer {plan.key}\r\n".encode() if plan.key else b""
     return (
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(data), data)
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n%s"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (key, len(data), data)
     )
 
 

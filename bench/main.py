@@ -2,7 +2,7 @@
 
     ./bench/run.sh                              every part, in about ten minutes
     ./bench/run.sh --parts core                 one part: core, frame, real, carry,
-                                                warm, trace, path or speech
+                                                warm, trace, path, speech or accounts
     ./bench/run.sh --quick                      a smoke test; its figures mean nothing
     ./bench/run.sh --write bench/RESULTS.md     also write the results there; parts that were not
                                                 measured keep their old results
@@ -18,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import alternation, carry, core, frame, path, replay, speech, warm
+from bench import accounts, alternation, carry, core, frame, path, replay, speech, warm
 from bench.report import as_markdown, as_text, machine, merged
 
 PARTS = {
@@ -30,6 +30,7 @@ PARTS = {
     "trace": replay,
     "path": path,
     "speech": speech,
+    "accounts": accounts,
 }
 
 

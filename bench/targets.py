@@ -171,9 +171,12 @@ def engine_starts(folder: Path) -> int:
 
 @contextlib.contextmanager
 def gateway(
-    folder: Path, *engine_args: str, root: Path = ROOT, name: str = "gateway"
+    folder: Path, *engine_args: str, root: Path = ROOT, name: str = "gateway", more: str = ""
 ) -> Iterator[Target]:
-    """Run the gateway of ``root``; it starts its own engine on the first request."""
+    """Run the gateway of ``root``; it starts its own engine on the first request.
+
+    ``more`` is added to its configuration.
+    """
     port = free_port()
     args = ["-m", "bench.gguf", "-c", "8192", "-np", str(CONNECTIONS), *engine_args]
     config = CONFIG.format(
@@ -183,7 +186,7 @@ def gateway(
         binary=engine_binary(folder),
         args=lua_list(args),
     )
-    with configured(folder, port, config, root) as pid:
+    with configured(folder, port, config + more, root) as pid:
         yield Target(name, port, pid)
 
 

@@ -7,7 +7,7 @@ answer to the commit was lost, or whether two of them come.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import asdict
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, bindparam, case, delete, insert, select, update
@@ -19,11 +19,14 @@ from accounts.tables import ACCOUNTS, API_KEYS, HOLDS, LEDGER, USAGE, USAGE_DAIL
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection, Table, Update
 
 _DAY = 24 * 3600 * 1000
 _SUMS = ("requests", "errors", "prompt", "cached", "completion", "cost", "load_ms", "first_ms")
-_NOT_IN_USAGE = ("account_from", "key_from")
+_OF_HOLD = tuple(each.name for each in fields(Hold) if each.name != "at")
+_OF_USAGE = tuple(each.name for each in fields(Settlement) if not each.name.endswith("_from"))
+# Statements are made once: to make one takes as long as to carry it out.
+_INSERT_HOLD, _INSERT_USAGE, _INSERT_LEDGER = insert(HOLDS), insert(USAGE), insert(LEDGER)
 
 
 def book(
@@ -84,7 +87,7 @@ def _hold(
             taken += [each for each in wanted if _take(connection, account, each.amount, funds)]
     if taken:
         values = [_row_of_hold(each, boot) for each in taken]
-        connection.execute(insert(HOLDS), values)
+        connection.execute(_INSERT_HOLD, values)
     return frozenset(each.request_id for each in holds) - {each.request_id for each in taken}
 
 
@@ -106,9 +109,8 @@ _TAKE = (
 
 
 def _row_of_hold(hold: Hold, boot: str) -> dict[str, Any]:
-    row = asdict(hold)
-    row["created_at"] = row.pop("at")
-    return {**row, "boot_id": boot}
+    row = {name: getattr(hold, name) for name in _OF_HOLD}
+    return {**row, "created_at": hold.at, "boot_id": boot}
 
 
 # -- settlements -------------------------------------------------------------------------
@@ -117,9 +119,9 @@ def _row_of_hold(hold: Hold, boot: str) -> dict[str, Any]:
 def _settle(connection: Connection, settled: Sequence[Settlement], funds: dict[int, Funds]) -> None:
     """Write usage, ledger, daily sums and what was spent; remove the holds."""
     charged = [row for row in settled if row.cost]
-    connection.execute(insert(USAGE), [_row_of_usage(row) for row in settled])
+    connection.execute(_INSERT_USAGE, [_row_of_usage(row) for row in settled])
     if charged:
-        connection.execute(insert(LEDGER), [_row_of_ledger(row) for row in charged])
+        connection.execute(_INSERT_LEDGER, [_row_of_ledger(row) for row in charged])
     _add_to_days(connection, settled)
     _spend(connection, settled)
     freed = _free(connection, [row.request_id for row in settled])
@@ -144,21 +146,21 @@ _CHARGE = (
 def _free(connection: Connection, ids: Sequence[str]) -> defaultdict[int, int]:
     """Remove the holds of these requests; return what they held, by account."""
     freed: defaultdict[int, int] = defaultdict(int)
-    rows = connection.execute(
-        delete(HOLDS)
-        .where(HOLDS.c.request_id.in_(ids))
-        .returning(HOLDS.c.account_id, HOLDS.c.amount)
-    )
+    rows = connection.execute(_FREE, {"ids": list(ids)})
     for account, amount in rows:
         freed[account] += amount
     return freed
 
 
+_FREE = (
+    delete(HOLDS)
+    .where(HOLDS.c.request_id.in_(bindparam("ids", expanding=True)))
+    .returning(HOLDS.c.account_id, HOLDS.c.amount)
+)
+
+
 def _row_of_usage(row: Settlement) -> dict[str, Any]:
-    values = asdict(row)
-    for name in _NOT_IN_USAGE:
-        del values[name]
-    return values
+    return {name: getattr(row, name) for name in _OF_USAGE}
 
 
 def _row_of_ledger(row: Settlement) -> dict[str, Any]:
@@ -173,24 +175,28 @@ def _row_of_ledger(row: Settlement) -> dict[str, Any]:
 
 def _spend(connection: Connection, settled: Sequence[Settlement]) -> None:
     """Add the costs to what accounts and keys have spent in their periods; note their use."""
-    for table, spent in (
-        (ACCOUNTS, _spent((r.account_id, r.account_from, r) for r in settled)),
-        (API_KEYS, _spent((r.key_id, r.key_from, r) for r in settled if r.key_id is not None)),
+    for statement, spent in (
+        (_SPEND_ACCOUNT, _spent((r.account_id, r.account_from, r) for r in settled)),
+        (_SPEND_KEY, _spent((r.key_id, r.key_from, r) for r in settled if r.key_id is not None)),
     ):
-        if not spent:
-            continue
-        # A clock that was set back begins no earlier period.
-        goes_on = table.c.spent_from >= bindparam("since")
-        cost = bindparam("cost", type_=BigInteger)
-        values: dict[str, Any] = {
-            "spent": case((goes_on, table.c.spent + cost), else_=cost),
-            "spent_from": case((goes_on, table.c.spent_from), else_=bindparam("since")),
-        }
-        used = "last_used_at" if table is API_KEYS else "last_seen_at"
-        values[used] = bindparam("last")
-        connection.execute(
-            update(table).where(table.c.id == bindparam("which")).values(values), spent
-        )
+        if spent:
+            connection.execute(statement, spent)
+
+
+def _spending(table: Table, used: str) -> Update:
+    # A clock that was set back begins no earlier period.
+    goes_on = table.c.spent_from >= bindparam("since")
+    cost = bindparam("cost", type_=BigInteger)
+    values: dict[str, Any] = {
+        "spent": case((goes_on, table.c.spent + cost), else_=cost),
+        "spent_from": case((goes_on, table.c.spent_from), else_=bindparam("since")),
+        used: bindparam("last"),
+    }
+    return update(table).where(table.c.id == bindparam("which")).values(values)
+
+
+_SPEND_ACCOUNT = _spending(ACCOUNTS, "last_seen_at")
+_SPEND_KEY = _spending(API_KEYS, "last_used_at")
 
 
 def _spent(rows: Iterable[tuple[int, int, Settlement]]) -> list[dict[str, int]]:
@@ -215,12 +221,19 @@ def _add_to_days(connection: Connection, settled: Sequence[Settlement]) -> None:
             one[name] += getattr(row, name)
         one["load_ms"] += row.load_ms or 0
         one["first_ms"] += row.first_ms or 0
-    names = ("day", "account_id", "key_id", "model")
-    values = [dict(zip(names, of, strict=True)) | sums[of] for of in sorted(sums)]
-    postgres = connection.dialect.name == "postgresql"
-    added = (postgresql if postgres else sqlite).insert(USAGE_DAILY)
-    added = added.on_conflict_do_update(
-        index_elements=names,
-        set_={name: USAGE_DAILY.c[name] + added.excluded[name] for name in _SUMS},
+    values = [dict(zip(_OF_DAY, of, strict=True)) | sums[of] for of in sorted(sums)]
+    connection.execute(_ADD_TO_DAYS[connection.dialect.name], values)
+
+
+def _adding(made: Any) -> Any:  # noqa: ANN401 - each dialect has its own class of insert
+    return made.on_conflict_do_update(
+        index_elements=_OF_DAY,
+        set_={name: USAGE_DAILY.c[name] + made.excluded[name] for name in _SUMS},
     )
-    connection.execute(added, values)
+
+
+_OF_DAY = ("day", "account_id", "key_id", "model")
+_ADD_TO_DAYS = {
+    "sqlite": _adding(sqlite.insert(USAGE_DAILY)),
+    "postgresql": _adding(postgresql.insert(USAGE_DAILY)),
+}

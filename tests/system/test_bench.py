@@ -59,7 +59,7 @@ def test_every_figure_is_produced(part: str, tmp_path: Path) -> None:
         assert len(lines) >= 3
         for name, *figures in lines:
             assert name in done.stdout
-            assert all(re.fullmatch(r"(≤ )?[\d,]+(\.\d+)?|-", figure) for figure in figures), (
+            assert all(re.fullmatch(r"([≤≥] )?[\d,]+(\.\d+)?|-", figure) for figure in figures), (
                 figures
             )
     if part == "carry":
