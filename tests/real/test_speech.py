@@ -97,7 +97,7 @@ def test_what_was_said_is_heard_in_every_format(api: openai.OpenAI, model: str) 
         prompt="A fox.",
         temperature=0.0,
     )
-    assert (told.task, told.text) == ("transcribe", plain.text)
+    assert (told.task, told.language, told.text) == ("transcribe", "english", plain.text)
     assert [words(word.word) for word in told.words] == [[word] for word in words(told.text)]
     starts = [word.start for word in told.words]
     assert starts == sorted(starts)

@@ -19,6 +19,35 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 _RATE: Final = 16000
 _FAILED: Final = "failed to load model"
+# OpenAI's API names languages in words; others than these keep their code.
+_LANGUAGES: Final = {
+    "ar": "arabic",
+    "cs": "czech",
+    "da": "danish",
+    "de": "german",
+    "el": "greek",
+    "en": "english",
+    "es": "spanish",
+    "fi": "finnish",
+    "fr": "french",
+    "he": "hebrew",
+    "hi": "hindi",
+    "hu": "hungarian",
+    "it": "italian",
+    "ja": "japanese",
+    "ko": "korean",
+    "nl": "dutch",
+    "no": "norwegian",
+    "pl": "polish",
+    "pt": "portuguese",
+    "ro": "romanian",
+    "ru": "russian",
+    "sv": "swedish",
+    "tr": "turkish",
+    "uk": "ukrainian",
+    "vi": "vietnamese",
+    "zh": "chinese",
+}
 _TRUE: Final = ("true", "1", "on", "yes")
 # The texts of a form that change how a sound is read, and how they are understood.
 _NUMBERS: Final[dict[str, type]] = {
@@ -113,10 +142,10 @@ class Recogniser:
                 return None
             count = whisper.whisper_full_n_segments(self._context)
             segments = [self._segment(at, words) for at in range(count)]
-            language = whisper.whisper_full_lang_id(self._context)
+            language = whisper.whisper_lang_str(whisper.whisper_full_lang_id(self._context))
         return {
             "task": "translate" if options["translate"] else "transcribe",
-            "language": whisper.whisper_lang_str(language),
+            "language": _LANGUAGES.get(language, language),
             "duration": len(samples) / _RATE,
             "text": "".join(segment["text"] for segment in segments),
             "segments": segments,
