@@ -46,6 +46,7 @@ from server.classifier import Classifier
 from server.configuration import Configuration, CurrentConfiguration
 from server.gateway import GatewayServer
 from server.handler import RequestHandler
+from server.missing_models import MissingModels
 from server.responses.store import ResponseStore
 from server.router import Router
 from server.tls import Certificates, read_pair
@@ -146,8 +147,11 @@ def build(
     peers = PeerDirectory()
     reloader = Reloader(load, current, manager, selector, watch, certificates, peers)
     router = Router(manager, Classifier(inference, clock), peers)
-    handler, store = RequestHandler(inference, router), ResponseStore.of(settings, folder)
     pulls = Pulls(_hub, reloader.reload, folder)
+    missing = MissingModels(pulls, current)
+    reloader.applied = lambda: missing.begin(current.now.catalog.missing.values())
+    handler = RequestHandler(inference, router, missing)
+    store = ResponseStore.of(settings, folder)
     models = ModelHandlers(manager, reloader, pulls, _hub, folder)
     gateway = GatewayServer(
         current, handler, manager, reloader, store, certificates, folder, models, peers, accounts

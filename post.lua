@@ -181,7 +181,7 @@ local function check_planned(model, value, place)
     end
   end
   if value.hf == nil then
-    for _, key in ipairs({ "file", "revision" }) do
+    for _, key in ipairs({ "file", "revision", "download" }) do
       if value[key] ~= nil then
         report(text.place(place, key), "only for a model with hf")
       end

@@ -15,11 +15,12 @@ from utils.config.routes import RouteTable
 from utils.config.schema import keys_of, read
 from utils.config.settings import ServerSettings
 from utils.config.tables import ModelTable
-from utils.errors import BadRequest, ModelNotFound
+from utils.errors import BadRequest, ModelMissing, ModelNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from models.downloads.reference import Missing
     from models.requests.endpoints import Endpoint
     from models.requests.fields import Json
     from utils.config.tables import VariantTable
@@ -35,7 +36,8 @@ class Catalog:
     """The models in the order of the configuration; finds them by name or alias.
 
     ``routes`` are names that stand for several models. So are those in ``shared``, of models that
-    ``peers`` have, and perhaps this gateway too.
+    ``peers`` have, and perhaps this gateway too. ``missing`` are models that are not on this
+    machine, by their names.
     """
 
     __slots__ = (
@@ -43,6 +45,7 @@ class Catalog:
         "_certain",
         "default",
         "groups",
+        "missing",
         "models",
         "peers",
         "routes",
@@ -57,6 +60,7 @@ class Catalog:
         routes: Iterable[RouteTable] = (),
         peers: Iterable[PeerTable] = (),
         shared: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+        missing: Iterable[Missing] = (),
     ) -> None:
         self.models = tuple(models)
         self.groups = tuple(groups)
@@ -68,6 +72,12 @@ class Catalog:
         }
         # The names of a single model each.
         self._certain = {n: model for n, model in self._by_name.items() if n not in shared}
+        self.missing = {
+            name: each
+            for each in missing
+            for name in (each.name, *each.aliases)
+            if name not in self._by_name and name not in shared
+        }
         # A single model is the default, even without default_model.
         if default is None and len(self.models) == 1:
             default = self.models[0].name
@@ -83,6 +93,7 @@ class Catalog:
         groups: Iterable[Mapping[str, Any]] = (),
         routes: Iterable[Mapping[str, Any]] = (),
         peers: Iterable[Mapping[str, Any]] = (),
+        missing: Iterable[Missing] = (),
     ) -> Catalog:
         """Return the catalog of checked tables; models inherit from ``settings``."""
         above = {known.name: getattr(settings, known.name) for known in keys_of(ServerSettings)}
@@ -92,6 +103,7 @@ class Catalog:
             (read(GroupSpec, group) for group in groups),
             (read(RouteTable, route) for route in routes),
             (read(PeerTable, peer) for peer in peers),
+            missing=missing,
         )
 
     def __contains__(self, name: object) -> bool:
@@ -123,19 +135,24 @@ class Catalog:
         several = plain is None or plain in self.routes or plain in self.shared
         if several or (plain == AUTO and not self.has_model(plain)):
             raise RouteNeeded(endpoint, request, plain)
+        if plain in self.missing:
+            raise self._missing(plain, stream=request.get("stream") is True)
         return self.find(name)
 
     def find(self, name: str | None) -> ModelSpec:
         """Return the model with this name or alias; without a name, the default model.
 
         Ollama's clients add the tag ``:latest`` to a name without one; it is ignored. Raises
-        ModelNotFound for an unknown name, BadRequest if there is no name and no default.
+        ModelNotFound for an unknown name, ModelMissing for a model that is not on this machine,
+        BadRequest if there is no name and no default.
         """
         model = self._by_name.get(name or self.default or "")
         if model is None and name:
             model = self._by_name.get(untagged(name))
         if model is not None:
             return model
+        if name and untagged(name) in self.missing:
+            raise self._missing(untagged(name))
         known = ", ".join(map(_names, self.models))
         if name and (untagged(name) in self.routes or untagged(name) in self.shared):
             raise BadRequest(
@@ -151,6 +168,15 @@ class Catalog:
         raise BadRequest(
             f"This request names no model, and there is no default. Available models: {known}.",
             param="model",
+        )
+
+    def _missing(self, name: str, *, stream: bool = False) -> ModelMissing:
+        each = self.missing[name]
+        return ModelMissing(
+            f"The model '{name}' is not on this machine. An operator can fetch it: models pull "
+            f"{each.wanted}.",
+            model=name,
+            stream=stream,
         )
 
 

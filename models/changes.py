@@ -152,6 +152,7 @@ def applied(
         after[1].routes.values(),
         after[1].peers.values(),
         after[1].shared,
+        dict.fromkeys(after[1].missing.values()),
     )
 
 

@@ -181,6 +181,8 @@ class ClientResponse:
         self._lines = lines
         self._lock = asyncio.Lock()
         self._written_at = self._clock.now()
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = self._clock.call_at(self._written_at + interval, self._beat)
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:

@@ -21,7 +21,7 @@ from server.headers import CONVERSATION, conversation_of, to_engine
 from server.hops import headers_for
 from server.uploads.body import read_body, whole_of
 from server.uploads.multipart import read_form
-from utils.errors import BadRequest
+from utils.errors import BadRequest, ModelMissing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from server.codecs.codec import Encoder
     from server.exchange import Request
     from server.middleware import Handler, RequestContext
+    from server.missing_models import MissingModels
     from server.router import Router
     from server.uploads.form import Form
 
@@ -49,10 +50,11 @@ _PARSED_INLINE = 128 * 1024
 class RequestHandler:
     """Answers requests that are work for a model."""
 
-    def __init__(self, inference: Inference, router: Router) -> None:
+    def __init__(self, inference: Inference, router: Router, missing: MissingModels) -> None:
         self.requests = inference.requests
         self.streams = inference.streams
         self.router = router
+        self._missing = missing
         self._inference = inference
 
     def answers(self, endpoint: Endpoint) -> Handler:
@@ -91,12 +93,14 @@ class RequestHandler:
         """Return what ``parse`` makes of a body of ``size`` bytes, in a thread if that takes long.
 
         If it names no model, the model is chosen first, and ``ctx`` names it when ``parse`` is
-        called again.
+        called again. A model that is not on this machine is fetched first, as configured.
         """
         try:
             return await parsed(size, parse)
         except RouteNeeded as needed:
             await self.router.choose(ctx, needed)
+        except ModelMissing as missing:
+            await self._missing.wait(ctx, missing)
         return await parsed(size, parse)
 
     async def _answer(self, ctx: RequestContext, endpoint: Endpoint) -> None:
@@ -108,7 +112,7 @@ class RequestHandler:
                 # Most requests: what need not be awaited costs no coroutines.
                 catalog, fit = ctx.configuration.catalog, ctx.configuration.types.fit
                 model, facts = read(endpoint, body, catalog, ctx.name, fit)
-            except RouteNeeded:
+            except (RouteNeeded, ModelMissing):
                 model, facts = await self._read(ctx, endpoint, body)
         await self.answer(ctx, model, facts)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engine.base import Voice
     from engine.scheduling.scheduler import EngineRecord
     from models.catalog import Catalog
+    from models.downloads.reference import Missing
     from models.spec import ModelSpec
     from utils.config.routes import RouteTable
 
@@ -55,6 +56,7 @@ def models_view(
     ]
     listed = [route for route in catalog.routes.values() if not route.unlisted]
     entries += [route_view(route, catalog, able, created) for route in listed]
+    entries += [missing_view(each, created) for each in dict.fromkeys(catalog.missing.values())]
     return {"object": "list", "data": entries}
 
 
@@ -121,6 +123,21 @@ def _memory(model: ModelSpec, learnt: Learnt) -> dict[str, Any]:
         if variant.estimated or learnt.get(variant.label)
     }
     return {"memory": memory} if memory else {}
+
+
+def missing_view(missing: Missing, created: int) -> dict[str, Any]:
+    """Return the entry of a model that is not on this machine."""
+    return {
+        "id": missing.name,
+        "object": "model",
+        "created": created,
+        "owned_by": "llm-gateway",
+        "aliases": list(missing.aliases),
+        "context_length": None,
+        "capabilities": [],
+        "available": False,
+        "download": missing.download,
+    }
 
 
 def route_view(

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 from models.requests.endpoints import SPEECH
 from server.anthropic_models import VERSION, anthropic_model, anthropic_page
 from server.signposts import ROOT_OF_OLLAMA, is_ollamas, root_page
-from server.status import aliased, health_view, model_view, models_view, route_view, voices_view
+from server.status import (
+    aliased,
+    health_view,
+    missing_view,
+    model_view,
+    models_view,
+    route_view,
+    voices_view,
+)
 from server.upstream_page import upstream_page
 
 if TYPE_CHECKING:
@@ -62,6 +70,9 @@ class StatusPages:
         catalog, able = ctx.configuration.catalog, ctx.configuration.able
         if (route := catalog.routes.get(ctx.name or "")) is not None:
             await ctx.json(route_view(route, catalog, able, self._created))
+            return
+        if (missing := catalog.missing.get(ctx.name or "")) is not None:
+            await ctx.json(missing_view(missing, self._created))
             return
         model = catalog.find(ctx.name)
         licence = ctx.configuration.types.licence(model)

@@ -78,7 +78,15 @@ class ModelNotFound(GatewayError):
 
 
 class ModelMissing(GatewayError):
-    """A configured model is not on this machine, and is not fetched by a request."""
+    """The configured ``model`` is not on this machine.
+
+    ``stream`` says whether the request for it wants a stream.
+    """
+
+    def __init__(self, message: str, *, model: str = "", stream: bool = False) -> None:
+        super().__init__(message, param="model")
+        self.model = model
+        self.stream = stream
 
 
 class ModelDownloading(GatewayError):

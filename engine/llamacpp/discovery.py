@@ -31,7 +31,7 @@ from models.discovery.scan import entry_of, scan, stores_here, this_machine
 from models.discovery.state import load_entries, save_entries
 from models.discovery.stores import HUB, JAN, LLAMACPP, LMSTUDIO, OLLAMA, Store, stores
 from models.downloads.local import local_model
-from models.downloads.reference import wanted
+from models.downloads.reference import NEVER, Missing, wanted
 from models.head_cache import HeadCache
 from utils.collector import uncollected
 from utils.config.local_models import DiscoverTable, LaunchOptions
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from models.downloads.local import LocalModel
+    from models.downloads.reference import Wanted
     from models.planning import MachineMemory
     from utils.config.settings import ServerSettings
 
@@ -104,14 +105,15 @@ class Discovery:
         """
         planner = _planner(tables)
         said: set[str] = set()
-        own = list(self._own(tables, planner, said))
+        missing: list[Missing] = []
+        own = list(self._own(tables, planner, said, missing))
         found = list(self._found(tables, planner, settings, own, said))
         if not own and not found and not tables.models:
             found = list(self._tables(self._bundled(), tables, planner, said))
         for line in sorted(said - self._said):
             _log.warning("%s", line)
         self._said = said
-        if not own and not found:
+        if not own and not found and all(each.download == NEVER for each in missing):
             none = "No models were found on this machine; see docs/models.md."
             raise ConfigError("\n".join([none, *sorted(said)] if tables.models else [none]))
         if not settings.resources:
@@ -122,7 +124,7 @@ class Discovery:
             _log.warning("server.default_model: no model is called %s now", settings.default_model)
             settings = replace(settings, default_model=None)
         catalog = Catalog.from_tables(
-            [*own, *found], settings, tables.groups, tables.routes, tables.peers
+            [*own, *found], settings, tables.groups, tables.routes, tables.peers, missing
         )
         return settings, catalog
 
@@ -133,14 +135,22 @@ class Discovery:
         with uncollected():
             return await asyncio.to_thread(self.catalog, tables, settings)
 
-    def _own(self, tables: Tables, planner: Planner, said: set[str]) -> Iterator[dict[str, Any]]:
-        """Yield the models of the configuration, with variants."""
+    def _own(
+        self, tables: Tables, planner: Planner, said: set[str], missing: list[Missing]
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the models of the configuration, with variants; add the others to ``missing``."""
         taken = {name for table in tables.models for name in _names(table)}
         for table in tables.models:
             if not _by_file(table):
                 yield table
                 continue
             entry = self._entry(table)
+            if "hf" in table and not entry.path:
+                download = table.get("download", NEVER)
+                name, *others = _names(table)
+                missing.append(Missing(name, _wanted(table), download, tuple(others)))
+                if download != NEVER:
+                    continue
             made = _made(entry, planner, {**tables.defaults, **table}, table.get("draft"))
             if isinstance(made, str):
                 said.add(f"{table['name']} is not served: {made}")
@@ -262,11 +272,15 @@ def _aliases(entry: Entry) -> list[str]:
 
 def _in_cache(table: Mapping[str, Any]) -> LocalModel | None:
     """Return the model of ``hf`` if it is in a cache of this machine."""
-    sought = wanted(table["hf"], table.get("file", ""), table.get("revision", ""))
+    sought = _wanted(table)
     for store in stores(this_machine(), (HUB, LLAMACPP)):
         if (found := local_model(Path(store.path), sought)) is not None:
             return found
     return None
+
+
+def _wanted(table: Mapping[str, Any]) -> Wanted:
+    return wanted(table["hf"], table.get("file", ""), table.get("revision", ""))
 
 
 def _path_of(table: Mapping[str, Any]) -> str | None:

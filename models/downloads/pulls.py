@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ _log = get_logger("models")
 FILE = "pulls.json"
 # More at once would only share the line.
 AT_ONCE = 2
+# Why a download of an earlier gateway is paused.
+STOPPED = "the gateway was stopped"
 # Ended ones that are still shown.
 _SHOWN = 50
 # Seconds between two looks of those who follow a download.
@@ -56,6 +59,8 @@ class PullState:
     error: GatewayError | None = None
     why: str = ""
     moved: asyncio.Event = field(default_factory=asyncio.Event)
+    # When it came into its state, by the monotonic clock.
+    since: float = field(default_factory=time.monotonic)
 
     def tell(self) -> None:
         """Wake those who follow this download."""
@@ -188,7 +193,7 @@ class Pulls:
                 _log.error("%s is there, but not served: %s", pull.wanted, error.message)
             self._move(pull, DONE)
         except asyncio.CancelledError:
-            self._move(pull, PAUSED, why=pull.why or "the gateway was stopped")
+            self._move(pull, PAUSED, why=pull.why or STOPPED)
             raise
         except GatewayError as error:
             _log.error("%s: %s", pull.wanted, error.message)
@@ -215,6 +220,7 @@ class Pulls:
         self, pull: PullState, state: str, error: GatewayError | None = None, why: str = ""
     ) -> None:
         pull.state, pull.error, pull.why = state, error, why
+        pull.since = time.monotonic()
         pull.tell()
         self._save()
 
@@ -247,7 +253,7 @@ def _load(path: Path | None) -> list[PullState]:
                 said: Any = orjson.loads(file.read(_LARGEST_FILE))
             for each in said["pulls"]:
                 asked = wanted(each["model"], each["file"], each["revision"])
-                pull = PullState(asked, str(each["id"]), PAUSED, why="the gateway was stopped")
+                pull = PullState(asked, str(each["id"]), PAUSED, why=STOPPED)
                 found.append(pull)
         except FileNotFoundError:
             raise

@@ -38,6 +38,20 @@ class Wanted:
         return f"{self.repo}:{self.tag}" if self.tag else self.repo
 
 
+# When a model of the configuration is fetched.
+NEVER, AT_START, ON_REQUEST = "never", "start", "request"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A model of the configuration that is not on this machine, and when it is fetched."""
+
+    name: str
+    wanted: Wanted
+    download: str = NEVER
+    aliases: tuple[str, ...] = ()
+
+
 def wanted(text: str, file: str = "", revision: str = MAIN) -> Wanted:
     """Return the model that ``text`` names; raise BadRequest if it names none."""
     name = text.strip()

@@ -134,6 +134,7 @@ def with_peers(
         catalog.routes.values(),
         catalog.peers.values(),
         shared,
+        dict.fromkeys(catalog.missing.values()),
     )
 
 

@@ -62,6 +62,8 @@ class Reloader:
         self._lock = asyncio.Lock()
         self._asked = asyncio.Event()
         self._closed = False
+        # Called in ``running``, and after each reload.
+        self.applied: Callable[[], None] = lambda: None
 
     def extend(self) -> None:
         """Apply what the peers have now; nothing is loaded for it."""
@@ -96,6 +98,7 @@ class Reloader:
             if not dry_run:
                 self._certificates.use(certificate)
                 self._apply(found, *applied(before, after))
+                self.applied()
         return {"dry_run": dry_run, **found.shown()}
 
     def ask(self) -> None:
@@ -107,6 +110,7 @@ class Reloader:
         """Answer ``ask`` and watch the files inside the block; after it nothing reloads."""
         tasks = TaskOwner("reload")
         tasks.spawn(self._answer(), "asked")
+        self.applied()
         if self._watch is not None:
             tasks.spawn(self._follow(self._watch), "watch")
         try:
@@ -135,10 +139,10 @@ class Reloader:
 
     def _apply(self, found: Changes, settings: ServerSettings, catalog: Catalog) -> None:
         """Apply all changes without an await, so that no request sees only some of them."""
-        if not found:
+        now = self._current.now
+        if not found and catalog.missing == now.catalog.missing:
             _log.info("the configuration is loaded, nothing has changed")
             return
-        now = self._current.now
         level, types = now.settings.log_level, now.types
         # What may raise comes first; after it nothing fails half-way.
         configuration = Configuration.of(settings, catalog, types)

@@ -75,6 +75,7 @@ KINDS = {
     "connect": Kind("URL"),
     "counts": Kind("table", _counts),
     "counting": Kind("text"),
+    "download": Kind("text"),
     "delay": Kind("seconds ≥ 0", float),  # Lua writes 5.0 as 5; a time is a float all the same
     "engine_type": Kind("preset"),
     "env": Kind("table", _environment),

@@ -60,6 +60,7 @@ _PER_KIND = {
     "aliases": "table<integer|string, string|table>",
     "contexts": 'integer[]|"auto"',
     "counts": "table<string, integer>",
+    "download": '"never"|"start"|"request"',
     "env": "table<string, string|number>",
     "labels": "table<string, string|string[]>",
     "layers": 'integer|"auto"',

@@ -237,6 +237,16 @@ class ModelTable(ModelSettings):
             reload="engine",
         ),
     )
+    download: str = field(
+        default="never",
+        metadata=key(
+            "download",
+            'With `hf`: when a model that is not in the hub cache is fetched. `"start"`: when the '
+            'gateway starts; `"request"`: when a request names it; `"never"`: not at all. See '
+            "[models.md](models.md#from-the-configuration).",
+            engines=("llamacpp",),
+        ),
+    )
     mmproj: str | bool | None = field(
         default=None,
         metadata=key(

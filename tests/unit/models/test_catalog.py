@@ -6,15 +6,17 @@ from math import inf
 from typing import Any
 
 import pytest
+from builders import model
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.catalog import Catalog
+from models.downloads.reference import ON_REQUEST, Missing, wanted
 from models.requests.endpoints import CHAT
 from models.routing.needed import RouteNeeded
 from models.spec import GroupSpec, ModelSpec, Timeouts, TokenizationSpec, VariantSpec
 from utils.config.settings import ServerSettings
-from utils.errors import BadRequest, ModelNotFound
+from utils.errors import BadRequest, ModelMissing, ModelNotFound
 
 Table = dict[str, Any]
 SMALL: Table = {"binary": "/bin/sh", "context": 512}
@@ -233,3 +235,19 @@ def test_a_request_without_a_certain_model_needs_a_route() -> None:
         several.find("fast")
     assert "fast" in several
     assert not several.has_model("fast")
+
+
+def test_a_model_that_is_not_on_this_machine_is_told_apart_from_an_unknown_one() -> None:
+    missing = Missing("big", wanted("org/big:Q8_0"), ON_REQUEST, ("large",))
+    found = Catalog([model()], missing=[missing])
+    assert found.missing == {"big": missing, "large": missing}
+    for name in ("big", "large:latest"):
+        with pytest.raises(ModelMissing, match=r"can fetch it: models pull org/big:Q8_0") as caught:
+            found.find(name)
+        assert caught.value.model == name.removesuffix(":latest")
+        assert not caught.value.stream
+    with pytest.raises(ModelMissing) as caught:
+        found.asked(CHAT, {"stream": True}, "big")
+    assert caught.value.stream
+    # What is there goes over what is not.
+    assert Catalog([model()], missing=[Missing("m", wanted("org/m"))]).missing == {}

@@ -198,6 +198,7 @@ return function(folder)
   checks.priority = choice_check({ "low", "normal", "high" }, '"low", "normal" or "high"')
   checks.slot_type = choice_check(slot_types, '"' .. table.concat(slot_types, '", "') .. '"')
   checks.counting = choice_check(countings, '"' .. table.concat(countings, '", "') .. '"')
+  checks.download = choice_check({ "never", "start", "request" }, '"never", "start" or "request"')
   checks.log_level = choice_check(levels, '"' .. table.concat(levels, '", "') .. '"')
 
   checks.cache_type = choice_check(cache_types, '"' .. table.concat(cache_types, '", "') .. '"')

@@ -73,6 +73,7 @@
 ---@field hf? string The same for a model in the hub cache: `"org/repo:Q4_K_M"`. Without a quantisation: `Q4_K_M`, else `Q8_0`, else the first.
 ---@field file? string With `hf`: the file in the repository, instead of a quantisation.
 ---@field revision? string With `hf`: the branch or the commit. Without it: `main`.
+---@field download? "never"|"start"|"request" With `hf`: when a model that is not in the hub cache is fetched. `"start"`: when the gateway starts; `"request"`: when a request names it; `"never"`: not at all. See [models.md](models.md#from-the-configuration).
 ---@field mmproj? string|false With `path` or `hf`: the file of its projector, `false` for none. Without it: the one beside the model that [fits](models.md#what-is-a-model).
 ---@field draft? string With `path` or `hf`: the file of a draft model, for speculative decoding.
 ---@field aliases? table<integer|string, string|table> Other names for the model. An alias may have its own parameters, which override `set_params`: `{ "qwen", ["qwen:think"] = { temperature = 0.6 } }`.
