@@ -2,7 +2,8 @@
 
     ./bench/run.sh                              every part, in about ten minutes
     ./bench/run.sh --parts core                 one part: core, frame, real, carry,
-                                                warm, trace, path, speech or accounts
+                                                warm, trace, path, speech, accounts
+                                                or download
     ./bench/run.sh --quick                      a smoke test; its figures mean nothing
     ./bench/run.sh --write bench/RESULTS.md     also write the results there; parts that were not
                                                 measured keep their old results
@@ -18,7 +19,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import accounts, alternation, carry, core, frame, path, replay, speech, warm
+from bench import (
+    accounts,
+    alternation,
+    carry,
+    core,
+    download,
+    frame,
+    path,
+    replay,
+    speech,
+    warm,
+)
 from bench.report import as_markdown, as_text, machine, merged
 
 PARTS = {
@@ -31,6 +43,7 @@ PARTS = {
     "path": path,
     "speech": speech,
     "accounts": accounts,
+    "download": download,
 }
 
 

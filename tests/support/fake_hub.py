@@ -13,6 +13,7 @@ import socket
 import struct
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -268,6 +269,7 @@ async def fake_hub() -> AsyncIterator[FakeHub]:
             await runner.cleanup()
 
 
+@lru_cache(maxsize=64)
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
