@@ -24,6 +24,8 @@ _NOT_OURS = {"venv", ".venv", "tests", "bench"}
 # A task in this function serves a request.
 _ANSWERS = "server/"
 _SERVES_ALL = ("server/gateway.py", "server/admin/", "server/records/")
+# What looks at the gateway once a second.
+_BACKGROUND = ("Recorder._follow",)
 
 
 def place(code: CodeType) -> str | None:
@@ -81,8 +83,18 @@ class Trace:
         code = frame.f_code
         if code not in self._known:
             self._known[code] = place(code)
-        if (file := self._known[code]) is not None:
+        file = self._known[code]
+        if file is not None and code not in self._entered and not in_background(frame):
             self._entered[code] = file
+
+
+def in_background(frame: FrameType | None) -> bool:
+    """Return whether the function was called by a task that runs whether requests come or not."""
+    while frame is not None:
+        if frame.f_code.co_qualname in _BACKGROUND:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def awaiting(coroutine: Any) -> list[str]:  # noqa: ANN401 - whatever can be awaited

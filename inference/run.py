@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.manager import EngineManager
+    from engine.upstream import UpstreamResponse
     from inference.call import Call, Hooks, Sink
     from models.requests.facts import RequestFacts
     from models.selection import ModelSelector, Selection
@@ -70,35 +71,17 @@ class Inference:
         client has left. Whatever happens after ``admit``, ``settle`` has been called when the
         engine is done with the call, and the call holds nothing.
         """
-        record, facts = call.record, call.facts
-        record.model = call.model.name
-        require(call.model, call.able, facts, call.path)
-        selection = await self._selector.select(call.model, facts)
-        record.prompt = (selection.size.tokens or None) if facts.endpoint.sized else None
-        record.bound = selection.size.source is Source.BOUND
-        sink.decided = decision(call, selection)
-        if (hooks := self._hooks) is None:
-            await self._answer(call, selection, sink)
-            return
-        await hooks.admit(call, selection)
-        sink = hooks.wrapped(call, sink)
-        await self._answer(call, selection, sink)
-        await hooks.finish(call, sink)
-
-    async def _answer(self, call: Call, selection: Selection, sink: Sink) -> None:
-        """Give the answer of an admitted call, and settle it."""
-        record, facts, conversation = call.record, call.facts, call.conversation
+        record, facts, hooks = call.record, call.facts, self._hooks
+        selection = await self._selected(call, sink)
+        if hooks is not None:
+            await hooks.admit(call, selection)
+            sink = hooks.wrapped(call, sink)
         usage = Usage()
         upstream_call = UpstreamCall(self._manager, call, selection, self._hooks)
         sink.progress = upstream_call.waits_for
         detached = False
         try:
-            if conversation is None:
-                if not upstream_call.at_once():
-                    await upstream_call.wait()
-                upstream = await upstream_call.open()
-            else:
-                upstream = await self.streams.open(upstream_call, conversation)
+            upstream = await self._opened(upstream_call)
             record.variant = upstream_call.variant.label
             record.first = self._clock.now() - record.started
             sink.decided = upstream_call.decision()
@@ -126,3 +109,24 @@ class Inference:
                 upstream_call.end()
         if usage.prompt is not None and self._still_has(call.model):
             self._selector.learn(call.model, facts, usage.prompt)
+        if hooks is not None:
+            await hooks.finish(call, sink)
+
+    async def _selected(self, call: Call, sink: Sink) -> Selection:
+        """Return the variant for a call that its model can answer."""
+        record, facts = call.record, call.facts
+        record.model = call.model.name
+        require(call.model, call.able, facts, call.path)
+        selection = await self._selector.select(call.model, facts)
+        record.prompt = (selection.size.tokens or None) if facts.endpoint.sized else None
+        record.bound = selection.size.source is Source.BOUND
+        sink.decided = decision(call, selection)
+        return selection
+
+    async def _opened(self, upstream_call: UpstreamCall) -> UpstreamResponse:
+        """Return the answer, which has begun."""
+        if (conversation := upstream_call.call.conversation) is not None:
+            return await self.streams.open(upstream_call, conversation)
+        if not upstream_call.at_once():
+            await upstream_call.wait()
+        return await upstream_call.open()
