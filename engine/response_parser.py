@@ -88,8 +88,10 @@ class ResponseParser:
         What cannot be parsed makes the response ``BROKEN``; after its end, it only makes the
         connection not ``reusable``.
         """
-        if self._fresh:
-            return self._begun(data)
+        if fresh := self._fresh:
+            self._fresh = False
+            if (whole := self._like_the_last(data)) is not None:
+                return whole
         parser, pieces = self._parser, self._pieces
         if parser is None:
             return b""
@@ -109,15 +111,7 @@ class ResponseParser:
         self._barren = 0
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
-        return body
-
-    def _begun(self, data: bytes) -> bytes:
-        """Do what ``feed`` does with the first bytes of a response."""
-        self._fresh = False
-        if (whole := self._like_the_last(data)) is not None:
-            return whole
-        body = self.feed(data)
-        if body and self.reusable and (known := KnownHead.of(data)) is not None:
+        if fresh and self.reusable and (known := KnownHead.of(data)) is not None:
             self._last = known, self.status, self.headers
         return body
 

@@ -36,8 +36,9 @@ _OF_OTHERS, _OF_TIMINGS = b'put_tokens"', b'_n"'
 _NUMBER = re.compile(rb"\s*:\s*(\d{1,18}(?:\.\d{1,18})?(?:[eE][-+]?\d{1,2})?)")
 
 
-# Of counts; a boolean is none.
-_KINDS = frozenset({int, type(None)})
+# The types of counts and of times.
+_COUNTS = frozenset({int, type(None)})
+_TIMES = _COUNTS | {float}
 
 
 class Told(NamedTuple):
@@ -153,16 +154,23 @@ def usage_of_answer(body: bytes) -> Usage:
     A small one is decoded: that takes a third of the time of a search for each field. What is not
     as expected then, is searched.
     """
-    if len(body) <= TAIL:
-        try:
-            found = told(_fields_of(orjson.loads(body)).get)
-            # A TypeError where something is no number.
-            positive = min(filter(None, found), default=0) >= 0
-        except (ValueError, TypeError, AttributeError):
-            return usage_of(body)
-        if positive and found.prompt is not None and _KINDS.issuperset(map(type, found[:4])):
-            return _usage(found)
-    return usage_of(body[-TAIL:])
+    found = _decoded(body) if len(body) <= TAIL else None
+    return usage_of(body[-TAIL:]) if found is None else _usage(found)
+
+
+def _decoded(body: bytes) -> Told | None:
+    """Return the counts of an answer in OpenAI's form or llama-server's; None for any other."""
+    try:
+        fields = _fields_of(orjson.loads(body))
+        found = told(fields.get)
+    except (ValueError, TypeError, AttributeError):
+        return None
+    if found.prompt is None or "input_tokens" in fields or bool in map(type, fields.values()):
+        return None
+    counts, times = found[:4], found[4:]
+    if not (_COUNTS.issuperset(map(type, counts)) and _TIMES.issuperset(map(type, times))):
+        return None
+    return None if min(filter(None, found), default=0) < 0 else found
 
 
 def _usage(found: Told) -> Usage:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inference.usage import TAIL, Tally, Told, Usage, told_in, usage_of, usage_of_answer
@@ -139,6 +139,10 @@ _odd: st.SearchStrategy[Any] = st.one_of(
         ),
     )
 )
+@example({"usage": {"input_tokens": True}})
+@example({"timings": {"prompt_n": 0, "prompt_ms": True}})
+@example({"timings": {"prompt_n": 0, "prompt_ms": []}})
+@example({"usage": {"input_tokens": -3, "cache_read_input_tokens": 5}})
 def test_a_whole_answer_is_read_by_the_same_rule(answer: Any) -> None:
     """Also one that is no object, or in which something else stands where a count should."""
     for body in (json.dumps(answer).encode(), json.dumps(answer).encode()[:-1]):
