@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from engine.checks import Verdict, examined, misaddressed
 from engine.generic.type import Generic
 from engine.llamacpp.discovery import EVERYTHING, Discovery, is_planned, named_by, places_of
+from engine.llamacpp.planned import wishes_of
 from engine.llamacpp.prompt_cache.manager import PromptCacheManager
 from engine.llamacpp.prompt_cache.store import StateStore
 from engine.llamacpp.shipped import bundled_model, bundled_server
@@ -36,6 +37,7 @@ from models.catalog import Catalog
 from models.discovery.inventory import Taken
 from models.downloads.pulls import Pulls
 from models.head_cache import HeadCache
+from models.planning import Wishes
 from models.remarks import faults_of_preload, remarks
 from models.routing.check import faults_of_routes
 from models.selection import ModelSelector
@@ -54,7 +56,9 @@ from utils.clock import LoopClock
 from utils.collector import uncollected
 from utils.config.child import load_apart
 from utils.config.loader import ConfigLoader, faulty
+from utils.config.local_models import LaunchOptions
 from utils.config.lua_data import Presets
+from utils.config.schema import read
 from utils.config.settings import ServerSettings, server_settings
 from utils.logger import get_logger
 from utils.state_folder import state_folder
@@ -237,6 +241,8 @@ class Loader:
         # Where models are looked for, by the configuration that was loaded last.
         self.places: list[Store] = []
         self.watched = False
+        # What ``defaults`` says of the plans of models; known after ``named``.
+        self.wishes = Wishes()
 
     def load(self) -> tuple[ServerSettings, Catalog]:
         """Return the settings and the models; raise ConfigError with all faults of the file."""
@@ -265,6 +271,7 @@ class Loader:
             return ServerSettings(), Taken()
         tables = ConfigLoader(self._path, presets()).load()
         settings = server_settings(tables.server, tables.accounts)
+        self.wishes = wishes_of(read(LaunchOptions, tables.defaults))
         return settings, named_by(tables, settings)
 
     def _understood(self, tables: Tables) -> tuple[ServerSettings, Catalog]:

@@ -246,8 +246,9 @@ def _models(args: argparse.Namespace) -> int:
         return run_model_command(args, state_folder(ServerSettings()), Taken)
     import app  # noqa: PLC0415 - see above
 
-    settings, taken = _interruptible(app.Loader(args.config).named)
-    return run_model_command(args, state_folder(settings), lambda: taken)
+    loader = app.Loader(args.config)
+    settings, taken = _interruptible(loader.named)
+    return run_model_command(args, state_folder(settings), lambda: taken, loader.wishes)
 
 
 def _accounts(args: argparse.Namespace) -> int:

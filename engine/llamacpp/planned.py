@@ -78,19 +78,10 @@ class Planner:
 
     def plan(self, facts: FileFacts, options: LaunchOptions, beside: int = 0) -> Plan:
         """Return the plan for the model. Raises ValueError for a cache that it cannot have."""
-        contexts = chosen_contexts(options)
-        wishes = Wishes(
-            contexts,
-            options.cache_type or "f16",
-            options.ubatch_size or 0,
-            options.flash_attention is not False,
-            beside,
-            _slots(options.command[1:], options.extra_args),
-        )
         machine = self.machine
         if options.gpu_layers == 0:
             machine = MachineMemory(machine.ram)
-        return plan(facts, machine, wishes)
+        return plan(facts, machine, wishes_of(options, beside))
 
     def _of_context(
         self,
@@ -127,6 +118,18 @@ class Planner:
         room = [max(0, gpu - MARGIN) for gpu in self.machine.gpus]
         needs = {f"gpu{n}": each.gpu * one // sum(room) for n, one in enumerate(room) if one}
         return {RAM: each.ram} | {name: size for name, size in needs.items() if size}
+
+
+def wishes_of(options: LaunchOptions, beside: int = 0) -> Wishes:
+    """Return what the options say of contexts and memory."""
+    return Wishes(
+        chosen_contexts(options),
+        options.cache_type or "f16",
+        options.ubatch_size or 0,
+        options.flash_attention is not False,
+        beside,
+        _slots(options.command[1:], options.extra_args),
+    )
 
 
 def chosen_contexts(options: LaunchOptions) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +41,18 @@ if TYPE_CHECKING:
     from models.discovery.inventory import Entry, Inventory, Taken
 
 
-def run_model_command(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) -> int:
+def run_model_command(
+    args: argparse.Namespace,
+    folder: Path,
+    taken: Callable[[], Taken],
+    wishes: Wishes | None = None,
+) -> int:
     """Carry out the action in ``args`` and return the exit status.
 
-    ``folder`` is the state folder. ``taken`` is what a configuration already names.
+    ``folder`` is the state folder. ``taken`` is what a configuration already names, ``wishes`` what
+    it says of plans.
     """
+    args.wishes = wishes or Wishes()
 
     def work() -> int:
         try:
@@ -89,7 +96,10 @@ def _plan(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) ->
     machine = machine_memory(args.ram, gpus)
     projector = Path(entry.projector).stat().st_size if entry.projector else 0
     try:
-        made = plan(entry.facts, machine, Wishes(cache_type=args.cache_type, beside=projector))
+        wishes: Wishes = replace(args.wishes, beside=projector)
+        if args.cache_type:
+            wishes = replace(wishes, cache_type=args.cache_type)
+        made = plan(entry.facts, machine, wishes)
     except ValueError as error:
         raise CommandError(str(error)) from None
     return plan_text(entry, made, machine), plan_json(entry, made, machine)

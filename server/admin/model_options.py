@@ -46,7 +46,7 @@ def add_model_commands(commands: Any, config: argparse.ArgumentParser) -> None: 
     planned.add_argument(
         "--gpu", type=_bytes, action="append", help="and a GPU with so much; 0 for none"
     )
-    planned.add_argument("--cache-type", choices=[*CACHE_TYPES], default="f16")
+    planned.add_argument("--cache-type", choices=[*CACHE_TYPES])
 
 
 def _bytes(text: str) -> int:

@@ -148,3 +148,13 @@ async def test_a_wrong_size_is_refused(size: str) -> None:
     status, _, err = await said("plan", "org/a", f"--ram={size}")
     assert status == 2
     assert f"{size} is not a size such as 24GiB" in err
+
+
+async def test_a_plan_is_that_of_the_configuration_s_defaults(home: Path) -> None:
+    file = home / "gateway.cfg.lua"
+    file.write_text(
+        f'server = {{ state_dir = "{home}/state" }}\n'
+        'defaults = { contexts = { 512, 1024 }, binary = "true" }\n'
+    )
+    told = await answered("plan", "org/a:Q4_0", "-c", str(file))
+    assert [each["context"] for each in told["variants"]] == [512, 1024]
