@@ -17,6 +17,7 @@ from accounts.store.writer import Writer
 from accounts.tables import ACCOUNTS, HOLDS, LEDGER, USAGE
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import AsyncIterator
     from pathlib import Path
 
@@ -209,3 +210,29 @@ async def test_what_others_changed_is_seen(tmp_path: Path, monkeypatch: pytest.M
     )
     assert await seen == 0
     await writer.close(1)
+
+
+async def test_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
+    """SQLite itself says that there is no more room; every row is written when there is."""
+    async with bench(tmp_path) as it:
+        pages = [0]
+
+        def limit(connection: sqlite3.Connection, _record: object) -> None:
+            most = pages[0] or 2**30
+            connection.execute(f"PRAGMA max_page_count = {most}").close()
+
+        event.listen(it.engine, "connect", limit)
+        with it.engine.connect() as connection:
+            pages[0] = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        account = it.accounts[0]
+        rows = [settlement(f"r{n}", account, variant="v" * 190) for n in range(300)]
+        waits = [it.writer.settle(row, urgent=True) for row in rows]
+        async with asyncio.timeout(10):
+            while it.writer.reachable:
+                await asyncio.sleep(0)
+        assert it.writer.late > 0
+        pages[0] = 0
+        await asyncio.gather(*waits)
+        assert it.writer.reachable
+        assert it.count(USAGE) == 300
+        assert it.balance(account) == UNIT - 300 * 100
