@@ -133,16 +133,6 @@ async def test_a_prompt_of_a_wrong_type(
         assert answer.error(400, "invalid_request")["param"].startswith("prompt")
 
 
-@pytest.mark.parametrize("model", [{}, {"model": ""}, {"model": None}])
-async def test_no_model_where_one_is_needed(
-    journal: Journal, caplog: pytest.LogCaptureFixture, model: dict[str, Any]
-) -> None:
-    async with spotless(journal, caplog, models=2) as gw:
-        error = (await gw.post(chat_body(SECRET, **model))).error(400, "invalid_request")
-        assert error["param"] == "model"
-        assert "m, other" in error["message"]
-
-
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_unknown_model(
     journal: Journal, caplog: pytest.LogCaptureFixture, *, stream: bool

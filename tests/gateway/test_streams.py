@@ -39,8 +39,11 @@ async def test_chunks_are_passed_on_unchanged_and_one_by_one(
     feed = ResponseParser.feed
 
     def recorded(self: ResponseParser, data: bytes) -> bytes:
-        sent.append(feed(self, data))
-        return sent[-1]
+        piece = feed(self, data)
+        # The first piece of an answer is fed in two steps.
+        if not sent or sent[-1] is not piece:
+            sent.append(piece)
+        return piece
 
     monkeypatch.setattr(ResponseParser, "feed", recorded)
     # The engine waits for its client to leave after two tokens: they came unbuffered.
