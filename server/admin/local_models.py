@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.resources.machine import machine_memory
+from models.discovery.inventory import AUTO
 from models.discovery.scan import scan, stores_here
 from models.discovery.state import load_entries
-from models.discovery.stores import OLLAMA, USUAL
+from models.discovery.stores import FOLDER, OLLAMA, USUAL
 from models.head_cache import HeadCache
 from models.planning import Wishes, plan
 from server.admin.show_models import entry_json
@@ -31,8 +32,11 @@ if TYPE_CHECKING:
 
 def local_models(state: Path) -> Inventory:
     """Return every model in the stores of this machine, and those that were imported."""
-    places = stores_here(kinds=(*USUAL, OLLAMA))
-    return scan(places, HeadCache(state), before=load_entries(state))
+    before = load_entries(state)
+    # The folders of the configuration are known by what was found in them.
+    folders = {entry.root for entry in before if entry.store == FOLDER and entry.state == AUTO}
+    places = stores_here(sorted(folders), (*USUAL, OLLAMA))
+    return scan(places, HeadCache(state), before=before)
 
 
 def entry_called(found: Inventory, name: str) -> Entry:

@@ -86,3 +86,17 @@ async def test_what_cannot_be_fetched_ends_the_start(tmp_path: Path) -> None:
     ):
         ended, said = await outcome(*args, folder=tmp_path)
         assert (ended, why in said) == (status, True), said
+
+
+async def test_folders_of_the_configuration_are_among_the_local_models(tmp_path: Path) -> None:
+    port, journal = quiet_port(), Journal(tmp_path / "journal")
+    folder = put(tmp_path / "own" / "mine.gguf", llama(3)).parent
+    text = settings(tmp_path, port, f"model_dirs = {lua([str(folder)])}\n")
+    async with gateway_process(journal, text, port) as gateway:
+        token = {"X-Admin-Token": gateway.token}
+        page = (await gateway.request("GET", "/admin/models", headers=token)).json
+        assert [(each["name"], each["served_as"]) for each in page["models"]] == [
+            ("mine", ["mine"])
+        ]
+        kept = await gateway.request("DELETE", "/admin/models/mine", headers=token)
+        kept.error(409, "model_in_use")
