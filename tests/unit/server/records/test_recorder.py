@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +36,9 @@ async def test_a_second_gateway_leaves_the_records_of_the_first_alone(tmp_path: 
     second, of_second = recorder(tmp_path)
     async with first.running():
         ended(of_first, "a-1")
+        # The folder is the first's when its lock is there; a thread takes it.
+        while not (tmp_path / "lock").exists():
+            await asyncio.sleep(0)
         async with second.running():
             ended(of_second, "b-1")
         assert ids(second) == ["b-1"]
