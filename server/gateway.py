@@ -118,7 +118,7 @@ class GatewayServer:
             StatusPages(manager, accounts),
             MessagesHandlers(handler),
             OllamaHandlers(handler, manager, clock),
-            OllamaPages(manager, models.downloads),
+            OllamaPages(manager, models),
             LmStudioHandlers(manager),
             self._admin,
             models,

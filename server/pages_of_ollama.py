@@ -1,7 +1,7 @@
 """``OllamaPages``: the paths of Ollama's API about models.
 
-Models come from the configuration, so requests to make, copy, delete or publish one are refused by
-name.
+Models come from the configuration and from the stores of this machine, so requests to make, copy
+or publish one are refused by name. Operators may delete one of a store.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from utils.errors import BadRequest, ModelNotFound, RequestCancelled
 
 if TYPE_CHECKING:
     from engine.manager import EngineManager
-    from models.downloads.pulls import Pulls
     from models.downloads.reference import Wanted
     from models.requests.fields import Json
     from models.spec import ModelSpec
+    from server.admin.model_handlers import ModelHandlers
     from server.middleware import RequestContext
 
 _OK = 200
@@ -39,11 +39,12 @@ _CONFIGURED = "models are set up in the gateway's configuration file"
 
 
 class OllamaPages:
-    """Tells what models there are, and fetches others; refuses to change them."""
+    """Tells what models there are, fetches others and removes them; refuses to change them."""
 
-    def __init__(self, manager: EngineManager, pulls: Pulls) -> None:
+    def __init__(self, manager: EngineManager, models: ModelHandlers) -> None:
         self._manager = manager
-        self._pulls = pulls
+        self._models = models
+        self._pulls = models.downloads
         self._since = time.time()
 
     async def version(self, ctx: RequestContext) -> None:
@@ -122,9 +123,16 @@ class OllamaPages:
             await ctx.json(SUCCESS)
 
     async def delete(self, ctx: RequestContext) -> None:
-        """Refuse to delete a model."""
-        await _named(ctx)
-        raise BadRequest(f"Models cannot be deleted here: {_CONFIGURED}. Remove it there.")
+        """Delete the files of a model that was found on this machine. That is for operators.
+
+        One of the configuration is refused.
+        """
+        _, model = await _named(ctx)
+        if not model.found:
+            raise BadRequest(f"Models cannot be deleted here: {_CONFIGURED}. Remove it there.")
+        require_admin(ctx.request.headers, ctx.configuration.settings)
+        await self._models.remove(ctx, model.name)
+        await ctx.response.answer(_OK, {}, b"")
 
     async def copy(self, ctx: RequestContext) -> None:
         """Refuse to copy a model."""

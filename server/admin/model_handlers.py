@@ -90,7 +90,15 @@ class ModelHandlers:
 
     async def delete(self, ctx: RequestContext) -> None:
         """Remove the files of the model that the path names, and look for models again."""
-        name, loaded = ctx.name or "", self._loaded()
+        name = ctx.name or ""
+        await ctx.json({"removed": name, "files": await self.remove(ctx, name)})
+
+    async def remove(self, ctx: RequestContext, name: str) -> list[str]:
+        """Remove a model's files and look for models again; return what is gone.
+
+        Raises ModelInUse while it runs, and where the configuration names it.
+        """
+        loaded = self._loaded()
         catalog, types = ctx.configuration.catalog, ctx.configuration.types
 
         def work() -> list[str]:
@@ -106,7 +114,7 @@ class ModelHandlers:
         gone = await asyncio.to_thread(work)
         _log.info("removed %s: %s", name, ", ".join(gone))
         await self._reloader.reload()
-        await ctx.json({"removed": name, "files": gone})
+        return gone
 
     async def bring_in(self, ctx: RequestContext) -> None:
         """Remember the models of the folder that the body names, and serve them."""

@@ -260,8 +260,8 @@ class ResponseHandlers:
 
 
 def owner_of(ctx: RequestContext) -> str:
-    """Return whose responses the request may see: those of its API key, if it has one."""
-    return client_of(ctx.request.headers, None)
+    """Return whose responses the request may see: its account's, else those of its API key."""
+    return client_of(ctx.request.headers, None) if ctx.record.caller is None else ctx.client
 
 
 async def _follow(ctx: RequestContext, run: Run, first: int) -> None:

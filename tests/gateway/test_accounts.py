@@ -271,6 +271,19 @@ async def test_a_change_by_another_process_is_seen_soon(journal: Journal, at: Bo
             pass
 
 
+async def test_a_stored_response_is_for_all_keys_of_its_account(
+    journal: Journal, at: Books
+) -> None:
+    first, other = at.add(), at.add()
+    second = at.add_key()
+    async with charging_gateway(journal, fake_model(fake_variant(journal)), at=at) as gateway:
+        body = {"model": "m", "input": "hi", "max_output_tokens": 4}
+        made = await gateway.post(body, "/v1/responses", **bearer(first))
+        page = f"/v1/responses/{made.json['id']}"
+        assert (await gateway.request("GET", page, **bearer(second))).json["id"] == made.json["id"]
+        assert (await gateway.request("GET", page, **bearer(other))).status == 404
+
+
 async def test_several_answers_and_responses_in_the_background_are_charged(
     journal: Journal, at: Books
 ) -> None:

@@ -100,6 +100,13 @@ async def test_a_model_is_looked_for_fetched_served_and_removed(
     assert gone["removed"] == NAME
     assert not (tmp_path / ".cache/huggingface/hub/models--org--model-GGUF").exists()
     assert await served(gateway) == ["org/old:Q8_0"]
+    # Ollama's way, for operators too.
+    named = json.dumps({"model": "org/old:Q8_0"}).encode()
+    assert (await gateway.request("DELETE", "/api/delete", data=named)).status == 401
+    token = {"X-Admin-Token": gateway.token}
+    answer = await gateway.request("DELETE", "/api/delete", data=named, headers=token)
+    assert (answer.status, answer.body) == (200, b"")
+    assert await served(gateway) == ["smollm2"]
 
 
 async def test_a_download_is_paused_resumed_and_ended(hub: FakeHub, gateway: GatewayClient) -> None:

@@ -52,6 +52,12 @@ class Books:
             _, made = create_key(connection, actor, number, "k", key)
         return made.text
 
+    def add_key(self, account: int = 1) -> str:
+        """Add another key to an account, and return it."""
+        with self.engine.begin() as connection:
+            actor = Actor(int(time.time() * 1000))
+            return create_key(connection, actor, account, "another", {})[1].text
+
     def balance(self, account: int = 1) -> int:
         with self.engine.connect() as connection:
             where = ACCOUNTS.c.id == account
