@@ -40,10 +40,10 @@ class Journal:
         self._blocks: deque[bytes] = deque(maxlen=-(-room // _BLOCK))
         # Fewer than a block has.
         self._newest: list[bytes] = []
-        # Held while lines go from the newest to a block, so that a thread sees each once.
-        self._moving = threading.Lock()
-        # Those that the file lacks.
-        self._new: deque[bytes] = deque(maxlen=room)
+        # How many lines the file lacks.
+        self._unsaved = 0
+        # Held while lines are added or move to a block, so that a thread sees each once.
+        self._changing = threading.Lock()
         self._lines = 0
         self._torn = False
 
@@ -61,33 +61,24 @@ class Journal:
         """Add an entry; where the list is full, the oldest is forgotten."""
         # A copy: what orjson makes has room for more, which the list would keep.
         line = bytes(memoryview(orjson.dumps(entry)))
-        self._append(line)
-        if self._path is not None:
-            self._new.append(line)
+        with self._changing:
+            self._append(line)
+            self._unsaved += 1
 
     def _append(self, line: bytes) -> None:
         newest = self._newest
         newest.append(line)
         if len(newest) == _BLOCK:
-            block = zlib.compress(b"\n".join(newest), _FASTEST)
-            with self._moving:
-                self._blocks.append(block)
-                self._newest = []
-
-    def _snapshot(self) -> tuple[list[bytes], list[bytes]]:
-        with self._moving:
-            return list(self._blocks), self._newest[:]
+            self._blocks.append(zlib.compress(b"\n".join(newest), _FASTEST))
+            newest.clear()
 
     def _backwards(self) -> Iterator[bytes]:
-        blocks, newest = self._snapshot()
-        yield from reversed(newest)
-        for block in reversed(blocks):
-            yield from reversed(zlib.decompress(block).split(b"\n"))
+        with self._changing:
+            blocks, newest = list(self._blocks), self._newest[:]
+        return _reversed_lines(blocks, newest)
 
     def _kept(self) -> list[bytes]:
-        lines = list(islice(self._backwards(), self._room))
-        lines.reverse()
-        return lines
+        return _first(self._room, self._backwards())
 
     def load(self) -> None:
         """Read the entries of earlier runs; a line that cannot be read is left out. OSError."""
@@ -109,19 +100,36 @@ class Journal:
 
     def save(self) -> None:
         """Write the new entries to the file. OSError; then they wait for the next time."""
-        if self._path is None or not self._new:
+        if self._path is None:
             return
-        new = list(self._new)
-        if self._lines + len(new) > 2 * self._room:
-            kept = self._kept()
+        with self._changing:
+            unsaved, blocks, newest = self._unsaved, list(self._blocks), self._newest[:]
+        if not unsaved:
+            return
+        count, lines = min(unsaved, self._room), _reversed_lines(blocks, newest)
+        if self._lines + count > 2 * self._room:
+            kept = _first(self._room, lines)
             write_whole(self._path, _lines(kept))
             self._lines = len(kept)
         else:
-            _append(self._path, b"\n" * self._torn + _lines(new))
+            _append(self._path, b"\n" * self._torn + _lines(_first(count, lines)))
             self._torn = False
-            self._lines += len(new)
-        for _ in new:
-            self._new.popleft()
+            self._lines += count
+        with self._changing:
+            self._unsaved -= unsaved
+
+
+def _reversed_lines(blocks: list[bytes], newest: list[bytes]) -> Iterator[bytes]:
+    yield from reversed(newest)
+    for block in reversed(blocks):
+        yield from reversed(zlib.decompress(block).split(b"\n"))
+
+
+def _first(count: int, backwards: Iterator[bytes]) -> list[bytes]:
+    """Return so many of the lines that come newest first, the oldest of them first."""
+    lines = list(islice(backwards, count))
+    lines.reverse()
+    return lines
 
 
 def _append(path: Path, lines: bytes) -> None:

@@ -71,3 +71,18 @@ def test_without_a_file_it_is_kept_in_memory() -> None:
         journal.add({"n": number})
     journal.save()
     assert numbers(journal) == [1, 2]
+
+
+def test_of_many_entries_those_that_were_not_saved_are_written_once(tmp_path: Path) -> None:
+    path, room = tmp_path / "a.jsonl", 200
+    journal = again(path, room)
+    expected: list[int] = []
+    for count in (1, 63, 64, 65, 150, 300, 0, 7):
+        for _ in range(count):
+            journal.add({"n": len(expected)})
+            expected.append(len(expected))
+        journal.save()
+        assert numbers(journal) == expected[-room:]
+        assert numbers(again(path, room)) == expected[-room:]
+        assert [entry["n"] for entry in reversed(journal)] == expected[-room:][::-1]
+        assert len(journal) == len(expected[-room:])
