@@ -107,8 +107,10 @@ def _have(folder: RepoFolder, commit: str, files: Sequence[RemoteFile]) -> dict[
 def _prepare(root: Path, folder: RepoFolder, missing: int, reserve: int) -> None:
     """Make the folders; raise DiskFull if the disk has no room for ``missing`` bytes more."""
     try:
-        if not root.exists():
-            root.mkdir(parents=True)
+        new = not root.exists()
+        # Another download may make it at the same moment.
+        root.mkdir(parents=True, exist_ok=True)
+        if new:
             # Programs that back up the disk leave out such a folder.
             (root / "CACHEDIR.TAG").write_bytes(_TAG)
         folder.blobs.mkdir(parents=True, exist_ok=True)
