@@ -125,7 +125,8 @@ async def test_a_server_that_sleeps_is_woken(tmp_path: Path) -> None:
         # Waking may take longer than a health check.
         spec = replace(at(server.url, patience=0.05), wake=wake)
         async with connected(spec) as run:
-            await until(called.exists)
+            # The shell makes the file before it writes.
+            await until(lambda: called.exists() and called.read_text() == "wake\n")
             server.status = 200
             await until(lambda: run.kinds == [ev.EngineReady])
         async with connected(spec) as run:
