@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import text
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
@@ -112,7 +112,8 @@ class Writer:
 
     async def write(self, job: Callable[[Connection], _T]) -> _T:
         """Run ``job`` in a transaction of its own, after the rows before it; return its result."""
-        return await self._add(job, urgent=True)  # type: ignore[no-any-return] # a future of any result
+        result: _T = await self._add(job, urgent=True)
+        return result
 
     def _add(self, what: Row | Callable[[Connection], Any], *, urgent: bool) -> asyncio.Future[Any]:
         item = _Item(what, self._loop.create_future(), urgent)
@@ -220,10 +221,11 @@ class Writer:
         self._tell(_raise, group[0].future, error)
 
     def _do(self, item: _Item) -> None:
+        job = cast("Callable[[Connection], Any]", item.what)
         try:
             connection = self._connected()
             with connection.begin():
-                result = item.what(connection)  # type: ignore[operator] # rows are no jobs
+                result = job(connection)
         except Exception as error:  # noqa: BLE001 - it is told to the caller
             self._disconnect()
             self._written([item])

@@ -198,7 +198,7 @@ class Pulls:
         except GatewayError as error:
             _log.error("%s: %s", pull.wanted, error.message)
             self._move(pull, FAILED, error=error)
-        except Exception:
+        except Exception:  # a fault of ours: it is raised again, but the download must not wait
             self._move(pull, FAILED, error=GatewayError("The gateway failed; its log says why."))
             raise
 

@@ -27,8 +27,8 @@ def main(arguments: Sequence[str]) -> int:
     if not all(find_spec(name) for name in _NEEDED):
         return _failed(_MISSING)
     # Imported late: without the packages, the help and the message above remain.
-    from engine.whisper.bundled.model import Recogniser  # noqa: PLC0415
-    from engine.whisper.bundled.server import serve  # noqa: PLC0415
+    from engine.whisper.bundled.model import Recogniser  # noqa: PLC0415 - see above
+    from engine.whisper.bundled.server import serve  # noqa: PLC0415 - see above
 
     try:
         path = options.model or _shipped(Path(options.cache))

@@ -157,7 +157,7 @@ class Connection:
     def websocket(self, headers: dict[str, str]) -> str:
         """Upgrade requested → a websocket, until it is closed; return how it ended."""
         # Imported late: few tests need it.
-        from fake_websocket import Echo, handshake  # noqa: PLC0415
+        from fake_websocket import Echo, handshake  # noqa: PLC0415 - see above
 
         self.open = False
         self._send(handshake(headers))

@@ -136,7 +136,7 @@ class FakeService:
         digest = ""
         if request.body:
             # Imported late: it would take a fifth of the start.
-            import hashlib  # noqa: PLC0415
+            import hashlib  # noqa: PLC0415 - see above
 
             digest = hashlib.sha256(request.body).hexdigest()
         self._journal.write(
@@ -224,7 +224,7 @@ class FakeService:
             connection.respond_json(200, self._streams.lookup(self._object(request.body)))
             return
         # Imported late: few tests need it.
-        from urllib.parse import parse_qs  # noqa: PLC0415
+        from urllib.parse import parse_qs  # noqa: PLC0415 - see above
 
         query = {name: values[-1] for name, values in parse_qs(request.query).items()}
         if request.method == "DELETE":
@@ -315,7 +315,7 @@ class FakeService:
                     answer.cached = self._states.read(number, slot, answer.slot, answer.prompt_ids)
                 # The last token of an answer is not read again.
                 self._held[slot] = answer.prompt_tokens + max(answer.tokens - 1, 0), number
-                for sent in self._tokens(connection, answer, number):  # noqa: B007
+                for sent in self._tokens(connection, answer, number):  # noqa: B007 - told below
                     pass
         except ClientGoneError:
             self._journal.write("aborted", id=number, tokens=sent)

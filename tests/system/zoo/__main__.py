@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from tests.system.zoo.install import install  # noqa: E402 - the path is set above
-from tests.system.zoo.run import outcomes  # noqa: E402
-from tests.system.zoo.server import zoo_gateway  # noqa: E402
-from tests.system.zoo.table import CLIENTS, DOCUMENT, document, faults  # noqa: E402
+from tests.system.zoo.run import outcomes  # noqa: E402 - as above
+from tests.system.zoo.server import zoo_gateway  # noqa: E402 - as above
+from tests.system.zoo.table import CLIENTS, DOCUMENT, document, faults  # noqa: E402 - as above
 
 
 def main(words: list[str]) -> int:
