@@ -2,8 +2,8 @@
 
     ./bench/run.sh                              every part, in about ten minutes
     ./bench/run.sh --parts core                 one part: core, frame, real, carry,
-                                                warm, trace, path, speech, accounts
-                                                or download
+                                                warm, trace, path, speech, accounts,
+                                                discovery or download
     ./bench/run.sh --quick                      a smoke test; its figures mean nothing
     ./bench/run.sh --write bench/RESULTS.md     also write the results there; parts that were not
                                                 measured keep their old results
@@ -24,6 +24,7 @@ from bench import (
     alternation,
     carry,
     core,
+    discovery,
     download,
     frame,
     path,
@@ -43,6 +44,7 @@ PARTS = {
     "path": path,
     "speech": speech,
     "accounts": accounts,
+    "discovery": discovery,
     "download": download,
 }
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Measure the gateway: ./bench/run.sh [--quick] [--parts core frame real carry warm trace path speech download] [--write FILE],
+# Measure the gateway: ./bench/run.sh [--quick] [--parts core frame ...] [--write FILE],
 # see bench/main.py.
 set -eu
 
