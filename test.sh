@@ -5,7 +5,7 @@
 # The slow tests in tests/system are left to .ci/run. Arguments go to one run of pytest instead.
 #
 # LLAMA_SERVER and LLAMA_TOKENIZE name binaries to test with besides the bundled engine; without
-# them those on PATH are taken, if any.
+# them those on PATH are taken, if any. MLX_LM_SERVER names the server of mlx_lm likewise.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -18,7 +18,8 @@ fi
 cd "$here"
 LLAMA_SERVER=${LLAMA_SERVER:-$(command -v llama-server || true)}
 LLAMA_TOKENIZE=${LLAMA_TOKENIZE:-$(command -v llama-tokenize || true)}
-export LLAMA_SERVER LLAMA_TOKENIZE
+MLX_LM_SERVER=${MLX_LM_SERVER:-$(command -v mlx_lm.server || true)}
+export LLAMA_SERVER LLAMA_TOKENIZE MLX_LM_SERVER
 # The tests start Python a thousand times: it must not compile the same files each time.
 unset PYTHONDONTWRITEBYTECODE
 python=$here/venv/bin/python
@@ -53,6 +54,9 @@ else
             test_four_gateways_spend_no_more_than_there_is test_a_database_that_goes_and_comes_back; do
             without="$without --deselect=$killed::$each"
         done
+    fi
+    if [ -z "$MLX_LM_SERVER" ]; then
+        echo "== mlx_lm.server was not found: its tests in tests/real/test_generic.py are not run"
     fi
     # shellcheck disable=SC2086 # several words
     step "real engines" "$python" -m pytest -q -n "$cores" --dist loadgroup tests/real $without

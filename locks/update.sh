@@ -37,6 +37,8 @@ options = ("--package-lock-only", "--omit-lockfile-registry-resolved", "--no-aud
 failed = [npm(["install", *options], cwd=f"tests/{folder}/javascript") for folder in ("real", "system/zoo")]
 raise SystemExit(any(failed))
 END
+echo "mlx_lm.txt: a server that is not of llama.cpp, for the tests"
+compile tests/real/locks/mlx_lm.in --output-file tests/real/locks/mlx_lm.txt
 echo "the zoo of clients"
 for wanted in tests/system/zoo/locks/*.in; do
     compile "$wanted" --output-file "${wanted%.in}.txt"

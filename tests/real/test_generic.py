@@ -1,7 +1,8 @@
-"""Engines that are not llama.cpp: a real server started by its command, and one that is only asked.
+"""Engines that are not llama.cpp: real servers started by commands, and one that is only asked.
 
 Eliza, the chatbot of 1966, speaks OpenAI's API and wants a key. It has no health path: that it
-answers 404 there is enough to know that it is ready.
+answers 404 there is enough to know that it is ready. ``mlx_lm.server`` is started by
+its preset, with a tiny model; ``MLX_LM_SERVER`` names it.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ import openai
 import psutil
 import pytest
 from real_engines import ENGINES, Gateway, gateway, lua_config, lua_model, until
+from tiny_safetensors import CONTEXT, write_safetensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ELIZA = shutil.which("eliza-gpt", path=Path(sys.executable).parent)
 COMMAND = f'"{ELIZA}", "--port", "${{PORT}}", "--api-key", "geheim", "--avg-response-time", 0'
+MLX_LM = os.environ.get("MLX_LM_SERVER") or shutil.which("mlx_lm.server")
+# By the model's name, what its server is called.
+SERVERS = {"eliza": "eliza-gpt"} | ({"mlx": "mlx_lm.server"} if MLX_LM else {})
 SAD: Any = [{"role": "user", "content": "I am sad"}]
 TOKEN = "operator"
 
@@ -37,12 +42,26 @@ def generic(more: str = "", command: str = COMMAND) -> str:
     )
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    folder = tmp_path_factory.mktemp("eliza")
-    settings = f'admin_token = "{TOKEN}",'
-    with gateway(folder, lua_config(folder, generic(), settings)) as running:
+def mlx(model: Path) -> str:
+    return (
+        f'presets.servers.mlx_lm({{ name = "mlx", model = "{model}", context = {CONTEXT},'
+        f' command = {{ "{MLX_LM}" }}, env = {{ HF_HUB_OFFLINE = "1" }} }})'
+    )
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def served(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp(request.param)
+    models = generic() if request.param == "eliza" else mlx(write_safetensors(folder / "model"))
+    with gateway(folder, lua_config(folder, models, f'admin_token = "{TOKEN}",')) as running:
         yield running
+
+
+@pytest.fixture
+def model(request: Any) -> str:
+    """The name of the model that is served."""
+    name: str = request.node.callspec.params["served"]
+    return name
 
 
 def admin(served: Gateway, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -59,7 +78,7 @@ def client(served: Gateway) -> openai.OpenAI:
 
 def said(served: Gateway, model: str = "eliza") -> str:
     with client(served) as asking:
-        answer = asking.chat.completions.create(model=model, messages=SAD)
+        answer = asking.chat.completions.create(model=model, messages=SAD, max_tokens=12)
     return answer.choices[0].message.content or ""
 
 
@@ -68,49 +87,57 @@ def engine(served: Gateway) -> dict[str, Any]:
     return next(iter(admin(served, "/running")["engines"]), {})
 
 
-def test_a_server_is_started_for_a_request_and_answers(served: Gateway) -> None:
-    [model] = admin(served, "/v1/models")["data"]
-    assert (model["capabilities"], model["context_length"]) == (["text"], None)
-    assert "sad" in said(served)
+def answered(model: str, text: str) -> bool:
+    """Whether the model can have said so: Eliza repeats a word, the tiny one writes letters."""
+    return "sad" in text if model == "eliza" else len(text) == 12 and text.isalpha()
+
+
+def test_a_server_is_started_for_a_request_and_answers(served: Gateway, model: str) -> None:
+    [listed] = admin(served, "/v1/models")["data"]
+    context = CONTEXT if model == "mlx" else None
+    assert (listed["capabilities"], listed["context_length"]) == (["text"], context)
+    assert answered(model, said(served, model))
     running = engine(served)
-    assert (running["variant"], running["state"]) == ("eliza@default", "ready")
-    assert "eliza-gpt" in " ".join(psutil.Process(running["pid"]).cmdline())
+    assert (running["model"], running["state"]) == (model, "ready")
+    assert SERVERS[model] in " ".join(psutil.Process(running["pid"]).cmdline())
 
 
-def test_it_streams(served: Gateway) -> None:
+def test_it_streams(served: Gateway, model: str) -> None:
     with client(served) as asking:
-        chunks = list(asking.chat.completions.create(model="eliza", messages=SAD, stream=True))
-    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+        chunks = list(
+            asking.chat.completions.create(model=model, messages=SAD, stream=True, max_tokens=12)
+        )
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert len(chunks) > 2
-    assert "sad" in text
-    assert chunks[-1].choices[0].finish_reason == "stop"
+    assert answered(model, text)
+    assert chunks[-1].choices[0].finish_reason in ("stop", "length")
 
 
-def test_paths_that_it_has_not_are_refused_by_name(served: Gateway) -> None:
+def test_paths_that_it_has_not_are_refused_by_name(served: Gateway, model: str) -> None:
     with client(served) as asking:
         with pytest.raises(openai.BadRequestError, match="does not serve /v1/embeddings"):
-            asking.embeddings.create(model="eliza", input="a")
+            asking.embeddings.create(model=model, input="a")
         with pytest.raises(openai.BadRequestError, match="does not serve /other"):
-            asking.post(f"{served.url}/upstream/eliza/other", cast_to=object, body={})
+            asking.post(f"{served.url}/upstream/{model}/other", cast_to=object, body={})
 
 
-def test_it_is_unloaded_and_started_again(served: Gateway) -> None:
-    said(served)
-    first = engine(served)["pid"]
-    assert admin(served, "/admin/unload", {"model": "eliza"}) == {"unloaded": ["eliza@default"]}
-    assert not psutil.pid_exists(first)
+def test_it_is_unloaded_and_started_again(served: Gateway, model: str) -> None:
+    said(served, model)
+    first = engine(served)
+    assert admin(served, "/admin/unload", {"model": model}) == {"unloaded": [first["variant"]]}
+    assert not psutil.pid_exists(first["pid"])
     assert engine(served) == {}
-    loaded = admin(served, "/admin/load", {"model": "eliza", "variant": "default"})
-    assert loaded["variant"] == "eliza@default"
-    assert "sad" in said(served)
-    assert engine(served)["pid"] != first
+    loaded = admin(served, "/admin/load", {"model": model})
+    assert loaded["variant"] == first["variant"]
+    assert answered(model, said(served, model))
+    assert engine(served)["pid"] != first["pid"]
 
 
-def test_it_crashes_and_is_started_again(served: Gateway) -> None:
-    said(served)
+def test_it_crashes_and_is_started_again(served: Gateway, model: str) -> None:
+    said(served, model)
     first = engine(served)["pid"]
     os.kill(first, signal.SIGKILL)
-    assert "sad" in said(served)
+    assert answered(model, said(served, model))
     assert engine(served)["pid"] != first
     assert any("ended by itself, signal 9" in line for line in served.log)
 
@@ -128,6 +155,27 @@ def test_a_crash_in_the_middle_of_an_answer(tmp_path: Path) -> None:
         again = chat.create(model="eliza", messages=SAD, stream=True)
         assert next(again).choices
         again.close()
+
+
+@pytest.mark.parametrize("served", [name for name in SERVERS if name == "mlx"], indirect=True)
+def test_its_own_count_is_told_and_remembered(served: Gateway) -> None:
+    """It counts no prompt before its answer; the bytes of a prompt tell how long it is at most."""
+    asked: Any = [{"role": "user", "content": "How many bytes?"}]
+
+    def told() -> str:
+        with client(served) as asking:
+            answer = asking.chat.completions.with_raw_response.create(
+                model="mlx", messages=asked, max_tokens=12
+            )
+        usage = answer.parse().usage
+        assert usage is not None
+        # A byte is a token, and the template adds two.
+        assert (usage.prompt_tokens, usage.completion_tokens) == (17, 12)
+        return answer.headers["X-Gateway-Prompt-Tokens"]
+
+    assert told().endswith("; source=bound")
+    assert told() == "17; source=cache"
+    until(lambda: any("prompt=17 completion=12" in line for line in served.log))
 
 
 def test_a_command_that_fails_is_told_with_its_last_words(tmp_path: Path) -> None:
