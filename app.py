@@ -62,6 +62,7 @@ from utils.config.schema import read
 from utils.config.settings import ServerSettings, server_settings
 from utils.logger import get_logger
 from utils.state_folder import state_folder
+from web.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -158,7 +159,17 @@ def build(
     store = ResponseStore.of(settings, folder)
     models = ModelHandlers(manager, reloader, pulls, _hub, folder)
     gateway = GatewayServer(
-        current, handler, manager, reloader, store, certificates, folder, models, peers, accounts
+        current,
+        handler,
+        manager,
+        reloader,
+        store,
+        certificates,
+        folder,
+        models,
+        peers,
+        Site(),
+        accounts,
     )
     return App(gateway, inference, manager, reloader, orphans, certificates.scheme)
 

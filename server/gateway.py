@@ -23,6 +23,7 @@ from server.lm_studio import LmStudioHandlers
 from server.messages import MessagesHandlers
 from server.middleware import Middleware
 from server.ollama import OllamaHandlers
+from server.pages import PageHandlers
 from server.pages_of_ollama import OllamaPages
 from server.passthrough import Passthrough
 from server.protocol import HttpServer
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from server.people.people import People
     from server.responses.store import ResponseStore
     from server.tls import Certificates
+    from web.site import Site
 
 _log = get_logger("server")
 Announce = Callable[[list[Endpoint]], AbstractContextManager[None]]
@@ -85,6 +87,7 @@ class GatewayServer:
         folder: Path,
         models: ModelHandlers,
         peers: PeerDirectory,
+        site: Site,
         accounts: Accounts | None = None,
     ) -> None:
         self._peers = peers
@@ -110,12 +113,13 @@ class GatewayServer:
             clock,
         )
         captures = Captures()
+        status = StatusPages(manager, accounts)
         table = routes(
             handler.answers,
             Passthrough(handler, manager),
             StreamRoutes(handler.streams, manager),
             self._sockets,
-            StatusPages(manager, accounts),
+            status,
             MessagesHandlers(handler),
             OllamaHandlers(handler, manager, clock),
             OllamaPages(manager, models),
@@ -128,6 +132,7 @@ class GatewayServer:
             RoutingHandlers(handler.router),
             CaptureHandlers(captures),
             SlotHandlers(manager, self._admin),
+            PageHandlers(site, status.root),
             None if accounts is None else account_pages(accounts),
             None if self._people is None else self._people.routes,
         )

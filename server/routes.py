@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from server.messages import MessagesHandlers
     from server.middleware import Handler
     from server.ollama import OllamaHandlers
+    from server.pages import PageHandlers
     from server.pages_of_ollama import OllamaPages
     from server.passthrough import Passthrough
     from server.people.routes import PeopleRoutes
@@ -134,6 +135,7 @@ def routes(
     routing: RoutingHandlers,
     captures: CaptureHandlers,
     slots: SlotHandlers,
+    pages: PageHandlers,
     accounts: AccountPages | None = None,
     people: PeopleRoutes | None = None,
 ) -> Routes:
@@ -164,7 +166,8 @@ def routes(
     return Routes(
         exact={
             **answers,
-            **dict.fromkeys(("/", "/v1", "/v1/"), _reading(status.root)),
+            "/": _reading(pages.root),
+            **dict.fromkeys(("/v1", "/v1/"), _reading(status.root)),
             "/v1/models": _reading(status.models),
             "/models": _reading(status.models),
             **dict.fromkeys(("/upstream", "/upstream/"), _reading(status.upstream)),
@@ -223,6 +226,7 @@ def routes(
             **({} if people is None else people.exact),
         },
         below={
+            "/assets/": _reading(pages.asset),
             **({} if people is None else people.below),
             "/v1/models/": _reading(status.model),
             "/models/": _reading(status.model),
@@ -313,7 +317,7 @@ _PUBLIC = frozenset(
 
 def is_public(path: str) -> bool:
     """Return whether the path needs no key, whatever is configured."""
-    return path in _PUBLIC or path.startswith("/login/")
+    return path in _PUBLIC or path.startswith(("/login/", "/assets/"))
 
 
 def is_admin(path: str) -> bool:

@@ -24,6 +24,12 @@ def is_ollamas(headers: Mapping[str, str]) -> bool:
     return headers.get("User-Agent", "").lower().startswith(_OLLAMA)
 
 
+def wants_page(headers: Mapping[str, str]) -> bool:
+    """Return whether the request is a browser's that wants a page to show."""
+    kinds = (part.partition(";")[0].strip() for part in headers.get("Accept", "").split(","))
+    return "text/html" in kinds
+
+
 def root_page(address: str) -> dict[str, Any]:
     """Return the page at ``/`` and ``/v1``: where each kind of client finds the gateway."""
     return {

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Each room may import from itself and from those before it.
-ROOMS = ("utils", "models", "engine", "inference", "accounts", "server", "app", "main")
+ROOMS = ("utils", "models", "engine", "inference", "accounts", "web", "server", "app", "main")
 IMPURE = {"asyncio", "aiohttp", "time"}
 # Engines that come with the gateway run as processes of their own.
 PROGRAMS = ("engine/llamacpp/bundled/", "engine/whisper/bundled/")
@@ -90,6 +90,7 @@ PURE = (
     "utils/config/settings.py",
     "utils/config/tables.py",
     "utils/errors.py",
+    "web/",
 )
 NOT_PURE = {
     "inference/continuation/relay.py",

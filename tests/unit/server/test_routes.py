@@ -29,7 +29,7 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         path: {m: route.handle for m, route in row.items()} for path, row in own.items()
     }
     assert handlers == {
-        "/": {"GET": "status.root", "HEAD": "status.root"},
+        "/": {"GET": "pages.root", "HEAD": "pages.root"},
         "/v1": {"GET": "status.root", "HEAD": "status.root"},
         "/v1/": {"GET": "status.root", "HEAD": "status.root"},
         "/v1/models": {"GET": "status.models", "HEAD": "status.models"},
@@ -142,7 +142,7 @@ def test_what_an_engine_answers_is_listed_and_an_order_is_not() -> None:
     every = [route for row in rows for route in row.values()]
     quiet = {str(route.handle).partition(".")[0] for route in every if not route.listed}
     rooms = """status pages_of_ollama lm_studio admin models conversations records routing captures
-    slots"""
+    slots pages"""
     assert quiet == set(rooms.split())
     listed = {str(route.handle) for route in every if route.listed}
     assert {handler for handler in listed if handler.startswith("admin")} == {"admin.load"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.signposts import address_of, hint, is_ollamas, root_page
+from server.signposts import address_of, hint, is_ollamas, root_page, wants_page
 
 AT = "http://127.0.0.1:7777"
 
@@ -44,3 +44,11 @@ def test_a_doubled_version_is_explained() -> None:
 def test_ollamas_own_clients_are_known_by_name(agent: str, ollamas: bool) -> None:
     assert is_ollamas({"User-Agent": agent}) is ollamas
     assert not is_ollamas({})
+
+
+@pytest.mark.parametrize(
+    ("accept", "wants"),
+    [("text/html,*/*;q=0.8", True), ("a/b, text/html;q=0.9", True), ("*/*", False), (None, False)],
+)
+def test_only_browsers_ask_for_html(accept: str | None, wants: bool) -> None:
+    assert wants_page({} if accept is None else {"Accept": accept}) == wants

@@ -1,0 +1,49 @@
+"""``PageHandlers``: the pages for browsers, and their assets, from ``web``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from server.signposts import wants_page
+from utils.errors import UnknownPath
+
+if TYPE_CHECKING:
+    from server.middleware import Handler, RequestContext
+    from web.site import Answer, Site
+
+
+class PageHandlers:
+    """Answers with the files of ``site``; other clients than browsers get ``signpost`` at ``/``."""
+
+    def __init__(self, site: Site, signpost: Handler) -> None:
+        self._site = site
+        self._signpost = signpost
+
+    async def root(self, ctx: RequestContext) -> None:
+        """Answer a browser with the landing page, and other clients with the base URLs."""
+        if not wants_page(ctx.request.headers):
+            await self._signpost(ctx)
+            return
+        await self._page(ctx, "landing/index")
+
+    async def asset(self, ctx: RequestContext) -> None:
+        """Answer with a file that a page uses; UnknownPath if there is none, or none any more."""
+        await self._read()
+        answer = self._site.asset(ctx.name or "", ctx.request.headers)
+        if answer is None:
+            raise UnknownPath(f"Nothing is served at {ctx.request.path}.")
+        await self._send(ctx, answer)
+
+    async def _page(self, ctx: RequestContext, name: str) -> None:
+        await self._read()
+        await self._send(ctx, self._site.page(name, ctx.request.headers))
+
+    async def _read(self) -> None:
+        # Not at the start of the gateway, which must be quick; and not on the event loop.
+        if not self._site.is_read:
+            await asyncio.to_thread(self._site.read)
+
+    @staticmethod
+    async def _send(ctx: RequestContext, answer: Answer) -> None:
+        await ctx.response.answer(answer.status, answer.headers, answer.body)

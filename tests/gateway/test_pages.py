@@ -1,0 +1,35 @@
+"""The pages for browsers, by the whole gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING
+
+from gateway import fake_model, fake_variant, running_gateway
+
+if TYPE_CHECKING:
+    from fake_engine import Journal
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"}
+
+
+async def test_browsers_get_pages_and_programs_what_they_got(journal: Journal) -> None:
+    async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
+        ask = gateway.request
+        # The files are read for the first of them.
+        pages = await asyncio.gather(*(ask("GET", "/", headers=BROWSER) for _ in range(3)))
+        for page in pages:
+            assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+            assert page.headers["Vary"] == "Accept, Accept-Encoding"
+        assert (await ask("GET", "/")).json["object"] == "gateway"
+        ollama = await ask("GET", "/", headers={"User-Agent": "ollama/1"})
+        assert ollama.body.startswith(b"Ollama")
+        for address in re.findall(r'"(/assets/[^"]+)"', pages[0].body.decode()):
+            asset = await ask("GET", address)
+            assert asset.status == 200, address
+            assert "immutable" in asset.headers["Cache-Control"]
+        tag = {**BROWSER, "If-None-Match": pages[0].headers["ETag"]}
+        assert (await ask("GET", "/", headers=tag)).status == 304
+        assert (await ask("HEAD", "/", headers=BROWSER)).body == b""
+        (await ask("GET", "/assets/0/lib/page.js")).error(404, "unknown_path")
