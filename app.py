@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.checks import Verdict, examined, misaddressed
-from engine.generic.type import Generic
 from engine.llamacpp.discovery import EVERYTHING, Discovery, is_planned, named_by, places_of
 from engine.llamacpp.planned import wishes_of
 from engine.llamacpp.prompt_cache.manager import PromptCacheManager
@@ -20,18 +20,15 @@ from engine.llamacpp.shipped import bundled_model, bundled_server
 from engine.llamacpp.type import LlamaCpp
 from engine.manager import EngineManager
 from engine.peers import PeerDirectory
-from engine.piper.type import Piper
 from engine.process.health import checks_of
 from engine.process.orphans import OrphanRegistry
 from engine.process.slots import Slot
-from engine.remote.type import Remote
 from engine.resources.learnt_store import LearntNeeds, LoadTimes, PromptCacheMisses
 from engine.resources.memory import Memory
 from engine.resources.preload import Preloader
 from engine.scheduling.lifecycle import State
 from engine.scheduling.policy import limits_of, policy_of
 from engine.types import EngineTypes
-from engine.whisper.type import Whisper
 from inference.run import Inference
 from models.catalog import Catalog
 from models.discovery.inventory import Taken
@@ -69,6 +66,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from accounts.service import Accounts
+    from engine.base import EngineType
     from engine.llamacpp.tokenizer import LlamaTokenize
     from inference.call import Hooks
     from models.discovery.stores import Store
@@ -207,7 +205,42 @@ def engine_types(
 ) -> EngineTypes:
     """Return every type of engine, the default first; ``speech`` is a folder for weights."""
     llamacpp = LlamaCpp(prompt_caches, tokenizer, heads)
-    return EngineTypes([llamacpp, Generic(), Remote(), Whisper(speech), Piper()])
+    return EngineTypes(
+        [llamacpp],
+        {
+            "generic": _generic,
+            "remote": _remote,
+            "whisper": partial(_whisper, speech),
+            "piper": _piper,
+        },
+    )
+
+
+# Their modules are imported only where the configuration names them.
+
+
+def _generic() -> EngineType:
+    from engine.generic.type import Generic  # noqa: PLC0415 - see above
+
+    return Generic()
+
+
+def _remote() -> EngineType:
+    from engine.remote.type import Remote  # noqa: PLC0415 - see above
+
+    return Remote()
+
+
+def _whisper(speech: Path | None) -> EngineType:
+    from engine.whisper.type import Whisper  # noqa: PLC0415 - see above
+
+    return Whisper(speech)
+
+
+def _piper() -> EngineType:
+    from engine.piper.type import Piper  # noqa: PLC0415 - see above
+
+    return Piper()
 
 
 def presets() -> Presets:

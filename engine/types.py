@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from models.capabilities import Capabilities
 from utils.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from engine.base import EngineType, ModelFile, Voice
     from models.requests.endpoints import Endpoint
@@ -19,12 +20,18 @@ if TYPE_CHECKING:
 class EngineTypes:
     """Every type by its name; the first one is the default.
 
+    Those in ``later`` are made when a variant first needs one, by calling what their name has.
     ``news`` grows when the capabilities of a model may have changed.
     """
 
-    def __init__(self, types: Iterable[EngineType]) -> None:
+    def __init__(
+        self,
+        types: Iterable[EngineType],
+        later: Mapping[str, Callable[[], EngineType]] = MappingProxyType({}),
+    ) -> None:
         self._types = {each.name: each for each in types}
         self._default = next(iter(self._types))
+        self._later = later
         self.news = 0
         for each in self._types.values():
             each.tell_news = self._note_news
@@ -32,15 +39,22 @@ class EngineTypes:
     @property
     def names(self) -> tuple[str, ...]:
         """The names for ``engine =``, the default first."""
-        return tuple(self._types)
+        return tuple(dict.fromkeys((*self._types, *self._later)))
 
     def of(self, variant: VariantSpec) -> EngineType:
         """Return the variant's type; raise ConfigError for an unknown name."""
         name = variant.engine or self._default
-        if name not in self._types:
-            known = ", ".join(self._types)
+        known = self._types.get(name)
+        return self._made(name) if known is None else known
+
+    def _made(self, name: str) -> EngineType:
+        if name not in self._later:
+            known = ", ".join(self.names)
             raise ConfigError(f"There is no engine type '{name}'. Known types: {known}.")
-        return self._types[name]
+        # A thread may make the same type at the same time: the first one stays.
+        made = self._types.setdefault(name, self._later[name]())
+        made.tell_news = self._note_news
+        return made
 
     def obeyed(self, model: ModelSpec) -> frozenset[str]:
         """Return the fields beside OpenAI's that the model's engines obey in a chat."""
@@ -102,7 +116,7 @@ class EngineTypes:
 
     async def close(self) -> None:
         """End what runs besides the engines."""
-        for each in self._types.values():
+        for each in tuple(self._types.values()):
             await each.close()
 
     def _note_news(self) -> None:

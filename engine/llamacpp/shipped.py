@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +18,9 @@ def bundled_server() -> str:
 
 def bundled_version() -> str:
     """Return the version of the bundled engine; "" if its package is not installed."""
+    # Few need it, and it takes a while.
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - see above
+
     try:
         return version("xllamacpp")
     except PackageNotFoundError:

@@ -6,6 +6,8 @@ Every call blocks for some milliseconds, so call it in a thread.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import sys
 import threading
 from typing import Any, NamedTuple, Protocol
 
@@ -101,7 +103,9 @@ class MachineProbe:
 
     def _find_gpus(self) -> list[Any]:
         if self._nvml is None:
-            import pynvml  # noqa: PLC0415 - takes time, and only a gateway with engines needs it
+            if not _has_driver():
+                return []
+            import pynvml  # noqa: PLC0415 - takes time and 2 MB, and few machines need it
 
             self._nvml = pynvml
         try:
@@ -123,6 +127,17 @@ class MachineProbe:
                     if process.pid in pids and process.usedGpuMemory is not None:
                         used[process.pid] = int(process.usedGpuMemory)
         return sum(used.values()) if used else None
+
+
+def _has_driver() -> bool:
+    """Return whether NVML's driver may be installed; where it is looked for depends on Windows."""
+    if sys.platform == "win32":
+        return True
+    try:
+        ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def _tree(pid: int) -> list[psutil.Process]:

@@ -43,7 +43,7 @@ class AdminHandlers:
         self._telemetry = telemetry
         self._reloader = reloader
         self._tasks = TaskOwner("admin")
-        telemetry.metrics.show(self.present)
+        telemetry.metrics.present = self.present
 
     async def close(self) -> None:
         """End the streams of events and of the log, and the loads that no client waits for."""

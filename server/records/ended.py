@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -94,6 +93,8 @@ def page_of(rows: Iterable[Row], query: Query) -> tuple[list[Row], str | None]:
 
 def as_csv(rows: Iterable[Row], columns: Iterable[str]) -> bytes:
     """Return the rows as CSV with a head, safe to open in a spreadsheet."""
+    import csv  # noqa: PLC0415 - hardly ever needed
+
     text = io.StringIO()
     names = list(columns)
     writer = csv.writer(text, lineterminator="\r\n")

@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -52,6 +51,9 @@ def system_view(probe: MachineProbe, folders: Iterable[Path]) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, the system and the packages that matter."""
+    # Imported when the page is read: it takes a while, and a megabyte.
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - see above
+
     found = {"python": platform.python_version(), "system": platform.platform(terse=True)}
     for package in _PACKAGES:
         try:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from builders import TYPES, variant
 
+from engine.generic.type import Generic
+from engine.types import EngineTypes
 from models.capabilities import Capabilities
 from models.spec import ModelSpec
 from utils.errors import ConfigError
+
+if TYPE_CHECKING:
+    from engine.base import EngineType
 
 BOTH = {"vision", "audio"}
 
@@ -23,6 +28,25 @@ def test_a_variant_has_the_type_that_it_names_or_the_first() -> None:
     assert TYPES.of(variant()) is TYPES.of(variant(engine="llamacpp"))
     with pytest.raises(ConfigError, match=r"no engine type 'other'. Known types: llamacpp"):
         TYPES.of(variant(engine="other"))
+
+
+def test_a_type_is_made_when_a_variant_first_needs_it() -> None:
+    made_types: list[EngineType] = []
+
+    def later() -> EngineType:
+        made_types.append(Generic())
+        return made_types[-1]
+
+    types = EngineTypes([TYPES.of(variant())], {"generic": later})
+    assert types.names == ("llamacpp", "generic")
+    assert not made_types
+    found = types.of(variant(engine="generic"))
+    assert [found] == [types.of(variant(engine="generic"))] == made_types
+    found.tell_news()
+    assert types.news == 1
+    assert types.names == ("llamacpp", "generic")
+    with pytest.raises(ConfigError, match=r"Known types: llamacpp, generic\."):
+        types.of(variant(engine="other"))
 
 
 def test_what_only_one_variant_can_is_possible_but_not_promised() -> None:

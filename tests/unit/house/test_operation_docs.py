@@ -11,6 +11,7 @@ from route_table import named_routes
 
 from engine.scheduling.engine_table import EngineRecord
 from server.metrics import Metrics, Present
+from server.metrics_page import MetricsPage
 from server.routes import is_admin
 from utils.errors import RequestCancelled
 
@@ -36,11 +37,11 @@ def test_every_event_is_in_the_table() -> None:
 
 def test_every_metric_is_in_the_table() -> None:
     metrics = Metrics()
-    metrics.show(lambda: Present([EngineRecord(variant())], 0, 0))
+    metrics.present = lambda: Present([EngineRecord(variant())], 0, 0)
     # As they are written in the page, counters with their ending.
     names = {
         f"{family.name}_total" if family.type == "counter" else family.name
-        for family in metrics.collect()
+        for family in MetricsPage(metrics).collect()
     }
     table = TEXT.split("| Metric |")[1]
     written = set(re.findall(r"`((?:llm_gateway|…)_\w+)`", table))

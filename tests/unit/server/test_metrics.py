@@ -1,4 +1,4 @@
-"""server/metrics.py: what is counted, read as Prometheus reads it."""
+"""server/metrics.py, server/metrics_page.py: what is counted, read as Prometheus reads it."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_what_is_so_now() -> None:
     engine.memory = {"gpu0": 1000}
     gone = EngineRecord(variant(8192))
     gone.memory = {"gpu0": 5}
-    metrics.show(lambda: Present([engine, gone], 3, 5))
+    metrics.present = lambda: Present([engine, gone], 3, 5)
     assert value(metrics, "llm_gateway_queue_length") == 3
     assert value(metrics, "llm_gateway_requests_in_flight") == 5
     assert value(metrics, "llm_gateway_engine_state", **BOTH, state="ready") == 1
@@ -163,7 +163,7 @@ def test_what_is_so_now() -> None:
 def test_two_records_of_one_name_are_one_engine_the_living_one(turned: bool) -> None:
     metrics = Metrics()
     records = [EngineRecord(V), EngineRecord(V, State.DRAINING, active={1})]
-    metrics.show(lambda: Present(records[::-1] if turned else records, 0, 0))
+    metrics.present = lambda: Present(records[::-1] if turned else records, 0, 0)
     assert value(metrics, "llm_gateway_engine_state", **BOTH, state="draining") == 1
     assert value(metrics, "llm_gateway_engine_requests", **BOTH) == 1
 
