@@ -16,9 +16,10 @@ from accounts.admission import Now
 from accounts.book import Book
 from accounts.guard import caller_of
 from accounts.hooks import AccountHooks, Effects
-from accounts.store.database import address, open_database
+from accounts.store.backlog import Backlog
+from accounts.store.database import address, backlog_name, open_database
 from accounts.store.migrate import DatabaseTooNew, migrate
-from accounts.store.recovery import dead_boots, release
+from accounts.store.recovery import dead_boots, rebook, release
 from accounts.store.snapshot import Snapshot, revision, snapshot
 from accounts.store.upkeep import purge, verify
 from accounts.store.writer import Writer
@@ -44,6 +45,8 @@ _LAST = 10.0
 _MINUTE = 60.0
 # Minutes between two checks of the books and two purges.
 _OFTEN = 60
+# Seconds that a page waits for rows of requests that have ended.
+_SOON = 1.0
 _DAY_MS = 24 * 3600 * 1000
 
 
@@ -64,6 +67,7 @@ class Accounts:
         self._folder = folder
         self._lock = FileLock(folder / "accounts.lock")
         self._url = address(settings.database_url, folder)
+        self._backlog = Backlog(folder, backlog_name(settings.database_url))
         self._engine: Engine | None = None
         self._writer: Writer | None = None
         self._reader: ThreadPoolExecutor | None = None
@@ -104,10 +108,14 @@ class Accounts:
         return await self._running().write(job)
 
     async def read(self, job: Callable[[Connection], _T]) -> _T:
-        """Run ``job``, which changes nothing, beside the writer; return its result."""
+        """Run ``job``, which changes nothing, beside the writer; return its result.
+
+        It sees the requests that have ended before, unless the database cannot be written.
+        """
         if self._reader is None or self._engine is None:
             raise RuntimeError("the accounts are not open")
         engine = self._engine
+        await self._running().caught_up(_SOON)
 
         def run() -> _T:
             with engine.connect() as connection:
@@ -122,7 +130,14 @@ class Accounts:
         first = await asyncio.to_thread(self._open)
         self._apply(first)
         self._writer = Writer(
-            self._opened(), self.boot, booked=self.book.booked, look=self._look, seen=self._apply
+            self._opened(),
+            self.boot,
+            booked=self.book.booked,
+            look=self._look,
+            seen=self._apply,
+            backlog=self._backlog if self._lock.held else None,
+            alone=self._lock.held and self._opened().dialect.name == "sqlite",
+            durable=self.book.settings.durable,
         )
         self._reader = ThreadPoolExecutor(1, "accounts-read")
         tasks.spawn(self._keep_up(), "upkeep")
@@ -154,6 +169,7 @@ class Accounts:
         try:
             self._engine = open_database(self._url, full=self.book.settings.durable)
             migrate(self._engine)
+            self._take_over(self._engine)
             with self._engine.begin() as connection:
                 self._release(connection)
                 return snapshot(connection)
@@ -161,9 +177,19 @@ class Accounts:
             reason = str(error).partition("\n")[0]
             raise CannotStart(f"the database of the accounts cannot be used: {reason}") from error
 
+    def _take_over(self, engine: Engine) -> None:
+        """Book what the last gateway with this folder has left, if it does not run any more."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if not self._lock.acquire():
+            _log.warning("another gateway uses the same folder of accounts")
+            return
+        rows = self._backlog.read()
+        rebook(engine, rows)
+        # Only now, as this empties the files.
+        self._backlog.open()
+
     def _release(self, connection: Connection) -> None:
         if connection.dialect.name == "sqlite" and not self._lock.acquire():
-            _log.warning("another gateway uses the same database of accounts")
             return
         count = release(connection, dead_boots(connection, self.boot), _wall())
         if count:

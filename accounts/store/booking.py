@@ -37,8 +37,10 @@ def book(
     A hold takes its amount only where the balance has it, whoever else takes from it. ``again``:
     the rows may have been committed before.
     """
-    holds = [row for row in rows if isinstance(row, Hold)]
     settled = [row for row in rows if isinstance(row, Settlement)]
+    ended = {row.request_id for row in settled}
+    # What is settled in the same group is not held before.
+    holds = [row for row in rows if isinstance(row, Hold) and row.request_id not in ended]
     funds: dict[int, Funds] = {}
     if again:
         ids = [row.request_id for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,15 @@ def address(url: str | None, folder: Path) -> str:
         if url.startswith(short):
             return "postgresql+psycopg://" + url.removeprefix(short)
     return url
+
+
+def backlog_name(url: str | None) -> str:
+    """Return the name of the backlog's files: rows of one database never come into another."""
+    if url is None:
+        return "accounts"
+    where = make_url(address(url, Path()))
+    named = f"{where.host}:{where.port}/{where.database}"
+    return f"accounts-{hashlib.sha256(named.encode()).hexdigest()[:8]}"
 
 
 def open_database(url: str, *, full: bool = False) -> Engine:

@@ -1,7 +1,8 @@
-"""Release the holds of gateways that have ended without settling them. Synchronous.
+"""Book what a gateway has left that broke off, and release what it holds. Synchronous.
 
-Nobody knows what became of their answers, so these cost nothing; a row in ``usage`` tells of each.
-Run again, there is nothing left to release.
+What it has settled is in its backlog. Of its other requests nobody knows what became of their
+answers, so these cost nothing; a row in ``usage`` tells of each. Run again, there is nothing left
+to release.
 """
 
 from __future__ import annotations
@@ -10,14 +11,52 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, insert, select, text, update
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError
 
-from accounts.store.writer import ALIVE, boot_number
+from accounts.store.booking import book
+from accounts.store.rows import Settlement
+from accounts.store.writer import ALIVE, GROUP, boot_number
 from accounts.tables import ACCOUNTS, HOLDS, USAGE
+from utils.logger import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Engine
+
+    from accounts.store.rows import Hold
+
+
+_log = get_logger("accounts")
+# Of the holds of a backlog: nobody's, so they are released at once.
+_NOBODY = "0"
+
+
+def rebook(engine: Engine, rows: Sequence[Hold | Settlement]) -> None:
+    """Book the rows of a backlog, those that the database does not have already.
+
+    A row that the database can never take is told in the log. Holds are released by ``release``.
+    """
+    settled = {row.request_id for row in rows if isinstance(row, Settlement)}
+    wanted = [row for row in rows if isinstance(row, Settlement) or row.request_id not in settled]
+    for start in range(0, len(wanted), GROUP):
+        group = wanted[start : start + GROUP]
+        try:
+            _rebook(engine, group)
+        except _OF_ROWS:
+            for row in group:
+                try:
+                    _rebook(engine, [row])
+                except _OF_ROWS as error:
+                    _log.error("a row of the accounts cannot be written: %r", row, exc_info=error)
+
+
+_OF_ROWS = (IntegrityError, DataError, ProgrammingError)
+
+
+def _rebook(engine: Engine, rows: Sequence[Hold | Settlement]) -> None:
+    with engine.begin() as connection:
+        book(connection, _NOBODY, rows, again=True)
 
 
 def dead_boots(connection: Connection, own: str) -> list[str]:

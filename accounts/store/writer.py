@@ -3,6 +3,9 @@
 While a group is committed, others collect the next one. When a commit fails, its rows stay at the
 front and are tried again: nothing is lost, and nothing is booked twice. Each row is handed over
 together with the future that tells of it, so nobody can wait for a row that was written before.
+
+A row that is in the backlog outlives the gateway, so nobody has to wait until it is written: such
+rows are collected for a moment, and a short request's hold and settlement are one transaction.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from accounts.store.backlog import Backlog
+
 _T = TypeVar("_T")
 _log = get_logger("accounts")
 GROUP = 100
@@ -44,11 +49,15 @@ Row = Hold | Settlement
 
 @dataclass(slots=True, eq=False)
 class _Item:
-    """A row or a job, what it is answered by, and since when it waits."""
+    """A row or a job, what it is answered by, and since when it waits.
+
+    ``place`` is the file of the backlog that has the row.
+    """
 
     what: Row | Callable[[Connection], Any]
     future: asyncio.Future[Any]
     urgent: bool
+    place: int | None = None
     since: float = field(default_factory=time.monotonic)
 
 
@@ -57,6 +66,8 @@ class Writer:
 
     ``booked`` is called on the loop with each group that is committed; ``look`` is run by the
     thread about once a second, and what it returns, if anything, goes to ``seen`` on the loop.
+    ``backlog`` is open, and is closed by ``close``. ``alone``: no other gateway uses the database,
+    so it refuses no hold. ``durable``: a row counts when it has reached the disk.
     """
 
     def __init__(
@@ -67,6 +78,9 @@ class Writer:
         booked: Callable[[list[Row], Outcome], None],
         look: Callable[[Connection], Any] = lambda _connection: None,
         seen: Callable[[Any], None] = lambda _found: None,
+        backlog: Backlog | None = None,
+        alone: bool = False,
+        durable: bool = False,
     ) -> None:
         # Whether the last use of the database went well.
         self.reachable = True
@@ -75,6 +89,9 @@ class Writer:
         self._booked = booked
         self._look = look
         self._seen = seen
+        self._backlog = backlog
+        self._alone = alone
+        self._durable = durable
         self._loop = asyncio.get_running_loop()
         self._queue: deque[_Item] = deque()
         # Whether the thread has something to do, or must end.
@@ -102,21 +119,47 @@ class Writer:
         """Whether so many rows wait that no more should be added."""
         return len(self._queue) >= MOST
 
-    def hold(self, row: Hold) -> asyncio.Future[bool]:
-        """Write a hold; the result is False where the balance in the database is too small."""
-        return self._add(row, urgent=True)
+    def hold(self, row: Hold) -> asyncio.Future[bool] | None:
+        """Write a hold; None: it is safe already, and nobody has to wait for it.
 
-    def settle(self, row: Settlement, *, urgent: bool) -> asyncio.Future[None]:
-        """Write a settlement; ``urgent``: somebody waits for it."""
-        return self._add(row, urgent=urgent)
+        The result is False where the balance in the database is too small.
+        """
+        # Where others take from the same balance, only the database can say whether it is held.
+        place = self._kept(row) if self._alone else None
+        waits = place is None or self._durable
+        future = self._add(row, urgent=waits, place=place)
+        return future if waits else None
+
+    def settle(self, row: Settlement, *, urgent: bool) -> asyncio.Future[None] | None:
+        """Write a settlement; ``urgent``: somebody would wait for it. None: it is safe already."""
+        place = self._kept(row)
+        waits = place is None or self._durable
+        future = self._add(row, urgent=urgent and waits, place=place)
+        return future if waits else None
+
+    def _kept(self, row: Row) -> int | None:
+        """Return where in the backlog the row is now; None if it cannot be kept."""
+        return None if self._backlog is None else self._backlog.add(row)
+
+    async def caught_up(self, patience: float) -> None:
+        """Return when the rows until now are written, or after ``patience`` seconds."""
+        with self._news:
+            if not self._queue:
+                return
+            last = self._queue[-1]
+            last.urgent = True
+            self._news.notify()
+        await asyncio.wait((last.future,), timeout=patience)
 
     async def write(self, job: Callable[[Connection], _T]) -> _T:
         """Run ``job`` in a transaction of its own, after the rows before it; return its result."""
         result: _T = await self._add(job, urgent=True)
         return result
 
-    def _add(self, what: Row | Callable[[Connection], Any], *, urgent: bool) -> asyncio.Future[Any]:
-        item = _Item(what, self._loop.create_future(), urgent)
+    def _add(
+        self, what: Row | Callable[[Connection], Any], *, urgent: bool, place: int | None = None
+    ) -> asyncio.Future[Any]:
+        item = _Item(what, self._loop.create_future(), urgent, place)
         with self._news:
             if self._closing:
                 raise RuntimeError("the database of the accounts is closed")
@@ -133,10 +176,22 @@ class Writer:
             self._gives_up_at = time.monotonic() + patience
             self._news.notify()
         await asyncio.to_thread(self._thread.join, patience + 1)
-        if self._queue:
-            _log.error("%d rows of the accounts could not be written", len(self._queue))
+        self._leave()
         # Their futures are answered before the loop ends.
         await asyncio.sleep(0)
+
+    def _leave(self) -> None:
+        """Keep what could not be written for the next gateway, and say so."""
+        rows = [item for item in self._queue if isinstance(item.what, Hold | Settlement)]
+        for item in rows:
+            if item.place is None and isinstance(item.what, Settlement):
+                item.place = self._kept(item.what)
+        lost = sum(item.place is None and isinstance(item.what, Settlement) for item in rows)
+        if lost:
+            _log.error("%d rows of the accounts could not be written", lost)
+        kept = 0 if self._backlog is None else self._backlog.close()
+        if kept:
+            _log.warning("%d rows of the accounts are written at the next start", kept)
 
     # -- in the thread ---------------------------------------------------------------
 
@@ -246,6 +301,8 @@ class Writer:
             self._disconnect()
             return
         self.reachable = True
+        if self._backlog is not None:
+            self._backlog.rest()
         if found is not None:
             self._tell(self._seen, found)
 
@@ -258,6 +315,8 @@ class Writer:
                 else:
                     self._queue.remove(item)
             self._oldest = self._queue[0].since if self._queue else None
+        if self._backlog is not None:
+            self._backlog.booked(item.place for item in group if item.place is not None)
 
     def _connected(self) -> Connection:
         if self._connection is None:

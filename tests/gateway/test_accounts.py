@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from account_gateway import UNIT, Books, bearer, books, charging_gateway
+from account_gateway import UNIT, Books, bearer, booked, books, charging_gateway
 from gateway import fake_model, fake_variant, until
 from gateway_client import CHAT, chat_body
 from raw_client import post
@@ -67,7 +67,7 @@ async def test_an_answer_is_charged_once_by_what_the_engine_counted(
         more = {"stream_options": {"include_usage": True}} if stream else {}
         answer = await gateway.post(chat_body(stream=stream) | more, **bearer(key))
         assert answer.status == 200
-        # The client has the end: then the database has what it cost.
+        await booked(gateway)
         [row] = at.usage()
         paid = cost(row["prompt"], row["completion"])
         assert row["completion"] == 4
@@ -184,6 +184,7 @@ async def test_a_stream_ends_where_the_money_does(journal: Journal, at: Books) -
         assert events[-1] == "[DONE]"
         assert json.loads(events[-2])["choices"][0]["finish_reason"] == "length"
         assert b": the balance is used up\n" in answer.body
+        await booked(gateway)
         [row] = at.usage()
         assert (row["ended"], row["completion"]) == ("cut", 20)
         assert at.balance() == 0
@@ -291,6 +292,7 @@ async def test_several_answers_and_responses_in_the_background_are_charged(
     async with charging_gateway(journal, fake_model(fake_variant(journal)), at=at) as gateway:
         answer = await gateway.post(chat_body(n=2), **bearer(key))
         assert len(answer.json["choices"]) == 2
+        await booked(gateway)
         assert len(at.usage()) == 2
         page = f"/v1/generation?id={answer.headers['X-Request-Id']}"
         found = (await gateway.request("GET", page, **bearer(key))).json["data"]

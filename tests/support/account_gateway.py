@@ -95,6 +95,11 @@ async def charging_gateway(
     at.check()
 
 
+async def booked(gateway: Gateway) -> None:
+    """Wait until the database has the requests that have ended: who reads pages waits for that."""
+    assert (await gateway.request("GET", "/admin/api/usage")).status == 200
+
+
 def bearer(key: str) -> dict[str, Any]:
     """Return the headers of a request with this key, as an argument for a client."""
     return {"headers": {"Authorization": f"Bearer {key}"}}

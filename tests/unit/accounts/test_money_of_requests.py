@@ -19,7 +19,7 @@ from accounts.keys import digest_of
 from accounts.money import FREE
 from accounts.store.booking import book
 from accounts.store.changes import Actor, add_money
-from accounts.store.recovery import dead_boots, release
+from accounts.store.recovery import dead_boots, rebook, release
 from accounts.store.snapshot import snapshot
 from accounts.tables import ACCOUNTS, HOLDS, LEDGER, METADATA, STATE, USAGE
 from utils.config.accounts import AccountsSettings
@@ -39,22 +39,28 @@ class Gateways(RuleBasedStateMachine):
 
     @initialize(money=st.integers(0, 200))
     def begin(self, money: int) -> None:
-        self.connection = create_engine("sqlite://").connect()
+        # One connection to a database in memory is shared by all that use it.
+        self.engine = create_engine("sqlite://")
+        self.connection = self.engine.connect()
         METADATA.create_all(self.connection)
         self.connection.execute(STATE.insert().values(name="revision", value=0))
         self.account = add_account(self.connection, money)
         add_key(self.connection, self.account, digest_of("k"))
         self.connection.commit()
         self.number, self.boot, self.sources = 0, 0, 0
+        self.queue: list[Hold | Settlement] = []
         # What a request must have cost, if it was charged.
         self.costs: dict[str, int] = {}
         self.foreign: list[Hold] = []
         self.start()
 
     def start(self) -> None:
-        """Begin with an empty memory, as after a crash."""
+        """Begin with an empty memory, as after a crash; the rows that waited are in a file."""
         self.boot += 1
-        self.queue: list[Hold | Settlement] = []
+        for _ in range(2):
+            # The gateway that books them may be killed, too.
+            rebook(self.engine, self.queue)
+        self.queue = []
         # How many rows were tried together by a commit that failed: they stay together.
         self.tried = 0
         self.open: list[Ticket] = []
@@ -183,6 +189,8 @@ class Gateways(RuleBasedStateMachine):
             usage = select(func.count()).select_from(LEDGER).where(LEDGER.c.kind == "usage")
             count = self.connection.execute(usage).scalar_one()
         assert charged.items() <= self.costs.items()
+        waiting = {row.request_id for row in self.queue}
+        assert self.costs.keys() - charged.keys() <= waiting, "what is settled is never lost"
         assert count == sum(cost > 0 for cost in charged.values())
         assert held >= 0
         memory = self.memory

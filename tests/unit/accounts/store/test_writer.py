@@ -12,6 +12,7 @@ from account_rows import add_account, check_books, hold, new_database, settlemen
 from sqlalchemy import event, func, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from accounts.store.backlog import Backlog
 from accounts.store.rows import Funds
 from accounts.store.writer import Writer
 from accounts.tables import ACCOUNTS, HOLDS, LEDGER, USAGE
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from accounts.store.rows import Outcome
+    from accounts.store.rows import Hold, Outcome, Settlement
     from accounts.store.writer import Row
 
 UNIT = 10**9
@@ -32,17 +33,30 @@ UNIT = 10**9
 class Bench:
     """A writer on a database with accounts 1 and 2, and what it told."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, kept: bool) -> None:
         self.engine = new_database(folder)
         with self.engine.begin() as connection:
             self.accounts = [add_account(connection), add_account(connection)]
         self.groups: list[list[Row]] = []
         self.funds: dict[int, Funds] = {}
-        self.writer = Writer(self.engine, "ab12", booked=self._booked)
+        backlog = Backlog(folder, "accounts") if kept else None
+        if backlog is not None:
+            backlog.open()
+        self.writer = Writer(self.engine, "ab12", booked=self._booked, backlog=backlog, alone=kept)
 
     def _booked(self, rows: list[Row], outcome: Outcome) -> None:
         self.groups.append(rows)
         self.funds |= outcome.funds
+
+    def hold(self, row: Hold) -> asyncio.Future[bool]:
+        future = self.writer.hold(row)
+        assert future is not None
+        return future
+
+    def settle(self, row: Settlement, *, urgent: bool) -> asyncio.Future[None]:
+        future = self.writer.settle(row, urgent=urgent)
+        assert future is not None
+        return future
 
     def fail(self, times: int, *, after: bool = False) -> None:
         """Let the next commits fail: before they happen, or only in what is heard of them."""
@@ -77,8 +91,8 @@ def balance(connection: Connection, account: int) -> int:
 
 
 @asynccontextmanager
-async def bench(folder: Path) -> AsyncIterator[Bench]:
-    it = Bench(folder)
+async def bench(folder: Path, *, kept: bool = False) -> AsyncIterator[Bench]:
+    it = Bench(folder, kept=kept)
     try:
         yield it
     finally:
@@ -91,21 +105,21 @@ async def bench(folder: Path) -> AsyncIterator[Bench]:
 async def test_a_hold_and_its_settlement(tmp_path: Path) -> None:
     async with bench(tmp_path) as it:
         account = it.accounts[0]
-        assert await it.writer.hold(hold("r", account, 500)) is True
+        assert await it.hold(hold("r", account, 500)) is True
         assert it.funds[account] == Funds(UNIT, 500)
         assert it.count(HOLDS) == 1
-        await it.writer.settle(settlement("r", account, 70), urgent=True)
+        await it.settle(settlement("r", account, 70), urgent=True)
         assert it.funds[account] == Funds(UNIT - 70, 0)
         assert (it.count(HOLDS), it.count(USAGE)) == (0, 1)
 
 
 async def test_what_comes_together_is_committed_together(tmp_path: Path) -> None:
     async with bench(tmp_path) as it:
-        held = [it.writer.hold(hold(f"r{n}", it.accounts[n % 2])) for n in range(300)]
+        held = [it.hold(hold(f"r{n}", it.accounts[n % 2])) for n in range(300)]
         assert all(await asyncio.gather(*held))
         assert len(it.groups) <= 6
         rows = [settlement(f"r{n}", it.accounts[n % 2]) for n in range(300)]
-        await asyncio.gather(*(it.writer.settle(row, urgent=False) for row in rows))
+        await asyncio.gather(*(it.settle(row, urgent=False) for row in rows))
         assert it.balance(it.accounts[0]) == UNIT - 150 * 100
 
 
@@ -113,10 +127,10 @@ async def test_a_hold_is_refused_where_the_database_has_no_money(tmp_path: Path)
     """Other processes take from the same account; of a group some may be possible."""
     async with bench(tmp_path) as it:
         poor, rich = it.accounts
-        asked = [it.writer.hold(hold(f"p{n}", poor, UNIT // 3)) for n in range(5)]
-        asked.append(it.writer.hold(hold("r", rich, UNIT)))
+        asked = [it.hold(hold(f"p{n}", poor, UNIT // 3)) for n in range(5)]
+        asked.append(it.hold(hold("r", rich, UNIT)))
         assert await asyncio.gather(*asked) == [True, True, True, False, False, True]
-        assert await it.writer.hold(hold("s", rich, 1)) is False
+        assert await it.hold(hold("s", rich, 1)) is False
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -126,8 +140,8 @@ async def test_a_commit_that_fails_three_times(tmp_path: Path, after: bool) -> N
         account = it.accounts[0]
         it.fail(3, after=after)
         waits: list[asyncio.Future[Any]]
-        waits = [it.writer.hold(hold(f"r{n}", account)) for n in range(25)]
-        waits += [it.writer.settle(settlement(f"r{n}", account), urgent=True) for n in range(25)]
+        waits = [it.hold(hold(f"r{n}", account)) for n in range(25)]
+        waits += [it.settle(settlement(f"r{n}", account), urgent=True) for n in range(25)]
         assert all(await asyncio.gather(*waits))
         assert (it.count(HOLDS), it.count(USAGE), it.count(LEDGER)) == (0, 25, 25 + 2)
         assert it.balance(account) == UNIT - 25 * 100
@@ -140,9 +154,9 @@ async def test_a_row_that_cannot_be_written_does_not_hold_up_the_others(tmp_path
     async with bench(tmp_path) as it:
         account = it.accounts[0]
         good, bad, other = await asyncio.gather(
-            it.writer.settle(settlement("a", account), urgent=True),
-            it.writer.settle(settlement("b", 999), urgent=True),
-            it.writer.settle(settlement("c", account), urgent=True),
+            it.settle(settlement("a", account), urgent=True),
+            it.settle(settlement("b", 999), urgent=True),
+            it.settle(settlement("c", account), urgent=True),
             return_exceptions=True,
         )
         assert isinstance(bad, IntegrityError)
@@ -155,14 +169,14 @@ async def test_a_request_is_charged_once_however_often_it_is_settled(tmp_path: P
     async with bench(tmp_path) as it:
         account = it.accounts[0]
         for _ in range(2):
-            await it.writer.settle(settlement("r", account), urgent=True)
+            await it.settle(settlement("r", account), urgent=True)
         assert it.balance(account) == UNIT - 100
 
 
 async def test_jobs_are_run_in_their_order_and_tell_their_failures(tmp_path: Path) -> None:
     async with bench(tmp_path) as it:
         account = it.accounts[0]
-        first = it.writer.settle(settlement("r", account), urgent=False)
+        first = it.settle(settlement("r", account), urgent=False)
         look = partial(balance, account=account)
         assert await it.writer.write(look) == UNIT - 100
         assert first.done()
@@ -180,18 +194,18 @@ async def test_jobs_are_run_in_their_order_and_tell_their_failures(tmp_path: Pat
 async def test_what_waits_is_written_before_the_end(tmp_path: Path) -> None:
     async with bench(tmp_path) as it:
         rows = [settlement(f"r{n}", it.accounts[0]) for n in range(250)]
-        waits = [it.writer.settle(row, urgent=False) for row in rows]
+        waits = [it.settle(row, urgent=False) for row in rows]
         await it.writer.close(5)
         assert all(wait.done() for wait in waits)
         assert it.count(USAGE) == 250
         with pytest.raises(RuntimeError, match="closed"):
-            it.writer.hold(hold("late", it.accounts[0]))
+            it.hold(hold("late", it.accounts[0]))
 
 
 async def test_a_database_that_stays_away_does_not_hold_up_the_end(tmp_path: Path) -> None:
     async with bench(tmp_path) as it:
         it.fail(10**6)
-        waits = it.writer.hold(hold("r", it.accounts[0]))
+        waits = it.hold(hold("r", it.accounts[0]))
         await it.writer.close(0.2)
         assert not waits.done()
         assert it.writer.late > 0
@@ -226,7 +240,7 @@ async def test_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
             pages[0] = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         account = it.accounts[0]
         rows = [settlement(f"r{n}", account, variant="v" * 190) for n in range(300)]
-        waits = [it.writer.settle(row, urgent=True) for row in rows]
+        waits = [it.settle(row, urgent=True) for row in rows]
         async with asyncio.timeout(10):
             while it.writer.reachable:
                 await asyncio.sleep(0)
@@ -236,3 +250,21 @@ async def test_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
         assert it.writer.reachable
         assert it.count(USAGE) == 300
         assert it.balance(account) == UNIT - 300 * 100
+
+
+async def test_nobody_waits_for_rows_of_the_backlog(tmp_path: Path) -> None:
+    """They are committed together, and what is left at the end is there for the next gateway."""
+    async with bench(tmp_path, kept=True) as it:
+        account = it.accounts[0]
+        for number in range(20):
+            assert it.writer.hold(hold(f"r{number}", account)) is None
+            assert it.writer.settle(settlement(f"r{number}", account), urgent=True) is None
+        await it.writer.caught_up(5)
+        assert len(it.groups) <= 2
+        assert it.balance(account) == UNIT - 20 * 100
+        it.fail(10**6)
+        it.writer.settle(settlement("late", account), urgent=True)
+        await it.writer.caught_up(0.1)
+        await it.writer.close(0.1)
+    ids = [row.request_id for row in Backlog(tmp_path, "accounts").read()]
+    assert "late" in ids
