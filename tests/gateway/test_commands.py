@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from gateway_child import config, gateway_process, quiet_port
+from main_process import told
 from paths import ROOT
 from raw_client import PATIENCE
 
@@ -29,20 +30,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home" / "llm-gateway"
 
 
-async def said(*args: str) -> tuple[int, str, str]:
-    """Run ``main.py`` with these arguments; return its exit status, stdout and stderr."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(ROOT / "main.py"),
-        *args,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(PATIENCE):
-        out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
-
-
 @asynccontextmanager
 async def started(journal: Journal, home: Path | None = None) -> AsyncIterator[GatewayProcess]:
     """Run a gateway with its state in ``home``, or where the configuration says."""
@@ -58,25 +45,25 @@ async def test_all_commands_find_the_gateway_in_the_default_folder(
 ) -> None:
     async with started(journal, home) as gateway:
         file = journal.path.parent / "gateway.cfg.lua"
-        code, out, err = await said("status")
+        code, out, err = await told("status")
         where = f"{gateway.url}, process {gateway.process.pid}, {file}\n"
         assert (code, out, err) == (0, f"{where}\nMODEL  STATE\nm      not loaded\n", "")
-        code, out, err = await said("load", "m")
+        code, out, err = await told("load", "m")
         assert (code, err) == (0, "")
         assert out.startswith("m@256: ready after ")
-        assert await said("load", "m") == (0, "m@256: ready, it was running\n", "")
-        code, out, _ = await said("status")
+        assert await told("load", "m") == (0, "m@256: ready, it was running\n", "")
+        code, out, _ = await told("status")
         assert code == 0
         assert "m      256      ready  0 of 1" in out
-        assert await said("unload", "m") == (0, "m@256: unloaded\n", "")
-        assert await said("unload") == (0, "no engine was running\n", "")
-        assert await said("reload", "--dry-run") == (0, "nothing has changed\n", "")
+        assert await told("unload", "m") == (0, "m@256: unloaded\n", "")
+        assert await told("unload") == (0, "no engine was running\n", "")
+        assert await told("reload", "--dry-run") == (0, "nothing has changed\n", "")
         file.write_text(file.read_text().replace("server = {", "server = { max_queue = 7,"))
-        assert await said("reload") == (0, "server.max_queue: 64 → 7\n", "")
-        code, out, _ = await said("logs")
+        assert await told("reload") == (0, "server.max_queue: 64 → 7\n", "")
+        code, out, _ = await told("logs")
         assert code == 0
         assert "unloaded m@256" in out
-        code, out, _ = await said("logs", "m")
+        code, out, _ = await told("logs", "m")
         assert code == 0
         assert "unloaded m@256" not in out
 
@@ -84,11 +71,11 @@ async def test_all_commands_find_the_gateway_in_the_default_folder(
 async def test_a_refusal_is_told_and_is_a_failure(journal: Journal, home: Path) -> None:
     async with started(journal, home) as gateway:
         for args in (("load", "x"), ("unload", "x"), ("logs", "x")):
-            code, out, err = await said(*args)
+            code, out, err = await told(*args)
             assert (code, out) == (1, "")
             assert err.startswith("llm-gateway: The model 'x' does not exist. Available models: m.")
         (journal.path.parent / "gateway.cfg.lua").write_text("models = {}")
-        code, out, err = await said("reload")
+        code, out, err = await told("reload")
         assert (code, out) == (1, "")
         assert "models: expected at least one model, or discover or model_dirs\n" in err
         assert (await gateway.health())["status"] == "ok"
@@ -100,18 +87,18 @@ async def test_with_the_configuration_named_its_state_folder_is_looked_at(
     async with started(journal) as gateway:
         file = str(journal.path.parent / "gateway.cfg.lua")
         for args in (("-c", file, "status"), ("status", "-c", file)):
-            code, out, err = await said(*args)
+            code, out, err = await told(*args)
             assert (code, err) == (0, "")
             assert out.startswith(gateway.url)
         # The note is only a help.
         for note in (journal.path.parent / "state" / "gateways").iterdir():
             note.unlink()
-        code, out, _ = await said("-c", file, "status")
+        code, out, _ = await told("-c", file, "status")
         assert (code, out.startswith(gateway.url)) == (0, True)
 
 
 async def test_without_a_gateway_that_is_said(journal: Journal, home: Path) -> None:
-    code, out, err = await said("status")
+    code, out, err = await told("status")
     assert (code, out) == (3, "")
     assert err == (
         f"llm-gateway: no gateway runs with its state in {home};"
@@ -120,11 +107,11 @@ async def test_without_a_gateway_that_is_said(journal: Journal, home: Path) -> N
     port = quiet_port()
     file = journal.path.parent / "x.lua"
     file.write_text(config(journal, port))
-    code, out, err = await said("status", "-c", str(file))
+    code, out, err = await told("status", "-c", str(file))
     assert (code, out) == (3, "")
     assert err.startswith(f"llm-gateway: no gateway answers at http://127.0.0.1:{port}: ")
     file.write_text("models = {}")
-    code, out, err = await said("status", "-c", str(file))
+    code, out, err = await told("status", "-c", str(file))
     assert (code, out) == (2, "")
     assert "models: expected at least one model" in err
 
@@ -132,7 +119,7 @@ async def test_without_a_gateway_that_is_said(journal: Journal, home: Path) -> N
 async def test_a_state_folder_that_cannot_be_read(home: Path) -> None:
     home.parent.mkdir()
     home.touch()
-    assert await said("status") == (
+    assert await told("status") == (
         1,
         "",
         f"llm-gateway: {home}: not a directory; run this as the user who runs the gateway\n",
@@ -148,12 +135,12 @@ async def test_two_gateways_are_told_apart_by_their_configuration(
         gateway_process(journal, texts[0], ports[0], "one"),
         gateway_process(journal, texts[1], ports[1], "two") as two,
     ):
-        code, _, err = await said("status")
+        code, _, err = await told("status")
         folder = journal.path.parent
         assert (code, "2 gateways run; say which: " in err) == (1, True)
         assert f"-c {folder / 'one.cfg.lua'}" in err
         assert f"-c {folder / 'two.cfg.lua'}" in err
-        code, out, _ = await said("status", "-c", str(folder / "two.cfg.lua"))
+        code, out, _ = await told("status", "-c", str(folder / "two.cfg.lua"))
         assert (code, out.startswith(two.url)) == (0, True)
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from gguf_files import llama
+from main_process import told
 from model_stores import hub, ollama, put
-from paths import ROOT
-from raw_client import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,17 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def said(*args: str) -> tuple[int, str, str]:
     """Run ``main.py models`` with these arguments; return its exit status, stdout and stderr."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(ROOT / "main.py"),
-        "models",
-        *args,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(PATIENCE):
-        out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
+    return await told("models", *args)
 
 
 async def answered(*args: str) -> Any:

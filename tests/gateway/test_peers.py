@@ -13,6 +13,7 @@ from fake_engine import Journal
 from gateway import Gateway, fake_model, fake_variant, hang, nothing_left, running_gateway, until
 from gateway_child import config, gateway_process, quiet_port
 from gateway_client import chat_body
+from main_process import fork_server
 
 from utils.config.peers import PeerTable
 
@@ -46,6 +47,7 @@ class Machines:
 
 @asynccontextmanager
 async def several(folder: Path) -> AsyncIterator[Machines]:
+    fork_server()  # its socket stays
     async with nothing_left(Journal(folder / "none")), AsyncExitStack() as stack:
         yield Machines(folder, stack)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fake_hub import FakeHub, fake_hub, sha256
 from gguf_files import llama
+from main_process import told
 from paths import ROOT
 from raw_client import PATIENCE
 
@@ -36,14 +37,8 @@ async def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 
 async def said(*args: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(ROOT / "main.py"), "models", *args),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(PATIENCE):
-        out, err = await process.communicate()
-    return process.returncode or 0, out.decode(), err.decode()
+    """Run ``main.py models`` with these arguments; return its exit status, stdout and stderr."""
+    return await told("models", *args)
 
 
 async def test_a_model_is_fetched_verified_listed_and_removed(tmp_path: Path) -> None:

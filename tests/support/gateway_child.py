@@ -7,7 +7,6 @@ import json
 import random
 import signal
 import socket
-import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fake_engine import LLAMA_SERVER, Journal, faults
 from gateway import is_running, until
 from gateway_client import FAST_LANE, GatewayClient, client_session
-from paths import ROOT
+from main_process import start
 from raw_client import PATIENCE
 
 from server.admin.own_token import own_token
@@ -23,6 +22,8 @@ from server.admin.own_token import own_token
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
+
+    from main_process import Process
 
 
 def lua(value: Any) -> str:
@@ -71,7 +72,7 @@ def config(
 class GatewayProcess(GatewayClient):
     """A running gateway; ``log`` is the file with its stdout and stderr."""
 
-    process: asyncio.subprocess.Process = field(kw_only=True)
+    process: Process = field(kw_only=True)
     log: Path = field(kw_only=True)
 
     @property
@@ -95,16 +96,13 @@ class GatewayProcess(GatewayClient):
         return int(event["pid"])
 
 
-async def run(*args: str, log: Path, descriptors: int | None = None) -> asyncio.subprocess.Process:
+async def run(*args: str, log: Path, descriptors: int | None = None) -> Process:
     """Start ``main.py`` with these arguments; its output goes to ``log``.
 
     ``descriptors`` is its limit of file descriptors, if given.
     """
-    words = [sys.executable, str(ROOT / "main.py"), *args]
-    if descriptors is not None:
-        words = ["/bin/sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *words]
     with log.open("wb") as output:
-        return await asyncio.create_subprocess_exec(*words, stdout=output, stderr=output)
+        return await start(*args, stdout=output, stderr=output, descriptors=descriptors)
 
 
 async def outcome(*args: str, folder: Path) -> tuple[int, str]:

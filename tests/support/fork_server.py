@@ -1,0 +1,97 @@
+"""The program that ``main_process`` starts once: it imports the gateway, then forks for each run.
+
+It reads requests from the socket on its standard input: arguments, environment and folder of a run
+of ``main.py``, with three file descriptors: stdout, stderr, and a pipe that gets the pid and later
+the status as ``waitpid`` has it. It ends when the socket is closed.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import socket
+import struct
+import sys
+from pathlib import Path
+from types import ModuleType
+
+MAIN = Path(__file__).resolve().parents[2] / "main.py"
+# What a gateway imports when it serves, besides what these import.
+WARM = ("main", "app", "uvloop", "engine.llamacpp.discovery", "models.discovery.watch")
+STATUS = struct.Struct("=i")
+LARGEST = 1 << 20
+
+
+def serve(control: socket.socket) -> list[str]:
+    """Fork for each request; return the arguments of ``main.py`` in each child."""
+    running: dict[int, tuple[int, int]] = {}  # by pidfd: the pid, and its pipe
+    ready = select.poll()
+    ready.register(control, select.POLLIN)
+    while True:
+        for descriptor, _ in ready.poll():
+            if descriptor in running:
+                ready.unregister(descriptor)
+                pid, pipe = running.pop(descriptor)
+                os.close(descriptor)
+                _tell(pipe, os.waitpid(pid, 0)[1])
+                os.close(pipe)
+                continue
+            message, files, _, _ = socket.recv_fds(control, LARGEST, 3)
+            if not message:
+                sys.exit()
+            pipe = files[2]
+            pid = os.fork()
+            if not pid:
+                control.close()
+                for each in (*running, *(pipe for _, pipe in running.values())):
+                    os.close(each)
+                return _become(json.loads(message), files)
+            for each in files[:2]:
+                os.close(each)
+            _tell(pipe, pid)
+            watched = os.pidfd_open(pid)
+            running[watched] = pid, pipe
+            ready.register(watched, select.POLLIN)
+
+
+def _tell(pipe: int, number: int) -> None:
+    try:
+        os.write(pipe, STATUS.pack(number))
+    except BrokenPipeError:  # the test has ended
+        return
+
+
+def _become(asked: dict[str, object], files: list[int]) -> list[str]:
+    """Take the place that the request describes; return the arguments."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for target, source in enumerate(files[:2], 1):
+        os.dup2(source, target)
+    for each in files:
+        os.close(each)
+    os.chdir(str(asked["folder"]))
+    os.environ.clear()
+    os.environ.update(asked["env"])  # type: ignore[call-overload]  # it is JSON
+    return asked["args"]  # type: ignore[return-value]  # it is JSON
+
+
+def run() -> None:
+    """Import the gateway, serve, and run ``main.py`` in each child as Python runs a program."""
+    sys.path[0] = str(MAIN.parent)
+    for name in WARM:
+        __import__(name)
+    code = compile(MAIN.read_bytes(), str(MAIN), "exec")
+    gc.collect()
+    gc.freeze()
+    with socket.socket(fileno=0) as control:
+        args = serve(control)
+    sys.argv = [str(MAIN), *args]
+    module = ModuleType("__main__")
+    module.__file__ = str(MAIN)
+    sys.modules["__main__"] = module
+    exec(code, module.__dict__)
+
+
+if __name__ == "__main__":
+    run()
