@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.checks import Verdict, examined, misaddressed
+from engine.checks import Verdict, absent, examined, misaddressed
 from engine.llamacpp.discovery import EVERYTHING, Discovery, is_planned, named_by, places_of
 from engine.llamacpp.planned import wishes_of
 from engine.llamacpp.prompt_cache.manager import PromptCacheManager
@@ -152,7 +152,13 @@ def build(
     router = Router(manager, Classifier(inference, clock), peers)
     pulls = Pulls(_hub, reloader.reload, folder)
     missing = MissingModels(pulls, current)
-    reloader.applied = lambda: missing.begin(current.now.catalog.missing.values())
+    _tell_absent(catalog, types)
+
+    def applied() -> None:
+        _tell_absent(current.now.catalog, types)
+        missing.begin(current.now.catalog.missing.values())
+
+    reloader.applied = applied
     handler = RequestHandler(inference, router, missing)
     store = ResponseStore.of(settings, folder)
     models = ModelHandlers(manager, reloader, pulls, _hub, folder)
@@ -170,6 +176,12 @@ def build(
         accounts,
     )
     return App(gateway, inference, manager, reloader, orphans, certificates.scheme)
+
+
+def _tell_absent(catalog: Catalog, types: EngineTypes) -> None:
+    """Warn of engines whose programs or packages are not installed, before a request needs them."""
+    for line in absent(catalog, types):
+        get_logger("engines").warning(line)
 
 
 def _hub() -> Hub:
@@ -212,6 +224,7 @@ def engine_types(
             "remote": _remote,
             "whisper": partial(_whisper, speech),
             "piper": _piper,
+            "espeak": _espeak,
         },
     )
 
@@ -241,6 +254,12 @@ def _piper() -> EngineType:
     from engine.piper.type import Piper  # noqa: PLC0415 - see above
 
     return Piper()
+
+
+def _espeak() -> EngineType:
+    from engine.espeak.type import Espeak  # noqa: PLC0415 - see above
+
+    return Espeak()
 
 
 def presets() -> Presets:

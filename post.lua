@@ -95,6 +95,9 @@ local function check_remote(model, place)
 end
 
 -- The embedded engines of speech need nothing said; a server computes one sound or text at a time.
+-- Types that need no variants: each has a usual one.
+local speech = { whisper = true, piper = true, espeak = true }
+
 local function check_speech(model)
   model.variants = model.variants or { { parallel = 1 } }
 end
@@ -217,7 +220,7 @@ local function check_model(value, place)
       check_commands(model, place)
     elseif checks.engine == "remote" then
       check_remote(model, place)
-    elseif checks.engine == "whisper" or checks.engine == "piper" then
+    elseif speech[checks.engine] then
       check_speech(model)
     end
     check_connect(model, place, loader.own_port)

@@ -274,12 +274,19 @@ class EngineType(ABC):
         """Return how many answers (``n``) an engine gives to one request; None: it decides."""
         return None
 
-    def fit(self, endpoint: Endpoint, request: dict[str, Any]) -> bool:
+    def fit(self, variant: VariantSpec, endpoint: Endpoint, request: dict[str, Any]) -> bool:
         """Change a decoded request so that its engines ignore nothing in it; return if it changed.
 
         Raises BadRequest that names the field which would be ignored.
         """
         return False
+
+    def missing(self, variant: VariantSpec) -> str:
+        """Return what must be installed before the variant can start, and how; else "".
+
+        It takes no time: the gateway says so when it starts.
+        """
+        return ""
 
     def voices(self, variant: VariantSpec) -> list[Voice]:
         """Return the voices that the variant is known to speak with, the default first."""

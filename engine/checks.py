@@ -39,6 +39,15 @@ def examined(catalog: Catalog, types: EngineTypes) -> Verdict:
     return verdict
 
 
+def absent(catalog: Catalog, types: EngineTypes) -> list[str]:
+    """Return a line for each variant whose program or packages are not installed; it is quick."""
+    return [
+        f"{variant.label} cannot start: {what}"
+        for variant, _ in _variants(catalog)
+        if (what := types.of(variant).missing(variant))
+    ]
+
+
 def _variants(catalog: Catalog) -> Iterator[tuple[VariantSpec, ModelSpec]]:
     for model in catalog.models:
         for variant in model.variants:

@@ -70,7 +70,7 @@ class EngineTypes:
 
         Return whether it has changed.
         """
-        return self.of(model.largest).fit(endpoint, request)
+        return self.of(model.largest).fit(model.largest, endpoint, request)
 
     def voices(self, model: ModelSpec) -> list[Voice]:
         """Return the voices that the model is known to speak with."""

@@ -107,7 +107,7 @@ class LlamaCpp(EngineType):
         """Return the number of slots: each answer takes one."""
         return variant.parallel
 
-    def fit(self, endpoint: Endpoint, request: dict[str, Any]) -> bool:
+    def fit(self, variant: VariantSpec, endpoint: Endpoint, request: dict[str, Any]) -> bool:  # noqa: ARG002 - the interface
         """Rewrite what llama-server knows in another form only, and refuse what it ignores."""
         return fitted(endpoint, request)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import wave
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -23,8 +23,6 @@ from utils.tasks import TaskOwner
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.piper.asked import Asked
-    from engine.piper.voices import Voices
     from engine.upstream import UpstreamResponse
     from models.requests.reader import Upload
     from models.spec import VariantSpec
@@ -38,14 +36,22 @@ _FETCHING = ("/download", "/all-voices")
 _SAMPLE = 2
 
 
+class Speaks(Protocol):
+    """Knows the voices of a model."""
+
+    def options(self, voice: str, speed: float) -> dict[str, object]:
+        """Return the fields that make the server speak so; BadRequest for an unknown voice."""
+        ...
+
+
 class PiperEngine(EngineClient):
-    """A running server of Piper.
+    """A running server of Piper, or one with its interface.
 
     It answers a text with a whole WAV file, so each sentence is a request of its own: the client
     hears the first one while the others are made.
     """
 
-    def __init__(self, variant: VariantSpec, url: str, voices: Voices) -> None:
+    def __init__(self, variant: VariantSpec, url: str, voices: Speaks) -> None:
         super().__init__(url, probe_timeout=variant.timeouts.health_check, headers={})
         self._voices = voices
         self._tasks = TaskOwner("speech")
@@ -70,7 +76,7 @@ class PiperEngine(EngineClient):
         try:
             known = tool()
             asked = asked_of(_decoded(body), ENCODED if known else ())
-            options = self._options(asked)
+            options = self._voices.options(asked.voice, asked.speed)
 
             async def speak(text: str) -> Spoken:
                 return await self._spoken({**options, "text": text})
@@ -84,13 +90,6 @@ class PiperEngine(EngineClient):
             )
         finally:
             self._opening -= 1
-
-    def _options(self, asked: Asked) -> dict[str, object]:
-        speaker = self._voices.speaker(asked.voice)
-        options: dict[str, object] = {} if speaker is None else {"speaker_id": speaker}
-        if asked.speed != 1:
-            options["length_scale"] = self._voices.pace / asked.speed
-        return options
 
     async def _spoken(self, request: dict[str, object]) -> Spoken:
         """Return what the server says; raise EngineUnreachable or EngineRefused."""

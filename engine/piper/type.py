@@ -47,7 +47,7 @@ class Piper(EngineType):
         env = {**environ, **variant.env}
         if variant.binary:
             return Launch(variant.label, (variant.binary, *args), env, url)
-        if find_spec(_PROGRAM) is None or not _voice(variant):
+        if self.missing(variant):
             # It ends with these words, which the client that waits for it is told.
             argv: tuple[str, ...] = (sys.executable, "-c", f"raise SystemExit({_MISSING!r})")
             return Launch(variant.label, argv, env, url)
@@ -63,10 +63,11 @@ class Piper(EngineType):
         """Return that it speaks, and nothing else."""
         return Capabilities(_SPEAKS, _SPEAKS)
 
-    def fit(self, endpoint: Endpoint, request: dict[str, Any]) -> bool:
-        """Raise BadRequest for what speech cannot have; it changes nothing."""
+    def fit(self, variant: VariantSpec, endpoint: Endpoint, request: dict[str, Any]) -> bool:
+        """Raise BadRequest for what speech cannot have, and for an unknown voice."""
         if endpoint is SPEECH:
-            asked_of(request, ENCODED if tool() else ())
+            asked = asked_of(request, ENCODED if tool() else ())
+            voices_of(_voice(variant)).speaker(asked.voice)
         return False
 
     def voices(self, variant: VariantSpec) -> list[Voice]:
@@ -88,11 +89,16 @@ class Piper(EngineType):
         own = _own_voice(variant)
         if own and not Path(own).exists():
             return [Finding("args", f'the file "{own}" does not exist', fatal=True)]
-        if not variant.binary and (find_spec(_PROGRAM) is None or not _voice(variant)):
-            return [Finding("binary", _MISSING)]
+        if missing := self.missing(variant):
+            return [Finding("binary", missing)]
         if variant.binary and not own:
             return [Finding("args", "no voice: give its file with -m")]
         return []
+
+    def missing(self, variant: VariantSpec) -> str:
+        """Return that the speech packages are not installed, if they are needed, else ""."""
+        there = variant.binary or (find_spec(_PROGRAM) is not None and _voice(variant))
+        return "" if there else _MISSING
 
 
 def _own_voice(variant: VariantSpec) -> str:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from utils.errors import BadRequest
 
 # Clients that know OpenAI's voices only get the model's own.
-_OF_OPENAI = frozenset(
+OF_OPENAI = frozenset(
     "alloy ash ballad cedar coral echo fable marin nova onyx sage shimmer verse".split()  # noqa: SIM905 - a list of names
 )
 _DEFAULT = ("", "default")
@@ -32,16 +32,26 @@ class Voices(NamedTuple):
     speakers: dict[str, int]
     pace: float = 1.0
 
+    def options(self, voice: str, speed: float) -> dict[str, object]:
+        """Return the fields of a request to the server; BadRequest for an unknown voice."""
+        speaker = self.speaker(voice)
+        options: dict[str, object] = {} if speaker is None else {"speaker_id": speaker}
+        return options if speed == 1 else {**options, "length_scale": self.pace / speed}
+
     @property
     def names(self) -> list[str]:
         """The names of all voices, the default first."""
         return list(self.speakers) or [self.name]
 
     def speaker(self, voice: str) -> int | None:
-        """Return the number of a voice, None for the model's only one; BadRequest if unknown."""
+        """Return the number of a voice, None for the model's only one; BadRequest if unknown.
+
+        Of a model whose name is not known either, nothing is known: it has what it has.
+        """
         if voice in self.speakers:
             return self.speakers[voice]
-        if voice in (*_DEFAULT, self.name, _short(self.name)) or voice in _OF_OPENAI:
+        usual = voice in (*_DEFAULT, self.name, _short(self.name)) or voice in OF_OPENAI
+        if usual or not any(self.names):
             return next(iter(self.speakers.values()), None)
         raise BadRequest(
             f"The model has no voice '{voice}'. Its voices are: {', '.join(self.names)}.",

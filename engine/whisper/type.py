@@ -73,7 +73,7 @@ class Whisper(EngineType):
         """Return that it hears, and nothing else."""
         return Capabilities(_HEARS, _HEARS)
 
-    def fit(self, endpoint: Endpoint, request: dict[str, Any]) -> bool:
+    def fit(self, variant: VariantSpec, endpoint: Endpoint, request: dict[str, Any]) -> bool:  # noqa: ARG002 - the interface
         """Raise BadRequest for what a transcription cannot have; it changes nothing."""
         if endpoint in (TRANSCRIPTION, TRANSLATION):
             fit(request, translate=endpoint is TRANSLATION)
@@ -94,10 +94,15 @@ class Whisper(EngineType):
         model = given(variant.args, *_MODEL, default="")
         if model and not Path(model).exists():
             found.append(Finding("args", f'the file "{model}" does not exist', fatal=True))
-        if not variant.binary:
-            needed = _PACKAGES if model else (*_PACKAGES, _WEIGHTS)
-            if not all(find_spec(name) for name in needed):
-                found.append(Finding("binary", _MISSING))
-        elif not model:
+        if missing := self.missing(variant):
+            found.append(Finding("binary", missing))
+        if variant.binary and not model:
             found.append(Finding("args", "no model: give its file with -m"))
         return found
+
+    def missing(self, variant: VariantSpec) -> str:
+        """Return that the speech packages are not installed, if they are needed, else ""."""
+        own = given(variant.args, *_MODEL, default="")
+        needed = _PACKAGES if own else (*_PACKAGES, _WEIGHTS)
+        there = variant.binary or all(find_spec(name) for name in needed)
+        return "" if there else _MISSING

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 from real_engines import ADMIN, Gateway, gateway, until
-from speech import SENTENCES, WHISPER_SERVER, speech_config, word_errors, words
+from speech import ESPEAK, SENTENCES, WHISPER_SERVER, speech_config, word_errors, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,9 +57,9 @@ def api(served: Gateway) -> Iterator[openai.OpenAI]:
 
 
 def spoken(api: openai.OpenAI, text: str = TEXT, **more: Any) -> bytes:
-    wanted: Any = {"response_format": "wav", **more}
-    answer = api.audio.speech.create(model="speaks", voice="alloy", input=text, **wanted)
-    return answer.content
+    usual = {"model": "speaks", "voice": "alloy", "response_format": "wav"}
+    wanted: Any = {**usual, **more}
+    return api.audio.speech.create(input=text, **wanted).content
 
 
 def heard(api: openai.OpenAI, sound: bytes, model: str = "hears", **more: Any) -> Any:
@@ -163,11 +163,29 @@ def test_speech_as_events_at_a_pace(served: Gateway, api: openai.OpenAI) -> None
     assert 2.5 < slow / fast < 6
 
 
+@pytest.mark.parametrize("model", ["robot"] if ESPEAK else [])
+def test_the_machines_own_program_speaks_many_languages(
+    served: Gateway, api: openai.OpenAI, model: str
+) -> None:
+    usual = spoken(api, model=model)
+    assert heard(api, usual).text
+    german = spoken(api, model=model, voice="de+f3")
+    assert german != usual
+    assert 1.5 < len(usual) / len(spoken(api, model=model, speed=2.0)) < 2.5
+    listed = {each["id"] for each in admin(served, "/v1/audio/voices")["voices"]}
+    assert {"de", "en", "fr-fr", "en_US-joe-medium"} < listed
+    pid = engine(served, model)["pid"]
+    with pytest.raises(openai.BadRequestError, match="no voice 'bob'"):
+        spoken(api, model=model, voice="bob")
+    assert engine(served, model)["pid"] == pid
+
+
 def test_what_the_pages_tell(served: Gateway, api: openai.OpenAI) -> None:
     models = {model["id"]: model for model in admin(served, "/v1/models")["data"]}
     assert (models["hears"]["type"], models["hears"]["license"]) == ("audio", "MIT")
     assert (models["speaks"]["type"], models["speaks"]["license"]) == ("tts", "CC0-1.0")
-    [voice] = admin(served, "/v1/audio/voices")["voices"]
+    voices = admin(served, "/v1/audio/voices")["voices"]
+    [voice] = [each for each in voices if each["model"] == "speaks"]
     assert (voice["id"], voice["model"]) == ("en_US-joe-medium", "speaks")
     with pytest.raises(openai.BadRequestError, match="no voice 'bob'"):
         api.audio.speech.create(model="speaks", voice="bob", input="Hi.")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # whisper.cpp's own server, if this machine has it.
 WHISPER_SERVER = os.environ.get("WHISPER_SERVER") or shutil.which("whisper-server")
+# The same of the program that speaks.
+ESPEAK = shutil.which("espeak-ng")
 # In the words that the models use, so that no word differs by its spelling alone.
 SENTENCES = (
     "Please turn on the light in the kitchen.",
@@ -32,7 +34,8 @@ SENTENCES = (
 def speech_config(folder: Path, server: str | None = None, weights: str = "") -> str:
     """Return a configuration of embedded engines, and of ``server`` with a file of weights.
 
-    ``hears`` and ``speaks`` are the embedded ones, ``whisper`` is the server's.
+    ``hears`` and ``speaks`` are the embedded ones, ``whisper`` is the server's, ``robot`` is
+    espeak-ng.
     """
     models = (
         '{ name = "hears", engine = presets.engines.whisper },'
@@ -43,7 +46,9 @@ def speech_config(folder: Path, server: str | None = None, weights: str = "") ->
             '{ name = "whisper", engine = presets.engines.whisper,'
             f' variants = {{ {{ binary = "{server}", args = {{ "-m", "{weights}" }} }} }} }},'
         )
-    return lua_config(folder, models, "max_loaded_models = 3,")
+    if ESPEAK:
+        models += '{ name = "robot", engine = presets.engines.espeak },'
+    return lua_config(folder, models, "max_loaded_models = 4,")
 
 
 def words(text: str) -> list[str]:

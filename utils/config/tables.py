@@ -111,11 +111,11 @@ class VariantTable(VariantSettings):
         default="",
         metadata=key(
             "binary",
-            "The `llama-server`, `whisper-server` or server of Piper to start. Without it: for the "
-            "type `llamacpp` the bundled llama-server, for `whisper` and `piper` the embedded one: "
-            "see [Speech](speech.md).",
+            "The `llama-server`, `whisper-server`, server of Piper or `espeak-ng` to start. "
+            "Without it: for the type `llamacpp` the bundled llama-server, for `whisper` and "
+            "`piper` the embedded one, for `espeak` that of the machine: see [Speech](speech.md).",
             shown="presets.bundled.server",
-            engines=("llamacpp", "whisper", "piper"),
+            engines=("llamacpp", "whisper", "piper", "espeak"),
             reload="engine",
         ),
     )
@@ -124,7 +124,7 @@ class VariantTable(VariantSettings):
         metadata=key(
             "arguments",
             'Its arguments, as texts or numbers: `{ "-m", "/path/to/model.gguf", "-c", 8192 }`.',
-            engines=("llamacpp", "whisper", "piper"),
+            engines=("llamacpp", "whisper", "piper", "espeak"),
             reload="engine",
         ),
     )
@@ -279,7 +279,8 @@ class ModelTable(ModelSettings):
         metadata=key(
             "engine_type",
             "The type of engine: `presets.engines.llamacpp`, `presets.engines.whisper`, "
-            "`presets.engines.piper`, `presets.engines.generic` or `presets.engines.remote`. See "
+            "`presets.engines.piper`, `presets.engines.espeak`, `presets.engines.generic` or "
+            "`presets.engines.remote`. See "
             "[Other engines](#other-engines).",
             shown="presets.engines.llamacpp",
             reload="engine",
@@ -291,7 +292,7 @@ class ModelTable(ModelSettings):
             "connect",
             'Where the engine listens, such as `"http://127.0.0.1:8080"`. Without it the gateway '
             "picks a free port and tells the engine.",
-            engines=("llamacpp", "generic", "whisper", "piper"),
+            engines=("llamacpp", "generic", "whisper", "piper", "espeak"),
             reload="engine",
         ),
     )

@@ -6,7 +6,7 @@ import pytest
 from builders import variant
 
 from engine.base import EngineType, Finding
-from engine.checks import examined, misaddressed
+from engine.checks import absent, examined, misaddressed
 from engine.llamacpp.type import LlamaCpp
 from engine.types import EngineTypes
 from models.catalog import Catalog
@@ -48,3 +48,14 @@ def test_what_a_type_finds_is_told_with_its_place() -> None:
     found = examined(catalog(variant(256), variant(512)), EngineTypes(types))
     assert found.faults == ["m@512.binary: no engine"]
     assert found.warnings == ["m@512.args: odd"]
+
+
+class Needy(LlamaCpp):
+    def missing(self, variant: VariantSpec) -> str:
+        return "run ./init.sh speech" if variant.context == 256 else ""
+
+
+def test_what_is_not_installed_is_told_at_the_start() -> None:
+    types: list[EngineType] = [Needy()]
+    found = absent(catalog(variant(256), variant(512)), EngineTypes(types))
+    assert found == ["m@256 cannot start: run ./init.sh speech"]

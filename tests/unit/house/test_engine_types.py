@@ -7,7 +7,7 @@ import re
 import pytest
 from paths import ROOT
 
-TYPES = ("llamacpp", "generic", "remote", "whisper", "piper")
+TYPES = ("llamacpp", "generic", "remote", "whisper", "piper", "espeak")
 ROOMS = ("models", "inference", "server", "utils", "engine")
 OUTSIDE = sorted(
     path.relative_to(ROOT).as_posix()
@@ -44,7 +44,7 @@ def test_no_kind_is_imported_outside_its_folder(file: str) -> None:
 def test_no_engine_is_named_where_any_may_run(file: str) -> None:
     text = (ROOT / file).read_text(encoding="utf-8")
     # Ollama is named for its API.
-    found = re.findall(r"(?i)(?<!o)llama|gguf|mmproj|LLAMA_|whisper|piper", text)
+    found = re.findall(r"(?i)(?<!o)llama|gguf|mmproj|LLAMA_|whisper|piper|espeak", text)
     assert not found
 
 

@@ -77,7 +77,7 @@
 ---@field mmproj? string|false With `path` or `hf`: the file of its projector, `false` for none. Without it: the one beside the model that [fits](models.md#what-is-a-model).
 ---@field draft? string With `path` or `hf`: the file of a draft model, for speculative decoding.
 ---@field aliases? table<integer|string, string|table> Other names for the model. An alias may have its own parameters, which override `set_params`: `{ "qwen", ["qwen:think"] = { temperature = 0.6 } }`.
----@field engine? string The type of engine: `presets.engines.llamacpp`, `presets.engines.whisper`, `presets.engines.piper`, `presets.engines.generic` or `presets.engines.remote`. See [Other engines](#other-engines).
+---@field engine? string The type of engine: `presets.engines.llamacpp`, `presets.engines.whisper`, `presets.engines.piper`, `presets.engines.espeak`, `presets.engines.generic` or `presets.engines.remote`. See [Other engines](#other-engines).
 ---@field connect? string Where the engine listens, such as `"http://127.0.0.1:8080"`. Without it the gateway picks a free port and tells the engine.
 ---@field url? string Where requests are sent: `"https://api.example.com"`.
 ---@field api_key? string The key that the gateway sends to the engine as `Authorization: Bearer …`. Use `api_key_env` to keep it out of the file.
@@ -123,7 +123,7 @@
 ---@field max_reserved_tokens? integer The largest room kept for an answer, even if its request sets a higher limit. A longer answer is continued: see [Continuation](#continuation). Without it, room for the whole limit is kept.
 
 ---@class GatewayVariant
----@field binary? string The `llama-server`, `whisper-server` or server of Piper to start. Without it: for the type `llamacpp` the bundled llama-server, for `whisper` and `piper` the embedded one: see [Speech](speech.md).
+---@field binary? string The `llama-server`, `whisper-server`, server of Piper or `espeak-ng` to start. Without it: for the type `llamacpp` the bundled llama-server, for `whisper` and `piper` the embedded one, for `espeak` that of the machine: see [Speech](speech.md).
 ---@field args? (string|number)[] Its arguments, as texts or numbers: `{ "-m", "/path/to/model.gguf", "-c", 8192 }`.
 ---@field command? (string|number)[] The program to start, and its arguments. `${PORT}` is replaced by the port on which it must listen, `${MODEL}` by the model's name; also in `env`.
 ---@field context? integer The tokens of one request at most, prompt and answer together. For llama-server: the `-c` of `args`, divided by `-np` if that is more than 1. Without it no tokens are counted.

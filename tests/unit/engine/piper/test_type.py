@@ -45,10 +45,10 @@ def test_a_program_of_ones_own() -> None:
 
 def test_it_speaks_and_does_nothing_else() -> None:
     assert TYPE.capabilities(EMBEDDED).shown() == ["speech"]
-    assert not TYPE.fit(CHAT, {})
-    assert not TYPE.fit(SPEECH, {"input": "Hi."})
+    assert not TYPE.fit(EMBEDDED, CHAT, {})
+    assert not TYPE.fit(EMBEDDED, SPEECH, {"input": "Hi."})
     with pytest.raises(BadRequest, match="input"):
-        TYPE.fit(SPEECH, {})
+        TYPE.fit(EMBEDDED, SPEECH, {})
 
 
 def test_it_fetches_nothing() -> None:

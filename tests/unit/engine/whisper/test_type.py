@@ -42,9 +42,9 @@ def test_it_hears_and_does_nothing_else() -> None:
 
 
 def test_faults_of_a_form_are_found_before_an_engine_is_asked() -> None:
-    assert not TYPE.fit(CHAT, {"response_format": {"type": "json_object"}})
+    assert not TYPE.fit(EMBEDDED, CHAT, {"response_format": {"type": "json_object"}})
     with pytest.raises(BadRequest, match="response_format"):
-        TYPE.fit(TRANSCRIPTION, {"response_format": "mp3"})
+        TYPE.fit(EMBEDDED, TRANSCRIPTION, {"response_format": "mp3"})
 
 
 def test_another_model_is_not_loaded_past_the_gateway() -> None:

@@ -1,0 +1,1 @@
+"""The server of espeak-ng that comes with the gateway."""
