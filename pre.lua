@@ -2,8 +2,8 @@
 -- Works on Lua 5.1 to 5.5. Reference: docs/configuration.md
 
 -- Data from ConfigLoader, see utils/config/lua_data.py: the names of the engine types, the bundled
--- launcher, the bundled model's file ("" if it is not installed), the home folder, and the keys of
--- every table.
+-- launcher, the bundled model's file ("" if it is not installed), the home folder, what is known of
+-- other servers, and the keys of every table.
 loader.data = dofile(loader.extra[1])
 local home = loader.data.home
 
@@ -26,7 +26,7 @@ local folder = loader.preexec:match("^.*[/\\]") .. "utils/config/lua/"
 
 presets = closed("presets", {
   engines = closed("presets.engines", engines),
-  servers = dofile(folder .. "servers.lua")(closed, rawget(engines, "generic")),
+  servers = dofile(folder .. "servers.lua")(closed, rawget(engines, "generic"), loader.data.servers),
   bundled = closed("presets.bundled", {
     server = loader.data.server,
     model = loader.data.model ~= "" and loader.data.model or nil,

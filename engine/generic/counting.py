@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 # The fields of a chat that its template prints.
 _PRINTED = ("model", "messages", "tools", "chat_template_kwargs", "add_generation_prompt")
 
+# Of the servers that count texts alone: the path, the field of the text and that of the count.
+_OF_TEXTS = {
+    "tabbyapi": ("/v1/token/encode", "text", "length"),
+    "koboldcpp": ("/api/extra/tokencount", "prompt", "value"),
+}
+
 
 class Question(NamedTuple):
     """A request for a count, and the field of the answer that has it."""
@@ -32,14 +38,11 @@ def question(server: str, facts: RequestFacts) -> Question | None:
         return None
     if server == "vllm":
         return Question("/tokenize", orjson.dumps(_of_vllm(facts, chat=chat)), "count")
-    if server == "tabbyapi":
-        text: Any = _request(facts).get("messages") if chat else facts.prompts[0]
-        return Question("/v1/token/encode", orjson.dumps({"text": text}), "length")
-    if server == "koboldcpp" and not chat:
-        # It counts a text only; which template a chat gets, it does not say.
-        body = orjson.dumps({"prompt": facts.prompts[0]})
-        return Question("/api/extra/tokencount", body, "value")
-    return None
+    if chat:
+        # The others leave out the tools of a chat, the beginning of the answer or the template.
+        return None
+    path, asked, told = _OF_TEXTS[server]
+    return Question(path, orjson.dumps({asked: facts.prompts[0]}), told)
 
 
 def _of_vllm(facts: RequestFacts, *, chat: bool) -> dict[str, Any]:

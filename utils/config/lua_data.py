@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import string
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from utils.config.local_models import LaunchOptions
 from utils.config.schema import keys_of
+from utils.config.servers import lua_servers
 from utils.config.tables import TABLES
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ def lua_data(presets: Presets, home: str) -> str:
         "server": presets.server,
         "model": presets.model,
         "home": home,
+        "servers": lua_servers(),
         "tables": tables,
     }
     return f"return {_literal(data)}\n"
@@ -69,13 +72,15 @@ def _set(name: str, members: tuple[str, ...]) -> dict[str, dict[str, bool]]:
     return {name: dict.fromkeys(members, True)} if members else {}
 
 
-def _literal(value: Any) -> str:  # noqa: ANN401 - texts, booleans, lists and dicts of them
+def _literal(value: Any) -> str:  # noqa: ANN401 - plain values, lists and dicts of them
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
     if isinstance(value, str):
         # All but plain characters are written as byte numbers, which every Lua reads alike.
         return '"' + "".join(map(_character, os.fsencode(value))) + '"'
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return _braces(f"[{_literal(name)}]={_literal(inner)}" for name, inner in value.items())
     return _braces(_literal(inner) for inner in value)
 

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from utils.config.schema import KINDS, keys_of
+from utils.config.servers import SERVERS
 from utils.config.stubs import FILE, stubs
 from utils.config.tables import TABLES, ModelTable, VariantTable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from utils.config.schema import Key
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
@@ -23,6 +26,16 @@ NOTHING = "\N{EN DASH}"
 _ABOVE = {"model": "`server`", "variant": "the model"}
 _HEAD = "| Key | Type | Default | Meaning |\n|---|---|---|---|\n"
 _HEAD_OF_CHANGES = "| Change | Effect |\n|---|---|\n"
+_HEAD_OF_SERVERS = (
+    "| Preset | Server | Ready when this answers | Serves | If its model can, set `endpoints` to "
+    "| Counts tokens by | What it cannot | Known from |\n|---|---|---|---|---|---|---|---|\n"
+)
+# Where servers count tokens.
+_COUNTS = {
+    "vllm": "`/tokenize`",
+    "tabbyapi": "`/v1/token/encode`, of completions",
+    "koboldcpp": "`/api/extra/tokencount`, of completions",
+}
 
 
 def keys_table(title: str) -> str:
@@ -91,8 +104,19 @@ def changes_table() -> str:
     return _HEAD_OF_CHANGES + "".join(f"| {new} | {then} |\n" for new, then in rows.items())
 
 
-def _names(keys: list[Key]) -> str:
-    return ", ".join(f"`{known.name}`" for known in keys)
+def _names(keys: Iterable[Key | str]) -> str:
+    names = (known if isinstance(known, str) else known.name for known in keys)
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def servers_table() -> str:
+    """Return the table of ``presets.servers``, with its head."""
+    return _HEAD_OF_SERVERS + "".join(
+        f"| `presets.servers.{name}` | {each.title} | `{each.ready}` | {_names(each.endpoints)} | "
+        f"{_names(each.also) or NOTHING} | {_COUNTS.get(each.counter, NOTHING)} | {each.cannot} | "
+        f"{each.known} |\n"
+        for name, each in SERVERS.items()
+    )
 
 
 def with_tables(page: str) -> str:
@@ -100,6 +124,7 @@ def with_tables(page: str) -> str:
     for title in TABLES:
         if f"\n## {title}\n" in page:
             page = _with_table(page, title, keys_table(title))
+    page = _with_table(page, "Other engines", servers_table())
     return _with_table(page, "Changing the configuration", changes_table())
 
 

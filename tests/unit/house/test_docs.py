@@ -7,7 +7,7 @@ import re
 import pytest
 from paths import ROOT
 
-from utils.config.reference import changes_table, keys_table, with_tables
+from utils.config.reference import changes_table, keys_table, servers_table, with_tables
 from utils.config.schema import KINDS, keys_of
 from utils.config.tables import TABLES
 
@@ -24,6 +24,7 @@ def test_each_table_has_a_section() -> None:
         assert f"\n## {title}\n" in TEXT
         assert keys_table(title) in TEXT
     assert changes_table() in TEXT
+    assert servers_table() in TEXT
 
 
 @pytest.mark.parametrize("title", TABLES)

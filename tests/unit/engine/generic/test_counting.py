@@ -26,7 +26,7 @@ def asked(server: str, endpoint: Endpoint, request: dict[str, Any]) -> tuple[str
     [
         ("vllm", CHAT, TALK, ("/tokenize", {"model": "m", "messages": MESSAGES}, "count")),
         ("vllm", COMPLETION, TEXT, ("/tokenize", TEXT, "count")),
-        ("tabbyapi", CHAT, TALK, ("/v1/token/encode", {"text": MESSAGES}, "length")),
+        ("tabbyapi", CHAT, TALK, None),
         ("tabbyapi", COMPLETION, TEXT, ("/v1/token/encode", {"text": "Hi"}, "length")),
         ("koboldcpp", COMPLETION, TEXT, ("/api/extra/tokencount", {"prompt": "Hi"}, "value")),
         ("koboldcpp", CHAT, TALK, None),
