@@ -11,7 +11,7 @@ import asyncio
 import os
 from collections import deque
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.lease import Lease, Leases
 from engine.observer import Observer
@@ -46,6 +46,13 @@ if TYPE_CHECKING:
 _log = get_logger("manager")
 
 
+class Measured(NamedTuple):
+    """What was measured of variants, by label: needs in bytes by resource, loads in seconds."""
+
+    needs: Mapping[str, Mapping[str, int]]
+    loads: Mapping[str, float]
+
+
 class EngineManager:
     """Starts, restarts and stops engines, and gives leases on them."""
 
@@ -68,8 +75,9 @@ class EngineManager:
         self._models = {model.name: model for model in catalog.models}
         variants = [variant for model in catalog.models for variant in model.variants]
         self._memory = memory or Memory(clock)
-        limits = self._with_known(variants, limits or Limits())
-        self._scheduler = Scheduler(variants, policy, limits, self._loads_of(variants))
+        known = self.measured(variants)
+        limits = (limits or Limits()).knowing(known.needs)
+        self._scheduler = Scheduler(variants, policy, limits, known.loads)
         self._clock = clock
         self._types = types
         self._processes = ProcessPool(clock, registry, self._memory, self._report, types)
@@ -231,30 +239,36 @@ class EngineManager:
         policy: Policy,
         limits: Limits,
         *,
+        known: Measured,
         port_range: tuple[int, int] | None,
         checks: HealthChecks | None = None,
         slots: Iterable[Slot] = (),
     ) -> None:
         """Use the engines of ``catalog`` from now on.
 
-        ``kept`` are the labels of variants whose engine is defined as before, and runs on.
-        ``checks`` are the health checks of engines that start from now on.
+        ``kept`` are the labels of variants whose engine is defined as before, and runs on;
+        ``known`` is what was ``measured`` of the others. ``checks`` are the health checks of
+        engines that start from now on.
         """
         self._models = {model.name: model for model in catalog.models}
         self._processes.launching = Launching(port_range, checks)
         self.slots.reconfigure(slots, self._models)
         variants = tuple(variant for model in catalog.models for variant in model.variants)
-        limits = self._with_known(variants, limits)
-        loads, now = self._loads_of(variants), self._clock.now()
-        self._feed(ev.Reconfigure(variants, kept, policy, limits, loads=loads, now=now))
+        limits, now = limits.knowing(known.needs), self._clock.now()
+        self._feed(ev.Reconfigure(variants, kept, policy, limits, loads=known.loads, now=now))
 
-    def _loads_of(self, variants: Iterable[VariantSpec]) -> dict[str, float]:
-        return {variant.label: self._preloader.loads.seconds(variant) for variant in variants}
+    def measured(self, variants: Iterable[VariantSpec]) -> Measured:
+        """Return what is known of these variants from earlier starts, by label.
 
-    def _with_known(self, variants: Iterable[VariantSpec], limits: Limits) -> Limits:
+        It looks at the files of each variant: with very many, call it in a thread.
+        """
+        needs, loads = {}, {}
         for variant in variants:
-            limits = limits.learning(variant, self._memory.known(variant))
-        return limits
+            if amounts := self._memory.known(variant):
+                needs[variant.label] = amounts
+            if seconds := self._preloader.loads.seconds(variant):
+                loads[variant.label] = seconds
+        return Measured(needs, loads)
 
     # -- shutdown --------------------------------------------------------------------
 

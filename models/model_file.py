@@ -222,6 +222,8 @@ def knows_tools(template: str) -> bool:
 def together(facts: Iterable[FileFacts]) -> FileFacts:
     """Return the facts of a model in several files; the first of them has its keys."""
     first, *others = sorted(facts, key=lambda each: each.shard)
+    if not others:
+        return first
     every = (first, *others)
     return replace(
         first,

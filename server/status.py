@@ -42,13 +42,16 @@ def models_view(
 
     ``learnt`` is what is known of each variant's memory, by its label.
     """
-    records = tuple(records)
+    of_model: dict[str, list[EngineRecord]] = {}
+    for record in records:
+        of_model.setdefault(record.variant.model, []).append(record)
     entries = []
     for model in catalog.models:
         if model.unlisted:
             continue
         licence = licences.get(model.name, "")
-        entry = model_view(model, able, records, created, licence, learnt, room=room)
+        own = of_model.get(model.name, ())
+        entry = model_view(model, able, own, created, licence, learnt, room=room)
         entries += [entry, *(aliased(entry, name) for name in model.aliases if aliases)]
     here = {model.name for model in catalog.models}
     entries += [

@@ -13,23 +13,36 @@ if TYPE_CHECKING:
 
 # Seconds that a thread may hold up the others.
 _TURN = 0.0005
+# So many new objects are worth a look less at each of them.
+_MANY = 50_000
 
 
 @contextlib.contextmanager
-def uncollected() -> Iterator[None]:
-    """Inside the block no garbage is collected; what exists at its end is never looked at again.
-
-    A collection stops all threads. With the objects of thousands of models it would take a tenth
-    of a second, inside the block and at its end. Objects outside cycles are freed as always.
-    Threads take turns more often inside the block: the event loop waits less for its own.
-    """
-    enabled, turn = gc.isenabled(), sys.getswitchinterval()
-    gc.disable()
+def short_turns() -> Iterator[None]:
+    """Inside the block threads take turns more often: the event loop waits less for its own."""
+    turn = sys.getswitchinterval()
     sys.setswitchinterval(min(_TURN, turn))
     try:
         yield
     finally:
         sys.setswitchinterval(turn)
-        gc.freeze()
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Inside the block no garbage is collected, and threads take short turns.
+
+    A collection stops all threads. With the objects of thousands of models it would take a tenth
+    of a second, inside the block and at its end: if the block has made very many, what exists then
+    is never looked at again. Objects outside cycles are freed as always.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        with short_turns():
+            yield
+    finally:
+        if gc.get_count()[0] > _MANY:
+            gc.freeze()
         if enabled:
             gc.enable()

@@ -98,7 +98,9 @@ class Arguments:
     @classmethod
     def of(cls, variant: VariantSpec, environ: Mapping[str, str] | None = None) -> Arguments:
         """Return the variant's arguments and variables; the others come from ``environ``."""
-        return cls(variant.args, {**(environ or {}), **variant.env})
+        # A copy decodes the whole environment, of which few variables are looked up.
+        own, others = variant.env, environ or {}
+        return cls(variant.args, {**others, **own} if own else others)
 
     def given(self, flag: Flag) -> bool:
         """Return whether an argument or a variable sets the flag."""

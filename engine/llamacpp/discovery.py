@@ -151,7 +151,8 @@ class Discovery:
                 missing.append(Missing(name, _wanted(table), download, tuple(others)))
                 if download != NEVER:
                     continue
-            made = _made(entry, planner, {**tables.defaults, **table}, table.get("draft"))
+            options = read(LaunchOptions, {**tables.defaults, **table})
+            made = _made(entry, planner, options, table.get("draft"))
             if isinstance(made, str):
                 said.add(f"{table['name']} is not served: {made}")
                 continue
@@ -207,8 +208,9 @@ class Discovery:
     def _tables(
         self, entries: Sequence[Entry], tables: Tables, planner: Planner, said: set[str]
     ) -> Iterator[dict[str, Any]]:
+        options = read(LaunchOptions, tables.defaults)
         for entry in entries:
-            made = _DOUBTFUL if entry.doubtful else _made(entry, planner, tables.defaults)
+            made = _DOUBTFUL if entry.doubtful else _made(entry, planner, options)
             if isinstance(made, str):
                 said.add(f"{entry.name} is not served: {made}")
             else:
@@ -247,7 +249,7 @@ def _resources(machine: MachineMemory) -> Mapping[str, int]:
 
 
 def _made(
-    entry: Entry, planner: Planner, options: Mapping[str, Any], draft: str | None = None
+    entry: Entry, planner: Planner, options: LaunchOptions, draft: str | None = None
 ) -> dict[str, Any] | str:
     """Return the table of a model, or the reason why it cannot be served."""
     if not entry.ready or entry.facts is None:
@@ -258,10 +260,9 @@ def _made(
             beside += Path(path).stat().st_size
         except OSError as error:
             return f"{path}: {(error.strerror or str(error)).lower()}"
-    made = read(LaunchOptions, options)
-    if made.binary not in {None, planner.binary} and planner.machine.gpus:
-        planner = replace(planner, fits=has_fit(str(made.binary)))
-    return planner.table(entry, made, draft, beside)
+    if options.binary not in {None, planner.binary} and planner.machine.gpus:
+        planner = replace(planner, fits=has_fit(str(options.binary)))
+    return planner.table(entry, options, draft, beside)
 
 
 def _aliases(entry: Entry) -> list[str]:

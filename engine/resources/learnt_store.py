@@ -55,7 +55,8 @@ class _Learnt(ABC, Generic[_Known]):
         types: EngineTypes | None = None,
     ) -> None:
         self._file = None if folder is None else folder / name
-        self._environ = environ
+        # A copy, because each look at ``os.environ`` decodes what it finds.
+        self._environ = dict(environ)
         self._types = types
         self._known = self._read()
 
@@ -69,6 +70,10 @@ class _Learnt(ABC, Generic[_Known]):
         inherited = {} if types is None else types.inherited(variant, environ)
         files = [_state_of(path) for path in (variant.binary, *self.files(variant))]
         return fingerprint(variant, inherited, tuple(files))
+
+    def known(self, variant: VariantSpec) -> dict[str, _Known]:
+        """Return what is known of the variant as it is defined now; reads no file if nothing is."""
+        return self.of(self.key(variant)) if self._known else {}
 
     def of(self, key: str) -> dict[str, _Known]:
         """Return what is known for the key by now; empty if nothing is."""
@@ -143,11 +148,12 @@ class LoadTimes(_Learnt[list[int]]):
 
     def seconds(self, variant: VariantSpec) -> float:
         """Return the seconds of the last load; 0.0 if none is known."""
-        return self.times(variant)[-1] if self.times(variant) else 0.0
+        times = self.times(variant)
+        return times[-1] if times else 0.0
 
     def times(self, variant: VariantSpec, kind: str = "") -> list[float]:
         """Return the seconds of the last loads of that kind, the latest at the end."""
-        return [each / 1000 for each in self.of(self.key(variant)).get(kind, [])]
+        return [each / 1000 for each in self.known(variant).get(kind, [])]
 
     def learn(self, variant: VariantSpec, seconds: float, kind: str = "") -> None:
         """Remember that the variant loaded in ``seconds``. A write error is logged, not raised."""

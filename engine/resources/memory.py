@@ -59,7 +59,7 @@ class Memory:
 
     def known(self, variant: VariantSpec) -> dict[str, int]:
         """Return the learnt needs of the variant as it is defined now, in bytes by resource."""
-        return self.learnt.of(self.learnt.key(variant))
+        return self.learnt.known(variant)
 
     def ended(self, level: dict[str, int]) -> None:
         """Note that an engine has ended. ``level`` bytes are free once its memory is back."""

@@ -260,12 +260,15 @@ class EngineTable:
     # -- what becomes of all ---------------------------------------------------------
 
     def _loaded_before(self, loads: Mapping[str, float]) -> None:
-        for record in self.records.values():
-            record.load_seconds = record.load_seconds or loads.get(record.variant.label, 0.0)
+        for label, seconds in loads.items():
+            record = self.records[label]
+            record.load_seconds = record.load_seconds or seconds
 
     def renew(self, event: ev.Reconfigure) -> list[EngineRecord]:
         """Apply other variants and limits; return the engines that must end for them."""
         self._given = event.limits
+        # Machines may have very many models, of which most have not changed.
+        changed = _changed(self.records, event)
         self.records = renewed(self.records, event.variants, event.kept)
         self._loaded_before(event.loads)
         for record in self.alive.values():
@@ -273,13 +276,26 @@ class EngineTable:
                 address = self.limits.addresses.get(record.variant.label)
                 self._retired[record.ticket] = record, address
         retired = self._retired.values()
+        resources = self.limits.resources
         self.limits = renewed_limits(self.limits, event.limits, event.kept, retired)
-        for record in self.records.values():
+        for label in changed if self.limits.resources == resources else self.records:
+            record = self.records[label]
             record.takes = self.limits.takes(record.variant)
         useful = [each for each in self.alive.values() if each.useful]
         configured = [each for each in useful if self.configured(each)]
         too_many = surplus(configured, self.limits)
         return [each for each in useful if each in too_many or each not in configured]
+
+
+def _changed(records: Mapping[str, EngineRecord], event: ev.Reconfigure) -> list[str]:
+    """Return the labels of variants that are not the same values as before."""
+    found = []
+    for variant in event.variants:
+        record = records.get(variant.label)
+        same = record is not None and record.variant is variant
+        if not same or variant.label not in event.kept:
+            found.append(variant.label)
+    return found
 
 
 def renewed(
@@ -290,10 +306,12 @@ def renewed(
     """Return a record for each variant: the old one if its label is ``kept``, else a new one."""
     after: dict[str, EngineRecord] = {}
     for variant in variants:
-        record = records.get(variant.label) if variant.label in kept else None
-        after[variant.label] = record or EngineRecord(variant)
-        after[variant.label].variant = variant
+        label = variant.label
+        record = records.get(label) if label in kept else None
+        after[label] = record = record or EngineRecord(variant)
+        record.variant = variant
     for record in after.values():
-        needs = [equivalent(after, wanted) for wanted in record.needs]
-        record.needs = deque(each for each in needs if each is not None)
+        if record.needs:
+            needs = [equivalent(after, wanted) for wanted in record.needs]
+            record.needs = deque(each for each in needs if each is not None)
     return after

@@ -110,6 +110,10 @@ class Limits:
         most = peak(self.learnt.get(variant.label, {}), amounts)
         return replace(self, learnt={**self.learnt, variant.label: most})
 
+    def knowing(self, learnt: Mapping[str, Mapping[str, int]]) -> Limits:
+        """Return the limits with these needs of variants, by label, instead of those of before."""
+        return replace(self, learnt=learnt)
+
     def leaving_alone(self, variant: VariantSpec, *, starved: bool) -> Limits:
         """Return the limits with or without rule 8 for the variant."""
         label = {variant.label}

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.peers import PeerDirectory
 from engine.process.health import checks_of
 from engine.process.slots import Slot
-from engine.scheduling.policy import limits_of, policy_of
+from engine.scheduling.policy import Policy, limits_of, policy_of
 from models.changes import Changes, applied, changes
 from models.routing.peers import with_peers
-from server.configuration import Configuration, ModelCapabilities
+from server.configuration import Configuration
 from server.tls import Certificates
+from utils.collector import short_turns
 from utils.errors import ConfigError, ShuttingDown
 from utils.logger import get_logger, set_level
 from utils.tasks import TaskOwner
@@ -22,7 +23,8 @@ from utils.tasks import TaskOwner
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from engine.manager import EngineManager
+    from engine.manager import EngineManager, Measured
+    from engine.scheduling.eviction import Limits
     from models.catalog import Catalog
     from models.selection import ModelSelector
     from server.configuration import CurrentConfiguration
@@ -31,6 +33,23 @@ if TYPE_CHECKING:
 _log = get_logger("reload")
 
 Load = Callable[[], Awaitable["tuple[ServerSettings, Catalog]"]]
+# How often changes are prepared anew because peers have changed meanwhile; then at once.
+_TRIES = 3
+
+
+class _Prepared(NamedTuple):
+    """What a reload applies to the configuration ``before``; without ``news`` there is nothing."""
+
+    before: Configuration
+    found: Changes
+    news: _News | None
+
+
+class _News(NamedTuple):
+    configuration: Configuration
+    policy: Policy
+    limits: Limits
+    measured: Measured
 
 
 class Reloader:
@@ -68,10 +87,9 @@ class Reloader:
     def extend(self) -> None:
         """Apply what the peers have now; nothing is loaded for it."""
         now = self._current.now
-        before = now.settings, now.catalog
-        after = now.settings, self._with_peers(*before)
-        if not self._closed and (found := changes(before, after)):
-            self._apply(found, *applied(before, after))
+        after = now.settings, self._with_peers(now.settings, now.catalog)
+        if not self._closed:
+            self._apply(self._prepared(after))
 
     def _with_peers(self, settings: ServerSettings, catalog: Catalog) -> Catalog:
         return with_peers(catalog, settings, self._peers.listings)
@@ -84,22 +102,16 @@ class Reloader:
         """
         async with self._lock:
             after = await self._load()
-            # Reads the heads of new model files.
-            await asyncio.to_thread(ModelCapabilities, after[1], self._current.now.types)
             # Read even if no setting has changed: the files may have.
             certificate = await asyncio.to_thread(self._certificates.read, after[0].tls)
+            prepared = await self._prepared_apart(*after)
             if self._closed:
                 raise ShuttingDown("The gateway is shutting down.")
-            now = self._current.now
-            before = now.settings, now.catalog
-            # Last, as their models may change at each await.
-            after = after[0], self._with_peers(*after)
-            found = changes(before, after)
             if not dry_run:
                 self._certificates.use(certificate)
-                self._apply(found, *applied(before, after))
+                self._apply(prepared)
                 self.applied()
-        return {"dry_run": dry_run, **found.shown()}
+        return {"dry_run": dry_run, **prepared.found.shown()}
 
     def ask(self) -> None:
         """Request a reload by ``running``. One reload may answer several calls."""
@@ -137,24 +149,51 @@ class Reloader:
         except OSError as error:
             _log.error("the configuration is not watched any more: %s", error)
 
-    def _apply(self, found: Changes, settings: ServerSettings, catalog: Catalog) -> None:
-        """Apply all changes without an await, so that no request sees only some of them."""
+    async def _prepared_apart(self, settings: ServerSettings, catalog: Catalog) -> _Prepared:
+        """Return the changes, made in a thread: with very many models they take seconds."""
+        for _ in range(_TRIES):
+            # Models of peers may change meanwhile.
+            listings = {**self._peers.listings}
+            with short_turns():
+                after = with_peers(catalog, settings, listings)
+                prepared = await asyncio.to_thread(self._prepared, (settings, after))
+            if prepared.before is self._current.now and listings == self._peers.listings:
+                return prepared
+        return self._prepared((settings, self._with_peers(settings, catalog)))
+
+    def _prepared(self, after: tuple[ServerSettings, Catalog]) -> _Prepared:
+        """Return the changes of the present configuration. Reads the heads of new model files."""
         now = self._current.now
+        before = now.settings, now.catalog
+        found = changes(before, after)
+        settings, catalog = applied(before, after)
         if not found and catalog.missing == now.catalog.missing:
+            return _Prepared(now, found, None)
+        variants = (v for model in catalog.models for v in model.variants)
+        news = _News(
+            Configuration.of(settings, catalog, now.types),
+            policy_of(settings),
+            limits_of(catalog, settings, now.types),
+            self._manager.measured(v for v in variants if v.label not in found.kept),
+        )
+        return _Prepared(now, found, news)
+
+    def _apply(self, prepared: _Prepared) -> None:
+        """Apply all changes without an await, so that no request sees only some of them."""
+        found, news = prepared.found, prepared.news
+        if news is None:
             _log.info("the configuration is loaded, nothing has changed")
             return
-        level, types = now.settings.log_level, now.types
-        # What may raise comes first; after it nothing fails half-way.
-        configuration = Configuration.of(settings, catalog, types)
-        policy, limits = policy_of(settings), limits_of(catalog, settings, types)
-        self._current.now = configuration
-        self._peers.watch(catalog.peers)
+        level, settings = prepared.before.settings.log_level, news.configuration.settings
+        self._current.now = news.configuration
+        self._peers.watch(news.configuration.catalog.peers)
         self._selector.forget(found.stale)
         self._manager.reconfigure(
-            catalog,
+            news.configuration.catalog,
             found.kept,
-            policy,
-            limits,
+            news.policy,
+            news.limits,
+            known=news.measured,
             port_range=settings.ports,
             checks=checks_of(settings),
             slots=[Slot(each.port, each.type) for each in settings.slots],

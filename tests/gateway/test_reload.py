@@ -22,11 +22,11 @@ from utils.config.settings import ServerSettings
 from utils.errors import ConfigError, ShuttingDown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterable
 
     from fake_engine import Journal
 
-    from models.spec import ModelSpec
+    from models.spec import ModelSpec, VariantSpec
 
 LONG = 40
 
@@ -240,6 +240,9 @@ class Bench:
 
     def forget(self, models: tuple[str, ...]) -> None:
         self.told.append(f"forget {', '.join(models)}")
+
+    def measured(self, variants: Iterable[VariantSpec]) -> list[str]:
+        return [variant.label for variant in variants]
 
     def reconfigure(self, catalog: Catalog, kept: frozenset[str], *_: Any, **__: Any) -> None:
         names = ", ".join(each.name for each in catalog.models)

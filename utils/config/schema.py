@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
+from functools import cache
 from math import inf
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
@@ -165,6 +166,7 @@ def key(kind: str, meaning: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401
     return {_KEY: {"kind": kind, "meaning": meaning, **more}}
 
 
+@cache
 def keys_of(table: type[Table]) -> tuple[Key, ...]:
     """Return the keys of ``table`` in the order of its fields, with inherited keys last."""
     keys = (_key(each) for each in fields(table) if _KEY in each.metadata)
@@ -206,5 +208,10 @@ def read(table: type[T], given: Mapping[str, Any], above: Mapping[str, Any] = _N
             else tuple(read(each, item, values) for item in one)
         )
     # The name of a group is a field, but not a key of its table.
-    names = {each.name for each in fields(table)} - values.keys()
-    return table(**values, **{name: given[name] for name in names & given.keys()})
+    more = {name: given[name] for name in _names(table) if name in given and name not in values}
+    return table(**values, **more)
+
+
+@cache
+def _names(table: type[Table]) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(table))

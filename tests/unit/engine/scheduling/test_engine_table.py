@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from builders import variant
 
@@ -264,6 +266,14 @@ class TestRenewal:
         assert len(engines.all) == 3
         assert engines.limits.addresses == {SMALL.label: "b:2"}
         assert engines.limits.takes(self.NEW) == {}
+
+    def test_what_engines_take_follows_their_needs_and_the_resources(self) -> None:
+        engines, _ = fleet_of()
+        for needs, amount, takes in ((30, 100, 30), (50, 100, 50), (300, 200, 200), (300, 90, 90)):
+            wanted = replace(OTHER, estimated={"gpu": needs})
+            kept, limits = frozenset({OTHER.label}), Limits(resources={"gpu": amount})
+            engines.renew(ev.Reconfigure((wanted,), kept, Policy(), limits, 20.0))
+            assert engines.records[OTHER.label].takes == {"gpu": takes}
 
     def test_an_engine_beyond_the_limit_ends(self) -> None:
         engines, _ = fleet_of()
