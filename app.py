@@ -31,6 +31,7 @@ from engine.scheduling.policy import limits_of, policy_of
 from engine.types import EngineTypes
 from inference.run import Inference
 from models.catalog import Catalog
+from models.copies import with_copies
 from models.discovery.inventory import Taken
 from models.downloads.pulls import Pulls
 from models.head_cache import HeadCache
@@ -39,6 +40,7 @@ from models.remarks import faults_of_preload, remarks
 from models.routing.check import faults_of_routes
 from models.selection import ModelSelector
 from models.sizing import Sizer
+from server.admin.copy_store import CopyStore
 from server.admin.model_handlers import ModelHandlers
 from server.admin.reload import Reloader
 from server.classifier import Classifier
@@ -125,6 +127,8 @@ def build(
     orphans = OrphanRegistry(folder)
     heads = HeadCache(folder)
     types = engine_types(prompt_caches, tokenizer, heads, folder / SPEECH)
+    copies = CopyStore(folder)
+    catalog = with_copies(catalog, copies.known)
     memory = Memory(clock, LearntNeeds(folder, os.environ, types), wait=settings.memory_wait)
     manager = EngineManager(
         catalog,
@@ -148,7 +152,7 @@ def build(
     inference = Inference(selector, manager, clock, still_has=current.still_has, hooks=hooks)
     certificates = Certificates(settings.tls)
     peers = PeerDirectory()
-    reloader = Reloader(load, current, manager, selector, watch, certificates, peers)
+    reloader = Reloader(load, current, manager, selector, watch, certificates, peers, copies)
     router = Router(manager, Classifier(inference, clock), peers)
     pulls = Pulls(_hub, reloader.reload, folder)
     missing = MissingModels(pulls, current)
@@ -161,7 +165,7 @@ def build(
     reloader.applied = applied
     handler = RequestHandler(inference, router, missing)
     store = ResponseStore.of(settings, folder)
-    models = ModelHandlers(manager, reloader, pulls, _hub, folder)
+    models = ModelHandlers(manager, reloader, pulls, _hub, folder, copies)
     gateway = GatewayServer(
         current,
         handler,

@@ -121,6 +121,8 @@ class ModelSpec:
     strip_params: tuple[str, ...] = ()
     upstream_model: str | None = None
     alias_params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # Those of the aliases that were given while the gateway ran.
+    copies: tuple[str, ...] = ()
     # Of the machine, not of the configuration file.
     found: bool = False
     # The bytes of a model by its file, and how its weights are stored; 0 and "" for others.

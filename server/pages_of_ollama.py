@@ -1,7 +1,8 @@
 """``OllamaPages``: the paths of Ollama's API about models.
 
-Models come from the configuration and from the stores of this machine, so requests to make, copy
-or publish one are refused by name. Operators may delete one of a store.
+Models come from the configuration and from the stores of this machine, so requests to make or
+publish one are refused by name. Operators may delete one of a store, and copy any: a copy is one
+more name for it.
 """
 
 from __future__ import annotations
@@ -123,22 +124,32 @@ class OllamaPages:
             await ctx.json(SUCCESS)
 
     async def delete(self, ctx: RequestContext) -> None:
-        """Delete the files of a model that was found on this machine. That is for operators.
+        """Delete a copy, or the files of a model that was found here. That is for operators.
 
         One of the configuration is refused.
         """
-        _, model = await _named(ctx)
-        if not model.found:
-            raise BadRequest(f"Models cannot be deleted here: {_CONFIGURED}. Remove it there.")
+        request, catalog = await _order(ctx), ctx.configuration.catalog
+        name = _name_in(request)
+        if not self._models.copies.has(catalog, name):
+            model = catalog.find(name)
+            if not model.found:
+                raise BadRequest(f"Models cannot be deleted here: {_CONFIGURED}. Remove it there.")
+            name = model.name
         require_admin(ctx.request.headers, ctx.configuration.settings)
-        await self._models.remove(ctx, model.name)
+        await self._models.remove(ctx, name)
         await ctx.response.answer(_OK, {}, b"")
 
     async def copy(self, ctx: RequestContext) -> None:
-        """Refuse to copy a model."""
-        request = await _order(ctx)
-        ctx.configuration.catalog.find(text_in(request, "source"))
-        raise BadRequest(f"Models cannot be copied here: {_CONFIGURED}. Add an alias there.")
+        """Give the model ``source`` the name ``destination``, too. That is for operators."""
+        request, catalog = await _order(ctx), ctx.configuration.catalog
+        source, name = text_in(request, "source"), text_in(request, "destination")
+        if not source or not name:
+            missing = "destination" if source else "source"
+            raise BadRequest(f"'{missing}' is missing.", param=missing)
+        catalog.find(source)
+        require_admin(ctx.request.headers, ctx.configuration.settings)
+        await self._models.copies.add(catalog, source, name)
+        await ctx.response.answer(_OK, {}, b"")
 
     async def create(self, _ctx: RequestContext) -> None:
         """Refuse to make a model."""
@@ -172,8 +183,13 @@ async def _named(ctx: RequestContext) -> tuple[str, ModelSpec]:
 
 def _find(ctx: RequestContext, request: Json) -> tuple[str, ModelSpec]:
     """Return the name and the model of a request about a model; raise ModelNotFound."""
+    name = _name_in(request)
+    return name, ctx.configuration.catalog.find(name)
+
+
+def _name_in(request: Json) -> str:
     # The second field is what old clients send.
     name = text_in(request, "model") or text_in(request, "name")
     if not name:
         raise BadRequest("'model' is missing.", param="model")
-    return name, ctx.configuration.catalog.find(name)
+    return name

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from models.downloads.hub import Hub
     from models.downloads.pulls import Pulls, PullState
     from models.downloads.reference import Wanted
+    from server.admin.copy_store import CopyStore
     from server.admin.params import Params
     from server.admin.reload import Reloader
     from server.middleware import RequestContext
@@ -64,12 +65,14 @@ class ModelHandlers:
         pulls: Pulls,
         hub: Callable[[], Hub],
         folder: Path,
+        copies: CopyStore,
     ) -> None:
         self._manager = manager
         self._reloader = reloader
         self.downloads = pulls
         self._hub = hub
         self._folder = folder
+        self.copies = copies
 
     async def close(self) -> None:
         """Stop all downloads; they can be continued later."""
@@ -96,10 +99,14 @@ class ModelHandlers:
     async def remove(self, ctx: RequestContext, name: str) -> list[str]:
         """Remove a model's files and look for models again; return what is gone.
 
-        Raises ModelInUse while it runs, and where the configuration names it.
+        Of a copy only the name goes. Raises ModelInUse while the model runs, where it has copies
+        and where the configuration names it.
         """
         loaded = self._loaded()
         catalog, types = ctx.configuration.catalog, ctx.configuration.types
+        if self.copies.has(catalog, name):
+            await self.copies.remove(name)
+            return []
 
         def work() -> list[str]:
             found = local_models(self._folder)
@@ -109,6 +116,9 @@ class ModelHandlers:
                     raise ModelInUse(f"'{model.name}' runs; unload it first.")
                 if not model.found:
                     raise ModelInUse(f"The configuration names '{model.name}'; remove it there.")
+                if model.copies:
+                    listed = ", ".join(model.copies)
+                    raise ModelInUse(f"'{model.name}' has copies; delete them first: {listed}.")
             return remove(entry, [each for each in found.entries if each is not entry])
 
         gone = await asyncio.to_thread(work)

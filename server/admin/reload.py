@@ -12,6 +12,7 @@ from engine.process.health import checks_of
 from engine.process.slots import Slot
 from engine.scheduling.policy import Policy, limits_of, policy_of
 from models.changes import Changes, applied, changes
+from models.copies import with_copies, without_copies
 from models.routing.peers import with_peers
 from server.configuration import Configuration
 from server.tls import Certificates
@@ -21,14 +22,19 @@ from utils.logger import get_logger, set_level
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from engine.manager import EngineManager, Measured
     from engine.scheduling.eviction import Limits
     from models.catalog import Catalog
+    from models.routing.peers import Listing
     from models.selection import ModelSelector
+    from server.admin.copy_store import CopyStore
     from server.configuration import CurrentConfiguration
     from utils.config.settings import ServerSettings
+
+    # What adds to the catalog of a configuration: the lists of peers, and the copies of models.
+    _Sources = tuple[dict[str, Listing], Mapping[str, str]]
 
 _log = get_logger("reload")
 
@@ -68,9 +74,13 @@ class Reloader:
         watch: AsyncIterator[None] | None = None,
         certificates: Certificates | None = None,
         peers: PeerDirectory | None = None,
+        copies: CopyStore | None = None,
     ) -> None:
         self._peers = peers or PeerDirectory()
         self._peers.changed = self.extend
+        self._copies = copies
+        if copies is not None:
+            copies.changed = self.extend
         self._peers.watch(current.now.catalog.peers)
         self._load = load
         self._current = current
@@ -85,14 +95,20 @@ class Reloader:
         self.applied: Callable[[], None] = lambda: None
 
     def extend(self) -> None:
-        """Apply what the peers have now; nothing is loaded for it."""
+        """Apply what the peers and the copies are now; nothing is loaded for it."""
         now = self._current.now
-        after = now.settings, self._with_peers(now.settings, now.catalog)
+        after = now.settings, self._extended(now.settings, now.catalog, self._sources())
         if not self._closed:
             self._apply(self._prepared(after))
 
-    def _with_peers(self, settings: ServerSettings, catalog: Catalog) -> Catalog:
-        return with_peers(catalog, settings, self._peers.listings)
+    def _sources(self) -> _Sources:
+        """Return what the peers and the copies are now."""
+        return {**self._peers.listings}, {} if self._copies is None else self._copies.known
+
+    def _extended(self, settings: ServerSettings, catalog: Catalog, sources: _Sources) -> Catalog:
+        """Return the catalog with the models of peers, and with copies, whose names count last."""
+        listings, copies = sources
+        return with_copies(with_peers(without_copies(catalog), settings, listings), copies)
 
     async def reload(self, *, dry_run: bool = False) -> dict[str, Any]:
         """Load the configuration and apply it, unless ``dry_run``; return the changes.
@@ -152,14 +168,14 @@ class Reloader:
     async def _prepared_apart(self, settings: ServerSettings, catalog: Catalog) -> _Prepared:
         """Return the changes, made in a thread: with very many models they take seconds."""
         for _ in range(_TRIES):
-            # Models of peers may change meanwhile.
-            listings = {**self._peers.listings}
+            # Models of peers and copies may change meanwhile.
+            sources = self._sources()
             with short_turns():
-                after = with_peers(catalog, settings, listings)
+                after = self._extended(settings, catalog, sources)
                 prepared = await asyncio.to_thread(self._prepared, (settings, after))
-            if prepared.before is self._current.now and listings == self._peers.listings:
+            if prepared.before is self._current.now and sources == self._sources():
                 return prepared
-        return self._prepared((settings, self._with_peers(settings, catalog)))
+        return self._prepared((settings, self._extended(settings, catalog, self._sources())))
 
     def _prepared(self, after: tuple[ServerSettings, Catalog]) -> _Prepared:
         """Return the changes of the present configuration. Reads the heads of new model files."""

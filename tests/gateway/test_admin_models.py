@@ -166,6 +166,41 @@ async def test_a_folder_is_imported_and_its_files_are_never_removed(
         answer.error(400, "invalid_request")
 
 
+async def test_a_copy_is_one_more_name_of_a_model(tmp_path: Path, hub: FakeHub) -> None:
+    assert hub.port
+    journal = Journal(tmp_path / "journal")
+
+    async def ask(gateway: GatewayClient, method: str, path: str, **body: str) -> tuple[int, bytes]:
+        headers = {"Authorization": f"Bearer {gateway.token}"}
+        data = json.dumps(body).encode()
+        answer = await gateway.request(method, path, data=data, headers=headers)
+        return answer.status, answer.body
+
+    async with found_gateway(journal) as gateway:
+        copied = await ask(gateway, "POST", "/api/copy", source="org/old", destination="twin")
+        assert copied == (200, b"")
+        page = (await gateway.request("GET", "/api/tags")).json
+        assert "twin:latest" in [each["name"] for each in page["models"]]
+        status, body = await ask(gateway, "POST", "/api/copy", source="twin", destination="org/old")
+        assert (status, b"is taken" in body) == (400, True)
+        status, _ = await ask(gateway, "POST", "/api/copy", source="gone", destination="other")
+        assert status == 404
+    # It outlives the gateway, and a reload.
+    async with found_gateway(journal) as gateway:
+        await asked(gateway, "POST", "/admin/rescan")
+        assert (await gateway.request("GET", "/v1/models/twin")).json["alias_of"] == "org/old:Q8_0"
+        hello = [{"role": "user", "content": "hello"}]
+        chat = {"model": "twin:latest", "messages": hello, "stream": False}
+        assert (await gateway.post(chat, "/api/chat")).json["message"]["content"]
+        await asked(gateway, "POST", "/admin/unload", {"model": "*"})
+        # The files stay as long as a copy needs them.
+        status, body = await ask(gateway, "DELETE", "/api/delete", model="org/old")
+        assert (status, b"twin" in body) == (409, True)
+        assert await ask(gateway, "DELETE", "/api/delete", model="twin:latest") == (200, b"")
+        (await gateway.request("GET", "/v1/models/twin")).error(404, "model_not_found")
+        assert await served(gateway) == ["org/old:Q8_0"]
+
+
 async def test_a_client_of_ollama_fetches_a_model_of_the_hub(
     hub: FakeHub, gateway: GatewayClient
 ) -> None:

@@ -284,8 +284,9 @@ async def test_models_are_not_managed_here(journal: Journal) -> None:
         assert "needs the admin token" in error(unknown, 401)
         for method, path, body, status, words in (
             ("POST", "/api/create", {"model": "x", "from": "m"}, 400, "configuration file"),
-            ("POST", "/api/copy", {"source": "m", "destination": "x"}, 400, "alias"),
+            ("POST", "/api/copy", {"source": "m", "destination": "x"}, 401, "admin token"),
             ("POST", "/api/copy", {"source": "y", "destination": "x"}, 404, "'y' not found"),
+            ("POST", "/api/copy", {"source": "m"}, 400, "'destination' is missing"),
             ("DELETE", "/api/delete", {"model": "m"}, 400, "Remove it there"),
             ("DELETE", "/api/delete", {"model": "y"}, 404, "'y' not found"),
             ("POST", "/api/push", {"model": "m"}, 400, "cannot be published"),
