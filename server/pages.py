@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from server.middleware import Handler, RequestContext
     from web.site import Answer, Site
 
+_MOVED = 308
+
 
 class PageHandlers:
     """Answers with the files of ``site``; other clients than browsers get ``signpost`` at ``/``."""
@@ -26,6 +28,15 @@ class PageHandlers:
             await self._signpost(ctx)
             return
         await self._page(ctx, "landing/index")
+
+    async def playground(self, ctx: RequestContext) -> None:
+        """Answer with the page on which people try models."""
+        await self._page(ctx, "playground/index")
+
+    async def moved(self, ctx: RequestContext) -> None:
+        """Lead to the same path with a slash, as the page is called."""
+        to = {"Location": f"{ctx.request.path}/", "Content-Type": "text/plain"}
+        await ctx.response.answer(_MOVED, to, b"")
 
     async def asset(self, ctx: RequestContext) -> None:
         """Answer with a file that a page uses; UnknownPath if there is none, or none any more."""

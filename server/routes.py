@@ -168,6 +168,8 @@ def routes(
             **answers,
             "/": _reading(pages.root),
             **dict.fromkeys(("/v1", "/v1/"), _reading(status.root)),
+            "/playground": _reading(pages.moved),
+            "/playground/": _reading(pages.playground),
             "/v1/models": _reading(status.models),
             "/models": _reading(status.models),
             **dict.fromkeys(("/upstream", "/upstream/"), _reading(status.upstream)),
@@ -311,7 +313,10 @@ _ADMIN = frozenset({"/running", "/logs", "/events", "/metrics"})
 
 # Paths that need no key, where others do.
 _PUBLIC = frozenset(
-    {"/", "/v1", "/v1/", "/health", "/v1/health", "/api/models", "/api/uptime", "/api/signup"}
+    {
+        *("/", "/v1", "/v1/", "/health", "/v1/health", "/api/models", "/api/uptime", "/api/signup"),
+        *("/playground", "/playground/"),
+    }
 )
 
 

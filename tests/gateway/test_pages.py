@@ -25,7 +25,10 @@ async def test_browsers_get_pages_and_programs_what_they_got(journal: Journal) -
         assert (await ask("GET", "/")).json["object"] == "gateway"
         ollama = await ask("GET", "/", headers={"User-Agent": "ollama/1"})
         assert ollama.body.startswith(b"Ollama")
-        for address in re.findall(r'"(/assets/[^"]+)"', pages[0].body.decode()):
+        playground = await ask("GET", "/playground", headers=BROWSER)
+        assert playground.status == 200
+        both = pages[0].body + playground.body
+        for address in re.findall(r'"(/assets/[^"]+)"', both.decode()):
             asset = await ask("GET", address)
             assert asset.status == 200, address
             assert "immutable" in asset.headers["Cache-Control"]

@@ -30,6 +30,8 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
     }
     assert handlers == {
         "/": {"GET": "pages.root", "HEAD": "pages.root"},
+        "/playground": {"GET": "pages.moved", "HEAD": "pages.moved"},
+        "/playground/": {"GET": "pages.playground", "HEAD": "pages.playground"},
         "/v1": {"GET": "status.root", "HEAD": "status.root"},
         "/v1/": {"GET": "status.root", "HEAD": "status.root"},
         "/v1/models": {"GET": "status.models", "HEAD": "status.models"},

@@ -26,6 +26,9 @@ function Model({ model }) {
     </header>
     <div class="row">${model.capabilities.map((each) => html`<span class="pill">${t(`can.${each}`)}</span>`)}</div>
     <dl>${facts.map(([key, value]) => html`<dt>${t(key)}</dt><dd>${value}</dd>`)}</dl>
+    ${model.capabilities.includes("text") && html`<footer>
+      <a class="button" href=${`/playground/?model=${encodeURIComponent(model.name)}`} aria-label=${t("model.try.named", { name: model.name })}>${t("model.try")}</a>
+    </footer>`}
   </article></li>`;
 }
 
@@ -76,6 +79,7 @@ function Landing() {
       <h1>${t("landing.title")}</h1>
       <p>${t("landing.text")}</p>
       <div class="row">
+        <a class="button primary" href="/playground/">${t("landing.playground")}</a>
         <div class="address"><code>${address}</code><${Copy} text=${address} label=${t("copy.address")} /></div>
       </div>
     </section>

@@ -1,5 +1,7 @@
 // How to use the gateway from programs, with the visitor's own address. Pure.
 
+import { quoted } from "../lib/quoting.js";
+
 /** Return the texts by the keys of their tabs; `origin` is as in the address bar. */
 export function snippets(origin, model) {
   const name = JSON.stringify(model);
@@ -36,9 +38,4 @@ answer = client.messages.create(
 print(answer.content[0].text)`,
     ollama: `OLLAMA_HOST=${origin} ollama run ${quoted(model)}`,
   };
-}
-
-/** Return a text as one word of a POSIX shell. */
-export function quoted(text) {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
-import { quoted, snippets } from "../../../../web/static/landing/snippets.js";
+import { snippets } from "../../../../web/static/landing/snippets.js";
 import { bars } from "../../../../web/static/landing/uptime.js";
+import { quoted } from "../../../../web/static/lib/quoting.js";
 
 test("snippets have the visitor's address and the model, whatever it is called", () => {
   const texts = snippets("https://llm.example", "it's \"$(a)\"");

@@ -1,0 +1,138 @@
+// web/static/playground: conversations, answers, requests, code, files.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { test } from "node:test";
+import { begun, extended, figures, told } from "../../../../web/static/playground/answer.js";
+import { packed, unpacked } from "../../../../web/static/playground/archive.js";
+import { codes, pythonOf, shortened } from "../../../../web/static/playground/code.js";
+import { add, change, fresh, line, siblings, through, titleOf } from "../../../../web/static/playground/conversation.js";
+import { bodyOf } from "../../../../web/static/playground/request.js";
+
+const said = (id, text = id) => ({ id, role: "user", text });
+const answered = (id, text = id) => ({ id, role: "assistant", text });
+const ids = (talk) => line(talk).map((each) => each.id);
+
+function branched() {
+  let talk = add(fresh("t", 1), said("q1", "First question\nmore"));
+  talk = add(talk, answered("a1"));
+  talk = add(talk, said("q2"));
+  talk = add(talk, answered("a2"));
+  // Another answer to the first question, and an edit of it.
+  talk = add(talk, answered("a1b"), "q1");
+  return add(talk, said("q1b"), null);
+}
+
+test("another answer and an edit lose nothing", () => {
+  const talk = branched();
+  assert.equal(talk.title, "First question");
+  assert.deepEqual(ids(talk), ["q1b"]);
+  assert.deepEqual(siblings(talk, "q1b"), ["q1", "q1b"]);
+  assert.deepEqual(siblings(talk, "a1"), ["a1", "a1b"]);
+  // From a message on, the newest line.
+  assert.deepEqual(ids(through(talk, "q1")), ["q1", "a1b"]);
+  assert.deepEqual(ids(through(talk, "a1")), ["q1", "a1", "q2", "a2"]);
+  assert.deepEqual(ids(fresh("t", 1)), []);
+});
+
+test("a conversation is never changed in place", () => {
+  const talk = branched();
+  const before = structuredClone(talk);
+  assert.equal(line(through(change(talk, "a2", { text: "new" }), "a2")).at(-1).text, "new");
+  add(talk, said("x"));
+  assert.deepEqual(talk, before);
+});
+
+test("a title is short", () => {
+  assert.equal(titleOf(`  ${"x".repeat(100)}`).length, 60);
+  assert.equal(titleOf("a\nb"), "a");
+});
+
+const chunk = (delta, more = {}) => ({ choices: [{ delta, ...more }] });
+
+test("an answer grows by its chunks", () => {
+  let answer = begun(1000);
+  const steps = [
+    chunk({ role: "assistant", content: null }),
+    chunk({ reasoning_content: "Hm" }),
+    chunk({ content: "Yes" }),
+    chunk({ tool_calls: [{ index: 0, function: { name: "f", arguments: '{"a"' } }] }),
+    chunk({ tool_calls: [{ index: 0, function: { arguments: ":1}" } }] }),
+    chunk({}, { finish_reason: "tool_calls" }),
+    { choices: [], usage: { completion_tokens: 9, prompt_tokens: 30 } },
+  ];
+  const before = answer;
+  steps.forEach((step, index) => (answer = extended(answer, step, 2000 + index * 500)));
+  assert.deepEqual([answer.text, answer.thought, answer.finish], ["Yes", "Hm", "tool_calls"]);
+  assert.deepEqual(answer.calls, [{ name: "f", arguments: '{"a":1}' }]);
+  assert.deepEqual(figures(answer), { tokens: 9, prompt: 30, cached: null, rate: 2, first: 1.5 });
+  assert.deepEqual(before, begun(1000));
+});
+
+test("figures are the engine's where it tells them, and null where nothing is known", () => {
+  const timings = { prompt_n: 4, cache_n: 20, predicted_n: 7, predicted_per_second: 88.5 };
+  const answer = extended(begun(0), { ...chunk({ content: "a" }), timings }, 250);
+  assert.deepEqual(figures(answer), { tokens: 7, prompt: 24, cached: 20, rate: 88.5, first: 0.25 });
+  assert.deepEqual(figures(begun(0)), { tokens: null, prompt: null, cached: null, rate: null, first: null });
+});
+
+test("comments tell what is waited for", () => {
+  assert.deepEqual(told("keep-alive, loading org/m@8192, 40 %, 3 s left"), { waits: "load", variant: "org/m@8192", share: 0.4, left: 3 });
+  assert.deepEqual(told("keep-alive, loading m@512"), { waits: "load", variant: "m@512", share: null, left: null });
+  assert.deepEqual(told("keep-alive, queued"), { waits: "queue" });
+  assert.deepEqual(told("X-Gateway-Variant: m@512"), { variant: "m@512" });
+  assert.deepEqual(told("keep-alive"), {});
+});
+
+test("a request has what was set, and no empty answer", () => {
+  const settings = { system: " Be brief. ", temperature: "0.5", top_p: "", max_tokens: "abc", seed: 0, stop: "END\n\n" };
+  const messages = [said("Hi"), { ...answered("x"), text: "", thought: "?" }, { ...said("Look"), images: ["i"] }];
+  assert.deepEqual(bodyOf("m", settings, messages, { i: "data:image/png;base64,AA==" }), {
+    model: "m",
+    messages: [
+      { role: "system", content: " Be brief. " },
+      { role: "user", content: "Hi" },
+      { role: "user", content: [{ type: "text", text: "Look" }, { type: "image_url", image_url: { url: "data:image/png;base64,AA==" } }] },
+    ],
+    stream: true,
+    stream_options: { include_usage: true },
+    temperature: 0.5,
+    seed: 0,
+    stop: ["END"],
+  });
+});
+
+test("the code of a request is whole, whatever the text is", () => {
+  const body = bodyOf("m", {}, [said("q", `it's "x" \\ $(y)\n`)]);
+  const texts = codes("http://h:1", body);
+  const sent = execFileSync("sh", ["-c", `curl() { printf %s "$6"; }\n${texts.curl}`]);
+  assert.deepEqual(JSON.parse(sent), body);
+  assert.ok(texts.python.includes('{"role": "user", "content": "it\'s \\"x\\" \\\\ $(y)\\n"}'));
+  assert.equal(pythonOf({ a: [true, null, 1.5], b: [] }, 0), '{"a": [\n    True,\n    None,\n    1.5,\n], "b": []}');
+  assert.ok(texts.javascript.includes('baseURL: "http://h:1/v1"'));
+});
+
+test("pictures are cut short in code", () => {
+  const body = { url: `data:image/png;base64,${"A".repeat(999)}`, text: "A".repeat(999) };
+  assert.equal(shortened(body).url.length, 49);
+  assert.equal(shortened(body).text.length, 999);
+});
+
+test("a file gives back what was put into it", () => {
+  const talk = change(branched(), "a2", { figures: { tokens: 3, rate: null }, model: "m", images: ["i"], calls: [{ name: "f", arguments: "{}" }] });
+  const images = { i: "data:image/png;base64,AA==" };
+  const found = unpacked(packed([talk], images));
+  assert.deepEqual(found.images, images);
+  assert.deepEqual(found.talks, [{ ...talk, settings: { system: "" } }]);
+});
+
+test("a file that is something else is refused, and what is strange in one is left out", () => {
+  for (const text of ["", "[]", "null", '{"kind":"x"}', packed([{ id: 1, messages: [] }], {}), packed([null], {})]) {
+    assert.equal(unpacked(text), null, text);
+  }
+  const strange = { id: "t", title: 5, leaf: "gone", settings: { a: {} }, messages: [said("q"), { id: "s", role: "system", text: "" }, { ...said("r"), images: "x", figures: { a: "<b>" } }] };
+  const { talks, images } = unpacked(packed([strange], { i: "https://evil.example/x.png" }));
+  assert.deepEqual(images, {});
+  assert.equal(talks[0].leaf, "r");
+  assert.deepEqual(talks[0].messages, [{ ...said("q"), parent: null }, { ...said("r"), parent: null, figures: {} }]);
+});

@@ -1,0 +1,63 @@
+// Settings of a conversation, its request as code, and the keys: each in a dialog.
+
+import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { Code, Icon, t, Tabs } from "../lib/page.js";
+import { codes } from "./code.js";
+
+/** A modal dialog that is open as long as it is there; `close` is called by Esc too. */
+export function Dialog({ title, close, kind = "", children }) {
+  const own = useRef(null);
+  useEffect(() => {
+    own.current.showModal();
+  }, []);
+  const outside = (event) => event.target === own.current && close();
+  return html`<dialog ref=${own} class=${kind} aria-label=${title} onClose=${close} onClick=${outside}>
+    <div class="inside">
+      <header><h2>${title}</h2><button type="button" class="plain" aria-label=${t("close")} onClick=${close}><${Icon} name="close" /></button></header>
+      ${children}
+    </div>
+  </dialog>`;
+}
+
+const NUMBERS = [
+  ["temperature", { min: 0, max: 2, step: 0.05 }],
+  ["top_p", { min: 0, max: 1, step: 0.01 }],
+  ["max_tokens", { min: 1, step: 1 }],
+  ["seed", { step: 1 }],
+];
+
+export function Settings({ chat, close }) {
+  const { settings } = chat.talk;
+  const set = (name) => (event) => chat.set({ [name]: event.target.value });
+  return html`<${Dialog} title=${t("settings")} close=${close} kind="drawer">
+    <div class="fields">
+      <label>${t("settings.system")}<textarea rows="5" value=${settings.system ?? ""} onInput=${set("system")}></textarea></label>
+      <div class="pairs">${NUMBERS.map(([name, limits]) => html`<label>${t(`settings.${name}`)}
+        <input type="number" inputmode="decimal" ...${limits} value=${settings[name] ?? ""} placeholder=${t("settings.usual")} onInput=${set(name)} /></label>`)}</div>
+      <label>${t("settings.stop")}<textarea rows="2" value=${settings.stop ?? ""} onInput=${set("stop")}></textarea></label>
+      <label>${t("settings.key")}<input type="password" autocomplete="off" spellcheck=${false} value=${chat.key} onChange=${(event) => (chat.key = event.target.value.trim())} /></label>
+      <p class="small soft">${t("settings.key.where")}</p>
+    </div>
+  <//>`;
+}
+
+export function CodeView({ chat, draft, close }) {
+  const [tab, setTab] = useState("curl");
+  const [body, setBody] = useState(null);
+  useEffect(() => {
+    chat.body(draft).then(setBody);
+  }, []);
+  const names = { curl: "curl", python: "Python", javascript: "JavaScript" };
+  return html`<${Dialog} title=${t("code")} close=${close}>
+    <${Tabs} label=${t("code")} names=${names} chosen=${tab} choose=${setTab} id="code" />
+    ${body && html`<${Code} id="code" text=${codes(location.origin, body)[tab]} label=${names[tab]} />`}
+  <//>`;
+}
+
+const KEYS = [["Enter", "keys.send"], ["Shift+Enter", "keys.line"], ["Esc", "keys.stop"], ["/", "keys.write"], ["?", "keys"]];
+
+export function Keys({ close }) {
+  return html`<${Dialog} title=${t("keys")} close=${close}>
+    <dl class="keys">${KEYS.map(([key, what]) => html`<dt><kbd>${key}</kbd></dt><dd>${t(what)}</dd>`)}</dl>
+  <//>`;
+}

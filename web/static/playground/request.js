@@ -1,0 +1,29 @@
+// From a conversation to the body of a request. Pure.
+
+const NUMBERS = ["temperature", "top_p", "max_tokens", "seed"];
+
+/** Return the body for these messages; `images` are data URLs by their ids. */
+export function bodyOf(model, settings, messages, images = {}) {
+  const said = messages.filter((each) => each.role === "user" || each.text).map((each) => messageOf(each, images));
+  const system = settings.system?.trim() ? [{ role: "system", content: settings.system }] : [];
+  const chosen = NUMBERS.filter((name) => isNumber(settings[name])).map((name) => [name, Number(settings[name])]);
+  const stop = (settings.stop ?? "").split("\n").filter(Boolean);
+  return {
+    model,
+    messages: [...system, ...said],
+    stream: true,
+    stream_options: { include_usage: true },
+    ...Object.fromEntries(chosen),
+    ...(stop.length ? { stop } : {}),
+  };
+}
+
+function messageOf({ role, text, images: ids = [] }, images) {
+  if (!ids.length) return { role, content: text };
+  const pictures = ids.map((id) => ({ type: "image_url", image_url: { url: images[id] } }));
+  return { role, content: [{ type: "text", text }, ...pictures] };
+}
+
+function isNumber(value) {
+  return value !== "" && value != null && Number.isFinite(Number(value));
+}
