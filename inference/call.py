@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from inference.caller import Caller
     from models.capabilities import Capabilities
+    from models.requests.amount import Amount
     from models.requests.reader import RequestFacts
     from models.selection import Selection
     from models.spec import ModelSpec
@@ -111,6 +112,7 @@ class CallRecord:
     - ``path``: the path of the request. ``client``: the client.
     - ``prompt``: its tokens, as the engine counted them if ``counted``, else estimated; if
       ``bound``, it has at most so many.
+    - ``amount``: the size of a request that is not counted in tokens.
     - ``first``: the time until the engine began to answer. ``tally``: what was relayed of the
       answer.
     - ``cancelled``: by an operator.
@@ -131,6 +133,7 @@ class CallRecord:
     prompt: int | None = None
     counted: bool = False
     bound: bool = False
+    amount: Amount | None = None
     completion: int | None = None
     queued: float | None = None
     loading: float | None = None

@@ -116,6 +116,7 @@ class Inference:
         """Return the variant for a call that its model can answer."""
         record, facts = call.record, call.facts
         record.model = call.model.name
+        record.amount = facts.amount
         require(call.model, call.able, facts, call.path)
         selection = await self._selector.select(call.model, facts)
         record.prompt = (selection.size.tokens or None) if facts.endpoint.sized else None

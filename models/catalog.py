@@ -206,6 +206,8 @@ def _model(table: ModelTable) -> ModelSpec:
         quantisation=table.quantisation,
         unlisted=table.unlisted,
         metadata=table.metadata,
+        max_seconds=table.max_seconds,
+        max_characters=table.max_characters,
         alias_params=MappingProxyType(
             {
                 a["name"]: MappingProxyType(a["params"])
@@ -249,4 +251,5 @@ def _variant(table: VariantTable, model: ModelTable) -> VariantSpec:
         on_ready=table.on_ready,
         on_stop=table.on_stop,
         wake=model.wake,
+        max_seconds=model.max_seconds,
     )

@@ -81,6 +81,7 @@ class VariantSpec:
     on_ready: tuple[str, ...] = ()
     on_stop: tuple[str, ...] = ()
     wake: tuple[str, ...] = ()
+    max_seconds: float | None = None
     # Made once: every request reads them many times.
     label: str = field(init=False, repr=False, compare=False)
     capacity: int = field(init=False, repr=False, compare=False)
@@ -130,6 +131,9 @@ class ModelSpec:
     quantisation: str = ""
     unlisted: bool = False
     peer: str | None = None
+    # The longest sound and the longest text to speak; None for any.
+    max_seconds: float | None = None
+    max_characters: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     # Made once, as above: the largest variant, whether requests are changed before they are sent,
     # and whether their tokens are counted, which is so if a variant has a context.

@@ -45,11 +45,12 @@ class AccessRecord(CallRecord):
     def line(self, now: float) -> str:
         """Return the record as ``key=value`` words; nothing of the request's body is in it."""
         note = f" ({self.note})" if self.note else ""
+        amount = "" if self.amount is None else f" {self.amount.unit}={self.amount.value}"
         prompt = "prompt<=" if self.bound and not self.counted else "prompt="
         return (
             f"{self.method} {self.path} {self.status}"
             f" model={self.model or '-'} variant={self.variant or '-'}"
-            f" {prompt}{_number(self.prompt)} completion={_number(self.completion)}"
+            f"{amount} {prompt}{_number(self.prompt)} completion={_number(self.completion)}"
             f" queue={_seconds(self.queued)} load={_seconds(self.loading)}"
             f" first={_seconds(self.first)} total={_seconds(now - self.started)}"
             f" from={self.address or '-'} id={self.id}{note}"

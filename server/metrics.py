@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from engine.observer import Changed
     from engine.scheduling.engine_table import EngineRecord
+    from models.requests.amount import Unit
     from server.access_log import AccessRecord
     from server.metrics_page import MetricsPage
 
@@ -61,10 +62,11 @@ class Histogram:
 class Served:
     """What was counted of the requests that one variant has ended."""
 
-    __slots__ = ("completion", "first", "prompt", "queue", "statuses", "total")
+    __slots__ = ("amounts", "completion", "first", "prompt", "queue", "statuses", "total")
 
     def __init__(self) -> None:
         self.statuses: Counter[int] = Counter()
+        self.amounts: defaultdict[Unit, float] = defaultdict(float)
         self.queue, self.first, self.total = Histogram(), Histogram(), Histogram()
         # None as long as none is counted.
         self.prompt: int | None = None
@@ -132,6 +134,8 @@ class Metrics:
             return
         served.first.observe(record.first)
         served.total.observe(now - record.started)
+        if record.amount is not None:
+            served.amounts[record.amount.unit] += record.amount.number
         if record.completion is not None:
             served.completion = (served.completion or 0) + record.completion
         if record.counted:

@@ -14,6 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from engine.scheduling.lifecycle import State
+from models.requests.amount import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from server.metrics import Histogram, Key, Metrics
 
 _LABELS = ("model", "variant")
+_AMOUNTS = {
+    Unit.SECONDS: ("sound_seconds", "Seconds of sound that was heard, where its file tells them."),
+    Unit.CHARACTERS: ("speech_characters", "Characters of texts that were spoken."),
+}
 
 
 class MetricsPage(Collector):
@@ -56,6 +61,9 @@ class MetricsPage(Collector):
         yield _counter("requests", "Requests that have ended.", requests, "status")
         yield _counter("prompt_tokens", "Tokens of prompts.", prompt)
         yield _counter("completion_tokens", "Tokens of answers.", written)
+        for unit, (name, text) in _AMOUNTS.items():
+            amounts = {key: each.amounts[unit] for key, each in all_served if unit in each.amounts}
+            yield _counter(name, text, amounts)
         yield _counter(
             "engine_loads", "Engine starts, by how they went.", self._metrics.loads, "outcome"
         )
@@ -98,7 +106,10 @@ def _name(name: str) -> str:
 
 
 def _counter(
-    name: str, text: str, values: Mapping[tuple[str, str, str], int] | Mapping[Key, int], *more: str
+    name: str,
+    text: str,
+    values: Mapping[tuple[str, str, str], int] | Mapping[Key, float],
+    *more: str,
 ) -> CounterMetricFamily:
     family = CounterMetricFamily(_name(name), text, labels=(*_LABELS, *more))
     for labels, value in values.items():

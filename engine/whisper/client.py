@@ -11,6 +11,7 @@ import aiohttp
 from engine.base import EngineClient
 from engine.sound.decoding import decoded
 from engine.sound.kinds import kind_of
+from engine.sound.tools import tool
 from engine.sound.wav import wav_of
 from engine.upstream import said_by
 from engine.upstream_made import MadeAnswer
@@ -18,6 +19,7 @@ from engine.whisper.asked import asked_of, form_for
 from engine.whisper.events import TranscriptEvents
 from engine.whisper.form import SoundForm
 from engine.whisper.transcript import content_type, transcript_of, written
+from models.requests.amount import check_seconds
 from models.requests.endpoints import BY_PATH, TRANSCRIPTION, TRANSLATION
 from utils.errors import BadRequest, EngineRefused, EngineUnreachable, UnsupportedSound
 
@@ -46,6 +48,8 @@ class WhisperEngine(EngineClient):
 
     def __init__(self, variant: VariantSpec, url: str, path: str, reads: frozenset[str]) -> None:
         super().__init__(url, probe_timeout=variant.timeouts.health_check, headers={})
+        self._model = variant.model
+        self._longest = variant.max_seconds
         self._path = path
         self._reads = reads
 
@@ -89,12 +93,15 @@ class WhisperEngine(EngineClient):
                 "The file is no sound of a known kind: send WAV, MP3, FLAC, Ogg, WebM or MP4.",
                 param="file",
             )
-        if kind in self._reads:
-            found = wav_of(head, body.file_size) if kind == "wav" else None
+        found = wav_of(head, body.file_size) if kind == "wav" else None
+        # A length that is not known must be, where it is limited, and something here can tell it.
+        unknown = found is None and self._longest is not None and tool() is not None
+        if kind in self._reads and not unknown:
             yield body, None if found is None else found.seconds
             return
         sound = await decoded(body.file(), kind)
         try:
+            check_seconds(sound.seconds, self._longest, self._model)
             yield SoundForm((), sound.size, sound.file), sound.seconds
         finally:
             sound.close()

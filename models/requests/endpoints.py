@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from models.requests.chat import chat
 from models.requests.messages import DEFAULT_OUTPUT, messages
-from models.requests.prompts import completion, embeddings, infill, rerank
+from models.requests.prompts import completion, embeddings, infill, rerank, speech
 from models.requests.transcription import transcription
 
 if TYPE_CHECKING:
@@ -118,7 +118,12 @@ TRANSLATION = Endpoint(
 )
 # Its text takes no room in a context: the engines that speak read it sentence by sentence.
 SPEECH = Endpoint(
-    "speech", ("/v1/audio/speech", "/audio/speech"), needs="speech", sized=False, generates=False
+    "speech",
+    ("/v1/audio/speech", "/audio/speech"),
+    speech,
+    needs="speech",
+    sized=False,
+    generates=False,
 )
 IMAGE = Endpoint(
     "image",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from models.requests.amount import Amount
     from models.requests.endpoints import Endpoint
 
 
@@ -68,6 +69,7 @@ class Prompt(NamedTuple):
     * ``prompt_ids``: the length of its longest prompt in token ids.
     * ``prefilled``: the last message is the assistant's; the engine continues it.
     * ``needs``: the capabilities beside text that the model must have.
+    * ``amount``: its size, where that is not counted in tokens and known.
     """
 
     segments: tuple[Segment, ...] = ()
@@ -75,6 +77,7 @@ class Prompt(NamedTuple):
     prompt_ids: int = 0
     prefilled: bool = False
     needs: frozenset[str] = frozenset()
+    amount: Amount | None = None
 
 
 class RequestFacts(NamedTuple):
@@ -105,3 +108,4 @@ class RequestFacts(NamedTuple):
     prefilled: bool = False
     needs: frozenset[str] = frozenset()
     upload: Upload | None = None
+    amount: Amount | None = None

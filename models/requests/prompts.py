@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from models.requests.amount import Amount, Unit
 from models.requests.facts import Prompt
 from models.requests.fields import Json, named
 from utils.errors import BadRequest
@@ -47,6 +48,12 @@ def embeddings(request: Json) -> Prompt:
     field = "content" if request.get("input") is None and "content" in request else "input"
     value = request.get(field)
     return Prompt(prompts=(value,)) if isinstance(value, str) else _several(value, field)
+
+
+def speech(request: Json) -> Prompt:
+    """Return the characters of the text that is to be spoken; an engine checks the text itself."""
+    text = request.get("input")
+    return Prompt(amount=Amount(len(text), Unit.CHARACTERS) if isinstance(text, str) else None)
 
 
 def rerank(request: Json) -> Prompt:

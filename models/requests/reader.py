@@ -23,6 +23,7 @@ from utils.errors import BadRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from models.requests.amount import Amount
     from models.spec import ModelSpec
 
 
@@ -93,7 +94,10 @@ def _read(
     changed = model.shapes and shape(request, model, named or asked)
     if fit is not None and fit(model, endpoint, request):
         changed = True
-    return model, _facts(endpoint, request, body, asked, changed=changed)
+    facts = _facts(endpoint, request, body, asked, changed=changed)
+    if facts.amount is not None:
+        facts.amount.within(model)
+    return model, facts
 
 
 def parse(endpoint: Endpoint, body: bytes) -> RequestFacts:
@@ -125,6 +129,7 @@ def _facts(
         prompt_ids=prompt.prompt_ids,
         prefilled=prompt.prefilled,
         needs=prompt.needs,
+        amount=prompt.amount,
     )
 
 
@@ -135,11 +140,12 @@ def parse_form(
     files: bytes,
     upload: Upload,
     keep_alive: float | None,
+    amount: Amount | None = None,
 ) -> RequestFacts:
     """Return the facts of a form with files, or raise BadRequest.
 
-    ``files`` is the digest of the files. ``fields`` are already shaped; ``model`` is the model
-    that they named before that.
+    ``files`` is the digest of the files, ``amount`` the length of its sound. ``fields`` are already
+    shaped; ``model`` is the model that they named before that.
     """
     prompt = Prompt() if endpoint.read_form is None else endpoint.read_form(fields, files)
     return RequestFacts(
@@ -152,6 +158,7 @@ def parse_form(
         segments=prompt.segments,
         needs=prompt.needs,
         upload=upload,
+        amount=amount,
     )
 
 

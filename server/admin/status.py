@@ -102,6 +102,7 @@ def _request(
 ) -> dict[str, Any]:
     record = ongoing.record
     engine = None if record.ticket is None else serving.get(record.ticket)
+    amount = record.amount
     return {
         "id": record.id,
         "path": record.path,
@@ -112,6 +113,7 @@ def _request(
         "state": _state(ongoing, why),
         "age_seconds": _age(record.started, now),
         "prompt_tokens": record.prompt,
+        **({} if amount is None else {amount.unit.value: amount.value}),
         # Engines send one token an event, after a first event without one.
         "tokens": max(0, ongoing.record.tally.events - 1),
     }

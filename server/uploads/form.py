@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from models.requests.amount import of_sound
+from models.requests.endpoints import TRANSCRIPTION, TRANSLATION
 from models.requests.fields import Json, model_of
 from models.requests.reader import Fit, Models, RequestFacts, parse_form, shape, take_keep_alive
 from server.uploads.body import bodies_too_large
@@ -21,24 +23,29 @@ from utils.errors import BadRequest
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from models.requests.amount import Amount
     from models.requests.endpoints import Endpoint
     from models.spec import ModelSpec
 
 _MOST_PARTS = 128
 # Bytes of all texts of a form together.
 _MOST_TEXT = 1024 * 1024
+# Enough for the head of any WAV file that a recorder writes.
+_BEGINNING = 4096
+_SOUNDS = (TRANSCRIPTION, TRANSLATION)
 # The parameters that are not texts and that engines read from a form. They refuse other numbers.
 _NUMBERS = ("temperature", "max_tokens", "stream", "audio_ctx", "temperature_inc", "n")
 
 
 class _Part(NamedTuple):
-    """A part of the form: a text, or the place of a file in the spool."""
+    """A part of the form: a text, or the place of a file in the spool and its first bytes."""
 
     name: str
     head: bytes
     text: bytes | None
     start: int = 0
     size: int = 0
+    beginning: bytes = b""
 
 
 class Form:
@@ -155,8 +162,10 @@ class Form:
         for name, text in wanted.items():
             if texts.get(name) != text:
                 self._set(name, text)
-        digest = self._spool.digest
-        return model, parse_form(endpoint, asked, wanted, digest, self, keep_alive)
+        digest, amount = self._spool.digest, self._amount(endpoint)
+        if amount is not None:
+            amount.within(model)
+        return model, parse_form(endpoint, asked, wanted, digest, self, keep_alive, amount)
 
     async def add(
         self,
@@ -168,9 +177,10 @@ class Form:
         """Read one more part to its end; a part without a filename is a text."""
         head = "\r\n".join(f"{name}: {value}" for name, value in headers.items())
         raw = head.encode("utf-8", "surrogateescape")
-        text, start = bytearray(), self._spool.size
+        text, start, beginning = bytearray(), self._spool.size, b""
         async for piece in pieces:
             if filename is not None:
+                beginning = beginning or piece[:_BEGINNING]
                 await self._spool.append(piece)
                 continue
             text += piece
@@ -181,13 +191,23 @@ class Form:
                 raise BadRequest(f"The texts of the form exceed {_MOST_TEXT} bytes.", param=name)
         size = self._spool.size - start
         kept = bytes(text) if filename is None else None
-        self._parts.append(_Part(name, raw, kept, start, size))
+        self._parts.append(_Part(name, raw, kept, start, size, beginning))
         if len(self._parts) > _MOST_PARTS:
             raise BadRequest(f"The form has more than {_MOST_PARTS} parts.")
 
     async def complete(self) -> None:
         """End the form: no part follows."""
         await self._spool.flush()
+
+    def _amount(self, endpoint: Endpoint) -> Amount | None:
+        """Return the seconds of a sound, if its file tells them in its first bytes."""
+        if endpoint not in _SOUNDS:
+            return None
+        # Most gateways hear nothing, and start sooner without it.
+        from engine.sound.wav import wav_of  # noqa: PLC0415 - see above
+
+        found = wav_of(self._first_file.beginning, self.file_size)
+        return of_sound(None if found is None else found.seconds)
 
     def _set(self, name: str, text: str) -> None:
         quoted = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

@@ -18,6 +18,7 @@ import pytest
 from gateway import Gateway, fake_model, fake_variant, open_files, running_gateway, until
 from raw_client import PATIENCE
 
+from engine.sound.wav import wav_head
 from models.spec import ModelSpec, TokenizationSpec
 
 if TYPE_CHECKING:
@@ -130,6 +131,20 @@ async def test_what_is_configured_reaches_the_form(journal: Journal) -> None:
             "stream": ["false"],
             "response_format": ["json"],
         }
+
+
+async def test_a_sound_is_limited_and_counted_in_seconds(journal: Journal) -> None:
+    model = hearing(journal, max_seconds=2.0)
+    second, long = (wav_head(16000, 32000 * n) + bytes(32000 * n) for n in (1, 3))
+    async with running_gateway(journal, model) as gw:
+        refused = await gw.request("POST", PATH, data=form(long))
+        assert refused.status == 400
+        assert refused.json["error"]["param"] == "file"
+        assert "3.0 seconds; 'm' takes at most 2 (max_seconds)" in refused.json["error"]["message"]
+        assert gw.starts() == []
+        await heard(gw, form(second), second)
+        page = (await gw.request("GET", "/metrics")).body.decode()
+        assert 'sound_seconds_total{model="m",variant="m@8192"} 1.0' in page
 
 
 async def test_fields_of_the_same_name(journal: Journal) -> None:

@@ -438,6 +438,20 @@ class ModelTable(ModelSettings):
             '`{ family = "qwen", size = 30 }`.',
         ),
     )
+    max_seconds: float | None = field(
+        default=None,
+        metadata=key(
+            "seconds",
+            "The longest sound that it takes, in seconds; longer ones are refused.",
+            reload="engine",
+        ),
+    )
+    max_characters: int | None = field(
+        default=None,
+        metadata=key(
+            "positive", "The longest text that it speaks, in characters; longer ones are refused."
+        ),
+    )
     wake: tuple[str, ...] = field(
         default=(),
         metadata=key(

@@ -36,6 +36,7 @@ DIFFERENT_VARIANT: dict[str, Any] = {
     "count": "vllm",
     "on_ready": ("true",),
     "on_stop": ("true",),
+    "max_seconds": 9.0,
     "wake": ("true",),
 }
 DIFFERENT_MODEL: dict[str, Any] = {
@@ -54,6 +55,8 @@ DIFFERENT_MODEL: dict[str, Any] = {
     "found": True,
     "size": 5,
     "quantisation": "Q8_0",
+    "max_seconds": 9.0,
+    "max_characters": 9,
     "unlisted": True,
     "peer": "box",
     "metadata": {"a": 1},
@@ -109,7 +112,8 @@ def test_every_field_of_a_variant_has_its_rule() -> None:
 def test_a_variant_that_differs(name: str) -> None:
     after = ModelSpec("m", (variant(4096, **{name: DIFFERENT_VARIANT[name]}), variant(8192)))
     found = of_models([M], [after])
-    goes_on = name not in {"binary", "args", "env", "engine", "url", "api_key", "api_key_env"}
+    ends = {"binary", "args", "env", "engine", "url", "api_key", "api_key_env", "max_seconds"}
+    goes_on = name not in ends
     assert found.adjusted == ({"m@4096": (name,)} if goes_on else {})
     assert found.redefined == ({} if goes_on else {"m@4096": (name,)})
     assert found.kept == ({"m@4096", "m@8192"} if goes_on else {"m@8192"})

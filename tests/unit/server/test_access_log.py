@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gateway import until
 
+from models.requests.amount import Amount, Unit
 from server.access_log import CLIENT_LEFT, SOON, TOGETHER, AccessLog, AccessRecord
 from utils.logger import LogBook, also_logged_to, get_logger, setup_logging
 
@@ -53,6 +54,14 @@ def test_a_bound_is_marked_as_one_until_the_engine_has_counted() -> None:
     assert " prompt<=96837 completion=-" in record.line(1.0)
     record.prompt, record.counted = 20001, True
     assert " prompt=20001 completion=-" in record.line(1.0)
+
+
+def test_the_size_of_a_sound_and_of_a_text_is_told_in_its_unit() -> None:
+    for amount, said in (
+        (Amount(3.2456, Unit.SECONDS), " seconds=3.246 prompt=-"),
+        (Amount(57, Unit.CHARACTERS), " characters=57 prompt=-"),
+    ):
+        assert said in AccessRecord("POST", path=PATH, started=0.0, amount=amount).line(1.0)
 
 
 def ended(path: str = PATH) -> AccessRecord:

@@ -96,6 +96,8 @@
 ---@field upstream_model? string The `model` in requests to the engine. Without it, the engine gets the client's.
 ---@field unlisted? boolean The model is not shown in lists of models; requests may name it all the same.
 ---@field metadata? table Anything that clients shall read of the model in `/v1/models`: `{ family = "qwen", size = 30 }`.
+---@field max_seconds? number The longest sound that it takes, in seconds; longer ones are refused.
+---@field max_characters? integer The longest text that it speaks, in characters; longer ones are refused.
 ---@field wake? (string|number)[] A command that wakes the other machine if its health check fails; the gateway then waits for up to `engine_startup_timeout`. Needs `health_path`.
 ---@field variants? GatewayVariant[] The ways to start the engine, at least one: see below. A model of type `llamacpp` has either these, or `path` or `hf`.
 ---@field health_check_timeout? number How long one health check of an engine may take.

@@ -18,6 +18,11 @@ TYPE = Whisper(Path("/cache"))
 EMBEDDED = dataclasses.replace(variant(None), binary="", args=(), name="default")
 
 
+def test_it_has_one_place() -> None:
+    several = dataclasses.replace(EMBEDDED, parallel=2)
+    assert [finding.key for finding in TYPE.checks(several)] == ["parallel"]
+
+
 def test_the_embedded_one_keeps_its_weights_in_the_gateways_folder() -> None:
     launch = TYPE.launch(EMBEDDED, URL, {"HOME": "/h"})
     assert launch.argv[0] == sys.executable
