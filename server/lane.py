@@ -54,7 +54,7 @@ class Lane(asyncio.Protocol):
         self._frame = frame
         self._limits = limits
         self.loop = loop
-        self._parser = PlainRequestParser()
+        self._parser = PlainRequestParser(server.newest)
         # While a request is answered: the request, its task, and what came after it.
         self._request: LaneRequest | None = None
         self._task: asyncio.Task[None] | None = None

@@ -8,7 +8,9 @@ unusual HTTP is interpreted here, and none is interpreted twice.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import ref
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -18,6 +20,8 @@ from models.requests.endpoints import BY_PATH
 from utils.known_head import KnownHead
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from server.exchange import Prepared
 
 # Sizes in bytes. aiohttp refuses a line or a header above 8190.
@@ -65,17 +69,47 @@ class PlainRequest(NamedTuple):
     prepared: Prepared
 
 
-class PlainRequestParser:
-    """Parses the plain requests of one connection, each fed until it is whole.
+class _Known:
+    """A plain request that came in one piece: its head, itself, the length of its body."""
 
-    Clients mostly send one head again and again; httptools parses the first.
+    __slots__ = ("__weakref__", "head", "length", "request")
+
+    def __init__(self, head: KnownHead, request: PlainRequest, length: int) -> None:
+        self.head = head
+        self.request = request
+        self.length = length
+
+
+class NewestHead:
+    """The head that was parsed last, of all connections; known while a connection has it.
+
+    Clients open several connections at a time, and send the same head on each.
     """
 
     def __init__(self) -> None:
+        self._known: Callable[[], _Known | None] = lambda: None
+
+    def is_now(self, known: _Known) -> None:
+        """Note the head that a connection has."""
+        self._known = ref(known)
+
+    def now(self) -> _Known | None:
+        """Return the head, unless no connection has it any more."""
+        return self._known()
+
+
+class PlainRequestParser:
+    """Parses the plain requests of one connection, each fed until it is whole.
+
+    Clients mostly send one head again and again; httptools parses the first. ``newest`` is that of
+    all connections.
+    """
+
+    def __init__(self, newest: NewestHead | None = None) -> None:
+        self._newest = newest or NewestHead()
         self._raw: dict[bytes, bytes] = {}
         # httptools calls it with each name and value.
         self.on_header = self._raw.__setitem__
-        self._parser = HttpRequestParser(self)
         self._pieces: list[bytes] = []
         self._size = 0
         self._target = b""
@@ -84,8 +118,13 @@ class PlainRequestParser:
         self._length = 0
         self._keeps = True
         self._whole = False
-        # Of the last plain request that came in one piece: its head, itself, its body's length.
-        self._last: tuple[KnownHead, PlainRequest, int] | None = None
+        # The last plain request that came in one piece.
+        self._last: _Known | None = None
+
+    @cached_property
+    def _parser(self) -> HttpRequestParser:
+        # Most connections never need it.
+        return HttpRequestParser(self)
 
     @property
     def path(self) -> str | None:
@@ -126,14 +165,15 @@ class PlainRequestParser:
 
     def _like_the_last(self, data: bytes) -> PlainRequest | None:
         """Return the request if ``data`` is all of it, and its head that of the last one."""
-        if self._last is None:
+        known = self._last or self._newest.now()
+        if known is None:
             return None
-        known, last, length = self._last
-        body = known.body_of(data)
+        body = known.head.body_of(data)
         if body is None or len(body) > LARGEST_BODY:
             return None
+        self._last, last = known, known.request
         headers = last.headers
-        if len(body) != length:
+        if len(body) != known.length:
             changed = CIMultiDict(headers)
             changed["Content-Length"] = str(len(body))
             headers = CIMultiDictProxy(changed)
@@ -152,7 +192,8 @@ class PlainRequestParser:
         headers = CIMultiDictProxy(self._headers)
         request = PlainRequest(self._url, headers, data[end:], self._keeps, {})
         if whole and (known := KnownHead.of(data)) is not None:
-            self._last = known, request._replace(body=b""), self._length
+            self._last = _Known(known, request._replace(body=b""), self._length)
+            self._newest.is_now(self._last)
         self._raw.clear()
         self._pieces, self._size = [], 0
         self._target, self._url, self._whole = b"", None, False

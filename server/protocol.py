@@ -14,6 +14,7 @@ from server.errors import as_json, as_response, shape_of
 from server.exchange import AiohttpRequest
 from server.half_closed import HalfClosed
 from server.lane import Lane
+from server.plain_request import NewestHead
 from utils.errors import BadRequest, GatewayError, RequestTimeout, TooManyConnections
 from utils.logger import get_logger
 
@@ -249,6 +250,7 @@ class HttpServer(web.Server):
     ) -> None:
         super().__init__(self._answer, request_factory=_request, handler_cancellation=True)
         self.lanes: set[Lane] = set()
+        self.newest = NewestHead()
         # Bytes of requests that lanes wait for.
         self.held = 0
         self._frame = frame

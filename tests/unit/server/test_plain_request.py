@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from raw_client import post
 
-from server.plain_request import LARGEST_BODY, NotPlain, PlainRequest, PlainRequestParser
+from server.plain_request import (
+    LARGEST_BODY,
+    NewestHead,
+    NotPlain,
+    PlainRequest,
+    PlainRequestParser,
+)
 
 CHAT = "/v1/chat/completions"
 BODY = b'{"messages": []}'
@@ -168,6 +176,31 @@ def test_a_request_with_the_head_of_the_last_one_but_another_length() -> None:
     with pytest.raises(NotPlain):
         parser.feed(larger)
     assert parser.taken() == [larger]
+
+
+def test_connections_share_the_newest_head_as_long_as_one_has_it() -> None:
+    newest = NewestHead()
+    first, second = PlainRequestParser(newest), PlainRequestParser(newest)
+    asked = first.feed(PLAIN)
+    again = second.feed(PLAIN)
+    other = second.feed(post(CHAT, b"{}"))
+    assert asked is not None
+    assert again is not None
+    assert other is not None
+    assert again == asked
+    # What was made of the headers once is known to all who send them.
+    assert again.prepared is asked.prepared is other.prepared
+    assert (other.body, other.headers["Content-Length"]) == (b"{}", "2")
+    # Another head is not taken for it.
+    third = PlainRequestParser(newest)
+    different = third.feed(with_line("Authorization: Bearer secret"))
+    assert different is not None
+    assert different.headers["Authorization"] == "Bearer secret"
+    assert "Authorization" not in again.headers
+    assert newest.now() is not None
+    del third
+    gc.collect()
+    assert newest.now() is None
 
 
 def test_a_request_that_has_begun_tells_its_path_once_its_head_is_here() -> None:
