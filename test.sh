@@ -5,7 +5,8 @@
 # The slow tests in tests/system are left to .ci/run. Arguments go to one run of pytest instead.
 #
 # LLAMA_SERVER and LLAMA_TOKENIZE name binaries to test with besides the bundled engine; without
-# them those on PATH are taken, if any. MLX_LM_SERVER names the server of mlx_lm likewise.
+# them those on PATH are taken, if any. MLX_LM_SERVER names the server of mlx_lm likewise,
+# CHROMIUM the browser for the pages.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -57,6 +58,11 @@ else
     fi
     if [ -z "$MLX_LM_SERVER" ]; then
         echo "== mlx_lm.server was not found: its tests in tests/real/test_generic.py are not run"
+    fi
+    if [ -z "${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}" ]; then
+        pages=tests/real/test_pages.py
+        echo "== Chromium was not found: the tests of the pages in $pages are not run"
+        without="$without --ignore=$pages"
     fi
     # shellcheck disable=SC2086 # several words
     step "real engines" "$python" -m pytest -q -n "$cores" --dist loadgroup tests/real $without

@@ -51,9 +51,9 @@ function Uptime() {
   return html`<section class="block card uptime" aria-labelledby="uptime">
     <header><h2 id="uptime">${t("uptime")}</h2>
       <span class="soft">${t("uptime.since", { share: format.percent(value.gateway.uptime), since: format.moment(value.since * 1000) })}</span></header>
-    <ul class="days" role="img" aria-label=${t("uptime.bars", { share: format.percent(value.gateway.uptime) })}>
-      ${days.map((day) => html`<li key=${day.day} class=${day.kind} title=${told(day)}></li>`)}
-    </ul>
+    <div class="days" role="img" aria-label=${t("uptime.bars", { share: format.percent(value.gateway.uptime) })}>
+      ${days.map((day) => html`<span key=${day.day} class=${day.kind} title=${told(day)}></span>`)}
+    </div>
     <div class="ends soft small" aria-hidden="true"><span>${t("uptime.ago", { days: days.length })}</span><span>${t("uptime.today")}</span></div>
   </section>`;
 }

@@ -29,15 +29,19 @@ const NUMBERS = [
 export function Settings({ chat, close }) {
   const { settings } = chat.talk;
   const set = (name) => (event) => chat.set({ [name]: event.target.value });
+  const submit = (event) => {
+    event.preventDefault();
+    close();
+  };
   return html`<${Dialog} title=${t("settings")} close=${close} kind="drawer">
-    <div class="fields">
+    <form class="fields" onSubmit=${submit}>
       <label>${t("settings.system")}<textarea rows="5" value=${settings.system ?? ""} onInput=${set("system")}></textarea></label>
       <div class="pairs">${NUMBERS.map(([name, limits]) => html`<label>${t(`settings.${name}`)}
         <input type="number" inputmode="decimal" ...${limits} value=${settings[name] ?? ""} placeholder=${t("settings.usual")} onInput=${set(name)} /></label>`)}</div>
       <label>${t("settings.stop")}<textarea rows="2" value=${settings.stop ?? ""} onInput=${set("stop")}></textarea></label>
       <label>${t("settings.key")}<input type="password" autocomplete="off" spellcheck=${false} value=${chat.key} onChange=${(event) => (chat.key = event.target.value.trim())} /></label>
       <p class="small soft">${t("settings.key.where")}</p>
-    </div>
+    </form>
   <//>`;
 }
 

@@ -68,7 +68,7 @@ function Picture({ id, store }) {
 
 function Editor({ text, done, cancel }) {
   const area = useRef(null);
-  useEffect(() => area.current.focus(), []);
+  useLayoutEffect(() => area.current.focus(), []);
   const keys = (event) => event.key === "Escape" && cancel();
   return html`<div class="editor">
     <textarea ref=${area} rows="4" aria-label=${t("edit")} onKeyDown=${keys} defaultValue=${text}></textarea>

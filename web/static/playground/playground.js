@@ -132,6 +132,7 @@ function Playground() {
           ${chat.problem && html`<div class="notice bad" role="alert">${sayProblem(chat.problem)}</div>`}
           ${chat.talk && value && !messages.length && html`<${Welcome} chat=${chat} models=${models} failed=${failed} start=${(text) => chat.send(text)} />`}
           ${!value && failed && html`<div class="notice bad" role="alert">${t("offline")}</div>`}
+          ${messages.length > 0 && html`<h1 class="hidden-text">${chat.talk.title || t("talk.untitled")}</h1>`}
           ${messages.map((each) => {
             const all = siblings(chat.talk, each.id);
             const own = running?.id === each.id ? running : null;

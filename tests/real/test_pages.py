@@ -1,0 +1,258 @@
+"""The pages in Chromium, on the bundled engine."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from browser import PHONE, chromium, faults, visit
+from playwright.sync_api import FilePayload, expect
+from real_engines import ENGINES, gateway, lua_config, lua_model
+from tiny_projector import write_projector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+    from real_engines import Gateway
+
+# What a model might write to harm its reader.
+HOSTILE = [
+    "<script>window.hit=1</script>",
+    "<img src=x onerror='window.hit=1'>",
+    "<svg onload='window.hit=1'><script>window.hit=1</script></svg>",
+    "<math><mtext><table><mglyph><style><img src=x onerror=window.hit=1>",
+    "<iframe srcdoc='<script>parent.hit=1</script>'></iframe>",
+    "<base href='https://evil.example/'>[a](b)",
+    "<form action='https://evil.example/'><button>Go</button></form>",
+    "<meta http-equiv=refresh content='0;url=https://evil.example/'>",
+    "<link rel=stylesheet href='https://evil.example/a.css'>",
+    "<style>@import 'https://evil.example/a.css'</style>",
+    "<object data='https://evil.example/'></object><embed src='https://evil.example/'>",
+    "<a href='javascript:window.hit=1'>a</a>",
+    "[a](javascript:window.hit=1)",
+    "[a](JaVaScRiPt:window.hit=1)",
+    "[a](java&#x0A;script:window.hit=1)",
+    "[a](&#106;avascript:window.hit=1)",
+    "[a](vbscript:window.hit=1)",
+    "[a](data:text/html;base64,PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg==)",
+    "<javascript:window.hit=1>",
+    "![a](https://evil.example/track.png)",
+    "![a](data:image/svg+xml;base64,PHN2ZyBvbmxvYWQ9ImFsZXJ0KDEpIi8+)",
+    "[![a](https://evil.example/b.png)](https://evil.example/)",
+    '![x](x" onerror="window.hit=1)',
+    '```"><script>window.hit=1</script>\nx\n```',
+    "| a |\n|:-:|\n| <b style='background:url(https://evil.example)'>b</b> |",
+]
+RENDERED = """async (texts) => {
+  const script = document.querySelector('script[type=module]').src;
+  const { nodesOf } = await import(script.replace('playground/playground.js', 'lib/markdown.js'));
+  const place = document.createElement('div');
+  document.body.append(place);
+  for (const text of texts) place.append(nodesOf(text));
+  const bad = 'script,style,img,svg,math,iframe,object,embed,form,button,base,meta,link,[style]';
+  return {
+    bad: place.querySelectorAll(bad).length,
+    handlers: [...place.querySelectorAll('*')].filter(
+      (each) => each.getAttributeNames().some((name) => name.startsWith('on'))).length,
+    links: [...place.querySelectorAll('a[href]')].map((each) => each.protocol),
+    unsafe: place.querySelectorAll('a[href]:not([rel~=noopener])').length,
+    hit: window.hit ?? null,
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("pages")
+    projector = str(write_projector(folder / "mmproj.gguf"))
+    binary = ENGINES["bundled"]
+    smol = lua_model("smol", binary, (512, 8192), 'aliases = { "tiny" },', file=tiny)
+    eyes = lua_model("org/eyes", binary, (2048,), args=("--mmproj", projector), file=tiny)
+    with gateway(folder, lua_config(folder, f"{smol}, {eyes}")) as running:
+        yield running
+
+
+def ask(page: Page, text: str, tokens: int = 8) -> None:
+    """Send a message in the playground, and wait until its answer has ended."""
+    limit(page, tokens)
+    page.get_by_label("Write a message").fill(text)
+    page.keyboard.press("Enter")
+    ended(page)
+
+
+def limit(page: Page, tokens: int) -> None:
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("Most tokens").fill(str(tokens))
+    page.keyboard.press("Escape")
+
+
+def ended(page: Page) -> None:
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible()
+
+
+def answers(page: Page) -> Any:
+    return page.get_by_role("article", name="Answer")
+
+
+def test_from_the_first_visit_to_an_answer_that_stays(browser: Browser, served: Gateway) -> None:
+    with visit(browser, served.url) as page:
+        page.goto("/")
+        expect(page.get_by_role("heading", name="smol")).to_be_visible()
+        page.get_by_role("tab", name="Python", exact=True).click()
+        expect(page.get_by_role("tabpanel")).to_contain_text(f'base_url="{served.url}/v1"')
+        page.get_by_role("link", name="Try smol").click()
+        ask(page, "Tell me a story")
+        expect(answers(page)).to_contain_text("smol@512")
+        expect(answers(page)).to_contain_text("8 tokens")
+        expect(answers(page)).to_contain_text("tokens/s")
+        text = answers(page).locator(".markdown").inner_text()
+        assert text
+        page.reload()
+        expect(answers(page).locator(".markdown")).to_have_text(text, use_inner_text=True)
+        page.get_by_role("button", name="As code").click()
+        expect(page.get_by_role("tabpanel")).to_contain_text('"content": "Tell me a story"')
+
+
+def test_an_answer_is_stopped_repeated_and_branched_by_the_keyboard(
+    browser: Browser, served: Gateway
+) -> None:
+    with visit(browser, served.url) as page:
+        page.goto("/playground/?model=smol")
+        expect(page.get_by_role("heading", name="Ask something")).to_be_visible()
+        limit(page, 7000)
+        page.keyboard.press("/")
+        page.keyboard.type("First")
+        page.keyboard.press("Enter")
+        expect(answers(page)).to_contain_text("tokens/s")
+        page.keyboard.press("Escape")
+        ended(page)
+        expect(answers(page)).to_contain_text("stopped")
+        limit(page, 4)
+        page.get_by_role("button", name="Answer again").press("Enter")
+        expect(answers(page)).to_contain_text("2/2")
+        ended(page)
+        page.get_by_role("button", name="Edit").press("Enter")
+        expect(page.get_by_role("textbox", name="Edit")).to_be_focused()
+        page.keyboard.press("ControlOrMeta+A")
+        page.keyboard.type("Second")
+        page.get_by_role("article", name="You").get_by_role("button", name="Send").press("Enter")
+        ended(page)
+        expect(page.get_by_role("article", name="You")).to_contain_text("Second")
+        page.get_by_role("button", name="Earlier version").press("Enter")
+        expect(page.get_by_role("article", name="You")).to_contain_text("First")
+        expect(answers(page)).to_contain_text("2/2")
+
+
+def test_what_was_painted_is_counted_by_frames_and_not_by_tokens(
+    browser: Browser, served: Gateway
+) -> None:
+    with visit(browser, served.url) as page:
+        page.goto("/playground/?model=smol")
+        expect(page.get_by_role("heading", name="Ask something")).to_be_visible()
+        page.evaluate(
+            "() => { window.frames_ = 0;"
+            " const count = () => { frames_ += 1; requestAnimationFrame(count); }; count(); }"
+        )
+        ask(page, "Go on", tokens=400)
+        painted = int(page.locator("[data-paints]").get_attribute("data-paints") or 0)
+        assert 1 < painted <= page.evaluate("window.frames_") + 2
+
+
+def test_a_picture_is_seen_and_stays(browser: Browser, served: Gateway) -> None:
+    with visit(browser, served.url) as page:
+        page.goto("/playground/?model=org/eyes")
+        picture = FilePayload(name="a.png", mimeType="image/png", buffer=page.screenshot())
+        page.locator("input[type=file][accept='image/*']").set_input_files(picture)
+        expect(page.get_by_role("img", name="Attached picture")).to_be_visible()
+        ask(page, "What is this?", tokens=4)
+        expect(answers(page)).to_contain_text("org/eyes@2048")
+        page.reload()
+        expect(page.get_by_role("img", name="Attached picture")).to_be_visible()
+        page.get_by_role("button", name="As code").click()
+        expect(page.get_by_role("tabpanel")).to_contain_text("data:image/png;base64,")
+
+
+def test_conversations_leave_as_a_file_and_come_back(
+    browser: Browser, served: Gateway, tmp_path: Path
+) -> None:
+    file = tmp_path / "conversations.json"
+    with visit(browser, served.url) as page:
+        page.goto("/playground/?model=smol")
+        ask(page, "Keep this", tokens=2)
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Export").click()
+        download.value.save_as(file)
+        assert json.loads(file.read_text())["conversations"][0]["title"] == "Keep this"
+        page.get_by_role("button", name="Delete Keep this").click()
+        page.get_by_role("button", name="Delete", exact=True).click()
+        expect(page.get_by_text("Your conversations will be listed here.")).to_be_visible()
+        page.locator("input[type=file][accept*=json]").set_input_files(file)
+        page.get_by_role("button", name="Keep this", exact=True).click()
+        expect(page.get_by_role("article", name="You")).to_contain_text("Keep this")
+
+
+def test_a_lost_connection_is_told_and_asked_again(browser: Browser, served: Gateway) -> None:
+    with visit(browser, served.url, expected="ERR_INTERNET_DISCONNECTED") as page:
+        page.goto("/playground/?model=smol")
+        limit(page, 4)
+        page.context.set_offline(True)
+        page.get_by_label("Write a message").fill("Now")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("The connection was lost")
+        page.context.set_offline(False)
+        page.get_by_role("button", name="Answer again").click()
+        expect(answers(page)).to_contain_text("4 tokens")
+
+
+def test_nothing_that_a_model_writes_runs_or_is_fetched(browser: Browser, served: Gateway) -> None:
+    with visit(browser, served.url, expected="TrustedHTML") as page:
+        page.goto("/playground/")
+        found = page.evaluate(RENDERED, HOSTILE)
+        assert set(found["links"]) <= {"https:"}
+        del found["links"]
+        assert found == {"bad": 0, "handlers": 0, "unsafe": 0, "hit": None}
+        # A text cannot become HTML elsewhere.
+        assert page.evaluate("() => { try { document.body.innerHTML = 'x' } catch { return 1 } }")
+
+
+@pytest.mark.parametrize(
+    "visitor",
+    [
+        pytest.param({"color_scheme": "light"}, id="light"),
+        pytest.param({"color_scheme": "dark", "locale": "de-DE", **PHONE}, id="dark phone"),
+    ],
+)
+def test_everybody_can_use_every_page(
+    browser: Browser, served: Gateway, visitor: dict[str, Any]
+) -> None:
+    phone = "viewport" in visitor
+    with visit(browser, served.url, **visitor) as page:
+        page.goto("/")
+        expect(page.get_by_role("heading", name="smol")).to_be_visible()
+        assert faults(page) == []
+        page.goto("/playground/")
+        expect(page.locator(".welcome")).to_be_visible()
+        assert faults(page) == []
+        page.locator(".welcome button").first.click()
+        expect(page.locator(".message.assistant .figures")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.locator(".message.assistant .tools")).to_be_visible()
+        assert faults(page) == []
+        bar = page.locator(".bar button")
+        for index in range(0 if phone else 1, 3):
+            bar.nth(index).click()
+            expect(page.get_by_role("dialog")).to_be_visible()
+            assert faults(page) == []
+            page.keyboard.press("Escape")
+            expect(page.get_by_role("dialog")).to_be_hidden()
+        language = "de" if visitor.get("locale") else "en"
+        assert page.locator("html").get_attribute("lang") == language

@@ -1,0 +1,79 @@
+"""A browser that looks at the gateway's pages, and at what goes wrong in them.
+
+``CHROMIUM`` names the browser; without it, one on PATH is taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
+# Milliseconds.
+_PATIENCE = 30_000
+expect.set_options(timeout=_PATIENCE)
+_AXE = Axe()
+# WCAG 2.2 AA and what axe calls best practice.
+_RULES = {"resultTypes": ["violations"]}
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """Inside the block Chromium runs, without a window."""
+    with sync_playwright() as playwright:
+        # The sandbox needs rights that a container's root has not.
+        args = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=args)
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def visit(
+    browser: Browser, url: str, *, expected: str | None = None, **options: Any
+) -> Iterator[Page]:
+    """Inside the block a new visitor has a page; ``options`` are those of the visitor's browser.
+
+    At the end: nothing was written to the console (where the browser reports what the policy of a
+    page forbids, too) but lines with ``expected``, and nothing was asked of another server.
+    """
+    context = browser.new_context(base_url=url, **{"locale": "en-US", **options})
+    context.set_default_timeout(_PATIENCE)
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "request",
+        lambda request: (
+            None if request.url.startswith((url, "blob:", "data:")) else wrong.append(request.url)
+        ),
+    )
+    yield page
+    context.close()
+    wrong = [each for each in wrong if expected is None or expected not in each]
+    assert not wrong, "\n".join(wrong)
+
+
+def faults(page: Page) -> list[str]:
+    """Return what keeps people from using the page as it is now: axe's rules, and its width."""
+    found = [
+        f"{each['id']}: {node['html']}"
+        for each in _AXE.run(page, options=_RULES).response["violations"]
+        for node in each["nodes"]
+    ]
+    if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        found.append("it scrolls sideways")
+    return found
