@@ -9,6 +9,7 @@ import asyncio
 import os
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.checks import Verdict, absent, examined, misaddressed
@@ -34,6 +35,7 @@ from models.catalog import Catalog
 from models.copies import with_copies
 from models.discovery.inventory import Taken
 from models.downloads.pulls import Pulls
+from models.downloads.reference import NOT_READ
 from models.head_cache import HeadCache
 from models.planning import Wishes
 from models.remarks import faults_of_preload, remarks
@@ -113,19 +115,20 @@ def build(
     tokenizer: LlamaTokenize | None = None,
     watch: AsyncIterator[None] | None = None,
     hooks: Hooks | None = None,
+    heads: HeadCache | None = None,
 ) -> App:
     """Return a gateway for these models that keeps its files in ``folder``; it does not run yet.
 
     ``own_token`` is a token for the admin paths, beside the configured one. ``load`` is called for
     each reload; each time ``watch`` yields, a reload follows. Without ``prompt_caches`` no prompt
-    cache is saved. ``hooks`` admit each call to a model, and settle it. ConfigError if the
-    certificate cannot be used.
+    cache is saved. ``hooks`` admit each call to a model, and settle it. ``heads`` is what is known
+    of model files. ConfigError if the certificate cannot be used.
     """
     clock = clock or LoopClock()
     settings = replace(settings, own_token=own_token)
     accounts = None
     orphans = OrphanRegistry(folder)
-    heads = HeadCache(folder)
+    heads = heads or HeadCache(folder)
     types = engine_types(prompt_caches, tokenizer, heads, folder / SPEECH)
     copies = CopyStore(folder)
     catalog = with_copies(catalog, copies.known)
@@ -308,14 +311,19 @@ class Loader:
         # Where models are looked for, by the configuration that was loaded last.
         self.places: list[Store] = []
         self.watched = False
+        # Whether models of the last load are missing only because their heads were not read.
+        self.unread = False
         # What ``defaults`` says of the plans of models; known after ``named``.
         self.wishes = Wishes()
 
-    def load(self) -> tuple[ServerSettings, Catalog]:
-        """Return the settings and the models; raise ConfigError with all faults of the file."""
+    def load(self, within: float = inf) -> tuple[ServerSettings, Catalog]:
+        """Return the settings and the models; raise ConfigError with all faults of the file.
+
+        Heads of new model files are read for ``within`` seconds; see ``unread``.
+        """
         if self._path is None:
-            return self._understood(EVERYTHING)
-        return self._understood(ConfigLoader(self._path, presets()).load())
+            return self._understood(EVERYTHING, within)
+        return self._understood(ConfigLoader(self._path, presets()).load(), within)
 
     async def again(self) -> tuple[ServerSettings, Catalog]:
         """Return the same as ``load``, without blocking the event loop."""
@@ -324,6 +332,11 @@ class Loader:
             return self._understood(tables)
         with uncollected():
             return await asyncio.to_thread(self._understood, tables)
+
+    @property
+    def heads(self) -> HeadCache | None:
+        """What is known of model files after a look for models, else None."""
+        return None if self._discovery is None else self._discovery.heads
 
     def settings(self) -> ServerSettings:
         """Return the settings alone; no model is looked for."""
@@ -341,14 +354,15 @@ class Loader:
         self.wishes = wishes_of(read(LaunchOptions, tables.defaults))
         return settings, named_by(tables, settings)
 
-    def _understood(self, tables: Tables) -> tuple[ServerSettings, Catalog]:
+    def _understood(self, tables: Tables, within: float = inf) -> tuple[ServerSettings, Catalog]:
         tables = self._more.to(tables)
         settings = server_settings(tables.server, tables.accounts)
         if is_planned(tables):
             self._discovery = self._discovery or Discovery(state_folder(settings))
             self.places = places_of(tables)
             self.watched = bool((tables.discover or {}).get("watch"))
-            settings, catalog = self._discovery.catalog(tables, settings)
+            settings, catalog = self._discovery.catalog(tables, settings, within)
+            self.unread = any(each.download == NOT_READ for each in catalog.missing.values())
         else:
             catalog = Catalog.from_tables(
                 tables.models, settings, tables.groups, tables.routes, tables.peers

@@ -16,6 +16,7 @@ if __name__ == "__main__" or sys.argv[0].endswith(("llm-gateway", "llm-gateway.e
 import argparse
 import asyncio
 import gc
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     import app
     from models.catalog import Catalog
-    from server.admin.reload import Load
 
 _Loaded = TypeVar("_Loaded")
 VERSION = "0.1.0"
@@ -49,6 +49,8 @@ INTERRUPTED = 130
 # running gateway answer in a fraction of the time.
 # How many new objects start a garbage collection. It is rarely needed: requests leave few cycles.
 _COLLECT_EVERY = 20_000
+# Seconds for heads of new model files at the start; the others are read while the gateway serves.
+_READ_HEADS = 2.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -102,7 +104,8 @@ def _serve_models(args: argparse.Namespace) -> int:
     if not args.check:
         # Which models are not served is logged.
         setup_logging(ServerSettings().log_level)
-    settings, catalog = _interruptible(loader.load)
+    within = inf if args.check else _READ_HEADS
+    settings, catalog = _interruptible(lambda: loader.load(within))
     if args.check:
         return _check(args.config, settings, catalog)
     setup_logging(settings.log_level)
@@ -114,7 +117,7 @@ def _serve_models(args: argparse.Namespace) -> int:
 
         watches.append(changed_stores(loader.places, watch=args.watch or loader.watched))
     watch = merged(*watches) if watches else None
-    return _run(settings, catalog, config, watch, loader.again)
+    return _run(settings, catalog, config, watch, loader)
 
 
 def _added(args: argparse.Namespace, config: Path | None) -> app.Added:
@@ -198,9 +201,9 @@ def _run(
     catalog: Catalog,
     config: Path | None,
     watch: AsyncIterator[None] | None,
-    load: Load,
+    loader: app.Loader,
 ) -> int:
-    serving = _serve(settings, catalog, config, watch, load)
+    serving = _serve(settings, catalog, config, watch, loader)
     if sys.platform == "win32":
         return asyncio.run(serving)
     import uvloop  # noqa: PLC0415 - not there on Windows
@@ -213,7 +216,7 @@ async def _serve(
     catalog: Catalog,
     config: Path | None,
     watch: AsyncIterator[None] | None,
-    load: Load,
+    loader: app.Loader,
 ) -> int:
     import app  # noqa: PLC0415 - see above
 
@@ -221,12 +224,15 @@ async def _serve(
     built = app.build(
         settings,
         catalog,
-        load,
+        loader.again,
         folder,
         own_token=own_token(folder),
         prompt_caches=app.prompt_caches(settings, folder),
         watch=watch,
+        heads=loader.heads,
     )
+    if loader.unread:
+        built.reloader.ask()
     built.orphans.sweep()
     # The objects that exist now live as long as the process, so the collector can ignore them.
     gc.collect()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from models.downloads.reference import NOT_READ
 from models.routing.needed import RouteNeeded
 from models.spec import GroupSpec, ModelSpec, Timeouts, VariantSpec, untagged
 from utils.config.peers import PeerTable
@@ -15,7 +16,7 @@ from utils.config.routes import RouteTable
 from utils.config.schema import keys_of, read
 from utils.config.settings import ServerSettings
 from utils.config.tables import ModelTable
-from utils.errors import BadRequest, ModelMissing, ModelNotFound
+from utils.errors import BadRequest, ModelMissing, ModelNotFound, ModelUnread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from models.requests.endpoints import Endpoint
     from models.requests.fields import Json
     from utils.config.tables import VariantTable
+    from utils.errors import GatewayError
 
 
 # The name of a variant that has neither a name nor a context.
@@ -88,17 +90,19 @@ class Catalog:
     @classmethod
     def from_tables(
         cls,
-        tables: Iterable[Mapping[str, Any]],
+        tables: Iterable[Mapping[str, Any] | ModelSpec],
         settings: ServerSettings,
         groups: Iterable[Mapping[str, Any]] = (),
         routes: Iterable[Mapping[str, Any]] = (),
         peers: Iterable[Mapping[str, Any]] = (),
         missing: Iterable[Missing] = (),
     ) -> Catalog:
-        """Return the catalog of checked tables; models inherit from ``settings``."""
-        above = {known.name: getattr(settings, known.name) for known in keys_of(ServerSettings)}
+        """Return the catalog of checked tables, or models; they inherit from ``settings``."""
+        tables = list(tables)
+        plain = [each for each in tables if not isinstance(each, ModelSpec)]
+        made = iter(models_of(plain, settings))
         return cls(
-            (_model(read(ModelTable, table, above)) for table in tables),
+            (each if isinstance(each, ModelSpec) else next(made) for each in tables),
             settings.default_model,
             (read(GroupSpec, group) for group in groups),
             (read(RouteTable, route) for route in routes),
@@ -170,14 +174,22 @@ class Catalog:
             param="model",
         )
 
-    def _missing(self, name: str, *, stream: bool = False) -> ModelMissing:
+    def _missing(self, name: str, *, stream: bool = False) -> GatewayError:
         each = self.missing[name]
+        if each.download == NOT_READ:
+            return ModelUnread(f"What the file of '{name}' holds is still being read. Ask again.")
         return ModelMissing(
             f"The model '{name}' is not on this machine. An operator can fetch it: models pull "
             f"{each.wanted}.",
             model=name,
             stream=stream,
         )
+
+
+def models_of(tables: Iterable[Mapping[str, Any]], settings: ServerSettings) -> list[ModelSpec]:
+    """Return the models of checked tables; they inherit from ``settings``."""
+    above = {known.name: getattr(settings, known.name) for known in keys_of(ServerSettings)}
+    return [_model(read(ModelTable, table, above)) for table in tables]
 
 
 def _names(model: ModelSpec) -> str:

@@ -112,9 +112,12 @@ def changes(
     """Return what ``after`` changes in ``before``."""
     old = {model.name: model for model in before[1].models}
     new = {model.name: model for model in after[1].models}
-    both = [(old[name], model) for name, model in new.items() if name in old]
+    both = [
+        (old[name], model) for name, model in new.items() if name in old and old[name] is not model
+    ]
     variants = _variants(both)
     kept = {label for label, what in variants.items() if _OF_ENGINE.isdisjoint(what)}
+    kept |= {v.label for name, m in new.items() if old.get(name) is m for v in m.variants}
     restart, settings = _settings(before[0], after[0])
     return Changes(
         added=tuple(name for name in new if name not in old),

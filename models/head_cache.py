@@ -48,13 +48,8 @@ class HeadCache:
         Raises BadModelFile if it is no whole head of a model, OSError if it cannot be read.
         """
         key = _key(path.stat())
-        with self._lock:
-            lines = self._known()
-            line = lines.pop(key, None)
-            if line is not None:
-                # The newest is last.
-                lines[key] = line
-        if line is not None and (known := _parsed(line)) is not None:
+        known = self._remembered(key)
+        if known is not None:
             return known
         try:
             found = facts_of(head_of(path))
@@ -65,6 +60,13 @@ class HeadCache:
         changed = {name: v for name, v in said.items() if v != getattr(_PLAIN, name)}
         self._keep(key, orjson.dumps(changed))
         return found
+
+    def remembered(self, path: Path) -> FileFacts | None:
+        """Return the facts of the file at ``path`` if its head was read before, else None.
+
+        Raises the same as ``facts``.
+        """
+        return self._remembered(_key(path.stat()))
 
     def save(self) -> None:
         """Write what is new to the file. An error is logged, not raised."""
@@ -81,6 +83,15 @@ class HeadCache:
                 write_whole(self._file, b"\n".join(lines))
             except OSError as error:
                 _log.warning("%s cannot be written: %s", self._file, error)
+
+    def _remembered(self, key: str) -> FileFacts | None:
+        with self._lock:
+            lines = self._known()
+            line = lines.pop(key, None)
+            if line is not None:
+                # The newest is last.
+                lines[key] = line
+        return None if line is None else _parsed(line)
 
     def _keep(self, key: str, line: bytes) -> None:
         with self._lock:

@@ -69,6 +69,7 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.ConfigurationChanged, Shape(503, _BUSY, "configuration_changed")),
     (errors.ModelMissing, Shape(503, _BUSY, "model_file_missing")),
     (errors.ModelDownloading, Shape(503, _BUSY, "model_downloading")),
+    (errors.ModelUnread, Shape(503, _BUSY, "model_not_read")),
     (errors.ModelInUse, Shape(409, _INVALID, "model_in_use")),
     (errors.UnknownPull, Shape(404, _INVALID, "unknown_pull")),
     (errors.HubTokenMissing, Shape(401, _HUB, "hf_token_missing")),

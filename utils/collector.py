@@ -18,30 +18,21 @@ _MANY = 50_000
 
 
 @contextlib.contextmanager
-def short_turns() -> Iterator[None]:
-    """Inside the block threads take turns more often: the event loop waits less for its own."""
-    turn = sys.getswitchinterval()
-    sys.setswitchinterval(min(_TURN, turn))
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(turn)
-
-
-@contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Inside the block no garbage is collected, and threads take short turns.
+    """Inside the block no garbage is collected, and threads take turns more often.
 
     A collection stops all threads. With the objects of thousands of models it would take a tenth
     of a second, inside the block and at its end: if the block has made very many, what exists then
     is never looked at again. Objects outside cycles are freed as always.
     """
-    enabled = gc.isenabled()
+    enabled, turn = gc.isenabled(), sys.getswitchinterval()
     gc.disable()
+    # The event loop waits less for its own turn.
+    sys.setswitchinterval(min(_TURN, turn))
     try:
-        with short_turns():
-            yield
+        yield
     finally:
+        sys.setswitchinterval(turn)
         if gc.get_count()[0] > _MANY:
             gc.freeze()
         if enabled:

@@ -97,6 +97,12 @@ class ModelDownloading(GatewayError):
         self.retry_after = retry_after
 
 
+class ModelUnread(GatewayError):
+    """A model was found on this machine, but the head of its file has not been read yet."""
+
+    retry_after = 2.0
+
+
 class ModelInUse(GatewayError):
     """The files of a model cannot be removed: it runs, or the configuration names it."""
 

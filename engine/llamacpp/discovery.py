@@ -15,8 +15,9 @@ import shutil
 from contextlib import suppress
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.llamacpp.arguments import Arguments
 from engine.llamacpp.fit_probe import has_fit
@@ -25,13 +26,20 @@ from engine.llamacpp.prompt_cache.fingerprint import with_shards
 from engine.llamacpp.shipped import bundled_model, bundled_server
 from engine.resources.machine import machine_memory
 from engine.resources.rules import RAM
-from models.catalog import Catalog
-from models.discovery.inventory import AUTO, MANUAL, Entry, Taken
-from models.discovery.scan import entry_of, scan, stores_here, this_machine
-from models.discovery.state import load_entries, save_entries
+from models.catalog import Catalog, models_of
+from models.discovery.inventory import AUTO, MANUAL, Entry, Taken, inventory
+from models.discovery.scan import (
+    UNREAD,
+    entry_of,
+    heads_of,
+    listings_of,
+    stores_here,
+    this_machine,
+)
+from models.discovery.state import load_entries, save_entries, state_of_entries
 from models.discovery.stores import HUB, JAN, LLAMACPP, LMSTUDIO, OLLAMA, Store, stores
 from models.downloads.local import local_model
-from models.downloads.reference import NEVER, Missing, wanted
+from models.downloads.reference import NEVER, NOT_READ, Missing, Wanted, wanted
 from models.head_cache import HeadCache
 from utils.collector import uncollected
 from utils.config.local_models import DiscoverTable, LaunchOptions
@@ -44,8 +52,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from models.downloads.local import LocalModel
-    from models.downloads.reference import Wanted
     from models.planning import MachineMemory
+    from models.spec import ModelSpec
     from utils.config.settings import ServerSettings
 
 _log = get_logger("models")
@@ -86,39 +94,70 @@ def named_by(tables: Tables, settings: ServerSettings) -> Taken:
     return Taken(files, names)
 
 
+class _Found(NamedTuple):
+    """The models that the configuration does not name, and what they were made from.
+
+    ``said`` are the reasons why others are not served, ``unread`` those whose heads were not read.
+    """
+
+    made_from: object
+    models: list[ModelSpec]
+    said: set[str]
+    unread: list[Missing]
+
+
+_NOTHING_FOUND = _Found(None, [], set(), [])
+
+
 class Discovery:
     """Finds the models of this machine, as often as it is asked. It keeps its files in ``folder``.
 
     Their engines are ``defaults.binary``, else the ``llama-server`` on PATH, else the bundled one.
-    If there is no model at all, the bundled one is served.
+    If there is no model at all, the bundled one is served. As long as no file changes, the same
+    models are returned as before, at the cost of a look at the folders.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._heads = HeadCache(folder)
+        self.heads = HeadCache(folder)
         self._said: set[str] = set()
+        self._last_found = _NOTHING_FOUND
+        # By path: the entry, the size of its projector, and the model planned from them.
+        self._planned: dict[str, tuple[Entry, int, ModelSpec]] = {}
+        self._planned_from: object = None
+        self._last: tuple[object, tuple[ServerSettings, Catalog]] | None = None
 
-    def catalog(self, tables: Tables, settings: ServerSettings) -> tuple[ServerSettings, Catalog]:
+    def catalog(
+        self, tables: Tables, settings: ServerSettings, within: float = inf
+    ) -> tuple[ServerSettings, Catalog]:
         """Return the settings and the models; raise ConfigError if there is no model at all.
 
-        Takes some seconds if there are many. Why a model is not served is logged once.
+        Takes some seconds if there are many. Why a model is not served is logged once. New heads
+        are read for ``within`` seconds; models whose heads are not read by then are missing.
         """
         planner = _planner(tables)
         said: set[str] = set()
         missing: list[Missing] = []
         own = list(self._own(tables, planner, said, missing))
-        found = list(self._found(tables, planner, settings, own, said))
-        if not own and not found and not tables.models:
-            found = list(self._tables(self._bundled(), tables, planner, said))
+        at_last = self._found(tables, planner, settings, own, within)
+        said |= at_last.said
+        made_from = (at_last.made_from, own, [*missing], tables, settings)
+        found = at_last.models
+        missing += at_last.unread
+        if not own and not found and not missing and not tables.models:
+            found = list(self._models(self._bundled(), tables, planner, settings, said))
         for line in sorted(said - self._said):
             _log.warning("%s", line)
         self._said = said
+        if self._last is not None and self._last[0] == made_from and not at_last.unread:
+            return self._last[1]
         if not own and not found and all(each.download == NEVER for each in missing):
             none = "No models were found on this machine; see docs/models.md."
             raise ConfigError("\n".join([none, *sorted(said)] if tables.models else [none]))
         if not settings.resources:
             settings = replace(settings, resources=_resources(planner.machine))
-        names = {name for table in (*own, *found) for name in _names(table)}
+        names = {name for table in own for name in _names(table)}
+        names.update(name for model in found for name in (model.name, *model.aliases))
         names.update(route["name"] for route in tables.routes)
         if settings.default_model not in {None, *names}:
             _log.warning("server.default_model: no model is called %s now", settings.default_model)
@@ -126,6 +165,7 @@ class Discovery:
         catalog = Catalog.from_tables(
             [*own, *found], settings, tables.groups, tables.routes, tables.peers, missing
         )
+        self._last = made_from, (settings, catalog)
         return settings, catalog
 
     async def again(
@@ -168,12 +208,12 @@ class Discovery:
             if there is None:
                 problem = f"{repository} is not in the hub cache"
                 return Entry(table["name"], "", (), 0, problem=problem)
-            entry = entry_of(there.path, self._heads)
+            entry = entry_of(there.path, self.heads)
             if there.projector is not None:
                 entry = replace(entry, projector=str(there.projector))
             entry = replace(entry, repo=repository.partition(":")[0])
         else:
-            entry = entry_of(Path(table["path"]), self._heads)
+            entry = entry_of(Path(table["path"]), self.heads)
         if projector is not None:
             entry = replace(entry, projector=projector or "")
         return replace(entry, name=table["name"])
@@ -184,44 +224,73 @@ class Discovery:
         planner: Planner,
         settings: ServerSettings,
         own: Sequence[dict[str, Any]],
-        said: set[str],
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the models that the configuration does not name."""
+        within: float,
+    ) -> _Found:
+        """Return the models that the configuration does not name."""
         if tables.discover is None and not tables.model_dirs:
-            return
+            return _NOTHING_FOUND
         folders = [str(Path(f["path"])) for f in tables.model_dirs if f.get("keep")]
         before = [
             replace(entry, state=MANUAL) if entry.root in folders else entry
             for entry in load_entries(self._folder)
         ]
         taken = _taken(Catalog.from_tables(own, replace(settings, default_model=None)))
-        there = scan(places_of(tables), self._heads, before=before, taken=taken)
+        listings = listings_of(places_of(tables), before)
+        options = tables.defaults, tables.discover, tables.model_dirs, settings
+        made_from = listings, state_of_entries(self._folder), taken, planner, options
+        if made_from == self._last_found.made_from:
+            return self._last_found
+        known, sure = heads_of(listings, self.heads, within)
+        there = inventory(listings, known, before, taken)
         kept = [
             replace(entry, state=AUTO) if entry.root in folders else entry
             for entry in there.entries
         ]
         save_entries(self._folder, kept)
-        said.update(f"{path}: {problem}" for path, problem in there.problems.items())
+        said = {f"{path}: {problem}" for path, problem in there.problems.items()}
         entries = _chosen(there.entries, read(DiscoverTable, tables.discover or {}))
-        yield from self._tables(entries, tables, planner, said)
+        unread = [each for each in entries if each.problem.endswith(UNREAD)]
+        entries = [each for each in entries if not each.problem.endswith(UNREAD)]
+        made = list(self._models(entries, tables, planner, settings, said))
+        made_from = listings, state_of_entries(self._folder), taken, planner, options
+        not_read = [Missing(e.name, Wanted(e.repo), NOT_READ, e.aliases) for e in unread]
+        found = _Found(made_from, made, said, not_read)
+        self._last_found = found if sure else _NOTHING_FOUND
+        return found
 
-    def _tables(
-        self, entries: Sequence[Entry], tables: Tables, planner: Planner, said: set[str]
-    ) -> Iterator[dict[str, Any]]:
+    def _models(
+        self,
+        entries: Sequence[Entry],
+        tables: Tables,
+        planner: Planner,
+        settings: ServerSettings,
+        said: set[str],
+    ) -> Iterator[ModelSpec]:
+        """Yield the models of the entries that can be served, those of before if they are equal."""
         options = read(LaunchOptions, tables.defaults)
+        inherited = options, planner, settings
+        before = self._planned if inherited == self._planned_from else {}
+        self._planned_from, self._planned = inherited, {}
         for entry in entries:
+            known = before.get(entry.path)
+            if known is not None and known[0] == entry and known[1] == _size_of(entry.projector):
+                self._planned[entry.path] = known
+                yield known[2]
+                continue
             made = _DOUBTFUL if entry.doubtful else _made(entry, planner, options)
             if isinstance(made, str):
                 said.add(f"{entry.name} is not served: {made}")
-            else:
-                yield {**made, "found": True}
+                continue
+            [model] = models_of([{**made, "found": True}], settings)
+            self._planned[entry.path] = entry, _size_of(entry.projector), model
+            yield model
 
     def _bundled(self) -> Sequence[Entry]:
         """Return the entry of the bundled model; none if its package is not installed."""
         path = bundled_model()
         if not path:
             return []
-        return [replace(entry_of(Path(path), self._heads), name=BUNDLED, aliases=())]
+        return [replace(entry_of(Path(path), self.heads), name=BUNDLED, aliases=())]
 
 
 def _by_file(table: Mapping[str, Any]) -> bool:
@@ -263,6 +332,15 @@ def _made(
     if options.binary not in {None, planner.binary} and planner.machine.gpus:
         planner = replace(planner, fits=has_fit(str(options.binary)))
     return planner.table(entry, options, draft, beside)
+
+
+def _size_of(path: str | None) -> int:
+    """Return the size of the file, 0 without one."""
+    if not path:
+        return 0
+    with suppress(OSError):
+        return Path(path).stat().st_size
+    return -1
 
 
 def _aliases(entry: Entry) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +20,15 @@ from models.model_file import PROJECTOR
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from models.discovery.found import Known
     from models.discovery.inventory import Inventory, Taken
     from models.discovery.listing import Listing
     from models.head_cache import HeadCache
     from models.model_file import FileFacts
+
+
+# Why a model whose head has not been read yet cannot be served.
+UNREAD = "its head has not been read yet"
 
 
 def this_machine() -> Machine:
@@ -54,20 +61,25 @@ def scan(
     The listing takes ``within`` seconds at most. Heads that are not in the cache are read, some
     milliseconds of CPU each, and kept there.
     """
+    found = listings_of(places, before, within)
+    return inventory(found, heads_of(found, heads)[0], before, taken)
+
+
+def listings_of(
+    places: Iterable[Store], before: Sequence[Entry] = (), within: float = PATIENCE
+) -> list[Listing]:
+    """Return the listings of these stores, and of those from which models were imported."""
     places = list(dict.fromkeys(places))
     imported = [entry for entry in before if entry.state == MANUAL]
     more = {Store(entry.store, entry.root) for entry in imported} - {*places}
     # Of a folder from which models were imported, only these count.
     wanted = {path for entry in imported for path in (*entry.files, entry.projector)}
-    found = [
+    return [
         listing
         if listing.store not in more
         else replace(listing, files=tuple(f for f in listing.files if f.path in wanted))
         for listing in listings([*places, *sorted(more, key=lambda store: store.path)], within)
     ]
-    made = inventory(found, _known(found, heads), before, taken)
-    heads.save()
-    return made
 
 
 def entry_of(path: Path, heads: HeadCache) -> Entry:
@@ -87,8 +99,7 @@ def entry_of(path: Path, heads: HeadCache) -> Entry:
     if not any(file.path == text for file in files) and (itself := file_at(path)) is not None:
         # It may have any name if the user says so.
         wanted, files = [*wanted, itself], (*files, itself)
-    known = _known([replace(folder, files=tuple(wanted))], heads)
-    heads.save()
+    known, _ = heads_of([replace(folder, files=tuple(wanted))], heads)
     for entry in inventory([replace(folder, files=files)], known).entries:
         if text in entry.files:
             return entry
@@ -105,15 +116,26 @@ def _reason(path: Path, heads: HeadCache) -> str:
         return f"{path}: {(error.strerror or str(error)).lower()}"
 
 
-def _known(found: list[Listing], heads: HeadCache) -> dict[tuple[int, int], FileFacts | str]:
+def heads_of(found: Iterable[Listing], heads: HeadCache, within: float = inf) -> tuple[Known, bool]:
+    """Return what is known of these files, and whether it will be the same next time.
+
+    New heads are read for ``within`` seconds. Of the other files is told that they are ``UNREAD``.
+    """
+    until = time.monotonic() + within
+    sure = True
     known: dict[tuple[int, int], FileFacts | str] = {}
     for file in (file for listing in found for file in listing.files):
         if file.identity in known:
             continue
         try:
-            known[file.identity] = heads.facts(Path(file.path))
+            path = Path(file.path)
+            facts = heads.facts(path) if time.monotonic() < until else heads.remembered(path)
+            known[file.identity] = UNREAD if facts is None else facts
+            sure = sure and facts is not None
         except BadModelFile as error:
             known[file.identity] = str(error)
         except OSError as error:
             known[file.identity] = (error.strerror or str(error)).lower()
-    return known
+            sure = False
+    heads.save()
+    return known, sure

@@ -23,6 +23,15 @@ _BEGIN, _END = b'{"models":[', b"]}"
 _PLAIN = Entry("", "", (), 0)
 
 
+def state_of_entries(folder: Path) -> tuple[int, int, int] | None:
+    """Return what is another after each change of the kept entries; None if there are none."""
+    try:
+        state = (folder / FILE).stat()
+    except OSError:
+        return None
+    return state.st_ino, state.st_size, state.st_mtime_ns
+
+
 def load_entries(folder: Path) -> list[Entry]:
     """Return the entries of the last scan; an unreadable file is ignored and logged."""
     path = folder / FILE

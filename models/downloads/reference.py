@@ -40,6 +40,8 @@ class Wanted:
 
 # When a model of the configuration is fetched.
 NEVER, AT_START, ON_REQUEST = "never", "start", "request"
+# It is there, but it cannot be served before its head is read.
+NOT_READ = "not_read"
 
 
 @dataclass(frozen=True, slots=True)

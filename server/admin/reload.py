@@ -16,7 +16,7 @@ from models.copies import with_copies, without_copies
 from models.routing.peers import with_peers
 from server.configuration import Configuration
 from server.tls import Certificates
-from utils.collector import short_turns
+from utils.collector import uncollected
 from utils.errors import ConfigError, ShuttingDown
 from utils.logger import get_logger, set_level
 from utils.tasks import TaskOwner
@@ -170,7 +170,7 @@ class Reloader:
         for _ in range(_TRIES):
             # Models of peers and copies may change meanwhile.
             sources = self._sources()
-            with short_turns():
+            with uncollected():
                 after = self._extended(settings, catalog, sources)
                 prepared = await asyncio.to_thread(self._prepared, (settings, after))
             if prepared.before is self._current.now and sources == self._sources():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -17,10 +18,12 @@ from engine.llamacpp import discovery
 from engine.llamacpp.arguments import Arguments, Flag
 from engine.llamacpp.discovery import EVERYTHING, Discovery
 from engine.llamacpp.shipped import bundled_model, bundled_server
+from models import head_cache
 from models.discovery.state import load_entries
+from models.gguf import Head, head_of
 from utils.config.settings import ServerSettings
 from utils.config.tables import Tables
-from utils.errors import ConfigError
+from utils.errors import ConfigError, ModelUnread
 
 if TYPE_CHECKING:
     from models.catalog import Catalog
@@ -46,6 +49,61 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def found(home: Path) -> Catalog:
     return Discovery(home / "state").catalog(EVERYTHING, ServerSettings())[1]
+
+
+def test_a_look_without_news_makes_nothing_anew_and_one_with_news_only_what_is_new(
+    home: Path,
+) -> None:
+    store = home / ".lmstudio/models/pub"
+    put(store / "a/a-Q8_0.gguf", llama(2))
+    discovery = Discovery(home / "state")
+    settings, first = discovery.catalog(EVERYTHING, ServerSettings())
+    assert discovery.catalog(EVERYTHING, ServerSettings()) == (settings, first)
+    put(store / "b/b-Q8_0.gguf", llama(3))
+    second = discovery.catalog(EVERYTHING, ServerSettings())[1]
+    assert second.find("pub/a") is first.find("pub/a")
+    assert second.find("pub/b").size > first.find("pub/a").size
+    put(store / "a/a-Q8_0.gguf", llama(4))
+    third = discovery.catalog(EVERYTHING, ServerSettings())[1]
+    assert third.find("pub/a").size > second.find("pub/b").size
+    assert third.find("pub/b") is second.find("pub/b")
+    other = discovery.catalog(EVERYTHING, ServerSettings(engine_idle_timeout=7.0))[1]
+    assert {v.timeouts.idle for m in other.models for v in m.variants} == {7.0}
+
+
+def test_a_model_whose_head_is_not_read_in_time_is_served_after_the_next_look(home: Path) -> None:
+    put(home / ".lmstudio/models/pub/a/a-Q8_0.gguf", llama(2))
+    discovery = Discovery(home / "state")
+    catalog = discovery.catalog(EVERYTHING, ServerSettings(), within=0.0)[1]
+    assert not catalog.models
+    for name in ("pub/a:Q8_0", "a-Q8_0"):
+        with pytest.raises(ModelUnread, match=f"'{name}'"):
+            catalog.find(name)
+    again = discovery.catalog(EVERYTHING, ServerSettings(), within=0.0)[1]
+    assert again.missing == catalog.missing
+    assert discovery.catalog(EVERYTHING, ServerSettings())[1].has_model("pub/a")
+    fresh = Discovery(home / "state").catalog(EVERYTHING, ServerSettings(), within=0.0)[1]
+    assert fresh.has_model("pub/a"), "it was kept"
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(home / ".lmstudio/models/pub/a/a-Q8_0.gguf", llama(2))
+    put(home / ".lmstudio/models/pub/b/b-Q8_0.gguf", llama(3))
+    discovery = Discovery(home / "state")
+
+    def broken(where: Path) -> Head:
+        if where == path:
+            raise OSError(errno.EIO, "Input/output error")
+        return head_of(where)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(head_cache, "head_of", broken)
+        for _ in range(2):
+            catalog = discovery.catalog(EVERYTHING, ServerSettings())[1]
+            assert [model.name for model in catalog.models] == ["pub/b:Q8_0"]
+    assert len(discovery.catalog(EVERYTHING, ServerSettings())[1].models) == 2
 
 
 def test_every_model_of_the_machine_is_served_with_its_aliases(home: Path) -> None:

@@ -94,6 +94,7 @@ PURE = (
 )
 NOT_PURE = {
     "inference/continuation/relay.py",
+    "models/discovery/importing.py",
     "models/discovery/scan.py",
     "models/discovery/walk.py",
     "models/discovery/watch.py",

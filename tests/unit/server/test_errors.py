@@ -33,6 +33,7 @@ SHAPES = {
     errors.ContextLengthExceeded: Shape(400, INVALID, "context_length_exceeded"),
     errors.ModelMissing: Shape(503, "service_unavailable_error", "model_file_missing"),
     errors.ModelDownloading: Shape(503, "service_unavailable_error", "model_downloading"),
+    errors.ModelUnread: Shape(503, "service_unavailable_error", "model_not_read"),
     errors.LoginRefused: Shape(401, "authentication_error", "login_refused"),
     errors.TooManyLogins: Shape(429, "rate_limit_error", "too_many_tries"),
     errors.AlreadyThere: Shape(409, INVALID, "already_exists"),
