@@ -13,7 +13,6 @@ from accounts.ticket import Ticket
 from utils.errors import InsufficientQuota, ModelNotPermitted, NotPermitted, RateLimited
 
 if TYPE_CHECKING:
-    from accounts.limits import Bucket
     from accounts.money import Price
     from accounts.parties import Key, Limits
 
@@ -55,16 +54,18 @@ def admit(key: Key, ask: Ask, now: Now) -> Ticket:
     if ask.amount is not None:
         _afford(key, ask.amount, now.wall)
     # From here on nothing fails.
-    for limits in _both(key):
+    time, tokens, amount, account = now.monotonic, ask.tokens, ask.amount, key.account
+    for limits in (key.limits, account.limits):
         limits.active += 1
         if limits.requests is not None and not ask.begun:
-            limits.requests.take(now.monotonic)
+            limits.requests.take(time)
         if limits.tokens is not None:
-            limits.tokens.take(now.monotonic, ask.tokens)
-        if ask.amount is not None:
-            limits.budget.held += ask.amount
-    key.account.held += ask.amount or 0
-    return Ticket(key, ask.request_id, ask.price, ask.amount, ask.tokens)
+            limits.tokens.take(time, tokens)
+        if amount is not None:
+            limits.budget.held += amount
+    if amount is not None:
+        account.held += amount
+    return Ticket(key, ask.request_id, ask.price, amount, tokens)
 
 
 def affordable(key: Key, now: int) -> int:
@@ -110,39 +111,38 @@ def _permit(key: Key, model: str, context: int) -> None:
 
 
 def _check_limits(key: Key, ask: Ask, now: Now) -> None:
-    for limits in _both(key):
+    time = now.monotonic
+    for limits in (key.limits, key.account.limits):
         if not ask.begun:
             if limits.concurrency is not None and limits.active >= limits.concurrency:
                 raise RateLimited(
                     f"{limits.concurrency} requests at the same time are the limit.",
                     1.0,
-                    headers_of(key, now.monotonic),
+                    headers_of(key, time),
                 )
-            if (wait := _wait(limits.requests, now.monotonic, 1)) > 0:
+            if limits.requests is not None and (wait := limits.requests.wait(time)) > 0:
                 raise _limited("requests", wait, key, now)
-        if (wait := _wait(limits.tokens, now.monotonic, ask.tokens)) > 0:
+        if limits.tokens is not None and (wait := limits.tokens.wait(time, ask.tokens)) > 0:
             raise _limited("tokens", wait, key, now)
 
 
 def _afford(key: Key, amount: int, now: int) -> None:
-    for limits in _both(key):
-        left = limits.budget.left(now)
+    account = key.account
+    for limits in (key.limits, account.limits):
+        budget = limits.budget
+        if budget.amount is None:
+            continue
+        left = budget.left(now)
         if left is not None and (left < amount or left <= 0):
-            period = limits.budget.period
             of = "key" if limits is key.limits else "account"
-            when = f" of this {period}" if period else ""
+            when = f" of this {budget.period}" if budget.period else ""
             raise InsufficientQuota(f"The budget{when} of the {of} is used up.")
-    available = key.account.available
-    if amount and available < amount:
+    if amount and account.available < amount:
         raise InsufficientQuota("The balance of the account is too small for this request.")
 
 
 def _both(key: Key) -> tuple[Limits, Limits]:
     return key.limits, key.account.limits
-
-
-def _wait(bucket: Bucket | None, now: int, units: int) -> int:
-    return 0 if bucket is None else bucket.wait(now, units)
 
 
 def _limited(kind: str, wait: int, key: Key, now: Now) -> RateLimited:

@@ -36,13 +36,16 @@ class Bucket:
 
         More than the bucket holds can be taken from a full bucket alone.
         """
-        units = min(units, self.limit)
-        missing = self._full_at - now * self.limit + (units - self.limit) * self.period
-        return -(-missing // self.limit) if missing > 0 else 0
+        limit = self.limit
+        units = min(units, limit)
+        missing = self._full_at - now * limit + (units - limit) * self.period
+        return -(-missing // limit) if missing > 0 else 0
 
     def take(self, now: int, units: int = 1) -> None:
         """Take the units, however many are left: the bucket is then empty for longer."""
-        self._full_at = max(self._full_at, now * self.limit) + units * self.period
+        empty_at = now * self.limit
+        empty_at = max(empty_at, self._full_at)
+        self._full_at = empty_at + units * self.period
 
     def give_back(self, units: int) -> None:
         """Give back units that were taken and not used."""

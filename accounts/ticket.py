@@ -64,15 +64,18 @@ class Ticket:
             raise AlreadySettled(self.request_id)
         self.settled = True
         account, held = self.key.account, self.held or 0
+        more = tokens - self.tokens
         for limits in (self.key.limits, account.limits):
             limits.active -= 1
             if limits.tokens is not None:
-                if tokens > self.tokens:
-                    limits.tokens.take(monotonic, tokens - self.tokens)
+                if more > 0:
+                    limits.tokens.take(monotonic, more)
                 else:
-                    limits.tokens.give_back(self.tokens - tokens)
-            limits.budget.roll(wall)
-            limits.budget.held -= held
-            limits.budget.spent += cost
+                    limits.tokens.give_back(-more)
+            budget = limits.budget
+            if wall >= budget.until:
+                budget.roll(wall)
+            budget.held -= held
+            budget.spent += cost
         account.held -= held
         account.pending += cost

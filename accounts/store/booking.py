@@ -42,6 +42,10 @@ def book(
     # What is settled in the same group is not held before.
     holds = [row for row in rows if isinstance(row, Hold) and row.request_id not in ended]
     funds: dict[int, Funds] = {}
+    if connection.dialect.name == "postgresql":
+        # First of all and in a fixed order: whatever else is locked belongs to one account, so
+        # gateways that write at the same time never wait for each other in a circle.
+        connection.execute(_LOCK, {"ids": sorted({row.account_id for row in rows})})
     if again:
         ids = [row.request_id for row in rows]
         # A gateway that was taken for dead goes on with what was released meanwhile.
@@ -56,6 +60,14 @@ def book(
     if settled:
         _settle(connection, settled, funds)
     return Outcome(refused, funds)
+
+
+_LOCK = (
+    select(ACCOUNTS.c.id)
+    .where(ACCOUNTS.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(ACCOUNTS.c.id)
+    .with_for_update(key_share=True)
+)
 
 
 def _known(connection: Connection, table: Table, ids: Iterable[str]) -> set[str]:
@@ -80,7 +92,6 @@ def _hold(
     for each in holds:
         by_account[each.account_id].append(each)
     taken: list[Hold] = []
-    # In a fixed order: two processes that lock the same rows must not wait for each other.
     for account in sorted(by_account):
         wanted = by_account[account]
         if _take(connection, account, sum(each.amount for each in wanted), funds):

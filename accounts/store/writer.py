@@ -40,6 +40,8 @@ MOST = 100_000
 # between tries of a commit that fails.
 LINGER = 0.02
 LOOK = 1.0
+# Milliseconds of a try while another process has locked the file.
+_LOCKED = 2000
 _PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
 # Of a lock of PostgreSQL that a gateway holds as long as it lives; the other part is its boot.
 ALIVE = 7_241_504
@@ -263,6 +265,9 @@ class Writer:
             with self._news:
                 if not self._closing:
                     self._news.wait(pause)
+                elif all(isinstance(i.what, Hold) or i.place is not None for i in self._queue):
+                    # They are for the next gateway; this one need not wait.
+                    self._gives_up_at = 0.0
                 elif self._gives_up_at is not None:
                     self._news.wait(min(pause, max(0.0, self._gives_up_at - time.monotonic())))
             return
@@ -321,6 +326,9 @@ class Writer:
     def _connected(self) -> Connection:
         if self._connection is None:
             self._connection = self._engine.connect()
+            if self._connection.dialect.name == "sqlite":
+                with self._connection.begin():
+                    self._connection.exec_driver_sql(f"PRAGMA busy_timeout = {_LOCKED}").close()
             if self._connection.dialect.name == "postgresql":
                 with self._connection.begin():
                     self._connection.execute(

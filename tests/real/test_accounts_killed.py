@@ -16,9 +16,11 @@ from account_rows import check_books
 from aiohttp import web
 from fake_engine import Journal
 from gateway import until
-from gateway_child import gateway_process, lua, quiet_port
+from gateway_child import GatewayProcess, gateway_process, lua, quiet_port
 from gateway_client import CHAT, chat_body, client_session
+from main_process import import_ahead
 from postgres import Postgres, postgres
+from small_disk import small_disk
 from sqlalchemy import select
 
 from accounts.money import to_nano
@@ -27,9 +29,8 @@ from accounts.tables import HOLDS, USAGE
 if TYPE_CHECKING:
     import random
     from collections.abc import AsyncIterator, Iterator
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
-
-    from gateway_child import GatewayProcess
 
 KILLS = 10
 CLIENTS = 40
@@ -42,6 +43,12 @@ pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("accounts")]
 def server() -> Iterator[Postgres]:
     with postgres() as running:
         yield running
+
+
+@pytest.fixture(autouse=True, scope="module")
+def imported() -> None:
+    """Three dozen gateways are started here."""
+    import_ahead("accounts.service", "server.people.people")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -106,6 +113,18 @@ def configuration(
     return text.replace('"remote"', "presets.engines.remote").replace('"warning"', '"info"')
 
 
+def started(
+    folder: Path, text: str, port: int, name: str = "gateway"
+) -> AbstractAsyncContextManager[GatewayProcess]:
+    return gateway_process(Journal(folder / "journal"), text, port, name)
+
+
+async def ended(gateway: GatewayProcess, number: signal.Signals = signal.SIGTERM) -> int:
+    """Send a signal that ends the gateway; return its exit status."""
+    gateway.signal(number)
+    return await gateway.exit_status()
+
+
 class Crowd:
     """Clients that ask again and again, and what the whole answers told them."""
 
@@ -148,18 +167,16 @@ async def test_every_answer_that_a_client_has_is_charged_once(
         text = configuration(state, port, elsewhere, url, {"output_per_1k": "1"})
         clients = [tasks.create_task(crowd.ask(session)) for _ in range(CLIENTS)]
         for number in range(KILLS + 1):
-            journal = Journal(tmp_path / f"journal{number}")
-            async with gateway_process(journal, text, port, f"gateway{number}") as gateway:
+            name = f"gateway{number}"
+            async with started(tmp_path, text, port, name) as gateway:
                 crowd.up.set()
-                await crowd.until_finished(dice.randrange(1, 100))
+                await crowd.until_finished(dice.randrange(1, 60))
                 if number < KILLS:
-                    gateway.signal(signal.SIGKILL)
-                    await gateway.exit_status()
+                    await ended(gateway, signal.SIGKILL)
                     continue
                 for client in clients:
                     client.cancel()
-                gateway.signal()
-                assert await gateway.exit_status() == 0
+                assert await ended(gateway) == 0
     right(at, crowd.finished)
 
 
@@ -186,8 +203,7 @@ async def test_four_gateways_spend_no_more_than_there_is(tmp_path: Path, server:
         async def begun(number: int) -> GatewayProcess:
             state, port = tmp_path / f"state{number}", quiet_port()
             text = configuration(state, port, elsewhere, url, prices)
-            journal = Journal(tmp_path / f"journal{number}")
-            running = gateway_process(journal, text, port, f"gateway{number}")
+            running = started(tmp_path, text, port, f"gateway{number}")
             return await stack.enter_async_context(running)
 
         gateways = [await begun(number) for number in range(4)]
@@ -208,14 +224,41 @@ async def test_four_gateways_spend_no_more_than_there_is(tmp_path: Path, server:
         assert sorted(set(statuses)) == [200, 402]
         assert statuses.count(200) == ENOUGH
         for gateway in gateways:
-            gateway.signal()
-            assert await gateway.exit_status() == 0
+            assert await ended(gateway) == 0
     assert at.balance() == 0
     at.check()
 
 
+class Kept:
+    """A gateway whose database comes and goes, and who asks it."""
+
+    def __init__(self, gateway: GatewayProcess, payer: str, friend: str) -> None:
+        self.gateway, self._payer, self._friend = gateway, payer, friend
+
+    async def pays(self) -> int:
+        return await self._status(self._payer)
+
+    async def is_free(self) -> int:
+        return await self._status(self._friend)
+
+    async def _status(self, key: str) -> int:
+        answer = await self.gateway.post(chat_body(model="m", stream=True), **bearer(key))
+        return answer.status
+
+    async def told(self) -> str:
+        return str((await self.gateway.health())["accounts"]["status"])
+
+    async def heals(self) -> None:
+        """Wait until who pays is answered again, and all is well."""
+        while await self.pays() != 200 or await self.told() != "ok":
+            await asyncio.sleep(0.01)
+
+
 async def test_a_database_that_goes_and_comes_back(tmp_path: Path) -> None:
-    """Who pays is told so, others go on, and what was answered meanwhile is booked afterwards."""
+    """Who pays is told so, others go on, and what was answered meanwhile is booked afterwards.
+
+    That is also so where the gateway ends meanwhile, by SIGTERM or SIGKILL.
+    """
     with postgres() as own:
         at = books(tmp_path, own.url)
         payer, friend = at.add(), at.add("sub")
@@ -223,26 +266,58 @@ async def test_a_database_that_goes_and_comes_back(tmp_path: Path) -> None:
         async with engine() as elsewhere:
             text = configuration(state, port, elsewhere, own.url, {})
             text = text.replace("accounts = {", "accounts = { hold_wait = 0.5, ")
-            async with gateway_process(Journal(tmp_path / "journal"), text, port) as gateway:
-
-                async def status(key: str) -> int:
-                    answer = await gateway.post(chat_body(model="m", stream=True), **bearer(key))
-                    return answer.status
-
-                async def told() -> str:
-                    return str((await gateway.health())["accounts"]["status"])
-
-                assert await status(payer) == await status(friend) == 200
-                own.stop()
-                for _ in range(3):
-                    assert await status(payer) == 503
-                    assert await status(friend) == 200
-                assert await told() == "failing"
-                own.start()
-                while await status(payer) != 200 or await told() != "ok":
-                    pass
-                gateway.signal()
-                assert await gateway.exit_status() == 0
+            for number, end in enumerate((None, signal.SIGTERM, signal.SIGKILL)):
+                name = f"gateway{number}"
+                async with started(tmp_path, text, port, name) as gateway:
+                    kept = Kept(gateway, payer, friend)
+                    assert await kept.pays() == await kept.is_free() == 200
+                    own.stop()
+                    for _ in range(3):
+                        assert await kept.pays() == 503
+                        assert await kept.is_free() == 200
+                    assert await kept.told() == "failing"
+                    if end is not None:
+                        assert await ended(gateway, end) == (0 if end is signal.SIGTERM else -end)
+                    own.start()
+                    if end is None:
+                        await kept.heals()
+                        assert await ended(gateway) == 0
+            assert await at_rest(tmp_path, text, port) == 0
         rows = at.usage()
-        assert sum(row["account_id"] == 2 for row in rows) == 4
+        assert sum(row["account_id"] == 2 for row in rows) == 3 * 4
         at.check()
+
+
+async def at_rest(folder: Path, text: str, port: int) -> int:
+    """Start a gateway, which books what the last one has left, and end it."""
+    async with started(folder, text, port, "last") as gateway:
+        return await ended(gateway)
+
+
+async def test_a_disk_that_is_full(tmp_path: Path) -> None:
+    """Who pays is told so, others go on, and all is booked when there is room again."""
+    state, port = tmp_path / "state", quiet_port()
+    with small_disk(state) as disk:
+        at = books(state)
+        payer, friend = at.add(), at.add("sub")
+        async with engine() as elsewhere:
+            text = configuration(state, port, elsewhere, None, {})
+            text = text.replace("accounts = {", "accounts = { hold_wait = 0.3, ")
+            async with started(tmp_path, text, port) as gateway:
+                kept = Kept(gateway, payer, friend)
+                assert await kept.pays() == 200
+                disk.fill(gateway.process.pid)
+                free = 0
+                while await kept.pays() == 200:
+                    pass
+                for _ in range(3):
+                    assert await kept.pays() == 503
+                    assert await kept.is_free() == 200
+                    free += 1
+                assert await kept.told() == "failing"
+                disk.free(gateway.process.pid)
+                await kept.heals()
+                assert await ended(gateway) == 0
+        assert sum(row["account_id"] == 2 for row in at.usage()) == free
+        at.check()
+        at.engine.dispose()

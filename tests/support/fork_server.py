@@ -2,7 +2,8 @@
 
 It reads requests from the socket on its standard input: arguments, environment and folder of a run
 of ``main.py``, with three file descriptors: stdout, stderr, and a pipe that gets the pid and later
-the status as ``waitpid`` has it. It ends when the socket is closed.
+the status as ``waitpid`` has it. A list is of further modules to import. It ends when the socket is
+closed.
 """
 
 from __future__ import annotations
@@ -41,13 +42,17 @@ def serve(control: socket.socket) -> list[str]:
             message, files, _, _ = socket.recv_fds(control, LARGEST, 3)
             if not message:
                 sys.exit()
+            if isinstance(asked := json.loads(message), list):
+                for name in asked:
+                    __import__(name)
+                continue
             pipe = files[2]
             pid = os.fork()
             if not pid:
                 control.close()
                 for each in (*running, *(pipe for _, pipe in running.values())):
                     os.close(each)
-                return _become(json.loads(message), files)
+                return _become(asked, files)
             for each in files[:2]:
                 os.close(each)
             _tell(pipe, pid)

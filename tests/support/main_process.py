@@ -97,6 +97,12 @@ def fork_server() -> socket.socket:
     return ours
 
 
+def import_ahead(*modules: str) -> None:
+    """Let the fork server import what a test's gateways need beside the usual modules."""
+    if _FORKS:
+        fork_server().send(json.dumps(modules).encode())
+
+
 async def start(
     *args: str, stdout: IO[bytes], stderr: IO[bytes], descriptors: int | None = None
 ) -> Process:
