@@ -225,6 +225,7 @@ async def test_four_gateways_spend_no_more_than_there_is(tmp_path: Path, server:
         assert statuses.count(200) == ENOUGH
         for gateway in gateways:
             assert await ended(gateway) == 0
+            assert "cannot be written" not in gateway.said, "they block each other"
     assert at.balance() == 0
     at.check()
 
