@@ -40,6 +40,10 @@ _READING = ("GET", "HEAD", "OPTIONS")
 _EXPOSED = (
     "X-Request-Id, X-Gateway-Variant, X-Gateway-Prompt-Tokens, X-Gateway-Fallback, Retry-After"
 )
+# A page of an engine runs as if it came from elsewhere: it cannot act for who is logged in.
+APART = {
+    "Content-Security-Policy": "sandbox allow-downloads allow-forms allow-popups allow-scripts"
+}
 # How long, in seconds, a browser need not ask again.
 _MAX_AGE = "600"
 

@@ -17,7 +17,7 @@ from engine.scheduling.queue import Priority
 from inference.in_flight import Ongoing
 from server.access_log import AccessRecord
 from server.admin.access import require_admin
-from server.browsers import is_preflight
+from server.browsers import APART, is_preflight
 from server.client_response import REQUEST_ID, ClientResponse
 from server.errors import retry_after, shape_of
 from server.headers import client_of, is_upgrade, priority_of
@@ -295,6 +295,8 @@ class Middleware:
             query = request.rel_url.raw_query_string
             ctx.target = f"{beyond[1]}?{query}" if query else beyond[1]
             ctx.response.speak(beyond[1])
+            if self._people is not None:
+                ctx.response.carry(APART)
         names = [*headers.getall("Host", ()), *request.authorities]
         own = None
         if ctx.origin is not None and (own := ctx.origin.host) is not None:

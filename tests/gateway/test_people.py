@@ -300,6 +300,10 @@ async def test_a_ticket_opens_one_websocket(journal: Journal, at: Books) -> None
         browser = Browser(gateway)
         await browser.ask("POST", "/login/api/link", link=link.json["link"])
         await browser.ask("POST", CHAT, **chat_body())
+        # What an engine shows cannot act by the session.
+        page = await browser.ask("GET", "/upstream/m/props")
+        assert page.headers["Content-Security-Policy"].startswith("sandbox allow-downloads ")
+        assert "allow-same-origin" not in page.headers["Content-Security-Policy"]
         ticket = (await browser.ask("POST", "/user/api/tickets")).json["ticket"]
         url = f"{gateway.url}/upstream/m/ws?ticket={ticket}"
         async with gateway.session.ws_connect(url) as socket:
