@@ -22,6 +22,8 @@ _OTHER = re.compile(r"\(([^\s()]+) \d+\)")
 _MBROLA = "mb/"
 _VARIANT = "!v/"
 _USUAL = "en"
+# The samples a second of its own voices.
+_RATE = 22050
 _SECONDS = 10.0
 _MOST_NAMED = 12
 
@@ -38,6 +40,7 @@ class EspeakVoices(NamedTuple):
     others: frozenset[str] = frozenset()
     variants: frozenset[str] = frozenset()
     usual: str = _USUAL
+    rate: int = _RATE
 
     def chosen(self, voice: str) -> str:
         """Return the name by which espeak-ng knows a voice; BadRequest if it has no such voice."""

@@ -40,7 +40,8 @@ class Spoken(NamedTuple):
 class SpeechAnswer:
     """An ``Answer`` whose first sentence is ``first``; ``speak`` makes the others.
 
-    With an ``encoder`` a task of ``tasks`` feeds it, and ends with the answer.
+    With an ``encoder`` a task of ``tasks`` feeds it, and ends with the answer. ``rate`` are the
+    samples a second of what is sent; 0 for those of ``first``.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class SpeechAnswer:
         speak: Callable[[str], Awaitable[Spoken]],
         tasks: TaskOwner,
         encoder: Encoder | None = None,
+        rate: int = 0,
     ) -> None:
         self.status = _OK
         self.headers: Mapping[str, str] = {"Content-Type": asked.content_type}
@@ -63,11 +65,11 @@ class SpeechAnswer:
         self._fault: ConnectionError | None = None
         self._feeder = None
         self._next: Spoken | None = first
-        self._rate = first.rate
+        self._rate = rate or first.rate
         if encoder is not None:
             self._feeder = tasks.spawn(self._feed(encoder, first), "encode")
         elif asked.format == "wav":
-            self._ready = wav_head(first.rate)
+            self._ready = wav_head(self._rate)
 
     async def read(self) -> bytes:
         """Return the next sound, b"" at the end; ConnectionError if the engine has ended."""
@@ -124,10 +126,10 @@ class SpeechAnswer:
     async def _feed(self, encoder: Encoder, first: Spoken) -> None:
         """Feed the encoder to the end; whatever fails ends it, so that its reader wakes up."""
         try:
-            await encoder.feed(first.samples)
+            await encoder.feed(resampled(first.samples, first.rate, self._rate))
             while self._left:
                 spoken = await self._made(self._left.pop(0))
-                await encoder.feed(resampled(spoken.samples, spoken.rate, first.rate))
+                await encoder.feed(resampled(spoken.samples, spoken.rate, self._rate))
             encoder.finish()
         except ConnectionError as error:
             self._fault = error

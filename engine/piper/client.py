@@ -37,7 +37,11 @@ _SAMPLE = 2
 
 
 class Speaks(Protocol):
-    """Knows the voices of a model."""
+    """Knows the voices of a model, and their samples a second; 0 if these are not known."""
+
+    @property
+    def rate(self) -> int:
+        """The samples a second."""
 
     def options(self, voice: str, speed: float) -> dict[str, object]:
         """Return the fields that make the server speak so; BadRequest for an unknown voice."""
@@ -81,13 +85,23 @@ class PiperEngine(EngineClient):
             async def speak(text: str) -> Spoken:
                 return await self._spoken({**options, "text": text})
 
-            first = await speak(asked.pieces[0])
-            encoder = None
-            if known is not None and asked.format in ENCODED:
-                encoder = await Encoder.started(known.encode(asked.format, first.rate))
-            return await self._begin(
-                SpeechAnswer(asked, first, speak, self._tasks, encoder), method
-            )
+            rate, encoder = self._voices.rate, None
+            encodes = known is not None and asked.format in ENCODED
+            try:
+                # It takes as long to start as the engine takes for a sentence, so both begin now.
+                if known is not None and encodes and rate:
+                    encoder = await Encoder.started(known.encode(asked.format, rate))
+                first = await speak(asked.pieces[0])
+                if known is not None and encodes and encoder is None:
+                    rate = first.rate
+                    encoder = await Encoder.started(known.encode(asked.format, rate))
+            except BaseException:
+                if encoder is not None:
+                    encoder.kill()
+                raise
+            rate = 0 if encoder is None else rate
+            answer = SpeechAnswer(asked, first, speak, self._tasks, encoder, rate)
+            return await self._begin(answer, method)
         finally:
             self._opening -= 1
 

@@ -24,13 +24,14 @@ class Voices(NamedTuple):
     """What a model can speak with.
 
     ``speakers`` have their number in the model, and none if it has one voice only. ``pace`` is how
-    long it takes for its words, where 1 is usual.
+    long it takes for its words, where 1 is usual. ``rate`` are its samples a second, 0 if unknown.
     """
 
     name: str
     language: str
     speakers: dict[str, int]
     pace: float = 1.0
+    rate: int = 0
 
     def options(self, voice: str, speed: float) -> dict[str, object]:
         """Return the fields of a request to the server; BadRequest for an unknown voice."""
@@ -68,9 +69,10 @@ def voices_of(model: str) -> Voices:
         speakers = {str(key): int(number) for key, number in _table(told, "speaker_id_map").items()}
         language = _table(told, "language").get("code") or _table(told, "espeak").get("voice") or ""
         pace = float(_table(told, "inference").get("length_scale") or 1.0)
+        rate = int(_table(told, "audio").get("sample_rate") or 0)
     except (OSError, ValueError, TypeError):
         return Voices(name, "", {})
-    return Voices(name, str(language), speakers, pace)
+    return Voices(name, str(language), speakers, pace, rate)
 
 
 def shipped_voice() -> str:
