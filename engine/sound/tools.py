@@ -25,6 +25,7 @@ _CONTAINERS = {
     "opus": "ogg",
     "webm": "matroska",
     "mp4": "mov",
+    "aac": "aac",
 }
 # The container and the encoder of each format of speech.
 _FORMATS = {

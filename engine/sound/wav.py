@@ -8,6 +8,8 @@ from typing import NamedTuple
 # The size of data whose end is not known yet; players read to the end of the file.
 ENDLESS = 0xFFFFFFFF
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+# Codings that every reader of WAV files knows; others are compressed.
+READ = (_PCM, _FLOAT, _EXTENSIBLE)
 _RIFF = b"RIFF"
 _WAVE = b"WAVE"
 

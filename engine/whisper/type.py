@@ -55,11 +55,11 @@ class Whisper(EngineType):
         """Return the variant's command line; host and port are added if they are missing."""
         env = {**environ, **variant.env}
         args = (*variant.args, *listening_at(variant.args, url))
+        # Its threads would burn each other's time on a machine that is busy.
+        env.setdefault("OMP_WAIT_POLICY", "passive")
         if variant.binary:
             return Launch(variant.label, (variant.binary, *args), env, url)
         env["PYTHONPATH"] = str(_PROJECT)
-        # Its threads would burn each other's time on a machine that is busy.
-        env.setdefault("OMP_WAIT_POLICY", "passive")
         argv = (sys.executable, *_EMBEDDED, "--cache", str(self._cache), *args)
         return Launch(variant.label, argv, env, url)
 

@@ -125,7 +125,7 @@ def test_sounds_at_fault(api: openai.OpenAI, model: str) -> None:
         heard(api, b"#EXTM3U\n", model)
     assert refused.value.status_code == 415
     broken = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0" + bytes(8)
-    with pytest.raises(openai.BadRequestError, match="cannot read the file"):
+    with pytest.raises(openai.BadRequestError, match=r"cannot read the file|cannot be decoded"):
         heard(api, broken, model)
     with pytest.raises(openai.BadRequestError, match=r"cannot be decoded|has no sound"):
         heard(api, b"\x1a\x45\xdf\xa3" + bytes(200), model)

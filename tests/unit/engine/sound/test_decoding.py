@@ -46,11 +46,11 @@ async def encoded(wanted: str, samples: bytes) -> bytes:
         encoder.kill()
 
 
-@pytest.mark.parametrize(("wanted", "kind"), [("opus", "opus"), ("flac", "flac")])
+@pytest.mark.parametrize(("wanted", "kind"), [("opus", "opus"), ("aac", "aac")])
 async def test_what_was_encoded_is_decoded(wanted: str, kind: str) -> None:
     before = open_temporaries()
     sound = await decoded(pieces(await encoded(wanted, bytes(44100))), kind)
-    assert sound.seconds == pytest.approx(1, abs=0.02)
+    assert sound.seconds == pytest.approx(1, abs=0.1)
     file = b"".join([piece async for piece in sound.file()])
     assert len(file) == sound.size
     with wave.open(io.BytesIO(file)) as read:

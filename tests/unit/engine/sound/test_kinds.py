@@ -14,6 +14,7 @@ from engine.sound.kinds import kind_of
         (b"RIFF\x24\0\0\0AVI LIST", ""),
         (b"ID3\x04\0", "mp3"),
         (b"\xff\xfb\x90\x64", "mp3"),
+        (b"\xff\xf1\x60\x40", "aac"),
         (b"fLaC\0\0", "flac"),
         (b"OggS" + bytes(24) + b"\x01vorbis", "vorbis"),
         (b"OggS" + bytes(24) + b"OpusHead", "opus"),

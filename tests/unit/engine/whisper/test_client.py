@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PATH = "/v1/audio/transcriptions"
 
 
-async def test_a_file_that_tells_no_length_is_decoded_where_that_is_limited() -> None:
+async def test_a_file_that_tells_no_length_is_decoded_even_if_the_engine_reads_it() -> None:
     known = tool()
     assert known is not None
     encoder = await Encoder.started(known.encode("flac", 16000))
