@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from gateway import PATIENT, fake_model, fake_tokenizer, fake_variant, running_gateway, until
 from gateway_client import Answer, chat_body
-from raw_client import text_of
+from raw_client import PATIENCE, text_of
 
 from engine.scheduling.lifecycle import State
 from models.spec import ModelSpec, TokenizationSpec
@@ -146,7 +146,8 @@ async def test_the_bound_when_the_tokenizer_fails(
     journal: Journal, knobs: dict[str, object]
 ) -> None:
     model = sized(journal, 256, 4096, tokenization=fake_tokenizer(journal, **knobs))
-    async with running_gateway(journal, model, tokenizer_timeout=0.3) as gw:
+    patience = 1.0 if "tokenize_seconds" in knobs else PATIENCE
+    async with running_gateway(journal, model, tokenizer_timeout=patience) as gw:
         bound = len(UNCLEAR) + 72
         assert decided(await gw.chat(UNCLEAR)) == ("m@4096", f"{bound}; source=bound")
         assert len(journal.events("start", who="llama-tokenize")) == 1

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
+from fake_light import dumps
 from fake_text import (
     answer_token,
     begun_answer,
@@ -133,7 +133,7 @@ class Answer:
             "system_fingerprint": "b0-fake",
             "object": "chat.completion.chunk" if self._chat else "text_completion",
         }
-        text = json.dumps(event | more, ensure_ascii=False, separators=(",", ":"))
+        text = dumps(event | more, ensure_ascii=False, compact=True)
         return f"data: {text}\n\n"
 
     def _usage(self) -> dict[str, object]:

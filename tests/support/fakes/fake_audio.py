@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 
+from fake_light import dumps, sha256
 from fake_text import BadBodyError
 
-PATHS = ("/v1/audio/transcriptions", "/audio/transcriptions")
 # The bytes of a sound that count as one token.
 BYTES_PER_TOKEN = 1000
 
@@ -51,7 +49,7 @@ class Transcript:
         sound = form.files["file"]
         self.stream = form.one("stream") == "true"
         self.tokens = len(sound) // BYTES_PER_TOKEN
-        self._text = hashlib.sha256(sound).hexdigest()
+        self._text = sha256(sound)
         self._heard = {
             "bytes": len(sound),
             "fields": form.fields,
@@ -77,4 +75,4 @@ class Transcript:
     def events(self) -> list[str]:
         """Return the answer as the events of a stream."""
         delta = {"type": "transcript.text.delta", "delta": self._text}
-        return [f"data: {json.dumps(event)}\n\n" for event in (delta, self.whole())]
+        return [f"data: {dumps(event)}\n\n" for event in (delta, self.whole())]

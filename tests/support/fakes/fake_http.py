@@ -7,13 +7,15 @@ connection serves 100 requests; a client that closes only its sending half count
 
 from __future__ import annotations
 
-import json
+import _socket
 import select
-import socket
 import time
+
+from fake_light import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # without the cost of importing typing
+    from fake_light import Socket
     from fake_streams import Session
 
 REASONS = {
@@ -44,12 +46,12 @@ class Request:
 class Connection:
     """A client's connection: reads requests and writes responses."""
 
-    def __init__(self, sock: socket.socket, idle_seconds: float, cut_bytes: int = 0) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, sock: Socket, idle_seconds: float, cut_bytes: int = 0) -> None:
+        sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         self._sock = sock
         self._idle_seconds = idle_seconds
         self._cut_bytes = cut_bytes
-        self._reader = sock.makefile("rb")
+        self._reader = sock.reader()
         self._served = 0
         self._last_one = False
         self._head_only = False
@@ -128,7 +130,7 @@ class Connection:
 
     def respond_json(self, status: int, value: object) -> None:
         """Request read → *value* sent as JSON."""
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = dumps(value, ensure_ascii=False, compact=True)
         self.respond(status, text.encode("utf-8", "surrogatepass"))
 
     def start_stream(self) -> None:
@@ -190,7 +192,7 @@ class Connection:
             if not poll.poll(max(left, 0) * 1000):
                 return
             try:
-                if not self._sock.recv(1, socket.MSG_PEEK):
+                if not self._sock.recv(1, _socket.MSG_PEEK):
                     raise ClientGoneError
             except OSError as error:
                 raise ClientGoneError from error

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import sys
-import threading
 import time
 
 from fake_knobs import Counter, Journal, Knobs
+from fake_light import Socket, listener, signal, start_thread
 from fake_service import FOREVER, FakeService
 
 N_CTX_TRAIN = 8192
@@ -74,20 +72,19 @@ class FakeProcess:
         # Before any thread and before the port is open, because a fork copies both.
         if self.knobs.text("GRANDCHILD"):
             self._fork_grandchild()
-        threading.Thread(target=self._live_no_longer_than_allowed, daemon=True).start()
+        start_thread(self._live_no_longer_than_allowed, ())
         time.sleep(self.knobs.number("BIND_SECONDS"))
         if self.knobs.on("NEVER_LISTEN"):
             time.sleep(FOREVER)
-        listener = self._listen()
+        sockets = self._listen()
         self.journal.write("listening", port=self.flags.port)
-        threading.Thread(target=self._load, daemon=True).start()
+        start_thread(self._load, ())
         while True:
-            sock, _ = listener.accept()
-            threading.Thread(target=self._service.serve, args=(sock,), daemon=True).start()
+            start_thread(self._service.serve, (sockets.accept(),))
 
-    def _listen(self) -> socket.socket:
+    def _listen(self) -> Socket:
         try:
-            return socket.create_server((self.flags.host, self.flags.port), backlog=512)
+            return listener(self.flags.host, self.flags.port)
         except OSError:
             where = f"hostname: {self.flags.host}, port: {self.flags.port}"
             self._log("E", f"couldn't bind HTTP server socket, {where}")
@@ -140,7 +137,7 @@ class FakeProcess:
             os.kill(os.getpid(), number)
         if not self.stopping:
             self.stopping = True
-            threading.Thread(target=self._stop, daemon=True).start()
+            start_thread(self._stop, ())
 
     def _stop(self) -> None:
         deadline = time.monotonic() + TERM_GRACE_SECONDS

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
-from contextlib import contextmanager, suppress
 
-import fake_audio
 from fake_answer import Answer
 from fake_http import ClientGoneError, Connection, Request
+from fake_light import Lock, dumps, loads, sha256
 from fake_shapes import (
     MessagesAnswer,
     chat_of_messages,
@@ -24,9 +21,9 @@ from fake_views import model_list, props, slot_list
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # without the cost of importing typing
-    import socket
     from collections.abc import Iterator
 
+    from fake_light import Socket
     from fake_process import FakeProcess
 
 FOREVER = 86400.0
@@ -44,6 +41,7 @@ CONTROL = "/v1/chat/completions/control"
 JOBS = "/v1/jobs"
 STREAMS = ("/v1/stream", "/v1/streams/lookup")
 EMBEDDINGS = ("/v1/embeddings", "/embeddings", "/embedding")
+TRANSCRIPTIONS = ("/v1/audio/transcriptions", "/audio/transcriptions")
 POST_PATHS = {
     *COUNTING,
     "/v1/chat/completions",
@@ -55,7 +53,7 @@ POST_PATHS = {
     "/v1/messages",
     *EMBEDDINGS,
     *RERANK,
-    *fake_audio.PATHS,
+    *TRANSCRIPTIONS,
     CONTROL,
     JOBS,
     "/apply-template",
@@ -80,7 +78,7 @@ class FakeService:
         self._held = [(0, 0)] * self._flags.slots
         self._used = [0] * self._flags.slots
         self._uses = 0
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._streams = Streams()
         self._states = Slots(process) if process.flags.save_path else None
         self._ids = 0
@@ -88,15 +86,17 @@ class FakeService:
         # Tokens read and written so far.
         self._done = 0
 
-    def serve(self, sock: socket.socket) -> None:
+    def serve(self, sock: Socket) -> None:
         """New connection → all its requests answered, and it is closed."""
         connection = Connection(
             sock, self._knobs.number("IDLE_CLOSE_SECONDS"), self._knobs.count("CUT_BYTES")
         )
         # A client may leave at any point; the journal has it where it matters.
-        with suppress(ClientGoneError):
+        try:
             while connection.open and (request := connection.read()) is not None:
                 self._answer(connection, request)
+        except ClientGoneError:
+            pass
         connection.close()
 
     def _answer(self, connection: Connection, request: Request) -> None:
@@ -133,19 +133,13 @@ class FakeService:
             self._not_found(connection)
 
     def _journal_request(self, number: int, request: Request) -> None:
-        digest = ""
-        if request.body:
-            # Imported late: it would take a fifth of the start.
-            import hashlib  # noqa: PLC0415 - see above
-
-            digest = hashlib.sha256(request.body).hexdigest()
         self._journal.write(
             "request",
             id=number,
             method=request.method,
             path=request.path,
             bytes=len(request.body),
-            sha256=digest,
+            sha256=sha256(request.body) if request.body else "",
             # Enough to see what a small request became.
             body=request.body[:SHOWN].decode("utf-8", "replace"),
             headers=request.headers,
@@ -193,7 +187,7 @@ class FakeService:
             self._not_found(connection)
             return
         try:
-            if path in fake_audio.PATHS:
+            if path in TRANSCRIPTIONS:
                 self._transcribe(connection, request, number)
                 return
             body = self._object(request.body)
@@ -234,6 +228,9 @@ class FakeService:
             self._streams.replay(connection, query["conv_id"], int(query.get("from", 0)))
 
     def _transcribe(self, connection: Connection, request: Request, number: int) -> None:
+        # Imported late: few tests need it.
+        import fake_audio  # noqa: PLC0415 - see above
+
         form = fake_audio.Form(request.headers.get("content-type", ""), request.body)
         heard = fake_audio.Transcript(form)
         if self._at("request", connection):
@@ -268,7 +265,7 @@ class FakeService:
 
     @staticmethod
     def _object(data: bytes) -> dict[str, object]:
-        body = json.loads(data)
+        body = loads(data)
         if not isinstance(body, dict):
             raise BadBodyError("[json.exception.type_error.304] cannot use at() with this type")
         return body
@@ -321,22 +318,26 @@ class FakeService:
             self._journal.write("aborted", id=number, tokens=sent)
             raise
 
-    @contextmanager
     def _slot(
         self, connection: Connection, asked: object = None, prompt: list[int] | None = None
-    ) -> Iterator[int]:
-        """Waiting → a slot is taken inside the block: the requested one, or the best idle one.
+    ) -> TakenSlot:
+        """Return a block inside which a slot is taken: the requested one, or the best idle one."""
+        return TakenSlot(self, connection, asked, prompt or [])
+
+    def take(self, connection: Connection, asked: object, prompt: list[int]) -> int:
+        """Wait until a slot is idle, and take it.
 
         The order of requests is not strict: waiting threads try again every 10 ms.
         """
-        while (slot := self._taken(asked, prompt or [])) is None:
+        while (slot := self._taken(asked, prompt)) is None:
             connection.wait(0)
             time.sleep(0.01)
-        try:
-            yield slot
-        finally:
-            with self._lock:
-                self.busy.discard(slot)
+        return slot
+
+    def give_back(self, slot: int) -> None:
+        """Make a slot idle."""
+        with self._lock:
+            self.busy.discard(slot)
 
     def _taken(self, asked: object, prompt: list[int]) -> int | None:
         with self._lock:
@@ -441,7 +442,25 @@ class FakeService:
             if not connection.streaming:
                 connection.respond_json(500, {"error": detail})
             else:
-                connection.chunk(f"data: {json.dumps({'error': detail})}\n\n")
+                connection.chunk(f"data: {dumps({'error': detail})}\n\n")
                 connection.end_stream()
             return True
         return False
+
+
+class TakenSlot:
+    """A slot that is taken inside the block; ``contextlib`` would be dear to import."""
+
+    def __init__(
+        self, service: FakeService, connection: Connection, asked: object, prompt: list[int]
+    ) -> None:
+        self._service = service
+        self._wanted = connection, asked, prompt
+        self._slot = -1
+
+    def __enter__(self) -> int:
+        self._slot = self._service.take(*self._wanted)
+        return self._slot
+
+    def __exit__(self, *_: object) -> None:
+        self._service.give_back(self._slot)

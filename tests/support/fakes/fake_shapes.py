@@ -5,9 +5,8 @@ The rules of counting and answering are those of a chat.
 
 from __future__ import annotations
 
-import json
-
 from fake_answer import Answer
+from fake_light import dumps
 from fake_text import BadBodyError, token_ids
 
 
@@ -80,7 +79,7 @@ class MessagesAnswer(Answer):
 
 
 def _event(name: str, **fields: object) -> str:
-    return f"event: {name}\ndata: {json.dumps({'type': name, **fields})}\n\n"
+    return f"event: {name}\ndata: {dumps({'type': name, **fields})}\n\n"
 
 
 def embeddings(body: dict[str, object], n_ctx: int) -> tuple[int, dict[str, object]]:

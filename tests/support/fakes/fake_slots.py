@@ -6,17 +6,15 @@ file of token ids as text, written in two halves.
 
 from __future__ import annotations
 
-import json
-import threading
 import time
-from pathlib import Path
+
+from fake_light import Lock, dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # without the cost of importing typing
-    from contextlib import AbstractContextManager
-
     from fake_http import Connection, Request
     from fake_process import FakeProcess
+    from fake_service import TakenSlot
 
 FLAG = "--slot-save-path"
 FOREVER = 86400.0
@@ -30,8 +28,8 @@ class Slots:
         self._held: list[list[int]] = [[] for _ in range(process.flags.slots)]
         # The prompts that lost their slots, if the fake keeps them (CACHE_RAM).
         self._kept: list[list[int]] = []
-        self._folder = Path(process.flags.save_path)
-        self._lock = threading.Lock()
+        self._folder = process.flags.save_path
+        self._lock = Lock()
 
     def shared(self, slot: int, prompt: list[int]) -> int:
         """Return how many tokens at the beginning of a prompt the slot has."""
@@ -64,16 +62,14 @@ class Slots:
         self._kept.remove(best)
         return _shared(best, prompt)
 
-    def act(
-        self, connection: Connection, request: Request, idle: AbstractContextManager[int]
-    ) -> int | None:
+    def act(self, connection: Connection, request: Request, idle: TakenSlot) -> int | None:
         """``POST /slots/N?action=…`` → done, refused, or the fault of the knobs.
 
         It begins when the slot is ``idle``. Return the slot's tokens if it was restored.
         """
         slot = int(request.path.rpartition("/")[2])
         action = request.query.removeprefix("action=")
-        name = json.loads(request.body)["filename"]
+        name = loads(request.body)["filename"]
         knobs = self._process.knobs
         self._process.journal.write(action, slot=slot, file=name)
         with idle:
@@ -87,10 +83,10 @@ class Slots:
             return None
         try:
             if action == "save":
-                count, what = self._save(self._folder / name, slot, fault), "n_saved"
+                count, what = self._save(f"{self._folder}/{name}", slot, fault), "n_saved"
             else:
                 self._fall(fault)
-                count, what = self._restore(self._folder / name, slot), "n_restored"
+                count, what = self._restore(f"{self._folder}/{name}", slot), "n_restored"
         except (OSError, ValueError) as error:
             message = f"Unable to {action} slot: {error}"
             detail = {"code": 400, "message": message, "type": "invalid_request_error"}
@@ -100,9 +96,9 @@ class Slots:
         connection.respond_json(200, {"id_slot": slot, "filename": name, what: count})
         return count if action == "restore" else None
 
-    def _save(self, path: Path, slot: int, fault: str) -> int:
-        content = json.dumps(self._held[slot])
-        with path.open("w", encoding="ascii") as file:
+    def _save(self, path: str, slot: int, fault: str) -> int:
+        content = dumps(self._held[slot])
+        with open(path, "w", encoding="ascii") as file:
             file.write(content[: len(content) // 2])
             file.flush()
             self._process.journal.write("half", slot=slot)
@@ -110,9 +106,10 @@ class Slots:
             file.write(content[len(content) // 2 :])
         return len(self._held[slot])
 
-    def _restore(self, path: Path, slot: int) -> int:
+    def _restore(self, path: str, slot: int) -> int:
         self._held[slot] = []
-        self._held[slot] = json.loads(path.read_text(encoding="ascii"))
+        with open(path, encoding="ascii") as file:
+            self._held[slot] = loads(file.read())
         return len(self._held[slot])
 
     def _fall(self, fault: str) -> None:

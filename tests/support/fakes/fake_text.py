@@ -15,8 +15,9 @@ answer.
 
 from __future__ import annotations
 
-import json
 from zlib import crc32
+
+from fake_light import dumps
 
 IMAGE_TOKENS = 64
 VOCABULARY = 49152
@@ -44,7 +45,7 @@ def render(body: dict[str, object]) -> str:
     if not isinstance(messages, list):
         raise BadBodyError("Expected 'messages' to be an array")
     tools = body.get("tools")
-    head = json.dumps(tools, ensure_ascii=False) + "\n" if tools else ""
+    head = dumps(tools, ensure_ascii=False) + "\n" if tools else ""
     begun = begun_answer(body)
     said = messages if begun is None else messages[:-1]
     return head + "".join(_render_message(message) for message in said) + (begun or "")
@@ -70,7 +71,7 @@ def _render_message(message: object) -> str:
         raise BadBodyError("Expected 'messages' to be an array of objects")
     text = content_text(message.get("content"))
     if message.get("tool_calls"):
-        text += " " + json.dumps(message["tool_calls"], ensure_ascii=False)
+        text += " " + dumps(message["tool_calls"], ensure_ascii=False)
     return f"<|im_start|> {message.get('role', 'user')} {text} <|im_end|> <|sep|>\n"
 
 

@@ -9,8 +9,9 @@ import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # without the cost of importing typing
-    import socket
     from typing import BinaryIO
+
+    from fake_light import Socket
 
 _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -34,7 +35,7 @@ def handshake(headers: dict[str, str]) -> bytes:
 class Echo:
     """An open websocket."""
 
-    def __init__(self, sock: socket.socket, reader: BinaryIO) -> None:
+    def __init__(self, sock: Socket, reader: BinaryIO) -> None:
         self._sock = sock
         self._reader = reader
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from fake_knobs import SERVER_KNOBS, Journal, Knobs, split_fake_flags
 from fake_process import FakeProcess, Flags
@@ -39,7 +38,7 @@ def main(argv: list[str]) -> None:
         env={k: v for k, v in os.environ.items() if k.startswith(wanted)},
         ppid=os.getppid(),
         pgid=os.getpgid(0),
-        cwd=str(Path.cwd()),
+        cwd=os.getcwd(),
     )
     FakeProcess(Flags(own), knobs, journal).run()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
 
 from fake_knobs import TOKENIZE_KNOBS, Counter, Journal, Knobs, split_fake_flags
 from fake_text import token_ids
@@ -40,7 +39,8 @@ def main(argv: list[str]) -> int:
     if "--stdin" in options and not knobs.on("TOKENIZE_SKIP_STDIN"):
         text = sys.stdin.buffer.read().decode("utf-8", "replace")
     elif options.keys() & {"-f", "--file"}:
-        text = Path(options.get("-f") or options["--file"]).read_text(encoding="utf-8")
+        with open(options.get("-f") or options["--file"], encoding="utf-8") as file:
+            text = file.read()
     else:
         text = options.get("-p") or options.get("--prompt", "")
     time.sleep(knobs.number("TOKENIZE_SECONDS"))
