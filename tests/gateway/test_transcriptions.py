@@ -353,6 +353,7 @@ async def test_an_upload_outlives_the_client_of_a_stream_that_goes_on(
         [first] = await journal.wait("request", path=PATH)
         asked.cancel()
         await until(lambda: any(PATH in message for message in caplog.messages))
+        await journal.wait("fault")
         # The engine dies before it answers, and another one is asked in its place.
         os.kill(first["pid"], signal.SIGKILL)
         await journal.wait("request", 2, path=PATH)
