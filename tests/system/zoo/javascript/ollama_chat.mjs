@@ -12,9 +12,18 @@ const request = (more) => ({
   ...more,
 });
 
-zoo.check("list", async () => {
+async function names() {
   const { models } = await api.list();
-  assert(models.some((model) => model.model.replace(/:latest$/, "") === zoo.MODEL));
+  return models.map((model) => model.model.replace(/:latest$/, ""));
+}
+
+zoo.check("list", async () => {
+  assert((await names()).includes(zoo.MODEL));
+  const operator = new Ollama({ host: zoo.GATEWAY, headers: zoo.ADMIN });
+  await operator.copy({ source: zoo.MODEL, destination: "copy-of-js" });
+  assert((await names()).includes("copy-of-js"));
+  await operator.delete({ model: "copy-of-js" });
+  assert(!(await names()).includes("copy-of-js"));
   assert((await api.show({ model: zoo.MODEL })).capabilities.includes("tools"));
   assert((await api.ps()).models);
   assert((await api.version()).version);

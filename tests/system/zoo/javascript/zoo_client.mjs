@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 
 export const GATEWAY = process.env.GATEWAY;
+// What operators send.
+export const ADMIN = { Authorization: `Bearer ${process.env.ZOO_TOKEN}` };
 export const OPENAI = `${GATEWAY}/v1`;
 export const [MODEL, ENDLESS, CALLER, UNKNOWN] = ["smol", "endless", "caller", "gpt-9"];
 export const CITIES = ["Paris", "Rome"];
