@@ -17,6 +17,7 @@ from utils.errors import (
     EngineBusy,
     EngineError,
     EngineRefused,
+    EngineStartFailed,
     GatewayError,
     QueueFull,
 )
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
     from inference.call import Call, Outlet, Sink
 
-_FAILURES = (EngineError, QueueFull, EngineBusy, ContextLengthExceeded, ConfigurationChanged)
+FAILURES = (EngineError, QueueFull, EngineBusy, ContextLengthExceeded, ConfigurationChanged)
+# Of these, an engine that cannot be loaded.
+NOT_LOADED = (EngineStartFailed,)
 
 
 class Others(Protocol):
@@ -35,6 +38,10 @@ class Others(Protocol):
     @property
     def left(self) -> bool:
         """Whether there is another model."""
+        ...
+
+    def after(self, error: GatewayError) -> bool:
+        """Return whether another model may answer where one has failed with ``error``."""
         ...
 
     async def following(self, call: Call, error: GatewayError) -> Call:
@@ -46,13 +53,14 @@ class Others(Protocol):
 
 
 class FirstBytes(WrappedSink):
-    """Passes an answer on to ``inner``, but raises an engine's failure instead of passing it on.
+    """Passes an answer on to ``inner``, but raises the failures that ``others`` may mend.
 
     ``answering`` says that the client has, or may have, a part of the answer.
     """
 
-    def __init__(self, inner: Sink) -> None:
+    def __init__(self, inner: Sink, others: Others) -> None:
         super().__init__(inner)
+        self._others = others
         self.answering = False
 
     def outlet(self) -> Outlet | None:
@@ -75,9 +83,11 @@ class FirstBytes(WrappedSink):
         await self._inner.answer(status, headers, body)
 
     async def refuse(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
-        """Raise EngineRefused for a failure of the engine; pass on what the request has caused."""
+        """Raise EngineRefused for a failure that others may mend; pass on all other answers."""
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise EngineRefused(f"The engine answered {status}.")
+            error = EngineRefused(f"The engine answered {status}.")
+            if self._others.after(error):
+                raise error
         self.answering = True
         return await self._inner.refuse(status, headers, body)
 
@@ -91,11 +101,11 @@ async def with_fallbacks(
 ) -> None:
     """Answer ``call``, or with another model if it fails; the errors are those of the last one."""
     while others.left:
-        guarded = FirstBytes(sink)
+        guarded = FirstBytes(sink, others)
         try:
             await run(call, guarded)
-        except _FAILURES as error:
-            if guarded.answering:
+        except FAILURES as error:
+            if guarded.answering or not others.after(error):
                 raise
             call = await _next(call, error, others)
         else:

@@ -72,8 +72,12 @@ class Catalog:
         self._by_name = {
             name: model for model in self.models for name in (model.name, *model.aliases)
         }
-        # The names of a single model each.
-        self._certain = {n: model for n, model in self._by_name.items() if n not in shared}
+        # The names of a single model each, which nothing stands in for.
+        self._certain = {
+            name: model
+            for name, model in self._by_name.items()
+            if name not in shared and not model.fallback
+        }
         self.missing = {
             name: each
             for each in missing
@@ -125,7 +129,8 @@ class Catalog:
     def asked(self, endpoint: Endpoint, request: Json, name: str | None) -> ModelSpec:
         """Return the model that a request is for; RouteNeeded if the models must be compared.
 
-        That is so if it names a route, or ``auto``, or nothing where there are several models.
+        That is so if it names a route, or ``auto``, or nothing where there are several models; and
+        if another model may have to answer in its place.
         """
         model = self._certain.get(name or "")
         if model is not None:
@@ -141,7 +146,11 @@ class Catalog:
             raise RouteNeeded(endpoint, request, plain)
         if plain in self.missing:
             raise self._missing(plain, stream=request.get("stream") is True)
-        return self.find(name)
+        model = self.find(name)
+        if model.fallback and not endpoint.auxiliary:
+            known = name if name in self._by_name else plain
+            raise RouteNeeded(endpoint, request, known or model.name)
+        return model
 
     def find(self, name: str | None) -> ModelSpec:
         """Return the model with this name or alias; without a name, the default model.
@@ -217,6 +226,7 @@ def _model(table: ModelTable) -> ModelSpec:
         size=table.size,
         quantisation=table.quantisation,
         unlisted=table.unlisted,
+        fallback=table.fallback,
         metadata=table.metadata,
         max_seconds=table.max_seconds,
         max_characters=table.max_characters,

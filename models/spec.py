@@ -130,6 +130,7 @@ class ModelSpec:
     size: int = 0
     quantisation: str = ""
     unlisted: bool = False
+    fallback: tuple[str, ...] = ()
     peer: str | None = None
     # The longest sound and the longest text to speak; None for any.
     max_seconds: float | None = None

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from inference.run import Inference
+    from models.catalog import Catalog
+    from models.requests.endpoints import Endpoint
+    from models.requests.fields import Json
     from models.routing.decide import Question
+    from models.spec import ModelSpec
     from server.middleware import RequestContext
     from utils.clock import Clock
     from utils.config.routes import ClassifyTable
@@ -72,7 +76,7 @@ class Classifier:
         configuration = ctx.configuration
         body = classify_request(classify, text)
         model, facts = read_json(
-            CHAT, body, configuration.catalog, classify.model, configuration.types.fit
+            CHAT, body, _Named(configuration.catalog), classify.model, configuration.types.fit
         )
         now = self._clock.now()
         # Nobody is charged for what only chooses a model.
@@ -91,6 +95,18 @@ class Classifier:
         )
         await self._inference.run(call, sink)
         return "" if sink.refused else answer_in(sink.body)
+
+
+class _Named:
+    """Finds the model that is named, and nothing in its place."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def asked(self, endpoint: Endpoint, request: Json, name: str | None) -> ModelSpec:
+        """Return the model of this name."""
+        del endpoint, request
+        return self._catalog.find(name)
 
 
 def classify_request(classify: ClassifyTable, text: str) -> dict[str, Any]:

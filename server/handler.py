@@ -247,7 +247,9 @@ def _call(
         able=configuration.able[model.name],
         record=ctx.record,
         path=path or ctx.target,
-        headers=headers if model.peer is None else headers_for(ctx, model, headers),
+        headers=headers
+        if model.peer is None
+        else headers_for(ctx, model, headers, stream=facts.stream),
         method=request.method,
         priority=ctx.priority(),
         conversation=conversation,

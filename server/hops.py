@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from multidict import CIMultiDict
 
+from engine.scheduling.queue import Priority
+from server.headers import CONVERSATION
 from utils.errors import LoopDetected
 
 if TYPE_CHECKING:
@@ -25,11 +27,11 @@ _MOST = 8
 
 
 def headers_for(
-    ctx: RequestContext, model: ModelSpec, headers: Mapping[str, str]
+    ctx: RequestContext, model: ModelSpec, headers: Mapping[str, str], *, stream: bool
 ) -> Mapping[str, str]:
     """Return the headers for the model's engine; raise LoopDetected for a peer in a circle.
 
-    A peer also gets the request's priority, for its queue.
+    A peer also gets the request's priority, for its queue, and the conversation that it belongs to.
     """
     known = ctx.request.headers
     if model.peer is None:
@@ -43,6 +45,25 @@ def headers_for(
         )
     told = CIMultiDict(headers)
     told[HOPS] = ", ".join([*hops, gateway])
-    if ctx.configuration.settings.priority_header and _PRIORITY in known:
-        told[_PRIORITY] = known[_PRIORITY]
+    if (priority := ctx.priority()) is not Priority.NORMAL:
+        told[_PRIORITY] = priority.name.lower()
+    # A stream under this name goes on when its client leaves: that is for the client to ask.
+    if not stream and CONVERSATION in known:
+        told[CONVERSATION] = known[CONVERSATION]
     return told
+
+
+def headers_again(
+    ctx: RequestContext, model: ModelSpec, headers: Mapping[str, str], *, stream: bool
+) -> Mapping[str, str]:
+    """Return the headers for another model's engine than that which they were made for.
+
+    It gets no key of the client, and nothing that only a peer gets; the errors are the same.
+    """
+    own = {HOPS, _PRIORITY} | (set() if stream else {CONVERSATION})
+    if model.name not in ctx.configuration.with_client_key:
+        own.add("Authorization")
+    plain = CIMultiDict(headers)
+    for name in own:
+        plain.popall(name, None)
+    return headers_for(ctx, model, plain, stream=stream)

@@ -22,6 +22,7 @@ from server.uploads.body import read_body
 
 if TYPE_CHECKING:
     from models.requests.facts import RequestFacts
+    from models.requests.reader import Models
     from models.spec import ModelSpec
     from server.codecs.messages.request import MessagesRequest
     from server.handler import RequestHandler
@@ -89,7 +90,8 @@ async def _understood(
         request = decoded(body)
         try:
             name = ctx.name or model_of(request)
-            model = configuration.catalog.asked(CHAT, request, name)
+            models: Models = configuration.catalog if ctx.routed is None else ctx.routed
+            model = models.asked(CHAT, request, name)
         except RouteNeeded:
             # The models are compared by the chat, and then this is called again.
             return _Work(None, *read_translated(ctx, CHAT, read_request(request, frozenset()).chat))

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import orjson
 
 from engine.scheduling.lifecycle import State
+from inference.fallback import FAILURES, NOT_LOADED
 from models.requests.reader import read
 from models.routing.asked import Asked, opening, read_asked
 from models.routing.decide import Decision, decide
 from models.routing.peers import name_at
 from models.routing.pick import Seen
 from server.headers import CONVERSATION
-from server.hops import HOPS, headers_for
+from server.hops import HOPS, headers_again
 from utils.errors import BadRequest, GatewayError
 from utils.logger import get_logger
 
@@ -130,9 +131,15 @@ class Routed:
         """The model to ask now."""
         return self._decision.models[len(self._tried)]
 
+    def after(self, error: GatewayError) -> bool:
+        """Return whether another model may answer where one has failed with ``error``."""
+        return isinstance(error, NOT_LOADED if self._decision.standby else FAILURES)
+
     def tell(self) -> None:
-        """Set the header that tells the decision."""
+        """Set the header that tells the decision; a model that was named needs none."""
         self._went(self.model)
+        if self._decision.standby and not self._tried:
+            return
         self._ctx.response.carry({HEADER: self._decision.header(self._tried)})
 
     def asked(self, endpoint: Endpoint, request: Json, name: str | None) -> ModelSpec:
@@ -143,6 +150,8 @@ class Routed:
     def fit(self, model: ModelSpec, endpoint: Endpoint, request: Json) -> bool:
         """Change a request for the model; the engine gets the model's name, not the route's."""
         changed = self._ctx.configuration.types.fit(model, endpoint, request)
+        if self._decision.standby and not self._tried:
+            return changed
         if model.upstream_model is None and request.get("model") != model.name:
             request["model"] = model.name
             changed = True
@@ -165,7 +174,7 @@ class Routed:
             facts=facts._replace(context=call.facts.context),
             model=model,
             able=configuration.able[model.name],
-            headers=headers_for(ctx, model, call.headers),
+            headers=headers_again(ctx, model, call.headers, stream=facts.stream),
         )
 
 

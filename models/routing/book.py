@@ -26,6 +26,11 @@ class RouteBook:
     able: Mapping[str, Capabilities]
     elsewhere: frozenset[str] = field(default_factory=frozenset)
 
+    def stands_in(self, name: str) -> bool:
+        """Return whether the name is that of a model in whose place others may answer."""
+        known = name not in self.catalog.routes and self.catalog.has_model(name)
+        return known and bool(self.catalog.find(name).fallback)
+
     def fits(self, model: ModelSpec, asked: Asked) -> bool:
         """Return whether the estimate of the prompt fits the model's largest context."""
         return not model.counted or asked.tokens < model.largest.capacity

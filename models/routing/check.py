@@ -21,6 +21,7 @@ _ENDPOINTS = tuple(endpoint.name for endpoint in ENDPOINTS)
 def faults_of_routes(catalog: Catalog) -> list[str]:
     """Return every fault of the routes, each with its place in the file."""
     found = [fault for route in catalog.routes.values() for fault in _of_route(route, catalog)]
+    found += [fault for model in catalog.models for fault in _of_fallback(model, catalog)]
     return found + [
         f"routes.{' -> '.join(loop)}: these routes lead to each other" for loop in _loops(catalog)
     ]
@@ -74,6 +75,18 @@ def _of_route(route: RouteTable, catalog: Catalog) -> Iterator[str]:
         yield from _of_classify(route.classify, f"{place}.classify", catalog)
 
 
+def _of_fallback(model: ModelSpec, catalog: Catalog) -> Iterator[str]:
+    """Yield what answers in the model's place and is unknown, or the model itself."""
+    for name in model.fallback:
+        if not catalog.may_have(name):
+            said = f'no model or route has the name "{name}"'
+        elif catalog.has_model(name) and catalog.find(name) is model:
+            said = "it cannot answer in its own place"
+        else:
+            continue
+        yield f'models: fallback of "{model.name}": {said}'
+
+
 def _of_rule(rule: RuleTable, place: str) -> Iterator[str]:
     for position, name in enumerate(rule.endpoints, 1):
         if name not in _ENDPOINTS:
@@ -103,7 +116,8 @@ def _of_amounts(route: RouteTable) -> Iterator[str]:
 
 
 def _of_classify(classify: ClassifyTable, place: str, catalog: Catalog) -> Iterator[str]:
-    if not catalog.has_model(classify.model) and not catalog.may_have(classify.model):
+    route = classify.model in catalog.routes or not catalog.may_have(classify.model)
+    if route and not catalog.has_model(classify.model):
         yield f'{place}.model: no model has the name "{classify.model}"'
     if classify.default not in classify.labels:
         yield f'{place}.default: "{classify.default}" is not one of the labels'

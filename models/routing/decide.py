@@ -9,6 +9,7 @@
 4. The picker of the rule orders what is left. Its fallbacks follow.
 5. If nothing is left, the refusal names what is missing, and the models that have it.
 
+A request that names a model with a ``fallback`` goes to that model first, whatever it can do.
 Without a route, all models are ordered: by certainty that they can do it; this machine's first;
 what is loaded, then what loads; the default model; those that can do little else; the order of the
 configuration. The default model comes first if the request names nothing at all.
@@ -36,11 +37,15 @@ if TYPE_CHECKING:
 
 
 class Decision(NamedTuple):
-    """The models to ask, best first, and why."""
+    """The models to ask, best first, and why.
+
+    ``standby``: the request names the first one; the others answer only if it cannot be loaded.
+    """
 
     route: str
     models: tuple[str, ...]
     reason: str
+    standby: bool = False
 
     def header(self, tried: Iterable[str] = ()) -> str:
         """Return the value of ``X-Gateway-Route``, after the models in ``tried`` have failed."""
@@ -86,6 +91,8 @@ def decide(
         if name is not None and name in book.catalog.shared and name not in book.catalog.routes:
             route, found = name, deciding.shared(name)
             reason = "stays" if found[:1] == (asked.stays,) else "soonest"
+        elif name is not None and book.stands_in(name):
+            return Decision(name, deciding.named(name), "fallback", standby=True)
         elif name is None or name not in book.catalog.routes:
             route, reason = AUTO, deciding.why_auto()
             found = deciding.every(named=name is not None)
@@ -136,6 +143,13 @@ class _Deciding:
         listed = (model for model in book.catalog.models if not model.unlisted)
         able = [model for model in listed if book.serves(model, asked)]
         return tuple(model.name for model in sorted(self._fitting(able), key=rank))
+
+    def named(self, name: str) -> tuple[str, ...]:
+        """Return the model of this name, and those that answer in its place if need be."""
+        model = self._book.catalog.find(name)
+        self._found[name] = self._found[model.name] = ()
+        after = (each for one in self._candidates(model.fallback) for each in one.models)
+        return name, *dict.fromkeys(each for each in after if each != model.name)
 
     def shared(self, name: str) -> tuple[str, ...]:
         """Return the models of a shared name that may answer, the soonest first."""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 class RouteNeeded(BadRequest):
     """The request names the route ``name``, or no model (None), so the models must be compared.
 
+    Or it names a model that has a ``fallback``.
+
     ``request`` is what the client sent to ``endpoint``, decoded and unchanged. Where the models
     cannot be compared, it is told as it is.
     """

@@ -424,6 +424,15 @@ class ModelTable(ModelSettings):
             "The `model` in requests to the engine. Without it, the engine gets the client's.",
         ),
     )
+    fallback: tuple[str, ...] = field(
+        default=(),
+        metadata=key(
+            "targets",
+            "Models or routes that answer in its place if its engine cannot be loaded: for want of "
+            "memory, or because it does not start. See "
+            "[Where a model cannot be loaded](routing.md#where-a-model-cannot-be-loaded).",
+        ),
+    )
     unlisted: bool = field(
         default=False,
         metadata=key(

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from builders import result_of
 
-from inference.fallback import with_fallbacks
+from inference.fallback import FAILURES, NOT_LOADED, with_fallbacks
 from server.codecs.collect import CollectingSink, Unheard
 from utils.errors import (
     BadRequest,
     ContextLengthExceeded,
     EngineBroke,
+    EngineOutOfMemory,
     EngineRefused,
+    EngineStartFailed,
+    EngineStartTimeout,
     GatewayError,
     QueueFull,
 )
@@ -25,11 +28,18 @@ if TYPE_CHECKING:
 
 
 class Others:
-    """The names of further models; those that begin with "!" cannot be asked."""
+    """The names of further models; those that begin with "!" cannot be asked.
 
-    def __init__(self, *names: str) -> None:
+    They answer after the errors in ``mended``.
+    """
+
+    def __init__(self, *names: str, mended: tuple[type[GatewayError], ...] = FAILURES) -> None:
         self.names = list(names)
         self.failed: list[str] = []
+        self._mended = mended
+
+    def after(self, error: GatewayError) -> bool:
+        return isinstance(error, self._mended)
 
     @property
     def left(self) -> bool:
@@ -43,9 +53,13 @@ class Others:
         return name
 
 
-def answered(acts: dict[str, Sequence[object]], *others: str) -> tuple[bytes, list[str]]:
+def answered(
+    acts: dict[str, Sequence[object]],
+    *others: str,
+    mended: tuple[type[GatewayError], ...] = FAILURES,
+) -> tuple[bytes, list[str]]:
     """Run the call "a"; a model writes bytes, raises errors, and refuses with a status."""
-    sink, rest = CollectingSink(Unheard()), Others(*others)
+    sink, rest = CollectingSink(Unheard()), Others(*others, mended=mended)
 
     async def run(call: Any, to: Sink) -> None:
         for act in acts[call]:
@@ -84,6 +98,17 @@ def test_a_fault_of_the_request_is_told_at_once() -> None:
         answered({"a": [BadRequest("bad")], "b": [b"hello"]}, "b")
     # Passed on as the engine's own answer.
     assert answered({"a": [404], "b": [b"hello"]}, "b") == (b"", [])
+
+
+def test_only_some_failures_are_for_others_to_mend() -> None:
+    good: Sequence[object] = [b"hello"]
+    for error in (EngineStartFailed("no"), EngineOutOfMemory("full"), EngineStartTimeout("late")):
+        assert answered({"a": [error], "b": good}, "b", mended=NOT_LOADED)[0] == b"hello"
+    for other in (EngineBroke("broke"), QueueFull("full", 1.0), ContextLengthExceeded("a", 9, 8)):
+        with pytest.raises(type(other)):
+            answered({"a": [other], "b": good}, "b", mended=NOT_LOADED)
+    # The engine's own page is passed on.
+    assert answered({"a": [503], "b": good}, "b", mended=NOT_LOADED) == (b"", [])
 
 
 def test_the_last_error_is_told_and_models_that_cannot_be_asked_are_left_out() -> None:

@@ -59,6 +59,7 @@ DIFFERENT_MODEL: dict[str, Any] = {
     "max_characters": 9,
     "copies": ("copied",),
     "unlisted": True,
+    "fallback": ("other",),
     "peer": "box",
     "metadata": {"a": 1},
 }

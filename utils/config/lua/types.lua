@@ -94,6 +94,7 @@
 ---@field set_params? table Parameters that are set in every request to this model, and override its own: `{ temperature = 0.7, chat_template_kwargs = { enable_thinking = false } }`.
 ---@field strip_params? string[] Parameters that are removed from every request, before `set_params`.
 ---@field upstream_model? string The `model` in requests to the engine. Without it, the engine gets the client's.
+---@field fallback? string|string[] Models or routes that answer in its place if its engine cannot be loaded: for want of memory, or because it does not start. See [Where a model cannot be loaded](routing.md#where-a-model-cannot-be-loaded).
 ---@field unlisted? boolean The model is not shown in lists of models; requests may name it all the same.
 ---@field metadata? table Anything that clients shall read of the model in `/v1/models`: `{ family = "qwen", size = 30 }`.
 ---@field max_seconds? number The longest sound that it takes, in seconds; longer ones are refused.

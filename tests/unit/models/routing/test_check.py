@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from builders import model
 
 from models.catalog import Catalog
 from models.routing.check import faults_of_routes, models_of
+from utils.config.peers import PeerTable
 from utils.config.routes import ClassifyTable, RouteTable, RuleTable
 
 MODELS = (model(name="small", aliases=("s",)), model(name="big"))
@@ -65,11 +67,40 @@ def ask(default: str = "x", model: str = "small", **labels: tuple[str, ...]) -> 
             {"r": {"rules": (rule("q"),)}, "q": {"classify": ask(x=("p",))}, "p": {"to": ("r",)}},
             "routes.r -> q -> p -> r: these routes lead to each other",
         ),
+        (
+            {"r": {"classify": ask(model="r", x=("small",))}},
+            'routes.r.classify.model: no model has the name "r"',
+        ),
         ({"r": {"fallbacks": ("r",)}}, "routes.r -> r: these routes lead to each other"),
+        (
+            {
+                "r": {"rules": (rule("small", profile="night", fallbacks=("q",)),)},
+                "q": {"to": ("r",)},
+            },
+            "routes.r -> q -> r: these routes lead to each other",
+        ),
+        (
+            {"r": {"rules": (rule("q", profile="night"),)}, "q": {"fallbacks": ("r",)}},
+            "routes.r -> q -> r: these routes lead to each other",
+        ),
     ],
 )
 def test_faults(routes: dict[str, Any], fault: str) -> None:
     assert faults_of_routes(catalog(**routes)) == [fault]
+
+
+@pytest.mark.parametrize(
+    ("names", "fault"),
+    [
+        (("big", "none"), 'no model or route has the name "none"'),
+        (("s",), "it cannot answer in its own place"),
+        (("big", "box/any"), None),
+    ],
+)
+def test_what_answers_in_the_place_of_a_model(names: tuple[str, ...], fault: str | None) -> None:
+    small = replace(MODELS[0], fallback=names)
+    known = Catalog((small, MODELS[1]), peers=[PeerTable(name="box", url="http://box")])
+    assert faults_of_routes(known) == ([f'models: fallback of "small": {fault}'] if fault else [])
 
 
 def test_an_endpoint_that_is_none() -> None:

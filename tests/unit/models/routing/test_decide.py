@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -181,6 +182,31 @@ def test_a_shared_name_stands_for_the_models_of_several_machines() -> None:
     assert decided(known, "s", asked(relayed=True), busy).models == ("plain",)
     with pytest.raises(NotCapable):
         decide(known, Shown(), "t", asked(relayed=True), {})
+
+
+@pytest.mark.parametrize(
+    ("fallback", "needs", "models"),
+    [
+        (("see", "all"), "text", ("plain", "see", "all")),
+        # What cannot do it does not answer; the model itself is asked all the same, and refuses.
+        (("see", "all"), "audio", ("plain", "all")),
+        (("vectors",), "text", ("plain",)),
+        # A route that leads back to the model gives the others.
+        (("r",), "text", ("plain", "see")),
+        (("auto",), "text", ("plain", "see", "all")),
+    ],
+)
+def test_what_is_named_comes_first_and_its_fallbacks_follow(
+    fallback: tuple[str, ...], needs: str, models: tuple[str, ...]
+) -> None:
+    known = book(RouteTable(name="r", to=("plain", "see")))
+    changed = [
+        replace(m, fallback=fallback if m.name == "plain" else ()) for m in known.catalog.models
+    ]
+    known = RouteBook(Catalog(changed, routes=known.catalog.routes.values()), known.able)
+    found = decided(known, "plain", asked(needs))
+    assert (found.route, found.models, found.standby) == ("plain", models, True)
+    assert found.header(["plain"]).startswith("plain -> ")
 
 
 def test_a_small_model_is_asked_only_where_no_rule_holds() -> None:
