@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from python_lua_helper import PyLuaHelper
 
 from utils.config.executables import ExecutableError, resolve_executable, resolve_path
+from utils.config.lines import with_lines
 from utils.config.lua_data import lua_data
 from utils.config.tables import Tables
 from utils.errors import ConfigError
@@ -167,9 +168,16 @@ def _find_programs(tables: Iterable[dict[str, Any]], executables: dict[str, str]
 
 
 def faulty(path: str | os.PathLike[str], faults: Sequence[str]) -> ConfigError:
-    """Return the error of a file with these faults, each of which names its place."""
+    """Return the error of a file with these faults, each of which names its place.
+
+    The message tells the lines, too, where the file shows them.
+    """
     summary = f"{os.fspath(path)}: {len(faults)} fault{'s' * (len(faults) > 1)}"
-    return ConfigError("\n".join([summary, *faults]), tuple(faults))
+    try:
+        source = Path(path).read_text("utf-8", "replace")
+    except OSError:
+        source = ""
+    return ConfigError("\n".join([summary, *with_lines(source, list(faults))]), tuple(faults))
 
 
 def _networks(given: Sequence[str]) -> Iterator[str]:

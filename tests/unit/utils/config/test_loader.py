@@ -115,7 +115,9 @@ def test_many_elements_keep_their_order(load: Callable[[str], Tables]) -> None:
     assert tables.models[0]["variants"][0]["args"] == [str(number) for number in range(1, 121)]
 
 
-def test_all_faults_stand_in_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_faults_stand_in_one_error_with_their_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     source = """
     server = { engine_idle_timout = 5 }
@@ -123,16 +125,17 @@ def test_all_faults_stand_in_one_error(tmp_path: Path, monkeypatch: pytest.Monke
       variants = { { context = "4k", binary = "/bin/sh" } } } }
     """
     (tmp_path / "my.cfg.lua").write_text(source)
-    missing = f'"{tmp_path}/nowhere/llama-tokenize" does not exist'
+    missing = f'"{tmp_path}/nowhere/llama-tokenize" does not exist (model "a") (line 3)'
     with pytest.raises(ConfigError) as caught:
         ConfigLoader("my.cfg.lua", PRESETS).load()
     assert caught.value.message.splitlines() == [
         "my.cfg.lua: 3 faults",
-        "server.engine_idle_timout: unknown key; did you mean engine_idle_timeout?",
-        'models[1].variants[1].context: expected a positive integer, got "4k" (model "a")',
-        f'models[1].tokenization.binary: expected an executable, but {missing} (model "a")',
+        "server.engine_idle_timout: unknown key; did you mean engine_idle_timeout? (line 2)",
+        'models[1].variants[1].context: expected a positive integer, got "4k" (model "a") (line 4)',
+        f"models[1].tokenization.binary: expected an executable, but {missing}",
     ]
-    assert list(caught.value.faults) == caught.value.message.splitlines()[1:]
+    lines = caught.value.message.splitlines()[1:]
+    assert [f.partition(" (line")[0] for f in lines] == list(caught.value.faults)
 
 
 def test_a_syntax_error_has_file_and_line(load: Callable[[str], Tables]) -> None:
