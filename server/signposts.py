@@ -8,6 +8,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _DOUBLED = "/v1/v1/"
+# Where a client of Ollama asks whose base URL has a path.
+_BELOW = ("/v1/api/", "/api/api/")
+# What OpenAI and Anthropic have and this gateway has not.
+_NOT_SERVED = {
+    "assistants": "assistants",
+    "batches": "batches",
+    "evals": "evaluations",
+    "files": "files",
+    "fine_tuning": "fine-tuning",
+    "messages/batches": "batches",
+    "moderations": "moderations",
+    "realtime": "realtime sessions",
+    "threads": "assistants",
+    "uploads": "files",
+    "vector_stores": "vector stores",
+    "videos": "videos",
+}
 # What Ollama says at its root, and the names by which its clients call themselves.
 ROOT_OF_OLLAMA = b"Ollama is running"
 _OLLAMA = ("ollama/", "ollama-")
@@ -42,9 +59,16 @@ def root_page(address: str) -> dict[str, Any]:
 
 
 def hint(path: str, address: str) -> str:
-    """Return what to set in a client that asked for ``path``, where nothing is served."""
+    """Return what helps a client that asked for ``path``, where nothing is served."""
     if path.startswith(_DOUBLED):
         return f"This client adds /v1 to its base URL itself: set that to {address}."
+    if path.startswith(_BELOW):
+        return (
+            f"Clients of Ollama's API add /api to their base URL themselves: set it to {address}."
+        )
+    for name, what in _NOT_SERVED.items():
+        if f"{path}/".startswith(f"/v1/{name}/"):
+            return f"This gateway has no {what}."
     return (
         f"The base URL is {address}/v1 for OpenAI's clients,"
         f" and {address} for Anthropic's and Ollama's."

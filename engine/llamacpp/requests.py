@@ -39,7 +39,6 @@ _UNKNOWN_IN_CHATS = {
     "functions": "Offer 'tools' instead",
     "function_call": "Use 'tools' and 'tool_choice' instead",
     "audio": "Models answer in text here",
-    "web_search_options": "There is no web search here",
 }
 _UNKNOWN_IN_COMPLETIONS = {
     "suffix": "Use /infill instead",
@@ -68,6 +67,9 @@ def _chat(request: Json) -> bool:
     if not _OF_CHATS & request.keys():
         return False
     _refuse(request, _UNKNOWN_IN_CHATS)
+    # Without any options it is a wish, too.
+    if request.get("web_search_options") is not None:
+        raise _ignored("web_search_options", "There is no web search here")
     for kind in _items(request.get("modalities")):
         if kind != "text":
             raise _ignored("modalities", "Models answer in text here")

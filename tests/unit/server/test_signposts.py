@@ -30,6 +30,18 @@ def test_a_doubled_version_is_explained() -> None:
     )
 
 
+def test_clients_of_ollama_need_no_path() -> None:
+    assert hint("/v1/api/chat", AT).endswith(f"set it to {AT}.")
+    assert hint("/api/api/tags", AT).endswith(f"set it to {AT}.")
+
+
+def test_what_is_not_served_is_named() -> None:
+    assert hint("/v1/files", AT) == hint("/v1/files/f-1", AT) == "This gateway has no files."
+    assert hint("/v1/fine_tuning/jobs", AT) == "This gateway has no fine-tuning."
+    assert hint("/v1/messages/batches", AT) == "This gateway has no batches."
+    assert "base URL" in hint("/v1/filesystem", AT)
+
+
 @pytest.mark.parametrize(
     ("agent", "ollamas"),
     [

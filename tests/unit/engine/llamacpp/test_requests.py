@@ -34,7 +34,7 @@ TEXT = {"type": "text", "text": "a"}
         (CHAT, {"function_call": "auto"}, "function_call"),
         (CHAT, {"modalities": ["text", "audio"]}, "modalities"),
         (CHAT, {"audio": {"voice": "x"}}, "audio"),
-        (CHAT, {"web_search_options": {"a": 1}}, "web_search_options"),
+        (CHAT, {"web_search_options": {}}, "web_search_options"),
         (CHAT, {"stop": 5}, "stop"),
         (CHAT, {"logit_bias": "x"}, "logit_bias"),
         (CHAT, {"chat_template_kwargs": 5}, "chat_template_kwargs"),
