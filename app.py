@@ -42,6 +42,7 @@ from models.remarks import faults_of_preload, remarks
 from models.routing.check import faults_of_routes
 from models.selection import ModelSelector
 from models.sizing import Sizer
+from server.active_profile import ActiveProfile
 from server.admin.copy_store import CopyStore
 from server.admin.model_handlers import ModelHandlers
 from server.admin.reload import Reloader
@@ -156,7 +157,7 @@ def build(
     certificates = Certificates(settings.tls)
     peers = PeerDirectory()
     reloader = Reloader(load, current, manager, selector, watch, certificates, peers, copies)
-    router = Router(manager, Classifier(inference, clock), peers)
+    router = Router(manager, Classifier(inference, clock), peers, ActiveProfile(folder))
     pulls = Pulls(_hub, reloader.reload, folder)
     missing = MissingModels(pulls, current)
     _tell_absent(catalog, types)

@@ -18,7 +18,7 @@ import asyncio
 import gc
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from server.admin.commands import add_commands, run_command
 from server.admin.own_token import own_token
@@ -89,7 +89,7 @@ def _done(args: argparse.Namespace) -> int:
         return 0
     if args.command is not None:
         settings = _settings(args.config)
-        return run_command(args, settings, state_folder(settings))
+        return run_command(args, settings, state_folder(settings), _offline(args.config))
     return _serve_models(args)
 
 
@@ -118,6 +118,22 @@ def _serve_models(args: argparse.Namespace) -> int:
         watches.append(changed_stores(loader.places, watch=args.watch or loader.watched))
     watch = merged(*watches) if watches else None
     return _run(settings, catalog, config, watch, loader)
+
+
+def _offline(config: Path | None) -> Callable[[bytes], dict[str, Any]]:
+    """Return what decides for a request where no gateway runs, by the configuration."""
+
+    def decided(order: bytes) -> dict[str, Any]:
+        import app  # noqa: PLC0415 - see above
+        from server.active_profile import ActiveProfile  # noqa: PLC0415 - see above
+        from server.admin.offline_route import decided_offline  # noqa: PLC0415 - see above
+        from server.configuration import Configuration  # noqa: PLC0415 - see above
+
+        settings, catalog = _interruptible(app.Loader(config).load)
+        configuration = Configuration.of(settings, catalog, app.engine_types())
+        return decided_offline(order, configuration, ActiveProfile(state_folder(settings)).name)
+
+    return decided
 
 
 def _added(args: argparse.Namespace, config: Path | None) -> app.Added:

@@ -6,6 +6,7 @@ the answers of small models.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter, OrderedDict
 from dataclasses import replace
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from models.requests.fields import Json
     from models.routing.needed import RouteNeeded
     from models.spec import ModelSpec
+    from server.active_profile import ActiveProfile
     from server.classifier import Classifier
     from server.configuration import Configuration
     from server.middleware import RequestContext
@@ -179,19 +181,28 @@ class Routed:
 
 
 class Router:
-    """Decides for requests; ``profile`` is the active one, "" for none.
+    """Decides for requests, by the profile that is active.
 
     It remembers which model has answered a conversation under a shared name.
     """
 
     def __init__(
-        self, manager: EngineManager, classifier: Classifier, peers: PeerDirectory
+        self,
+        manager: EngineManager,
+        classifier: Classifier,
+        peers: PeerDirectory,
+        profile: ActiveProfile,
     ) -> None:
-        self.profile = ""
+        self._profile = profile
         self._manager = manager
         self._classifier = classifier
         self._peers = peers
         self._stays: OrderedDict[tuple[str, bytes], str] = OrderedDict()
+
+    @property
+    def profile(self) -> str:
+        """The active profile; "" for none."""
+        return self._profile.name
 
     async def choose(self, ctx: RequestContext, needed: RouteNeeded) -> None:
         """Set the request's model in ``ctx``, or raise NotCapable or BadRequest."""
@@ -238,7 +249,7 @@ class Router:
         routes = configuration.catalog.routes.values()
         return sorted({r.profile for route in routes for r in route.rules if r.profile is not None})
 
-    def switch(self, configuration: Configuration, profile: str) -> None:
+    async def switch(self, configuration: Configuration, profile: str) -> None:
         """Make ``profile`` the active one; "" is none. BadRequest if no rule names it."""
         known = self.profiles(configuration)
         if profile and profile not in known:
@@ -246,5 +257,5 @@ class Router:
                 f"No rule has the profile '{profile}'. Known: {', '.join(known) or 'none'}.",
                 param="profile",
             )
-        self.profile = profile
+        await asyncio.to_thread(self._profile.switch, profile)
         _log.info("the profile is %s", profile or "none")

@@ -24,7 +24,7 @@ from server.admin.show import reload_text, status_text
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from utils.config.settings import ServerSettings
 
@@ -39,7 +39,7 @@ def add_commands(parser: argparse.ArgumentParser, config: argparse.ArgumentParse
         dest="command",
         metavar="COMMAND",
         title="commands",
-        description="All but models, accounts and convert are for a gateway that runs.",
+        description="All but models, accounts, convert and route are for a gateway that runs.",
     )
     add_model_commands(commands, config)
     add_account_commands(commands, config)
@@ -74,17 +74,28 @@ def add_commands(parser: argparse.ArgumentParser, config: argparse.ArgumentParse
     logs.add_argument("-f", "--follow", action="store_true", help="go on with each new line")
 
 
-def run_command(args: argparse.Namespace, settings: ServerSettings, folder: Path) -> int:
+def run_command(
+    args: argparse.Namespace,
+    settings: ServerSettings,
+    folder: Path,
+    decided: Callable[[bytes], dict[str, Any]],
+) -> int:
     """Carry out the command in ``args`` and return the exit status.
 
     ``folder`` is the state folder of the gateway. ``settings`` are those of ``args.config`` if
-    that is given.
+    that is given. ``decided`` answers an order to try a route where no gateway runs.
     """
 
     def work() -> int:
-        gateway = _found(args, settings, folder)
-        client = AdminClient(gateway.url, _token(settings, folder))
-        return _COMMANDS[args.command](args, client, gateway)
+        try:
+            gateway = _found(args, settings, folder)
+            client = AdminClient(gateway.url, _token(settings, folder))
+            return _COMMANDS[args.command](args, client, gateway)
+        except CommandError as error:
+            if args.command != "route" or error.status != NOT_RUNNING:
+                raise
+        _tell_route(decided(json.dumps(_order(args)).encode()), " (no gateway runs)")
+        return 0
 
     return carried_out(work)
 
@@ -232,19 +243,24 @@ def _logs(args: argparse.Namespace, client: AdminClient, _gateway: Presence) -> 
 
 
 def _route(args: argparse.Namespace, client: AdminClient, _gateway: Presence) -> int:
+    _tell_route(client.ask("POST", "/admin/route", _order(args)))
+    return 0
+
+
+def _order(args: argparse.Namespace) -> dict[str, Any]:
     try:
         request = json.loads(args.file.read_bytes())
     except (OSError, ValueError) as error:
         raise CommandError(f"{args.file}: {error}") from None
     headers = dict(header.split(": ", 1) for header in args.header if ": " in header)
     order = {"request": request, "path": args.path, "headers": headers, "tier": args.tier}
-    if args.hour is not None:
-        order["hour"] = args.hour
-    told = client.ask("POST", "/admin/route", order)
+    return order if args.hour is None else order | {"hour": args.hour}
+
+
+def _tell_route(told: Mapping[str, Any], more: str = "") -> None:
     then = f"; then {', '.join(told['then'])}" if told["then"] else ""
     route = f"{told['route']} -> " if told["route"] else ""
-    _say(f"{route}{told['model']}: {told['reason']}{then}\n")
-    return 0
+    _say(f"{route}{told['model']}: {told['reason']}{then}{more}\n")
 
 
 def _profile(args: argparse.Namespace, client: AdminClient, _gateway: Presence) -> int:

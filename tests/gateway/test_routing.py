@@ -134,9 +134,13 @@ async def test_an_operator_tries_a_route_and_switches_the_profile(journal: Journ
         assert switched.json == {"profile": "night", "profiles": ["night"]}
         assert await tried() == ("big", "rule=1, pick=first")
         (await gateway.post({"profile": "noon"}, "/admin/profile")).error(400, "invalid_request")
-        assert (await gateway.post({"profile": "none"}, "/admin/profile")).json["profile"] is None
         assert gateway.starts() == []
         refused = await gateway.post(
             json.dumps({"request": {"model": "x"}}).encode(), "/admin/route"
         )
         refused.error(404, "model_not_found")
+    # It is kept over a restart.
+    async with running_gateway(journal, *models, routes=[route]) as gateway:
+        assert (await gateway.request("GET", "/admin/profile")).json["profile"] == "night"
+        switched = await gateway.post({"profile": "none"}, "/admin/profile")
+        assert switched.json["profile"] is None
