@@ -10,10 +10,18 @@ import os
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.checks import Verdict, absent, examined, misaddressed
-from engine.llamacpp.discovery import EVERYTHING, Discovery, is_planned, named_by, places_of
+from engine.llamacpp.discovery import (
+    EVERYTHING,
+    Discovery,
+    is_planned,
+    named_by,
+    places_of,
+    table_called,
+)
 from engine.llamacpp.planned import wishes_of
 from engine.llamacpp.prompt_cache.manager import PromptCacheManager
 from engine.llamacpp.prompt_cache.store import StateStore
@@ -44,6 +52,7 @@ from models.selection import ModelSelector
 from models.sizing import Sizer
 from server.active_profile import ActiveProfile
 from server.admin.copy_store import CopyStore
+from server.admin.model_commands import Planned
 from server.admin.model_handlers import ModelHandlers
 from server.admin.reload import Reloader
 from server.classifier import Classifier
@@ -68,7 +77,6 @@ from web.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from pathlib import Path
 
     from accounts.service import Accounts
     from engine.base import EngineType
@@ -314,6 +322,7 @@ class Loader:
         self.watched = False
         # Whether models of the last load are missing only because their heads were not read.
         self.unread = False
+        self._named: Tables | None = None
         # What ``defaults`` says of the plans of models; known after ``named``.
         self.wishes = Wishes()
 
@@ -353,7 +362,22 @@ class Loader:
         tables = ConfigLoader(self._path, presets()).load()
         settings = server_settings(tables.server, tables.accounts)
         self.wishes = wishes_of(read(LaunchOptions, tables.defaults))
+        self._named = tables
         return settings, named_by(tables, settings)
+
+    def planned(self, name: str) -> Planned | None:
+        """Return the model by its file that the configuration calls so; known after ``named``.
+
+        Raises ConfigError for a model with variants of its own.
+        """
+        if self._named is None or (table := table_called(self._named, name)) is None:
+            return None
+        settings = server_settings(self._named.server, self._named.accounts)
+        entry = Discovery(state_folder(settings)).entry(table)
+        options = read(LaunchOptions, {**self._named.defaults, **table})
+        beside = [Path(path) for path in (entry.projector, table.get("draft")) if path]
+        size = sum(path.stat().st_size for path in beside if path.exists())
+        return Planned(entry, wishes_of(options, size), options.gpu_layers != 0)
 
     def _understood(self, tables: Tables, within: float = inf) -> tuple[ServerSettings, Catalog]:
         tables = self._more.to(tables)

@@ -270,7 +270,8 @@ def _models(args: argparse.Namespace) -> int:
 
     loader = app.Loader(args.config)
     settings, taken = _interruptible(loader.named)
-    return run_model_command(args, state_folder(settings), lambda: taken, loader.wishes)
+    folder = state_folder(settings)
+    return run_model_command(args, folder, lambda: taken, loader.wishes, loader.planned)
 
 
 def _accounts(args: argparse.Namespace) -> int:

@@ -81,6 +81,19 @@ def places_of(tables: Tables) -> list[Store]:
     return stores_here([folder["path"] for folder in tables.model_dirs], kinds)
 
 
+def table_called(tables: Tables, name: str) -> dict[str, Any] | None:
+    """Return the table of the model by its file that has this name or alias, or None.
+
+    Raises ConfigError for a model with variants of its own: nothing is planned for it.
+    """
+    for table in tables.models:
+        if name in _names(table):
+            if not _by_file(table):
+                raise ConfigError(f"{name} has variants of its own in the configuration.")
+            return table
+    return None
+
+
 def named_by(tables: Tables, settings: ServerSettings) -> Taken:
     """Return the files and the names that the configuration itself has."""
     plain = [table for table in tables.models if not _by_file(table)]
@@ -184,7 +197,7 @@ class Discovery:
             if not _by_file(table):
                 yield table
                 continue
-            entry = self._entry(table)
+            entry = self.entry(table)
             if "hf" in table and not entry.path:
                 download = table.get("download", NEVER)
                 name, *others = _names(table)
@@ -200,8 +213,8 @@ class Discovery:
             taken.update(aliases)
             yield {**table, **made, "aliases": [*table.get("aliases", ()), *aliases]}
 
-    def _entry(self, table: Mapping[str, Any]) -> Entry:
-        """Return what is known of a model by its file."""
+    def entry(self, table: Mapping[str, Any]) -> Entry:
+        """Return what is known of the file of a model's table. Blocks."""
         projector = table.get("mmproj")
         if (repository := table.get("hf")) is not None:
             there = _in_cache(table)

@@ -79,13 +79,15 @@ def models_page(
     """Return the models as JSON: which fit, under which names they are served, which are loaded."""
     models = []
     for entry in found.entries:
-        served = [model.name for model in users_of(entry, known)]
+        using = users_of(entry, known)
+        served = [model.name for model in using]
         models.append(
             {
                 **entry_json(entry),
                 **fits(entry.facts, machine, _size(entry.projector)),
                 "served_as": served,
                 "loaded": any(name in loaded for name in served),
+                "configured": any(not model.found for model in using),
             }
         )
     return {"models": models, "problems": dict(found.problems)}

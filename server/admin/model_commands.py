@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.resources.machine import machine_memory
 from models.discovery.importing import import_folder
@@ -19,7 +19,7 @@ from models.downloads.removal import remove
 from models.downloads.verify import verify
 from models.head_cache import HeadCache
 from models.planning import Wishes, plan
-from server.admin.commands import AdminClient
+from server.admin.commands import NOT_RUNNING, AdminClient
 from server.admin.outcome import FAILED, CommandError, carried_out
 from server.admin.own_token import read_token
 from server.admin.presence import gateways_in
@@ -41,18 +41,28 @@ if TYPE_CHECKING:
     from models.discovery.inventory import Entry, Inventory, Taken
 
 
+class Planned(NamedTuple):
+    """A model by its file, as the configuration names it, and what that says of its plan."""
+
+    entry: Entry
+    wishes: Wishes
+    on_gpu: bool = True
+
+
 def run_model_command(
     args: argparse.Namespace,
     folder: Path,
     taken: Callable[[], Taken],
     wishes: Wishes | None = None,
+    planned: Callable[[str], Planned | None] = lambda _: None,
 ) -> int:
     """Carry out the action in ``args`` and return the exit status.
 
     ``folder`` is the state folder. ``taken`` is what a configuration already names, ``wishes`` what
-    it says of plans.
+    it says of all plans, ``planned`` what it says of the model of a name.
     """
     args.wishes = wishes or Wishes()
+    args.planned = planned
 
     def work() -> int:
         try:
@@ -89,14 +99,15 @@ def _import(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) 
 
 
 def _plan(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) -> _Answer:
-    entry = _entry(args, folder, taken)
+    said: Planned | None = args.planned(args.model)
+    entry = _entry(args, folder, taken) if said is None else said.entry
     if entry.facts is None or not entry.ready:
         raise CommandError(f"{entry.name}: {entry.problem or 'its head cannot be read'}")
     gpus = None if args.gpu is None else tuple(gpu for gpu in args.gpu if gpu)
-    machine = machine_memory(args.ram, gpus)
+    machine = machine_memory(args.ram, gpus if said is None or said.on_gpu else ())
     projector = Path(entry.projector).stat().st_size if entry.projector else 0
     try:
-        wishes: Wishes = replace(args.wishes, beside=projector)
+        wishes = replace(args.wishes, beside=projector) if said is None else said.wishes
         if args.cache_type:
             wishes = replace(wishes, cache_type=args.cache_type)
         made = plan(entry.facts, machine, wishes)
@@ -122,9 +133,27 @@ def _tell_gateways(folder: Path) -> None:
             AdminClient(each.url, read_token(folder)).ask("POST", "/admin/rescan")
 
 
+def _refuse_if_used(entry: Entry, folder: Path) -> None:
+    """Raise CommandError if a gateway of this state folder runs the model, or is to serve it."""
+    for each in gateways_in(folder):
+        try:
+            models = AdminClient(each.url, read_token(folder)).ask("GET", "/admin/models")["models"]
+        except CommandError as error:
+            if error.status == NOT_RUNNING:
+                continue
+            raise
+        for known in models:
+            names = ", ".join(known["served_as"])
+            if known["path"] == entry.path and known["loaded"]:
+                raise CommandError(f"{names} runs in the gateway at {each.url}: unload it first")
+            if known["path"] == entry.path and known["configured"]:
+                raise CommandError(f"{names} is in the configuration of the gateway at {each.url}")
+
+
 def _remove(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) -> _Answer:
     found = _found(args, folder, taken)
     entry = _entry_called(args.model, found)
+    _refuse_if_used(entry, folder)
     gone = remove(entry, [each for each in found.entries if each is not entry])
     _tell_gateways(folder)
     text = f"{entry.name}: removed, {size_text(entry.size)}\n"

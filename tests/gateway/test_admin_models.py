@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,12 @@ from found_gateway import found_gateway, new_home
 from gguf_files import llama
 from model_stores import PROJECTOR, put
 from model_stores import hub as stored
+
+from models.discovery.inventory import Taken
+from server.admin.model_commands import run_model_command
+from server.admin.own_token import NAME as NAME_OF_TOKEN
+from server.admin.presence import announced
+from utils.config.settings import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -233,3 +240,25 @@ async def test_a_client_of_ollama_fetches_a_model_of_the_hub(
     whole = await gateway.post(other | {"stream": False}, "/api/pull", headers=token)
     assert whole.status == 401
     assert "needs a token" in whole.json["error"]
+
+
+async def test_the_command_removes_no_model_that_a_gateway_runs(
+    gateway: GatewayClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, name = tmp_path / "state", "org/old:Q8_0"
+    (state / NAME_OF_TOKEN).write_text(gateway.token)
+    (state / NAME_OF_TOKEN).chmod(0o600)
+    said = Namespace(action="rm", model=name, dir=[], ollama=False, config=None, json=False)
+
+    async def removed() -> tuple[int, str]:
+        status = await asyncio.to_thread(run_model_command, said, state, Taken)
+        return status, "".join(capsys.readouterr())
+
+    with announced(state, [Endpoint("127.0.0.1", gateway.port)], None):
+        await gateway.chat("hello", model=name)
+        status, text = await removed()
+        assert (status, f"{name} runs in the gateway at http://127.0.0.1:" in text) == (1, True)
+        await asked(gateway, "POST", "/admin/unload", {"model": name})
+        status, text = await removed()
+        assert (status, text.startswith(f"{name}: removed, ")) == (0, True)
+        assert await served(gateway) == ["smollm2"]

@@ -137,11 +137,18 @@ async def test_a_wrong_size_is_refused(size: str) -> None:
     assert f"{size} is not a size such as 24GiB" in err
 
 
-async def test_a_plan_is_that_of_the_configuration_s_defaults(home: Path) -> None:
+async def test_a_plan_is_that_of_the_configuration(home: Path) -> None:
     file = home / "gateway.cfg.lua"
     file.write_text(
         f'server = {{ state_dir = "{home}/state" }}\n'
         'defaults = { contexts = { 512, 1024 }, binary = "true" }\n'
+        'models = { { name = "mine", hf = "org/a:Q4_0", contexts = { 768 }, gpu_layers = 0 },\n'
+        '  { name = "own", variants = { { context = 512, binary = "true" } } } }\n'
     )
+    status, _, err = await said("plan", "own", "-c", str(file))
+    assert (status, err) == (1, "llm-gateway: own has variants of its own in the configuration.\n")
+    told = await answered("plan", "mine", "-c", str(file), "--ram=8GiB", "--gpu=2GiB")
+    assert [(each["context"], each["gpu"]) for each in told["variants"]] == [(768, 0)]
+    file.write_text(file.read_text().partition("models = ")[0])
     told = await answered("plan", "org/a:Q4_0", "-c", str(file))
     assert [each["context"] for each in told["variants"]] == [512, 1024]

@@ -45,7 +45,9 @@ class ServerCommand:
         # Of a file, the projector is in the command, or there is none.
         where: dict[str, Any] = {"path": self.path, "mmproj": False}
         if not self.path:
+            # Such an engine fetches its model when it is started.
             where = {"hf": self.hub, **({"file": self.file} if self.file else {})}
+            where["download"] = "request"
         context = ("-c", self.context) if self.context else ()
         return {"name": name, **where, "command": [self.program, *context, *self.rest], **more}
 

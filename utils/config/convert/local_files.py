@@ -58,6 +58,9 @@ def from_presets(text: str) -> Document:
             continue
         # A section without a model is called by its repository.
         where = {} if {"path", "hf"} & {*table} else {"hf": section}
+        if "path" not in table:
+            # The server fetches a model when it loads it.
+            where["download"] = "start" if preload else "request"
         made.models.append({"name": section, **where, **table})
         if preload:
             made.server.setdefault("preload", []).append(section)

@@ -128,7 +128,7 @@ def test_llama_swap_s_llama_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert chat["capabilities"] == ["text", "vision", "tools"]
     assert chat["unlisted"] is True
     # The context is the model's own, so it is planned.
-    assert models["hub"]["hf"] == "org/repo:Q4_K_M"
+    assert (models["hub"]["hf"], models["hub"]["download"]) == ("org/repo:Q4_K_M", "request")
     assert models["hub"]["command"] == ["llama-server", "-ngl", "99"]
     assert (models["file"]["path"], models["file"]["mmproj"]) == ("/m/x.gguf", False)
 
@@ -185,7 +185,8 @@ def test_presets_of_llama_server(tmp_path: Path) -> None:
     assert found.more["defaults"] == {"threads": 8, "extra_args": ["--flash-attn", "on"]}
     models = by_name(found)
     hub, mine = models["org/repo:Q8_0"], models["mine"]
-    assert (hub["hf"], hub["gpu_layers"]) == ("org/repo:Q8_0", -1)
+    assert (hub["hf"], hub["download"], hub["gpu_layers"]) == ("org/repo:Q8_0", "start", -1)
+    assert "download" not in mine
     assert hub["extra_args"] == ["--cache-type-k", "q8_0", "--no-jinja"]
     assert (mine["path"], mine["mmproj"]) == ("/m/mine.gguf", "/m/mmproj.gguf")
     assert (mine["context_size"], mine["engine_stop_timeout"]) == (4096, 3)
