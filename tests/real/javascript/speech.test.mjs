@@ -5,10 +5,13 @@ import { test } from "node:test";
 import OpenAI, { toFile } from "openai";
 
 const api = new OpenAI({ baseURL: `${process.env.GATEWAY}/v1`, apiKey: "none", maxRetries: 0 });
-const input = "Please turn on the light in the kitchen. The train leaves from the second platform.";
+const input = "Please turn on the light in the kitchen. Thank you.";
 
 const speech = (response_format) =>
   api.audio.speech.create({ model: "speaks", voice: "alloy", input, response_format });
+
+const wav = speech("wav").then((answer) => answer.arrayBuffer());
+const sound = async () => toFile(Buffer.from(await wav), "speech.wav");
 
 test("speech comes in pieces, and is heard again", async () => {
   const pieces = [];
@@ -21,7 +24,7 @@ test("speech comes in pieces, and is heard again", async () => {
 });
 
 test("a transcription as a stream", async () => {
-  const file = await toFile(Buffer.from(await (await speech("wav")).arrayBuffer()), "speech.wav");
+  const file = await sound();
   const events = [];
   const stream = await api.audio.transcriptions.create({ model: "hears", file, stream: true });
   for await (const event of stream) events.push(event);
@@ -31,7 +34,7 @@ test("a transcription as a stream", async () => {
 });
 
 test("a translation with words and times", async () => {
-  const file = await toFile(Buffer.from(await (await speech("wav")).arrayBuffer()), "speech.wav");
+  const file = await sound();
   const told = await api.audio.translations.create({
     model: "hears",
     file,
