@@ -69,7 +69,7 @@ class ClientResponse:
         carried: dict[str, str] | None = None,
     ) -> None:
         self._response: Reply | None = None
-        # The same, if it is sent in pieces.
+        # The same, unless another protocol has the connection.
         self._direct: DirectReply | None = None
         # Why nothing could be put any more.
         self._left: ConnectionError | None = None
@@ -87,8 +87,10 @@ class ClientResponse:
         self._ending: Callable[[GatewayError], bytes] | None = None
         self._clock = clock
         self._tasks: TaskOwner | None = None
-        # Comments are written by another task. The lock is only needed where there are comments.
+        # Comments are written by another task. The lock is made with the first of them.
         self._lock: asyncio.Lock | None = None
+        # The head is under way.
+        self._beginning = False
         self._timer: Timer | None = None
         self._interval = 0.0
         self._idle: Callable[[], bytes] | None = None
@@ -179,7 +181,6 @@ class ClientResponse:
         self._interval = interval
         self._idle = idle
         self._lines = lines
-        self._lock = asyncio.Lock()
         self._written_at = self._clock.now()
         if self._timer is not None:
             self._timer.cancel()
@@ -206,9 +207,10 @@ class ClientResponse:
         add(told, self._carried)
         if told.get("Content-Type", "").startswith(_STREAMS):
             told["X-Accel-Buffering"] = "no"
-        self.begun = True
+        self.begun = self._beginning = True
         self._told = self.decided
         await reply.prepare(self._request)
+        self._beginning = False
 
     async def _correct(self) -> None:
         """Send in a comment, which readers skip, what was decided since the headers left."""
@@ -220,10 +222,8 @@ class ClientResponse:
 
     async def write(self, chunk: bytes) -> None:
         """Send the chunk, unchanged and unbuffered."""
-        self._written_at = self._watch_out()
-        self._last = chunk
-        await self.response.write(chunk)
-        self._blocked_since = None
+        if not self.put(chunk):
+            await self.drained()
 
     def outlet(self) -> Outlet | None:
         """Return this response where it is sent in pieces."""
@@ -295,7 +295,7 @@ class ClientResponse:
         """Send a whole response; in a stream that has begun, an event that holds its body."""
         if not self.begun:
             # A response with a known body keeps the connection usable for the next request.
-            self._response = self._request.reply(status, body)
+            self._response = self._direct = self._request.reply(status, body)
             await (self.begin if self._lock else self._begin)(status, headers)
         elif self._is_stream:
             self._over = True
@@ -332,10 +332,12 @@ class ClientResponse:
             return
         # A comment after this would follow the end of the body.
         self._over = True
-        if (self.response.content_length or _SMALL) >= _SMALL:
+        reply, length = self._direct, self.response.content_length
+        small = length is None or length < _SMALL
+        if not (small and reply is not None and reply.end_now()):
             self._watch_out()
-        await self.response.write_eof()
-        self._blocked_since = None
+            await self.response.write_eof()
+            self._blocked_since = None
         self.ended = True
 
     @property
@@ -374,9 +376,11 @@ class ClientResponse:
         self._timer = self._clock.call_at(due, self._beat)
 
     def _begin_comment(self) -> None:
-        """Write a comment if the stream is between events, and no other comment is on its way."""
+        """Write a comment if the stream is between events, and nothing else is on its way."""
+        if self._beginning:
+            return
         if self._tasks is None:
-            self._tasks = TaskOwner("keepalive")
+            self._tasks, self._lock = TaskOwner("keepalive"), asyncio.Lock()
         if self._between_events and not len(self._tasks):
             self._tasks.spawn(self._comment(), "comment")
 

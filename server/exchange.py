@@ -69,6 +69,10 @@ class DirectReply(Reply, Protocol):
     async def drained(self) -> None:
         """Return when the client has room for more."""
 
+    def end_now(self) -> bool:
+        """End the response, if that can be done without waiting; return whether it was."""
+        ...
+
 
 class Request(Protocol):
     """A request whose head has come.
@@ -190,6 +194,10 @@ class AiohttpReply(web.StreamResponse):
         if self._direct is None or self._direct.transport is None:
             raise ConnectionResetError("the client has left")
         await self._direct.drain()
+
+    def end_now(self) -> bool:
+        """Return False: aiohttp may wait."""
+        return False
 
 
 class _Whole(AiohttpReply, web.Response):

@@ -191,7 +191,18 @@ class LaneReply:
         if self._left:
             self._lane.abort()
             return
-        last = self._head + (_LAST_CHUNK if self._chunked else self._body or b"")
-        if not self._lane.send(last):
+        if not self._lane.send(self._rest()):
             await self._lane.drained()
         self.ended = True
+
+    def end_now(self) -> bool:
+        """End the response, unless its body is too short, or the client does not read."""
+        if self._left or self._lane.blocked:
+            return False
+        if not self.ended:
+            self._lane.send(self._rest())
+            self.ended = True
+        return True
+
+    def _rest(self) -> bytes:
+        return self._head + (_LAST_CHUNK if self._chunked else self._body or b"")

@@ -45,11 +45,6 @@ class CapturingResponse(ClientResponse):
         self.size += len(chunk)
         self.said += chunk[: LONGEST - len(self.said)]
 
-    async def write(self, chunk: bytes) -> None:
-        """Send the chunk, and keep it."""
-        self._keep(chunk)
-        await super().write(chunk)
-
     def put(self, chunk: bytes) -> bool:
         """Send the chunk, and keep it."""
         self._keep(chunk)

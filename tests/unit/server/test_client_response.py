@@ -59,19 +59,22 @@ async def test_no_comment_follows_the_last_chunk_of_a_slow_reader(
         await ending
 
 
-@pytest.mark.parametrize("blank", [b"\n\n", b"\r\n\r\n", b"\r\r"])
-async def test_comments_stand_between_events(monkeypatch: pytest.MonkeyPatch, blank: bytes) -> None:
+async def test_no_comment_begins_while_the_head_is_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     clock = ShiftedClock()
-    client = SlowClient(monkeypatch, "")
+    client = SlowClient(monkeypatch, "prepare")
     async with ClientResponse(AiohttpRequest.of(make_mocked_request("POST", CHAT)), clock) as down:
         down.keep_alive(10)
-        await down.begin(200, STREAM)
-        for chunk, comments in ((b"data: 1", 0), (b"data: 1" + blank, 1)):
-            await down.write(chunk)
+        beginning = asyncio.ensure_future(down.begin(200, STREAM))
+        await client.reached.wait()
+        for expected in (["prepare"], ["prepare", b": keep-alive\n\n"]):
             clock.skip(11)
             for _ in range(5):
                 await asyncio.sleep(0)
-            assert client.written.count(b": keep-alive\n\n") == comments
+            assert client.written == expected
+            client.let_go.set()
+            await beginning
 
 
 class PutClient(SlowClient):
@@ -95,6 +98,21 @@ class PutClient(SlowClient):
 
         monkeypatch.setattr(AiohttpReply, "put", put)
         monkeypatch.setattr(AiohttpReply, "drained", drained)
+
+
+@pytest.mark.parametrize("blank", [b"\n\n", b"\r\n\r\n", b"\r\r"])
+async def test_comments_stand_between_events(monkeypatch: pytest.MonkeyPatch, blank: bytes) -> None:
+    clock = ShiftedClock()
+    client = PutClient(monkeypatch)
+    async with ClientResponse(AiohttpRequest.of(make_mocked_request("POST", CHAT)), clock) as down:
+        down.keep_alive(10)
+        await down.begin(200, STREAM)
+        for chunk, comments in ((b"data: 1", 0), (b"data: 1" + blank, 1)):
+            await down.write(chunk)
+            clock.skip(11)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            assert client.written.count(b": keep-alive\n\n") == comments
 
 
 async def test_what_is_put_stands_between_comments(monkeypatch: pytest.MonkeyPatch) -> None:
