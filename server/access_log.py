@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _log = get_logger("access")
 CLIENT_LEFT = 499
+_FAILURES = 400
 TOGETHER = 16
 # Seconds.
 SOON = 0.05
@@ -33,7 +34,7 @@ class AccessRecord(CallRecord):
 
     ``address`` is the client's;
     ``failed`` is the status of the error that the client got. After a stream has begun, that is not
-    the status of the response.
+    the status of the response. ``quiet``: it has a line only if it failed; a page asks often.
     """
 
     method: str
@@ -41,6 +42,7 @@ class AccessRecord(CallRecord):
     status: int = CLIENT_LEFT
     note: str = ""
     failed: int | None = None
+    quiet: bool = False
 
     def line(self, now: float) -> str:
         """Return the record as ``key=value`` words; nothing of the request's body is in it."""
@@ -78,7 +80,7 @@ class AccessLog:
 
     def write(self, record: AccessRecord, now: float) -> None:
         """Write the line of a request that ended at ``now``, soon."""
-        if not _log.isEnabledFor(logging.INFO):
+        if not _log.isEnabledFor(logging.INFO) or (record.quiet and record.status < _FAILURES):
             return
         self._waiting.append((record, now, time.time()))
         if self._loop is None or len(self._waiting) >= TOGETHER:

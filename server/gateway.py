@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from contextlib import (
     AbstractAsyncContextManager,
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from server.admin.grants import Grants
 from server.admin.handlers import AdminHandlers
+from server.admin.links import LinkHandlers, page_url
 from server.admin.presence import local_url
 from server.admin.routing import RoutingHandlers
 from server.admin.slots import SlotHandlers
@@ -69,6 +72,8 @@ _log = get_logger("server")
 Announce = Callable[[list[Endpoint]], AbstractContextManager[None]]
 # Seconds for the last bytes of responses to reach their clients after the engines have stopped.
 _FLUSH = 2.0
+# Seconds in which the link of the log is good.
+_DAY = 24 * 3600
 # The folder of ended requests, samples and uptime, in the state folder.
 RECORDS = "records"
 
@@ -114,6 +119,7 @@ class GatewayServer:
         )
         captures = Captures()
         status = StatusPages(manager, accounts)
+        self._grants = Grants(lambda: current.now.settings.own_token, time.time)
         table = routes(
             handler.answers,
             Passthrough(handler, manager),
@@ -133,11 +139,12 @@ class GatewayServer:
             CaptureHandlers(captures),
             SlotHandlers(manager, self._admin),
             PageHandlers(site, status.root),
+            LinkHandlers(self._grants),
             None if accounts is None else account_pages(accounts),
             None if self._people is None else self._people.routes,
         )
         self._frame = Middleware(
-            current, table, self._telemetry, clock, accounts, self._people, captures
+            current, table, self._telemetry, clock, accounts, self._people, captures, self._grants
         )
         self._stop_signals = 0
         self._stop = asyncio.Event()
@@ -176,8 +183,12 @@ class GatewayServer:
                 self._listening() as endpoints,
                 self._peers.running(),
             ):
+                url = local_url(endpoints[0], self._certificates.scheme)
                 if self._people is not None:
-                    await self._people.welcome(local_url(endpoints[0], self._certificates.scheme))
+                    await self._people.welcome(url)
+                elif self._current.now.settings.own_token:
+                    link = page_url(url, self._grants.link(_DAY))
+                    _log.info("to see and control it in a browser, open once: %s", link)
                 yield endpoints
 
     def _open_accounts(self) -> AbstractAsyncContextManager[None]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from engine.scheduling.queue import Priority
+from inference.caller import OPERATOR
 from inference.in_flight import Ongoing
 from server.access_log import AccessRecord
 from server.admin.access import require_admin
@@ -32,6 +33,7 @@ from utils.logger import get_logger
 if TYPE_CHECKING:
     from accounts.service import Accounts
     from inference.caller import Caller
+    from server.admin.grants import Grants
     from server.configuration import Configuration, CurrentConfiguration
     from server.exchange import Request
     from server.forwarded import Origin
@@ -137,10 +139,12 @@ class Middleware:
         accounts: Accounts | None = None,
         people: People | None = None,
         captures: Captures | None = None,
+        grants: Grants | None = None,
     ) -> None:
         self.closing = False
         self.captures = captures or Captures()
         self._people = people
+        self._grants = grants
         self._accounts = accounts
         self._current = current
         self._routes = routes
@@ -259,8 +263,15 @@ class Middleware:
     def _check_rights(self, ctx: RequestContext, *, admin: bool, upgrade: bool) -> None:
         if self._accounts is not None:
             self._identify(ctx, self._accounts, admin=admin, upgrade=upgrade)
-        elif admin:
+        elif admin and not self._granted(ctx):
             require_admin(ctx.request.headers, ctx.configuration.settings)
+
+    def _granted(self, ctx: RequestContext) -> bool:
+        """Return whether the operator's page asks."""
+        token = ctx.request.headers.get("X-Admin-Token")
+        granted = token is not None and self._grants is not None and self._grants.admits(token)
+        ctx.record.quiet = granted and ctx.request.method == "GET"
+        return granted
 
     def _identify(
         self, ctx: RequestContext, accounts: Accounts, *, admin: bool, upgrade: bool
@@ -270,7 +281,10 @@ class Middleware:
             return
         settings = ctx.configuration.settings
         accounts.configure(settings)
-        caller = ctx.visitor or accounts.caller(ctx.request.headers, settings)
+        if self._granted(ctx):
+            caller: Caller = OPERATOR
+        else:
+            caller = ctx.visitor or accounts.caller(ctx.request.headers, settings)
         ctx.record.caller, ctx.record.client = caller, caller.client
         if admin and not caller.may("admin"):
             raise NotPermitted("This path needs an admin's key with the scope 'admin'.")
@@ -322,6 +336,7 @@ class Middleware:
         ctx.target = target or ctx.target
         if route.work:
             _require_work(ctx)
+        ctx.record.quiet |= route.quiet
         return route
 
 

@@ -33,6 +33,10 @@ class PageHandlers:
         """Answer with the page on which people try models."""
         await self._page(ctx, "playground/index")
 
+    async def admin(self, ctx: RequestContext) -> None:
+        """Answer with the operator's page, which holds nothing that must be kept."""
+        await self._page(ctx, "admin/index")
+
     async def moved(self, ctx: RequestContext) -> None:
         """Lead to the same path with a slash, as the page is called."""
         to = {"Location": f"{ctx.request.path}/", "Content-Type": "text/plain"}

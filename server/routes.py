@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from server.account_pages import AccountPages
     from server.admin.handlers import AdminHandlers
+    from server.admin.links import LinkHandlers
     from server.admin.model_handlers import ModelHandlers
     from server.admin.routing import RoutingHandlers
     from server.admin.slots import SlotHandlers
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from server.websocket import WebSockets
 
 UPSTREAM = "/upstream/"
+# The page itself holds nothing: what it shows, it asks for as an operator.
+ADMIN_PAGE = "/admin/"
 # LM Studio has these below /api/v0, too.
 _OF_LM_STUDIO = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 # No model's name has more parts.
@@ -45,13 +48,14 @@ class Route(NamedTuple):
 
     ``listed``: shown among the requests in flight, where an operator can cancel it.
     ``work``: refused once the gateway shuts down. ``target`` is the engine's path if it is another
-    than that of the request.
+    than that of the request. ``quiet``: it has no line in the log unless it fails.
     """
 
     handle: Handler
     listed: bool = False
     work: bool = False
     target: str | None = None
+    quiet: bool = False
 
 
 Methods = dict[str, Route]
@@ -136,6 +140,7 @@ def routes(
     captures: CaptureHandlers,
     slots: SlotHandlers,
     pages: PageHandlers,
+    links: LinkHandlers,
     accounts: AccountPages | None = None,
     people: PeopleRoutes | None = None,
 ) -> Routes:
@@ -170,6 +175,10 @@ def routes(
             **dict.fromkeys(("/v1", "/v1/"), _reading(status.root)),
             "/playground": _reading(pages.moved),
             "/playground/": _reading(pages.playground),
+            "/admin": _reading(pages.moved),
+            ADMIN_PAGE: _reading(pages.admin),
+            "/admin/links": {"POST": Route(links.create)},
+            "/login/admin": {"POST": Route(links.redeem)},
             "/v1/models": _reading(status.models),
             "/models": _reading(status.models),
             **dict.fromkeys(("/upstream", "/upstream/"), _reading(status.upstream)),
@@ -202,8 +211,8 @@ def routes(
             },
             "/v1/conversations": {"POST": Route(conversations.create)},
             "/conversations": {"POST": Route(conversations.create)},
-            "/api/models": _reading(records.models),
-            "/api/uptime": _reading(records.uptime),
+            "/api/models": _reading(records.models, quiet=True),
+            "/api/uptime": _reading(records.uptime, quiet=True),
             "/admin/api/requests": _reading(records.requests),
             "/admin/api/history": _reading(records.history),
             "/admin/api/system": _reading(records.system),
@@ -228,7 +237,7 @@ def routes(
             **({} if people is None else people.exact),
         },
         below={
-            "/assets/": _reading(pages.asset),
+            "/assets/": _reading(pages.asset, quiet=True),
             **({} if people is None else people.below),
             "/v1/models/": _reading(status.model),
             "/models/": _reading(status.model),
@@ -315,7 +324,7 @@ _ADMIN = frozenset({"/running", "/logs", "/events", "/metrics"})
 _PUBLIC = frozenset(
     {
         *("/", "/v1", "/v1/", "/health", "/v1/health", "/api/models", "/api/uptime", "/api/signup"),
-        *("/playground", "/playground/"),
+        *("/playground", "/playground/", "/admin", ADMIN_PAGE),
     }
 )
 
@@ -327,7 +336,7 @@ def is_public(path: str) -> bool:
 
 def is_admin(path: str) -> bool:
     """Return whether the path is for operators alone."""
-    return path in _ADMIN or path.startswith(("/admin/", "/logs/"))
+    return path in _ADMIN or (path.startswith(("/admin/", "/logs/")) and path != ADMIN_PAGE)
 
 
 def upstream_of(raw_path: str, models: Container[str]) -> tuple[str, str] | None:
@@ -346,8 +355,9 @@ def upstream_of(raw_path: str, models: Container[str]) -> tuple[str, str] | None
     return unquote(parts[0]), "/"
 
 
-def _reading(handle: Handler) -> Methods:
-    return {"GET": Route(handle), "HEAD": Route(handle)}
+def _reading(handle: Handler, *, quiet: bool = False) -> Methods:
+    route = Route(handle, quiet=quiet)
+    return {"GET": route, "HEAD": route}
 
 
 def _of_method(row: Methods, method: str, path: str) -> Route:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import ssl
 import sys
 from pathlib import Path
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 NOT_RUNNING = 3
 _OK = range(200, 300)
 _CONNECT = 5.0
+# With one of these there is a screen to show a browser on.
+_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
 def add_commands(parser: argparse.ArgumentParser, config: argparse.ArgumentParser) -> None:
@@ -53,6 +56,7 @@ def add_commands(parser: argparse.ArgumentParser, config: argparse.ArgumentParse
         return commands.add_parser(name, parents=[config], help=what, description=what)
 
     add("status", "show models, engines, requests and the queue")
+    add("open", "make a link to the admin page, which is good once, and open it in a browser")
     load = add("load", "start a model's engine, and wait until it is ready")
     load.add_argument("model")
     load.add_argument("--variant", help="start this variant, not the smallest")
@@ -209,6 +213,18 @@ def _status(_args: argparse.Namespace, client: AdminClient, gateway: Presence) -
     return 0
 
 
+def _open(_args: argparse.Namespace, client: AdminClient, gateway: Presence) -> int:
+    url = client.ask("POST", "/admin/links", {})["url"]
+    # The gateway may know itself by another name than the one that leads to it from here.
+    url = f"{gateway.url}{url[url.index('/admin/') :]}"
+    _say(f"{url}\n")
+    if sys.platform in ("darwin", "win32") or any(map(os.environ.get, _SCREENS)):
+        import webbrowser  # noqa: PLC0415 - the other commands do not need it
+
+        webbrowser.open(url)
+    return 0
+
+
 def _load(args: argparse.Namespace, client: AdminClient, _gateway: Presence) -> int:
     order: dict[str, Any] = {"model": args.model}
     if args.variant is not None:
@@ -279,6 +295,7 @@ def _say(text: str) -> None:
 
 _COMMANDS = {
     "status": _status,
+    "open": _open,
     "load": _load,
     "unload": _unload,
     "reload": _reload,

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the gateways and commands of a test a state folder of their own."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
+    # No browser is opened.
+    for screen in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(screen, raising=False)
     return tmp_path / "home" / "llm-gateway"
 
 
@@ -57,6 +60,8 @@ async def test_all_commands_find_the_gateway_in_the_default_folder(
         assert "m      256      ready  0 of 1" in out
         assert await told("unload", "m") == (0, "m@256: unloaded\n", "")
         assert await told("unload") == (0, "no engine was running\n", "")
+        code, out, _ = await told("open")
+        assert (code, out.partition("=")[0]) == (0, f"{gateway.url}/admin/#link")
         assert await told("reload", "--dry-run") == (0, "nothing has changed\n", "")
         file.write_text(file.read_text().replace("server = {", "server = { max_queue = 7,"))
         assert await told("reload") == (0, "server.max_queue: 64 → 7\n", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -36,3 +37,20 @@ async def test_browsers_get_pages_and_programs_what_they_got(journal: Journal) -
         assert (await ask("GET", "/", headers=tag)).status == 304
         assert (await ask("HEAD", "/", headers=BROWSER)).body == b""
         (await ask("GET", "/assets/0/lib/page.js")).error(404, "unknown_path")
+
+
+async def test_a_link_opens_the_admin_paths_once_and_without_a_cookie(journal: Journal) -> None:
+    async with running_gateway(journal, fake_model(fake_variant(journal))) as gateway:
+        ask = gateway.request
+        page = await ask("GET", "/admin/", headers=BROWSER)
+        assert page.status == 200
+        (await ask("POST", "/admin/links", headers={})).error(401, "admin_token_required")
+        link = (await ask("POST", "/admin/links")).json["url"]
+        token = json.dumps({"link": link.partition("#link=")[2]})
+        answer = await ask("POST", "/login/admin", data=token)
+        assert "Set-Cookie" not in answer.headers
+        headers = {"X-Admin-Token": answer.json["token"]}
+        assert (await ask("GET", "/running", headers=headers)).status == 200
+        (await ask("POST", "/login/admin", data=token)).error(401, "admin_token_required")
+        wrong = {"X-Admin-Token": answer.json["token"][:-1]}
+        (await ask("GET", "/running", headers=wrong)).error(401, "admin_token_required")

@@ -59,6 +59,7 @@ PURE = (
     "inference/usage.py",
     "models/",
     "server/admin/access.py",
+    "server/admin/grants.py",
     "server/admin/params.py",
     "server/admin/show.py",
     "server/admin/show_models.py",

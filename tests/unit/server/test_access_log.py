@@ -78,6 +78,16 @@ def test_a_note_ends_the_line(caplog: pytest.LogCaptureFixture) -> None:
     assert "\n" not in logged
 
 
+def test_what_a_page_asks_again_and_again_has_a_line_only_if_it_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "gateway.access")
+    for status in (200, 304, 404):
+        record = AccessRecord("GET", path="/api/models", started=0.0, status=status, quiet=True)
+        AccessLog().write(record, 1.0)
+    assert [line.split()[2] for line in caplog.messages] == ["404"]
+
+
 async def test_lines_are_written_together_and_none_is_lost(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

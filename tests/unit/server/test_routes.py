@@ -32,6 +32,10 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         "/": {"GET": "pages.root", "HEAD": "pages.root"},
         "/playground": {"GET": "pages.moved", "HEAD": "pages.moved"},
         "/playground/": {"GET": "pages.playground", "HEAD": "pages.playground"},
+        "/admin": {"GET": "pages.moved", "HEAD": "pages.moved"},
+        "/admin/": {"GET": "pages.admin", "HEAD": "pages.admin"},
+        "/admin/links": {"POST": "links.create"},
+        "/login/admin": {"POST": "links.redeem"},
         "/v1": {"GET": "status.root", "HEAD": "status.root"},
         "/v1/": {"GET": "status.root", "HEAD": "status.root"},
         "/v1/models": {"GET": "status.models", "HEAD": "status.models"},
@@ -144,7 +148,7 @@ def test_what_an_engine_answers_is_listed_and_an_order_is_not() -> None:
     every = [route for row in rows for route in row.values()]
     quiet = {str(route.handle).partition(".")[0] for route in every if not route.listed}
     rooms = """status pages_of_ollama lm_studio admin models conversations records routing captures
-    slots pages"""
+    slots pages links"""
     assert quiet == set(rooms.split())
     listed = {str(route.handle) for route in every if route.listed}
     assert {handler for handler in listed if handler.startswith("admin")} == {"admin.load"}
@@ -219,6 +223,7 @@ def test_paths_for_operators() -> None:
     every = [*TABLE.exact, *TABLE.below, "/admin/nowhere", "/logs/x", "/loggs", "/administrator"]
     assert {path for path in every if is_admin(path)} == {
         "/running",
+        "/admin/links",
         "/admin/load",
         "/admin/unload",
         "/admin/reload",

@@ -12,6 +12,8 @@ export function formats(language) {
   const tenth = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
   const percents = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 2 });
   const days = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeZone: "UTC" });
+  const clocks = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
+  const minutes = new Intl.DateTimeFormat(language, { timeStyle: "short" });
   const moments = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 
   /** A length of time; a dash for what is not known. */
@@ -45,7 +47,9 @@ export function formats(language) {
     bytes,
     context,
     seconds,
+    clock: (ms) => clocks.format(new Date(ms)),
     day: (iso) => days.format(new Date(`${iso}T00:00:00Z`)),
+    minute: (ms) => minutes.format(new Date(ms)),
     moment: (ms) => moments.format(new Date(ms)),
     number: (value) => (value == null ? "–" : whole.format(value)),
     percent: (value) => (value == null ? "–" : percents.format(value)),

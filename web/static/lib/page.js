@@ -34,6 +34,11 @@ export function Icon({ name }) {
   return html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${ICONS[name]} /></svg>`;
 }
 
+/** Whether this tab belongs to an operator, see `admin/gateway.js`. */
+function operates() {
+  return location.pathname === "/admin/" || sessionStorage.getItem("admin-token") !== null;
+}
+
 /** The bar at the top; `here` is the key of the page. */
 function Top({ here, children }) {
   const [dark, setDark] = useState(document.documentElement.dataset.theme === "dark");
@@ -56,7 +61,7 @@ function Top({ here, children }) {
     <header class="top">
       ${children}
       <a class="brand" href="/"><${Icon} name="brand" />LLM Gateway</a>
-      <nav aria-label=${t("nav")}>${link("home", "/")}${link("playground", "/playground/")}</nav>
+      <nav aria-label=${t("nav")}>${link("home", "/")}${link("playground", "/playground/")}${operates() && link("admin", "/admin/")}</nav>
       <div class="right">
         <select aria-label=${t("language")} onChange=${speak}>
           ${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} lang=${code} selected=${code === language}>${name}</option>`)}

@@ -12,19 +12,25 @@ export class Refused extends Error {
   }
 }
 
-/** Send JSON, and give each event and comment to `take`; `head` gets the headers. Refused if it fails. */
-export async function stream(path, body, { signal, key, take, head }) {
-  const headers = { "Content-Type": "application/json" };
-  if (key) headers.Authorization = `Bearer ${key}`;
-  const answer = await reached(fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal }));
+/**
+ * Post JSON, or get what is there without a body; give each event and comment to `take`.
+ * `head` gets the headers of the answer. Refused if it fails.
+ */
+export async function stream(path, body, { signal, headers = {}, take, head }) {
+  const sent = body === undefined
+    ? { headers }
+    : { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) };
+  const answer = await reached(fetch(path, { ...sent, signal }));
   if (!answer.ok) throw await refusal(answer);
   head(answer.headers);
   const read = eventReader();
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  // Not through a pipe: if the connection is cut, a pipe drops what came just before.
+  const reader = answer.body.getReader();
+  const text = new TextDecoder();
   for (;;) {
     const { done, value } = await reached(reader.read());
     if (done) return;
-    for (const each of read(value)) take(each);
+    for (const each of read(text.decode(value, { stream: true }))) take(each);
   }
 }
 

@@ -152,7 +152,7 @@ export class Chat {
       const body = await this.#bodyOf(line({ ...this.talk, leaf: parent }));
       await stream(PATH, body, {
         signal: this.#abort.signal,
-        key: this.key,
+        headers: this.key ? { Authorization: `Bearer ${this.key}` } : {},
         head: (headers) => this.#wait({ variant: headers.get("X-Gateway-Variant") ?? "" }),
         take: (each) => this.#take(each),
       });

@@ -1,0 +1,40 @@
+// web/static/admin: the parts of a request's time, filters, the chart's points.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { filtersOf, queryOf } from "../../../../web/static/admin/filters.js";
+import { columns, withTick } from "../../../../web/static/admin/series.js";
+import { parts, rate } from "../../../../web/static/admin/timeline.js";
+
+const ROW = { queue_seconds: 0.5, load_seconds: 1, prefill_seconds: 0.25, decode_seconds: 2, first_token_seconds: 1.75, total_seconds: 4, completion_tokens: 40 };
+
+test("the parts of a request's time are its total", () => {
+  const shown = parts(ROW);
+  assert.deepEqual(shown.map(({ name, seconds }) => [name, seconds]), [["queue", 0.5], ["load", 1], ["prefill", 0.25], ["decode", 2], ["rest", 0.25]]);
+  assert.equal(rate(ROW), 20);
+});
+
+test("what the engine did not tell is taken from the first token, and what was not is left out", () => {
+  const untold = { ...ROW, prefill_seconds: null, decode_seconds: null };
+  assert.deepEqual(parts(untold).map(({ name }) => name), ["queue", "load", "prefill", "decode"]);
+  const refused = { queue_seconds: null, load_seconds: null, first_token_seconds: null, total_seconds: 0.002 };
+  assert.deepEqual(parts(refused), [{ name: "rest", seconds: 0.002 }]);
+  assert.equal(rate(refused), null);
+});
+
+test("filters stand in the address, and nothing else does", () => {
+  assert.deepEqual(filtersOf("?model=org%2Fm&status=&x=1&client=a%26b"), { model: "org/m", client: "a&b" });
+  assert.equal(queryOf({ model: "org/m" }, { limit: 5, cursor: null }), "?model=org%2Fm&limit=5");
+  assert.equal(queryOf({}), "");
+  assert.deepEqual(filtersOf(queryOf({ client: "a&b=c" })), { client: "a&b=c" });
+});
+
+test("the chart goes on with each second, for an hour", () => {
+  const past = [{ at: 100, tokens_per_second: 5, in_flight: 1, waiting: 0 }, { at: 110, tokens_per_second: 6, in_flight: 2, waiting: 1 }];
+  const tick = (time) => ({ time, tokens_per_second: 7, in_flight: 3, waiting: 2 });
+  const known = columns(past);
+  assert.deepEqual(withTick(known, tick(111)), [[100, 110, 111], [5, 6, 7], [1, 2, 3], [0, 1, 2]]);
+  assert.equal(withTick(known, tick(110)), known);
+  assert.deepEqual(withTick(known, tick(3705)), [[110, 3705], [6, 7], [2, 3], [1, 2]]);
+  assert.deepEqual(withTick(columns([]), tick(1)), [[1], [7], [3], [2]]);
+});

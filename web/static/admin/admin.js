@@ -1,0 +1,111 @@
+// The operator's page: what the gateway does, its requests, its log.
+
+import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { show, t, Tabs, usePoll } from "../lib/page.js";
+import { ask, follow, forget, keep, redeem } from "./gateway.js";
+import { Logs } from "./logs.js";
+import { Overview } from "./overview.js";
+import { sayRefusal } from "./refusal.js";
+import { Requests } from "./requests.js";
+import { columns, withTick } from "./series.js";
+
+const MODELS_EVERY = 3;
+// Milliseconds between two looks at what runs, however much happens meanwhile.
+const LOOK_EVERY = 400;
+const TABS = ["overview", "requests", "logs"];
+
+/** What the gateway tells: what runs, the last tick, the chart, how far loads are, who may look. */
+function useGateway() {
+  const [state, setState] = useState({ running: null, tick: null, columns: null, loads: {}, ended: 0, live: false, refused: null });
+  const looking = useRef(0);
+  const opened = useRef(0);
+  const set = (change) => setState((last) => ({ ...last, ...(typeof change === "function" ? change(last) : change) }));
+
+  const begin = () => {
+    const stop = new AbortController();
+    const look = () => {
+      looking.current ||= setTimeout(async () => {
+        looking.current = 0;
+        try {
+          set({ running: await ask("GET", "/running") });
+        } catch {
+          // The stream tells when the gateway is there again.
+        }
+      }, LOOK_EVERY);
+    };
+    const take = ({ event, data }) => {
+      if (data === undefined) return;
+      const told = JSON.parse(data);
+      if (event === "snapshot") set({ running: told });
+      else if (event === "tick") {
+        set((last) => ({ tick: told, columns: last.columns && withTick(last.columns, told) }));
+        if (told.in_flight || told.waiting) look();
+      } else {
+        if (event === "load") set((last) => ({ loads: { ...last.loads, [told.variant]: told.percent } }));
+        if (event === "request" && told.phase === "ended") set((last) => ({ ended: last.ended + 1 }));
+        look();
+      }
+    };
+    const told = async ({ live, error }) => {
+      set({ live, refused: error && error.status ? error : null });
+      if (!live) return;
+      try {
+        const { points } = await ask("GET", "/admin/api/history?step=10");
+        set({ columns: columns(points) });
+      } catch {
+        set({ columns: columns([]) });
+      }
+    };
+    redeem()
+      .then(() => follow("/events", stop.signal, take, told))
+      .catch((error) => set({ refused: Object.assign(error, { link: true }) }));
+    return () => stop.abort();
+  };
+  useEffect(() => begin(), [opened.current]);
+  const again = () => {
+    opened.current += 1;
+    set({ refused: null, sent: true });
+  };
+  return [state, again];
+}
+
+function Door({ error, sent, again }) {
+  const [token, setToken] = useState("");
+  const enter = (event) => {
+    event.preventDefault();
+    keep(token.trim());
+    again();
+  };
+  useEffect(() => forget(), []);
+  return html`<section class="card door"><h1>${t("door")}</h1>
+    ${(error.link || sent) && html`<p class="notice warn" role="status">${sayRefusal(error)}</p>`}
+    <p>${t("door.text")}</p><p><code>./run.sh open</code></p>
+    <form class="row" onSubmit=${enter}><label>${t("door.token")}<input type="password" autocomplete="off" value=${token} onInput=${(event) => setToken(event.target.value)} /></label>
+      <button type="submit" class="primary" disabled=${!token.trim()}>${t("door.enter")}</button></form></section>`;
+}
+
+function Admin() {
+  const [state, again] = useGateway();
+  const [{ value }] = usePoll("/api/models", MODELS_EVERY);
+  const [tab, setTab] = useState(TABS.find((each) => location.hash === `#${each}`) ?? TABS[0]);
+  const [problem, setProblem] = useState(null);
+  const choose = (key) => {
+    history.replaceState(null, "", `${location.pathname}${location.search}#${key}`);
+    setTab(key);
+  };
+  const { running, columns: chart, live, refused } = state;
+  if (refused) return html`<div class="page"><${Door} error=${refused} sent=${state.sent} again=${again} /></div>`;
+  if (!running || !chart) return html`<div class="page"><h1 class="hidden-text">${t("nav.admin")}</h1><div class="bones" role="status" aria-label=${t("connecting")}></div></div>`;
+  const names = Object.fromEntries(TABS.map((each) => [each, t(`tab.${each}`)]));
+  return html`<div class="page"><h1 class="hidden-text">${t("nav.admin")}</h1>
+    <div class="head"><${Tabs} label=${t("nav.admin")} names=${names} chosen=${tab} choose=${choose} id="tab" />
+      <span class=${`pill ${live ? "good" : "warn"}`} role="status">${t(live ? "live" : "connecting")}</span></div>
+    ${problem && html`<p class="notice bad" role="alert">${problem} <button type="button" onClick=${() => setProblem(null)}>${t("close")}</button></p>`}
+    <div id="tab" role="tabpanel">
+      ${tab === "overview" && html`<${Overview} running=${running} tick=${state.tick} columns=${chart} models=${value?.models ?? []} loads=${state.loads} failed=${setProblem} />`}
+      ${tab === "requests" && html`<${Requests} running=${running} ended=${state.ended} failed=${setProblem} />`}
+      ${tab === "logs" && html`<${Logs} />`}
+    </div></div>`;
+}
+
+show("admin", Admin);

@@ -1,0 +1,75 @@
+// What the gateway does now: figures, engines, models to load.
+
+import { html, useState } from "../vendor/preact.js";
+import { format, t } from "../lib/page.js";
+import { kindOf } from "../lib/states.js";
+import { Chart } from "./chart.js";
+import { ask } from "./gateway.js";
+import { Order, Table } from "./parts.js";
+
+const sum = (values) => values.reduce((all, each) => all + each, 0);
+
+function Tile({ name, value, more }) {
+  return html`<div class="card tile"><h2>${t(name)}</h2><p>${value}</p><span class="soft small">${more}</span></div>`;
+}
+
+function Tiles({ running, tick }) {
+  const ready = running.engines.filter((each) => each.state === "ready").length;
+  const streaming = running.requests.filter((each) => each.state === "streaming").length;
+  const used = sum(Object.values(tick?.memory ?? {}));
+  return html`<section class="tiles" aria-label=${t("now")}>
+    <${Tile} name="tile.rate" value=${format.rate(tick?.tokens_per_second ?? 0)} more=${t("tile.rate.all")} />
+    <${Tile} name="tile.engines" value=${ready} more=${t("tile.engines.of", { count: running.engines.length })} />
+    <${Tile} name="tile.flight" value=${running.requests.length} more=${t("tile.flight.streaming", { count: streaming })} />
+    <${Tile} name="tile.queue" value=${running.queue.length} more=${running.queue.length ? t("tile.queue.first", { time: format.seconds(running.queue[0].waited_seconds) }) : t("tile.queue.none")} />
+    <${Tile} name="tile.memory" value=${format.bytes(used)} more=${tick?.machine ? t("tile.memory.machine", { used: format.bytes(tick.machine.ram_used) }) : ""} />
+  </section>`;
+}
+
+function untilUnload(engine) {
+  if (engine.reason) return engine.reason;
+  if (engine.unload_in_seconds === undefined) return t("engine.used");
+  return engine.unload_in_seconds === null ? t("engine.kept") : format.seconds(engine.unload_in_seconds);
+}
+
+const ENGINES = [["col.variant"], ["col.state"], ["col.context", true], ["col.memory", true], ["col.load", true], ["col.requests", true], ["col.unload"], [""]];
+
+function Engines({ running, loads, failed }) {
+  return html`<section class="card panel"><h2>${t("engines")}</h2>
+    <${Table} label=${t("engines")} columns=${ENGINES} empty=${t("engines.none")}>
+      ${running.engines.map((each) => html`<tr key=${each.variant}>
+        <td><strong>${each.variant}</strong></td>
+        <td><span class=${`pill ${kindOf(each.state)}`}>${t(`state.${each.state}`)}${each.state === "starting" && loads[each.variant] ? ` ${Math.round(loads[each.variant])} %` : ""}</span></td>
+        <td class="n">${format.number(each.context)}</td>
+        <td class="n">${Object.keys(each.memory).length ? format.bytes(sum(Object.values(each.memory))) : "–"}</td>
+        <td class="n">${format.seconds(each.load_seconds)}</td>
+        <td class="n">${t("engine.requests", { active: each.active, parallel: each.parallel })}</td>
+        <td>${untilUnload(each)}</td>
+        <td><${Order} label=${t("unload")} name=${t("unload.named", { name: each.variant })} act=${() => ask("POST", "/admin/unload", { model: each.model })} failed=${failed} /></td>
+      </tr>`)}
+    <//></section>`;
+}
+
+function Model({ model, failed }) {
+  const [variant, setVariant] = useState(String(model.variants[0] ?? ""));
+  const load = () => ask("POST", "/admin/load?wait=0", { model: model.name, variant: model.variants.find((each) => String(each) === variant) });
+  const seconds = model.load_seconds?.[variant];
+  return html`<tr><td><strong>${model.name}</strong></td>
+    <td><span class=${`pill ${kindOf(model.state)}`}>${t(`state.${model.state}`)}</span></td>
+    <td><select aria-label=${t("variant.named", { name: model.name })} onChange=${(event) => setVariant(event.target.value)}>
+      ${model.variants.map((each) => html`<option value=${String(each)} selected=${String(each) === variant}>${typeof each === "number" ? format.number(each) : each}</option>`)}</select></td>
+    <td class="n">${format.seconds(seconds)}</td>
+    <td><${Order} label=${t("load")} name=${t("load.named", { name: model.name })} act=${load} failed=${failed} /></td></tr>`;
+}
+
+const MODELS = [["model"], ["col.state"], ["col.variant"], ["col.load", true], [""]];
+
+export function Overview({ running, tick, columns, models, loads, failed }) {
+  return html`<${Tiles} running=${running} tick=${tick} />
+    <section class="card panel"><h2>${t("chart")}</h2><${Chart} columns=${columns} /></section>
+    <${Engines} running=${running} loads=${loads} failed=${failed} />
+    <section class="card panel"><h2>${t("models")}</h2>
+      <${Table} label=${t("models")} columns=${MODELS} empty=${t("models.none")}>
+        ${models.filter((each) => each.state !== undefined).map((each) => html`<${Model} key=${each.name} model=${each} failed=${failed} />`)}
+      <//></section>`;
+}
