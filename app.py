@@ -35,7 +35,6 @@ from engine.process.slots import Slot
 from engine.resources.learnt_store import LearntNeeds, LoadTimes, PromptCacheMisses
 from engine.resources.memory import Memory
 from engine.resources.preload import Preloader
-from engine.scheduling.lifecycle import State
 from engine.scheduling.policy import limits_of, policy_of
 from engine.types import EngineTypes
 from inference.run import Inference
@@ -159,7 +158,7 @@ def build(
     current = CurrentConfiguration(Configuration.of(settings, catalog, types))
     heads.save()
     if settings.accounts is not None:
-        accounts = _accounts(settings.accounts, folder, manager, current)
+        accounts = _accounts(settings.accounts, folder, manager)
         hooks = accounts.hooks
     inference = Inference(selector, manager, clock, still_has=current.still_has, hooks=hooks)
     certificates = Certificates(settings.tls)
@@ -207,9 +206,7 @@ def _hub() -> Hub:
     return hub_here()
 
 
-def _accounts(
-    settings: AccountsSettings, folder: Path, manager: EngineManager, current: CurrentConfiguration
-) -> Accounts:
+def _accounts(settings: AccountsSettings, folder: Path, manager: EngineManager) -> Accounts:
     """Return the accounts; their modules are imported only where there are any."""
     from accounts.hooks import Effects  # noqa: PLC0415 - see above
     from accounts.service import Accounts  # noqa: PLC0415 - see above
@@ -219,8 +216,7 @@ def _accounts(
         return running is None or running.capacity < selection.minimum.capacity
 
     def evicts(selection: Selection) -> bool:
-        others = sum(r.state is State.READY for r in manager.records())
-        return loads(selection) and others >= current.now.settings.max_loaded_models
+        return loads(selection) and not manager.fits(selection.minimum)
 
     return Accounts(settings, folder, Effects(loads, evicts))
 

@@ -6,7 +6,7 @@ from decimal import ROUND_CEILING, Decimal
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from accounts.money import LARGEST, NANO, Price
+from accounts.money import LARGEST, NANO, Price, as_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,3 +55,12 @@ def _nano(text: str, times: int) -> int:
     """Return so many times the amount in nano-units, rounded up."""
     exact = Decimal(text) * NANO * times
     return min(LARGEST, int(exact.to_integral_value(ROUND_CEILING)))
+
+
+def price_told(price: Price) -> dict[str, str]:
+    """Return a price as decimal text: for a million tokens, and for a request."""
+    amounts = price._asdict()
+    return {name: as_text(amounts[name]) for name in _SHOWN}
+
+
+_SHOWN = ("input", "cached", "output", "per_request")

@@ -16,6 +16,7 @@ from accounts.admission import Now
 from accounts.book import Book
 from accounts.guard import caller_of
 from accounts.hooks import AccountHooks, Effects
+from accounts.prices import price_told
 from accounts.store.backlog import Backlog
 from accounts.store.database import address, backlog_name, open_database
 from accounts.store.migrate import DatabaseTooNew, migrate
@@ -95,6 +96,10 @@ class Accounts:
         if self.wrong:
             told["wrong_balances"] = self.wrong
         return told
+
+    def price_of(self, model: str) -> dict[str, str]:
+        """Return what a model costs now, as decimal text."""
+        return price_told(self.book.price(model))
 
     def recent(self, request_id: str) -> list[dict[str, Any]]:
         """Return the rows of a request that was settled lately; none if it is too long ago."""

@@ -199,6 +199,10 @@ class EngineManager:
         """Return whether an engine could probably be started now."""
         return self._scheduler.room
 
+    def fits(self, variant: VariantSpec) -> bool:
+        """Return whether the variant can be loaded without the eviction of another model."""
+        return self._scheduler.fits(variant)
+
     def waiting(self) -> int:
         """How many requests wait."""
         return len(self._scheduler.waiting)

@@ -134,7 +134,9 @@ class GatewayServer:
             models,
             self._responses,
             ConversationHandlers(conversations),
-            RecordPages(self.recorder, manager, folder),
+            RecordPages(
+                self.recorder, manager, folder, None if accounts is None else accounts.price_of
+            ),
             RoutingHandlers(handler.router),
             CaptureHandlers(captures),
             SlotHandlers(manager, self._admin),

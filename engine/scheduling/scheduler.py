@@ -54,7 +54,7 @@ from engine.scheduling.eviction import Limits
 from engine.scheduling.failures import no_room, start_failed
 from engine.scheduling.idle import IdleEngines
 from engine.scheduling.lifecycle import Event, State
-from engine.scheduling.planner import Act, Deny, Planner, Serve, Start, Unload, at_once
+from engine.scheduling.planner import Act, Deny, Planner, Serve, Start, Unload, at_once, fits_now
 from engine.scheduling.policy import Policy
 
 if TYPE_CHECKING:
@@ -115,6 +115,13 @@ class Scheduler:
     def changes(self) -> list[Changed]:
         """Return the engines that changed since the last call, in order."""
         return self._engines.changes()
+
+    def fits(self, wanted: VariantSpec) -> bool:
+        """Return whether it can be loaded beside the engines of all other models that are used."""
+        alive = self._engines.alive
+        others = {name: each for name, each in alive.items() if each.useful}
+        others.pop(wanted.model, None)
+        return fits_now(wanted, others, self._engines.limits)
 
     def live(self, model: str | None = None) -> EngineRecord | None:
         """Return the record of the model, or of any, whose process may exist, or None."""

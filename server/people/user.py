@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from accounts.keys import allows, digest_of
-from accounts.money import as_text
 from accounts.parties import Key
+from accounts.prices import price_told
 from accounts.store.changes import audit, create_key, revoke_key
 from accounts.store.reports import account_row, key_row, keys_page, names_of, usage_table
 from accounts.store.sessions import sessions_of
@@ -92,13 +92,14 @@ class UserHandlers:
         account, caller = self._account(ctx), ctx.record.caller
         own = [account.models, caller.models if isinstance(caller, Key) else None]
         catalog, able = ctx.configuration.catalog, ctx.configuration.able
+        prices = self._accounts.book
         found = [
             {
                 "name": model.name,
                 "aliases": list(model.aliases),
                 "context_length": model.largest.context,
                 "capabilities": able[model.name].shown(),
-                "price": self._price(model.name) if account.tier.pays else None,
+                "price": price_told(prices.price(model.name)) if account.tier.pays else None,
             }
             for model in catalog.models
             if all(patterns is None or allows(patterns, model.name) for patterns in own)
@@ -234,15 +235,6 @@ class UserHandlers:
         if account is None:
             raise NotPermitted("The account is gone.")
         return account
-
-    def _price(self, model: str) -> dict[str, str]:
-        price = self._accounts.book.price(model)
-        return {
-            "input": as_text(price.input),
-            "cached": as_text(price.cached),
-            "output": as_text(price.output),
-            "per_request": as_text(price.per_request),
-        }
 
 
 def _require_scopes(account: Account, columns: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from server.status import model_view
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from engine.manager import EngineManager
@@ -34,12 +35,22 @@ _HOUR = 3600.0
 
 
 class RecordPages:
-    """Answers on ``/admin/api`` with what is recorded, and publicly with models and uptime."""
+    """Answers on ``/admin/api`` with what is recorded, and publicly with models and uptime.
 
-    def __init__(self, recorder: Recorder, manager: EngineManager, folder: Path) -> None:
+    ``price`` returns what a model costs; None where nothing is paid.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        manager: EngineManager,
+        folder: Path,
+        price: Callable[[str], dict[str, str]] | None = None,
+    ) -> None:
         self._recorder = recorder
         self._manager = manager
         self._folder = folder
+        self._price = price
         self._created = int(time.time())
 
     async def requests(self, ctx: RequestContext) -> None:
@@ -77,14 +88,14 @@ class RecordPages:
     async def models(self, ctx: RequestContext) -> None:
         """Answer with every model, for people who look for one."""
         able, records = ctx.configuration.able, self._manager.records()
-        await ctx.json(
-            {
-                "models": [
-                    _public(model_view(model, able, records, self._created))
-                    for model in ctx.configuration.catalog.models
-                ]
-            }
-        )
+        found = [
+            _public(model_view(model, able, records, self._created))
+            for model in ctx.configuration.catalog.models
+        ]
+        if self._price is not None:
+            for each in found:
+                each["price"] = self._price(each["name"])
+        await ctx.json({"models": found})
 
 
 def wants_csv(ctx: RequestContext) -> bool:

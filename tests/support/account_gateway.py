@@ -86,11 +86,15 @@ def books(folder: Path, url: str | None = None) -> Books:
 
 @asynccontextmanager
 async def charging_gateway(
-    journal: Journal, *models: ModelSpec, at: Books, accounts: Mapping[str, Any] | None = None
+    journal: Journal,
+    *models: ModelSpec,
+    at: Books,
+    accounts: Mapping[str, Any] | None = None,
+    server: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Gateway]:
     """Serve ``models`` to those who have a key in ``at``; afterwards all books are right."""
     settings = AccountsSettings(**(accounts or {}))
-    async with running_gateway(journal, *models, accounts=settings) as gateway:
+    async with running_gateway(journal, *models, accounts=settings, **(server or {})) as gateway:
         yield gateway
     at.check()
 
