@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from postgres import Postgres, postgres
 from tiny_models import PLAIN, write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
 
@@ -23,3 +28,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with SmolLM2's tokenizer and template, a hundred times faster."""
     return write(PLAIN, tmp_path_factory.mktemp("model") / "tiny.gguf")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """A server in which tests make databases of their own; see ``postgres.new_database``."""
+    with postgres() as running:
+        yield running

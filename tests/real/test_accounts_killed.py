@@ -18,8 +18,7 @@ from fake_engine import Journal
 from gateway import until
 from gateway_child import GatewayProcess, gateway_process, lua, quiet_port
 from gateway_client import CHAT, chat_body, client_session
-from main_process import import_ahead
-from postgres import Postgres, postgres
+from postgres import Postgres, new_database, postgres
 from small_disk import small_disk
 from sqlalchemy import select
 
@@ -28,7 +27,7 @@ from accounts.tables import HOLDS, USAGE
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -39,35 +38,13 @@ TRIES, ENOUGH = 1200, 500
 pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("accounts")]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True, scope="module")
-def imported() -> None:
-    """Three dozen gateways are started here."""
-    import_ahead("accounts.service", "server.people.people")
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
     """The ``database_url`` of a new database."""
     del tmp_path
     if request.param == "sqlite":
         return None
-    return fresh(request.getfixturevalue("server"))
-
-
-def fresh(server: Postgres) -> str:
-    """Return the address of an empty database."""
-    name = f"test{quiet_port()}"
-    import psycopg  # noqa: PLC0415 - only where there is a PostgreSQL
-
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return server.url.removesuffix("postgres") + name
+    return new_database(request.getfixturevalue("postgres_server"))
 
 
 @contextlib.asynccontextmanager
@@ -190,9 +167,11 @@ def right(at: Books, finished: dict[str, int]) -> None:
     assert finished.items() <= charged.items()
 
 
-async def test_four_gateways_spend_no_more_than_there_is(tmp_path: Path, server: Postgres) -> None:
+async def test_four_gateways_spend_no_more_than_there_is(
+    tmp_path: Path, postgres_server: Postgres
+) -> None:
     """There is money for 500 of 1200 requests: exactly so many are answered."""
-    url = fresh(server)
+    url = new_database(postgres_server)
     at = books(tmp_path, url)
     key = at.add(money=ENOUGH * UNIT)
     prices = {"input_per_1k": "0", "output_per_1k": "0", "per_request": "1"}

@@ -88,3 +88,13 @@ def postgres() -> Iterator[Postgres]:
         finally:
             with contextlib.suppress(AssertionError):  # a test may have stopped it
                 server.stop()
+
+
+def new_database(server: Postgres) -> str:
+    """Return the address of an empty database."""
+    import psycopg  # noqa: PLC0415 - only where there is a PostgreSQL
+
+    name = f"test{quiet_port()}"
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return server.url.removesuffix("postgres") + name
