@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from server.codecs.codec import Encoder
     from server.exchange import Request
     from server.middleware import Handler, RequestContext
-    from server.missing_models import MissingModels
+    from server.missing_models import MissingModels, WaitingLines
     from server.router import Router
     from server.uploads.form import Form
 
@@ -89,18 +89,25 @@ class RequestHandler:
         run, routed = self._inference.run, ctx.routed
         return run if routed is None else partial(with_fallbacks, run, others=routed)
 
-    async def understood(self, ctx: RequestContext, size: int, parse: Callable[[], _T]) -> _T:
+    async def understood(
+        self,
+        ctx: RequestContext,
+        size: int,
+        parse: Callable[[], _T],
+        lines: Callable[[str], WaitingLines] | None = None,
+    ) -> _T:
         """Return what ``parse`` makes of a body of ``size`` bytes, in a thread if that takes long.
 
         If it names no model, the model is chosen first, and ``ctx`` names it when ``parse`` is
-        called again. A model that is not on this machine is fetched first, as configured.
+        called again. A model that is not on this machine is fetched first, as configured; ``lines``
+        write, by the model's name, to a client that waits for a stream of lines.
         """
         try:
             return await parsed(size, parse)
         except RouteNeeded as needed:
             await self.router.choose(ctx, needed)
         except ModelMissing as missing:
-            await self._missing.wait(ctx, missing)
+            await self._missing.wait(ctx, missing, lines)
         return await parsed(size, parse)
 
     async def _answer(self, ctx: RequestContext, endpoint: Endpoint) -> None:

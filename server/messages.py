@@ -84,9 +84,10 @@ async def _understood(
 ) -> _Work:
     """Return what a request asks for; one that ``counts`` asks for no answer."""
     body = await read_body(ctx)
-    configuration = ctx.configuration
 
     def understood() -> _Work:
+        # Another one if the model had to be fetched first.
+        configuration = ctx.configuration
         request = decoded(body)
         try:
             name = ctx.name or model_of(request)

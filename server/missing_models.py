@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from models.downloads.progress import DONE, FAILED, PAUSED
 from models.downloads.pulls import STOPPED
@@ -12,17 +12,28 @@ from server.dialects import OLLAMA
 from utils.errors import ModelDownloading, ModelMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from models.downloads.pulls import Pulls, PullState
     from models.downloads.reference import Missing
     from server.configuration import CurrentConfiguration
     from server.middleware import RequestContext
+    from utils.errors import GatewayError
 
 # Seconds after which a client may ask again, if the download does not tell how long it takes.
 _USUAL_WAIT, _LONGEST_WAIT = 10.0, 300.0
 # Seconds before a request begins a download again that has failed.
 _RETRY = 30.0
+
+
+class WaitingLines(Protocol):
+    """Writes the lines of a stream whose client waits."""
+
+    def idle(self, status: str) -> bytes:
+        """Return a line without text; ``status`` says what is waited for."""
+
+    def fail(self, error: GatewayError) -> bytes:
+        """Return the line that ends the stream by a fault."""
 
 
 class MissingModels:
@@ -40,24 +51,40 @@ class MissingModels:
             if each.download == AT_START and (known is None or stopped):
                 self._pulls.start(each.wanted)
 
-    async def wait(self, ctx: RequestContext, needed: ModelMissing) -> None:
+    async def wait(
+        self,
+        ctx: RequestContext,
+        needed: ModelMissing,
+        lines: Callable[[str], WaitingLines] | None = None,
+    ) -> None:
         """Return once the model is there, and ``ctx`` has the configuration that serves it.
 
-        Only streams wait, in which comments tell the percentage. Raises ModelDownloading for other
-        requests, and ModelMissing if the model is not fetched.
+        Only streams wait. Comments tell the percentage, or the lines that ``lines`` returns for the
+        model's name where streams have no comments. Raises ModelDownloading for other requests, and
+        ModelMissing if the model is not fetched.
         """
         missing = ctx.configuration.catalog.missing.get(needed.model)
         if missing is None or missing.download == NEVER:
             raise needed
         pull = self._pull(missing, needed)
-        if not needed.stream or ctx.response.dialect is OLLAMA:
+        if not needed.stream or (lines is None and ctx.response.dialect is OLLAMA):
             left = pull.progress.left
             raise ModelDownloading(
                 f"The model '{needed.model}' is being fetched: {pull.progress.percent} %.",
                 _USUAL_WAIT if left is None else min(left, _LONGEST_WAIT),
             )
-        ctx.response.keep_alive(ctx.configuration.settings.keepalive_interval)
-        ctx.response.progress = lambda: f"fetching the model, {pull.progress.percent} %"
+
+        def said() -> str:
+            return f"fetching the model, {pull.progress.percent} %"
+
+        interval = ctx.configuration.settings.keepalive_interval
+        if lines is None:
+            ctx.response.keep_alive(interval)
+        else:
+            writes = lines(needed.model)
+            ctx.response.end_faults(writes.fail)
+            ctx.response.keep_alive(interval, lambda: writes.idle(said()), lines=True)
+        ctx.response.progress = said
         async for _ in self._pulls.follow(pull):
             pass
         if pull.state != DONE:

@@ -138,8 +138,9 @@ class OllamaHandlers:
         read: Callable[[Json], Asked],
         encoder: type[GenerateEncoder],
     ) -> None:
-        found = await self._understood(ctx, read)
-        name, times, asked = _name(found), _Times(ctx, self._clock), found.asked
+        times = _Times(ctx, self._clock)
+        found = await self._understood(ctx, read, lambda name: encoder(name, times))
+        name, asked = _name(found), found.asked
         if found.facts is None:
             await self._load(ctx, found)
             await ctx.json(encoder(name, times).without_answer(asked.purpose.value))
@@ -155,7 +156,12 @@ class OllamaHandlers:
         await self._handler.run_translated(ctx, sink, found.model, found.facts)
         await sink.end()
 
-    async def _understood(self, ctx: RequestContext, read: Callable[[Json], Asked]) -> _Understood:
+    async def _understood(
+        self,
+        ctx: RequestContext,
+        read: Callable[[Json], Asked],
+        lines: Callable[[str], GenerateEncoder] | None = None,
+    ) -> _Understood:
         body = await read_body(ctx)
 
         def understood() -> _Understood:
@@ -167,7 +173,7 @@ class OllamaHandlers:
             model, facts = read_translated(ctx, asked.endpoint, asked.body)
             return _Understood(request, asked, model, facts._replace(context=asked.context))
 
-        found = await self._handler.understood(ctx, len(body), understood)
+        found = await self._handler.understood(ctx, len(body), understood, lines)
         if found.asked.unused:
             _log.debug("options that change nothing: %s", ", ".join(found.asked.unused))
         return found

@@ -14,6 +14,7 @@ from gateway import until
 from gateway_child import gateway_process, lua, quiet_port
 from gguf_files import llama
 from raw_client import PATIENCE
+from stream_schema import check_stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 REPO = "org/model-GGUF"
 NAME = f"{REPO}:Q4_K_M"
 CONTENT = llama(2) + bytes(3_000_000)
+SAID: list[dict[str, str]] = [{"role": "user", "content": "hello"}]
+STREAMS: dict[str, dict[str, Any]] = {
+    "/api/chat": {"messages": SAID},
+    "/api/generate": {"prompt": "hello"},
+    "/v1/messages": {"messages": SAID, "max_tokens": 9, "stream": True},
+    "/v1/responses": {"input": "hello", "stream": True},
+    "/v1/completions": {"prompt": "hello", "stream": True},
+}
 
 
 @pytest.fixture
@@ -76,8 +85,19 @@ async def test_a_request_has_a_model_fetched_and_a_stream_waits_for_it(
         assert comment is not None
         assert comment.startswith(": keep-alive, fetching the model, ")
         assert comment.endswith(" %")
+        waiting = []
+        for path, body in STREAMS.items():
+            begun = await gateway.session.post(gateway.url + path, json={"model": NAME, **body})
+            assert b"fetching the model, " in await begun.content.readany()
+            waiting.append(begun)
+        answer = await gateway.request("POST", "/api/embed", json={"model": NAME, "input": "a"})
+        assert (answer.status, "Retry-After" in answer.headers) == (503, True)
         hub.go_on.set()
         assert (await client.rest())[-1] == "[DONE]"
+        for path, begun in zip(STREAMS, waiting, strict=True):
+            rest = await begun.read()
+            check_stream(path, begun.headers["Content-Type"], rest)
+            assert (begun.status, rest.count(b"\n") > 1) == (200, True)
         assert (await gateway.chat(model=NAME)).status == 200
         assert (await listed(gateway))[NAME]["context_length"] == 4096
         assert len(hub.ranges()) == 1

@@ -123,9 +123,9 @@ class GenerateEncoder:
         more: Json = {"logprobs": logprobs} if logprobs else {}
         return line({**self._head(), **said, "done": False, **more})
 
-    def idle(self) -> bytes:
-        """Return a line without text, for a client that waits."""
-        return self._part(self._said(""))
+    def idle(self, status: str = "") -> bytes:
+        """Return a line without text, for a client that waits; ``status`` says what for."""
+        return self._part(self._said("") | ({"status": status} if status else {}))
 
     def end(self) -> bytes:
         """Return the last line."""
