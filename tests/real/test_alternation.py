@@ -1,4 +1,4 @@
-"""Two chat models and an embedding model asked in turn, with room for one, two and three."""
+"""Models asked in turn, with less room than they need: chats, embeddings, and speech."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import openai
 import psutil
 import pytest
 from real_engines import ENGINES, ONE, Gateway, gateway, lua_config, lua_model
+from speech import ESPEAK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -117,3 +118,60 @@ async def test_everybody_gets_the_model_asked_for(
         children = psutil.Process(served.process.pid).children()
         assert served.stop() == 0
         assert not [child for child in children if child.is_running()]
+
+
+ROOM_FOR_TWO = {
+    "count": 'max_loaded_models = 2, resources = { ram = "9GiB" }',
+    "memory": 'max_loaded_models = 3, resources = { ram = "2GiB" }',
+}
+
+
+def three_kinds(binary: str, tiny: Path) -> str:
+    """Return models that chat, hear and speak, each of which needs half of the memory."""
+    need = 'needs = { ram = "1GiB" }'
+    args = f'"-m", "{tiny}", "-c", 512, "-np", 1, "-t", 1, "--no-warmup"'
+    speaks = "espeak" if ESPEAK else "piper"
+    return (
+        f'{{ name = "chat", variants = {{ {{ binary = "{binary}", context = 512, {need}, '
+        f"args = {{ {args} }} }} }} }},"
+        f'{{ name = "hears", engine = presets.engines.whisper, variants = {{ {{ {need} }} }} }},'
+        f'{{ name = "speaks", engine = presets.engines.{speaks}, variants = {{ {{ {need} }} }} }}'
+    )
+
+
+@PATIENT
+@pytest.mark.parametrize("room", ROOM_FOR_TWO)
+@pytest.mark.parametrize("engine", ONE)
+async def test_chat_transcription_and_speech_take_turns(
+    engine: str, room: str, tmp_path: Path, tiny: Path
+) -> None:
+    models = three_kinds(ENGINES[engine], tiny)
+    with gateway(tmp_path, lua_config(tmp_path, models, ROOM_FOR_TWO[room])) as served:
+        engines = Counter(served)
+        async with library(served) as api:
+
+            async def speak() -> bytes:
+                answer = await api.audio.speech.create(
+                    model="speaks", voice="alloy", input="Thank you.", response_format="wav"
+                )
+                return answer.content
+
+            sound = await speak()
+
+            async def ask(kind: str, number: int) -> bool:
+                if kind == "hears":
+                    heard = await api.audio.transcriptions.create(model=kind, file=("a", sound))
+                    return heard.usage is not None
+                return bool(await (speak() if kind == "speaks" else chat(api, kind, number)))
+
+            async def client(first: int) -> list[bool]:
+                done = []
+                for turn in range(REQUESTS):
+                    done.append(await ask(("chat", "hears", "speaks")[(first + turn) % 3], first))
+                    engines.look()
+                return done
+
+            # Each client waits for each kind; one that got no turn would never end.
+            answers = await asyncio.gather(*map(client, range(3)))
+        assert all(all(each) and len(each) == REQUESTS for each in answers)
+        assert engines.most == 2
