@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 _log = get_logger("engine")
 
-# Probes are frequent at first, since small models load quickly, and become less frequent.
-_FIRST_PROBE = 0.01
+# Probes are frequent at first, since small models load quickly, and become less frequent. After a
+# line of the engine comes one at once, but none sooner than _SOONEST_PROBE after the last.
+_SOONEST_PROBE = 0.01
+_FIRST_PROBE = 0.03
 _SLOWEST_PROBE = 0.1
 _PROBE_SHARE = 0.04
 # A stall is looked for so often, in seconds, and at least so many times within its limit.
@@ -34,10 +36,10 @@ async def until_ready(
     """
     while not await client.healthy():
         interval = _interval_after(clock.now() - started_at)
-        await clock.sleep(_FIRST_PROBE)
+        await clock.sleep(_SOONEST_PROBE)
         stirred.clear()
         # An engine that has just become ready says so; the next probe need not wait.
-        await happens(stirred, interval - _FIRST_PROBE)
+        await happens(stirred, interval - _SOONEST_PROBE)
 
 
 async def until_unresponsive(
