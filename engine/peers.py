@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import orjson
 
-from models.routing.peers import Listing, read_listing
+from models.routing.peers import Listing, read_listing, with_load
 from utils.logger import get_logger
 from utils.tasks import TaskOwner
 
@@ -33,6 +33,8 @@ class PeerDirectory:
         self.changed: Callable[[], None] = lambda: None
         self.listings: dict[str, Listing] = {}
         self._alive: set[str] = set()
+        # Those whose load is not told, which is logged once.
+        self._silent: set[str] = set()
         self._tasks = TaskOwner("peers")
         self._peers: Mapping[str, PeerTable] = {}
         self._each: dict[str, asyncio.Task[None]] = {}
@@ -83,7 +85,7 @@ class PeerDirectory:
     async def _look(self, peer: PeerTable) -> None:
         name = peer.name
         try:
-            listing = read_listing(await self._asked(peer), peer)
+            listing = await self._listing(peer)
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             if name in self._alive or name not in self.listings:
                 _log.warning("the peer %s at %s does not answer: %r", name, peer.url, error)
@@ -99,13 +101,28 @@ class PeerDirectory:
         if listing.lasting() != before.lasting():
             self.changed()
 
-    async def _asked(self, peer: PeerTable) -> object:
+    async def _listing(self, peer: PeerTable) -> Listing:
+        key = peer.api_key or os.environ.get(peer.api_key_env or "")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        listing = read_listing(await self._asked(peer, "/v1/models", headers), peer)
+        token = peer.admin_token or os.environ.get(peer.admin_token_env or "")
+        if not (listing.gateway and token):
+            return listing
+        try:
+            return with_load(listing, await self._asked(peer, "/running", {"X-Admin-Token": token}))
+        except ValueError as error:
+            if peer.name not in self._silent:
+                self._silent.add(peer.name)
+                _log.warning("the peer %s does not tell its load: %s", peer.name, error)
+            return listing
+
+    async def _asked(self, peer: PeerTable, path: str, headers: Mapping[str, str]) -> object:
+        """Return the JSON of a page; raise ValueError if there is none."""
         if self._session is None:
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        key = peer.api_key or os.environ.get(peer.api_key_env or "")
         async with self._session.get(
-            f"{peer.url.removesuffix('/v1')}/v1/models",
-            headers={"Authorization": f"Bearer {key}"} if key else {},
+            f"{peer.url.removesuffix('/v1')}{path}",
+            headers=headers,
             timeout=aiohttp.ClientTimeout(total=peer.timeout),
             allow_redirects=False,
         ) as response:
@@ -115,6 +132,6 @@ class PeerDirectory:
             async for piece in response.content.iter_any():
                 body += piece
                 if len(body) > _LARGEST:
-                    raise ValueError("its list of models is too long")
+                    raise ValueError(f"{path} is too long")
             page: object = orjson.loads(body)
             return page

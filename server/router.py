@@ -94,7 +94,8 @@ class Present:
         return Seen(
             ready=told.ready,
             starting=told.starting,
-            busy=ours.busy,
+            # What we have sent may be among its own, or be too new to be told.
+            busy=max(told.busy, ours.busy),
             load_seconds=told.load_seconds,
             free=max(told.free - ours.busy, 0) if told.ready else 0,
             loadable=told.loadable,

@@ -6,6 +6,7 @@ it stands for all of them, and the request goes where it is answered first.
 
 from __future__ import annotations
 
+from collections import Counter
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,7 +33,7 @@ class Told(NamedTuple):
     """What a peer tells of one of its models.
 
     ``capabilities`` are None where it does not tell. ``free`` requests would be answered at once;
-    ``loadable``: the model would be loaded for one.
+    ``loadable``: the model would be loaded for one. It has ``busy`` requests, running and waiting.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Told(NamedTuple):
     free: int = 0
     loadable: bool = True
     load_seconds: float | None = None
+    busy: int = 0
 
 
 class Listing(NamedTuple):
@@ -73,6 +75,20 @@ def read_listing(page: Any, peer: PeerTable) -> Listing:  # noqa: ANN401 - decod
         if any(fnmatchcase(model.name, pattern) for pattern in peer.models)
     }
     return Listing(tuple(sorted(wanted.values())), gateway)
+
+
+def with_load(listing: Listing, page: Any) -> Listing:  # noqa: ANN401 - decoded JSON
+    """Return the listing with the requests that ``/running`` of the peer tells of each model."""
+    busy: Counter[str] = Counter()
+    if isinstance(page, dict):
+        for part, amount in (("engines", "active"), ("queue", None)):
+            entries = page.get(part)
+            for each in entries if isinstance(entries, list) else ():
+                if isinstance(each, dict) and isinstance(each.get("model"), str):
+                    count = 1 if amount is None else each.get(amount)
+                    busy[each["model"]] += count if isinstance(count, int) else 0
+    models = (told._replace(busy=busy[told.name]) for told in listing.models)
+    return listing._replace(models=tuple(models))
 
 
 def _is_own(entry: Mapping[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from utils.config.peers import PeerTable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from fake_engine import Journal
 
@@ -31,7 +32,8 @@ class Hosted:
     """An OpenAI-compatible API that writes down what it gets.
 
     ``models`` are its list, ``entry`` further fields of each. The first ``cut`` chats are cut off
-    before an answer; it answers with ``status``. ``held`` keeps all its answers back.
+    before an answer; it answers with ``status``. ``held`` keeps all its answers back. ``waiting``
+    is the length of its queue. It is not ready until the file ``awake`` is there.
     """
 
     url: str = ""
@@ -40,6 +42,8 @@ class Hosted:
     entry: dict[str, Any] = field(default_factory=dict)
     cut: int = 0
     status: int = 200
+    waiting: int = 0
+    awake: Path | None = None
     held: asyncio.Event = field(default_factory=asyncio.Event)
     chats: list[tuple[dict[str, str], dict[str, Any]]] = field(default_factory=list)
 
@@ -50,7 +54,12 @@ class Hosted:
 
     async def health(self, _request: web.Request) -> web.Response:
         await self.held.wait()
-        return web.Response()
+        return web.Response(status=200 if self.awake is None or self.awake.exists() else 503)
+
+    async def running(self, request: web.Request) -> web.Response:
+        assert request.headers.get("X-Admin-Token") == "operator"
+        assert "Authorization" not in request.headers
+        return web.json_response({"queue": [{"model": "m"}] * self.waiting})
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -74,6 +83,7 @@ async def hosted(**more: Any) -> AsyncIterator[Hosted]:
     app = web.Application()
     app.router.add_get("/v1/models", server.list)
     app.router.add_get("/health", server.health)
+    app.router.add_get("/running", server.running)
     app.router.add_post("/v1/chat/completions", server.chat)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -201,3 +211,44 @@ async def test_a_peer_gets_the_priority_and_the_conversation(journal: Journal) -
         assert (told["X-Priority"], told["X-Conversation-Id"]) == ("low", "talk")
         assert told["Authorization"] == "Bearer geheim"
         assert told["X-Gateway-Hops"] == plain["X-Gateway-Hops"]
+
+
+async def test_where_fewer_wait_it_is_answered_sooner(journal: Journal) -> None:
+    full = {"owned_by": "llm-gateway", "state": "ready", "free_slots": 0}
+    async with hosted(entry=full, waiting=3) as one, hosted(entry=full, waiting=1) as two:
+        peers = [
+            PeerTable(
+                name=name, url=far.url, api_key="geheim", admin_token="operator", refresh=0.02
+            )
+            for name, far in (("a", one), ("b", two))
+        ]
+        other = fake_model(fake_variant(journal, model="x"))
+        async with running_gateway(journal, other, peers=peers) as gateway:
+            request = {"request": {**chat_body(), "model": "m"}}
+
+            async def goes(*models: str) -> None:
+                found: list[str] = []
+                while found != list(models):
+                    told = await gateway.post(request, "/admin/route")
+                    if told.status == 200:
+                        found = [told.json["model"], *told.json["then"]]
+                    await asyncio.sleep(0.01)
+
+            await goes("b/m", "a/m")
+            two.waiting = 5
+            await goes("a/m", "b/m")
+            assert (await gateway.chat(model="m")).headers[ROUTE] == "m -> a/m; soonest"
+
+
+async def test_a_peer_is_woken_before_it_is_asked(journal: Journal, tmp_path: Path) -> None:
+    awake = tmp_path / "awake"
+    async with hosted(entry={"owned_by": "llm-gateway"}, awake=awake) as far:
+        box = PeerTable(
+            name="box", url=far.url, api_key="geheim", refresh=0.02, wake=("touch", str(awake))
+        )
+        async with running_gateway(journal, local(journal), peers=[box]) as gateway:
+            while (await gateway.request("GET", "/v1/models/box/m")).status != 200:
+                await asyncio.sleep(0.01)
+            assert not awake.exists()
+            assert (await gateway.chat(model="box/m")).status == 200
+            assert (awake.exists(), len(far.chats)) == (True, 1)

@@ -22,6 +22,19 @@ class PeerTable:
         default=None,
         metadata=key("name", "The variable in the gateway's environment that has this key."),
     )
+    admin_token: str | None = field(
+        default=None,
+        repr=False,
+        metadata=key(
+            "secret",
+            "The admin token of a peer that is an LLM Gateway. With it, the peer also tells how "
+            "many requests each of its models has, running and waiting.",
+        ),
+    )
+    admin_token_env: str | None = field(
+        default=None,
+        metadata=key("name", "The variable in the gateway's environment that has this token."),
+    )
     models: tuple[str, ...] = field(
         default=("*",),
         metadata=key(

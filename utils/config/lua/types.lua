@@ -252,6 +252,8 @@
 ---@field url string Where the server is: `"http://192.168.1.7:7777"`.
 ---@field api_key? string The key that it gets. `api_key_env` keeps it out of the file.
 ---@field api_key_env? string The variable in the gateway's environment that has this key.
+---@field admin_token? string The admin token of a peer that is an LLM Gateway. With it, the peer also tells how many requests each of its models has, running and waiting.
+---@field admin_token_env? string The variable in the gateway's environment that has this token.
 ---@field models? string[] Which of its models are served: names, or patterns such as `"gpt-*"`.
 ---@field share? boolean Whether its models also answer under their names alone, with those of this gateway and of other peers. `false` for a server that costs money.
 ---@field refresh? number How often it is asked which models it has, and what they do.

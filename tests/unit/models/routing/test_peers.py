@@ -8,7 +8,7 @@ import pytest
 from builders import model
 
 from models.catalog import Catalog
-from models.routing.peers import Listing, Told, name_at, read_listing, with_peers
+from models.routing.peers import Listing, Told, name_at, read_listing, with_load, with_peers
 from utils.config.peers import PeerTable
 from utils.config.routes import RouteTable
 from utils.config.settings import ServerSettings
@@ -39,6 +39,21 @@ def test_what_a_gateway_tells() -> None:
     )
     told = Told("q", 4096, frozenset({"text"}), True, False, 2, False, 2.5)
     assert listing == Listing((told,), gateway=True)
+
+
+def test_the_load_of_a_gateway() -> None:
+    listing = Listing((Told("q"), Told("r")), gateway=True)
+    queue = [{"model": "q"}, {"model": "q"}, {"model": "other"}, {"model": 3}, "x"]
+    running = {"engines": [{"model": "q", "active": 2}, {"model": "r"}], "queue": queue}
+    found = with_load(listing, running)
+    assert [told.busy for told in found.models] == [4, 0]
+    assert found.lasting() == listing.lasting()
+
+
+@pytest.mark.parametrize("given", [None, [], {"queue": 3}, {"engines": {}}, {"queue": [None]}])
+def test_what_tells_no_load(given: Any) -> None:
+    listing = Listing((Told("q"),), gateway=True)
+    assert with_load(listing, given) == listing
 
 
 def test_of_others_only_the_names_are_known() -> None:
