@@ -13,6 +13,8 @@ from utils.errors import BadRequest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+# Under these names an input has images.
+_MEDIA = ("multimodal_data", "image", "image_url")
 _INFILL = ("input_prefix", "prompt", "input_suffix")
 
 
@@ -43,11 +45,30 @@ def infill(request: Json) -> Prompt:
 def embeddings(request: Json) -> Prompt:
     """Return the inputs; the longest decides the size. Raises BadRequest.
 
-    Some engines also call the field ``content``.
+    Some engines also call the field ``content``. Inputs with images need a model that sees.
     """
     field = "content" if request.get("input") is None and "content" in request else "input"
     value = request.get(field)
-    return Prompt(prompts=(value,)) if isinstance(value, str) else _several(value, field)
+    if isinstance(value, str):
+        return Prompt(prompts=(value,))
+    plain, sees = _without_media(value)
+    prompt = _several(plain, field)
+    return prompt._replace(needs=frozenset({"vision"})) if sees else prompt
+
+
+def _without_media(value: Any) -> tuple[Any, bool]:  # noqa: ANN401 - decoded JSON
+    """Return inputs without the bytes of their images, and whether there were any.
+
+    An image takes other tokens than its bytes would.
+    """
+    if not isinstance(value, list):
+        return value, False
+    sees = [isinstance(item, dict) and any(item.get(name) for name in _MEDIA) for item in value]
+    plain = [
+        {name: part for name, part in item.items() if name not in _MEDIA} if seen else item
+        for item, seen in zip(value, sees, strict=True)
+    ]
+    return plain, any(sees)
 
 
 def speech(request: Json) -> Prompt:

@@ -44,6 +44,15 @@ def refusal(kind: Endpoint, **fields: Any) -> tuple[str, str | None]:
 def test_inputs_to_embed(fields: dict[str, Any], prompts: tuple[str, ...], ids: int) -> None:
     found = facts(endpoints.EMBEDDINGS, **fields)
     assert (found.prompts, found.prompt_ids, found.max_output) == (prompts, ids, 0)
+    assert not found.needs
+
+
+@pytest.mark.parametrize("name", ["multimodal_data", "image", "image_url"])
+def test_images_to_embed_need_a_model_that_sees(name: str) -> None:
+    found = facts(endpoints.EMBEDDINGS, input=["a", {"text": "b", name: ["A" * 5000]}])
+    assert found.prompts == ("a", '{"text": "b"}')
+    assert [*found.needs] == ["vision"]
+    assert not facts(endpoints.EMBEDDINGS, input=[{"text": "b", name: []}]).needs
 
 
 @pytest.mark.parametrize(
