@@ -78,7 +78,8 @@ class Sessions:
         """Return the session with this token, and note that it is used; None without one."""
         digest, now = digest_of(token), self._wall()
         known = self._known.get(digest)
-        if known is None or now - known.read_at > _FRESH:
+        # Also not fresh where the clock was set back since.
+        if known is None or not 0 <= now - known.read_at <= _FRESH:
             known = self._remember(
                 digest, await self._accounts.read(lambda c: find_session(c, digest))
             )

@@ -1,17 +1,18 @@
-"""A gateway with accounts whose database cannot be written for a while."""
+"""A gateway with accounts whose database cannot be written for a while, and a clock set back."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from account_gateway import bearer, booked, books, charging_gateway
+from account_gateway import UNIT, bearer, booked, books, charging_gateway
 from gateway import fake_model, fake_variant, running_gateway
 from gateway_client import chat_body
 
-from utils.config.accounts import AccountsSettings, RateLimitsTable
+from utils.config.accounts import AccountsSettings, PriceTable, RateLimitsTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     import pytest
     from fake_engine import Journal
+    from gateway_client import Answer
 
 LOCKER = """
 import sqlite3, sys
@@ -117,3 +119,30 @@ async def test_a_gateway_that_ends_while_its_database_is_locked(
         async with charging_gateway(journal, model, at=at):
             assert len(at.usage()) == 2
     assert not list(state.glob("*.backlog"))
+
+
+async def test_a_clock_that_is_set_back(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits and budgets stay used up, holds are settled, and what is valid stays valid."""
+    back = [0]
+    monkeypatch.setattr("accounts.service._wall", lambda: time.time_ns() // 10**6 - back[0])
+    at = books(journal.path.parent / "state")
+    limited, once = at.add(rpm=3), at.add(budget=UNIT, budget_period="day", money=5 * UNIT)
+    free = PriceTable(name="m", input_per_1k="0", output_per_1k="0", per_request="0.1")
+    model = fake_model(fake_variant(journal))
+    settings = {"prices": (free,)}
+    async with charging_gateway(journal, model, at=at, accounts=settings) as gateway:
+
+        async def ask(key: str) -> Answer:
+            return await gateway.post(chat_body(), **bearer(key))
+
+        assert (await ask(limited)).status == 200
+        for _ in range(10):
+            assert (await ask(once)).status == 200
+        back[0] = 3 * 24 * 3600 * 1000
+        assert (await ask(limited)).status == 200
+        assert (await ask(limited)).status == 200
+        (await ask(limited)).error(429, "rate_limit_exceeded")
+        (await ask(once)).error(402, "insufficient_quota")
+        await booked(gateway)
+        assert len(at.usage()) == 13
+        assert at.balance() == UNIT - 3 * UNIT // 10
