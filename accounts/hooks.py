@@ -17,7 +17,13 @@ from accounts.sink import MeteredSink, PayingSink
 from accounts.store.rows import Hold, Settlement
 from inference.call import Hooks
 from models.requests.endpoints import PASSTHROUGH
-from utils.errors import AccountsUnavailable, InsufficientQuota, KeyRefused, NotPermitted
+from utils.errors import (
+    AccountsUnavailable,
+    GatewayError,
+    InsufficientQuota,
+    KeyRefused,
+    NotPermitted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -111,8 +117,10 @@ class AccountHooks(Hooks):
         )
         try:
             ticket = admit(caller, ask, now)
-        except InsufficientQuota:
-            self.doubted = True
+        except GatewayError as error:
+            self.doubted = self.doubted or isinstance(error, InsufficientQuota)
+            # Good or bad, an answer tells what is left of the limits.
+            error.headers = {**headers_of(caller, now.monotonic), **error.headers}
             raise
         record.parts += 1
         covered = bound.held if bound.held < bound.output else None

@@ -45,6 +45,7 @@ from server.people.frame import (
     answer_table,
     fields_of,
     number_in_path,
+    number_of,
     wall,
 )
 from server.people.views import day_in, price_row, shown, today, usage_row
@@ -189,10 +190,7 @@ class PeopleHandlers:
 
     async def keys(self, ctx: RequestContext) -> None:
         """Answer with keys, or those of ``account``."""
-        text = ctx.request.query.get("account")
-        if text is not None and not text.isdecimal():
-            raise BadRequest("account must be a number.", param="account")
-        account = None if text is None else int(text)
+        account = number_of(ctx.request.query.get("account"), "account")
         await answer_page(
             ctx,
             self._accounts,
@@ -317,9 +315,7 @@ class PeopleHandlers:
         query, now = ctx.request.query, today(wall())
         first, last = day_in(query, "from", now - _MONTH + 1), day_in(query, "to", now)
         groups = _groups(query.get("group", "day,account,model"))
-        account = query.get("account")
-        if account is not None and not account.isdecimal():
-            raise BadRequest("account must be a number.", param="account")
+        account = number_of(query.get("account"), "account")
 
         def read(connection: Connection) -> list[dict[str, Any]]:
             rows = usage_table(
@@ -327,7 +323,7 @@ class PeopleHandlers:
                 first,
                 last,
                 groups,
-                account=None if account is None else int(account),
+                account=account,
                 model=query.get("model"),
             )
             keys = names_of(connection, API_KEYS, [row.get("key_id", 0) for row in rows])

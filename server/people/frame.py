@@ -95,10 +95,10 @@ async def answer_page(
 ) -> None:
     """Answer with a page of the list ``name``, and the ``cursor`` of the next in ``next``."""
     query = ctx.request.query
-    limit = _number(query.get("limit"), "limit") or _USUAL_PAGE
+    limit = number_of(query.get("limit"), "limit") or _USUAL_PAGE
     if limit > _LARGEST_PAGE:
         raise BadRequest(f"limit is at most {_LARGEST_PAGE}.", param="limit")
-    before = _number(query.get("cursor"), "cursor")
+    before = number_of(query.get("cursor"), "cursor")
     found = await accounts.read(lambda connection: rows(connection, limit + 1, before))
     more = found[limit - 1]["id"] if len(found) > limit else None
     page = [view(row) for row in found[:limit]]
@@ -116,7 +116,8 @@ async def answer_table(
     await ctx.response.answer(_OK, {**_CSV, **_PRIVATE, **disposition}, as_csv(rows, columns))
 
 
-def _number(text: str | None, name: str) -> int | None:
+def number_of(text: str | None, name: str) -> int | None:
+    """Return a number of a query, None where it is not there; BadRequest if it is none."""
     if text is None:
         return None
     if not text.isdecimal() or len(text) > 18 or int(text) == 0:  # noqa: PLR2004 - digits of a column

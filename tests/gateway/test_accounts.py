@@ -104,6 +104,7 @@ async def test_without_money_nothing_is_asked(journal: Journal, at: Books) -> No
         answer = await gateway.post(chat_body(), **bearer(poor))
         answer.error(402, "insufficient_quota")
         assert answer.headers["X-Should-Retry"] == "false"
+        assert answer.headers["x-ratelimit-remaining-requests"] == "25"
         told = await gateway.post(
             {**chat_body(), "model": "m"}, MESSAGES, headers={"x-api-key": poor}
         )

@@ -118,6 +118,9 @@ async def test_the_first_admin_comes_by_the_log_and_others_by_the_admin(
         assert topped.json["balance"] == again.json["balance"]
         ledger = (await admin.ask("GET", f"/admin/api/users/{number}/ledger")).json["ledger"]
         assert [each["kind"] for each in ledger] == ["topup", "usage", "grant"]
+        for page in ("keys", "usage", "users"):
+            many = f"/admin/api/{page}?{'cursor' if page == 'users' else 'account'}={'9' * 20}"
+            (await admin.ask("GET", many)).error(400, "invalid_request")
         usage = (await admin.ask("GET", "/admin/api/usage?group=account")).json["usage"]
         assert [(each["account"], each["requests"]) for each in usage] == [("Ada", 1)]
         blocked = await admin.ask("PATCH", f"/admin/api/users/{number}", status="blocked")
