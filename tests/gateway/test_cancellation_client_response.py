@@ -11,7 +11,7 @@ from engines import ShiftedClock
 from gateway_client import CHAT
 
 from server.client_response import ClientResponse
-from server.exchange import AiohttpRequest
+from server.exchange import AiohttpReply, AiohttpRequest
 from utils.errors import GatewayError
 
 
@@ -30,7 +30,7 @@ class Stuck:
     ("act", "method"),
     [
         ("relay", "prepare"),
-        ("relay", "write"),
+        ("relay", "drained"),
         ("relay", "write_eof"),
         ("fail", "write"),
         ("comment", "prepare"),
@@ -50,6 +50,8 @@ async def test_downstream_waiting_for_a_slow_client(
     for name in ("prepare", "write", "write_eof"):
         monkeypatch.setattr(web.StreamResponse, name, stuck if name == method else free)
         monkeypatch.setattr(web.Response, name, stuck if name == method else free)
+    monkeypatch.setattr(AiohttpReply, "put", lambda *_: method != "drained")
+    monkeypatch.setattr(AiohttpReply, "drained", stuck)
 
     async def respond() -> None:
         async with ClientResponse(
