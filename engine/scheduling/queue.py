@@ -112,6 +112,11 @@ class Queue:
         if waiting.auxiliary or not self.max_wait:
             return
         model, client = waiting.minimum.model, waiting.client
+        flow = (model, client, waiting.priority)
+        if len(self._served_at) == 1 and flow in self._served_at:
+            # Alone, a client is ahead by the same turn after each of its requests.
+            self._served_at[flow] = now
+            return
         turns, least = self._turns.setdefault(model, {}), self._floors.get(model, 0)
         floor = max(least, turns.get(client, 0))
         turns[client] = floor + 1
@@ -121,7 +126,6 @@ class Queue:
                 if number <= floor:
                     del turns[other]
             self._floors[model] = floor
-        flow = (model, client, waiting.priority)
         # In the order of time. After two rises of priority an entry has no effect any more, nor
         # have the client's turns: a name that was sent once is not kept.
         self._served_at.pop(flow, None)

@@ -40,6 +40,16 @@ def served(queue: Queue, now: float = 0.0) -> list[int]:
     return order
 
 
+@pytest.mark.parametrize("alone", [1, 2, 5])
+def test_however_often_a_client_was_served_alone_the_other_has_the_next_turn(alone: int) -> None:
+    made = queue()
+    for number in range(alone):
+        made.served(asking(number, "a"), float(number))
+    for number, client in enumerate("aabb", 10):
+        made.add(asking(number, client, since=5.0))
+    assert served(made, 6.0) == [12, 10, 13, 11]
+
+
 def test_waiting_requests_are_known_by_number() -> None:
     made = queue(asking(1), asking(2))
     assert 1 in made
