@@ -8,21 +8,35 @@ aiohttp's. Forms, websockets and bodies in pieces need more; those come through 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import web
 from aiohttp.http import StreamWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiohttp.abc import AbstractStreamWriter
     from multidict import CIMultiDict, CIMultiDictProxy
     from yarl import URL
 
     from server.client_response import ClientResponse
+    from server.configuration import Configuration
+    from server.routes import Route
 
-# What was made of a request's headers for an engine, by the form in which it was wanted.
-Prepared = dict[tuple[str | None, bool, bool, bool], Mapping[str, str]]
+
+class Prepared:
+    """What was made of a head, for all requests that have the same.
+
+    ``headers`` are those for an engine, by the form in which they were wanted. ``found`` are the
+    configuration under which the head was found good, its route, and the engine's path.
+    """
+
+    __slots__ = ("found", "headers")
+
+    def __init__(self) -> None:
+        self.headers: dict[tuple[str | None, bool, bool, bool], Mapping[str, str]] = {}
+        self.found: tuple[Configuration, Route, str] | None = None
 
 
 class Reply(Protocol):
@@ -80,7 +94,7 @@ class Request(Protocol):
     ``response`` is set by the middleware as soon as it has the request. ``authorities`` are the
     hosts that the request names beside its ``Host`` header. ``whole`` is the body if it came with
     the head; else it must be read, see server/uploads/body.py. ``prepared`` is shared by requests
-    with the same headers.
+    with the same head.
     """
 
     response: ClientResponse | None
@@ -152,7 +166,7 @@ class Request(Protocol):
 
     @property
     def prepared(self) -> Prepared:
-        """What was made of the headers; what is added here may be there for another request."""
+        """What was made of the head; what is added here may be there for another request."""
         ...
 
     @property
@@ -213,8 +227,8 @@ class AiohttpRequest(web.BaseRequest):
 
     @property
     def prepared(self) -> Prepared:
-        """Nothing: it is not known which requests have the same headers."""
-        return {}
+        """Nothing: it is not known which requests have the same head."""
+        return Prepared()
 
     @classmethod
     def of(cls, other: web.BaseRequest) -> AiohttpRequest:

@@ -267,7 +267,7 @@ def _headers(request: Request, facts: RequestFacts, *, key: bool, kept: bool) ->
     """Return the headers for the engine; ``kept``: it keeps the stream for the client."""
     kind = None if facts.endpoint is PASSTHROUGH else "application/json"
     form = kind, facts.stream, key, kept
-    if facts.upload is None and (known := request.prepared.get(form)) is not None:
+    if facts.upload is None and (known := request.prepared.headers.get(form)) is not None:
         return known
     headers = to_engine(request.headers, kind, key=key)
     if facts.upload is not None:
@@ -281,5 +281,5 @@ def _headers(request: Request, facts: RequestFacts, *, key: bool, kept: bool) ->
         # Without it the engine stops when the client leaves: the answer could not be read again.
         headers.popall(CONVERSATION, None)
     if facts.upload is None:
-        request.prepared[form] = headers
+        request.prepared.headers[form] = headers
     return headers

@@ -293,6 +293,21 @@ class Middleware:
 
     def _route(self, ctx: RequestContext) -> Route:
         """Return the route of a request that may be answered; GatewayError says why not."""
+        found = ctx.request.prepared.found
+        if found is not None and found[0] is ctx.configuration and ctx.origin is None:
+            # What the head alone decides was decided for an earlier request.
+            _, route, ctx.target = found
+            self._check_rights(ctx, admin=False, upgrade=False)
+        else:
+            route = self._found(ctx)
+        if route.work:
+            _require_work(ctx)
+        if route.quiet:
+            ctx.record.quiet = True
+        return route
+
+    def _found(self, ctx: RequestContext) -> Route:
+        """Return the route of a request whose head is good; who asks may take it."""
         request, configuration = ctx.request, ctx.configuration
         cors, headers, method, path = (
             configuration.cors,
@@ -334,9 +349,8 @@ class Middleware:
         except UnknownPath as error:
             raise UnknownPath(f"{error.message} {hint(path, ctx.address)}") from None
         ctx.target = target or ctx.target
-        if route.work:
-            _require_work(ctx)
-        ctx.record.quiet |= route.quiet
+        if ctx.name is None and ctx.origin is None and not (admin or from_page or upgrade):
+            request.prepared.found = configuration, route, ctx.target
         return route
 
 

@@ -17,12 +17,11 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from models.requests.endpoints import BY_PATH
+from server.exchange import Prepared
 from utils.known_head import KnownHead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from server.exchange import Prepared
 
 # Sizes in bytes. aiohttp refuses a line or a header above 8190.
 LARGEST_HEAD = 8 * 1024
@@ -59,7 +58,7 @@ class NotPlain(Exception):
 class PlainRequest(NamedTuple):
     """A whole plain request. ``keeps``: the client wants to keep the connection.
 
-    Requests that differ in their bodies alone share what is ``prepared`` for the engine.
+    Requests that differ in their bodies alone share what is ``prepared``.
     """
 
     url: URL
@@ -190,7 +189,7 @@ class PlainRequestParser:
         if data.count(b"\n", 0, end) != len(self._raw) + 2 or len(data) != end + self._length:
             raise NotPlain
         headers = CIMultiDictProxy(self._headers)
-        request = PlainRequest(self._url, headers, data[end:], self._keeps, {})
+        request = PlainRequest(self._url, headers, data[end:], self._keeps, Prepared())
         if whole and (known := KnownHead.of(data)) is not None:
             self._last = _Known(known, request._replace(body=b""), self._length)
             self._newest.is_now(self._last)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import aiohttp
 import psutil
 import pytest
 from gateway import fake_model, fake_variant, running_gateway
+from gateway_client import chat_body
 from raw_client import post
 
 if TYPE_CHECKING:
@@ -102,6 +104,13 @@ async def test_a_reload_changes_the_names(journal: Journal) -> None:
         assert (await gw.request("GET", "/health", headers=REBOUND)).status == 421
         await gw.reloader.reload()
         assert (await gw.request("GET", "/health", headers=REBOUND)).status == 200
+        # What was found of the head of a request does not outlive its configuration.
+        for hosts, status in ((("evil.example",), 200), ((), 421), (("evil.example",), 200)):
+            gw.following.settings = replace(gw.following.settings, hosts=hosts)
+            await gw.reloader.reload()
+            for _ in range(2):
+                answer = await gw.post(chat_body(), headers=REBOUND)
+                assert answer.status == status
 
 
 async def test_two_host_headers_are_no_way_round(journal: Journal) -> None:
