@@ -19,6 +19,8 @@ import time
 from statistics import median
 from typing import TYPE_CHECKING
 
+import uvloop
+
 from bench.report import number, say
 from bench.targets import free_port
 from models.downloads.account import HubAccount
@@ -120,7 +122,7 @@ def _curl(port: int, folder: Path) -> float:
 
 def _pulled(port: int, folder: Path) -> float:
     cache = folder / "hub"
-    lag = asyncio.run(_fetched(HubAccount(str(cache), f"http://127.0.0.1:{port}")))
+    lag = uvloop.run(_fetched(HubAccount(str(cache), f"http://127.0.0.1:{port}")))
     shutil.rmtree(cache)
     return lag
 

@@ -36,6 +36,8 @@ _TURN = 0.5
 # On a slow line, what came is written after so many seconds.
 _LONGEST_HELD = 1.0
 _CORRUPT_TRIES = 2
+# Bytes between two looks whether the disk has room for the rest: others write to it, too.
+_LOOK = 1 << 30
 
 
 async def fetch(
@@ -44,10 +46,12 @@ async def fetch(
     file: RemoteFile,
     url: str,
     told: Callable[[int, bool], None],
+    room: Callable[[int], None] = lambda _at: None,
 ) -> None:
     """Return once the content of ``file`` is in ``folder``, verified.
 
     ``told`` is called with the bytes that are there, and with whether they are only read again.
+    ``room`` raises if the disk has no room for the rest behind so many bytes; it may block.
     What was fetched stays if this is cancelled or fails, unless it is wrong. Raises the
     GatewayError that says why it failed.
     """
@@ -67,7 +71,7 @@ async def fetch(
         finally:
             stopped.set()
         for attempt in range(1, _CORRUPT_TRIES + 1):
-            await _complete(hub, part, file, url, run, told)
+            await _complete(hub, part, file, url, run, told, room)
             wrong = await run(part.finish)
             if not wrong:
                 return
@@ -113,6 +117,7 @@ async def _complete(
     url: str,
     run: _Run,
     told: Callable[[int, bool], None],
+    room: Callable[[int], None],
 ) -> None:
     """Return once all bytes are in ``part``; a break of the line costs nothing that was fetched."""
     failed = 0
@@ -128,7 +133,7 @@ async def _complete(
                 etag = answer.headers.get("ETag", "")
                 if is_strong(etag):
                     await run(partial(part.mark, etag))
-                await _copy(answer, part, file, run, told)
+                await _copy(answer, part, file, run, told, room)
             if not part.is_whole:
                 raise ConnectionError("the connection ended early")
         except (*BROKEN, WrongBody) as error:
@@ -148,10 +153,12 @@ async def _copy(
     file: RemoteFile,
     run: _Run,
     told: Callable[[int, bool], None],
+    room: Callable[[int], None],
 ) -> None:
     """Write the body into ``part``, one piece while the next one comes in."""
     pieces: list[bytes] = []
     held, coming, began = 0, part.at, time.monotonic()
+    looked = coming
     writing: asyncio.Future[None] | None = None
 
     def wrote(done: asyncio.Future[None]) -> None:
@@ -178,6 +185,9 @@ async def _copy(
             if held >= _STEP or now - began >= _LONGEST_HELD:
                 writing = await write()
                 held, began = 0, now
+                if coming - looked >= _LOOK:
+                    looked = coming
+                    await run(partial(room, coming))
     finally:
         # Also where the line broke: what came counts.
         await (await write())

@@ -77,8 +77,13 @@ async def pull(
             else:
                 progress.fetched(time.monotonic(), before + at)
 
+        def room(at: int, before: int = whole) -> None:
+            left = choice.size - before - at
+            _require_room(root, folder, left, reserve, "What was fetched stays.")
+
         if have[file.path] < file.size or not folder.link(commit, file.path).exists():
-            await fetch(hub, folder, file, hub.address(wanted.repo, commit, file.path), told)
+            address = hub.address(wanted.repo, commit, file.path)
+            await fetch(hub, folder, file, address, told, room)
         whole += file.size
         if progress.done < whole:
             progress.there(whole)
@@ -114,13 +119,21 @@ def _prepare(root: Path, folder: RepoFolder, missing: int, reserve: int) -> None
             # Programs that back up the disk leave out such a folder.
             (root / "CACHEDIR.TAG").write_bytes(_TAG)
         folder.blobs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(str(folder.path), error) from error
+    _require_room(root, folder, missing, reserve, "Nothing was fetched.")
+
+
+def _require_room(root: Path, folder: RepoFolder, missing: int, reserve: int, then: str) -> None:
+    """Raise DiskFull, which says ``then``, if the disk has no room for ``missing`` bytes more."""
+    try:
         free = shutil.disk_usage(folder.blobs).free
     except OSError as error:
         raise cannot_write(str(folder.path), error) from error
     if missing > 0 and free < missing + reserve:
         raise DiskFull(
             f"{root} has {free >> 20} MiB free, and {folder.repo} needs {missing >> 20} MiB, with"
-            f" {reserve >> 20} MiB to spare. Nothing was fetched."
+            f" {reserve >> 20} MiB to spare. {then}"
         )
 
 

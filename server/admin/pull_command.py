@@ -22,6 +22,8 @@ from utils.errors import HubOffline, HubUnavailable
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from models.downloads.pull import Pulled
     from models.downloads.reference import Wanted
 
@@ -37,9 +39,17 @@ def fetch_model(wanted: Wanted) -> Pulled:
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return asyncio.run(_fetched(wanted))
+        return _run(_fetched(wanted))
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _run(fetched: Coroutine[Any, Any, Pulled]) -> Pulled:
+    if sys.platform == "win32":
+        return asyncio.run(fetched)
+    import uvloop  # noqa: PLC0415 - not there on Windows
+
+    return uvloop.run(fetched)
 
 
 def pulled_json(wanted: Wanted, pulled: Pulled) -> dict[str, Any]:

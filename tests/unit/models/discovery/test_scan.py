@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from model_stores import hub, put
 
+from models import head_cache
 from models.discovery.inventory import MANUAL, Entry
 from models.discovery.scan import scan, stores_here
 from models.discovery.stores import FOLDER, HUB, USUAL, Store
@@ -61,6 +62,18 @@ def test_a_file_that_cannot_be_read_says_why(home: Path) -> None:
     hub(home, "org/a", "a.gguf", content=b"<html>" + bytes(100))
     (entry,) = scan([Store(HUB, str(home))], HeadCache()).entries
     assert "web page" in entry.problem
+
+
+def test_a_renamed_file_is_another_name_of_a_head_that_is_known(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, heads = put(home / "own" / "c.gguf"), HeadCache()
+    store = Store(FOLDER, str(home / "own"))
+    before = scan([store], heads).entries
+    file.rename(home / "own" / "d-Q8_0.gguf")
+    monkeypatch.delattr(head_cache, "head_of")
+    (entry,) = scan([store], heads, before=before).entries
+    assert (entry.name, entry.ready, entry.facts) == ("d-Q8_0", True, before[0].facts)
 
 
 def test_imported_models_are_looked_for_where_they_were(home: Path) -> None:

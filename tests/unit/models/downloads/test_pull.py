@@ -6,8 +6,10 @@ import asyncio
 import errno
 import os
 import random
+import shutil
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +19,7 @@ from model_stores import PROJECTOR
 
 from models.discovery.scan import scan
 from models.discovery.stores import HUB, Store
+from models.downloads import fetch
 from models.downloads.account import HubAccount
 from models.downloads.hub import Hub
 from models.downloads.layout import RepoFolder
@@ -385,6 +388,23 @@ async def test_a_disk_that_fills_up_keeps_what_was_fetched(
     monkeypatch.undo()
     assert (await world.pull()).paths[0].read_bytes() == BIG
     assert world.hub.ranges()[-1] == "bytes=1500000-"
+
+
+async def test_a_disk_that_others_fill_ends_a_download_before_it_is_full(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "_LOOK", 1 << 20)
+    world.hub.fault("hold", 2_000_000)
+    with monkeypatch.context() as patch:
+        sizes = iter([10_000_000, 1_000_000])
+        patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=next(sizes)))
+        said = await world.refused(DiskFull, reserve=500_000)
+    assert said.endswith(" What was fetched stays.")
+    had = world.part.stat().st_size
+    assert 1 << 20 <= had <= 2_000_000
+    world.hub.go_on.set()
+    assert (await world.pull()).paths[0].read_bytes() == BIG
+    assert world.hub.ranges()[-1] == f"bytes={had}-"
 
 
 async def test_a_cache_that_cannot_be_written_is_told(world: World) -> None:
