@@ -167,7 +167,6 @@ def build(
     router = Router(manager, Classifier(inference, clock), peers, ActiveProfile(folder))
     pulls = Pulls(_hub, reloader.reload, folder)
     missing = MissingModels(pulls, current)
-    _tell_absent(catalog, types)
 
     def applied() -> None:
         _tell_absent(current.now.catalog, types)

@@ -31,15 +31,17 @@ SENTENCES = (
 )
 
 
-def speech_config(folder: Path, server: str | None = None, weights: str = "") -> str:
+def speech_config(
+    folder: Path, server: str | None = None, weights: str = "", voice: str = "piper"
+) -> str:
     """Return a configuration of embedded engines, and of ``server`` with a file of weights.
 
-    ``hears`` and ``speaks`` are the embedded ones, ``whisper`` is the server's, ``robot`` is
-    espeak-ng.
+    ``hears`` and ``speaks`` are the embedded ones, ``voice`` the type of the latter. ``whisper`` is
+    the server's, ``robot`` is espeak-ng.
     """
     models = (
         '{ name = "hears", engine = presets.engines.whisper },'
-        '{ name = "speaks", engine = presets.engines.piper },'
+        f'{{ name = "speaks", engine = presets.engines.{voice} }},'
     )
     if server:
         models += (
