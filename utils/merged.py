@@ -17,33 +17,37 @@ async def merged(*sources: AsyncGenerator[None, None]) -> AsyncGenerator[None, N
 
     Signs that come together are one. An OSError of a source is raised.
     """
-    said = asyncio.Event()
+    woken = asyncio.Event()
+    signs = 0
     tasks = TaskOwner("merged")
 
     async def follow(source: AsyncGenerator[None, None]) -> OSError | None:
+        nonlocal signs
         try:
             async with aclosing(source):
                 async for _ in source:
-                    said.set()
+                    signs += 1
+                    woken.set()
         except OSError as error:
             return error
         finally:
-            said.set()
+            woken.set()
         return None
 
     running = [tasks.spawn(follow(source), "source") for source in sources]
     try:
         while True:
-            await said.wait()
-            said.clear()
-            ended = [task for task in running if task.done()]
-            for task in ended:
+            await woken.wait()
+            woken.clear()
+            if signs:
+                # The last sign of a source that has ended counts, too.
+                signs = 0
+                yield
+            for task in [task for task in running if task.done()]:
                 running.remove(task)
                 if (error := task.result()) is not None:
                     raise error
-            if not ended:
-                yield
-            elif not running:
+            if not running and not signs:
                 return
     finally:
         await tasks.cancel()
