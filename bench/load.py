@@ -38,6 +38,7 @@ class Plan:
     timeout: float = 60.0
     key: str = ""
     prefill: float = 0.0
+    model: str = "bench"
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Result:
 
 def request_bytes(plan: Plan) -> bytes:
     body = {
-        "model": "bench",
+        "model": plan.model,
         "messages": [
             {"role": "system", "content": "You are a helpful assistant."},
             {"role": "user", "content": "Say hello to everyone who reads this, please."},

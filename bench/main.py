@@ -2,7 +2,7 @@
 
     ./bench/run.sh                              every part, in about ten minutes
     ./bench/run.sh --parts core                 one part: core, frame, real, carry,
-                                                warm, trace, path, speech, accounts,
+                                                warm, trace, path, routing, speech, accounts,
                                                 discovery or download
     ./bench/run.sh --quick                      a smoke test; its figures mean nothing
     ./bench/run.sh --write bench/RESULTS.md     also write the results there; parts that were not
@@ -29,6 +29,7 @@ from bench import (
     frame,
     path,
     replay,
+    routing,
     speech,
     warm,
 )
@@ -42,6 +43,7 @@ PARTS = {
     "warm": warm,
     "trace": replay,
     "path": path,
+    "routing": routing,
     "speech": speech,
     "accounts": accounts,
     "discovery": discovery,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.config.schema import KINDS, keys_of
+from utils.config.servers import SERVERS
 from utils.config.tables import TABLES
 
 if TYPE_CHECKING:
@@ -36,6 +37,36 @@ defaults = {}
 discover = true
 ---@type (string|GatewayModelDirs)[]
 model_dirs = {}
+---@type table<string, GatewayPeer>
+peers = {}
+"""
+# What a configuration may use, as pre.lua defines it.
+_GIVEN = """---@type GatewayPresets
+presets = {}
+---@type { workdir: string }
+loader = {}
+---@param path string A path that may begin with "~", or is relative to the configuration's folder.
+---@return string
+function config_path(path) end
+---@param ... any[]
+---@return any[]
+function concat_arrays(...) end
+---@param ... table
+---@return table
+function merge_tables(...) end
+---@param options table
+---@return (string|number)[]
+function get_llama_moe_args(options) end
+"""
+_OTHER_SERVER = """---@class GatewayOtherServer : GatewayModel
+---@field model? string Its model, as the server names it.
+---@field command? string[] The words before the flags, in place of its own.
+---@field args? (string|number)[] Further arguments.
+---@field env? table<string, string|number> Environment variables.
+---@field context? integer The tokens of one request at most.
+---@field parallel? integer How many requests it serves at once.
+---@field needs? table<string, integer|string> What it takes of `server.resources`.
+
 """
 # The type of a value by how the reference writes its kind; a text is a string.
 _TYPES = {
@@ -74,7 +105,27 @@ _PER_KIND = {
 def stubs() -> str:
     """Return the text of the file."""
     classes = "".join(_class(title) for title in TABLES)
-    return _HEAD + classes + _TAIL
+    return _HEAD + classes + _OTHER_SERVER + _presets() + _TAIL + _GIVEN
+
+
+def _presets() -> str:
+    """Return the type of ``presets``."""
+    named = {
+        name: None
+        for title in ("model", "variant")
+        for known in keys_of(TABLES[title])
+        for name in (*known.engines, *known.required_by)
+    }
+    engines = ", ".join(f"{name}: string" for name in sorted(named))
+    servers = ", ".join(
+        f"{name}: fun(options: GatewayOtherServer): GatewayModel" for name in SERVERS
+    )
+    return (
+        "---@class GatewayPresets\n"
+        f"---@field engines {{ {engines} }} The types of engines.\n"
+        f"---@field servers {{ {servers} }} Models for other servers.\n"
+        "---@field bundled { server: string, model: string } What comes with the gateway.\n\n"
+    )
 
 
 def _class(title: str) -> str:

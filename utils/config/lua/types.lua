@@ -260,6 +260,20 @@
 ---@field timeout? number How long its answer to that may take. Then it counts as gone.
 ---@field wake? (string|number)[] A command that wakes the machine when a request is for one of its models that were seen before, and it does not answer.
 
+---@class GatewayOtherServer : GatewayModel
+---@field model? string Its model, as the server names it.
+---@field command? string[] The words before the flags, in place of its own.
+---@field args? (string|number)[] Further arguments.
+---@field env? table<string, string|number> Environment variables.
+---@field context? integer The tokens of one request at most.
+---@field parallel? integer How many requests it serves at once.
+---@field needs? table<string, integer|string> What it takes of `server.resources`.
+
+---@class GatewayPresets
+---@field engines { espeak: string, generic: string, llamacpp: string, piper: string, remote: string, whisper: string } The types of engines.
+---@field servers { vllm: fun(options: GatewayOtherServer): GatewayModel, mlx_lm: fun(options: GatewayOtherServer): GatewayModel, tabbyapi: fun(options: GatewayOtherServer): GatewayModel, koboldcpp: fun(options: GatewayOtherServer): GatewayModel, sd_server: fun(options: GatewayOtherServer): GatewayModel, kokoro: fun(options: GatewayOtherServer): GatewayModel } Models for other servers.
+---@field bundled { server: string, model: string } What comes with the gateway.
+
 ---@type GatewayServer
 server = {}
 ---@type GatewayModel[]
@@ -276,3 +290,21 @@ defaults = {}
 discover = true
 ---@type (string|GatewayModelDirs)[]
 model_dirs = {}
+---@type table<string, GatewayPeer>
+peers = {}
+---@type GatewayPresets
+presets = {}
+---@type { workdir: string }
+loader = {}
+---@param path string A path that may begin with "~", or is relative to the configuration's folder.
+---@return string
+function config_path(path) end
+---@param ... any[]
+---@return any[]
+function concat_arrays(...) end
+---@param ... table
+---@return table
+function merge_tables(...) end
+---@param options table
+---@return (string|number)[]
+function get_llama_moe_args(options) end
