@@ -302,7 +302,10 @@ class ClientResponse:
             separator = b"" if self._between_events else b"\n\n"
             self._watch_out()
             await self.response.write(separator + self.dialect.event(body))
-            self._close()
+            # When a connection is cut, a browser drops what the page has not read yet: the page
+            # would not learn why. Only browsers name an origin; ``end`` completes the stream.
+            if "Origin" not in self._request.headers:
+                self._close()
         else:
             # Half of a JSON body cannot be mended: cutting the connection is the honest end.
             self._abort()

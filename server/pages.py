@@ -37,6 +37,14 @@ class PageHandlers:
         """Answer with the operator's page, which holds nothing that must be kept."""
         await self._page(ctx, "admin/index")
 
+    async def login(self, ctx: RequestContext) -> None:
+        """Answer with the page on which people begin a session, or ask for an account."""
+        await self._page(ctx, "login/index")
+
+    async def user(self, ctx: RequestContext) -> None:
+        """Answer with the page of who has an account."""
+        await self._page(ctx, "user/index")
+
     async def moved(self, ctx: RequestContext) -> None:
         """Lead to the same path with a slash, as the page is called."""
         to = {"Location": f"{ctx.request.path}/", "Content-Type": "text/plain"}

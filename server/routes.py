@@ -234,7 +234,7 @@ def routes(
             "/events": {"GET": Route(admin.events, work=True)},
             "/metrics": _reading(admin.metrics),
             **({} if accounts is None else {"/v1/generation": _reading(accounts.generation)}),
-            **({} if people is None else people.exact),
+            **({} if people is None else {**people.exact, **_for_people(pages)}),
         },
         below={
             "/assets/": _reading(pages.asset, quiet=True),
@@ -299,6 +299,15 @@ def _posted_to_ollama(ollama: OllamaHandlers, pages: OllamaPages) -> dict[str, M
     }
 
 
+def _for_people(pages: PageHandlers) -> dict[str, Methods]:
+    """Return the pages for people with accounts; they hold nothing before one logs in."""
+    return {
+        "/login": _reading(pages.login),
+        "/user": _reading(pages.moved),
+        "/user/": _reading(pages.user),
+    }
+
+
 def _about_models(models: ModelHandlers) -> dict[str, Methods]:
     """Return the admin paths about models, by their names here and in another gateway."""
     pull = {"POST": Route(models.pull)}
@@ -324,7 +333,7 @@ _ADMIN = frozenset({"/running", "/logs", "/events", "/metrics"})
 _PUBLIC = frozenset(
     {
         *("/", "/v1", "/v1/", "/health", "/v1/health", "/api/models", "/api/uptime", "/api/signup"),
-        *("/playground", "/playground/", "/admin", ADMIN_PAGE),
+        *("/playground", "/playground/", "/admin", ADMIN_PAGE, "/login", "/user", "/user/"),
     }
 )
 

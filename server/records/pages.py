@@ -95,7 +95,8 @@ class RecordPages:
         if self._price is not None:
             for each in found:
                 each["price"] = self._price(each["name"])
-        await ctx.json({"models": found})
+        accounts = ctx.configuration.settings.accounts is not None
+        await ctx.json({"models": found, "accounts": accounts})
 
 
 def wants_csv(ctx: RequestContext) -> bool:

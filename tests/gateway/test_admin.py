@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from gateway import Gateway, fake_model, fake_variant, running_gateway, until
 from gateway_client import CHAT, Answer, chat_body
+from raw_client import post
 
 from engine.scheduling.lifecycle import State
 from models.catalog import Catalog
@@ -386,17 +388,22 @@ async def test_a_request_that_is_cancelled_before_the_first_token(journal: Journ
         assert not [record for record in gateway.manager.records() if record.active]
 
 
+@pytest.mark.parametrize("page", [(), ("Origin: http://localhost",)], ids=["program", "page"])
 async def test_a_stream_that_is_cancelled_ends_with_an_error_and_frees_its_engine(
-    journal: Journal,
+    journal: Journal, page: tuple[str, ...]
 ) -> None:
+    """It is cut; not for a page, which could lose the error by that."""
     slow = fake_variant(journal, token_delay=0.05)
     async with running_gateway(journal, fake_model(slow)) as gateway:
-        client = await (await gateway.stream(max_tokens=400)).head()
+        client = await gateway.connect()
+        body = json.dumps(chat_body(stream=True, max_tokens=400)).encode()
+        await client.send(post(CHAT, body, *page))
+        await client.head()
         await client.data()
         assert (await cancel(gateway, client.headers["x-request-id"])).status == 200
         events = await client.rest()
         assert events[-1]["error"]["code"] == "request_cancelled"
-        assert client.cut
+        assert client.cut == (not page)
         await journal.wait("aborted")
         assert (await gateway.chat()).status == 200
 

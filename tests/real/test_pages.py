@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from browser import PHONE, chromium, faults, visit
 from playwright.sync_api import FilePayload, expect
-from real_engines import ADMIN, ENGINES, gateway, lua_config, lua_model
+from real_engines import ADMIN, ENGINES, gateway, lua_config, lua_model, until
 from tiny_projector import write_projector
 
 if TYPE_CHECKING:
@@ -255,9 +255,7 @@ def test_a_lost_connection_is_told_and_asked_again(browser: Browser, served: Gat
 
 
 def admin_link(served: Gateway) -> str:
-    request = urllib.request.Request(f"{served.url}/admin/links", b"{}", ADMIN)
-    with urllib.request.urlopen(request) as answer:
-        return str(json.load(answer)["url"])
+    return str(operated(served, "/admin/links", {})["url"])
 
 
 def test_an_operator_sees_loads_unloads_and_cancels(browser: Browser, served: Gateway) -> None:
@@ -306,6 +304,65 @@ def test_the_admin_page_comes_back_after_a_restart(browser: Browser, tmp_path: P
         assert second.url == url
         expect(page.get_by_text("live", exact=True)).to_be_visible()
     page.close()
+
+
+def test_from_a_signup_to_the_usage_of_a_key(browser: Browser, tmp_path: Path, tiny: Path) -> None:
+    config = lua_config(tmp_path, lua_model("smol", ENGINES["bundled"], (512,), file=tiny))
+    with gateway(tmp_path, f"{config}accounts = {{}}\n") as served:
+        until(lambda: any("/login#invite=" in each for each in served.log))
+        [invite] = [each.split()[-1] for each in served.log if "/login#invite=" in each]
+        with visit(browser, served.url) as page:
+            page.goto(invite)
+            page.get_by_label("E-mail address").fill("admin@example.org")
+            page.get_by_label("Name").fill("Ada")
+            page.get_by_label("Password").fill("correct horse battery")
+            assert faults(page) == []
+            page.get_by_role("button", name="Make the account").click()
+            # An admin's session opens the page for operators.
+            expect(page.get_by_text("live", exact=True)).to_be_visible()
+        with visit(browser, served.url) as page:
+            page.goto("/")
+            page.get_by_role("link", name="Sign in").click()
+            page.get_by_role("tab", name="Ask for access").click()
+            page.get_by_label("E-mail address").fill("bob@example.org")
+            page.get_by_label("Name").fill("Bob")
+            page.get_by_label("What for").fill("To try it")
+            page.get_by_role("button", name="Ask for access").click()
+            expect(page.get_by_role("status")).to_contain_text("was received")
+            accepted = operated(served, "/admin/api/signups/1/accept", {"tier": "payg"})
+            operated(served, "/admin/api/users/2/topup", {"amount": "5", "id": "first"})
+            operated(served, "/admin/api/prices", {"model": "smol", "input": "1", "output": "1000"})
+            page.goto(f"/login#link={accepted['link']}")
+            page.get_by_label("Password").fill("another good one")
+            page.get_by_role("button", name="Sign in").click()
+            expect(page.get_by_role("heading", name="Bob")).to_be_visible()
+            page.get_by_label("Name of a new key").fill("laptop")
+            page.get_by_role("button", name="Make a key").click()
+            key = page.locator("code", has_text="sk-gw-").inner_text()
+            body = {
+                "model": "smol",
+                "max_tokens": 5,
+                "messages": [{"role": "user", "content": "Hi"}],
+            }
+            operated(served, "/v1/chat/completions", body, {"Authorization": f"Bearer {key}"})
+            page.reload()
+            expect(page.get_by_role("region", name="Usage of")).to_contain_text("smol")
+            expect(page.get_by_role("row", name="laptop")).to_be_visible()
+            expect(page.get_by_role("region", name="Now")).to_contain_text("4.99")
+            assert faults(page) == []
+            ask_page = page.context.new_page()
+            ask_page.goto("/playground/?model=smol")
+            ask(ask_page, "By the session", tokens=2)
+            expect(answers(ask_page)).to_contain_text("2 tokens")
+            page.get_by_role("button", name="Sign out").click()
+            expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def operated(served: Gateway, path: str, body: Any, headers: Any = ADMIN) -> Any:
+    """Return the answer to a POST of an operator, or of who has these headers."""
+    request = urllib.request.Request(f"{served.url}{path}", json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
 
 
 def test_nothing_that_a_model_writes_runs_or_is_fetched(browser: Browser, served: Gateway) -> None:

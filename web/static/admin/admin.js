@@ -5,7 +5,7 @@ import { show, t, Tabs, usePoll } from "../lib/page.js";
 import { ask, follow, forget, keep, redeem } from "./gateway.js";
 import { Logs } from "./logs.js";
 import { Overview } from "./overview.js";
-import { sayRefusal } from "./refusal.js";
+import { sayRefusal } from "../lib/refusal.js";
 import { Requests } from "./requests.js";
 import { columns, withTick } from "./series.js";
 
@@ -108,4 +108,6 @@ function Admin() {
     </div></div>`;
 }
 
+// A new link in the same tab; the tabs of the page change the address without this event.
+addEventListener("hashchange", () => location.reload());
 show("admin", Admin);

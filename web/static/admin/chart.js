@@ -5,6 +5,8 @@ import { html, useEffect, useRef } from "../vendor/preact.js";
 import { format, t } from "../lib/page.js";
 
 const HEIGHT = 170;
+// Seconds. In so short a time the minutes alone would be the same.
+const SHORT = 600;
 const SMALLEST_RATE = 10;
 const SMALLEST_COUNT = 4;
 
@@ -21,7 +23,7 @@ function options(width) {
       y: { range: (_plot, _low, high) => [0, Math.max(SMALLEST_RATE, high * 1.1)] },
       count: { range: (_plot, _low, high) => [0, Math.max(SMALLEST_COUNT, high)] },
     },
-    axes: [{ ...axis, values: (_plot, times) => times.map((each) => format.minute(each * 1000)) }, axis, { ...axis, scale: "count", side: 1, grid: { show: false } }],
+    axes: [{ ...axis, values: (_plot, times) => times.map((each) => (times.at(-1) - times[0] < SHORT ? format.clock : format.minute)(each * 1000)) }, axis, { ...axis, scale: "count", side: 1, grid: { show: false } }],
     series: [
       {},
       { label: t("chart.rate"), stroke: colour("--accent"), width: 2 },

@@ -1,6 +1,7 @@
 // The gateway as an operator's page sees it: orders, and streams that come back by themselves.
 
-import { Refused, stream } from "../lib/stream.js";
+import { answered } from "../lib/ask.js";
+import { stream } from "../lib/stream.js";
 
 const KEPT = "admin-token";
 const SHORTEST = 500;
@@ -20,27 +21,14 @@ export function forget() {
   sessionStorage.removeItem(KEPT);
 }
 
-async function answered(method, path, body) {
-  const sent = body === undefined ? undefined : JSON.stringify(body);
-  let answer;
-  try {
-    answer = await fetch(path, { method, headers: headers(), body: sent });
-  } catch {
-    throw new Refused("", "network");
-  }
-  if (answer.ok) return answer;
-  const told = await answer.json().catch(() => ({}));
-  throw new Refused(told.error?.message ?? answer.statusText, told.error?.code ?? "", answer.status);
-}
-
 /** Send an order, or ask; return the JSON of the answer. Refused says why not. */
 export async function ask(method, path, body) {
-  return (await answered(method, path, body)).json();
+  return (await answered(method, path, body, headers())).json();
 }
 
 /** Return the answer to a GET as a Blob. */
 export async function blob(path) {
-  return (await answered("GET", path)).blob();
+  return (await answered("GET", path, undefined, headers())).blob();
 }
 
 /** If the address holds a link's token, exchange it, and take it out of the address. */

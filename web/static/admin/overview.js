@@ -5,7 +5,7 @@ import { format, t } from "../lib/page.js";
 import { kindOf } from "../lib/states.js";
 import { Chart } from "./chart.js";
 import { ask } from "./gateway.js";
-import { Order, Table } from "./parts.js";
+import { Order, Table } from "../lib/table.js";
 
 const sum = (values) => values.reduce((all, each) => all + each, 0);
 

@@ -4,8 +4,8 @@ import { html, useCallback, useEffect, useState } from "../vendor/preact.js";
 import { format, t } from "../lib/page.js";
 import { filtersOf, NAMES, queryOf } from "./filters.js";
 import { ask, blob } from "./gateway.js";
-import { Order, Table } from "./parts.js";
-import { sayRefusal } from "./refusal.js";
+import { Order, Table } from "../lib/table.js";
+import { sayRefusal } from "../lib/refusal.js";
 import { parts, rate } from "./timeline.js";
 
 const PAGE = 50;

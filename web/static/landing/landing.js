@@ -80,6 +80,7 @@ function Landing() {
       <p>${t("landing.text")}</p>
       <div class="row">
         <a class="button primary" href="/playground/">${t("landing.playground")}</a>
+        ${state.value?.accounts && html`<a class="button" href="/login">${t("landing.login")}</a>`}
         <div class="address"><code>${address}</code><${Copy} text=${address} label=${t("copy.address")} /></div>
       </div>
     </section>

@@ -11,6 +11,7 @@ export function formats(language) {
   const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
   const tenth = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
   const percents = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 2 });
+  const sums = new Intl.NumberFormat(language, { minimumFractionDigits: 2, maximumFractionDigits: 4 });
   const days = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeZone: "UTC" });
   const clocks = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
   const minutes = new Intl.DateTimeFormat(language, { timeStyle: "short" });
@@ -49,6 +50,7 @@ export function formats(language) {
     seconds,
     clock: (ms) => clocks.format(new Date(ms)),
     day: (iso) => days.format(new Date(`${iso}T00:00:00Z`)),
+    money: (value) => sums.format(Number(value)),
     minute: (ms) => minutes.format(new Date(ms)),
     moment: (ms) => moments.format(new Date(ms)),
     number: (value) => (value == null ? "–" : whole.format(value)),

@@ -61,7 +61,7 @@ function Top({ here, children }) {
     <header class="top">
       ${children}
       <a class="brand" href="/"><${Icon} name="brand" />LLM Gateway</a>
-      <nav aria-label=${t("nav")}>${link("home", "/")}${link("playground", "/playground/")}${operates() && link("admin", "/admin/")}</nav>
+      <nav aria-label=${t("nav")}>${link("home", "/")}${link("playground", "/playground/")}${operates() && link("admin", "/admin/")}${here === "user" && link("user", "/user/")}</nav>
       <div class="right">
         <select aria-label=${t("language")} onChange=${speak}>
           ${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} lang=${code} selected=${code === language}>${name}</option>`)}

@@ -1,7 +1,7 @@
-// What several parts of the operator's page have: tables, and buttons that send an order.
+// Tables, and buttons that send an order.
 
 import { html, useState } from "../vendor/preact.js";
-import { t } from "../lib/page.js";
+import { t } from "./page.js";
 import { sayRefusal } from "./refusal.js";
 
 /** A table that scrolls in its own box; `columns` are `[key, isNumber]`. */
