@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ LOADER = Path(python_lua_helper.__file__).parent / "loader.lua"
 VERSIONS = ("lua51", "lua52", "lua53", "lua54", "lua55")
 PRESETS = Presets(("llamacpp",), "/bin/sh", "/models/small.gguf")
 VARIANT = '{ context = 512, binary = "/bin/sh" }'
+
+
+@cache
+def _data(presets: Presets) -> str:
+    return lua_data(presets, "/home/me")
 
 
 def plain(value: Any) -> Any:
@@ -47,7 +53,7 @@ def run(version: str, folder: Path, source: str | bytes, presets: Presets = PRES
     lua = lupa.LuaRuntime(encoding=None, register_eval=False, register_builtins=False)
     arguments = ["-ver", version[3], version[4], "0", "-c", config, "-e", "gateway_config"]
     data = folder / "data.lua"
-    data.write_text(lua_data(presets, "/home/me"), encoding="ascii")
+    data.write_text(_data(presets), encoding="ascii")
     arguments += ["-pre", ROOT / "pre.lua", "-post", ROOT / "post.lua", "-ext", data]
     arguments += ["-w", folder, "-t", folder, "--"]
     lua.globals()[b"arg"] = lua.table_from([str(item).encode() for item in arguments])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -130,6 +131,7 @@ FILES = sorted(
         *(p for room in ROOMS for p in (ROOT / room).rglob("*.py")),
     )
 )
+KNOWN = frozenset(FILES)
 PURE_FILES = [
     file
     for file in FILES
@@ -153,9 +155,10 @@ def imported(tree: ast.AST, *, running: bool = False) -> Iterator[str]:
             yield from imported(node, running=running)
 
 
-def imports_of(file: str, *, running: bool = False) -> set[str]:
+@cache
+def imports_of(file: str, *, running: bool = False) -> frozenset[str]:
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"), file)
-    return set(imported(tree, running=running))
+    return frozenset(imported(tree, running=running))
 
 
 def room_of(module: str) -> int | None:
@@ -167,7 +170,7 @@ def room_of(module: str) -> int | None:
 def file_of(module: str) -> str | None:
     """The file of a module of ours; None for those of others and for names inside a module."""
     file = module.replace(".", "/") + ".py"
-    return file if file in FILES else None
+    return file if file in KNOWN else None
 
 
 def test_there_are_files_to_look_at() -> None:

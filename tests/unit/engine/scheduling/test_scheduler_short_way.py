@@ -10,6 +10,7 @@ import random
 from collections import deque
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from functools import cache
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,7 @@ class TwoWays:
         """Return the effects of the event."""
         self.told += 1
         effects = self.long.handle(event)
+        before = self.taken
         played = self._shortly(event)
         assert list(map(_said, _acts(effects))) == list(map(_said, _acts(played)))
         for side, these in enumerate((effects, played)):
@@ -75,7 +77,9 @@ class TwoWays:
             wishes = [each.when for each in these if isinstance(each, ev.WakeAt)]
             self.wakes_at[side] = min(self.wakes_at[side], *wishes, inf)
         assert self.wakes_at[0] == self.wakes_at[1]
-        assert picture(self.long) == picture(self.short)
+        # A difference that another event makes lasts until one of these looks.
+        if self.taken > before or self.told % 4 == 0:
+            assert picture(self.long) == picture(self.short)
         return effects
 
     def woken(self) -> None:
@@ -393,11 +397,16 @@ def _paint(thing: Any, found: list[object], seen: dict[int, int]) -> None:
         found.append(len(thing))
         parts = list(thing)
     elif is_dataclass(thing):
-        parts = [getattr(thing, each.name) for each in fields(thing)]
+        parts = [getattr(thing, name) for name in _names(type(thing))]
     else:
         parts = list(vars(thing).values())
     for part in parts:
         _paint(part, found, seen)
+
+
+@cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind))
 
 
 def _acts(effects: Sequence[ev.Effect]) -> list[ev.Effect]:
