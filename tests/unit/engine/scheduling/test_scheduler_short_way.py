@@ -397,7 +397,7 @@ def _paint(thing: Any, found: list[object], seen: dict[int, int]) -> None:
         found.append(len(thing))
         parts = list(thing)
     elif is_dataclass(thing):
-        parts = [getattr(thing, name) for name in _names(type(thing))]
+        parts = [getattr(thing, name) for name in _names(thing.__class__)]
     else:
         parts = list(vars(thing).values())
     for part in parts:
@@ -405,7 +405,7 @@ def _paint(thing: Any, found: list[object], seen: dict[int, int]) -> None:
 
 
 @cache
-def _names(kind: type[Any]) -> tuple[str, ...]:
+def _names(kind: Any) -> tuple[str, ...]:
     return tuple(each.name for each in fields(kind))
 
 

@@ -1,0 +1,63 @@
+"""Without the fast lane, only the tests in which it answers something can differ.
+
+A run with ``TEST_LANE_LOG=FILE`` writes their names to the file. A run with that file and
+``TEST_FAST_LANE=off`` is of those alone.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from gateway_client import FAST_LANE
+
+from server.lane import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from server.lane_exchange import LaneRequest
+
+_LOG = os.environ.get("TEST_LANE_LOG", "")
+# Requests to gateways in processes of their own are not seen; those tests are the same both ways.
+_answered = 0
+
+
+def _count() -> None:
+    answer = Lane._answer
+
+    @wraps(answer)
+    async def counted(self: Lane, request: LaneRequest) -> None:
+        global _answered  # noqa: PLW0603 - of this process, as the tests are
+        _answered += 1
+        await answer(self, request)
+
+    Lane._answer = counted  # type: ignore[method-assign]  # it does the same
+
+
+if _LOG and FAST_LANE:
+    _count()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Note in the log that the fast lane answered something in the test."""
+    before = _answered
+    result = yield
+    if _answered > before:
+        with Path(_LOG).open("a", encoding="utf-8") as log:
+            log.write(f"{item.nodeid}\n")
+    return result
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without the fast lane, keep the tests of the log."""
+    if FAST_LANE or not _LOG:
+        return
+    known = set(Path(_LOG).read_text(encoding="utf-8").splitlines())
+    others = [item for item in items if item.nodeid not in known]
+    items[:] = [item for item in items if item.nodeid in known]
+    config.hook.pytest_deselected(items=others)
