@@ -95,13 +95,13 @@ class Writer:
         self._alone = alone
         self._durable = durable
         self._loop = asyncio.get_running_loop()
+        # The loop adds to it without a lock, which the thread may have; the thread takes away.
         self._queue: deque[_Item] = deque()
         # Whether the thread has something to do, or must end.
         self._news = threading.Condition()
         self._closing = False
+        self._wake: asyncio.TimerHandle | None = None
         self._gives_up_at: float | None = None
-        # Since when the oldest row waits that is not committed.
-        self._oldest: float | None = None
         self._connection: Connection | None = None
         self._failures = 0
         self._looked = time.monotonic()
@@ -113,8 +113,10 @@ class Writer:
     @property
     def late(self) -> float:
         """For how many seconds the oldest row has waited."""
-        oldest = self._oldest
-        return 0.0 if oldest is None else time.monotonic() - oldest
+        try:
+            return time.monotonic() - self._queue[0].since
+        except IndexError:
+            return 0.0
 
     @property
     def full(self) -> bool:
@@ -162,17 +164,27 @@ class Writer:
         self, what: Row | Callable[[Connection], Any], *, urgent: bool, place: int | None = None
     ) -> asyncio.Future[Any]:
         item = _Item(what, self._loop.create_future(), urgent, place)
-        with self._news:
-            if self._closing:
-                raise RuntimeError("the database of the accounts is closed")
-            self._queue.append(item)
-            if self._oldest is None:
-                self._oldest = item.since
-            self._news.notify()
+        if self._closing:
+            raise RuntimeError("the database of the accounts is closed")
+        self._queue.append(item)
+        if urgent:
+            with self._news:
+                self._news.notify()
+            return item.future
+        if self._wake is None:
+            # A thread that wakes up takes the interpreter from this one, so it does so seldom.
+            self._wake = self._loop.call_later(LINGER, self._woken)
         return item.future
+
+    def _woken(self) -> None:
+        self._wake = None
+        with self._news:
+            self._news.notify()
 
     async def close(self, patience: float) -> None:
         """Write what waits, for ``patience`` seconds at most, and end the thread."""
+        if self._wake is not None:
+            self._wake.cancel()
         with self._news:
             self._closing = True
             self._gives_up_at = time.monotonic() + patience
@@ -228,12 +240,12 @@ class Writer:
 
     def _front(self) -> list[_Item]:
         group: list[_Item] = []
-        for item in self._queue:
+        # By their places: others are added meanwhile, and nobody else takes any away.
+        for place in range(min(GROUP, len(self._queue))):
+            item = self._queue[place]
             if not isinstance(item.what, Hold | Settlement):
                 return group or [item]
             group.append(item)
-            if len(group) == GROUP:
-                break
         return group
 
     def _book(self, group: list[_Item], *, again: bool) -> None:
@@ -319,7 +331,6 @@ class Writer:
                     self._queue.popleft()
                 else:
                     self._queue.remove(item)
-            self._oldest = self._queue[0].since if self._queue else None
         if self._backlog is not None:
             self._backlog.booked(item.place for item in group if item.place is not None)
 
