@@ -320,6 +320,7 @@ def test_from_a_signup_to_the_usage_of_a_key(browser: Browser, tmp_path: Path, t
             page.get_by_role("button", name="Make the account").click()
             # An admin's session opens the page for operators.
             expect(page.get_by_text("live", exact=True)).to_be_visible()
+            admin = page.context.storage_state()
         with visit(browser, served.url) as page:
             page.goto("/")
             page.get_by_role("link", name="Sign in").click()
@@ -329,10 +330,16 @@ def test_from_a_signup_to_the_usage_of_a_key(browser: Browser, tmp_path: Path, t
             page.get_by_label("What for").fill("To try it")
             page.get_by_role("button", name="Ask for access").click()
             expect(page.get_by_role("status")).to_contain_text("was received")
-            accepted = operated(served, "/admin/api/signups/1/accept", {"tier": "payg"})
-            operated(served, "/admin/api/users/2/topup", {"amount": "5", "id": "first"})
+            with visit(browser, served.url, storage_state=admin) as office:
+                office.goto("/admin/#people")
+                office.get_by_role("button", name="Accept Bob").click()
+                link = office.locator("code", has_text="/login#link=").inner_text()
+                office.get_by_label("Amount for Bob").fill("5")
+                office.get_by_role("button", name="Book it for Bob").click()
+                expect(office.get_by_role("row", name="bob@example.org")).to_contain_text("5.00")
+                assert faults(office) == []
             operated(served, "/admin/api/prices", {"model": "smol", "input": "1", "output": "1000"})
-            page.goto(f"/login#link={accepted['link']}")
+            page.goto(link)
             page.get_by_label("Password").fill("another good one")
             page.get_by_role("button", name="Sign in").click()
             expect(page.get_by_role("heading", name="Bob")).to_be_visible()

@@ -5,6 +5,7 @@ import { show, t, Tabs, usePoll } from "../lib/page.js";
 import { ask, follow, forget, keep, redeem } from "./gateway.js";
 import { Logs } from "./logs.js";
 import { Overview } from "./overview.js";
+import { People } from "./people.js";
 import { sayRefusal } from "../lib/refusal.js";
 import { Requests } from "./requests.js";
 import { columns, withTick } from "./series.js";
@@ -12,7 +13,7 @@ import { columns, withTick } from "./series.js";
 const MODELS_EVERY = 3;
 // Milliseconds between two looks at what runs, however much happens meanwhile.
 const LOOK_EVERY = 400;
-const TABS = ["overview", "requests", "logs"];
+const TABS = ["overview", "requests", "people", "logs"];
 
 /** What the gateway tells: what runs, the last tick, the chart, how far loads are, who may look. */
 function useGateway() {
@@ -96,7 +97,8 @@ function Admin() {
   const { running, columns: chart, live, refused } = state;
   if (refused) return html`<div class="page"><${Door} error=${refused} sent=${state.sent} again=${again} /></div>`;
   if (!running || !chart) return html`<div class="page"><h1 class="hidden-text">${t("nav.admin")}</h1><div class="bones" role="status" aria-label=${t("connecting")}></div></div>`;
-  const names = Object.fromEntries(TABS.map((each) => [each, t(`tab.${each}`)]));
+  const shown = TABS.filter((each) => each !== "people" || value?.accounts);
+  const names = Object.fromEntries(shown.map((each) => [each, t(`tab.${each}`)]));
   return html`<div class="page"><h1 class="hidden-text">${t("nav.admin")}</h1>
     <div class="head"><${Tabs} label=${t("nav.admin")} names=${names} chosen=${tab} choose=${choose} id="tab" />
       <span class=${`pill ${live ? "good" : "warn"}`} role="status">${t(live ? "live" : "connecting")}</span></div>
@@ -104,6 +106,7 @@ function Admin() {
     <div id="tab" role="tabpanel">
       ${tab === "overview" && html`<${Overview} running=${running} tick=${state.tick} columns=${chart} models=${value?.models ?? []} loads=${state.loads} failed=${setProblem} />`}
       ${tab === "requests" && html`<${Requests} running=${running} ended=${state.ended} failed=${setProblem} />`}
+      ${tab === "people" && html`<${People} failed=${setProblem} />`}
       ${tab === "logs" && html`<${Logs} />`}
     </div></div>`;
 }

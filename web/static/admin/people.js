@@ -1,0 +1,77 @@
+// Who may use the gateway: requests for access, accounts, invites.
+
+import { html, useCallback, useEffect, useState } from "../vendor/preact.js";
+import { Code, format, t } from "../lib/page.js";
+import { sayRefusal } from "../lib/refusal.js";
+import { Order, Table } from "../lib/table.js";
+import { ask } from "./gateway.js";
+
+const USUAL = "payg";
+const SIGNUPS = [["login.email"], ["login.name"], ["login.reason"], ["user.tier"], [""]];
+const USERS = [["login.name"], ["login.email"], ["user.tier"], ["col.status"], ["user.balance", true], ["people.amount"], [""]];
+const linkTo = (part) => `${location.origin}/login#${part}`;
+
+function usePeople(failed) {
+  const [people, setPeople] = useState(null);
+  const look = useCallback(async () => {
+    try {
+      const [signups, users] = await Promise.all([ask("GET", "/admin/api/signups"), ask("GET", "/admin/api/users")]);
+      setPeople({ signups: signups.signups, users: users.users });
+    } catch (error) {
+      failed(sayRefusal(error));
+    }
+  }, []);
+  useEffect(() => {
+    look();
+  }, []);
+  return [people, look];
+}
+
+function Signup({ signup, act, failed }) {
+  const [tier, setTier] = useState(USUAL);
+  const path = `/admin/api/signups/${signup.id}`;
+  return html`<tr><td>${signup.email}</td><td><strong>${signup.name}</strong></td><td>${signup.reason}</td>
+    <td><input value=${tier} aria-label=${t("people.tier.named", { name: signup.name })} onInput=${(event) => setTier(event.target.value)} /></td>
+    <td><div class="row"><${Order} kind="primary" label=${t("people.accept")} name=${t("people.accept.named", { name: signup.name })} act=${act(signup.name, "POST", `${path}/accept`, () => ({ tier }))} failed=${failed} />
+      <${Order} kind="danger" label=${t("people.reject")} name=${t("people.reject.named", { name: signup.name })} act=${act(signup.name, "POST", `${path}/reject`, () => ({}))} failed=${failed} /></div></td></tr>`;
+}
+
+function User({ user, act, failed }) {
+  const [amount, setAmount] = useState("");
+  const path = `/admin/api/users/${user.id}`;
+  const blocked = user.status === "blocked";
+  const topUp = async () => {
+    await act(user.name, "POST", `${path}/topup`, () => ({ amount }))();
+    setAmount("");
+  };
+  return html`<tr><td><strong>${user.name}</strong></td><td>${user.email ?? "–"}</td><td>${user.tier}</td>
+    <td><span class=${`pill ${user.status === "active" ? "good" : "bad"}`}>${t(`people.${user.status}`)}</span></td><td class="n">${format.money(user.balance)}</td>
+    <td><div class="row"><input inputmode="decimal" size="6" value=${amount} aria-label=${t("people.amount.named", { name: user.name })} onInput=${(event) => setAmount(event.target.value.trim())} />
+      ${amount && html`<${Order} label=${t("people.topup")} name=${t("people.topup.named", { name: user.name })} act=${topUp} failed=${failed} />`}</div></td>
+    <td><div class="row"><${Order} label=${t("people.link")} name=${t("people.link.named", { name: user.name })} act=${act(user.name, "POST", `${path}/link`)} failed=${failed} />
+      <${Order} kind=${blocked ? "" : "danger"} label=${t(blocked ? "people.unblock" : "people.block")} name=${t(blocked ? "people.unblock.named" : "people.block.named", { name: user.name })}
+        act=${act(user.name, "PATCH", path, () => ({ status: blocked ? "active" : "blocked" }))} failed=${failed} /></div></td></tr>`;
+}
+
+function Invite({ made, failed }) {
+  const [tier, setTier] = useState(USUAL);
+  const make = async () => made({ name: t("people.invited"), url: linkTo(`invite=${(await ask("POST", "/admin/api/invites", { tier })).invite}`) });
+  return html`<form class="filters" onSubmit=${(event) => event.preventDefault()}><label>${t("people.invite.tier")}<input value=${tier} onInput=${(event) => setTier(event.target.value)} /></label>
+    <${Order} label=${t("people.invite")} name=${t("people.invite")} act=${make} failed=${failed} /></form>`;
+}
+
+export function People({ failed }) {
+  const [people, look] = usePeople(failed);
+  const [made, setMade] = useState(null);
+  const act = (name, method, path, body = () => undefined) => async () => {
+    const answer = await ask(method, path, body());
+    if (answer.link) setMade({ name, url: linkTo(`link=${answer.link}`) });
+    await look();
+  };
+  if (!people) return html`<div class="bones" role="status" aria-label=${t("connecting")}></div>`;
+  return html`${made && html`<section class="card panel" role="status"><h2>${t("people.made", { name: made.name })}</h2><p class="soft">${t("people.made.once")}</p><${Code} text=${made.url} label=${t("people.link")} /></section>`}
+    <section class="card panel"><h2>${t("people.signups")}</h2><${Table} label=${t("people.signups")} columns=${SIGNUPS} empty=${t("people.signups.none")}>
+      ${people.signups.map((each) => html`<${Signup} key=${each.id} signup=${each} act=${act} failed=${failed} />`)}<//></section>
+    <section class="card panel"><h2>${t("people.users")}</h2><${Invite} made=${setMade} failed=${failed} /><${Table} label=${t("people.users")} columns=${USERS} empty=${t("people.users.none")}>
+      ${people.users.map((each) => html`<${User} key=${each.id} user=${each} act=${act} failed=${failed} />`)}<//></section>`;
+}
