@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fake_engine import Journal
+    from gateway import Gateway
 
 ROUTE = "X-Gateway-Route"
 OOM = "ggml_cuda: allocating 9.00 MiB on device 0: cudaMalloc failed: out of memory"
@@ -49,6 +50,7 @@ class Hosted:
 
     async def list(self, request: web.Request) -> web.Response:
         assert request.headers.get("Authorization") == "Bearer geheim"
+        await self.held.wait()
         data = [{"id": name, "object": "model", **self.entry} for name in self.models]
         return web.json_response({"object": "list", "data": data})
 
@@ -93,6 +95,7 @@ async def hosted(**more: Any) -> AsyncIterator[Hosted]:
     try:
         yield server
     finally:
+        server.held.set()
         await runner.cleanup()
 
 
@@ -101,6 +104,16 @@ def remote(url: str, name: str = "cloud", **more: Any) -> ModelSpec:
     own = {"engine": "remote", "name": "default", "timeouts": timeouts, "parallel": 16} | more
     spec = variant(None, name, url=url, api_key="geheim", **own)
     return ModelSpec(name=name, variants=(spec,), upstream_model="large")
+
+
+async def goes(gateway: Gateway, *models: str) -> None:
+    """Wait until a request for the model that several have would go to these, in this order."""
+    found: list[str] = []
+    while found != [*models]:
+        told = await gateway.post({"request": chat_body(model="m")}, "/admin/route")
+        if told.status == 200:
+            found = [told.json["model"], *told.json["then"]]
+        await asyncio.sleep(0.01)
 
 
 def local(journal: Journal, *fallback: str, **knobs: Any) -> ModelSpec:
@@ -194,6 +207,22 @@ async def test_its_models_are_listed_and_refreshed(journal: Journal) -> None:
             assert far.chats[-1][1]["model"] == "gpt-2"
 
 
+async def test_a_peer_that_is_too_slow_gets_nothing_until_it_is_back(journal: Journal) -> None:
+    ready = {"owned_by": "llm-gateway", "state": "ready", "free_slots": 1}
+    async with hosted(entry=ready) as slow, hosted(entry=ready) as other:
+        peers = [
+            PeerTable(name=name, url=far.url, api_key="geheim", refresh=0.02, timeout=0.1)
+            for name, far in (("a", slow), ("b", other))
+        ]
+        models = fake_model(fake_variant(journal, model="x"))
+        async with running_gateway(journal, models, peers=peers) as gateway:
+            await goes(gateway, "a/m", "b/m")
+            slow.held.clear()
+            await goes(gateway, "b/m", "a/m")
+            slow.held.set()
+            await goes(gateway, "a/m", "b/m")
+
+
 async def test_a_peer_gets_the_priority_and_the_conversation(journal: Journal) -> None:
     async with hosted(entry={"owned_by": "llm-gateway", "state": "ready"}) as far:
         box = PeerTable(name="box", url=far.url, api_key="geheim", refresh=0.02)
@@ -224,19 +253,9 @@ async def test_where_fewer_wait_it_is_answered_sooner(journal: Journal) -> None:
         ]
         other = fake_model(fake_variant(journal, model="x"))
         async with running_gateway(journal, other, peers=peers) as gateway:
-            request = {"request": {**chat_body(), "model": "m"}}
-
-            async def goes(*models: str) -> None:
-                found: list[str] = []
-                while found != list(models):
-                    told = await gateway.post(request, "/admin/route")
-                    if told.status == 200:
-                        found = [told.json["model"], *told.json["then"]]
-                    await asyncio.sleep(0.01)
-
-            await goes("b/m", "a/m")
+            await goes(gateway, "b/m", "a/m")
             two.waiting = 5
-            await goes("a/m", "b/m")
+            await goes(gateway, "a/m", "b/m")
             assert (await gateway.chat(model="m")).headers[ROUTE] == "m -> a/m; soonest"
 
 

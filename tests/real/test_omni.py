@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
+from langchain_core.messages import HumanMessage
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 from real_engines import ENGINES, ONE, Gateway, gateway, lua_config, lua_model
 from tiny_projector import write_projector
 
@@ -93,3 +96,23 @@ def test_it_goes_to_the_model_that_can_do_it(api: openai.OpenAI) -> None:
 def test_a_sound_is_transcribed_by_the_same_model(api: openai.OpenAI) -> None:
     answer = api.audio.transcriptions.create(model="omni", file=("a.wav", sound()))
     assert isinstance(answer.text, str)
+
+
+def test_langchains_parts_of_a_message(served: Gateway, api: openai.OpenAI) -> None:
+    bare = asked(api).usage.prompt_tokens
+    parts: list[Any] = [
+        {"type": "text", "text": "What is this?"},
+        {"type": "image", "base64": picture(), "mime_type": "image/png"},
+        {"type": "audio", "base64": base64.b64encode(sound()).decode(), "mime_type": "audio/wav"},
+    ]
+    with openai.DefaultHttpxClient() as http:
+        chat = ChatOpenAI(
+            base_url=f"{served.url}/v1",
+            api_key=SecretStr("none"),
+            model="omni",
+            max_completion_tokens=4,
+            http_client=http,
+        )
+        answer = chat.invoke([HumanMessage(content=parts)])
+    assert answer.usage_metadata is not None
+    assert answer.usage_metadata["input_tokens"] > bare + 6
