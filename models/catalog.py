@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 UNNAMED = "default"
 # What a request may name to get any model that can answer it.
 AUTO = "auto"
+# Models that an error names.
+_SHOWN = 100
 
 
 class Catalog:
@@ -166,7 +168,9 @@ class Catalog:
             return model
         if name and untagged(name) in self.missing:
             raise self._missing(untagged(name))
-        known = ", ".join(map(_names, self.models))
+        known = ", ".join(map(_names, self.models[:_SHOWN]))
+        if (more := len(self.models) - _SHOWN) > 0:
+            known += f" and {more} more"
         if name and (untagged(name) in self.routes or untagged(name) in self.shared):
             raise BadRequest(
                 f"'{name}' stands for several, and this needs a model. Available models: {known}.",

@@ -72,6 +72,8 @@ _log = get_logger("server")
 Announce = Callable[[list[Endpoint]], AbstractContextManager[None]]
 # Seconds for the last bytes of responses to reach their clients after the engines have stopped.
 _FLUSH = 2.0
+# Models that the log lists at the start.
+_SHOWN = 100
 # Seconds in which the link of the log is good.
 _DAY = 24 * 3600
 # The folder of ended requests, samples and uptime, in the state folder.
@@ -273,9 +275,11 @@ def account_pages(accounts: Accounts) -> AccountPages:
 
 def _served(catalog: Catalog) -> Iterator[str]:
     """Yield a line for each model: its names, and its variants from small to large."""
-    for model in catalog.models:
+    for model in catalog.models[:_SHOWN]:
         also = f" (also {', '.join(model.aliases)})" if model.aliases else ""
         names = ", ".join(
             variant.label.removeprefix(f"{model.name}@") for variant in model.variants
         )
         yield f"model {model.name}{also}: {names}"
+    if (more := len(catalog.models) - _SHOWN) > 0:
+        yield f"and {more} more models: see /v1/models"

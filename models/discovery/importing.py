@@ -1,4 +1,4 @@
-"""Import the models of a folder: they stay known, also while their files are away. Blocks."""
+"""Import the models of a folder: they stay known while their files are away. Blocks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.head_cache import HeadCache
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from models.discovery.inventory import Inventory, Taken
+    from models.discovery.inventory import Entry, Inventory, Taken
 
 
 def import_folder(folder: Path, state: Path, taken: Taken) -> Inventory:
@@ -27,7 +27,17 @@ def import_folder(folder: Path, state: Path, taken: Taken) -> Inventory:
     before = load_entries(state)
     store = Store(FOLDER, str(folder.absolute()))
     there = scan([store], HeadCache(state), before=before, taken=taken)
-    imported = {e.path: replace(e, state=MANUAL) for e in there.entries if e.root == store.path}
+    # What is no model would stay in the list for good.
+    imported = {
+        entry.path: replace(entry, state=MANUAL)
+        for entry in there.entries
+        if entry.root == store.path and (entry.facts is not None or entry.ready)
+    }
     kept = [entry for entry in before if entry.path not in imported]
     save_entries(state, (*kept, *imported.values()))
     return replace(there, entries=tuple(imported.values()))
+
+
+def forget(entry: Entry, state: Path) -> None:
+    """Forget an imported model; its files stay, and are found where models are looked for."""
+    save_entries(state, [each for each in load_entries(state) if each.path != entry.path])

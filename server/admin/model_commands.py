@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.resources.machine import machine_memory
-from models.discovery.importing import import_folder
+from models.discovery.importing import forget, import_folder
+from models.discovery.inventory import MANUAL
 from models.discovery.scan import scan, stores_here
 from models.discovery.state import load_entries, save_entries
 from models.discovery.stores import FOLDER, OLLAMA, USUAL, Store
@@ -154,6 +155,10 @@ def _remove(args: argparse.Namespace, folder: Path, taken: Callable[[], Taken]) 
     found = _found(args, folder, taken)
     entry = _entry_called(args.model, found)
     _refuse_if_used(entry, folder)
+    if entry.state == MANUAL:
+        forget(entry, folder)
+        _tell_gateways(folder)
+        return f"{entry.name}: forgotten, its file stays\n", {"removed": entry.name, "files": []}
     gone = remove(entry, [each for each in found.entries if each is not entry])
     _tell_gateways(folder)
     text = f"{entry.name}: removed, {size_text(entry.size)}\n"

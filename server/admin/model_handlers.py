@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.scheduling.lifecycle import State
-from models.discovery.importing import import_folder
-from models.discovery.inventory import Taken
+from models.discovery.importing import forget, import_folder
+from models.discovery.inventory import MANUAL, Taken
 from models.downloads.choice import choices
 from models.downloads.reference import wanted
 from models.downloads.remote_head import resized, usual_facts
@@ -119,6 +119,9 @@ class ModelHandlers:
                 if model.copies:
                     listed = ", ".join(model.copies)
                     raise ModelInUse(f"'{model.name}' has copies; delete them first: {listed}.")
+            if entry.state == MANUAL:
+                forget(entry, self._folder)
+                return []
             return remove(entry, [each for each in found.entries if each is not entry])
 
         gone = await asyncio.to_thread(work)

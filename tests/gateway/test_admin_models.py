@@ -164,7 +164,9 @@ async def test_a_folder_is_imported_and_its_files_are_never_removed(
     told = await asked(gateway, "POST", "/admin/models/import", {"dir": str(file.parent)})
     assert [each["name"] for each in told["models"]] == ["mine"]
     assert "mine" in await served(gateway)
-    (await gateway.request("DELETE", "/admin/models/mine")).error(409, "model_in_use")
+    gone = await asked(gateway, "DELETE", "/admin/models/mine")
+    assert (gone["removed"], gone["files"]) == ("mine", [])
+    assert "mine" not in await served(gateway)
     assert file.exists()
     for place in ("usb", str(tmp_path / "nowhere")):
         answer = await gateway.request(

@@ -251,3 +251,10 @@ def test_a_model_that_is_not_on_this_machine_is_told_apart_from_an_unknown_one()
     assert caught.value.stream
     # What is there goes over what is not.
     assert Catalog([model()], missing=[Missing("m", wanted("org/m"))]).missing == {}
+
+
+def test_an_error_does_not_name_thousands_of_models() -> None:
+    many = Catalog([model(name=f"m{number}") for number in range(1000)])
+    with pytest.raises(ModelNotFound, match=r"m99 and 900 more\.") as caught:
+        many.find("other")
+    assert len(caught.value.message) < 1000
