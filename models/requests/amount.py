@@ -33,6 +33,10 @@ class Amount(NamedTuple):
         """The number as it is told: characters are whole, seconds have three places."""
         return round(self.number, 3) if self.unit is Unit.SECONDS else int(self.number)
 
+    def of(self, unit: Unit) -> float | None:
+        """Return the value if it is in this unit, else None."""
+        return self.value if self.unit is unit else None
+
     def within(self, model: ModelSpec) -> None:
         """Raise BadRequest if the model's configuration allows less."""
         if self.unit is Unit.SECONDS:

@@ -28,8 +28,8 @@ _CSV = {
 _COLUMNS = (
     *("at", "id", "path", "client", "address", "account", "key", "model", "variant", "status"),
     *("reason", "error", "streamed", "prompt_tokens", "cached_tokens", "completion_tokens"),
-    *("counted", "queue_seconds", "load_seconds", "first_token_seconds", "prefill_seconds"),
-    *("decode_seconds", "total_seconds"),
+    *("sound_seconds", "characters", "counted", "queue_seconds", "load_seconds"),
+    *("first_token_seconds", "prefill_seconds", "decode_seconds", "total_seconds"),
 )
 _HOUR = 3600.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from inference.finish import finish_reason
+from models.requests.amount import Unit
 
 if TYPE_CHECKING:
     from server.access_log import AccessRecord
@@ -21,7 +22,7 @@ def row_of(record: AccessRecord, now: float) -> dict[str, Any]:
     Times are in seconds, None for what did not happen. ``counted`` says who counted the tokens:
     the engine, the gateway from what it relayed, or nobody, so that the prompt is an estimate.
     """
-    usage = record.usage
+    usage, amount = record.usage, record.amount
     read = None if usage is None else usage.read
     return {
         "id": record.id,
@@ -39,6 +40,8 @@ def row_of(record: AccessRecord, now: float) -> dict[str, Any]:
         "prompt_tokens": record.prompt,
         "cached_tokens": None if usage is None else usage.cached,
         "completion_tokens": record.completion,
+        "sound_seconds": None if amount is None else amount.of(Unit.SECONDS),
+        "characters": None if amount is None else amount.of(Unit.CHARACTERS),
         "counted": _counted(record),
         "queue_seconds": rounded(record.queued),
         "load_seconds": rounded(record.loading),

@@ -8,6 +8,7 @@ import pytest
 
 from engine.scheduling.queue import Priority
 from inference.usage import Usage
+from models.requests.amount import Amount, Unit
 from server.access_log import AccessRecord
 from server.records.row import row_of
 
@@ -64,6 +65,8 @@ def test_an_answer_with_all_its_numbers() -> None:
         "prompt_tokens": 30,
         "cached_tokens": 20,
         "completion_tokens": 4,
+        "sound_seconds": None,
+        "characters": None,
         "counted": "engine",
         "queue_seconds": 0.0,
         "load_seconds": 1.0,
@@ -72,6 +75,13 @@ def test_an_answer_with_all_its_numbers() -> None:
         "decode_seconds": 0.5,
         "total_seconds": 2.0,
     }
+
+
+def test_sound_and_speech_have_their_own_units() -> None:
+    heard = row_of(record(amount=Amount(3.25, Unit.SECONDS)), 12.0)
+    assert (heard["sound_seconds"], heard["characters"]) == (3.25, None)
+    spoken = row_of(record(amount=Amount(57, Unit.CHARACTERS)), 12.0)
+    assert (spoken["sound_seconds"], spoken["characters"]) == (None, 57)
 
 
 @pytest.mark.parametrize(
