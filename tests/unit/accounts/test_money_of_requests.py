@@ -21,7 +21,7 @@ from accounts.store.booking import book
 from accounts.store.changes import Actor, add_money
 from accounts.store.recovery import dead_boots, rebook, release
 from accounts.store.snapshot import snapshot
-from accounts.tables import ACCOUNTS, HOLDS, LEDGER, METADATA, STATE, USAGE
+from accounts.tables import HOLDS, METADATA, STATE
 from utils.config.accounts import AccountsSettings
 from utils.errors import InsufficientQuota
 
@@ -181,13 +181,11 @@ class Gateways(RuleBasedStateMachine):
     def the_books_are_right(self) -> None:
         with self.connection.begin():
             check_books(self.connection)
-            balance, held = self.connection.execute(
-                select(ACCOUNTS.c.balance, ACCOUNTS.c.held)
-            ).one()
-            rows = self.connection.execute(select(USAGE.c.request_id, USAGE.c.cost, USAGE.c.ended))
-            charged = {request: cost for request, cost, ended in rows if ended != "crashed"}
-            usage = select(func.count()).select_from(LEDGER).where(LEDGER.c.kind == "usage")
-            count = self.connection.execute(usage).scalar_one()
+            ask = self.connection.exec_driver_sql
+            balance, held = ask("SELECT balance, held FROM accounts").one()
+            rows = ask("SELECT request_id, cost FROM usage WHERE ended != 'crashed'")
+            charged = {each.request_id: each.cost for each in rows}
+            count = ask("SELECT COUNT(*) FROM ledger WHERE kind = 'usage'").scalar_one()
         assert charged.items() <= self.costs.items()
         waiting = {row.request_id for row in self.queue}
         assert self.costs.keys() - charged.keys() <= waiting, "what is settled is never lost"
