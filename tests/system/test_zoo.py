@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.system.zoo.install import install
-from tests.system.zoo.run import outcomes
+from tests.system.zoo.run import client_runner
 from tests.system.zoo.server import zoo_gateway
 from tests.system.zoo.table import CLIENTS, faults
 
@@ -15,20 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from real_engines import Gateway
-
+    from tests.system.zoo.run import ClientRunner
     from tests.system.zoo.table import Client
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: Any) -> Iterator[Gateway]:
+def runner(tmp_path_factory: Any) -> Iterator[ClientRunner]:
     install()
-    with zoo_gateway(tmp_path_factory.mktemp("zoo")) as running:
+    folder = tmp_path_factory.mktemp("zoo")
+    with zoo_gateway(folder) as served, client_runner(served.url, folder) as running:
         yield running
 
 
-# The first one may install all clients.
+# One process runs all, so that gateway, engines and libraries are started once. The first client
+# may install all of them.
+@pytest.mark.xdist_group("zoo")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("client", CLIENTS, ids=[f"{c.environment}-{c.key}" for c in CLIENTS])
-def test_client(served: Gateway, client: Client, tmp_path: Path) -> None:
-    assert faults(client, outcomes(client, served.url, tmp_path)) == []
+def test_client(runner: ClientRunner, client: Client, tmp_path: Path) -> None:
+    assert faults(client, runner.outcomes(client, tmp_path)) == []

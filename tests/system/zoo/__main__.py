@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from tests.system.zoo.install import install  # noqa: E402 - the path is set above
-from tests.system.zoo.run import outcomes  # noqa: E402 - as above
+from tests.system.zoo.run import client_runner  # noqa: E402 - as above
 from tests.system.zoo.server import zoo_gateway  # noqa: E402 - as above
 from tests.system.zoo.table import CLIENTS, DOCUMENT, document, faults  # noqa: E402 - as above
 
@@ -27,13 +27,17 @@ def main(words: list[str]) -> int:
         return 0
     named = [word for word in words if not word.startswith("-")]
     bad = 0
-    with tempfile.TemporaryDirectory() as folder, zoo_gateway(Path(folder)) as served:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        zoo_gateway(Path(folder)) as served,
+        client_runner(served.url, Path(folder)) as runner,
+    ):
         for client in CLIENTS:
             if named and not any(word in client.key for word in named):
                 continue
             home = Path(folder) / client.key
             home.mkdir()
-            for fault in faults(client, outcomes(client, served.url, home)):
+            for fault in faults(client, runner.outcomes(client, home)):
                 bad += 1
                 print(f"{client.key}: {fault}", flush=True)
     if bad == 0 and "--write" in words:

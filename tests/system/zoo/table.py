@@ -114,7 +114,7 @@ CLIENTS = (
     Client(
         "Aider",
         "aider",
-        "aider",
+        "aider_command",
         "chat",
         {"list": _NO_LIST, "tools": _NO_TOOLS, "structured": _NO_TOOLS},
     ),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import instructor
 import openai
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from zoo_client import (
     CALLER,
     ENDLESS,
@@ -34,7 +34,7 @@ class Place(BaseModel):
 class Walk(BaseModel):
     """Many steps."""
 
-    steps: list[Literal["left", "right"]]
+    steps: Annotated[list[Literal["left", "right"]], Field(min_length=1000)]
 
 
 plain = openai.OpenAI(base_url=OPENAI, api_key="none")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
+from llm.cli import cli
 from zoo_client import (
     CALLER,
     CITIES,
@@ -17,16 +17,16 @@ from zoo_client import (
     STORY,
     TOO_LONG_TEXT,
     UNKNOWN,
+    Program,
     check,
-    command,
     is_city,
     main,
     refused,
-    stopped,
     too_long,
+    until_active,
+    until_idle,
 )
 
-LLM = str(Path(sys.executable).with_name("llm"))
 HOME = Path(os.environ["HOME"])
 FOLDER = HOME / "llm"
 FOLDER.mkdir()
@@ -42,7 +42,7 @@ SETTINGS = {**os.environ, "LLM_USER_PATH": str(FOLDER), "OPENAI_API_KEY": "none"
 
 
 def llm(*words: str) -> str:
-    return command(LLM, *words, env=SETTINGS)
+    return Program(cli, "llm", *words, env=SETTINGS).ended(60)
 
 
 @check("whole")
@@ -60,7 +60,7 @@ def tools() -> None:
     functions = f"def weather(city: str) -> str:\n    return 'Sunny in {CITIES[0]}.'\n"
     words = ("--functions", functions, "--td", "--chain-limit", "2", "Which weather?")
     try:
-        text = command(LLM, "-m", CALLER, *words, env=SETTINGS)
+        text = llm("-m", CALLER, *words)
     except AssertionError as error:
         text = str(error)
     assert "weather" in text, text
@@ -86,7 +86,12 @@ def strange() -> None:
 
 @check("cancel")
 def cancel() -> None:
-    stopped(LLM, "-m", ENDLESS, STORY, env=SETTINGS)
+    running = Program(cli, "llm", "-m", ENDLESS, STORY, env=SETTINGS)
+    try:
+        until_active()
+    finally:
+        running.stop()
+    until_idle()
 
 
 main()

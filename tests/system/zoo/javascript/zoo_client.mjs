@@ -38,8 +38,11 @@ export async function main() {
   for (const name of named.length ? named : checks.keys()) {
     const began = performance.now();
     let error = "";
+    const before = await departures();
     try {
       await checks.get(name)();
+      if (name === "cancel")
+        assert((await departures()) > before, "the engine wrote all of the answer");
     } catch (thrown) {
       error = `${thrown?.stack ?? thrown}`;
     }
@@ -72,6 +75,13 @@ export const unknown = (asked) => refused(asked, UNKNOWN);
 export function isCity(value) {
   const found = typeof value === "string" ? JSON.parse(value) : value;
   assert(CITIES.includes(found.city), JSON.stringify(found));
+}
+
+// Resolves to how many requests have ended because their client left.
+async function departures() {
+  const page = await (await fetch(`${GATEWAY}/metrics`, { headers: ADMIN })).text();
+  const lines = page.split("\n").filter((line) => line.includes('status="499"'));
+  return lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
 }
 
 // Resolves when no engine answers a request and the queue is empty.

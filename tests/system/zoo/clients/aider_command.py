@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 
+import aider.main
 from zoo_client import (
     ENDLESS,
     MODEL,
@@ -13,13 +12,13 @@ from zoo_client import (
     STORY,
     TOO_LONG_TEXT,
     UNKNOWN,
+    Program,
     check,
-    command,
     main,
-    stopped,
+    until_active,
+    until_idle,
 )
 
-AIDER = str(Path(sys.executable).with_name("aider"))
 SETTINGS = {**os.environ, "OPENAI_API_BASE": OPENAI, "OPENAI_API_KEY": "none"}
 # No look for news, no file for git, and no question to a user who is not there.
 QUIET = (
@@ -28,39 +27,45 @@ QUIET = (
 )
 
 
-def words(model: str, message: str, *more: str) -> tuple[str, ...]:
-    return (AIDER, "--model", f"openai/{model}", *QUIET, *more, "--message", message)
+def program(model: str, message: str, *more: str) -> Program:
+    words = ("aider", "--model", f"openai/{model}", *QUIET, "--chat-mode", "ask", *more)
+    return Program(aider.main.main, *words, "--message", message, env=SETTINGS)
 
 
-def aider(model: str, message: str, *more: str) -> str:
-    return command(*words(model, message, "--chat-mode", "ask", *more), env=SETTINGS, timeout=100)
+def asked(model: str, message: str, *more: str) -> str:
+    return program(model, message, *more).ended(100)
 
 
 @check("whole")
 def whole() -> None:
-    assert "Tokens:" in aider("brief", "Hello", "--no-stream")
+    assert "Tokens:" in asked("brief", "Hello", "--no-stream")
 
 
 @check("stream")
 def stream() -> None:
-    assert "Tokens:" in aider("brief", "Hello", "--stream")
+    assert "Tokens:" in asked("brief", "Hello", "--stream")
 
 
 @check("too long")
 def long() -> None:
-    text = aider(MODEL, TOO_LONG_TEXT)
+    text = asked(MODEL, TOO_LONG_TEXT)
     assert "context" in text.lower(), text
 
 
 @check("unknown model")
 def strange() -> None:
-    text = aider(UNKNOWN, "Hello")
+    text = asked(UNKNOWN, "Hello")
     assert "does not exist" in text, text
 
 
 @check("cancel")
 def cancel() -> None:
-    stopped(*words(ENDLESS, STORY, "--chat-mode", "ask"), env=SETTINGS)
+    running = program(ENDLESS, STORY)
+    try:
+        until_active()
+    finally:
+        running.stop()
+    until_idle()
 
 
 main()
