@@ -208,7 +208,10 @@ class Router:
     async def choose(self, ctx: RequestContext, needed: RouteNeeded) -> None:
         """Set the request's model in ``ctx``, or raise NotCapable or BadRequest."""
         headers = ctx.request.headers
-        named = headers.get(CONVERSATION, "").encode() or opening(needed.request)
+        shared, named = ctx.configuration.catalog.shared, None
+        if shared:
+            # Only models of several machines are told apart by conversations.
+            named = headers.get(CONVERSATION, "").encode() or opening(needed.request)
         talk = (needed.name or "", named or b"")
         asked = read_asked(needed.endpoint, needed.request)._replace(
             headers=headers,
@@ -218,7 +221,7 @@ class Router:
             relayed=HOPS in headers,
         )
         decision = await self.decide(ctx, needed.name, asked)
-        kept = bool(named) and decision.route in ctx.configuration.catalog.shared
+        kept = bool(named) and decision.route in shared
 
         def went(model: str) -> None:
             if kept:
