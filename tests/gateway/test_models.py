@@ -9,6 +9,8 @@ import pytest
 from gateway import fake_model, fake_variant, running_gateway
 from raw_client import PATIENCE
 
+from server import status_pages
+
 if TYPE_CHECKING:
     from fake_engine import Journal
 
@@ -38,6 +40,16 @@ async def test_models_are_described_before_any_load(journal: Journal, path: str)
             ("see", 256, ["text", "vision"]),
         ]
         assert gateway.starts() == []
+
+
+async def test_very_many_models_are_listed_in_a_thread_and_look_the_same(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_gateway(journal, *some(journal)) as gateway:
+        few = await gateway.request("GET", "/v1/models")
+        monkeypatch.setattr(status_pages, "_MANY", 0)
+        many = await gateway.request("GET", "/v1/models")
+        assert (many.body, many.headers["Content-Type"]) == (few.body, few.headers["Content-Type"])
 
 
 @pytest.mark.parametrize(
