@@ -95,7 +95,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _spoken(command: Sequence[str], pace: int, request: Any) -> bytes:  # noqa: ANN401 - JSON
-    """Return the WAV file of a request's text."""
+    """Return the WAV file of a request's text; ValueError says what is wrong with either."""
+    if not isinstance(request, dict):
+        raise ValueError("the body is no JSON object")  # noqa: TRY004 - a fault of the request
     words = round(pace / float(request.get("length_scale") or 1))
     options = ["-s", str(min(max(words, _SLOWEST), _FASTEST))]
     if voice := request.get("voice"):
