@@ -61,36 +61,6 @@ class ClientResponse:
     dialect failures are told: the request's own unless ``speak`` names another.
     """
 
-    # How every response begins.
-    progress: Callable[[], str] | None = None
-    begun = False
-    # Whether all of it is written.
-    ended = False
-    _response: Reply | None = None
-    # The same, unless another protocol has the connection.
-    _direct: DirectReply | None = None
-    # Why nothing could be put any more.
-    _left: ConnectionError | None = None
-    _as_engine_says = False
-    _ending: Callable[[GatewayError], bytes] | None = None
-    _tasks: TaskOwner | None = None
-    # Comments are written by another task. The lock is made with the first of them.
-    _lock: asyncio.Lock | None = None
-    # The head is under way.
-    _beginning = False
-    _timer: Timer | None = None
-    _interval = 0.0
-    _idle: Callable[[], bytes] | None = None
-    _lines = False
-    _written_at = 0.0
-    # Of what was written.
-    _last = b""
-    _cut = False
-    # Nothing may be written any more.
-    _over = False
-    _blocked_since: float | None = None
-    _watch: Timer | None = None
-
     def __init__(
         self,
         request: Request,
@@ -98,14 +68,42 @@ class ClientResponse:
         patience: float = 60.0,
         carried: dict[str, str] | None = None,
     ) -> None:
+        self._response: Reply | None = None
+        # The same, unless another protocol has the connection.
+        self._direct: DirectReply | None = None
+        # Why nothing could be put any more.
+        self._left: ConnectionError | None = None
         self.decided: dict[str, str] = {}
+        self.begun = False
+        # Whether all of it is written.
+        self.ended = False
+        self._as_engine_says = False
+        self.progress: Callable[[], str] | None = None
         self._told: dict[str, str] = {}
         self._carried = {} if carried is None else carried
         self._request = request
         # The engine's path decides in which API's shape failures are told.
         self._path = request.path
+        self._ending: Callable[[GatewayError], bytes] | None = None
         self._clock = clock
+        self._tasks: TaskOwner | None = None
+        # Comments are written by another task. The lock is made with the first of them.
+        self._lock: asyncio.Lock | None = None
+        # The head is under way.
+        self._beginning = False
+        self._timer: Timer | None = None
+        self._interval = 0.0
+        self._idle: Callable[[], bytes] | None = None
+        self._lines = False
+        self._written_at = 0.0
+        # Of what was written.
+        self._last = b""
+        self._cut = False
+        # Nothing may be written any more.
+        self._over = False
         self._patience = patience
+        self._blocked_since: float | None = None
+        self._watch: Timer | None = None
 
     @property
     def response(self) -> Reply:

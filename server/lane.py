@@ -37,24 +37,6 @@ class Lane(asyncio.Protocol):
     in seconds of the loop's time.
     """
 
-    # How every connection begins.
-    transport: asyncio.Transport | None = None
-    remote: str | None = None
-    sent = 0
-    blocked = False
-    keeps = True
-    # While a request is answered: the request, its task, and the length of what came after it.
-    _request: LaneRequest | None = None
-    _task: asyncio.Task[None] | None = None
-    _size = 0
-    # Bytes of a request that is not whole.
-    _held = 0
-    _late: asyncio.TimerHandle | None = None
-    _watch: asyncio.TimerHandle | None = None
-    _drained: asyncio.Future[None] | None = None
-    _half_closed: HalfClosed | None = None
-    _closing = False
-
     def __init__(
         self,
         server: HttpServer,
@@ -62,15 +44,30 @@ class Lane(asyncio.Protocol):
         limits: Limits,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.remote: str | None = None
+        self.sent = 0
+        self.blocked = False
+        self.keeps = True
         self.idle_since = loop.time()
-        self.loop = loop
         self._server = server
         self._frame = frame
         self._limits = limits
-        self._limit = limits.head
+        self.loop = loop
         self._parser = PlainRequestParser(server.newest)
-        # What came after the request under way.
+        # While a request is answered: the request, its task, and what came after it.
+        self._request: LaneRequest | None = None
+        self._task: asyncio.Task[None] | None = None
         self._next: list[bytes] = []
+        self._size = 0
+        # Bytes of a request that is not whole.
+        self._held = 0
+        self._late: asyncio.TimerHandle | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._limit = limits.head
+        self._drained: asyncio.Future[None] | None = None
+        self._half_closed: HalfClosed | None = None
+        self._closing = False
 
     @property
     def idle(self) -> bool:
