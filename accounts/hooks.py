@@ -182,7 +182,7 @@ class AccountHooks(Hooks):
         )
 
     async def _ready(self, admitted: _Admitted) -> None:
-        """Return when the hold is in the database.
+        """Return when the hold is on disk, or where others use the database, when that has it.
 
         InsufficientQuota if another gateway has taken the money; AccountsUnavailable if the
         database does not take the hold in time.
@@ -234,7 +234,7 @@ class AccountHooks(Hooks):
             self.recent.popitem(last=False)
 
     async def finish(self, call: Call, sink: Sink) -> None:
-        """Pass on the end of an answer once the database has what it cost.
+        """Pass on the end of an answer once what it cost is on disk.
 
         A database that fails keeps no client from its answer: the row is written later.
         """

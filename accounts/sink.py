@@ -1,7 +1,7 @@
 """The sinks of callers with a key: headers with their limits, and for those who pay, the price.
 
-Who pays gets the end of an answer only when the database has what it cost; then a gateway that is
-killed has charged every answer that a client has whole.
+Who pays gets the end of an answer only when what it cost is on disk, in the backlog or in the
+database; then every answer that a client has whole is charged, also if the gateway is killed.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class PayingSink(MeteredSink):
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Begin an answer in pieces; where its length was told, nothing is added to it.
 
-        Raises what ``ready`` raises, which returns when the database has the hold.
+        Raises what ``ready`` raises, which returns when the hold is on disk.
         """
         await self._ready()
         self._priced = not any(name.lower() == _LENGTH for name in headers)
