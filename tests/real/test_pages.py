@@ -407,8 +407,8 @@ def test_everybody_can_use_every_page(
         file = FilePayload(name="a.json", mimeType="text/json", buffer=json.dumps(TALK).encode())
         page.locator("input[type=file][accept*=json]").last.set_input_files(file)
         page.get_by_role("button", name="Kept", exact=True).click()
-        for folded in page.locator("summary").all():
-            folded.click()
+        for index in range(2):
+            page.locator("summary").nth(index).click()
         expect(page.locator(".hljs-keyword").first).to_be_visible()
         assert faults(page) == []
         for index in range(0 if phone else 1, 3):

@@ -2,23 +2,24 @@
 
 import { answered } from "../lib/ask.js";
 import { stream } from "../lib/stream.js";
+import * as tab from "../lib/tab.js";
 
 const KEPT = "admin-token";
 const SHORTEST = 500;
 const LONGEST = 10_000;
 
 function headers() {
-  const token = sessionStorage.getItem(KEPT);
+  const token = tab.kept(KEPT);
   // Without a token, who is logged in as an admin may do the same by the session.
   return token ? { "X-Admin-Token": token } : {};
 }
 
 export function keep(token) {
-  sessionStorage.setItem(KEPT, token);
+  tab.keep(KEPT, token);
 }
 
 export function forget() {
-  sessionStorage.removeItem(KEPT);
+  tab.keep(KEPT, "");
 }
 
 /** Send an order, or ask; return the JSON of the answer. Refused says why not. */

@@ -2,6 +2,7 @@
 
 import { html, render, useCallback, useEffect, useRef, useState } from "../vendor/preact.js";
 import { formats } from "./format.js";
+import { kept } from "./tab.js";
 import { chosen, LANGUAGES, speaker } from "./words.js";
 import en from "../texts/en.js";
 
@@ -36,7 +37,7 @@ export function Icon({ name }) {
 
 /** Whether this tab belongs to an operator, see `admin/gateway.js`. */
 function operates() {
-  return location.pathname === "/admin/" || sessionStorage.getItem("admin-token") !== null;
+  return location.pathname === "/admin/" || kept("admin-token") !== null;
 }
 
 /** The bar at the top; `here` is the key of the page. */

@@ -3,6 +3,7 @@
 // What is shown is painted once in each frame, however many tokens arrive meanwhile.
 
 import { Refused, stream } from "../lib/stream.js";
+import { keep, kept } from "../lib/tab.js";
 import { begun, extended, figures, told } from "./answer.js";
 import { packed, unpacked } from "./archive.js";
 import { add, change, fresh, line, siblings, through } from "./conversation.js";
@@ -226,12 +227,11 @@ export class Chat {
   }
 
   get key() {
-    return sessionStorage.getItem(KEY) ?? "";
+    return kept(KEY) ?? "";
   }
 
   set key(text) {
-    if (text) sessionStorage.setItem(KEY, text);
-    else sessionStorage.removeItem(KEY);
+    keep(KEY, text);
     this.show();
   }
 
