@@ -121,7 +121,10 @@ async def test_a_download_is_paused_resumed_and_ended(hub: FakeHub, gateway: Gat
     begun = await asked(gateway, "POST", "/admin/api/models/download", {"repo_id": REPO})
     await hub.holding.wait()
     path = f"/admin/pulls/{begun['id']}"
-    assert (await asked(gateway, "GET", path))["state"] == "downloading"
+    # What the hub has sent must have come before there is something to resume.
+    while not (seen := await asked(gateway, "GET", path))["done"]:
+        await asyncio.sleep(0.01)
+    assert seen["state"] == "downloading"
     assert (await asked(gateway, "POST", f"{path}/pause"))["state"] == "paused"
     (only,) = (await asked(gateway, "GET", "/admin/pulls"))["pulls"]
     assert (only["id"], only["state"]) == (begun["id"], "paused")
