@@ -41,6 +41,8 @@ _log = get_logger("reload")
 Load = Callable[[], Awaitable["tuple[ServerSettings, Catalog]"]]
 # How often changes are prepared anew because peers have changed meanwhile; then at once.
 _TRIES = 3
+# Changes that the log shows.
+_SHOWN = 100
 
 
 class _Prepared(NamedTuple):
@@ -214,6 +216,9 @@ class Reloader:
             checks=checks_of(settings),
             slots=[Slot(each.port, each.type) for each in settings.slots],
         )
-        _log.info("the configuration is loaded:\n  %s", "\n  ".join(found.lines()))
+        lines = found.lines()
+        if (more := len(lines) - _SHOWN) > 0:
+            lines = [*lines[:_SHOWN], f"and {more} more changes"]
+        _log.info("the configuration is loaded:\n  %s", "\n  ".join(lines))
         if settings.log_level != level:
             set_level(settings.log_level)

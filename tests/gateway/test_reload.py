@@ -266,6 +266,18 @@ async def test_engines_and_counts_follow_at_once() -> None:
     assert len(bench.told) == 2, "nothing was changed any more"
 
 
+async def test_of_very_many_changes_the_log_shows_the_first(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    bench.models = [model(), *(model(name=f"n{number}") for number in range(500))]
+    caplog.set_level(logging.INFO)
+    assert len((await bench.reloader.reload())["models"]["added"]) == 500
+    assert "model n98: added" in caplog.text
+    assert "and 401 more changes" in caplog.text
+    assert "n499" not in caplog.text
+
+
 @pytest.mark.parametrize("fault", [ConfigError("2 faults"), OSError("no more processes")])
 async def test_a_fault_changes_nothing_and_does_not_end_the_listening(
     fault: Exception, caplog: pytest.LogCaptureFixture
