@@ -418,8 +418,9 @@ def test_everybody_can_use_every_page(
             page.keyboard.press("Escape")
             expect(page.get_by_role("dialog")).to_be_hidden()
         page.goto(admin_link(served))
-        for tab in page.get_by_role("tab").all():
-            tab.click()
+        expect(page.get_by_role("tab")).to_have_count(3)
+        for index in range(3):
+            page.get_by_role("tab").nth(index).click()
             expect(page.get_by_role("tabpanel").get_by_role("heading").first).to_be_visible()
             assert faults(page) == []
         language = "de" if visitor.get("locale") else "en"
