@@ -219,6 +219,7 @@ class GatewayServer:
             await self._close()
             await self._manager.halt()
             await runner.cleanup()
+            await self._frame.captures.finish()
 
     async def _listen(self, runner: web.ServerRunner) -> None:
         for endpoint in self._current.now.settings.listen:

@@ -1,15 +1,19 @@
 """Whole requests and responses for an operator who looks for a fault. Off unless configured.
 
-They are in memory alone, the latest ones within a budget. Keys and cookies are not kept.
+They are in memory, the latest ones within a budget, and in files only where a folder is configured
+(capture_files.py). Keys and cookies are not kept.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from server.client_response import ClientResponse
+from server.records.capture_files import CaptureFiles
 from utils.errors import UnknownRequest
 
 if TYPE_CHECKING:
@@ -63,6 +67,7 @@ class Captures:
         self.budget = 0
         self._kept: OrderedDict[str, tuple[int, dict[str, Any]]] = OrderedDict()
         self._used = 0
+        self._files = CaptureFiles()
 
     def add(self, ctx: RequestContext, response: CapturingResponse) -> None:
         """Keep a request that has ended, if it was for a model; the oldest make room for it."""
@@ -74,7 +79,7 @@ class Captures:
             "id": record.id,
             "at": time.time(),
             "method": record.method,
-            "path": record.path,
+            "path": _text(record.path),
             "client": record.client,
             "model": record.model,
             "status": record.failed or record.status,
@@ -82,13 +87,22 @@ class Captures:
             "response": _side(response.response.headers, bytes(response.said), response.size),
         }
         size = _FRAME + min(len(asked), LONGEST) + len(response.said)
-        self.budget = ctx.configuration.settings.capture_budget
+        settings = ctx.configuration.settings
+        self.budget = settings.capture_budget
         self._kept[record.id] = size, entry
         self._used += size
         self._make_room()
+        if settings.capture_folder is not None:
+            folder, budget = settings.capture_folder, settings.capture_disk_budget
+            self._files.put(folder, budget, partial(_told, entry))
+
+    async def finish(self) -> None:
+        """Wait until the files are written."""
+        if self._files.busy:
+            await asyncio.to_thread(self._files.finish)
 
     def clear(self) -> int:
-        """Forget all; return how many there were."""
+        """Forget all that is in memory; return how many there were."""
         count = len(self._kept)
         self._kept.clear()
         self._used = 0
@@ -108,11 +122,7 @@ class Captures:
         found = self._kept.get(request_id)
         if found is None:
             raise UnknownRequest(f"No request with the id '{request_id}' was captured.")
-        entry = dict(found[1])
-        for side in ("request", "response"):
-            body: bytes = entry[side]["body"]
-            entry[side] = {**entry[side], "body": body.decode("utf-8", "replace")}
-        return entry
+        return _told(found[1])
 
     def _make_room(self) -> None:
         while self._used > self.budget and self._kept:
@@ -139,6 +149,20 @@ class CaptureHandlers:
         await ctx.json({"cleared": self._captures.clear()})
 
 
+def _told(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return a capture with its bodies as text."""
+    told = dict(entry)
+    for side in ("request", "response"):
+        body: bytes = entry[side]["body"]
+        told[side] = {**entry[side], "body": body.decode("utf-8", "replace")}
+    return told
+
+
 def _side(headers: Mapping[str, str], body: bytes, size: int) -> dict[str, Any]:
-    told = {str(n): _HIDDEN if n.lower() in _SECRET else v for n, v in headers.items()}
+    told = {_text(n): _HIDDEN if n.lower() in _SECRET else _text(v) for n, v in headers.items()}
     return {"headers": told, "body": body, "bytes": size, "cut": size > len(body)}
+
+
+def _text(header: str) -> str:
+    """Return the text without bytes that are no UTF-8, which JSON cannot hold."""
+    return str(header) if header.isascii() else header.encode(errors="replace").decode()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from gateway import fake_model, fake_variant, running_gateway
 from gateway_client import chat_body
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fake_engine import Journal
 
 
@@ -41,6 +44,23 @@ async def test_what_was_asked_and_answered_is_kept_within_the_budget(journal: Jo
         assert len(listed) == 2
         (await gateway.request("GET", "/admin/captures/none")).error(404, "unknown_request")
         assert (await gateway.request("DELETE", "/admin/captures")).json == {"cleared": 2}
+
+
+async def test_each_request_is_a_file_where_a_folder_is_given(
+    journal: Journal, tmp_path: Path
+) -> None:
+    folder = tmp_path / "captures"
+    budgets: dict[str, Any] = {"capture_budget": 8000, "capture_folder": str(folder)}
+    async with running_gateway(journal, fake_model(fake_variant(journal)), **budgets) as gateway:
+        answers = [
+            await gateway.post(chat_body("hello"), headers={"Authorization": "Bearer sesame"})
+            for _ in range(2)
+        ]
+    written = [json.loads(path.read_bytes()) for path in sorted(folder.iterdir())]
+    assert [entry["id"] for entry in written] == [a.headers["X-Request-Id"] for a in answers]
+    assert written[0]["request"]["headers"]["Authorization"] == "(hidden)"
+    assert '"hello"' in written[0]["request"]["body"]
+    assert written[0]["response"]["body"].encode() == answers[0].body
 
 
 async def test_nothing_is_kept_unless_it_is_asked_for(journal: Journal) -> None:

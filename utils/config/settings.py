@@ -397,6 +397,23 @@ class ServerSettings(ModelSettings):
             "captured. They hold what clients wrote; keys and cookies are left out.",
         ),
     )
+    capture_folder: str | None = field(
+        default=None,
+        metadata=key(
+            "text",
+            "A folder for what `capture_budget` lets be captured: a JSON file for each request, "
+            "which only its owner may read. Without it nothing of this is on disk. "
+            "`DELETE /admin/captures` leaves the files.",
+        ),
+    )
+    capture_disk_budget: int = field(
+        default=256 * 1024**2,
+        metadata=key(
+            "bytes",
+            "The disk space for the files in `capture_folder` (256 MiB): a number of bytes, or a "
+            'text such as `"1GiB"`. The oldest make room for new ones.',
+        ),
+    )
     list_aliases: bool = field(
         default=True,
         metadata=key(

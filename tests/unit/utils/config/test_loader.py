@@ -46,7 +46,7 @@ def test_every_type_survives(load: Callable[[str], Tables], tmp_path: Path) -> N
     tables = load(
         """
         server = { health_check_timeout = 0.5, max_queue = 3, log_level = "debug",
-                   state_dir = "state", engine_idle_timeout = 1e15 }
+                   state_dir = "state", capture_folder = "kept", engine_idle_timeout = 1e15 }
         models = { { name = "größer 🦙.x", aliases = { "x.y", "1" }, variants = {
           { context = 512, binary = "/bin/sh", args = { "-c", 512, "", " a\\nb ", "ü" },
             env = { ["a.b.1"] = "dotted", PLAIN = "ü", [".."] = "" } },
@@ -59,6 +59,7 @@ def test_every_type_survives(load: Callable[[str], Tables], tmp_path: Path) -> N
         "max_queue": 3,
         "log_level": "debug",
         "state_dir": str(tmp_path / "state"),
+        "capture_folder": str(tmp_path / "kept"),
         "engine_idle_timeout": 1e15,
     }
     assert isinstance(tables.server["max_queue"], int)
