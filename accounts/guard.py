@@ -1,13 +1,18 @@
-"""Who asks: the key of a request, or the admin token. Every bad key gets the same error. Pure."""
+"""Who asks: the key of a request, or the admin token, and whether they may. Pure.
+
+Every bad key gets the same error. The owner of a good one is told if the account is blocked.
+"""
 
 from __future__ import annotations
 
 import hmac
 from typing import TYPE_CHECKING
 
+from accounts.admission import ACTIVE
 from accounts.keys import presented
+from accounts.parties import Key
 from inference.caller import OPERATOR
-from utils.errors import KeyRefused
+from utils.errors import KeyRefused, NotPermitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,6 +32,12 @@ def caller_of(headers: Mapping[str, str], book: Book, tokens: Iterable[str]) -> 
     if any(found):
         return OPERATOR
     raise KeyRefused
+
+
+def require_active(caller: Caller) -> None:
+    """Return if the caller's account is active, or it has none; else NotPermitted says so."""
+    if isinstance(caller, Key) and caller.account.status != ACTIVE:
+        raise NotPermitted(f"The account is {caller.account.status}.")
 
 
 def _offered(text: str | None, headers: Mapping[str, str]) -> list[str]:

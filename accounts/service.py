@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from accounts.admission import Now
 from accounts.book import Book
-from accounts.guard import caller_of
+from accounts.guard import caller_of, require_active
 from accounts.hooks import AccountHooks, Effects
 from accounts.prices import price_told
 from accounts.store.backlog import Backlog
@@ -84,6 +84,10 @@ class Accounts:
         """Return who asks; KeyRefused where it is nobody."""
         tokens = filter(None, (settings.admin_token, settings.own_token))
         return caller_of(headers, self.book, tokens)
+
+    def check(self, caller: Caller) -> None:
+        """Return if the caller's account is active, or it has none; else NotPermitted says so."""
+        require_active(caller)
 
     def health(self) -> dict[str, Any]:
         """Return what ``/health`` says of the accounts."""

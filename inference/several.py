@@ -176,7 +176,11 @@ class Merged:
         first = self._usages[0]
         written = sum(usage.get("completion_tokens", 0) for usage in self._usages)
         total = first.get("prompt_tokens", 0) + written
-        return {**first, "completion_tokens": written, "total_tokens": total}
+        told = {**first, "completion_tokens": written, "total_tokens": total}
+        if "cost" in first:
+            # Each answer is paid for. Prices have nine decimal places.
+            told["cost"] = round(sum(usage.get("cost", 0) for usage in self._usages), 9)
+        return told
 
 
 class _OneOf(WrappedSink):

@@ -286,6 +286,7 @@ class Middleware:
         else:
             caller = ctx.visitor or accounts.caller(ctx.request.headers, settings)
         ctx.record.caller, ctx.record.client = caller, caller.client
+        accounts.check(caller)
         if admin and not caller.may("admin"):
             raise NotPermitted("This path needs an admin's key with the scope 'admin'.")
         if upgrade and caller.pays:

@@ -161,9 +161,14 @@ def _counted(event: Json) -> Counted | None:
     if told == _NOTHING:
         return None
     usage = event.get("usage")
-    details = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
+    usage = usage if isinstance(usage, dict) else {}
+    details, cost = usage.get("completion_tokens_details"), usage.get("cost")
     reasoning = details.get("reasoning_tokens") if isinstance(details, dict) else None
-    return Counted(told, reasoning if isinstance(reasoning, int) else None)
+    return Counted(
+        told,
+        reasoning if isinstance(reasoning, int) else None,
+        cost if isinstance(cost, int | float) and not isinstance(cost, bool) else None,
+    )
 
 
 def _first(choices: Any) -> Json | None:  # noqa: ANN401 - decoded JSON

@@ -59,10 +59,14 @@ class Finished(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """The engine's counts; a later one completes an earlier one. ``reasoning``: thought tokens."""
+    """The engine's counts; a later one completes an earlier one. ``reasoning``: thought tokens.
+
+    ``cost`` is the price of the answer, for who pays.
+    """
 
     told: Told
     reasoning: int | None = None
+    cost: float | None = None
 
 
 class Failed(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -88,6 +89,23 @@ async def test_an_answer_is_charged_once_by_what_the_engine_counted(
         assert found.json["data"]["tokens_completion"] == 4
         other = await gateway.request("GET", "/v1/generation?id=nothing", **bearer(key))
         other.error(404, "not_found")
+
+
+async def test_each_api_tells_what_an_answer_costs(journal: Journal, at: Books) -> None:
+    key = at.add()
+    async with charging_gateway(journal, fake_model(fake_variant(journal)), at=at) as gateway:
+        chat = chat_body(stream=False)
+        for path, body in (
+            (MESSAGES, {**chat, "max_tokens": 9}),
+            ("/v1/responses", {"model": "m", "input": "hi"}),
+            ("/api/chat", chat),
+        ):
+            for stream in (False, True):
+                asked = {**body, "stream": stream}
+                answer = await gateway.post(asked, path, check=False, **bearer(key))
+                told = re.findall(rb'"cost":([0-9.e-]+)', answer.body)
+                await booked(gateway)
+                assert [to_nano(float(each)) for each in told] == [at.usage()[-1]["cost"]]
 
 
 async def test_another_account_learns_nothing_of_a_request(journal: Journal, at: Books) -> None:
@@ -295,6 +313,8 @@ async def test_several_answers_and_responses_in_the_background_are_charged(
         assert len(answer.json["choices"]) == 2
         await booked(gateway)
         assert len(at.usage()) == 2
+        paid = sum(row["cost"] for row in at.usage())
+        assert to_nano(answer.json["usage"]["cost"]) == paid
         page = f"/v1/generation?id={answer.headers['X-Request-Id']}"
         found = (await gateway.request("GET", page, **bearer(key))).json["data"]
         assert to_nano(found["total_cost"]) == sum(row["cost"] for row in at.usage())

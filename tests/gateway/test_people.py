@@ -327,7 +327,9 @@ async def test_the_key_of_a_blocked_admin_opens_nothing(journal: Journal, at: Bo
             changed = json.dumps({"status": status})
             await gateway.request("PATCH", "/admin/api/users/1", headers=operator, data=changed)
             for path in ("/admin/api/users", "/user/api/me", "/running"):
-                (await gateway.request("GET", path, **bearer(key))).error(403, "not_permitted")
+                refused = await gateway.request("GET", path, **bearer(key))
+                refused.error(403, "not_permitted")
+                assert refused.json["error"]["message"] == f"The account is {status}."
             assert (await gateway.post(chat_body(), **bearer(key))).status == 403
 
 

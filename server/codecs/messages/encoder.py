@@ -21,7 +21,6 @@ from utils.sse import Event
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from inference.usage import Told
     from server.codecs.deltas import Delta, Json
     from utils.errors import GatewayError
 
@@ -89,6 +88,7 @@ class MessagesEncoder:
         self._prompt: int | None = None
         self._cached = self._written = 0
         self._thinking: int | None = None
+        self._cost: float | None = None
 
     # -- a stream --------------------------------------------------------------------
 
@@ -108,7 +108,7 @@ class MessagesEncoder:
         deltas = list(deltas)
         for delta in deltas:
             if isinstance(delta, Counted):
-                self._count(delta.told, delta.reasoning)
+                self._count(delta)
         return b"".join(map(self._said, deltas))
 
     def end(self) -> bytes:
@@ -277,11 +277,13 @@ class MessagesEncoder:
             return sealed(thoughts)
         return blake2b(thoughts.encode(), digest_size=16).hexdigest()
 
-    def _count(self, told: Told, thinking: int | None) -> None:
+    def _count(self, counted: Counted) -> None:
+        told, thinking, cost = counted
         self._prompt = self._prompt if told.prompt is None else told.prompt
         self._cached = self._cached if told.cached is None else told.cached
         self._written = self._written if told.completion is None else told.completion
         self._thinking = self._thinking if thinking is None else thinking
+        self._cost = self._cost if cost is None else cost
 
     def _usage(self, written: int | None = None) -> Json:
         prompt = self._expected() if self._prompt is None else self._prompt
@@ -293,6 +295,8 @@ class MessagesEncoder:
         }
         if self._thinking is not None:
             usage["output_tokens_details"] = {"thinking_tokens": self._thinking}
+        if self._cost is not None and written is None:
+            usage["cost"] = self._cost
         return usage
 
 

@@ -1,7 +1,7 @@
 """Write answers in Ollama's API: a stream of lines, each a JSON object, or one whole object. Pure.
 
-The last line has the counts and the durations, in nanoseconds. A stream that ends by a fault ends
-with a line that has an ``error``.
+The last line has the counts, the durations in nanoseconds, and the ``cost`` for who pays. A stream
+that ends by a fault ends with a line that has an ``error``.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class GenerateEncoder:
         self._calls = _Calls()
         self._reason = ""
         self._counts: list[Told] = []
+        self._cost: float | None = None
 
     # -- what differs between the two endpoints --------------------------------------
 
@@ -115,8 +116,9 @@ class GenerateEncoder:
                 self._reason = reason
                 if calls := self._calls.ended(cut=reason == _LENGTH):
                     return self._part(self._said("", calls=calls))
-            case Counted(told=counts):
+            case Counted(told=counts, cost=cost):
                 self._counts.append(counts)
+                self._cost = self._cost if cost is None else cost
         return b""
 
     def _part(self, said: Json, logprobs: list[Json] | None = None) -> bytes:
@@ -173,6 +175,8 @@ class GenerateEncoder:
                 done[f"{name}_count"] = counts[count]
             if duration in counts:
                 done[f"{name}_duration"] = round(counts[duration] * _PER_MILLISECOND)
+        if self._cost is not None:
+            done["cost"] = self._cost
         return done
 
 

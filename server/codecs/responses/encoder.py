@@ -20,7 +20,6 @@ from utils.sse import Event
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
-    from inference.usage import Told
     from server.codecs.deltas import Delta, Json
     from server.codecs.responses.request import ResponseRequest
 
@@ -184,7 +183,7 @@ class ResponseEncoder:
             case Finished():
                 self._reason = delta.reason
             case Counted():
-                self._count(delta.told, delta.reasoning)
+                self._count(delta)
             case _:
                 pass
 
@@ -220,7 +219,8 @@ class ResponseEncoder:
             yield from call.opened()
         yield from call.add(piece.arguments)
 
-    def _count(self, told: Told, reasoning: int | None) -> None:
+    def _count(self, counted: Counted) -> None:
+        told, reasoning, cost = counted
         before = self._usage
         prompt, written, cached = told.prompt, told.completion, told.cached
         if before is not None:
@@ -230,6 +230,7 @@ class ResponseEncoder:
                 cached = before["input_tokens_details"]["cached_tokens"]
             if reasoning is None:
                 reasoning = before["output_tokens_details"]["reasoning_tokens"]
+            cost = before.get("cost") if cost is None else cost
         prompt, written = prompt or 0, written or 0
         self._usage = {
             "input_tokens": prompt,
@@ -238,6 +239,8 @@ class ResponseEncoder:
             "output_tokens_details": {"reasoning_tokens": reasoning or 0},
             "total_tokens": prompt + written,
         }
+        if cost is not None:
+            self._usage["cost"] = cost
 
     # -- events ----------------------------------------------------------------------
 

@@ -8,12 +8,15 @@ import pytest
 from account_rows import add_account, add_key, new_database
 
 from accounts.book import Book
-from accounts.guard import caller_of
+from accounts.guard import caller_of, require_active
 from accounts.keys import digest_of
+from accounts.parties import Account, Key
 from accounts.store.snapshot import snapshot
+from accounts.tiers import Tier
+from engine.scheduling.queue import Priority
 from inference.caller import OPERATOR
 from utils.config.accounts import AccountsSettings
-from utils.errors import KeyRefused
+from utils.errors import KeyRefused, NotPermitted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,3 +41,13 @@ def test_a_key_a_token_or_nobody(tmp_path: Path) -> None:
     for headers in nobody:
         with pytest.raises(KeyRefused):
             caller_of(headers, book, ["token"])
+
+
+def test_who_is_not_active_is_told_so() -> None:
+    account = Account(1, "a", Tier("payg"), "active", Priority.NORMAL)
+    key = Key(1, account, "k", "sk-gw-", frozenset({"read"}))
+    require_active(key)
+    require_active(OPERATOR)
+    account.status = "blocked"
+    with pytest.raises(NotPermitted, match=r"^The account is blocked\.$"):
+        require_active(key)

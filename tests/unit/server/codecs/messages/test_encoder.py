@@ -111,9 +111,13 @@ def test_without_counts_the_beginning_has_what_the_gateway_knows() -> None:
     events = streamed(BEGUN, Text("a"), Finished("stop"), COUNTED)
     assert events[0]["message"]["usage"]["input_tokens"] == 12
     assert events[-2]["usage"] == USAGE
-    told = Counted(Told(10, 4, None, None, None, None), reasoning=3)
+    told = Counted(Told(10, 4, None, None, None, None), reasoning=3, cost=1.5e-06)
     usage = whole(Text("a"), Finished("stop"), told)["usage"]
     assert usage["output_tokens_details"] == {"thinking_tokens": 3}
+    assert usage["cost"] == 1.5e-06
+    events = streamed(BEGUN, told, Text("a"), Finished("stop"))
+    assert "cost" not in events[0]["message"]["usage"], "it is known at the end"
+    assert events[-2]["usage"]["cost"] == 1.5e-06
 
 
 def test_an_answer_of_nothing_is_an_empty_text() -> None:

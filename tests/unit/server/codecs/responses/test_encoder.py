@@ -263,7 +263,7 @@ def test_a_client_that_waits_gets_events() -> None:
 
 def test_later_counts_complete_earlier_ones() -> None:
     events = streamed(
-        Counted(Told(7, 1, 2, None, None, None), 1),
+        Counted(Told(7, 1, 2, None, None, None), 1, 1.5e-06),
         Text("a"),
         Counted(Told(None, 3, None, None, None, None)),
         Finished("stop"),
@@ -272,6 +272,7 @@ def test_later_counts_complete_earlier_ones() -> None:
     assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (7, 3, 10)
     assert usage["input_tokens_details"]["cached_tokens"] == 2
     assert usage["output_tokens_details"]["reasoning_tokens"] == 1
+    assert usage["cost"] == 1.5e-06
 
 
 DELTAS = st.one_of(
