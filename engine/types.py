@@ -6,7 +6,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from models.capabilities import Capabilities
-from utils.errors import ConfigError
+from models.requests.endpoints import SPEECH
+from utils.errors import BadRequest, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -75,6 +76,19 @@ class EngineTypes:
     def voices(self, model: ModelSpec) -> list[Voice]:
         """Return the voices that the model is known to speak with."""
         return self.of(model.largest).voices(model.largest)
+
+    def has_voice(self, model: ModelSpec, voice: str) -> bool | None:
+        """Return whether the model speaks with the voice of this name, None if it may.
+
+        A name of OpenAI's means any model's default voice, so it may.
+        """
+        if any(voice == each.name for each in self.voices(model)):
+            return True
+        try:
+            self.fit(model, SPEECH, {"input": "a", "voice": voice})
+        except BadRequest as error:
+            return False if error.param == "voice" else None
+        return None
 
     def licence(self, model: ModelSpec) -> str:
         """Return the licence of the model's weights, "" if it is not known."""

@@ -70,7 +70,7 @@ class Configuration:
         cors, hosts = Cors(settings.cors_origins), Hosts(settings.hosts)
         keyed = {m.name for m in catalog.models if types.of(m.largest).wants_client_key}
         elsewhere = {m.name for m in catalog.models if types.of(m.largest).runs_elsewhere}
-        book = RouteBook(catalog, able, frozenset(elsewhere))
+        book = RouteBook(catalog, able, frozenset(elsewhere), types.has_voice)
         proxies = Proxies(settings.trusted_proxies)
         return cls(settings, catalog, cors, hosts, proxies, able, types, frozenset(keyed), book)
 

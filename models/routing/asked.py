@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from models.requests.endpoints import SPEECH
 from models.requests.facts import Prompt
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Asked(NamedTuple):
     * ``key``: the same for the requests of a conversation, else different for each. ``stays`` is
       the model that last answered the conversation.
     * ``relayed``: another gateway has sent it, so it stays here.
+    * ``voice``: the one that a request for speech names, else "".
     """
 
     endpoint: str
@@ -49,13 +51,15 @@ class Asked(NamedTuple):
     key: str = ""
     stays: str | None = None
     relayed: bool = False
+    voice: str = ""
 
 
 def read_asked(endpoint: Endpoint, request: Json) -> Asked:
     """Return what the request itself tells, or raise BadRequest."""
     prompt = Prompt() if endpoint.read is None else endpoint.read(request)
     needs = prompt.needs if endpoint.needs is None else prompt.needs | {endpoint.needs}
-    return Asked(endpoint.name, needs, _estimate(prompt), last_text(request))
+    voice = _voice(request.get("voice")) if endpoint is SPEECH else ""
+    return Asked(endpoint.name, needs, _estimate(prompt), last_text(request), voice=voice)
 
 
 def _estimate(prompt: Prompt) -> int:
@@ -90,6 +94,11 @@ def opening(request: Json) -> bytes | None:
         if isinstance(message, dict) and message.get("role") == "user":
             return blake2b(orjson.dumps(messages[: index + 1]), digest_size=16).digest()
     return None
+
+
+def _voice(voice: Any) -> str:  # noqa: ANN401 - decoded JSON
+    name = voice.get("id") if isinstance(voice, dict) else voice
+    return name if isinstance(name, str) else ""
 
 
 def _text(content: Any) -> str:  # noqa: ANN401 - decoded JSON

@@ -4,8 +4,8 @@
    model chose; else the route's ``to``; without that, every model.
 2. Targets that are routes are decided the same way. A route that is met again on its own way gives
    nothing, so every decision ends.
-3. Models that cannot do what the request needs are left out, and those whose largest context is too
-   small for the estimated prompt, if others are not.
+3. Models that cannot do what the request needs are left out. So are those whose largest context is
+   too small for the estimated prompt, and those without the voice that it names, if others are not.
 4. The picker of the rule orders what is left. Its fallbacks follow.
 5. If nothing is left, the refusal names what is missing, and the models that have it.
 
@@ -142,7 +142,7 @@ class _Deciding:
 
         listed = (model for model in book.catalog.models if not model.unlisted)
         able = [model for model in listed if book.serves(model, asked)]
-        return tuple(model.name for model in sorted(self._fitting(able), key=rank))
+        return tuple(model.name for model in sorted(book.suiting(able, asked), key=rank))
 
     def named(self, name: str) -> tuple[str, ...]:
         """Return the model of this name, and those that answer in its place if need be."""
@@ -194,10 +194,9 @@ class _Deciding:
         found = [Candidate(name, self._models(name)) for name in names]
         able = [each for each in found if each.models]
         catalog = self._book.catalog
-        fitting = [
-            each for each in able if self._book.fits(catalog.find(each.models[0]), self._asked)
-        ]
-        return fitting or able
+        first = {each.models[0]: catalog.find(each.models[0]) for each in able}
+        suiting = {model.name for model in self._book.suiting([*first.values()], self._asked)}
+        return [each for each in able if first[each.models[0]].name in suiting]
 
     def _models(self, name: str) -> tuple[str, ...]:
         book = self._book
@@ -213,9 +212,6 @@ class _Deciding:
             return self.every() if name == AUTO else ()
         model = book.catalog.find(name)
         return (model.name,) if book.serves(model, self._asked) else ()
-
-    def _fitting(self, models: list[ModelSpec]) -> list[ModelSpec]:
-        return [model for model in models if self._book.fits(model, self._asked)] or models
 
 
 def _refusal(book: RouteBook, asked: Asked, route: str) -> NotCapable:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from builders import TYPES, variant
 
 from engine.generic.type import Generic
+from engine.piper.type import Piper
 from engine.types import EngineTypes
 from models.capabilities import Capabilities
 from models.spec import ModelSpec
 from utils.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.base import EngineType
 
 BOTH = {"vision", "audio"}
@@ -60,3 +64,18 @@ def test_the_configuration_has_the_last_word() -> None:
     assert TYPES.capabilities(made("--embeddings", capabilities=given)) == Capabilities(
         given, given
     )
+
+
+def test_whether_a_model_has_a_voice(tmp_path: Path) -> None:
+    told = {"speaker_id_map": {"amy": 0, "bob": 1}}
+    (tmp_path / "en_US-two-low.onnx.json").write_text(json.dumps(told))
+    speaks = variant(None, engine="piper", args=("-m", str(tmp_path / "en_US-two-low.onnx")))
+    types = EngineTypes([Piper(), Generic()])
+    found = {
+        name: types.has_voice(ModelSpec(name="m", variants=(speaks,)), name)
+        for name in ("bob", "two", "alloy", "eve")
+    }
+    # A name that means the default voice may be another model's own.
+    assert found == {"bob": True, "two": None, "alloy": None, "eve": False}
+    elsewhere = ModelSpec(name="m", variants=(variant(None, engine="generic"),))
+    assert types.has_voice(elsewhere, "eve") is None

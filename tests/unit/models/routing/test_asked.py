@@ -33,6 +33,15 @@ def test_what_other_endpoints_need() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "voice"), [("amy", "amy"), ({"id": "amy"}, "amy"), (7, ""), (None, "")]
+)
+def test_the_voice_of_a_request_for_speech(given: Any, voice: str) -> None:
+    request = {"input": "a", "voice": given}
+    assert read_asked(endpoints.SPEECH, request).voice == voice
+    assert not read_asked(endpoints.EMBEDDINGS, request).voice
+
+
+@pytest.mark.parametrize(
     ("endpoint", "request_", "tokens"),
     [
         (endpoints.CHAT, {"messages": [user("x" * 400), user("y" * 40)]}, 110),

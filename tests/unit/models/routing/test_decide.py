@@ -97,6 +97,29 @@ def test_auto_leaves_out_what_is_too_small_unless_all_are() -> None:
     assert decided(known, "auto", asked(tokens=9000)).models == ("plain", "see", "all")
 
 
+@pytest.mark.parametrize(
+    ("has", "auto", "ruled"),
+    [
+        # Who surely has it is asked, even if another is the first of the route.
+        ({"see": True, "plain": False}, ("see",), ("see",)),
+        ({"see": False, "plain": False}, ("all",), ("all",)),
+        ({"see": False, "plain": False, "all": False}, ("plain", "see", "all"), ("see", "all")),
+        ({}, ("plain", "see", "all"), ("see", "all")),
+    ],
+)
+def test_a_model_that_has_the_voice_is_chosen(
+    has: dict[str, bool], auto: tuple[str, ...], ruled: tuple[str, ...]
+) -> None:
+    known = replace(
+        book(RouteTable(name="r", to=("see", "all"))),
+        has_voice=lambda model, voice: has.get(model.name) if voice == "amy" else None,
+    )
+    request = asked(voice="amy")
+    assert decided(known, "auto", request).models == auto
+    assert decided(known, "r", request).models == ruled
+    assert decided(known, "r", asked()).models == ("see", "all")
+
+
 def test_this_machine_comes_before_others_and_what_is_sure_before_what_may_be() -> None:
     known = book()
     far = RouteBook(known.catalog, known.able, frozenset({"plain"}))
