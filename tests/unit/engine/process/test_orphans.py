@@ -18,13 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ARGS = ("-c", "import time; time.sleep(60)")
+ARGS = ("-c", "import time; print('here', flush=True); time.sleep(60)")
 
 
 @pytest.fixture
 def engine() -> Iterator[subprocess.Popen[bytes]]:
     env = {**os.environ, OWNER_VARIABLE: "somebody"}
-    with subprocess.Popen([sys.executable, *ARGS], start_new_session=True, env=env) as process:
+    with subprocess.Popen(
+        [sys.executable, *ARGS], start_new_session=True, env=env, stdout=subprocess.PIPE
+    ) as process:
+        # For a moment after its start a process shows neither arguments nor environment.
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"here\n"
         yield process
         process.kill()
 
