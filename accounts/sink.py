@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Tokens for which more money is held at a time.
 STEP = 256
 _USAGE = re.compile(rb'"usage"\s*:\s*\{(?=[^}]*_tokens")')
+_OTHER_COST = re.compile(rb'"cost"\s*:')
 _LENGTH = "content-length"
 _EVENT = b"data: "
 _BLANKS = (b"\n\n", b"\r\n\r\n")
@@ -198,7 +199,9 @@ class PayingSink(MeteredSink):
         if not places:
             return text
         told = b'"cost":%b,' % as_text(cost).encode()
-        return text[: places[-1]] + told + text[places[-1] :]
+        # An engine elsewhere may have a price of its own.
+        rest = _OTHER_COST.sub(b'"upstream_cost":', text[places[-1] :], count=1)
+        return text[: places[-1]] + told + rest
 
 
 def _without_last(chunk: bytes, surplus: int) -> bytes:

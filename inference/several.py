@@ -2,7 +2,8 @@
 
 The answers are asked for one after another, each with a turn of its own in the queue, and become
 one response: the choices are numbered, and the tokens of all answers are added. An engine that
-gives several at once tells the tokens of each; these are added, too.
+gives several at once tells the tokens of each in a stream; these are added, too. Otherwise it tells
+those of one answer alone, so where tokens are paid for each answer is asked for by itself.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import orjson
 
 from inference.usage import Tally
 from inference.wrapped_sink import WrappedSink
+from models.requests.prompts import prompts_of
 from utils.errors import EngineRefused
 from utils.sse import Event, EventBuffer, events_of
 
@@ -31,24 +33,35 @@ _OF_ONE = ("timings", "__verbose")
 
 
 async def several(
-    run: Callable[[Call, Sink], Awaitable[None]], call: Call, sink: Sink, answers: int
+    run: Callable[[Call, Sink], Awaitable[None]],
+    call: Call,
+    sink: Sink,
+    answers: int,
+    *,
+    apart: bool = False,
 ) -> None:
     """Give ``answers`` answers to ``call`` in one response; ``run`` gives one.
 
-    Raises what ``run`` raises. If an answer fails, so does the response.
+    With ``apart`` each of several prompts is asked by itself, too. Raises what ``run`` raises. If
+    an answer fails, so does the response.
     """
-    merged = Merged(answers)
     request: Json = orjson.loads(call.facts.body)
-    request.pop("n", None)
+    for name in ("n", "n_cmpl"):
+        request.pop(name, None)
+    asked = [{**request, "prompt": each} for each in prompts_of(request)] if apart else []
+    if len(asked) <= 1:
+        asked = [request]
+    merged = Merged(answers, len(asked))
     record = call.record
     parts: list[_Part] = []
-    for number in range(answers):
-        body = orjson.dumps(_varied(request, number))
+    for number in range(len(asked) * answers):
+        body = orjson.dumps(_varied(asked[number // answers], number % answers))
         # What is relayed is looked at answer by answer.
         record.tally = Tally()
         one = _OneOf(sink, merged, number, stream=call.facts.stream)
         try:
-            await run(replace(call, facts=call.facts._replace(body=body), conversation=None), one)
+            facts = call.facts._replace(body=body, answers=1)
+            await run(replace(call, facts=facts, conversation=None), one)
         finally:
             parts.append(_Part(record.completion, record.queued, record.loading, record.first))
             _sum_up(record, parts)
@@ -98,9 +111,10 @@ def _varied(request: Json, number: int) -> Json:
 class Merged:
     """The answers so far, as one. Pure."""
 
-    def __init__(self, answers: int) -> None:
+    def __init__(self, answers: int, prompts: int = 1) -> None:
         self.whole: Json = {}
         self._answers = answers
+        self._prompts = prompts
         self._first: Json = {}
         # Of each answer.
         self._usages: list[Json] = []
@@ -172,11 +186,17 @@ class Merged:
 
     @property
     def _usage(self) -> Json:
-        """The prompt's tokens, which are the same for all, and those of all answers."""
+        """The tokens of each prompt once, however many answers it got, and those of all answers."""
         first = self._usages[0]
+        each = self._usages[:: max(1, len(self._usages) // self._prompts)]
+        read = sum(usage.get("prompt_tokens", 0) for usage in each)
         written = sum(usage.get("completion_tokens", 0) for usage in self._usages)
-        total = first.get("prompt_tokens", 0) + written
-        told = {**first, "completion_tokens": written, "total_tokens": total}
+        told = {
+            **first,
+            "prompt_tokens": read,
+            "completion_tokens": written,
+            "total_tokens": read + written,
+        }
         if "cost" in first:
             # Each answer is paid for. Prices have nine decimal places.
             told["cost"] = round(sum(usage.get("cost", 0) for usage in self._usages), 9)

@@ -10,10 +10,13 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+import orjson
+
 from inference.call import Call
 from inference.fallback import with_fallbacks
 from inference.several import at_once, several
-from models.requests.endpoints import PASSTHROUGH
+from models.requests.endpoints import COMPLETION, PASSTHROUGH
+from models.requests.prompts import prompts_of
 from models.requests.reader import RequestFacts, read, read_json
 from models.routing.needed import RouteNeeded
 from server.client_response import STREAM_HEADERS
@@ -130,8 +133,9 @@ class RequestHandler:
             if facts.stream:
                 ctx.response.keep_alive(ctx.configuration.settings.keepalive_interval)
             run = self._inference.run if ctx.routed is None else self._way(ctx)
-            if facts.answers > 1 and _one_by_one(ctx, model, facts):
-                await several(run, call, ctx.response, facts.answers)
+            apart = _is_metered(ctx) and _is_several(facts)
+            if (apart or facts.answers > 1) and _one_by_one(ctx, model, facts, apart=apart):
+                await several(run, call, ctx.response, facts.answers, apart=apart)
             elif facts.answers > 1 and facts.stream and _gives_several(ctx, call):
                 await at_once(run, call, ctx.response)
             else:
@@ -176,13 +180,35 @@ def _fit(ctx: RequestContext) -> Fit:
     return ctx.configuration.types.fit if ctx.routed is None else ctx.routed.fit
 
 
-def _one_by_one(ctx: RequestContext, model: ModelSpec, facts: RequestFacts) -> bool:
+def _is_metered(ctx: RequestContext) -> bool:
+    """Return whether the tokens of each answer must be known, as somebody's account counts them."""
+    caller = ctx.record.caller
+    return caller is not None and caller.account_id is not None
+
+
+def _is_several(facts: RequestFacts) -> bool:
+    if facts.answers > 1:
+        return True
+    return facts.endpoint is COMPLETION and len(prompts_of(orjson.loads(facts.body))) > 1
+
+
+def _one_by_one(ctx: RequestContext, model: ModelSpec, facts: RequestFacts, *, apart: bool) -> bool:
     """Return whether the answers to a request must be asked for one after another.
 
-    Raises BadRequest for too many of them. Answers of ``/completion`` have another shape.
+    Raises BadRequest for too many of them. Answers of ``/completion`` have another shape, so with
+    ``apart`` there must be one.
     """
     at_once, settings = ctx.configuration.types.answers_at_once(model), ctx.configuration.settings
-    if at_once is None or facts.answers <= at_once or _is_native(ctx.target):
+    if at_once is None:
+        return False
+    if _is_native(ctx.target):
+        if apart:
+            raise BadRequest(
+                "Ask for one answer to one prompt: the engine counts the tokens of one alone. "
+                "/v1/completions takes several."
+            )
+        return False
+    if facts.answers <= at_once and not apart:
         return False
     if facts.answers > settings.max_answers:
         raise BadRequest(f"'n' must not exceed {settings.max_answers}.", param="n")
@@ -196,7 +222,7 @@ def _gives_several(ctx: RequestContext, call: Call) -> bool:
 
 
 def _is_native(target: str) -> bool:
-    return target.partition("?")[0] in ("/completion", "/completions")
+    return target.partition("?")[0] in ("/completion", "/completions", "/infill")
 
 
 async def parsed(size: int, parse: Callable[[], _T]) -> _T:

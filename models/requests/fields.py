@@ -113,9 +113,12 @@ def output_of(request: Json, fields: tuple[str, ...]) -> int | None:
 
 
 def answers_of(request: Json) -> int:
-    """Return how many answers the request wants. Raises BadRequest."""
-    value = request.get("n")
-    if value is None:
+    """Return how many answers the request wants. Raises BadRequest.
+
+    Some engines have a name of their own for ``n``, which counts before it.
+    """
+    value = request.get("n_cmpl")
+    if value is None and (value := request.get("n")) is None:
         return 1
     if isinstance(value, float) and value.is_integer():
         value = int(value)

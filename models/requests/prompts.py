@@ -126,6 +126,14 @@ def _several(prompt: Any, field: str) -> Prompt:  # noqa: ANN401 - decoded JSON
     return Prompt(prompts=_joined_when_mixed(prompt, texts), prompt_ids=ids)
 
 
+def prompts_of(request: Json) -> list[Any]:
+    """Return the prompts in the request of a completion: each gets an answer of its own."""
+    prompt = request.get("prompt")
+    if not isinstance(prompt, list) or any(map(_is_id, prompt)):
+        return [prompt]
+    return prompt
+
+
 def _joined_when_mixed(prompt: Iterable[Any], texts: list[str]) -> tuple[str, ...]:
     # [12, "text", 7] is ONE prompt; ["a", "b"] are two.
     return ("".join(texts),) if any(map(_is_id, prompt)) else tuple(texts)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from models.requests.endpoints import CHAT, COMPLETION, Endpoint
+from models.requests.endpoints import CHAT, COMPLETION, INFILL, Endpoint
 from models.requests.facts import Prompt, RequestFacts, Segment, Upload
 from models.requests.fields import Json, answers_of, decoded, model_of, named, output_of, stream_of
 from models.requests.transcription import output_of_form, stream_of_form
@@ -35,7 +35,7 @@ _DURATION = re.compile(rf"[+-]?(?:0|(?:{_PART.pattern})+)")
 _LONGEST = 64
 _MISSING = object()
 # What can be asked for several answers.
-_SEVERAL = (CHAT, COMPLETION)
+_SEVERAL = (CHAT, COMPLETION, INFILL)
 
 
 class Models(Protocol):
@@ -123,7 +123,7 @@ def _facts(
         stream=endpoint.generates and stream_of(request),
         max_output=endpoint.default_output if limit is None else limit,
         keep_alive=keep_alive,
-        answers=answers_of(request) if "n" in request and endpoint in _SEVERAL else 1,
+        answers=answers_of(request) if endpoint in _SEVERAL else 1,
         segments=prompt.segments,
         prompts=prompt.prompts,
         prompt_ids=prompt.prompt_ids,

@@ -308,7 +308,8 @@ async def test_several_answers_and_responses_in_the_background_are_charged(
     journal: Journal, at: Books
 ) -> None:
     key = at.add()
-    async with charging_gateway(journal, fake_model(fake_variant(journal)), at=at) as gateway:
+    model = fake_model(fake_variant(journal, parallel=2))
+    async with charging_gateway(journal, model, at=at) as gateway:
         answer = await gateway.post(chat_body(n=2), **bearer(key))
         assert len(answer.json["choices"]) == 2
         await booked(gateway)
@@ -318,10 +319,20 @@ async def test_several_answers_and_responses_in_the_background_are_charged(
         page = f"/v1/generation?id={answer.headers['X-Request-Id']}"
         found = (await gateway.request("GET", page, **bearer(key))).json["data"]
         assert to_nano(found["total_cost"]) == sum(row["cost"] for row in at.usage())
+        # Also of several prompts, and where the engine has a slot for each.
+        texts = {"model": "m", "prompt": ["a", "b c"], "max_tokens": 4}
+        answer = await gateway.post(texts, "/v1/completions", check=False, **bearer(key))
+        assert [each["index"] for each in answer.json["choices"]] == [0, 1]
+        refused = await gateway.post(texts, "/completion", check=False, **bearer(key))
+        refused.error(400, "invalid_request")
+        await booked(gateway)
+        rows = at.usage()[2:]
+        assert len(rows) == 2
+        assert to_nano(answer.json["usage"]["cost"]) == sum(row["cost"] for row in rows)
         body = {"model": "m", "input": "hi", "background": True, "max_output_tokens": 4}
         begun = await gateway.post(body, "/v1/responses", **bearer(key))
         assert begun.status == 200
-        await until(lambda: len(at.usage()) == 3)
+        await until(lambda: len(at.usage()) == 5)
 
 
 async def test_without_the_table_nobody_needs_a_key(journal: Journal, tmp_path: Path) -> None:

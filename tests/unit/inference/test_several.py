@@ -11,6 +11,8 @@ from builders import chat, model
 from calls import Collected, call_of
 
 from inference.several import at_once, several
+from models.requests.endpoints import COMPLETION
+from models.requests.reader import parse
 from utils.errors import EngineBroke, EngineRefused
 
 if TYPE_CHECKING:
@@ -139,6 +141,32 @@ def test_several_prompts_have_their_answers_together() -> None:
     sink, _ = asked(Engine(both), 2)
     told = {choice["index"]: choice["text"] for choice in json.loads(sink.body)["choices"]}
     assert told == {0: "00", 1: "01", 2: "10", 3: "11"}
+
+
+def test_each_prompt_is_asked_by_itself_where_its_tokens_are_paid() -> None:
+    def one(number: int) -> bytes:
+        usage = {"prompt_tokens": 2 + number // 2, "completion_tokens": 3, "cost": 0.1}
+        return json.dumps({"choices": [{"index": 0, "text": f"{number}"}], "usage": usage}).encode()
+
+    engine, sink = Engine(one), Collected()
+    body = {"prompt": ["a", [1, 2]], "n_cmpl": 2, "seed": 7}
+    facts = parse(COMPLETION, json.dumps(body).encode())
+    assert facts.answers == 2
+    asyncio.run(several(engine.run, call_of(model(), facts), sink, 2, apart=True))
+    told = json.loads(sink.body)
+    assert [(c["index"], c["text"]) for c in told["choices"]] == [(n, f"{n}") for n in range(4)]
+    assert [(each["prompt"], each["seed"]) for each in engine.bodies] == [
+        ("a", 7),
+        ("a", 8),
+        ([1, 2], 7),
+        ([1, 2], 8),
+    ]
+    assert told["usage"] == {
+        "prompt_tokens": 5,
+        "completion_tokens": 12,
+        "total_tokens": 17,
+        "cost": 0.4,
+    }
 
 
 def test_answers_at_once_are_counted_together() -> None:
