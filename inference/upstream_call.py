@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from inference.call import Move, State, after
 from inference.usage import Usage
+from models.requests.amount import of_sound
 from models.requests.reader import parse
 from models.selection import Selection, choose_ahead, choose_larger
 from models.sizing import UNCOUNTED, PromptSize, Source
@@ -122,7 +123,12 @@ class UpstreamCall:
         self._place = await engine.hooks.assign(facts)
         if self._place is not None and isinstance(body, bytes):
             body = self._place.body(body)
-        upstream = await client.forward(call.path, call.headers, body, call.method)
+        try:
+            upstream = await client.forward(call.path, call.headers, body, call.method)
+        finally:
+            # Most kinds of sound files tell their length only to the engine's decoder.
+            if facts.upload is not None and (found := of_sound(facts.upload.seconds)) is not None:
+                call.record.amount = found
         if upstream.failed:
             self._leave_place(refused=True)
         return upstream

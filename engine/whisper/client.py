@@ -102,6 +102,7 @@ class WhisperEngine(EngineClient):
             return
         sound = await decoded(body.file(), kind)
         try:
+            body.seconds = sound.seconds
             check_seconds(sound.seconds, self._longest, self._model)
             yield SoundForm((), sound.size, sound.file), sound.seconds
         finally:

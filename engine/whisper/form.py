@@ -18,6 +18,7 @@ class SoundForm:
         boundary = secrets.token_hex(24)
         self.texts = list(texts)
         self.file_size = size
+        self.seconds: float | None = None
         self.file = file
         self.content_type = f"multipart/form-data; boundary={boundary}"
         parts = [

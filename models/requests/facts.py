@@ -30,7 +30,13 @@ class Segment(NamedTuple):
 
 
 class Upload(Protocol):
-    """A body that is stored outside memory and can be sent more than once."""
+    """A body that is stored outside memory and can be sent more than once.
+
+    ``seconds`` is the length of the sound in its first file, None while it is not known; an engine
+    that decodes the file sets it.
+    """
+
+    seconds: float | None
 
     @property
     def size(self) -> int:

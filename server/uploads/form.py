@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _MOST_PARTS = 128
 # Bytes of all texts of a form together.
 _MOST_TEXT = 1024 * 1024
-# Enough for the head of any WAV file that a recorder writes.
+# Enough for the head of any WAV or FLAC file that a recorder writes.
 _BEGINNING = 4096
 _SOUNDS = (TRANSCRIPTION, TRANSLATION)
 # The parameters that are not texts and that engines read from a form. They refuse other numbers.
@@ -52,6 +52,7 @@ class Form:
     """A form as the engine gets it: an ``Upload``.
 
     ``take`` is asked before that number of bytes is kept in memory; it returns whether it may be.
+    ``seconds`` is the length of the sound in the first file, None while it is not known.
     """
 
     def __init__(self, take: Callable[[int], bool]) -> None:
@@ -61,6 +62,7 @@ class Form:
         self._spool = Spool(take)
         self._text_size = 0
         self._holders = 1
+        self.seconds: float | None = None
 
     @property
     def content_type(self) -> str:
@@ -204,10 +206,10 @@ class Form:
         if endpoint not in _SOUNDS:
             return None
         # Most gateways hear nothing, and start sooner without it.
-        from engine.sound.wav import wav_of  # noqa: PLC0415 - see above
+        from engine.sound.lengths import seconds_of  # noqa: PLC0415 - see above
 
-        found = wav_of(self._first_file.beginning, self.file_size)
-        return of_sound(None if found is None else found.seconds)
+        self.seconds = seconds_of(self._first_file.beginning, self.file_size)
+        return of_sound(self.seconds)
 
     def _set(self, name: str, text: str) -> None:
         quoted = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

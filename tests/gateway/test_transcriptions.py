@@ -133,14 +133,21 @@ async def test_what_is_configured_reaches_the_form(journal: Journal) -> None:
         }
 
 
+def flac_head(rate: int, samples: int) -> bytes:
+    numbers = (rate << 44 | 15 << 36 | samples).to_bytes(8, "big")
+    return b"fLaC\x80\0\0\x22" + bytes(10) + numbers + bytes(16)
+
+
 async def test_a_sound_is_limited_and_counted_in_seconds(journal: Journal) -> None:
     model = hearing(journal, max_seconds=2.0)
     second, long = (wav_head(16000, 32000 * n) + bytes(32000 * n) for n in (1, 3))
     async with running_gateway(journal, model) as gw:
-        refused = await gw.request("POST", PATH, data=form(long))
-        assert refused.status == 400
-        assert refused.json["error"]["param"] == "file"
-        assert "3.0 seconds; 'm' takes at most 2 (max_seconds)" in refused.json["error"]["message"]
+        for sound in (long, flac_head(16000, 48000)):
+            refused = await gw.request("POST", PATH, data=form(sound))
+            assert refused.status == 400
+            error = refused.json["error"]
+            assert error["param"] == "file"
+            assert "3.0 seconds; 'm' takes at most 2 (max_seconds)" in error["message"]
         assert gw.starts() == []
         await heard(gw, form(second), second)
         page = (await gw.request("GET", "/metrics")).body.decode()

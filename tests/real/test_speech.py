@@ -106,7 +106,9 @@ def test_what_was_said_is_heard_in_every_format(
         prompt="A fox.",
         temperature=0.0,
     )
-    assert (told.task, told.language, told.text) == ("transcribe", "english", plain.text)
+    assert (told.task, told.language) == ("transcribe", "english")
+    # With a prompt, a word may be heard in another way.
+    assert word_errors(TEXT, told.text) <= 1
     assert [words(word.word) for word in told.words] == [[word] for word in words(told.text)]
     starts = [word.start for word in told.words]
     assert starts == sorted(starts)
@@ -143,7 +145,9 @@ def test_sounds_at_fault(api: openai.OpenAI, model: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["mp3", "opus", "flac", "aac", "wav", "pcm"])
-def test_speech_in_every_format_begins_before_it_ends(api: openai.OpenAI, kind: Any) -> None:
+def test_speech_in_every_format_begins_before_it_ends(
+    served: Gateway, api: openai.OpenAI, kind: Any
+) -> None:
     text = f"{SENTENCES[0]} Thank you."
     with api.audio.speech.with_streaming_response.create(
         model="speaks", voice="nova", input=text, response_format=kind
@@ -157,6 +161,8 @@ def test_speech_in_every_format_begins_before_it_ends(api: openai.OpenAI, kind: 
         sound = whole.getvalue()
     if kind in {"opus", "pcm"}:
         assert word_errors(text, heard(api, sound).text) <= 2
+        # Of Opus only the decoder knows them.
+        assert admin(served, "/admin/api/requests")["requests"][0]["sound_seconds"] > 1
 
 
 def test_speech_as_events_at_a_pace(served: Gateway, api: openai.OpenAI) -> None:
@@ -248,4 +254,5 @@ def test_one_sound_is_heard_at_a_time(served: Gateway, api: openai.OpenAI, said:
 
         until(waits)
         assert engine(served, "hears")["active"] == 1
-        assert first.result(60).text == second.result(60).text
+        # In another context a word may be heard in another way.
+        assert all(word_errors(TEXT, each.result(60).text) <= 1 for each in (first, second))

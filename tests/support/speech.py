@@ -37,11 +37,14 @@ def speech_config(
     """Return a configuration of embedded engines, and of ``server`` with a file of weights.
 
     ``hears`` and ``speaks`` are the embedded ones, ``voice`` the type of the latter. ``whisper`` is
-    the server's, ``robot`` is espeak-ng.
+    the server's, ``robot`` is espeak-ng. Piper speaks without noise, so that a text sounds the same
+    each time.
     """
+    quiet = ', variants = { { args = { "--noise-scale", "0", "--noise-w-scale", "0" } } }'
+    still = quiet if voice == "piper" else ""
     models = (
         '{ name = "hears", engine = presets.engines.whisper },'
-        f'{{ name = "speaks", engine = presets.engines.{voice} }},'
+        f'{{ name = "speaks", engine = presets.engines.{voice}{still} }},'
     )
     if server:
         models += (

@@ -38,6 +38,7 @@ async def test_a_file_that_tells_no_length_is_decoded_even_if_the_engine_reads_i
     asked: Any = SoundForm([], len(sound), file)
     with pytest.raises(BadRequest, match=r"1\.0 seconds; 'm' takes at most 0\.5"):
         await engine.forward(PATH, {}, asked)
+    assert asked.seconds == pytest.approx(1.0)
     await engine.close()
 
 
