@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _LABELS = ("model", "variant")
 _AMOUNTS = {
-    Unit.SECONDS: ("sound_seconds", "Seconds of sound that was heard, where its file tells them."),
+    Unit.SECONDS: ("sound_seconds", "Seconds of sound that was heard, where they are known."),
     Unit.CHARACTERS: ("speech_characters", "Characters of texts that were spoken."),
 }
 
