@@ -194,14 +194,20 @@ class PayingSink(MeteredSink):
         if usage.prompt is None:
             return text
         price = self._ticket.price
-        cost = price.cost(usage.prompt, usage.completion or 0, usage.cached or 0)
-        places = [found.end() for found in _USAGE.finditer(text)]
-        if not places:
-            return text
-        told = b'"cost":%b,' % as_text(cost).encode()
-        # An engine elsewhere may have a price of its own.
-        rest = _OTHER_COST.sub(b'"upstream_cost":', text[places[-1] :], count=1)
-        return text[: places[-1]] + told + rest
+        return with_cost(text, price.cost(usage.prompt, usage.completion or 0, usage.cached or 0))
+
+
+def with_cost(text: bytes, cost: int) -> bytes:
+    """Return the text with a cost in nano-units in its last usage; as it is if there is none.
+
+    An engine elsewhere may have told a price of its own, which is called ``upstream_cost`` then.
+    """
+    places = [found.end() for found in _USAGE.finditer(text)]
+    if not places:
+        return text
+    told = b'"cost":%b,' % as_text(cost).encode()
+    rest = _OTHER_COST.sub(b'"upstream_cost":', text[places[-1] :], count=1)
+    return text[: places[-1]] + told + rest
 
 
 def _without_last(chunk: bytes, surplus: int) -> bytes:
