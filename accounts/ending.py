@@ -19,10 +19,18 @@ _COMMENT = b": the balance is used up\n\n"
 _SHARED = ("id", "object", "created", "model", "system_fingerprint")
 
 
-def ending(endpoint: Endpoint, path: str, first: bytes, tail: bytes, completion: int) -> bytes:
+def ending(
+    endpoint: Endpoint,
+    path: str,
+    first: bytes,
+    tail: bytes,
+    completion: int,
+    usage: Json | None = None,
+) -> bytes:
     """Return the end of a stream that began with ``first`` and came to ``tail``.
 
-    ``completion`` are the tokens of the answer.
+    ``completion`` are the tokens of the answer; ``usage`` is what a chat or a text completion tells
+    of it, where the client wants that.
     """
     if endpoint is MESSAGES:
         return _COMMENT + _of_messages(tail, completion)
@@ -37,7 +45,10 @@ def ending(endpoint: Endpoint, path: str, first: bytes, tail: bytes, completion:
         choice |= {"text": "", "logprobs": None}
     else:
         return _COMMENT
-    return _COMMENT + Event.of({**shared, "choices": [choice]}).raw + _DONE
+    end = Event.of({**shared, "choices": [choice]}).raw
+    if usage is not None:
+        end += Event.of({**shared, "choices": [], "usage": usage}).raw
+    return _COMMENT + end + _DONE
 
 
 def _shared(first: bytes) -> Json:

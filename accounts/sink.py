@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import orjson
+
 from accounts.admission import affordable
 from accounts.ending import ending
-from accounts.money import as_text
+from accounts.money import NANO, as_text
 from inference.call import AnswerCut
 from inference.usage import usage_of_answer
 from inference.wrapped_sink import WrappedSink
@@ -125,10 +127,22 @@ class PayingSink(MeteredSink):
             await self._inner.answer(status, headers, priced)
             await self._inner.end()
         elif self._ticket.cut:
-            call, tally = self._call, self._tally
-            completion = max(0, tally.events - 1)
-            endpoint = call.facts.endpoint
-            await self._inner.write(ending(endpoint, call.path, tally.head, tally.tail, completion))
+            await self._inner.write(self._ending())
+
+    def _ending(self) -> bytes:
+        call, tally = self._call, self._tally
+        prompt, completion, cached = tally.so_far(call.record.prompt or 0)[:3]
+        prompt, completion = prompt or 0, completion or 0
+        usage = None
+        if _wants_usage(call.facts.body):
+            usage = {
+                "prompt_tokens": prompt,
+                "completion_tokens": completion,
+                "total_tokens": prompt + completion,
+                "cost": self._ticket.price.cost(prompt, completion, cached or 0) / NANO,
+            }
+        end = call.facts.endpoint, call.path, tally.head, tally.tail
+        return ending(*end, completion, usage)
 
     # -- a stream --------------------------------------------------------------------
 
@@ -208,6 +222,14 @@ def with_cost(text: bytes, cost: int) -> bytes:
     told = b'"cost":%b,' % as_text(cost).encode()
     rest = _OTHER_COST.sub(b'"upstream_cost":', text[places[-1] :], count=1)
     return text[: places[-1]] + told + rest
+
+
+def _wants_usage(body: bytes) -> bool:
+    """Return whether the client of a stream wants to be told its tokens."""
+    try:
+        return bool(orjson.loads(body)["stream_options"]["include_usage"])
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _without_last(chunk: bytes, surplus: int) -> bytes:

@@ -198,10 +198,13 @@ async def test_a_stream_ends_where_the_money_does(journal: Journal, at: Books) -
     key = at.add(money=UNIT * 20 // 1000)  # for 20 tokens
     variant = fake_variant(journal, context=4096)
     async with charging_gateway(journal, fake_model(variant), at=at, accounts=settings) as gateway:
-        answer = await gateway.post(chat_body(stream=True) | {"max_tokens": 400}, **bearer(key))
+        wanted = {"max_tokens": 400, "stream_options": {"include_usage": True}}
+        answer = await gateway.post(chat_body(stream=True) | wanted, **bearer(key))
         events = [t.strip() for t in answer.body.decode().split("data: ")]
         assert events[-1] == "[DONE]"
-        assert json.loads(events[-2])["choices"][0]["finish_reason"] == "length"
+        used = json.loads(events[-2])["usage"]
+        assert (used["completion_tokens"], to_nano(used["cost"])) == (20, UNIT * 20 // 1000)
+        assert json.loads(events[-3])["choices"][0]["finish_reason"] == "length"
         assert b": the balance is used up\n" in answer.body
         await booked(gateway)
         [row] = at.usage()
