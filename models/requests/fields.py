@@ -117,15 +117,16 @@ def answers_of(request: Json) -> int:
 
     Some engines have a name of their own for ``n``, which counts before it.
     """
-    value = request.get("n_cmpl")
-    if value is None and (value := request.get("n")) is None:
+    field = "n" if request.get("n_cmpl") is None else "n_cmpl"
+    value = request.get(field)
+    if value is None:
         return 1
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise BadRequest(f"'n' must be an integer, not {named(value)}.", param="n")
+        raise BadRequest(f"'{field}' must be an integer, not {named(value)}.", param=field)
     if value < 1:
-        raise BadRequest("'n' must be at least 1.", param="n")
+        raise BadRequest(f"'{field}' must be at least 1.", param=field)
     return value
 
 

@@ -194,7 +194,7 @@ async def test_stop_is_a_polite_signal_and_a_reaped_child(journal: Journal) -> N
 
 
 async def test_deaf_to_sigterm_is_killed_after_engine_stop_timeout(journal: Journal) -> None:
-    variant = fake_variant(journal, deaf=1, timeouts=replace(PATIENT, stop=0.2))
+    variant = fake_variant(journal, deaf=1, timeouts=replace(PATIENT, stop=1.0))
     async with running_engine(journal, variant) as run:
         await run.reported(ev.EngineReady)
         run.process.stop()

@@ -186,9 +186,11 @@ def test_an_answer_is_stopped_repeated_and_branched_by_the_keyboard(
         page.keyboard.press("ControlOrMeta+A")
         page.keyboard.type("Second")
         page.get_by_role("article", name="You").get_by_role("button", name="Send").press("Enter")
-        ended(page)
         expect(page.get_by_role("article", name="You")).to_contain_text("Second")
-        page.get_by_role("button", name="Earlier version").press("Enter")
+        earlier = page.get_by_role("button", name="Earlier version")
+        # Not before the answer has ended; a key that is pressed too early is lost.
+        expect(earlier).to_be_enabled()
+        earlier.press("Enter")
         expect(page.get_by_role("article", name="You")).to_contain_text("First")
         expect(answers(page)).to_contain_text("2/2")
 

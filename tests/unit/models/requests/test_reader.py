@@ -189,9 +189,11 @@ def test_the_requested_output(fields: dict[str, Any], output: int | None) -> Non
     assert chat(USER, **fields).max_output == output
 
 
-@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens", "n_predict"])
+@pytest.mark.parametrize(
+    "field", ["max_tokens", "max_completion_tokens", "n_predict", "n", "n_cmpl"]
+)
 @pytest.mark.parametrize("value", [1.5, True, "100", [100], {}])
-def test_an_output_that_is_no_integer(field: str, value: Any) -> None:
+def test_a_number_that_is_no_integer(field: str, value: Any) -> None:
     error = refusal(endpoints.CHAT, encoded({"messages": [USER], field: value}))
     assert error.message.startswith(f"'{field}' must be an integer, not a")
     assert error.param == field

@@ -225,7 +225,7 @@ def test_several_answers_take_several_slots(field: str) -> None:
     assert seated(SlotBook.of(2), **two)[0].slot is None
 
 
-@pytest.mark.parametrize("field", ["n_cmpl", "id_slot", "lora", "cache_prompt"])
+@pytest.mark.parametrize("field", ["id_slot", "lora", "cache_prompt"])
 @pytest.mark.parametrize("value", [[], {}, [1], {"a": 1}, "1", 1.5, True, None])
 def test_whatever_stands_in_a_field_the_engine_is_to_judge_it(field: str, value: Any) -> None:
     _, body = seated(SlotBook.of(2), **dict[str, Any]({field: value}))
