@@ -10,7 +10,7 @@ import os
 import threading
 import zlib
 from collections import deque
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -106,13 +106,14 @@ class Journal:
             unsaved, blocks, newest = self._unsaved, list(self._blocks), self._newest[:]
         if not unsaved:
             return
-        count, lines = min(unsaved, self._room), _reversed_lines(blocks, newest)
-        if self._lines + count > 2 * self._room:
-            kept = _first(self._room, lines)
-            write_whole(self._path, _lines(kept))
-            self._lines = len(kept)
+        whole = self._lines + min(unsaved, self._room) > 2 * self._room
+        count = min(self._room if whole else unsaved, self._room, _count(blocks, newest))
+        pieces = _last(count, blocks, newest)
+        if whole:
+            write_whole(self._path, pieces)
+            self._lines = count
         else:
-            _append(self._path, b"\n" * self._torn + _lines(_first(count, lines)))
+            _append(self._path, chain([b"\n"] if self._torn else (), pieces))
             self._torn = False
             self._lines += count
         with self._changing:
@@ -132,15 +133,27 @@ def _first(count: int, backwards: Iterator[bytes]) -> list[bytes]:
     return lines
 
 
-def _append(path: Path, lines: bytes) -> None:
+def _count(blocks: list[bytes], newest: list[bytes]) -> int:
+    return len(blocks) * _BLOCK + len(newest)
+
+
+def _last(count: int, blocks: list[bytes], newest: list[bytes]) -> Iterator[bytes]:
+    """Yield the last ``count`` lines, the oldest first, a block at a time.
+
+    All of them at once would take megabytes, which the process keeps for ever.
+    """
+    passed, begin = divmod(_count(blocks, newest) - count, _BLOCK)
+    older = (zlib.decompress(block).split(b"\n") for block in blocks[passed:])
+    for lines in chain(older, [newest]):
+        yield b"".join([line + b"\n" for line in lines[begin:]])
+        begin = 0
+
+
+def _append(path: Path, pieces: Iterable[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(file, "wb") as out:
-        out.write(lines)
-
-
-def _lines(entries: Iterable[bytes]) -> bytes:
-    return b"".join([entry + b"\n" for entry in entries])
+        out.writelines(pieces)
 
 
 def _is_entry(line: bytes) -> bool:

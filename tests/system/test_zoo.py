@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from real_engines import Gateway
+
     from tests.system.zoo.run import ClientRunner
     from tests.system.zoo.table import Client
 
 
 @pytest.fixture(scope="module")
-def runner(tmp_path_factory: Any) -> Iterator[ClientRunner]:
+def zoo(tmp_path_factory: Any) -> Iterator[tuple[Gateway, ClientRunner]]:
     install()
     folder = tmp_path_factory.mktemp("zoo")
     with zoo_gateway(folder) as served, client_runner(served.url, folder) as running:
-        yield running
+        yield served, running
 
 
 # One process runs all, so that gateway, engines and libraries are started once. The first client
@@ -32,5 +34,8 @@ def runner(tmp_path_factory: Any) -> Iterator[ClientRunner]:
 @pytest.mark.xdist_group("zoo")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("client", CLIENTS, ids=[f"{c.environment}-{c.key}" for c in CLIENTS])
-def test_client(runner: ClientRunner, client: Client, tmp_path: Path) -> None:
-    assert faults(client, runner.outcomes(client, tmp_path)) == []
+def test_client(zoo: tuple[Gateway, ClientRunner], client: Client, tmp_path: Path) -> None:
+    served, runner = zoo
+    begin = len(served.log)
+    found = faults(client, runner.outcomes(client, tmp_path))
+    assert not found, "".join([*found, *served.log[begin:]])
