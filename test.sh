@@ -63,6 +63,10 @@ else
             without="$without --deselect=$killed::$each"
         done
     fi
+    if ! command -v espeak-ng >/dev/null; then
+        echo "== espeak-ng was not found: its tests in tests/unit/engine/espeak/test_type.py and" \
+            "tests/real/test_speech.py are not run"
+    fi
     if [ -z "$MLX_LM_SERVER" ]; then
         echo "== mlx_lm.server was not found: its tests in tests/real/test_generic.py are not run"
     fi

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from gateway import Gateway, fake_model, fake_variant, running_gateway, until
+from gateway import Gateway, fake_model, fake_variant, in_flight, running_gateway, until
 from gateway_client import CHAT, Answer, chat_body
 from raw_client import post
 
@@ -341,19 +341,11 @@ async def cancel(gateway: Gateway, request_id: str) -> Answer:
     return await gateway.request("DELETE", f"/admin/requests/{request_id}")
 
 
-async def only_id(gateway: Gateway, state: str) -> str:
-    while True:
-        requests = (await running(gateway))["requests"]
-        if requests and requests[-1]["state"] == state:
-            return str(requests[-1]["id"])
-        await asyncio.sleep(0.002)
-
-
 async def test_a_request_that_is_cancelled_while_its_engine_loads(journal: Journal) -> None:
     loading = fake_variant(journal, load_seconds=30)
     async with running_gateway(journal, fake_model(loading)) as gateway:
         asked = asyncio.create_task(gateway.chat())
-        request_id = await only_id(gateway, "loading")
+        request_id = await in_flight(gateway, "loading")
         assert (await cancel(gateway, request_id)).json == {"cancelled": request_id}
         answer = await asked
         answer.error(503, "request_cancelled")
@@ -370,7 +362,7 @@ async def test_a_request_that_is_cancelled_while_it_waits(journal: Journal) -> N
         first = await (await gateway.stream(max_tokens=60)).head()
         await first.data()
         waiting = await gateway.stream()
-        request_id = await only_id(gateway, "queued")
+        request_id = await in_flight(gateway, "queued")
         assert (await cancel(gateway, request_id)).status == 200
         assert (await waiting.head()).status == 503
         assert (await first.rest())[-1] == "[DONE]"
@@ -380,7 +372,7 @@ async def test_a_request_that_is_cancelled_before_the_first_token(journal: Journ
     slow = fake_variant(journal, prefill_seconds=30)
     async with running_gateway(journal, fake_model(slow)) as gateway:
         asked = asyncio.create_task(gateway.chat())
-        request_id = await only_id(gateway, "prefill")
+        request_id = await in_flight(gateway, "prefill")
         await journal.wait("request", path=CHAT)
         assert (await cancel(gateway, request_id)).status == 200
         (await asked).error(503, "request_cancelled")
@@ -414,7 +406,7 @@ async def test_a_request_that_is_cancelled_while_it_is_read(journal: Journal) ->
         await client.send(
             f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{{".encode()
         )
-        request_id = await only_id(gateway, "reading")
+        request_id = await in_flight(gateway, "reading")
         assert (await cancel(gateway, request_id)).status == 200
         assert (await client.head()).status == 503
         assert gateway.starts() == []
@@ -424,6 +416,6 @@ async def test_a_load_can_be_cancelled_too(journal: Journal) -> None:
     loading = fake_variant(journal, load_seconds=30)
     async with running_gateway(journal, fake_model(loading)) as gateway:
         asked = asyncio.create_task(order(gateway, "/admin/load", model="m"))
-        assert (await cancel(gateway, await only_id(gateway, "loading"))).status == 200
+        assert (await cancel(gateway, await in_flight(gateway, "loading"))).status == 200
         (await asked).error(503, "request_cancelled")
         assert (await order(gateway, "/admin/unload", model="m")).json == {"unloaded": ["m@256"]}

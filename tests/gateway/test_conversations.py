@@ -9,7 +9,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from gateway import Gateway, fake_model, fake_variant, running_gateway, until
+from gateway import Gateway, fake_model, fake_variant, in_flight, running_gateway, until
 from gateway_client import CHAT, chat_body
 from raw_client import RawClient, post, text_of
 
@@ -115,15 +115,6 @@ async def test_delete_stops_what_goes_on(journal: Journal) -> None:
             assert (answer.status, answer.body) == (204, b"")
         await until(lambda: stopped(journal))
         await idle(gw)
-
-
-async def in_flight(gw: Gateway, state: str) -> str:
-    """Wait until the one request in flight is in that state; return its id."""
-    while True:
-        requests = (await gw.request("GET", "/running")).json["requests"]
-        if [each["state"] for each in requests] == [state]:
-            return str(requests[0]["id"])
-        await asyncio.sleep(0.002)
 
 
 @pytest.mark.parametrize("state", ["streaming", "detached"])

@@ -119,6 +119,17 @@ async def until(happened: Callable[[], object], patience: float = PATIENCE) -> N
         await asyncio.sleep(0.002)
 
 
+async def in_flight(gateway: GatewayClient, state: str) -> str:
+    """Wait until the newest request in flight is in that state; return its id."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        requests = (await gateway.request("GET", "/running")).json["requests"]
+        if requests and requests[-1]["state"] == state:
+            return str(requests[-1]["id"])
+        assert time.monotonic() < deadline, f"no request is {state}: {requests}"
+        await asyncio.sleep(0.002)
+
+
 async def hang(pid: int) -> None:
     """Stop the process until SIGCONT or SIGKILL."""
     os.kill(pid, signal.SIGSTOP)

@@ -199,9 +199,9 @@ def test_an_unknown_model_is_told_what_exists(name: str) -> None:
 def test_nothing_can_be_changed() -> None:
     (variant,) = catalog(named("a")).find("a").variants
     with pytest.raises(TypeError):
-        variant.env["A"] = "b"  # type: ignore[index]
+        variant.env["A"] = "b"  # type: ignore[index] # mypy refuses it, too
     with pytest.raises(AttributeError):
-        catalog(named("a")).extra = 1  # type: ignore[attr-defined]
+        catalog(named("a")).extra = 1  # type: ignore[attr-defined] # mypy refuses it, too
 
 
 def test_a_request_without_a_certain_model_needs_a_route() -> None:

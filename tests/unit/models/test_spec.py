@@ -35,9 +35,9 @@ def test_the_largest_variant_is_the_last() -> None:
 def test_specs_are_frozen_and_share_no_environment() -> None:
     one, other = variant(), variant()
     with pytest.raises(FrozenInstanceError):
-        one.context = 1  # type: ignore[misc]
+        one.context = 1  # type: ignore[misc] # mypy refuses it, too
     assert one == other
     assert one.env is not other.env
     assert one.parallel == 1
     with pytest.raises(FrozenInstanceError):
-        model().name = "x"  # type: ignore[misc]
+        model().name = "x"  # type: ignore[misc] # mypy refuses it, too

@@ -34,7 +34,7 @@ def test_no_effect_tells_the_time_at_which_it_was_decided(kind: type) -> None:
 def test_nothing_is_changed_after_it_was_made() -> None:
     event = ev.Returned(1, variant(), 0.0)
     with pytest.raises(FrozenInstanceError):
-        event.request = 2  # type: ignore[misc]
+        event.request = 2  # type: ignore[misc] # mypy refuses it, too
     # Two kinds are not frozen, for speed; a wrong name is still an error.
     for each in (event, ev.Arrived(1, variant(), 0.0), ev.Left(1, 0.0)):
         assert not hasattr(each, "__dict__")

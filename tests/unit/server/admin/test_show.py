@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.admin.show import reload_text, status_text
+import pytest
+
+from server.admin.show import reload_text, status_text, time_text
 
 ENGINE: dict[str, Any] = {
     "model": "smol",
@@ -127,3 +129,17 @@ def test_an_alias_is_no_row_of_its_own() -> None:
     models = [{"id": "smol"}, {"id": "small", "alias_of": "smol"}, {"id": "big"}]
     lines = status_text(NOTHING, models).splitlines()
     assert [line.split()[0] for line in lines] == ["MODEL", "smol", "big"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (7.04, "7.0 s"),
+        (59.4, "59 s"),
+        (899.8, "15 min 0 s"),
+        (3599.7, "1 h 0 min"),
+        (7199.9, "2 h 0 min"),
+    ],
+)
+def test_a_time_has_no_sixty_seconds(seconds: float, text: str) -> None:
+    assert time_text(seconds) == text
