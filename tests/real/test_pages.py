@@ -131,7 +131,7 @@ def ask(page: Page, text: str, tokens: int = 8) -> None:
 
 
 def limit(page: Page, tokens: int) -> None:
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_label("Most tokens").fill(str(tokens))
     page.keyboard.press("Escape")
 
@@ -159,7 +159,7 @@ def test_from_the_first_visit_to_an_answer_that_stays(browser: Browser, served: 
         assert text
         page.reload()
         expect(answers(page).locator(".markdown")).to_have_text(text, use_inner_text=True)
-        page.get_by_role("button", name="As code").click()
+        page.get_by_role("button", name="As code", exact=True).click()
         expect(page.get_by_role("tabpanel")).to_contain_text('"content": "Tell me a story"')
 
 
@@ -178,16 +178,18 @@ def test_an_answer_is_stopped_repeated_and_branched_by_the_keyboard(
         ended(page)
         expect(answers(page)).to_contain_text("stopped")
         limit(page, 4)
-        page.get_by_role("button", name="Answer again").press("Enter")
+        page.get_by_role("button", name="Answer again", exact=True).press("Enter")
         expect(answers(page)).to_contain_text("2/2")
         ended(page)
-        page.get_by_role("button", name="Edit").press("Enter")
+        page.get_by_role("button", name="Edit", exact=True).press("Enter")
         expect(page.get_by_role("textbox", name="Edit")).to_be_focused()
         page.keyboard.press("ControlOrMeta+A")
         page.keyboard.type("Second")
-        page.get_by_role("article", name="You").get_by_role("button", name="Send").press("Enter")
+        page.get_by_role("article", name="You").get_by_role(
+            "button", name="Send", exact=True
+        ).press("Enter")
         expect(page.get_by_role("article", name="You")).to_contain_text("Second")
-        earlier = page.get_by_role("button", name="Earlier version")
+        earlier = page.get_by_role("button", name="Earlier version", exact=True)
         # Not before the answer has ended; a key that is pressed too early is lost.
         expect(earlier).to_be_enabled()
         earlier.press("Enter")
@@ -220,7 +222,7 @@ def test_a_picture_is_seen_and_stays(browser: Browser, served: Gateway) -> None:
         expect(answers(page)).to_contain_text("org/eyes@2048")
         page.reload()
         expect(page.get_by_role("img", name="Attached picture")).to_be_visible()
-        page.get_by_role("button", name="As code").click()
+        page.get_by_role("button", name="As code", exact=True).click()
         expect(page.get_by_role("tabpanel")).to_contain_text("data:image/png;base64,")
 
 
@@ -232,10 +234,10 @@ def test_conversations_leave_as_a_file_and_come_back(
         page.goto("/playground/?model=smol")
         ask(page, "Keep this", tokens=2)
         with page.expect_download() as download:
-            page.get_by_role("button", name="Export").click()
+            page.get_by_role("button", name="Export", exact=True).click()
         download.value.save_as(file)
         assert json.loads(file.read_text())["conversations"][0]["title"] == "Keep this"
-        page.get_by_role("button", name="Delete Keep this").click()
+        page.get_by_role("button", name="Delete Keep this", exact=True).click()
         page.get_by_role("button", name="Delete", exact=True).click()
         expect(page.get_by_text("Your conversations will be listed here.")).to_be_visible()
         page.locator("input[type=file][accept*=json]").set_input_files(file)
@@ -252,7 +254,7 @@ def test_a_lost_connection_is_told_and_asked_again(browser: Browser, served: Gat
         page.keyboard.press("Enter")
         expect(page.get_by_role("alert")).to_contain_text("The connection was lost")
         page.context.set_offline(False)
-        page.get_by_role("button", name="Answer again").click()
+        page.get_by_role("button", name="Answer again", exact=True).click()
         expect(answers(page)).to_contain_text("4 tokens")
 
 
@@ -264,9 +266,9 @@ def test_an_operator_sees_loads_unloads_and_cancels(browser: Browser, served: Ga
     link = admin_link(served)
     with visit(browser, served.url) as page:
         page.goto(link)
-        page.get_by_role("button", name="Load org/eyes").click()
+        page.get_by_role("button", name="Load org/eyes", exact=True).click()
         expect(page.get_by_role("row", name="org/eyes@2048")).to_contain_text("ready")
-        page.get_by_role("button", name="Unload org/eyes@2048").click()
+        page.get_by_role("button", name="Unload org/eyes@2048", exact=True).click()
         expect(page.get_by_role("row", name="org/eyes@2048")).to_be_hidden()
         page.get_by_role("tab", name="Requests").click()
         # The page of a visitor beside it.
@@ -319,7 +321,7 @@ def test_from_a_signup_to_the_usage_of_a_key(browser: Browser, tmp_path: Path, t
             page.get_by_label("Name").fill("Ada")
             page.get_by_label("Password").fill("correct horse battery")
             assert faults(page) == []
-            page.get_by_role("button", name="Make the account").click()
+            page.get_by_role("button", name="Make the account", exact=True).click()
             # An admin's session opens the page for operators.
             expect(page.get_by_text("live", exact=True)).to_be_visible()
             admin = page.context.storage_state()
@@ -330,23 +332,23 @@ def test_from_a_signup_to_the_usage_of_a_key(browser: Browser, tmp_path: Path, t
             page.get_by_label("E-mail address").fill("bob@example.org")
             page.get_by_label("Name").fill("Bob")
             page.get_by_label("What for").fill("To try it")
-            page.get_by_role("button", name="Ask for access").click()
+            page.get_by_role("button", name="Ask for access", exact=True).click()
             expect(page.get_by_role("status")).to_contain_text("was received")
             with visit(browser, served.url, storage_state=admin) as office:
                 office.goto("/admin/#people")
-                office.get_by_role("button", name="Accept Bob").click()
+                office.get_by_role("button", name="Accept Bob", exact=True).click()
                 link = office.locator("code", has_text="/login#link=").inner_text()
                 office.get_by_label("Amount for Bob").fill("5")
-                office.get_by_role("button", name="Book it for Bob").click()
+                office.get_by_role("button", name="Book it for Bob", exact=True).click()
                 expect(office.get_by_role("row", name="bob@example.org")).to_contain_text("5.00")
                 assert faults(office) == []
             operated(served, "/admin/api/prices", {"model": "smol", "input": "1", "output": "1000"})
             page.goto(link)
             page.get_by_label("Password").fill("another good one")
-            page.get_by_role("button", name="Sign in").click()
+            page.get_by_role("button", name="Sign in", exact=True).click()
             expect(page.get_by_role("heading", name="Bob")).to_be_visible()
             page.get_by_label("Name of a new key").fill("laptop")
-            page.get_by_role("button", name="Make a key").click()
+            page.get_by_role("button", name="Make a key", exact=True).click()
             key = page.locator("code", has_text="sk-gw-").inner_text()
             body = {
                 "model": "smol",
@@ -363,7 +365,7 @@ def test_from_a_signup_to_the_usage_of_a_key(browser: Browser, tmp_path: Path, t
             ask_page.goto("/playground/?model=smol")
             ask(ask_page, "By the session", tokens=2)
             expect(answers(ask_page)).to_contain_text("2 tokens")
-            page.get_by_role("button", name="Sign out").click()
+            page.get_by_role("button", name="Sign out", exact=True).click()
             expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 

@@ -36,8 +36,8 @@ async def test_a_second_gateway_leaves_the_records_of_the_first_alone(tmp_path: 
     second, of_second = recorder(tmp_path)
     async with first.running():
         ended(of_first, "a-1")
-        # The folder is the first's when its lock is there; a thread takes it.
-        while not (tmp_path / "lock").exists():
+        # The folder is the first's when it takes up requests; a thread locks it before.
+        while of_first.take is None:
             await asyncio.sleep(0)
         async with second.running():
             ended(of_second, "b-1")
