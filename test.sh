@@ -71,9 +71,9 @@ else
         echo "== mlx_lm.server was not found: its tests in tests/real/test_generic.py are not run"
     fi
     if [ -z "${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}" ]; then
-        pages=tests/real/test_pages.py
+        pages="tests/real/test_pages*.py"
         echo "== Chromium was not found: the tests of the pages in $pages are not run"
-        without="$without --ignore=$pages"
+        without="$without --ignore-glob=$pages"
     fi
     # shellcheck disable=SC2086 # several words
     step "real engines" "$python" -m pytest -q -n "$cores" --dist loadgroup tests/real $without

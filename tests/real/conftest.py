@@ -12,6 +12,8 @@ from tiny_models import PLAIN, write
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from playwright.sync_api import Browser
+
 HERE = Path(__file__).parent
 
 
@@ -34,4 +36,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgres_server() -> Iterator[Postgres]:
     """A server in which tests make databases of their own; see ``postgres.new_database``."""
     with postgres() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for the tests of one module."""
+    from browser import chromium  # noqa: PLC0415 - its client takes a while to import
+
+    with chromium() as running:
         yield running

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
-import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import PHONE, chromium, faults, visit
+from browser import PHONE, faults, visit
+from operator_calls import operated
 from playwright.sync_api import FilePayload, expect
-from real_engines import ADMIN, ENGINES, gateway, lua_config, lua_model, until
+from real_engines import ENGINES, gateway, lua_config, lua_model, until
 from tiny_projector import write_projector
 
 if TYPE_CHECKING:
@@ -103,12 +102,6 @@ RENDERED = """async (texts) => {
     hit: window.hit ?? null,
   };
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -258,58 +251,6 @@ def test_a_lost_connection_is_told_and_asked_again(browser: Browser, served: Gat
         expect(answers(page)).to_contain_text("4 tokens")
 
 
-def admin_link(served: Gateway) -> str:
-    return str(operated(served, "/admin/links", {})["url"])
-
-
-def test_an_operator_sees_loads_unloads_and_cancels(browser: Browser, served: Gateway) -> None:
-    link = admin_link(served)
-    with visit(browser, served.url) as page:
-        page.goto(link)
-        page.get_by_role("button", name="Load org/eyes", exact=True).click()
-        expect(page.get_by_role("row", name="org/eyes@2048")).to_contain_text("ready")
-        page.get_by_role("button", name="Unload org/eyes@2048", exact=True).click()
-        expect(page.get_by_role("row", name="org/eyes@2048")).to_be_hidden()
-        page.get_by_role("tab", name="Requests").click()
-        # The page of a visitor beside it.
-        visitor = page.context.new_page()
-        visitor.goto("/playground/?model=smol")
-        limit(visitor, 8000)
-        visitor.get_by_label("Write a message").fill("Without end")
-        visitor.keyboard.press("Enter")
-        page.get_by_role("button", name="Cancel request").first.click()
-        expect(visitor.get_by_role("alert")).to_contain_text("An operator cancelled this request.")
-        ended_rows = page.get_by_role("region", name="Ended").get_by_role("row")
-        expect(ended_rows.nth(1)).to_contain_text("RequestCancelled")
-        page.get_by_label("Reason").fill("stop")
-        page.get_by_label("Reason").press("Tab")
-        expect(page).to_have_url(re.compile("reason=stop"))
-        page.get_by_role("tab", name="Log").click()
-        page.get_by_label("Only lines with").fill("org/eyes@2048 ready")
-        expect(page.get_by_role("region", name="Log")).to_contain_text("ready after")
-    with visit(browser, served.url, expected="401") as page:
-        page.goto(link)
-        expect(page.get_by_role("heading", name="Operators only")).to_be_visible()
-        expect(page.get_by_role("status")).to_contain_text("used already")
-        page.get_by_label("Or enter the admin token").fill(ADMIN["X-Admin-Token"])
-        page.keyboard.press("Enter")
-        expect(page.get_by_text("live", exact=True)).to_be_visible()
-
-
-def test_the_admin_page_comes_back_after_a_restart(browser: Browser, tmp_path: Path) -> None:
-    config = lua_config(tmp_path, lua_model("m", ENGINES["bundled"], (512,)))
-    with gateway(tmp_path, config) as first:
-        link, url = admin_link(first), first.url
-        page = browser.new_page(locale="en-US")
-        page.goto(link)
-        expect(page.get_by_text("live", exact=True)).to_be_visible()
-    expect(page.get_by_text("connecting…", exact=True)).to_be_visible()
-    with gateway(tmp_path, config) as second:
-        assert second.url == url
-        expect(page.get_by_text("live", exact=True)).to_be_visible()
-    page.close()
-
-
 def test_from_a_signup_to_the_usage_of_a_key(browser: Browser, tmp_path: Path, tiny: Path) -> None:
     config = lua_config(tmp_path, lua_model("smol", ENGINES["bundled"], (512,), file=tiny))
     with gateway(tmp_path, f"{config}accounts = {{}}\n") as served:
@@ -369,13 +310,6 @@ def test_from_a_signup_to_the_usage_of_a_key(browser: Browser, tmp_path: Path, t
             expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
-def operated(served: Gateway, path: str, body: Any, headers: Any = ADMIN) -> Any:
-    """Return the answer to a POST of an operator, or of who has these headers."""
-    request = urllib.request.Request(f"{served.url}{path}", json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)
-
-
 def test_nothing_that_a_model_writes_runs_or_is_fetched(browser: Browser, served: Gateway) -> None:
     with visit(browser, served.url, expected="TrustedHTML") as page:
         page.goto("/playground/")
@@ -421,11 +355,5 @@ def test_everybody_can_use_every_page(
             assert faults(page) == []
             page.keyboard.press("Escape")
             expect(page.get_by_role("dialog")).to_be_hidden()
-        page.goto(admin_link(served))
-        expect(page.get_by_role("tab")).to_have_count(3)
-        for index in range(3):
-            page.get_by_role("tab").nth(index).click()
-            expect(page.get_by_role("tabpanel").get_by_role("heading").first).to_be_visible()
-            assert faults(page) == []
         language = "de" if visitor.get("locale") else "en"
         assert page.locator("html").get_attribute("lang") == language
