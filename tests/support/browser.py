@@ -1,6 +1,7 @@
 """A browser that looks at the gateway's pages, and at what goes wrong in them.
 
-``CHROMIUM`` names the browser; without it, one on PATH is taken.
+``CHROMIUM`` names the browser; without it, one on PATH is taken. Where ``SCREENSHOTS`` names a
+folder, pictures of the pages are kept there.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
@@ -16,17 +18,25 @@ from playwright.sync_api import expect, sync_playwright
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, ViewportSize
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
 # Milliseconds.
 _PATIENCE = 30_000
 expect.set_options(timeout=_PATIENCE)
 _AXE = Axe()
 _SIDEWAYS = """() => [...document.querySelectorAll('html, .messages, dialog')].some(
   (each) => each.scrollWidth > each.clientWidth)"""
+# Themes and widths in which a page is looked at; the first two show each of both.
+_LOOKS: list[tuple[Literal["light", "dark"], str, ViewportSize]] = [
+    ("light", "wide", {"width": 1280, "height": 860}),
+    ("dark", "narrow", {"width": 360, "height": 740}),
+    ("dark", "wide", {"width": 1280, "height": 860}),
+    ("light", "narrow", {"width": 360, "height": 740}),
+]
 # WCAG 2.2 AA and what axe calls best practice.
 _RULES = {"resultTypes": ["violations"]}
 
@@ -78,4 +88,25 @@ def faults(page: Page) -> list[str]:
     ]
     if page.evaluate(_SIDEWAYS):
         found.append("it scrolls sideways")
+    return found
+
+
+def all_faults(page: Page, name: str) -> list[str]:
+    """Return the faults of the page as it is now in both themes and both widths.
+
+    The page keeps its size and the system's theme. ``name`` is that of its pictures.
+    """
+    found = []
+    before = page.viewport_size
+    for count, (theme, width, size) in enumerate(_LOOKS):
+        if count >= 2 and SCREENSHOTS is None:
+            break
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        page.set_viewport_size(size)
+        found += [f"{name}, {theme}, {width}: {each}" for each in faults(page)]
+        if SCREENSHOTS is not None:
+            page.screenshot(path=Path(SCREENSHOTS) / f"{name}-{theme}-{width}.png")
+    page.emulate_media(color_scheme="null", reduced_motion="null")
+    if before is not None:
+        page.set_viewport_size(before)
     return found
