@@ -17,7 +17,18 @@ from xml.sax.saxutils import escape
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "rooms.svg"
 # From top to bottom. Each may import from itself and from those below it.
-BANDS = ("main.py", "app.py", "server", "web", "accounts", "inference", "engine", "models", "utils")
+BANDS = (
+    "main.py",
+    "app.py",
+    "server",
+    "web",
+    "voice",
+    "accounts",
+    "inference",
+    "engine",
+    "models",
+    "utils",
+)
 # Folders that are no rooms of their own.
 _PARTS = {"utils/config/lua": "utils/config"}
 # Programs of their own, which import nothing of the gateway.

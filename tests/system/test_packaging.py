@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from fake_engine import Journal
 
-PACKAGES = ("accounts", "engine", "inference", "models", "server", "utils", "web")
+PACKAGES = ("accounts", "engine", "inference", "models", "server", "utils", "voice", "web")
 UV = shutil.which("uv", path=Path(sys.executable).parent) or "uv"
 
 

@@ -13,7 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Each room may import from itself and from those before it.
-ROOMS = ("utils", "models", "engine", "inference", "accounts", "web", "server", "app", "main")
+ROOMS = (
+    "utils",
+    "models",
+    "engine",
+    "inference",
+    "accounts",
+    "voice",
+    "web",
+    "server",
+    "app",
+    "main",
+)
 IMPURE = {"asyncio", "aiohttp", "time"}
 # Engines that come with the gateway run as processes of their own.
 PROGRAMS = ("engine/llamacpp/bundled/", "engine/whisper/bundled/")
@@ -92,6 +103,7 @@ PURE = (
     "utils/config/settings.py",
     "utils/config/tables.py",
     "utils/errors.py",
+    "voice/",
     "web/",
 )
 NOT_PURE = {
@@ -119,6 +131,7 @@ TESTED_ELSEWHERE = {
     "utils/config/routes.py",
     "utils/config/tables.py",
     "utils/errors.py",
+    "voice/told.py",
     # By the tests of decisions and of the catalog.
     *(f"models/routing/{name}.py" for name in ("book", "needed")),
 }

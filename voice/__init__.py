@@ -1,0 +1,1 @@
+"""Live voice: conversations by sound, of which neither HTTP nor an engine is known here."""

@@ -1,0 +1,164 @@
+"""Tell speech from silence in samples, and where a turn begins and ends. Pure.
+
+Samples are mono, of 16 bits. Time is counted in samples, so that neither a late packet nor a fast
+one changes what was said.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from enum import Enum
+from operator import mul
+from typing import NamedTuple, Protocol
+
+SAMPLE = 2
+"""Bytes of a sample."""
+FRAME = 0.02
+"""Seconds of a frame, the least that is judged."""
+# The loudness, of at most 32768, that counts as speech at the usual threshold of 0.5.
+_LOUD = 330.0
+_USUAL = 0.5
+# Speech is so much louder than the noise of the room. That is the least loudness of late: it
+# grows by this factor with each frame, and falls at once.
+_ABOVE_NOISE = 3.0
+_FORGET = 1.015
+_QUIETEST = 10.0
+# Frames, of which so many must be speech for it to begin.
+_ONSET, _ONSET_OF = 3, 4
+
+
+class Detector(Protocol):
+    """Judges frames of ``FRAME`` seconds, in their order."""
+
+    def is_speech(self, frame: bytes) -> bool:
+        """Return whether somebody speaks in this frame."""
+        ...
+
+
+class Loudness:
+    """Takes for speech what is louder than ``threshold`` (0 to 1), and than the room's noise."""
+
+    def __init__(self, threshold: float = _USUAL) -> None:
+        self._least = _LOUD * threshold / _USUAL
+        self._noise = self._least
+
+    def is_speech(self, frame: bytes) -> bool:
+        """Return whether somebody speaks in this frame."""
+        samples = array("h", frame)
+        loud = math.sqrt(sum(map(mul, samples, samples)) / max(1, len(samples)))
+        self._noise = max(_QUIETEST, min(loud, self._noise * _FORGET))
+        return loud > max(self._least, self._noise * _ABOVE_NOISE)
+
+
+class Heard(Enum):
+    """What the samples say of a turn.
+
+    - BEGAN: perhaps somebody speaks. SURE: so long that it is no cough. DROPPED: it was one.
+    - ENDED: after speech there was silence, or it has lasted too long. ``take`` has the sound.
+    """
+
+    BEGAN = "began"
+    SURE = "sure"
+    DROPPED = "dropped"
+    ENDED = "ended"
+
+
+class Pace(NamedTuple):
+    """Seconds: of silence that ends a turn, of speech that is no cough and that interrupts.
+
+    ``before`` are those of sound before the first speech that belong to it, ``longest`` those of
+    one turn.
+    """
+
+    silence: float = 0.5
+    least: float = 0.12
+    sure: float = 0.3
+    before: float = 0.3
+    longest: float = 60.0
+
+
+class Endpointer:
+    """Takes the samples of a session, and finds the turns in them."""
+
+    def __init__(self, rate: int, detector: Detector, pace: Pace = Pace()) -> None:  # noqa: B008 - it cannot change
+        self._rate = rate
+        self._detector = detector
+        self._pace = pace
+        self._frame = int(rate * FRAME) * SAMPLE
+        self._sound = bytearray()
+        # Where in the sound the next frame begins.
+        self._judged = 0
+        self._recent: list[bool] = []
+        self._voiced = 0.0
+        self._silent = 0.0
+        self.speaking = False
+        self._sure = False
+
+    @property
+    def seconds(self) -> float:
+        """The length of the sound that is kept."""
+        return len(self._sound) / (self._rate * SAMPLE)
+
+    def feed(self, samples: bytes) -> list[Heard]:
+        """Take more samples; return what they say, in order. Stop at a turn that has ended.
+
+        After ENDED, ``take`` must be called, and then ``feed`` with b"" for the rest.
+        """
+        self._sound += samples
+        told: list[Heard] = []
+        while self._judged + self._frame <= len(self._sound) and Heard.ENDED not in told:
+            frame = bytes(self._sound[self._judged : self._judged + self._frame])
+            self._judged += self._frame
+            told += self._judge(speech=self._detector.is_speech(frame))
+        return told
+
+    def take(self) -> bytes:
+        """Return the sound of the turn so far; the next turn begins after it."""
+        taken = bytes(self._sound[: self._judged] if self.speaking else self._sound)
+        del self._sound[: len(taken)]
+        self._reset()
+        return taken
+
+    def clear(self) -> None:
+        """Forget the sound so far."""
+        self._sound.clear()
+        self._reset()
+
+    def _judge(self, *, speech: bool) -> list[Heard]:
+        told: list[Heard] = []
+        if not self.speaking:
+            self._recent = [*self._recent[1 - _ONSET_OF :], speech]
+            if self._recent.count(True) < _ONSET:
+                self._forget()
+                return told
+            self.speaking = True
+            self._voiced = FRAME * (_ONSET - 1)
+            told.append(Heard.BEGAN)
+        self._voiced += FRAME * speech
+        self._silent = 0.0 if speech else self._silent + FRAME
+        if not self._sure and self._voiced >= self._pace.sure:
+            self._sure = True
+            told.append(Heard.SURE)
+        long = self._judged >= self._pace.longest * self._rate * SAMPLE
+        if long or self._silent >= self._pace.silence:
+            if self._voiced >= self._pace.least:
+                told.append(Heard.ENDED)
+            else:
+                told.append(Heard.DROPPED)
+                self._reset(self._judged)
+                self._forget()
+        return told
+
+    def _forget(self) -> None:
+        """Keep only what may belong to the beginning of speech."""
+        keep = int(self._pace.before * self._rate) * SAMPLE + self._frame * _ONSET_OF
+        if (more := self._judged - keep) > 0:
+            del self._sound[:more]
+            self._judged -= more
+
+    def _reset(self, judged: int = 0) -> None:
+        self._judged = judged
+        self._recent = []
+        self._voiced = self._silent = 0.0
+        self.speaking = self._sure = False

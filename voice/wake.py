@@ -1,0 +1,62 @@
+"""Find a wake word in a transcript, and the request beside it. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Mode = Literal["pre", "post", "mid"]
+MODES: tuple[str, ...] = get_args(Mode)
+# In the mode "pre", the word begins within so many characters.
+_NEAR = 10
+_WORD = re.compile(r"\w+")
+# What is left beside a wake word is no part of the request.
+_MARKS = " \t\n,.;:!?-–—…"  # noqa: RUF001 - marks of transcripts
+
+
+class WakeWords(NamedTuple):
+    """The phrases that call the assistant, any of them, and where the request stands.
+
+    ``pre``: the word is at the beginning, and the request follows. ``post``: the request is what
+    stands before the word. ``mid``: the request is all of the text but the word.
+    """
+
+    words: tuple[str, ...]
+    mode: Mode = "pre"
+
+    def request(self, text: str) -> str | None:
+        """Return the request in a transcript, "" if it has only the word; None without the word.
+
+        Case does not count, nor do the marks between the words of a phrase: a transcript has
+        "Hey, Jarvis!" for "hey jarvis".
+        """
+        found = sorted(
+            (match for word in self.words for match in _pattern(word).finditer(text)),
+            key=lambda match: (match.start(), -match.end()),
+        )
+        if not found:
+            return None
+        if self.mode == "post":
+            return text[: found[-1].start()].strip(_MARKS)
+        if self.mode == "pre":
+            first = found[0]
+            return text[first.end() :].strip(_MARKS) if first.start() < _NEAR else None
+        return _without(text, found)
+
+
+def _pattern(phrase: str) -> re.Pattern[str]:
+    words = r"[\W_]+".join(re.escape(word) for word in _WORD.findall(phrase))
+    return re.compile(rf"(?<!\w){words}(?!\w)", re.IGNORECASE)
+
+
+def _without(text: str, found: Iterable[re.Match[str]]) -> str:
+    kept, at = [], 0
+    for match in found:
+        if match.start() >= at:
+            kept.append(text[at : match.start()].strip(_MARKS))
+            at = match.end()
+    kept.append(text[at:].strip(_MARKS))
+    return " ".join(piece for piece in kept if piece)
