@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from gateway import fake_model, fake_variant, running_gateway, until
+from raw_client import PATIENCE
 
+from engine.llamacpp.prompt_cache import engine_cache
 from engine.llamacpp.prompt_cache.store import StateStore
 from models.spec import TokenizationSpec
 from tests.gateway.test_prompt_cache_faults import TALE, carrying
@@ -92,8 +94,10 @@ async def test_a_slot_chosen_before_an_unplaced_request_is_not_named(
 
 
 async def test_an_unplaced_request_waits_until_those_before_it_have_their_slots(
-    journal: Journal, store: StateStore
+    journal: Journal, store: StateStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # On a busy machine the engine takes longer until it is at work.
+    monkeypatch.setattr(engine_cache, "_SEATED_WITHIN", PATIENCE)
     model = carrying(journal, parallel=2, seat_seconds=0.2, token_delay=0.02)
     async with running_gateway(journal, model, store=store) as gw:
         await ask(gw, "first")

@@ -301,7 +301,8 @@ class FakeService:
                 return
             if answer.slot is not None and (seconds := self._knobs.number("SEAT_SECONDS")):
                 connection.wait(seconds)
-            with self._slot(connection, answer.slot, answer.prompt_ids) as slot:
+            taken = self._slot(connection, answer.slot, answer.prompt_ids)
+            with taken as slot:
                 if answer.prompt_tokens >= self.n_ctx:
                     connection.respond_json(400, answer.refusal(self.n_ctx))
                     self._journal.write("finished", id=number, status=400)
@@ -312,7 +313,7 @@ class FakeService:
                     answer.cached = self._states.read(number, slot, answer.slot, answer.prompt_ids)
                 # The last token of an answer is not read again.
                 self._held[slot] = answer.prompt_tokens + max(answer.tokens - 1, 0), number
-                for sent in self._tokens(connection, answer, number):  # noqa: B007 - told below
+                for sent in self._tokens(connection, answer, number, taken):  # noqa: B007 - told below
                     pass
         except ClientGoneError:
             self._journal.write("aborted", id=number, tokens=sent)
@@ -356,7 +357,9 @@ class FakeService:
             self.busy.add(slot)
             return slot
 
-    def _tokens(self, connection: Connection, answer: Answer, number: int) -> Iterator[int]:
+    def _tokens(
+        self, connection: Connection, answer: Answer, number: int, taken: TakenSlot
+    ) -> Iterator[int]:
         """A slot is taken → the answer is sent; yields the number of tokens sent so far."""
         if not self._open(connection, answer):
             return
@@ -377,15 +380,17 @@ class FakeService:
                 return
         self._journal.write("ending", id=number)
         if answer.stream:
-            self._end_stream(connection, answer)
+            self._end_stream(connection, answer, taken)
         else:
+            taken.give_back()
             connection.respond_json(200, answer.whole())
         self._journal.write("finished", id=number, status=200, tokens=answer.tokens)
 
-    def _end_stream(self, connection: Connection, answer: Answer) -> None:
+    def _end_stream(self, connection: Connection, answer: Answer, taken: TakenSlot) -> None:
         connection.chunk(answer.last_events())
         if self._at("done", connection):
             return
+        taken.give_back()
         if answer.done and answer.lacks != "end":
             connection.chunk(answer.done)
         connection.end_stream()
@@ -463,4 +468,13 @@ class TakenSlot:
         return self._slot
 
     def __exit__(self, *_: object) -> None:
-        self._service.give_back(self._slot)
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Make the slot idle before the block ends.
+
+        llama-server does so before the client has the last byte of the answer.
+        """
+        if self._slot >= 0:
+            self._service.give_back(self._slot)
+            self._slot = -1
