@@ -31,9 +31,6 @@ WHOLE = (
     b'"prompt_tokens":32,"total_tokens":38,"prompt_tokens_details":{"cached_tokens":0}},'
     b'"id":"chatcmpl-NBb6yCuWyEBQQXWzYAeeHADIsYRJq8ks"}'
 )
-SLOTS = [{"id": 0, "n_ctx": 8192, "is_processing": False}]
-PROPS = {"default_generation_settings": {"n_ctx": 8192}, "total_slots": 1, "model_alias": "bench"}
-MODELS = {"object": "list", "data": [{"id": "bench", "object": "model", "meta": {"n_ctx": 8192}}]}
 
 
 def framed(data: bytes) -> bytes:
@@ -59,15 +56,20 @@ def response(status: bytes, body: bytes) -> bytes:
 
 OK = b"200 OK"
 WHOLE_RESPONSE = response(OK, WHOLE)
-GETS = {
-    b"/health": response(OK, b'{"status":"ok"}'),
-    b"/slots": response(OK, orjson.dumps(SLOTS)),
-    b"/props": response(OK, orjson.dumps(PROPS)),
-    b"/v1/models": response(OK, orjson.dumps(MODELS)),
-}
+GETS = {b"/health": response(OK, b'{"status":"ok"}')}
 COUNT_RESPONSE = response(OK, b'{"input_tokens":32,"object":"response.input_tokens"}')
 NOT_FOUND = response(b"404 Not Found", b'{"error":{"message":"File Not Found","code":404}}')
 LOADING_RESPONSE = response(b"503 Service Unavailable", LOADING)
+
+
+def describe(context: int) -> None:
+    """Let the engine say that it has one slot of so many tokens."""
+    size = {"n_ctx": context}
+    slots = [{"id": 0, **size, "is_processing": False}]
+    props = {"default_generation_settings": size, "total_slots": 1, "model_alias": "bench"}
+    models = {"object": "list", "data": [{"id": "bench", "object": "model", "meta": size}]}
+    for path, said in ((b"/slots", slots), (b"/props", props), (b"/v1/models", models)):
+        GETS[path] = response(OK, orjson.dumps(said))
 
 
 class Readiness:
@@ -86,8 +88,10 @@ class Readiness:
 class Engine(asyncio.Protocol):
     """One connection of a client."""
 
-    def __init__(self, readiness: Readiness) -> None:
+    def __init__(self, readiness: Readiness, pieces: list[bytes], delay: float) -> None:
         self._ready = readiness
+        self._pieces = pieces
+        self._delay = delay
         self._buffer = b""
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -129,7 +133,7 @@ class Engine(asyncio.Protocol):
         else:
             request = orjson.loads(body)
             if request.get("stream"):
-                chunks, delay = request["max_tokens"], request.get("bench_delay", 0.0)
+                chunks, delay = request["max_tokens"], request.get("bench_delay", self._delay)
                 if prefill := request.get("bench_prefill", 0.0):
                     # uvloop counts in whole milliseconds.
                     self._timer = self._loop.call_later(prefill, self._stream, chunks, delay)
@@ -154,7 +158,7 @@ class Engine(asyncio.Protocol):
         self._timer = self._loop.call_at(at, self._token, start, sent, chunks, delay)
 
     def _token(self, start: float, sent: int, chunks: int, delay: float) -> None:
-        self._write(TOKEN)
+        self._write(self._pieces[sent % len(self._pieces)])
         self._later(start, sent + 1, chunks, delay)
 
     def _write(self, data: bytes) -> None:
@@ -162,13 +166,22 @@ class Engine(asyncio.Protocol):
             self._transport.write(data)
 
 
-async def serve(host: str, port: int, ready_after: float, ready_file: Path | None) -> None:
+async def serve(args: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
-    readiness = Readiness(ready_file)
+    readiness = Readiness(args.ready_file)
+    pieces = [TOKEN]
+    if args.text is not None:
+        pieces = [
+            framed(CHUNK % (b"null", orjson.dumps({"content": piece})))
+            for piece in orjson.loads(args.text.read_bytes())
+        ]
     server = await loop.create_server(
-        functools.partial(Engine, readiness), host, port, backlog=1024
+        functools.partial(Engine, readiness, pieces, args.delay),
+        args.host,
+        args.port,
+        backlog=1024,
     )
-    loop.call_later(ready_after, readiness.begin)
+    loop.call_later(args.ready_after, readiness.begin)
     async with server:
         await server.serve_forever()
 
@@ -179,8 +192,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--ready-after", type=float, default=0.0)
     parser.add_argument("--ready-file", type=Path)
+    parser.add_argument("--text", type=Path)
+    parser.add_argument("--delay", type=float, default=0.0)
+    parser.add_argument("-c", type=int, default=8192, dest="context")
     args, _ = parser.parse_known_args()
-    uvloop.run(serve(args.host, args.port, args.ready_after, args.ready_file))
+    describe(args.context)
+    uvloop.run(serve(args))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     ./bench/run.sh                              every part, in about ten minutes
     ./bench/run.sh --parts core                 one part: core, frame, real, carry,
                                                 warm, trace, path, routing, speech, accounts,
-                                                discovery or download
+                                                discovery, download or pages
     ./bench/run.sh --quick                      a smoke test; its figures mean nothing
     ./bench/run.sh --write bench/RESULTS.md     also write the results there; parts that were not
                                                 measured keep their old results
@@ -27,6 +27,7 @@ from bench import (
     discovery,
     download,
     frame,
+    pages,
     path,
     replay,
     routing,
@@ -48,6 +49,7 @@ PARTS = {
     "accounts": accounts,
     "discovery": discovery,
     "download": download,
+    "pages": pages,
 }
 
 
