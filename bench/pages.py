@@ -236,5 +236,5 @@ NOTES = """
   travel, compressed.
 - An answer of {tokens:,} tokens at {rate:.0f} a second, while a key is pressed each 0.1 s in the
   field below it. A frame of this browser takes 16.7 ms.
-- The list shows 50 rows at first, and as many more for each press of *Show more*.
+- The list shows 50 rows at first, and 500 more for each press of *Show more*.
 """

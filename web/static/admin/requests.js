@@ -1,14 +1,19 @@
 // Requests: those in flight, and those that have ended, with the parts of their time.
 
-import { html, useCallback, useEffect, useState } from "../vendor/preact.js";
+import { html, useCallback, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { format, t } from "../lib/page.js";
 import { filtersOf, NAMES, queryOf } from "./filters.js";
 import { ask, blob } from "./gateway.js";
 import { Order, Table } from "../lib/table.js";
 import { sayRefusal } from "../lib/refusal.js";
+import { withMore, withNewest } from "./ended.js";
 import { parts, rate } from "./timeline.js";
 
-const PAGE = 50;
+// Rows that are asked for at first, and with each press of the button below them.
+const FIRST = 50;
+const MORE = 500;
+// Milliseconds between two looks at the list, however many requests end meanwhile.
+const REST = 1000;
 const LIVE = [["col.request"], ["col.client"], ["model"], ["col.state"], ["col.age", true], ["col.prompt", true], ["col.tokens", true], [""]];
 const ENDED = [["col.at"], ["col.request"], ["col.client"], ["model"], ["col.status"], ["col.reason"], ["col.prompt", true], ["col.tokens", true], ["col.rate", true], ["col.total", true], ["col.time"]];
 
@@ -39,28 +44,52 @@ async function download(filters) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
+/** A row is painted once: a request that has ended does not change. */
+function Row({ row }) {
+  return useMemo(() => html`<tr>
+    <td>${format.clock(row.at * 1000)}</td><td class="mono">${row.id}</td><td class="mono">${row.account ?? row.client ?? "–"}</td><td>${row.variant ?? row.model ?? "–"}</td>
+    <td><span class=${`pill ${row.status < 400 ? "good" : "bad"}`}>${row.status}</span></td><td>${row.error ?? row.reason ?? "–"}</td>
+    <td class="n">${format.number(row.prompt_tokens)}</td><td class="n">${format.number(row.completion_tokens)}</td><td class="n">${format.rate(rate(row))}</td>
+    <td class="n">${format.seconds(row.total_seconds)}</td><td><${Time} row=${row} /></td>
+  </tr>`, [row]);
+}
+
+/** Call `look` at once when it is another, else when `ended` has changed, at most once a second. */
+function useLooks(look, ended) {
+  const last = useRef({ look: null, at: 0 });
+  useEffect(() => {
+    const wait = last.current.look === look ? Math.max(0, last.current.at + REST - performance.now()) : 0;
+    const timer = setTimeout(() => {
+      last.current = { look, at: performance.now() };
+      look();
+    }, wait);
+    return () => clearTimeout(timer);
+  }, [look, ended]);
+}
+
 /** `ended` changes whenever a request has ended: then the list is asked for again. */
 export function Requests({ running, ended, failed }) {
   const [filters, setFilters] = useState(filtersOf(location.search));
   const [page, setPage] = useState(null);
+  const chosen = useRef(filters);
+  chosen.current = filters;
   const look = useCallback(async () => {
     try {
-      setPage(await ask("GET", `/admin/api/requests${queryOf(filters, { limit: PAGE })}`));
+      const newest = await ask("GET", `/admin/api/requests${queryOf(filters, { limit: FIRST })}`);
+      if (chosen.current === filters) setPage((shown) => withNewest(shown, newest, filters));
     } catch (error) {
       failed(sayRefusal(error));
     }
   }, [filters]);
-  useEffect(() => {
-    look();
-  }, [look, ended]);
+  useLooks(look, ended);
   const set = (name) => (event) => {
     const next = filtersOf(queryOf({ ...filters, [name]: event.target.value.trim() }));
     history.replaceState(null, "", `${location.pathname}${queryOf(next)}${location.hash}`);
     setFilters(next);
   };
   const more = async () => {
-    const next = await ask("GET", `/admin/api/requests${queryOf(filters, { limit: PAGE, cursor: page.next })}`);
-    setPage({ requests: [...page.requests, ...next.requests], next: next.next });
+    const next = await ask("GET", `/admin/api/requests${queryOf(filters, { limit: MORE, cursor: page.next })}`);
+    setPage((shown) => withMore(shown, next, filters));
   };
   return html`<${Live} running=${running} failed=${failed} />
     <section class="card panel"><h2>${t("requests.ended")}</h2>
@@ -69,12 +98,7 @@ export function Requests({ running, ended, failed }) {
         <${Order} label="CSV" name=${t("csv")} act=${() => download(filters)} failed=${failed} />
       </form>
       ${page && html`<${Table} label=${t("requests.ended")} columns=${ENDED} empty=${t("requests.ended.none")}>
-        ${page.requests.map((each) => html`<tr key=${each.id}>
-          <td>${format.clock(each.at * 1000)}</td><td class="mono">${each.id}</td><td class="mono">${each.account ?? each.client ?? "–"}</td><td>${each.variant ?? each.model ?? "–"}</td>
-          <td><span class=${`pill ${each.status < 400 ? "good" : "bad"}`}>${each.status}</span></td><td>${each.error ?? each.reason ?? "–"}</td>
-          <td class="n">${format.number(each.prompt_tokens)}</td><td class="n">${format.number(each.completion_tokens)}</td><td class="n">${format.rate(rate(each))}</td>
-          <td class="n">${format.seconds(each.total_seconds)}</td><td><${Time} row=${each} /></td>
-        </tr>`)}
+        ${page.requests.map((each) => html`<${Row} key=${each.id} row=${each} />`)}
       <//>
       <p class="legend" aria-hidden="true">${["queue", "load", "prefill", "decode"].map((name) => html`<span class=${`of-${name}`}>${t(`time.${name}`)}</span>`)}</p>
       ${page.next && html`<${Order} label=${t("more")} name=${t("more")} act=${more} failed=${failed} />`}`}

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { withMore, withNewest } from "../../../../web/static/admin/ended.js";
 import { filtersOf, queryOf } from "../../../../web/static/admin/filters.js";
 import { columns, withTick } from "../../../../web/static/admin/series.js";
 import { parts, rate } from "../../../../web/static/admin/timeline.js";
@@ -37,4 +38,28 @@ test("the chart goes on with each second, for an hour", () => {
   assert.equal(withTick(known, tick(110)), known);
   assert.deepEqual(withTick(known, tick(3705)), [[110, 3705], [6, 7], [2, 3], [1, 2]]);
   assert.deepEqual(withTick(columns([]), tick(1)), [[1], [7], [3], [2]]);
+});
+
+const page = (...ids) => ({ requests: ids.map((id) => ({ id })), next: `after ${ids.at(-1)}` });
+const ids = ({ requests }) => requests.map(({ id }) => id).join("");
+
+test("the newest requests come above those that are shown, which stay the same objects", () => {
+  const filters = {};
+  const shown = withMore(withNewest(null, page("d", "c"), filters), page("c", "b", "a"), filters);
+  assert.equal(ids(shown), "dcba");
+  const later = withNewest(shown, page("f", "e", "d"), filters);
+  assert.equal(ids(later), "fedcba");
+  assert.equal(later.requests[2], shown.requests[0]);
+  assert.equal(later.next, "after a");
+});
+
+test("the list of ended requests begins anew where the newest page does not reach it", () => {
+  const filters = {};
+  const shown = withNewest(null, page("b", "a"), filters);
+  for (const anew of [withNewest(shown, page("z", "y"), filters), withNewest(shown, page("z", "y", "b"), {})]) {
+    assert.equal(anew.requests.length, anew.next === "after b" ? 3 : 2);
+    assert.equal(anew.next, `after ${anew.requests.at(-1).id}`);
+  }
+  assert.deepEqual(withNewest(shown, { requests: [], next: null }, filters).requests, []);
+  assert.equal(withMore(shown, page("x"), {}), shown);
 });
