@@ -1,8 +1,9 @@
 """One line of the log for each request that has ended: its path, model, status and times.
 
 Busy gateways write the lines together, because a line alone costs as much as reading a request.
-The lines wait until there are 16 of them, or for 50 ms. Any other line of the log goes after
-those that wait, so the order in the log is that of the events.
+The lines wait until another request has begun, which an engine works on meanwhile; but no more than
+24 of them, and not longer than 50 ms. Any other line of the log goes after those that wait, so the
+order in the log is that of the events.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _log = get_logger("access")
 CLIENT_LEFT = 499
 _FAILURES = 400
-TOGETHER = 16
+TOGETHER = 24
 # Seconds.
 SOON = 0.05
 

@@ -110,14 +110,15 @@ class Metrics:
         """Count a request that has ended, soon: several together cost less than each alone."""
         self._uncounted.append((record, now))
         if len(self._uncounted) >= _TOGETHER:
-            self._count_up()
+            self.count_up()
 
     def served(self) -> Mapping[Key, Served]:
         """Return what was counted so far, by model and variant."""
-        self._count_up()
+        self.count_up()
         return self._served
 
-    def _count_up(self) -> None:
+    def count_up(self) -> None:
+        """Count the requests that wait for it."""
         uncounted, self._uncounted = self._uncounted, []
         for record, now in uncounted:
             self._count(record, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter, deque
 from itertools import count
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _UNTAKEN = 20_000
 # So many requests that have ended are taken together: each holds some kilobytes until then.
 _TOGETHER = 32
+# Of so many requests that begin, one each is the time for the log, the counts and the records.
+_ROUND = 16
 
 
 class Telemetry(Observer):
@@ -52,6 +55,13 @@ class Telemetry(Observer):
         self._stamp = Stamp()
         # How often engines of a model have failed, until the recorder takes it.
         self.failures: Counter[str] = Counter()
+        self._begun = 0
+        # What is left to do of requests that have ended, and when in a round: not all at once.
+        self._left: dict[int, Callable[[], None]] = {
+            0: self.access.flush,
+            5: self.metrics.count_up,
+            11: self._taken,
+        }
 
     def event(self, kind: str, facts: dict[str, Any]) -> bytes:
         """Return the bytes of an event of this kind for a stream."""
@@ -94,8 +104,15 @@ class Telemetry(Observer):
     # -- requests --------------------------------------------------------------------
 
     def began(self, ongoing: Ongoing) -> None:
-        """Add a request to those in flight, and publish that it began."""
+        """Add a request to those in flight, and publish that it began.
+
+        Part of what ended requests have left is done when the engine has this one: then no client
+        waits for it.
+        """
         self.requests.add(ongoing)
+        self._begun = turn = (self._begun + 1) % _ROUND
+        if (left := self._left.get(turn)) is not None:
+            asyncio.get_running_loop().call_soon(left)
         if self.events.subscriptions:
             record = ongoing.record
             self._tell("request", id=record.id, phase="began", path=record.path)
@@ -108,10 +125,14 @@ class Telemetry(Observer):
             return
         self.requests.remove(ongoing)
         self.finished.append((record, now))
-        if self.take is not None and len(self.finished) >= _TOGETHER:
-            self.take()
+        if len(self.finished) >= _TOGETHER:
+            self._taken()
         if self.events.subscriptions:
             self._tell("request", phase="ended", **row_of(record, now))
+
+    def _taken(self) -> None:
+        if self.take is not None:
+            self.take()
 
     def tick(self, **facts: Any) -> None:  # noqa: ANN401 - JSON values
         """Publish how fast answers come now, and the memory that they take."""

@@ -91,7 +91,7 @@ def test_what_a_page_asks_again_and_again_has_a_line_only_if_it_fails(
 async def test_lines_are_written_together_and_none_is_lost(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Sixteen at once, the rest soon, or at the end."""
+    """Some when they are many, the rest soon, or at the end."""
     caplog.set_level(logging.INFO)
     log = AccessLog()
     paths = [f"/{number}" for number in range(3 * TOGETHER)]

@@ -1,0 +1,51 @@
+"""server/telemetry.py: when that is done which ended requests leave to do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from inference.in_flight import Ongoing, RequestRegistry
+from server.access_log import AccessRecord
+from server.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    import pytest
+
+REQUESTS = 64
+
+
+async def test_what_ended_requests_leave_is_done_when_others_have_begun(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is not done where a request ends or begins: then its client waits. Nor all at once."""
+    caplog.set_level(logging.INFO)
+    telemetry = Telemetry(RequestRegistry())
+    taken: list[AccessRecord] = []
+
+    def take() -> None:
+        taken.extend(record for record, _ in telemetry.finished)
+        telemetry.finished.clear()
+
+    def done() -> tuple[int, int]:
+        return len(caplog.messages), len(taken)
+
+    telemetry.take = take
+    with telemetry.access.gathering():
+        for number in range(REQUESTS):
+            record = AccessRecord("POST", path="/v1/x", started=0.0, id=str(number), status=200)
+            ongoing = Ongoing(record)
+            before = done()
+            telemetry.began(ongoing)
+            assert done() == before
+            await asyncio.sleep(0)
+            between = done()
+            assert before[0] == between[0] or before[1] == between[1]
+            telemetry.ended(record, 1.0, ongoing)
+            assert done() == between
+        lines, records = done()
+        assert min(lines, records) > REQUESTS - 24
+    assert len(caplog.messages) == REQUESTS
+    every = [*taken, *(record for record, _ in telemetry.finished)]
+    assert [record.id for record in every] == [str(number) for number in range(REQUESTS)]
