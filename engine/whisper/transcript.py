@@ -6,6 +6,7 @@ of words where OpenAI lists words. All of that is put right here.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -56,8 +57,9 @@ def transcript_of(answer: bytes) -> Transcript:
     listed = said.get("segments") if isinstance(said, dict) else None
     if not isinstance(listed, list):
         raise ValueError("no segments")  # noqa: TRY004 - it is a fault of the answer, as no JSON is
-    segments = tuple(segment_of(each) for each in listed if isinstance(each, dict))
-    return Transcript(str(said.get("language", "")), _number(said.get("duration")), segments)
+    seconds = _number(said.get("duration"))
+    segments = tuple(segment_of(each, seconds) for each in listed if isinstance(each, dict))
+    return Transcript(str(said.get("language", "")), seconds, segments)
 
 
 def content_type(asked: Asked) -> str:
@@ -108,7 +110,7 @@ def words_of(segments: Iterable[Segment]) -> list[Json]:
     for segment in segments:
         begins = True
         for piece in _pieces(segment):
-            text, start, end = piece["word"], _number(piece.get("start")), _number(piece.get("end"))
+            text, start, end = piece["word"], piece["start"], piece["end"]
             if begins or text.startswith(" ") or not words:
                 words.append({"word": text.strip(), "start": start, "end": end})
             else:
@@ -118,16 +120,25 @@ def words_of(segments: Iterable[Segment]) -> list[Json]:
     return [word for word in words if word["word"]]
 
 
-def segment_of(said: Json) -> Segment:
-    """Return a segment of the engine's JSON."""
-    return Segment(
-        str(said.get("text", "")), _number(said.get("start")), _number(said.get("end")), said
-    )
+def segment_of(said: Json, seconds: float = 0.0) -> Segment:
+    """Return a segment of the engine's JSON.
+
+    A sound may be shorter than what the engine reads at once, and the engine places an end beyond
+    it. So no time is later than ``seconds``, the length of the sound; 0 if it is not known.
+    """
+    latest = seconds or math.inf
+    start, end = (min(_number(said.get(name)), latest) for name in ("start", "end"))
+    words = [
+        {**piece, **{name: min(_number(piece.get(name)), latest) for name in ("start", "end")}}
+        for piece in said.get("words") or ()
+        if isinstance(piece, dict)
+    ]
+    return Segment(str(said.get("text", "")), start, end, {**said, "words": words})
 
 
 def _pieces(segment: Segment) -> Iterator[Json]:
     for piece in segment.more.get("words") or ():
-        if isinstance(piece, dict) and isinstance(piece.get("word"), str):
+        if isinstance(piece.get("word"), str):
             yield piece
 
 

@@ -58,6 +58,10 @@ def main(arguments: Sequence[str]) -> int:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body go out together: with Nagle's algorithm, the second would wait for a receipt of
+    # the first.
+    wbufsize = -1
+    disable_nagle_algorithm = True
     program: ClassVar[tuple[str, ...]]
     pace: ClassVar[int]
 

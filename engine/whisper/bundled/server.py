@@ -45,6 +45,10 @@ def serve(recogniser: Recogniser, host: str, port: int, inference_path: str) -> 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body go out together: with Nagle's algorithm, the second would wait for a receipt of
+    # the first.
+    wbufsize = -1
+    disable_nagle_algorithm = True
     model: ClassVar[Recogniser]
     path_of_inference: ClassVar[str]
 
@@ -87,6 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.end_headers()
             data = json.dumps(line).encode() + b"\n"
             self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+            self.wfile.flush()
 
         heard = self.model.hear(samples, texts, self._left, tell)
         if heard is not None:

@@ -133,6 +133,18 @@ def test_what_is_no_transcript(answer: bytes) -> None:
         transcript_of(answer)
 
 
+def test_no_time_is_beyond_the_end_of_the_sound() -> None:
+    word = {"word": " Hi.", "start": 0.2, "end": 7.0}
+    segment = {"text": " Hi.", "start": 0.0, "end": 7.0, "words": [word]}
+    late = {"text": " there", "start": 7.0, "end": 8.0}
+    said = {"segments": [segment, late], "duration": 1.5, "language": "en"}
+    told = json.loads(
+        written(transcript_of(json.dumps(said).encode()), Asked("verbose_json", words=True))
+    )
+    assert [(each["start"], each["end"]) for each in told["segments"]] == [(0.0, 1.5), (1.5, 1.5)]
+    assert told["words"] == [{"word": "Hi.", "start": 0.2, "end": 1.5}]
+
+
 def test_silence_has_no_segments() -> None:
     silence = transcript_of(b'{"segments": [], "duration": 1.0, "language": "en"}')
     assert written(silence, Asked("srt")) == b""
