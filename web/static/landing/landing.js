@@ -1,13 +1,15 @@
 // The landing page: which models there are, how the gateway has been, how programs use it.
 
 import { html, useState } from "../vendor/preact.js";
-import { Code, Copy, format, show, t, Tabs, usePoll } from "../lib/page.js";
+import { Code, Copy, format, show, t, Tabs, useCommands, usePoll } from "../lib/page.js";
 import { kindOf, quickestLoad } from "../lib/states.js";
 import { snippets } from "./snippets.js";
 import { bars } from "./uptime.js";
 
 const MODELS_EVERY = 4;
 const UPTIME_EVERY = 60;
+// From so many models on, they can be searched.
+const MANY = 7;
 
 function Model({ model }) {
   const load = quickestLoad(model.load_seconds);
@@ -34,13 +36,18 @@ function Model({ model }) {
 
 function Models({ state, again }) {
   const { value, failed } = state;
+  const [query, setQuery] = useState("");
   if (!value && failed) {
     return html`<div class="notice bad row" role="alert">${t("offline")} <button type="button" onClick=${again}>${t("again")}</button></div>`;
   }
   if (!value) return html`<div class="models" aria-busy="true"><div class="bones"></div><div class="bones"></div><div class="bones"></div></div>`;
   if (!value.models.length) return html`<p class="empty">${t("models.none")}</p>`;
+  const words = query.toLowerCase().split(/\s+/);
+  const shown = value.models.filter((model) => words.every((word) => [model.name, ...model.aliases].join(" ").toLowerCase().includes(word)));
   return html`${failed && html`<p class="notice warn" role="status">${t("offline.old")}</p>`}
-    <ul class="models">${value.models.map((model) => html`<${Model} key=${model.name} model=${model} />`)}</ul>`;
+    ${value.models.length >= MANY && html`<input class="find" type="search" data-search aria-label=${t("models.find")} placeholder=${t("models.find")} value=${query} onInput=${(event) => setQuery(event.target.value)} />`}
+    ${!shown.length && html`<p class="empty" role="status">${t("models.find.none")}</p>`}
+    <ul class="models">${shown.map((model) => html`<${Model} key=${model.name} model=${model} />`)}</ul>`;
 }
 
 function Uptime() {
@@ -74,6 +81,13 @@ function Landing() {
   const models = state.value?.models ?? [];
   const first = models.find((each) => each.capabilities.includes("text")) ?? models[0];
   const address = `${location.origin}/v1`;
+  useCommands(() =>
+    models.filter((each) => each.capabilities.includes("text")).map(({ name }) => ({
+      id: `try.${name}`,
+      label: t("model.try.named", { name }),
+      group: t("nav.playground"),
+      run: () => location.assign(`/playground/?model=${encodeURIComponent(name)}`),
+    })));
   return html`<div class="page">
     <section class="hero">
       <h1>${t("landing.title")}</h1>

@@ -1,38 +1,23 @@
 // What every page has: its language and formats, the bar at its top, copying, asking the gateway.
 
 import { html, render, useCallback, useEffect, useRef, useState } from "../vendor/preact.js";
-import { formats } from "./format.js";
+import { Icon } from "./icon.js";
+import { format, language, t } from "./language.js";
+import { openPalette, Palette, SHORTCUT, useCommands } from "./palette.js";
 import { kept } from "./tab.js";
-import { chosen, LANGUAGES, speaker } from "./words.js";
-import en from "../texts/en.js";
+import { LANGUAGES } from "./words.js";
 
-export const language = chosen();
-const own = language === "en" ? en : (await import(`../texts/${language}.js`)).default;
-export const t = speaker(own, en);
-export const format = formats(language);
+export { format, Icon, language, t, useCommands };
 
-const ICONS = {
-  brand: "M4 20V10a8 8 0 0 1 16 0v10M9 20v-9a3 3 0 0 1 6 0v9",
-  branch: "M6 3v12m0 0a3 3 0 1 0 0 6 3 3 0 0 0 0-6m12-6a3 3 0 1 0 0-6 3 3 0 0 0 0 6m0 0a9 9 0 0 1-9 9",
-  check: "M4 12l5 5L20 6",
-  close: "M6 6l12 12M18 6L6 18",
-  code: "M8 6l-6 6 6 6M16 6l6 6-6 6",
-  copy: "M9 9h11v11H9zM5 15H4V4h11v1",
-  edit: "M4 20h4L20 8l-4-4L4 16z",
-  image: "M3 5h18v14H3zM3 16l5-5 5 5 3-3 5 5M15.5 9.5h.01",
-  menu: "M4 6h16M4 12h16M4 18h16",
-  moon: "M20 14.5A8.5 8.5 0 0 1 9.5 4 8.5 8.5 0 1 0 20 14.5z",
-  plus: "M12 5v14M5 12h14",
-  redo: "M20 11a8 8 0 1 0-2.3 6.3M20 4v7h-7",
-  send: "M12 20V5M5 11l7-7 7 7",
-  settings: "M4 7h10M18 7h2M4 17h2M10 17h10M14 4v6M6 14v6",
-  stop: "M6 6h12v12H6z",
-  sun: "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8M12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.4 1.4M17.6 17.6L19 19M5 19l1.4-1.4M17.6 6.4L19 5",
-  trash: "M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13",
-};
+const ADDRESSES = { home: "/", playground: "/playground/", admin: "/admin/", user: "/user/" };
 
-export function Icon({ name }) {
-  return html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${ICONS[name]} /></svg>`;
+function speak(code) {
+  try {
+    localStorage.setItem("language", code);
+  } catch {
+    return; // Without storage the browser's own language holds.
+  }
+  location.reload();
 }
 
 /** Whether this tab belongs to an operator, see `admin/gateway.js`. */
@@ -47,24 +32,25 @@ function Top({ here, children }) {
     document.dispatchEvent(new CustomEvent("themechosen", { detail: dark ? "light" : "dark" }));
     setDark(!dark);
   };
-  const speak = (event) => {
-    try {
-      localStorage.setItem("language", event.target.value);
-    } catch {
-      return; // Without storage the browser's own language holds.
-    }
-    location.reload();
-  };
-  const link = (page, address) =>
-    html`<a href=${address} aria-current=${here === page ? "page" : null}>${t(`nav.${page}`)}</a>`;
+  const pages = ["home", "playground", operates() && "admin", here === "user" && "user"].filter(Boolean);
+  useCommands(() => [
+    ...pages.filter((page) => page !== here).map((page) => ({ id: `go.${page}`, label: t(`nav.${page}`), group: t("nav"), run: () => location.assign(ADDRESSES[page]) })),
+    { id: "theme", label: t(dark ? "theme.light" : "theme.dark"), run: turn },
+    ...Object.keys(LANGUAGES).filter((code) => code !== language).map((code) => ({ id: `speak.${code}`, label: LANGUAGES[code], group: t("language"), run: () => speak(code) })),
+  ]);
+  const link = (page) =>
+    html`<a href=${ADDRESSES[page]} aria-current=${here === page ? "page" : null}>${t(`nav.${page}`)}</a>`;
   return html`
     <a class="skip button" href="#main">${t("skip")}</a>
     <header class="top">
       ${children}
       <a class="brand" href="/"><${Icon} name="brand" />LLM Gateway</a>
-      <nav aria-label=${t("nav")}>${link("home", "/")}${link("playground", "/playground/")}${operates() && link("admin", "/admin/")}${here === "user" && link("user", "/user/")}</nav>
+      <nav aria-label=${t("nav")}>${pages.map(link)}</nav>
       <div class="right">
-        <select aria-label=${t("language")} onChange=${speak}>
+        <button class="plain" type="button" onClick=${openPalette} aria-label=${t("palette")} aria-keyshortcuts=${SHORTCUT} title=${`${t("palette")} (${t("keys.palette.key")})`}>
+          <${Icon} name="search" />
+        </button>
+        <select aria-label=${t("language")} onChange=${(event) => speak(event.target.value)}>
           ${Object.entries(LANGUAGES).map(([code, name]) => html`<option value=${code} lang=${code} selected=${code === language}>${name}</option>`)}
         </select>
         <button class="plain" type="button" onClick=${turn} aria-label=${t(dark ? "theme.light" : "theme.dark")}>
@@ -80,7 +66,7 @@ export function show(here, Body, bar = null) {
   document.title = `${t(`nav.${here}`)} · LLM Gateway`;
   const root = document.getElementById("root");
   root.replaceChildren();
-  render(html`<${Top} here=${here}>${bar}<//><main id="main" tabindex="-1"><${Body} /></main>`, root);
+  render(html`<${Top} here=${here}>${bar}<//><main id="main" tabindex="-1"><${Body} /></main><${Palette} />`, root);
 }
 
 /** Put a text on the clipboard, on pages without https too; return whether that went well. */

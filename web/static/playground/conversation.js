@@ -51,3 +51,13 @@ export function titleOf(text) {
   const first = text.trim().split("\n", 1)[0];
   return first.length > TITLE ? `${first.slice(0, TITLE - 1)}…` : first;
 }
+
+/** Return the conversations that have every word of the query, in their titles or their messages. */
+export function matching(talks, query) {
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  if (!words.length) return talks;
+  return talks.filter((talk) => {
+    const text = [talk.title, ...talk.messages.map((each) => each.text)].join("\n").toLowerCase();
+    return words.every((word) => text.includes(word));
+  });
+}

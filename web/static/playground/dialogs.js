@@ -1,23 +1,9 @@
-// Settings of a conversation, its request as code, and the keys: each in a dialog.
+// Settings of a conversation, and its request as code: each in a dialog.
 
-import { html, useEffect, useRef, useState } from "../vendor/preact.js";
-import { Code, Icon, t, Tabs } from "../lib/page.js";
+import { html, useEffect, useState } from "../vendor/preact.js";
+import { Dialog } from "../lib/dialog.js";
+import { Code, t, Tabs } from "../lib/page.js";
 import { codes } from "./code.js";
-
-/** A modal dialog that is open as long as it is there; `close` is called by Esc too. */
-export function Dialog({ title, close, kind = "", children }) {
-  const own = useRef(null);
-  useEffect(() => {
-    own.current.showModal();
-  }, []);
-  const outside = (event) => event.target === own.current && close();
-  return html`<dialog ref=${own} class=${kind} aria-label=${title} onClose=${close} onClick=${outside}>
-    <div class="inside">
-      <header><h2>${title}</h2><button type="button" class="plain" aria-label=${t("close")} onClick=${close}><${Icon} name="close" /></button></header>
-      ${children}
-    </div>
-  </dialog>`;
-}
 
 const NUMBERS = [
   ["temperature", { min: 0, max: 2, step: 0.05 }],
@@ -55,13 +41,5 @@ export function CodeView({ chat, draft, close }) {
   return html`<${Dialog} title=${t("code")} close=${close}>
     <${Tabs} label=${t("code")} names=${names} chosen=${tab} choose=${setTab} id="code" />
     ${body && html`<${Code} id="code" text=${codes(location.origin, body)[tab]} label=${names[tab]} />`}
-  <//>`;
-}
-
-const KEYS = [["Enter", "keys.send"], ["Shift+Enter", "keys.line"], ["Esc", "keys.stop"], ["/", "keys.write"], ["?", "keys"]];
-
-export function Keys({ close }) {
-  return html`<${Dialog} title=${t("keys")} close=${close}>
-    <dl class="keys">${KEYS.map(([key, what]) => html`<dt><kbd>${key}</kbd></dt><dd>${t(what)}</dd>`)}</dl>
   <//>`;
 }

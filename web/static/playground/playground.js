@@ -1,12 +1,13 @@
 // The playground: a conversation with a model, as the gateway's own clients have it.
 
 import { html, useEffect, useLayoutEffect, useReducer, useRef, useState } from "../vendor/preact.js";
-import { Icon, show, t, usePoll } from "../lib/page.js";
+import { Dialog } from "../lib/dialog.js";
+import { Icon, show, t, useCommands, usePoll } from "../lib/page.js";
 import { kindOf } from "../lib/states.js";
 import { Chat } from "./chat.js";
 import { Composer } from "./composer.js";
 import { line, siblings } from "./conversation.js";
-import { CodeView, Dialog, Keys, Settings } from "./dialogs.js";
+import { CodeView, Settings } from "./dialogs.js";
 import { Message, sayProblem } from "./message.js";
 import { Side } from "./side.js";
 import { openStore } from "./store.js";
@@ -19,18 +20,16 @@ const asked = new URLSearchParams(location.search).get("model");
 
 function ModelChoice({ chat, models, failed }) {
   const now = models.find((each) => each.name === chat.model);
-  const choose = (event) => {
-    chat.model = event.target.value;
-    remember(chat.model);
-    chat.show();
-  };
-  return html`<select id="model" aria-label=${t("model")} onChange=${choose} value=${chat.model}>
+  return html`<select id="model" aria-label=${t("model")} onChange=${(event) => use(chat, event.target.value)} value=${chat.model}>
       ${models.map((each) => html`<option value=${each.name} selected=${each.name === chat.model}>${each.name}</option>`)}
     </select>
     ${failed ? html`<span class="pill bad" role="status">${t("offline.short")}</span>` : now && html`<span class=${`pill ${kindOf(now.state)}`} role="status">${t(`state.${now.state}`)}</span>`}`;
 }
 
-function remember(model) {
+/** Talk to another model from now on, and next time. */
+function use(chat, model) {
+  chat.model = model;
+  chat.show();
   try {
     localStorage.setItem("model", model);
   } catch {
@@ -94,16 +93,7 @@ function Playground() {
     chat.show();
   }, [value]);
   useEffect(() => {
-    const keys = (event) => {
-      const writes = event.target.closest?.("input, textarea, select, dialog");
-      if (event.key === "Escape" && chat.running && !event.target.closest?.("dialog")) chat.stop();
-      if (writes || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.key === "/") {
-        event.preventDefault();
-        document.getElementById("write")?.focus();
-      }
-      if (event.key === "?") setOpened("keys");
-    };
+    const keys = (event) => event.key === "Escape" && chat.running && !event.target.closest?.("dialog") && chat.stop();
     addEventListener("keydown", keys);
     return () => removeEventListener("keydown", keys);
   }, []);
@@ -112,6 +102,18 @@ function Playground() {
     if (chat.talk && location.hash.slice(1) !== id) history.pushState(null, "", id ? `#${id}` : location.pathname);
   }, [id]);
   useEndInSight(place, tick, chat.talk?.id);
+
+  useCommands(() => [
+    { id: "write", label: t("keys.write"), key: "w", run: () => document.getElementById("write")?.focus() },
+    { id: "send", label: t("keys.send"), key: "Enter" },
+    { id: "line", label: t("keys.line"), key: "Shift+Enter" },
+    { id: "stop", label: t("keys.stop"), key: "Esc", run: chat.running && (() => chat.stop()) },
+    { id: "new", label: t("talk.new"), run: () => chat.create() },
+    { id: "settings", label: t("settings"), run: () => setOpened("settings") },
+    model && { id: "code", label: t("code"), run: () => setOpened("code") },
+    ...models.map(({ name }) => ({ id: `model.${name}`, label: t("model.use", { name }), group: t("model"), run: () => use(chat, name) })),
+    ...chat.talks.map((talk) => ({ id: `talk.${talk.id}`, label: talk.title || t("talk.untitled"), group: t("talk"), run: () => chat.select(talk.id) })),
+  ].filter(Boolean));
 
   const messages = chat.talk ? line(chat.talk) : [];
   const running = chat.running?.talk === chat.talk?.id ? chat.running : null;
@@ -145,7 +147,6 @@ function Playground() {
     ${opened === "side" && html`<${Dialog} title=${t("talks")} close=${close} kind="drawer left"><div class="side"><${Side} chat=${chat} chosen=${close} /></div><//>`}
     ${opened === "settings" && html`<${Settings} chat=${chat} close=${close} />`}
     ${opened === "code" && html`<${CodeView} chat=${chat} draft=${draft.text.trim()} close=${close} />`}
-    ${opened === "keys" && html`<${Keys} close=${close} />`}
   </div>`;
 }
 

@@ -2,6 +2,7 @@
 
 import { html, useRef, useState } from "../vendor/preact.js";
 import { Icon, t } from "../lib/page.js";
+import { matching } from "./conversation.js";
 
 function Entry({ talk, here, choose, remove }) {
   const [sure, setSure] = useState(false);
@@ -29,6 +30,8 @@ function saved(text) {
 export function Side({ chat, chosen = () => {} }) {
   const file = useRef(null);
   const [said, setSaid] = useState("");
+  const [query, setQuery] = useState("");
+  const shown = matching(chat.talks, query);
   const choose = (id) => {
     chat.select(id);
     chosen();
@@ -46,8 +49,9 @@ export function Side({ chat, chosen = () => {} }) {
   };
   return html`
     <button type="button" class="new" onClick=${create}><${Icon} name="plus" />${t("talk.new")}</button>
-    ${chat.talks.length === 0 && html`<p class="soft small none">${t("talk.none")}</p>`}
-    <ul class="talks">${chat.talks.map((talk) => html`<${Entry} key=${talk.id} talk=${talk} here=${talk.id === chat.talk?.id} choose=${choose} remove=${(id) => chat.remove(id)} />`)}</ul>
+    ${chat.talks.length > 1 && html`<input type="search" data-search aria-label=${t("talks.find")} placeholder=${t("talks.find")} value=${query} onInput=${(event) => setQuery(event.target.value)} />`}
+    ${shown.length === 0 && html`<p class="soft small none" role="status">${t(query ? "talks.find.none" : "talk.none")}</p>`}
+    <ul class="talks">${shown.map((talk) => html`<${Entry} key=${talk.id} talk=${talk} here=${talk.id === chat.talk?.id} choose=${choose} remove=${(id) => chat.remove(id)} />`)}</ul>
     <footer>
       ${!chat.store.lasts && html`<p class="notice warn small">${t("problem.store")}</p>`}
       <p class="small soft" role="status">${said}</p>

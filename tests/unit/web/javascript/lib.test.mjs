@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { found, pressed, register, registered } from "../../../../web/static/lib/commands.js";
 import { formats } from "../../../../web/static/lib/format.js";
 import { kindOf, quickestLoad } from "../../../../web/static/lib/states.js";
 import { pick, speaker } from "../../../../web/static/lib/words.js";
@@ -49,4 +50,37 @@ test("of the load times that are known, the shortest is told", () => {
   assert.equal(quickestLoad({ 512: null, 1024: 3.5, 8192: 2 }), 2);
   assert.equal(quickestLoad({ 512: null }), null);
   assert.equal(quickestLoad(undefined), null);
+});
+
+test("a command is found by the beginnings of its words, whatever the accents", () => {
+  const run = () => {};
+  const commands = [
+    { id: "a", label: "Ask the model", run },
+    { id: "b", label: "Modèle smol", group: "Talk", run },
+    { id: "c", label: "Send", key: "Enter" },
+  ];
+  const ids = (query) => found(commands, query).map((each) => each.id);
+  assert.deepEqual(ids(""), ["a", "b"]);
+  assert.deepEqual(ids("mode"), ["b", "a"]);
+  assert.deepEqual(ids("SMOL talk"), ["b"]);
+  assert.deepEqual(ids("send"), []);
+});
+
+test("a key is a command's outside of texts, and without Ctrl alone", () => {
+  const command = { id: "w", key: "w", run: () => {} };
+  const at = (inside, more = {}) => pressed([{ key: "w" }, command], { key: "w", target: { closest: () => inside }, ...more });
+  assert.equal(at(null), command);
+  assert.equal(at({}), null);
+  assert.equal(at(null, { ctrlKey: true }), null);
+  assert.equal(at(null, { key: "x" }), null);
+});
+
+test("the commands of a page come before those of every page, and go with it", () => {
+  const [every, page] = [{}, {}];
+  register(every, [{ id: "theme" }]);
+  register(page, [{ id: "new" }]);
+  register(every, [{ id: "theme" }]);
+  assert.deepEqual(registered().map((each) => each.id), ["new", "theme"]);
+  register(page, []);
+  assert.deepEqual(registered().map((each) => each.id), ["theme"]);
 });

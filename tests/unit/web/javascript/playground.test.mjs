@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { begun, extended, figures, told } from "../../../../web/static/playground/answer.js";
 import { packed, unpacked } from "../../../../web/static/playground/archive.js";
 import { codes, pythonOf, shortened } from "../../../../web/static/playground/code.js";
-import { add, change, fresh, line, siblings, through, titleOf } from "../../../../web/static/playground/conversation.js";
+import { add, change, fresh, line, matching, siblings, through, titleOf } from "../../../../web/static/playground/conversation.js";
 import { bodyOf } from "../../../../web/static/playground/request.js";
 
 const said = (id, text = id) => ({ id, role: "user", text });
@@ -135,4 +135,12 @@ test("a file that is something else is refused, and what is strange in one is le
   assert.deepEqual(images, {});
   assert.equal(talks[0].leaf, "r");
   assert.deepEqual(talks[0].messages, [{ ...said("q"), parent: null }, { ...said("r"), parent: null, figures: {} }]);
+});
+
+test("a conversation is found by its title and by what was said", () => {
+  const talks = [branched(), add(fresh("u", 1), said("q", "Something else"))];
+  const found = (query) => matching(talks, query).map((each) => each.id);
+  assert.deepEqual(found(" "), ["t", "u"]);
+  assert.deepEqual(found("question FIRST"), ["t"]);
+  assert.deepEqual(found("nowhere"), []);
 });
