@@ -44,7 +44,7 @@ function Top({ here, children }) {
     <a class="skip button" href="#main">${t("skip")}</a>
     <header class="top">
       ${children}
-      <a class="brand" href="/"><${Icon} name="brand" />LLM Gateway</a>
+      <a class="brand" href="/"><${Icon} name="brand" /><span>LLM Gateway</span></a>
       <nav aria-label=${t("nav")}>${pages.map(link)}</nav>
       <div class="right">
         <button class="plain" type="button" onClick=${openPalette} aria-label=${t("palette")} aria-keyshortcuts=${SHORTCUT} title=${`${t("palette")} (${t("keys.palette.key")})`}>

@@ -34,43 +34,62 @@ function search() {
 }
 
 export function openPalette() {
-  document.dispatchEvent(new CustomEvent("palette", { detail: "commands" }));
+  document.dispatchEvent(new CustomEvent("palette"));
 }
 
-function Commands({ close }) {
-  const [query, setQuery] = useState("");
+/**
+ * The palette is always there, and opens at once: what is typed behind Ctrl+K is its text, however
+ * busy the page is. So what Enter runs is found by the text in the field, not by what was painted.
+ */
+function Commands({ own }) {
+  const [query, setQuery] = useState(null);
   const [at, setAt] = useState(0);
-  const own = useRef(null);
+  const field = useRef(null);
   const options = useRef(null);
-  const shown = found(registered(), query);
+  const shown = query === null ? [] : found(registered(), query);
   const now = Math.min(at, shown.length - 1);
-  useEffect(() => own.current.showModal(), []);
-  useLayoutEffect(() => options.current?.children[now]?.scrollIntoView({ block: "nearest" }), [now, query]);
+  useLayoutEffect(() => options.current.children[now]?.scrollIntoView({ block: "nearest" }), [now, query]);
+  own.current = () => {
+    field.current.value = "";
+    const dialog = field.current.closest("dialog");
+    if (!dialog.open) dialog.showModal();
+    field.current.focus();
+    setQuery("");
+    setAt(0);
+  };
+  // Where nothing had the focus before, the browser leaves it in the closed dialog for a while.
+  const leave = () => {
+    field.current.blur();
+    setQuery(null);
+  };
   const run = (command) => {
     // First the dialog gives the focus back, then the command may take it.
-    own.current.close();
+    field.current.closest("dialog").close();
+    leave();
     command.run();
   };
   const keys = (event) => {
+    const text = event.target.value;
     const last = shown.length - 1;
     const to = { ArrowDown: now === last ? 0 : now + 1, ArrowUp: now <= 0 ? last : now - 1, PageDown: Math.min(last, now + PAGE), PageUp: Math.max(0, now - PAGE) }[event.key];
-    if (event.key === "Enter" && shown[now]) {
+    if (event.key === "Enter") {
       event.preventDefault();
-      run(shown[now]);
+      const command = text === query ? shown[now] : found(registered(), text)[0];
+      if (command) run(command);
     } else if (to !== undefined) {
       event.preventDefault();
       setAt(to);
     }
   };
-  const outside = (event) => event.target === own.current && close();
+  const outside = (event) => event.target === event.currentTarget && event.currentTarget.close();
   const write = (event) => {
     setQuery(event.target.value);
     setAt(0);
   };
-  return html`<dialog ref=${own} class="palette" aria-label=${t("palette")} onClose=${close} onClick=${outside}>
-    <input role="combobox" aria-expanded="true" aria-controls="commands" aria-autocomplete="list" aria-label=${t("palette")} placeholder=${t("palette.placeholder")}
-      aria-activedescendant=${shown.length ? `command-${now}` : null} autocomplete="off" spellcheck=${false} value=${query} onInput=${write} onKeyDown=${keys} />
-    <p class="hidden-text" role="status">${shown.length ? t("palette.count", { count: shown.length }) : t("palette.none")}</p>
+  return html`<dialog class="palette" aria-label=${t("palette")} onClose=${(event) => event.currentTarget.open || leave()} onClick=${outside}>
+    <input ref=${field} role="combobox" aria-expanded=${shown.length > 0 ? "true" : "false"} aria-controls="commands" aria-autocomplete="list" aria-label=${t("palette")} placeholder=${t("palette.placeholder")}
+      aria-activedescendant=${shown.length ? `command-${now}` : null} autocomplete="off" spellcheck=${false} onInput=${write} onKeyDown=${keys} />
+    <p class="hidden-text" role="status">${query !== null && (shown.length ? t("palette.count", { count: shown.length }) : t("palette.none"))}</p>
     <ul id="commands" ref=${options} role="listbox" aria-label=${t("palette")} hidden=${!shown.length}>
       ${shown.map((command, index) => html`<li key=${command.id} id=${`command-${index}`} role="option" aria-selected=${index === now} onMouseMove=${() => index !== now && setAt(index)} onClick=${() => run(command)}>
         <span>${command.label}</span>${command.group && html`<span class="soft">${command.group}</span>`}${command.key && html`<kbd>${command.key}</kbd>`}</li>`)}
@@ -90,7 +109,7 @@ function Keys({ close }) {
       // Without storage they are always on.
     }
   };
-  const rows = [["Ctrl+K", t("palette")], ["/", t("keys.search")], ["?", t("keys")], ...own.map((each) => [each.key, each.label]), ["Esc", t("keys.close")]];
+  const rows = [[t("keys.palette.key"), t("palette")], ["/", t("keys.search")], ["?", t("keys")], ...own.map((each) => [each.key, each.label]), ["Esc", t("keys.close")]];
   return html`<${Dialog} title=${t("keys")} close=${close}>
     <dl class="keys">${rows.map(([key, what]) => html`<dt>${key.split("+").map((each) => html`<kbd>${each}</kbd> `)}</dt><dd>${what}</dd>`)}</dl>
     <label class="check"><input type="checkbox" checked=${single} onChange=${set} />${t("keys.single")}</label>
@@ -99,33 +118,28 @@ function Keys({ close }) {
 
 /** Waits for the keys of all pages; shows the palette or the list of keys. */
 export function Palette() {
-  const [opened, setOpened] = useState(null);
+  const [listed, setListed] = useState(false);
+  const open = useRef(null);
   useEffect(() => {
-    const told = (event) => setOpened(event.detail);
+    const commands = () => open.current();
+    const every = [
+      { key: "/", run: () => search() || commands() },
+      { key: "?", run: () => setListed(true) },
+    ];
     const keys = (event) => {
-      if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k") {
-        event.preventDefault();
-        setOpened("commands");
-        return;
-      }
-      if (!singleKeys()) return;
-      const every = [
-        { key: "/", run: () => search() || setOpened("commands") },
-        { key: "?", run: () => setOpened("keys") },
-      ];
-      const command = pressed([...every, ...registered()], event);
+      const { key, ctrlKey, metaKey, altKey, shiftKey } = event;
+      const called = (ctrlKey || metaKey) && !altKey && !shiftKey && key.toLowerCase() === "k";
+      const command = called ? { run: commands } : singleKeys() && pressed([...every, ...registered()], event);
       if (!command) return;
       event.preventDefault();
       command.run();
     };
-    document.addEventListener("palette", told);
+    document.addEventListener("palette", commands);
     addEventListener("keydown", keys);
     return () => {
-      document.removeEventListener("palette", told);
+      document.removeEventListener("palette", commands);
       removeEventListener("keydown", keys);
     };
   }, []);
-  const close = () => setOpened(null);
-  if (opened === "commands") return html`<${Commands} close=${close} />`;
-  return opened === "keys" ? html`<${Keys} close=${close} />` : null;
+  return html`<${Commands} own=${open} />${listed && html`<${Keys} close=${() => setListed(false)} />`}`;
 }

@@ -26,9 +26,11 @@ export function Composer({ chat, draft, setDraft, seesImages }) {
   const ready = !busy && chat.model && (text.trim() || pictures.length);
 
   const send = () => {
-    if (!ready) return;
+    // What stands in the field: it may not have been painted yet.
+    const said = area.current.value.trim();
+    if (busy || !chat.model || !(said || pictures.length)) return;
     setDraft({ text: "", pictures: [] });
-    chat.send(text.trim(), pictures);
+    chat.send(said, pictures);
   };
   const attach = async (files) => {
     const found = await Promise.all([...files].filter((each) => each.type.startsWith("image/")).map(prepared));

@@ -1,4 +1,4 @@
-"""The pages in Chromium, on the bundled engine."""
+"""The landing page and the playground in Chromium, on the bundled engine."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import PHONE, all_faults, faults, visit
-from operator_calls import operated
+from browser import PHONE, faults, visit
+from playground_steps import answers, ask, ended, limit
 from playwright.sync_api import FilePayload, expect
-from real_engines import ENGINES, gateway, lua_config, lua_model, until
+from real_engines import ENGINES, gateway, lua_config, lua_model
 from tiny_projector import write_projector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
     from real_engines import Gateway
 
 # What a model might write to harm its reader.
@@ -115,28 +115,6 @@ def served(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[Gat
         yield running
 
 
-def ask(page: Page, text: str, tokens: int = 8) -> None:
-    """Send a message in the playground, and wait until its answer has ended."""
-    limit(page, tokens)
-    page.get_by_label("Write a message").fill(text)
-    page.keyboard.press("Enter")
-    ended(page)
-
-
-def limit(page: Page, tokens: int) -> None:
-    page.get_by_role("button", name="Settings", exact=True).click()
-    page.get_by_label("Most tokens").fill(str(tokens))
-    page.keyboard.press("Escape")
-
-
-def ended(page: Page) -> None:
-    expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible()
-
-
-def answers(page: Page) -> Any:
-    return page.get_by_role("article", name="Answer")
-
-
 def test_from_the_first_visit_to_an_answer_that_stays(browser: Browser, served: Gateway) -> None:
     with visit(browser, served.url) as page:
         page.goto("/")
@@ -163,7 +141,7 @@ def test_an_answer_is_stopped_repeated_and_branched_by_the_keyboard(
         page.goto("/playground/?model=smol")
         expect(page.get_by_role("heading", name="Ask something")).to_be_visible()
         limit(page, 7000)
-        page.keyboard.press("/")
+        page.keyboard.press("w")
         page.keyboard.type("First")
         page.keyboard.press("Enter")
         expect(answers(page)).to_contain_text("tokens/s")
@@ -251,65 +229,6 @@ def test_a_lost_connection_is_told_and_asked_again(browser: Browser, served: Gat
         expect(answers(page)).to_contain_text("4 tokens")
 
 
-def test_from_a_signup_to_the_usage_of_a_key(browser: Browser, tmp_path: Path, tiny: Path) -> None:
-    config = lua_config(tmp_path, lua_model("smol", ENGINES["bundled"], (512,), file=tiny))
-    with gateway(tmp_path, f"{config}accounts = {{}}\n") as served:
-        until(lambda: any("/login#invite=" in each for each in served.log))
-        [invite] = [each.split()[-1] for each in served.log if "/login#invite=" in each]
-        with visit(browser, served.url) as page:
-            page.goto(invite)
-            page.get_by_label("E-mail address").fill("admin@example.org")
-            page.get_by_label("Name").fill("Ada")
-            page.get_by_label("Password").fill("correct horse battery")
-            assert all_faults(page, "login-invite") == []
-            page.get_by_role("button", name="Make the account", exact=True).click()
-            # An admin's session opens the page for operators.
-            expect(page.get_by_text("live", exact=True)).to_be_visible()
-            admin = page.context.storage_state()
-        with visit(browser, served.url) as page:
-            page.goto("/")
-            page.get_by_role("link", name="Sign in").click()
-            page.get_by_role("tab", name="Ask for access").click()
-            page.get_by_label("E-mail address").fill("bob@example.org")
-            page.get_by_label("Name").fill("Bob")
-            page.get_by_label("What for").fill("To try it")
-            page.get_by_role("button", name="Ask for access", exact=True).click()
-            expect(page.get_by_role("status")).to_contain_text("was received")
-            with visit(browser, served.url, storage_state=admin) as office:
-                office.goto("/admin/#people")
-                office.get_by_role("button", name="Accept Bob", exact=True).click()
-                link = office.locator("code", has_text="/login#link=").inner_text()
-                office.get_by_label("Amount for Bob").fill("5")
-                office.get_by_role("button", name="Book it for Bob", exact=True).click()
-                expect(office.get_by_role("row", name="bob@example.org")).to_contain_text("5.00")
-                assert all_faults(office, "admin-people") == []
-            operated(served, "/admin/api/prices", {"model": "smol", "input": "1", "output": "1000"})
-            page.goto(link)
-            page.get_by_label("Password").fill("another good one")
-            page.get_by_role("button", name="Sign in", exact=True).click()
-            expect(page.get_by_role("heading", name="Bob")).to_be_visible()
-            page.get_by_label("Name of a new key").fill("laptop")
-            page.get_by_role("button", name="Make a key", exact=True).click()
-            key = page.locator("code", has_text="sk-gw-").inner_text()
-            body = {
-                "model": "smol",
-                "max_tokens": 5,
-                "messages": [{"role": "user", "content": "Hi"}],
-            }
-            operated(served, "/v1/chat/completions", body, {"Authorization": f"Bearer {key}"})
-            page.reload()
-            expect(page.get_by_role("region", name="Usage of")).to_contain_text("smol")
-            expect(page.get_by_role("row", name="laptop")).to_be_visible()
-            expect(page.get_by_role("region", name="Now")).to_contain_text("4.99")
-            assert all_faults(page, "user") == []
-            ask_page = page.context.new_page()
-            ask_page.goto("/playground/?model=smol")
-            ask(ask_page, "By the session", tokens=2)
-            expect(answers(ask_page)).to_contain_text("2 tokens")
-            page.get_by_role("button", name="Sign out", exact=True).click()
-            expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
-
-
 def test_nothing_that_a_model_writes_runs_or_is_fetched(browser: Browser, served: Gateway) -> None:
     with visit(browser, served.url, expected="TrustedHTML") as page:
         page.goto("/playground/")
@@ -357,3 +276,52 @@ def test_everybody_can_use_every_page(
             expect(page.get_by_role("dialog")).to_be_hidden()
         language = "de" if visitor.get("locale") else "en"
         assert page.locator("html").get_attribute("lang") == language
+
+
+def test_a_model_and_a_conversation_are_found_by_keys_alone(
+    browser: Browser, served: Gateway
+) -> None:
+    with visit(browser, served.url) as page:
+        page.goto("/")
+        expect(page.get_by_role("heading", name="smol", exact=True)).to_be_visible()
+        # It has no search field of its own.
+        page.keyboard.press("/")
+        search = page.get_by_role("combobox", name="Search and commands", exact=True)
+        expect(search).to_be_focused()
+        page.keyboard.type("try smol")
+        found = page.get_by_role("dialog", name="Search and commands", exact=True)
+        expect(found.get_by_role("option", selected=True)).to_contain_text("Try smol")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Ask something", exact=True)).to_be_visible()
+        for word in ("apples", "pears"):
+            page.keyboard.press("ControlOrMeta+k")
+            page.keyboard.type("new conv")
+            page.keyboard.press("Enter")
+            page.keyboard.press("w")
+            expect(page.get_by_role("textbox", name="Write a message", exact=True)).to_be_focused()
+            page.keyboard.type(word)
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("article", name="You", exact=True)).to_contain_text(word)
+            page.keyboard.press("Escape")
+            ended(page)
+            page.get_by_role("region", name="Messages", exact=True).focus()
+        page.keyboard.press("/")
+        page.keyboard.type("APPLES")
+        talks = page.get_by_role("complementary", name="Conversations", exact=True)
+        expect(talks.get_by_role("listitem")).to_have_count(1)
+        page.keyboard.press("ControlOrMeta+k")
+        page.keyboard.type("apples")
+        expect(found.get_by_role("option")).to_have_count(1)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("article", name="You", exact=True)).to_contain_text("apples")
+        page.get_by_role("region", name="Messages", exact=True).focus()
+        page.keyboard.press("?")
+        keys = page.get_by_role("dialog", name="Keyboard", exact=True)
+        expect(keys).to_contain_text("Write a message")
+        keys.get_by_role("checkbox").press("Space")
+        page.keyboard.press("Escape")
+        expect(keys).to_be_hidden()
+        page.keyboard.press("?")
+        page.keyboard.press("ControlOrMeta+k")
+        expect(search).to_be_focused()
+        expect(keys).to_be_hidden()
