@@ -20,9 +20,12 @@ from utils.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
 # Names begin with the time, so that their order is that of their age.
 _NAME = re.compile(r"\d{8}T\d{6}-\d{6}Z-[\w-]+\.json")
+# What is left of a file where the gateway was killed while it wrote one.
+_PART = re.compile(r"\d{8}T\d{6}-\d{6}Z-[\w-]+\.\d+\.part")
 _MICRO = 1_000_000
 # A disk that is slower than the clients must not fill the memory.
 _MOST_WAITING = 64
@@ -54,15 +57,47 @@ class CaptureFiles:
         if not self._places.acquire(blocking=False):
             self._tell("they come faster than the disk takes them")
             return
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "captures")
-        self._thread.submit(self._written, Path(folder), budget, make)
+        self._started().submit(self._written, Path(folder), budget, make)
+
+    def clear(self, folder: str) -> Future[tuple[int, int]]:
+        """Have the captures in ``folder`` removed, those that wait to be written too.
+
+        The result is how many are removed, and how many could not be. Files of others stay.
+        """
+        return self._started().submit(self._cleared, Path(folder))
 
     def finish(self) -> None:
         """Wait until all is written. Blocks."""
         if self._thread is not None:
             self._thread.shutdown()
             self._thread = None
+
+    def _started(self) -> ThreadPoolExecutor:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "captures")
+        return self._thread
+
+    def _cleared(self, folder: Path) -> tuple[int, int]:
+        removed = left = 0
+        # They are looked for again before the next one is written.
+        self._folder = None
+        try:
+            found = [*folder.iterdir()]
+        except FileNotFoundError:
+            return 0, 0
+        except OSError as error:
+            _log.warning("captures cannot be removed: %s", error.strerror)
+            return 0, 1
+        for each in found:
+            if not (_NAME.fullmatch(each.name) or _PART.fullmatch(each.name)):
+                continue
+            try:
+                each.unlink(missing_ok=True)
+                removed += 1
+            except OSError as error:
+                _log.warning("the capture %s cannot be removed: %s", each, error.strerror)
+                left += 1
+        return removed, left
 
     def _written(self, folder: Path, budget: int, make: Callable[[], dict[str, Any]]) -> None:
         try:
@@ -86,7 +121,7 @@ class CaptureFiles:
         if folder == self._folder:
             return
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = sorted(each for each in folder.iterdir() if _NAME.fullmatch(each.name))
+        found = sorted(p for p in folder.iterdir() if _NAME.fullmatch(p.name) and p.is_file())
         self._sizes = OrderedDict((each.name, each.stat().st_size) for each in found)
         self._folder = folder
 

@@ -101,12 +101,15 @@ class Captures:
         if self._files.busy:
             await asyncio.to_thread(self._files.finish)
 
-    def clear(self) -> int:
-        """Forget all that is in memory; return how many there were."""
-        count = len(self._kept)
+    async def clear(self, folder: str | None) -> dict[str, int]:
+        """Forget all that is in memory, and remove the files in ``folder``; return the numbers."""
+        told = {"cleared": len(self._kept)}
         self._kept.clear()
         self._used = 0
-        return count
+        if folder is not None:
+            removed, left = await asyncio.wrap_future(self._files.clear(folder))
+            told |= {"files": removed, "files_left": left}
+        return told
 
     def listed(self) -> list[dict[str, Any]]:
         """Return the captures without headers and bodies, the newest first."""
@@ -145,8 +148,9 @@ class CaptureHandlers:
         await ctx.json(self._captures.find(ctx.name or ""))
 
     async def clear(self, ctx: RequestContext) -> None:
-        """Forget all captures."""
-        await ctx.json({"cleared": self._captures.clear()})
+        """Forget all captures, and remove their files."""
+        folder = ctx.configuration.settings.capture_folder
+        await ctx.json(await self._captures.clear(folder))
 
 
 def _told(entry: dict[str, Any]) -> dict[str, Any]:

@@ -61,6 +61,10 @@ async def test_each_request_is_a_file_where_a_folder_is_given(
     assert written[0]["request"]["headers"]["Authorization"] == "(hidden)"
     assert '"hello"' in written[0]["request"]["body"]
     assert written[0]["response"]["body"].encode() == answers[0].body
+    async with running_gateway(journal, fake_model(fake_variant(journal)), **budgets) as gateway:
+        cleared = {"cleared": 0, "files": 2, "files_left": 0}
+        assert (await gateway.request("DELETE", "/admin/captures")).json == cleared
+    assert not [*folder.iterdir()]
 
 
 async def test_nothing_is_kept_unless_it_is_asked_for(journal: Journal) -> None:

@@ -403,7 +403,7 @@ class ServerSettings(ModelSettings):
             "text",
             "A folder for what `capture_budget` lets be captured: a JSON file for each request, "
             "which only its owner may read. Without it nothing of this is on disk. "
-            "`DELETE /admin/captures` leaves the files.",
+            "`DELETE /admin/captures` removes the files, too.",
         ),
     )
     capture_disk_budget: int = field(

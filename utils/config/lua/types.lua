@@ -31,7 +31,7 @@
 ---@field default_model? string The model or route for requests that name none, if it can do what they need: see [Routing](routing.md). A single model is the default itself.
 ---@field preload? string[] Models whose engines are started with the gateway, before the first request for them.
 ---@field capture_budget? integer|string How much memory whole requests to models and their answers may take, for operators at `/admin/captures`: a number of bytes, or a text such as `"64MiB"`. `0`: nothing is captured. They hold what clients wrote; keys and cookies are left out.
----@field capture_folder? string A folder for what `capture_budget` lets be captured: a JSON file for each request, which only its owner may read. Without it nothing of this is on disk. `DELETE /admin/captures` leaves the files.
+---@field capture_folder? string A folder for what `capture_budget` lets be captured: a JSON file for each request, which only its owner may read. Without it nothing of this is on disk. `DELETE /admin/captures` removes the files, too.
 ---@field capture_disk_budget? integer|string The disk space for the files in `capture_folder` (256 MiB): a number of bytes, or a text such as `"1GiB"`. The oldest make room for new ones.
 ---@field list_aliases? boolean Whether `/v1/models` has an entry of its own for each alias, which names its model as `alias_of`.
 ---@field state_budget? integer|string The disk space for saved prompt caches (16 GiB): a number of bytes, or a text such as `"8GiB"`.

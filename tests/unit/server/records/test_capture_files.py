@@ -43,6 +43,28 @@ def test_the_latest_are_kept_within_the_budget_over_restarts(tmp_path: Path) -> 
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_they_are_removed_with_those_of_earlier_runs_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "captures"
+    files = CaptureFiles()
+    assert files.clear(str(folder)).result() == (0, 0)
+    put(files, folder, 1)
+    files.finish()
+    files = CaptureFiles()
+    others = ["notes.json", "20010909T014640-500000Z-r-1.txt"]
+    for name in others:
+        (folder / name).write_text("not ours")
+    (folder / "20010909T014640-500000Z-r-7.42.part").write_text("half")
+    # It cannot be removed as a file.
+    (folder / "20010909T014640-500000Z-r-8.json").mkdir()
+    put(files, folder, 2)
+    assert files.clear(str(folder)).result() == (3, 1)
+    (folder / "20010909T014640-500000Z-r-8.json").rmdir()
+    assert sorted(each.name for each in folder.iterdir()) == sorted(others)
+    put(files, folder, 3)
+    files.finish()
+    assert kept(folder) == ["r-3"]
+
+
 def test_a_fault_of_the_disk_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "captures"
     folder.write_text("a file is in the way")
