@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
 _T = TypeVar("_T")
 _log = logging.getLogger("gateway.tasks")
@@ -46,6 +47,33 @@ class TaskOwner:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("task %s failed", task.get_name(), exc_info=error)
+
+
+async def all_or_nothing(
+    making: Coroutine[Any, Any, _T], undo: Callable[[_T], Coroutine[Any, Any, None]]
+) -> _T:
+    """Return what ``making`` returns, or raise what it raises.
+
+    If this is cancelled, ``making`` goes on to its end, and ``undo`` of its result too, before
+    CancelledError is raised.
+    """
+    loop = asyncio.get_running_loop()
+    made = loop.create_task(making)
+
+    async def undone() -> None:
+        await undo(await made)
+
+    try:
+        return await asyncio.shield(made)
+    except asyncio.CancelledError:
+        undoing = loop.create_task(undone())
+        while not undoing.done():
+            # Another cancellation changes nothing.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([undoing])
+        if (error := undoing.exception()) is not None:
+            _log.debug("what was cancelled had failed: %r", error)
+        raise
 
 
 async def first_of(*tasks: asyncio.Future[Any], timeout: float | None = None) -> bool:  # noqa: ASYNC109 - one wait with a limit, no cancel scope

@@ -14,6 +14,7 @@ from engine.llamacpp.arguments import MODEL, Arguments
 from engine.llamacpp.client import library_environment
 from engine.process.log_tail import last_meaningful
 from utils.errors import CountUnavailable
+from utils.tasks import all_or_nothing
 
 if TYPE_CHECKING:
     from models.spec import ModelSpec
@@ -69,22 +70,27 @@ def count_ids(output: bytes) -> int:
 
 
 async def _run(argv: tuple[str, ...], text: bytes) -> bytes:
-    process = await asyncio.create_subprocess_exec(
+    starting = asyncio.create_subprocess_exec(
         *argv,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=library_environment(os.environ, argv[0]),
     )
+    process = await all_or_nothing(starting, _end)
     try:
         output, complaints = await process.communicate(text)
     finally:
         # The process still runs if the client left or the time was over.
         if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await _end(process)
     if process.returncode != 0:
         said = last_meaningful(complaints.decode("utf-8", "replace").splitlines())
         raise CountUnavailable(f"{argv[0]} ended with status {process.returncode}. {said}".rstrip())
     return output
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()

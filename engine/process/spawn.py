@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from engine.process.log_tail import LineSplitter
+from utils.tasks import all_or_nothing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -134,7 +135,7 @@ async def spawn(launch: Launch) -> Child:
         pipe.close()
         raise
     try:
-        process = await asyncio.create_subprocess_exec(
+        starting = asyncio.create_subprocess_exec(
             *argv,
             stdin=_input(launch),
             stdout=writing,
@@ -142,6 +143,8 @@ async def spawn(launch: Launch) -> Child:
             env=dict(launch.env),
             start_new_session=True,
         )
+        # A loop that is cancelled while it starts a process kills that alone, not its children.
+        process = await all_or_nothing(starting, _end)
     except BaseException:
         transport.close()
         raise
@@ -161,6 +164,12 @@ def _dies_with_parent() -> tuple[str, ...]:
     # Those of busybox and of old util-linux do not know the flag.
     tried = subprocess.run((*front, "true"), capture_output=True, check=False)  # noqa: S603 - our own words
     return front if tried.returncode == 0 else ()
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 def _input(launch: Launch) -> int:

@@ -79,13 +79,14 @@ async def test_lease_waiting_in_the_queue(journal: Journal) -> None:
 
 async def test_lease_waiting_for_the_start(journal: Journal) -> None:
     """The start goes on; the engine is ready for the next request."""
-    variant = fake_variant(journal, load_seconds=0.2)
+    variant = fake_variant(journal, hold="load")
     async with running_manager(journal, fake_model(variant)) as manager:
         waiter = start(use(manager, variant))
         await journal.wait("listening")
         await cancelled(waiter)
         assert manager.waiting() == 0
         assert manager.records()[0].state is State.STARTING
+        journal.let_go("load")
         await use(manager, variant)
         assert len(journal.events("start")) == 1
 
@@ -171,7 +172,7 @@ async def test_again_waiting_for_the_failed_engines_exit(journal: Journal, healt
 
 async def test_again_waiting_for_a_larger_variant(journal: Journal) -> None:
     """It holds neither the old engine nor the new one, and the start goes on."""
-    small, large = fake_variant(journal), fake_variant(journal, 512, load_seconds=0.2)
+    small, large = fake_variant(journal), fake_variant(journal, 512, hold="load")
     async with running_manager(journal, fake_model(small, large)) as manager:
 
         async def grow() -> None:
@@ -182,6 +183,7 @@ async def test_again_waiting_for_a_larger_variant(journal: Journal) -> None:
         await until(lambda: manager.records()[1].state is State.STARTING)
         await cancelled(task)
         assert manager.waiting() == 0
+        journal.let_go("load")
         await use(manager, large)
         assert len(journal.events("start")) == 2
 
@@ -251,7 +253,7 @@ def unclear(journal: Journal, **knobs: Any) -> ModelSpec:
 
 async def test_selection_waiting_for_the_engines_count(journal: Journal) -> None:
     """The engine's connections still work, and its next count is right."""
-    model = unclear(journal, count_seconds=0.1)
+    model = unclear(journal, hold="count")
     async with running_manager(journal, model) as manager:
         await use(manager, model.variants[0])
         selector = sizes(manager)
@@ -260,6 +262,7 @@ async def test_selection_waiting_for_the_engines_count(journal: Journal) -> None
             task = start(selector.select(model, facts_of("word " * 100)))
             await journal.wait("request", asked + 1)
             await cancelled(task)
+        journal.let_go("count")
         size = (await selector.select(model, facts_of("word " * 100))).size
         assert (size.tokens, size.source.value) == (104, "engine")
 
@@ -298,12 +301,17 @@ async def test_exchange_waiting_for_the_engines_answer(journal: Journal, moment:
 
 async def test_exchange_waiting_for_a_crashed_engines_successor(journal: Journal) -> None:
     """The successor starts nevertheless, and no request holds it."""
-    model = fake_model(fake_variant(journal, load_seconds=0.1, die_at="request", times=1))
+    model = fake_model(fake_variant(journal, hold="load request", die_at="request", times=1))
+    journal.let_go("load")
     async with running_manager(journal, model) as manager:
         task = start(ask(manager, model))
+        await journal.wait("ready")
+        journal.hold("load")
+        journal.let_go("request")
         await journal.wait("start", 2)
         await cancelled(task)
         assert manager.waiting() == 0
+        journal.let_go("load")
         await until(lambda: manager.records()[0].state is State.READY)
         await ask(manager, model)
         assert len(journal.events("start")) == 2
@@ -312,11 +320,12 @@ async def test_exchange_waiting_for_a_crashed_engines_successor(journal: Journal
 async def test_exchange_waiting_for_a_larger_variant(journal: Journal) -> None:
     """Neither the engine that refused it nor the larger one is held."""
     lying = fake_variant(journal, 256, real_ctx=4)
-    model = fake_model(lying, fake_variant(journal, 512, load_seconds=0.1))
+    model = fake_model(lying, fake_variant(journal, 512, hold="load"))
     async with running_manager(journal, model) as manager:
         task = start(ask(manager, model))
         await journal.wait("start", 2)
         await cancelled(task)
+        journal.let_go("load")
         await until(lambda: manager.records()[1].state is State.READY)
         assert not [record for record in manager.records() if record.active]
         await ask(manager, model)

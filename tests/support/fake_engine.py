@@ -45,7 +45,7 @@ class Journal:
         ]
 
     async def wait(
-        self, name: str, count: int = 1, timeout: float = 10.0, **facts: object
+        self, name: str, count: int = 1, timeout: float = 30.0, **facts: object
     ) -> list[Event]:
         """Wait for *count* such events, and return them."""
         deadline = time.monotonic() + timeout
@@ -55,7 +55,7 @@ class Journal:
         return found
 
     def wait_blocking(
-        self, name: str, count: int = 1, timeout: float = 10.0, **facts: object
+        self, name: str, count: int = 1, timeout: float = 30.0, **facts: object
     ) -> list[Event]:
         """Like `wait`, for tests without an event loop."""
         deadline = time.monotonic() + timeout
@@ -63,6 +63,17 @@ class Journal:
             self._give_up_after(deadline, name)
             time.sleep(0.003)
         return found
+
+    def let_go(self, what: str) -> None:
+        """Let what the knob HOLD holds go on, in all fakes, now and later."""
+        self._gate(what).touch()
+
+    def hold(self, what: str) -> None:
+        """Hold it again, from now on."""
+        self._gate(what).unlink()
+
+    def _gate(self, what: str) -> Path:
+        return Path(f"{self.path}.gate.{what}")
 
     def _give_up_after(self, deadline: float, name: str) -> None:
         if time.monotonic() > deadline:
@@ -77,4 +88,6 @@ def faults(journal: Journal | None = None, **knobs: object) -> dict[str, str]:
         env["FAKE_JOURNAL"] = str(journal.path)
         # Beside the journal, so that "once" holds for all incarnations of one test.
         env.setdefault("FAKE_COUNTER_FILE", f"{journal.path}.counter")
+        if "FAKE_HOLD" in env:
+            env["FAKE_GATE"] = f"{journal.path}.gate"
     return env

@@ -10,7 +10,8 @@ from typing import Any, Self
 
 from stream_schema import check_stream
 
-PATIENCE = 15.0
+# Seconds: nothing but a fault takes as long, on a busy machine too.
+PATIENCE = 30.0
 _REQUEST = re.compile(rb"[A-Z]+ (\S+) HTTP/1\.1\r\n")
 
 

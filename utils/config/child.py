@@ -21,6 +21,7 @@ from utils.config.loader import ROOT, ConfigLoader
 from utils.config.lua_data import Presets
 from utils.config.tables import Tables
 from utils.errors import ConfigError
+from utils.tasks import all_or_nothing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,7 @@ async def load_apart(path: Path, presets: Presets) -> Tables:
 
 
 async def _load(path: Path, presets: Presets, folder: str) -> Tables:
-    process = await asyncio.create_subprocess_exec(
+    starting = asyncio.create_subprocess_exec(
         sys.executable,
         # -P: do not import a folder named utils in the current directory.
         "-P",
@@ -51,12 +52,13 @@ async def _load(path: Path, presets: Presets, folder: str) -> Tables:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         start_new_session=True,
     )
+    # A loop that is cancelled while it starts a process kills that alone, and Lua would run on.
+    process = await all_or_nothing(starting, _end)
     try:
         output, _ = await process.communicate()
     finally:
         if process.returncode is None:
-            _end(process)
-            await process.wait()
+            await _end(process)
     try:
         said = json.loads(output)
     except ValueError as error:
@@ -67,13 +69,14 @@ async def _load(path: Path, presets: Presets, folder: str) -> Tables:
     return Tables(**said)
 
 
-def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process) -> None:
     # Kill the whole group: Lua is a child of the child.
     with contextlib.suppress(ProcessLookupError):
         if sys.platform == "win32":
             process.kill()
         else:
             os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 def _print_tables(path: str, given: str, folder: str) -> None:

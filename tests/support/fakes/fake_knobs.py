@@ -53,6 +53,11 @@ class Knobs:
         """Return whether a yes/no knob is on."""
         return bool(self._values[name])
 
+    def holds(self, what: str) -> bool:
+        """Return whether this must wait until the test lets it go on."""
+        held = what in self.text("HOLD").split()
+        return held and not os.path.exists(f"{self.text('GATE')}.{what}")
+
 
 def _typed(text: str, default: Value) -> Value:
     if isinstance(default, bool):
@@ -122,6 +127,9 @@ COMMON_KNOBS: dict[str, Value] = {
     "JOURNAL": "",  # file that receives one JSON line an event
     "COUNTER_FILE": "",  # file in which faults are counted across processes
     "TIMES": 0,  # each fault happens this often, then no more; 0 = always
+    # what waits until the test lets it go on, some of: load count save restore, and each AT below
+    "HOLD": "",
+    "GATE": "",  # the beginning of the names of the files with which the test does so
 }
 
 SERVER_KNOBS: dict[str, Value] = COMMON_KNOBS | {

@@ -113,6 +113,8 @@ class FakeProcess:
         sys.stderr.flush()
         self.noise(self.knobs.count("LOG_LINES"))
         time.sleep(self.knobs.number("LOAD_SECONDS"))
+        while self.knobs.holds("load"):
+            time.sleep(0.002)
         code = self.knobs.count("EXIT_CODE")
         if code >= 0 and self.fault("exit"):
             if self.knobs.text("EXIT_LINE"):

@@ -272,6 +272,8 @@ class FakeService:
 
     def _count(self, connection: Connection, path: str, body: dict[str, object]) -> None:
         connection.wait(self._knobs.number("COUNT_SECONDS"))
+        while self._knobs.holds("count"):
+            connection.wait(0.002)
         offset = self._knobs.count("COUNT_OFFSET")
         counted: dict[str, object]
         if path == "/tokenize":
@@ -435,6 +437,8 @@ class FakeService:
             connection.end_stream()
             self._journal.write("stopped", at=moment)
             return True
+        while self._knobs.holds(moment):
+            connection.wait(0.002)
         if self._knobs.text("DIE_AT") == moment and self._process.fault("die"):
             self._process.die()
         if self._knobs.text("STALL_AT") == moment and self._process.fault("stall"):

@@ -74,6 +74,8 @@ class Slots:
         self._process.journal.write(action, slot=slot, file=name)
         with idle:
             connection.wait(knobs.number(f"{action.upper()}_SECONDS"))
+            while knobs.holds(action):
+                connection.wait(0.002)
         fault = knobs.text(action.upper())
         if fault and not self._process.fault(action):
             fault = ""
