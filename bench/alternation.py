@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bench import targets
 from bench.asking import Timed, ask
 from bench.report import number, percentile, say
-from engine.llamacpp.shipped import bundled_model, bundled_server
+from engine.llamacpp.shipped import bundled_server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def engines() -> dict[str, str]:
 def configuration(folder: Path, port: int, binary: str, room: int) -> str:
     def model(name: str) -> str:
         context = str(CONTEXTS[name])
-        args = ["-m", bundled_model(), "-c", context, "-np", "1", "-t", "1", "--no-warmup"]
+        args = ["-m", targets.real_model(), "-c", context, "-np", "1", "-t", "1", "--no-warmup"]
         args += ["--embeddings", "--pooling", "mean"] if name == "embed" else []
         return (
             f'{{ name = "{name}", variants = {{ {{ binary = {json.dumps(binary)}, '

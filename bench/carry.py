@@ -17,7 +17,6 @@ from bench import targets
 from bench.alternation import engines
 from bench.picture import Chart
 from bench.report import number, say
-from engine.llamacpp.shipped import bundled_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +58,8 @@ class Turn:
 
 def configuration(folder: Path, port: int, binary: str, contexts: Sequence[int], way: str) -> str:
     def variant(context: int) -> str:
-        args = ["-m", bundled_model(), "-c", str(context), "-np", "1", "-t", "1", "--no-warmup"]
+        args = ["-m", targets.real_model(), "-c", str(context), "-np", "1", "-t", "1"]
+        args.append("--no-warmup")
         return (
             f"{{ binary = {json.dumps(binary)}, context = {context}, "
             f"args = {targets.lua_list(args)} }}"

@@ -8,49 +8,47 @@
     ./bench/run.sh --write bench/RESULTS.md     also write the results there; parts that were not
                                                 measured keep their old results
 
-With LLAMA_SERVER=/path/to/llama-server this engine is measured too.
+With LLAMA_SERVER=/path/to/llama-server this engine is measured too. BENCH_MODEL names the file of
+another model for the parts with real engines than the bundled one.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench import (
-    accounts,
-    alternation,
-    carry,
-    core,
-    discovery,
-    download,
-    frame,
-    pages,
-    path,
-    replay,
-    routing,
-    speech,
-    warm,
-)
+from bench.core import TARGETS
 from bench.report import as_markdown, as_text, machine, merged
 
+if TYPE_CHECKING:
+    from types import ModuleType
+
+# Each part, and the module that measures it. Only the modules of those asked for are imported.
 PARTS = {
-    "core": core,
-    "frame": frame,
-    "real": alternation,
-    "carry": carry,
-    "warm": warm,
-    "trace": replay,
-    "path": path,
-    "routing": routing,
-    "speech": speech,
-    "accounts": accounts,
-    "discovery": discovery,
-    "download": download,
-    "pages": pages,
+    "core": "core",
+    "frame": "frame",
+    "real": "alternation",
+    "carry": "carry",
+    "warm": "warm",
+    "trace": "replay",
+    "path": "path",
+    "routing": "routing",
+    "speech": "speech",
+    "accounts": "accounts",
+    "discovery": "discovery",
+    "download": "download",
+    "pages": "pages",
 }
+
+
+def part(name: str) -> ModuleType:
+    """Return the module that measures this part."""
+    return importlib.import_module(f"bench.{PARTS[name]}")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -63,22 +61,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, help="core: how often everything is measured")
     parser.add_argument("--write", type=Path, metavar="FILE", help="also write the results there")
     parser.add_argument(
-        "--only", nargs="+", choices=core.TARGETS, default=core.TARGETS, help="core: its targets"
+        "--only", nargs="+", choices=TARGETS, default=TARGETS, help="core: its targets"
     )
     args = parser.parse_args(argv)
     sections = {}
     for name in args.parts:
+        module = part(name)
+        more = {"rounds": args.rounds, "only": args.only} if name == "core" else {}
         with tempfile.TemporaryDirectory() as folder:
-            if name == "core":
-                found = core.run(Path(folder), quick=args.quick, rounds=args.rounds, only=args.only)
-            else:
-                found = PARTS[name].run(Path(folder), quick=args.quick)
+            rows, notes = module.run(Path(folder), quick=args.quick, **more)
             if args.write is not None:
                 for picture in Path(folder).glob("*.svg"):
                     shutil.copy(picture, args.write.parent)
-        rows, notes = found
-        print(f"{PARTS[name].HEADING}\n\n{as_text(rows)}\n", flush=True)
-        sections[PARTS[name].HEADING] = f"Machine: {machine()}\n\n{as_markdown(rows)}\n{notes}"
+        print(f"{module.HEADING}\n\n{as_text(rows)}\n", flush=True)
+        sections[module.HEADING] = f"Machine: {machine()}\n\n{as_markdown(rows)}\n{notes}"
     print(machine())
     if args.write is not None:
         before = args.write.read_text(encoding="utf-8") if args.write.exists() else ""

@@ -13,7 +13,6 @@ import aiohttp
 
 from bench import targets
 from bench.report import number, percentile, say
-from engine.llamacpp.shipped import bundled_model
 from engine.whisper.asked import Asked, form_for
 
 if TYPE_CHECKING:
@@ -37,10 +36,11 @@ FULL, QUICK, TURNS = 15, 1, 6
 
 
 def configuration(folder: Path, port: int, room: str) -> str:
-    args = targets.lua_list(["-m", bundled_model(), "-c", "512", "-np", "1", "-t", "1"])
+    args = targets.lua_list(["-m", targets.real_model(), "-c", "512", "-np", "1", "-t", "1"])
     return (
         f'server = {{ listen_v4 = "127.0.0.1:{port}", admin_token = "bench", '
-        f"state_dir = {json.dumps(str(folder / 'state'))}, {room} }}\n"
+        # One after another: the weights of the ears are made once.
+        f"state_dir = {json.dumps(str(folder.parent / 'state'))}, {room} }}\n"
         f'models = {{ {{ name = "{EARS}", engine = presets.engines.whisper,\n'
         f"    variants = {{ {{ {NEEDS} }} }} }},\n"
         f'  {{ name = "{VOICE}", engine = presets.engines.piper,\n'

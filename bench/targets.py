@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from bench.load import Plan, Result
+from engine.llamacpp.shipped import bundled_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -76,6 +77,11 @@ class Target:
 
     def resident_bytes(self) -> int:
         return psutil.Process(self._proxy).memory_info().rss if self._proxy is not None else 0
+
+
+def real_model() -> str:
+    """Return the model of the parts with real engines: SmolLM2-135M, or the file in BENCH_MODEL."""
+    return os.environ.get("BENCH_MODEL") or bundled_model()
 
 
 def free_port() -> int:

@@ -19,7 +19,6 @@ from bench.alternation import CHAT, engines
 from bench.asking import Timed, ask
 from bench.experts import with_experts
 from bench.report import number, say
-from engine.llamacpp.shipped import bundled_model
 from engine.resources.page_cache import cached_share
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def configuration(folder: Path, port: int, binary: str, file: Path, way: str) ->
             f"context = {CONTEXT}, args = {targets.lua_list(args)} }} }} }}"
         )
 
-    models = [model("busy", "-m", bundled_model())]
+    models = [model("busy", "-m", targets.real_model())]
     models += [model(mode, "-m", str(file), "-lm", mode) for mode in MODES]
     return (
         f'server = {{ listen_v4 = "127.0.0.1:{port}", {targets.ADMIN_LUA}, state_carry = false, '
@@ -184,7 +183,7 @@ def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
     scale = QUICK if quick else FULL
     name, binary = list(engines().items())[-1]
     file = folder / "large.gguf"
-    with_experts(Path(bundled_model()), file, scale.experts)
+    with_experts(Path(targets.real_model()), file, scale.experts)
     size = file.stat().st_size / 2**30
     say(f"{name}, loads of {size:.1f} GiB from the disk")
     evicted(file)
