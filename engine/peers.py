@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import orjson
 
-from models.routing.peers import Listing, read_listing, with_load
+from models.routing.peers import Listing, read_listing, with_load, with_voices
 from utils.logger import get_logger
 from utils.tasks import TaskOwner
 
@@ -105,6 +106,11 @@ class PeerDirectory:
         key = peer.api_key or os.environ.get(peer.api_key_env or "")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         listing = read_listing(await self._asked(peer, "/v1/models", headers), peer)
+        if listing.gateway and listing.speaks:
+            # A gateway of an older version may have no such page.
+            with contextlib.suppress(ValueError):
+                voices = await self._asked(peer, "/v1/audio/voices", headers)
+                listing = with_voices(listing, voices)
         token = peer.admin_token or os.environ.get(peer.admin_token_env or "")
         if not (listing.gateway and token):
             return listing

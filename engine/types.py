@@ -75,6 +75,10 @@ class EngineTypes:
 
     def voices(self, model: ModelSpec) -> list[Voice]:
         """Return the voices that the model is known to speak with."""
+        if model.voices:
+            from engine.base import Voice  # noqa: PLC0415 - few models have a peer
+
+            return [Voice(name, language) for name, language in model.voices]
         return self.of(model.largest).voices(model.largest)
 
     def has_voice(self, model: ModelSpec, voice: str) -> bool | None:

@@ -136,6 +136,8 @@ class ModelSpec:
     max_seconds: float | None = None
     max_characters: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    # The voices that its peer tells of it, with their languages; "" if one is not known.
+    voices: tuple[tuple[str, str], ...] = ()
     # Made once, as above: the largest variant, whether requests are changed before they are sent,
     # and whether their tokens are counted, which is so if a variant has a context.
     largest: VariantSpec = field(init=False, repr=False, compare=False)

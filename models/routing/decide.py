@@ -153,13 +153,11 @@ class _Deciding:
 
     def shared(self, name: str) -> tuple[str, ...]:
         """Return the models of a shared name that may answer, the soonest first."""
-        book = self._book
-        able = [
-            each
-            for each in book.catalog.shared[name]
-            if book.catalog.has_model(each) and book.serves(book.catalog.find(each), self._asked)
-        ]
-        return tuple(soonest(able, self._fleet, self._asked.stays))
+        book, asked = self._book, self._asked
+        known = (each for each in book.catalog.shared[name] if book.catalog.has_model(each))
+        able = [m for m in map(book.catalog.find, known) if book.serves(m, asked)]
+        suiting = [model.name for model in book.suiting(able, asked)]
+        return tuple(soonest(suiting, self._fleet, asked.stays))
 
     def routed(self, route: RouteTable) -> tuple[tuple[str, ...], str]:
         """Return the models of the route, best first, and why."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models.capabilities import NAMES
 from models.catalog import UNNAMED, Catalog
+from models.requests.endpoints import SPEECH
 from models.spec import ModelSpec, Timeouts, VariantSpec
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _PARALLEL = 64
 _READY, _STARTING = "ready", "starting"
 # More models than any server has; what follows is not read.
 _MOST = 2000
+_MOST_VOICES = 20_000
 
 
 class Told(NamedTuple):
@@ -34,6 +36,7 @@ class Told(NamedTuple):
 
     ``capabilities`` are None where it does not tell. ``free`` requests would be answered at once;
     ``loadable``: the model would be loaded for one. It has ``busy`` requests, running and waiting.
+    ``voices`` are those that it tells, each with its language, "" if that is not known.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Told(NamedTuple):
     loadable: bool = True
     load_seconds: float | None = None
     busy: int = 0
+    voices: tuple[tuple[str, str], ...] = ()
 
 
 class Listing(NamedTuple):
@@ -55,7 +59,13 @@ class Listing(NamedTuple):
 
     def lasting(self) -> tuple[object, ...]:
         """Return what makes the models what they are; the rest changes from moment to moment."""
-        return (self.gateway, *((m.name, m.context, m.capabilities) for m in self.models))
+        lasting = ((m.name, m.context, m.capabilities, m.voices) for m in self.models)
+        return (self.gateway, *lasting)
+
+    @property
+    def speaks(self) -> bool:
+        """Whether one of the models does, by what the peer tells."""
+        return any(SPEECH.needs in (told.capabilities or ()) for told in self.models)
 
 
 def read_listing(page: Any, peer: PeerTable) -> Listing:  # noqa: ANN401 - decoded JSON
@@ -88,6 +98,21 @@ def with_load(listing: Listing, page: Any) -> Listing:  # noqa: ANN401 - decoded
                     count = 1 if amount is None else each.get(amount)
                     busy[each["model"]] += count if isinstance(count, int) else 0
     models = (told._replace(busy=busy[told.name]) for told in listing.models)
+    return listing._replace(models=tuple(models))
+
+
+def with_voices(listing: Listing, page: Any) -> Listing:  # noqa: ANN401 - decoded JSON
+    """Return the listing with the voices that ``/v1/audio/voices`` of the peer tells."""
+    entries = page.get("voices") if isinstance(page, dict) else None
+    voices: dict[str, dict[str, str]] = {}
+    for each in entries[:_MOST_VOICES] if isinstance(entries, list) else ():
+        if isinstance(each, dict) and isinstance(name := each.get("id"), str) and name:
+            language = each.get("language")
+            of_model = voices.setdefault(str(each.get("model")), {})
+            of_model.setdefault(name, language if isinstance(language, str) else "")
+    models = (
+        told._replace(voices=tuple(voices.get(told.name, {}).items())) for told in listing.models
+    )
     return listing._replace(models=tuple(models))
 
 
@@ -198,4 +223,5 @@ def _model(peer: PeerTable, told: Told, settings: ServerSettings, *, gateway: bo
         capabilities=told.capabilities,
         upstream_model=told.name,
         peer=peer.name,
+        voices=told.voices,
     )

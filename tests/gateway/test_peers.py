@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 from fake_engine import Journal
-from gateway import Gateway, fake_model, fake_variant, hang, nothing_left, running_gateway, until
+from gateway import (
+    PATIENT,
+    Gateway,
+    fake_model,
+    fake_variant,
+    hang,
+    nothing_left,
+    running_gateway,
+    until,
+)
 from gateway_child import config, gateway_process, quiet_port
 from gateway_client import chat_body
 from main_process import fork_server
 
+from models.spec import ModelSpec, VariantSpec
 from utils.config.peers import PeerTable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
-
-    from models.spec import ModelSpec
 
 ROUTE = "X-Gateway-Route"
 
@@ -200,3 +209,36 @@ async def test_a_peer_that_fails_before_the_first_byte_is_replaced_unseen(
                 # It may have seen already that its gateway has died.
                 with contextlib.suppress(psutil.NoSuchProcess):
                     psutil.Process(event["pid"]).kill()
+
+
+async def test_a_text_goes_to_the_machine_that_has_its_voice(tmp_path: Path) -> None:
+    # No engine starts: a route is asked for, and the voices stand beside the models' files.
+    def speaks(machine: str, *voices: str) -> ModelSpec:
+        file = tmp_path / f"{machine}.onnx"
+        told = {"speaker_id_map": {name: at for at, name in enumerate(voices)}}
+        Path(f"{file}.json").write_text(json.dumps(told))
+        args = ("-m", str(file))
+        variant = VariantSpec("say", None, "", PATIENT, args=args, engine="piper", name="one")
+        return ModelSpec("say", (variant,))
+
+    async with several(tmp_path) as machines:
+        far = await machines.start("far", speaks("far", "amy", "bob"))
+        near = await machines.start("near", speaks("near", "eve"), peers=[peer("box", far.port)])
+        await has(near, "say", "box/say")
+
+        async def went(voice: str) -> list[str]:
+            asked = {"model": "say", "input": "Hi.", "voice": voice}
+            order = {"path": "/v1/audio/speech", "request": asked}
+            found = (await near.post(order, "/admin/route")).json
+            return [found["model"], *found["then"]]
+
+        while await went("bob") != ["box/say"]:
+            await asyncio.sleep(0.01)
+        assert await went("eve") == ["say"]
+        assert await went("alloy") == ["say", "box/say"]
+        listed = (await near.request("GET", "/v1/audio/voices")).json["voices"]
+        assert [(v["model"], v["id"]) for v in listed] == [
+            ("say", "eve"),
+            ("box/say", "amy"),
+            ("box/say", "bob"),
+        ]

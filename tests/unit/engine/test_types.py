@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from builders import TYPES, variant
 
+from engine.base import Voice
 from engine.generic.type import Generic
 from engine.piper.type import Piper
 from engine.types import EngineTypes
@@ -78,4 +80,9 @@ def test_whether_a_model_has_a_voice(tmp_path: Path) -> None:
     # A name that means the default voice may be another model's own.
     assert found == {"bob": True, "two": None, "alloy": None, "eve": False}
     elsewhere = ModelSpec(name="m", variants=(variant(None, engine="generic"),))
+    # Of a peer's model it is known what the peer tells.
+    telling = replace(elsewhere, voices=(("eve", "en"),))
+    assert types.has_voice(telling, "eve") is True
+    assert types.has_voice(telling, "bob") is None
+    assert types.voices(telling) == [Voice("eve", "en")]
     assert types.has_voice(elsewhere, "eve") is None

@@ -40,6 +40,7 @@ DIFFERENT_VARIANT: dict[str, Any] = {
     "wake": ("true",),
 }
 DIFFERENT_MODEL: dict[str, Any] = {
+    "voices": (("eve", "en"),),
     "aliases": ("other",),
     "connect": "http://127.0.0.1:9",
     "group": "g",

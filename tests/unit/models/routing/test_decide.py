@@ -201,6 +201,15 @@ def test_a_shared_name_stands_for_the_models_of_several_machines() -> None:
     assert decided(known, "s", asked(), busy).models == ("box/s", "plain")
     assert decided(known, "s", asked(stays="plain"), busy).reason == "stays"
     assert decided(known, "r", asked(), busy).models == ("box/s", "plain", "see")
+    # It goes to a machine whose model has the voice, or the context, wherever it was before.
+    voiced = replace(known, has_voice=lambda model, _: model.peer is not None)
+    assert decided(voiced, "s", asked(voice="amy", stays="plain")).models == ("box/s",)
+    long = asked(tokens=4000, stays="box/s")
+    assert decided(known, "s", long).reason == "stays"
+    narrow = ModelSpec("box/s", model(2048).variants, peer="box")
+    models = (*before.catalog.models, narrow)
+    catalog = Catalog(models, None, (), routes, peers, {"s": ("plain", "box/s")})
+    assert decided(RouteBook(catalog, able), "s", long).models == ("plain",)
     # What another gateway has sent stays on this machine.
     assert decided(known, "s", asked(relayed=True), busy).models == ("plain",)
     with pytest.raises(NotCapable):

@@ -8,7 +8,15 @@ import pytest
 from builders import model
 
 from models.catalog import Catalog
-from models.routing.peers import Listing, Told, name_at, read_listing, with_load, with_peers
+from models.routing.peers import (
+    Listing,
+    Told,
+    name_at,
+    read_listing,
+    with_load,
+    with_peers,
+    with_voices,
+)
 from utils.config.peers import PeerTable
 from utils.config.routes import RouteTable
 from utils.config.settings import ServerSettings
@@ -54,6 +62,28 @@ def test_the_load_of_a_gateway() -> None:
 def test_what_tells_no_load(given: Any) -> None:
     listing = Listing((Told("q"),), gateway=True)
     assert with_load(listing, given) == listing
+
+
+def test_the_voices_of_a_gateway() -> None:
+    listing = Listing((Told("q"), Told("say", capabilities=frozenset({"speech"}))), gateway=True)
+    assert listing.speaks
+    assert not Listing((Told("q", capabilities=frozenset({"text"})), Told("r"))).speaks
+    voices = [
+        {"id": "amy", "model": "say", "language": "en_US"},
+        {"id": "bob", "model": "say", "language": None},
+        {"id": "eve", "model": "box/other"},
+        {"id": 7, "model": "say"},
+        "x",
+    ]
+    found = with_voices(listing, {"voices": voices})
+    assert [told.voices for told in found.models] == [(), (("amy", "en_US"), ("bob", ""))]
+    # They make the model another one, so that the catalog is made anew.
+    assert found.lasting() != listing.lasting()
+    pages: list[Any] = [None, [], {"voices": 3}]
+    for nothing in pages:
+        assert with_voices(listing, nothing) == listing
+    made = with_peers(Catalog([model()], peers=[BOX]), SETTINGS, {"box": found})
+    assert made.find("box/say").voices == found.models[1].voices
 
 
 def test_of_others_only_the_names_are_known() -> None:
