@@ -60,6 +60,7 @@ TABLE: tuple[tuple[type[errors.GatewayError], Shape], ...] = (
     (errors.SlotTaken, Shape(409, _INVALID, "slot_taken")),
     (errors.ConfigError, Shape(400, _INVALID, "config_invalid")),
     (errors.ModelNotLoaded, Shape(503, _BUSY, "model_not_loaded")),
+    (errors.VoiceUnavailable, Shape(503, _BUSY, "voice_unavailable")),
     (errors.StreamNotFound, Shape(404, _INVALID, "stream_not_found")),
     (errors.NotStored, Shape(404, _INVALID, "not_found")),
     (errors.EarlierNotStored, Shape(400, _INVALID, "previous_response_not_found")),

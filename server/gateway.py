@@ -42,6 +42,7 @@ from server.routes import routes
 from server.status_pages import StatusPages
 from server.streams import StreamRoutes
 from server.telemetry import Telemetry
+from server.voice_routes import VoiceRoutes
 from server.websocket import WebSockets
 from utils.clock import LoopClock
 from utils.config.settings import Endpoint
@@ -119,6 +120,7 @@ class GatewayServer:
             runs,
             clock,
         )
+        self._voice = VoiceRoutes(handler, current, clock)
         captures = Captures()
         status = StatusPages(manager, accounts)
         self._grants = Grants(lambda: current.now.settings.own_token, time.time)
@@ -144,6 +146,7 @@ class GatewayServer:
             SlotHandlers(manager, self._admin),
             PageHandlers(site, status.root),
             LinkHandlers(self._grants),
+            self._voice,
             None if accounts is None else account_pages(accounts),
             None if self._people is None else self._people.routes,
         )
@@ -251,6 +254,7 @@ class GatewayServer:
         self._frame.closing = True
         self._streams.close()
         self._sockets.close()
+        self._voice.close()
         await self._responses.close()
         await self._admin.close()
         await self._models.close()

@@ -32,11 +32,14 @@ if TYPE_CHECKING:
     from server.responses.pages import ConversationHandlers
     from server.status_pages import StatusPages
     from server.streams import StreamRoutes
+    from server.voice_routes import VoiceRoutes
     from server.websocket import WebSockets
 
 UPSTREAM = "/upstream/"
 # The page itself holds nothing: what it shows, it asks for as an operator.
 ADMIN_PAGE = "/admin/"
+# The token that follows says who asks: a browser can send no key with a websocket.
+VOICE_SOCKET = "/v1/audio/live/ws/"
 # LM Studio has these below /api/v0, too.
 _OF_LM_STUDIO = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
 # No model's name has more parts.
@@ -141,6 +144,7 @@ def routes(
     slots: SlotHandlers,
     pages: PageHandlers,
     links: LinkHandlers,
+    voice: VoiceRoutes,
     accounts: AccountPages | None = None,
     people: PeopleRoutes | None = None,
 ) -> Routes:
@@ -197,6 +201,7 @@ def routes(
             "/v1/streams/lookup": {"POST": Route(streams.lookup, listed=True)},
             # Of the engine that writes the completion.
             "/v1/chat/completions/control": {"POST": Route(streams.control, listed=True)},
+            "/v1/audio/live": {"POST": Route(voice.create, work=True)},
             **_posted_to_ollama(ollama, pages_of_ollama),
             "/api/version": _reading(pages_of_ollama.version),
             "/api/tags": _reading(pages_of_ollama.tags),
@@ -242,6 +247,8 @@ def routes(
             "/v1/models/": _reading(status.model),
             "/models/": _reading(status.model),
             "/api/v0/models/": _reading(lm_studio.model),
+            VOICE_SOCKET: {"GET": Route(voice.connect, listed=True, work=True)},
+            "/v1/audio/live/": {"GET": Route(voice.look), "DELETE": Route(voice.delete)},
             "/api/blobs/": {
                 "HEAD": Route(pages_of_ollama.create),
                 "POST": Route(pages_of_ollama.create),
@@ -340,7 +347,7 @@ _PUBLIC = frozenset(
 
 def is_public(path: str) -> bool:
     """Return whether the path needs no key, whatever is configured."""
-    return path in _PUBLIC or path.startswith(("/login/", "/assets/"))
+    return path in _PUBLIC or path.startswith(("/login/", "/assets/", VOICE_SOCKET))
 
 
 def is_admin(path: str) -> bool:

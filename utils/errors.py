@@ -270,6 +270,10 @@ class ModelNotLoaded(GatewayError):
     """The request only reads the state of a running engine, and none runs."""
 
 
+class VoiceUnavailable(GatewayError):
+    """No model here hears, or none speaks, so there can be no voice session."""
+
+
 class StreamNotFound(GatewayError):
     """No running engine has a stream for this conversation."""
 

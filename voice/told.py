@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from utils.errors import GatewayError
     from voice.history import ToolCall
 
 
@@ -65,11 +66,12 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """Speech of an answer that says ``text``: mono samples of 16 bits at 24 kHz."""
+    """Speech of an answer that says ``text``, in the client's format."""
 
     turn: int
-    samples: bytes
+    sound: bytes
     text: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +107,17 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something failed; ``turn`` is the turn that ends by it, 0 for none.
-
-    ``kind`` names the failure for programs, ``param`` the field at fault.
-    """
+    """Something failed; ``turn`` is the turn that ends by it, 0 for none."""
 
     turn: int
-    message: str
-    kind: str = "server_error"
-    param: str | None = None
+    error: GatewayError
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The session is there."""
+
+    turn: int = 0
 
 
 Told = (
@@ -127,4 +131,5 @@ Told = (
     | Complete
     | Interrupted
     | Problem
+    | Pong
 )

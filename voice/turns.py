@@ -231,7 +231,8 @@ class Turns:
     # -- inside ----------------------------------------------------------------------
 
     def _begin(self, now: float) -> list[Effect]:
-        effects = self._interrupted(now)
+        # An answer that is complete counts as heard, unless its listener breaks in.
+        effects = self._interrupted(now, playing=False)
         self.turn += 1
         self.phase = Phase.HEARING
         self._unheard = False
@@ -244,15 +245,15 @@ class Turns:
         self._answer = self.turn
         return [Tell(Began(self.turn)), Think(self.turn, self.history.messages())]
 
-    def _interrupted(self, now: float) -> list[Effect]:
-        """End what is under way, and what still plays of an answer that is complete."""
+    def _interrupted(self, now: float, *, playing: bool = True) -> list[Effect]:
+        """End what is under way; with ``playing`` also what still plays of a complete answer."""
         effects = self._released()
         if self.under_way():
             heard = self._keep(now)
             effects += [Stop(self.turn), Tell(Interrupted(self.turn, heard))]
         elif self.phase is Phase.HEARING:
             effects += [Stop(self.turn), Tell(Interrupted(self.turn, ""))]
-        elif self.playout.playing(now):
+        elif playing and self.playout.playing(now):
             heard = self.playout.heard(now)
             self.history.cut(answer_of(self._answer), heard)
             effects.append(Tell(Interrupted(self._answer, heard)))

@@ -5,6 +5,8 @@ What the voice says is what the ears are tried with.
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import concurrent.futures
 import io
 import json
@@ -14,10 +16,13 @@ import urllib.request
 import wave
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import openai
 import pytest
 from real_engines import ADMIN, Gateway, gateway, until
 from speech import ESPEAK, SENTENCES, WHISPER_SERVER, speech_config, word_errors, words
+
+from engine.sound.wav import wav_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -239,6 +244,41 @@ def test_an_engine_that_dies_while_it_speaks_breaks_off(
         with pytest.raises(Exception, match=r"peer closed|incomplete|broke"):
             list(pieces)
     assert spoken(api, "Hi.", model=model)
+
+
+async def conversation(served: Gateway, question: bytes) -> dict[str, Any]:
+    """Say something to the bundled model by voice; return all that it told, by its types."""
+    found: dict[str, Any] = {}
+    asked = {
+        "llm_config": {"model": "thinks", "max_tokens": 24, "temperature": 0},
+        "audio_config": {"input_format": "wav", "output_format": "wav"},
+    }
+    async with aiohttp.ClientSession(f"{served.url}/") as session:
+        async with session.post("/v1/audio/live", json=asked) as answer:
+            url = (await answer.json())["websocket_url"]
+        async with session.ws_connect(url, max_msg_size=0) as socket:
+            await socket.send_bytes(question)
+            # Silence ends the turn.
+            await socket.send_bytes(bytes(2 * 24000))
+            async for message in socket:
+                told = json.loads(message.data)
+                found.setdefault(told["type"], []).append(told)
+                if told["type"] in ("turn_complete", "error"):
+                    return found
+    return found
+
+
+def test_a_conversation(served: Gateway, api: openai.OpenAI, said: bytes) -> None:
+    told = asyncio.run(conversation(served, said))
+    assert word_errors(TEXT, told["transcript"][0]["text"]) <= 2
+    [complete] = told["turn_complete"]
+    answer = complete["output_transcript"]
+    assert "".join(each["text"] for each in told["audio"]) == answer
+    # What it says is understood again.
+    files = [base64.b64decode(each["audio"]) for each in told["audio"]]
+    sound = b"".join(file[44:] for file in files)
+    understood = heard(api, wav_head(24000, len(sound)) + sound).text
+    assert word_errors(answer, understood) <= max(2, len(words(answer)) // 10)
 
 
 def test_one_sound_is_heard_at_a_time(served: Gateway, api: openai.OpenAI, said: bytes) -> None:

@@ -18,7 +18,7 @@ class _Named:
 def named_routes() -> Routes:
     """Return the table; for an inference request it has the endpoint."""
     names = """passthrough streams sockets status messages ollama pages_of_ollama lm_studio admin
-    models responses conversations records routing captures slots pages links"""
+    models responses conversations records routing captures slots pages links voice"""
     rooms: list[Any] = [_Named(name) for name in names.split()]
     inference: Any = lambda asked: asked  # noqa: E731 - stands for a method
     return routes(inference, *rooms)

@@ -7,7 +7,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING
 
-from real_engines import lua_config
+from real_engines import MODEL, lua_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,11 +38,13 @@ def speech_config(
 
     ``hears`` and ``speaks`` are the embedded ones, ``voice`` the type of the latter. ``whisper`` is
     the server's, ``robot`` is espeak-ng. Piper speaks without noise, so that a text sounds the same
-    each time.
+    each time. ``thinks`` is the bundled model.
     """
     quiet = ', variants = { { args = { "--noise-scale", "0", "--noise-w-scale", "0" } } }'
     still = quiet if voice == "piper" else ""
     models = (
+        '{ name = "thinks", variants = { { context = 1024, args = { "-np", "1", "-c", "1024",'
+        f' "-m", "{MODEL}" }} }} }} }},'
         '{ name = "hears", engine = presets.engines.whisper },'
         f'{{ name = "speaks", engine = presets.engines.{voice}{still} }},'
     )
@@ -53,7 +55,7 @@ def speech_config(
         )
     if ESPEAK:
         models += '{ name = "robot", engine = presets.engines.espeak },'
-    return lua_config(folder, models, "max_loaded_models = 4,")
+    return lua_config(folder, models, "max_loaded_models = 5,")
 
 
 def words(text: str) -> list[str]:

@@ -284,6 +284,14 @@ class ServerSettings(ModelSettings):
             "few slots are given one after another.",
         ),
     )
+    max_voice_sessions: int = field(
+        default=16,
+        metadata=key("positive", "How many [live voice sessions](voice.md) may be open at once."),
+    )
+    max_voice_per_client: int = field(
+        default=4,
+        metadata=key("positive", "How many of them one client, or one account, may have."),
+    )
     max_loaded_models: int = field(
         default=1,
         metadata=key(

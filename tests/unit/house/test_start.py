@@ -10,6 +10,8 @@ from paths import ROOT
 LATER = (
     "accounts",  # accounts
     "server.people",
+    "voice",  # a voice session
+    "server.voice",
     "engine.generic",  # a model of that type
     "engine.remote",
     "engine.whisper",

@@ -28,6 +28,7 @@ SHAPES = {
     errors.StorageFull: Shape(507, "server_error", "insufficient_storage"),
     errors.NotStored: Shape(404, INVALID, "not_found"),
     errors.EarlierNotStored: Shape(400, INVALID, "previous_response_not_found"),
+    errors.VoiceUnavailable: Shape(503, "service_unavailable_error", "voice_unavailable"),
     errors.StreamNotFound: Shape(404, INVALID, "stream_not_found"),
     errors.ModelNotFound: Shape(404, INVALID, "model_not_found"),
     errors.ContextLengthExceeded: Shape(400, INVALID, "context_length_exceeded"),

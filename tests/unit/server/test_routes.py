@@ -42,6 +42,7 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         "/models": {"GET": "status.models", "HEAD": "status.models"},
         "/v1/audio/voices": {"GET": "status.voices", "HEAD": "status.voices"},
         "/audio/voices": {"GET": "status.voices", "HEAD": "status.voices"},
+        "/v1/audio/live": {"POST": "voice.create"},
         "/health": {"GET": "status.health", "HEAD": "status.health"},
         "/v1/health": {"GET": "status.health", "HEAD": "status.health"},
         "/props": {"GET": "passthrough.look", "HEAD": "passthrough.look"},
@@ -138,6 +139,8 @@ def test_work_is_refused_at_the_end_and_looking_is_not() -> None:
         "responses.create",
         "responses.count",
         "responses.compact",
+        "voice.create",
+        "voice.connect",
     }
     assert TABLE.socket.work
     assert {method for method, route in TABLE.passthrough.items() if route.work} == {"*"}
@@ -148,7 +151,7 @@ def test_what_an_engine_answers_is_listed_and_an_order_is_not() -> None:
     every = [route for row in rows for route in row.values()]
     quiet = {str(route.handle).partition(".")[0] for route in every if not route.listed}
     rooms = """status pages_of_ollama lm_studio admin models conversations records routing captures
-    slots pages links"""
+    slots pages links voice"""
     assert quiet == set(rooms.split())
     listed = {str(route.handle) for route in every if route.listed}
     assert {handler for handler in listed if handler.startswith("admin")} == {"admin.load"}

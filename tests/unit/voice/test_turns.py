@@ -121,6 +121,11 @@ def test_an_answer_that_still_plays_is_cut_to_what_was_heard() -> None:
     assert tells(turns.interrupt(11.0)) == [Interrupted(1, "One two")]
     assert said(turns) == ["hello", "One two" + INTERRUPTED]
     assert turns.interrupt(11.1) == []
+    # A message that does not say so breaks in on nothing.
+    turns = speaking()
+    assert turns.complete(1, "One two three, ")
+    assert not [each for each in tells(turns.asked(11.0, "and")) if isinstance(each, Interrupted)]
+    assert said(turns) == ["hello", "One two three, ", "and"]
 
 
 def test_an_answer_of_which_nothing_was_heard_was_never_said() -> None:

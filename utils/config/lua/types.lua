@@ -17,6 +17,8 @@
 ---@field max_body_memory? integer|string How much memory the bodies of all requests under way may take (512 MiB); the first 64 KiB of each are not counted. One that does not fit is answered with 503 and `Retry-After`; the files of a form go to disk. At least `max_request_bytes`.
 ---@field max_queue? integer How many requests may wait in the queue; a further one gets an error and `Retry-After`.
 ---@field max_answers? integer How many answers a request may ask for with `n`. Those for which its engine has too few slots are given one after another.
+---@field max_voice_sessions? integer How many [live voice sessions](voice.md) may be open at once.
+---@field max_voice_per_client? integer How many of them one client, or one account, may have.
 ---@field max_loaded_models? integer How many engines may run at once: see [Several engines](#several-engines).
 ---@field max_switch_wait? number How long later requests for the running engine may go before a request that needs another engine: see [The queue](#the-queue). `0`: not at all.
 ---@field min_residency? number A new engine with requests stays at least this long, even if requests for other engines wait.

@@ -1,0 +1,1 @@
+"""Live voice by HTTP: sessions, their websockets, and how they ask models."""

@@ -1,0 +1,214 @@
+"""``Asker``: how a voice session asks models: each time a request of its own, as any other.
+
+It is listed, logged and charged like a request to the endpoint itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from multidict import CIMultiDict
+
+from engine.sound.resample import resampled
+from engine.sound.wav import wav_head
+from inference.call import Call
+from inference.in_flight import Ongoing
+from models.requests.endpoints import CHAT, SPEECH, TRANSCRIPTION
+from models.requests.reader import read_json
+from server.access_log import AccessRecord
+from server.codecs.deltas import Counted, ToolCall
+from server.errors import shape_of
+from server.hops import headers_for
+from server.uploads.form import Form
+from server.voice.sinks import ChatSink, WholeSink
+from utils.errors import EngineRefused, GatewayError
+from voice import history
+from voice.models import Answer, Spoken
+from voice.sound import SPOKEN, seconds_of_opus, seconds_of_samples
+from voice.told import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from models.requests.endpoints import Endpoint
+    from models.requests.facts import RequestFacts
+    from models.requests.fields import Json
+    from models.spec import ModelSpec
+    from server.codecs.deltas import Delta
+    from server.configuration import Configuration, CurrentConfiguration
+    from server.handler import RequestHandler
+    from server.middleware import RequestContext
+    from utils.clock import Clock
+    from voice.live.options import LiveOptions
+
+_OK = 200
+_JSON = {"Content-Type": "application/json"}
+# A voice must be named in OpenAI's API; the engines here take this for their own.
+_ANY_VOICE = "alloy"
+
+
+class Asker:
+    """Asks the models that ``options`` name, for the caller of ``ctx``. See ``Models``."""
+
+    def __init__(
+        self,
+        ctx: RequestContext,
+        handler: RequestHandler,
+        current: CurrentConfiguration,
+        clock: Clock,
+        options: LiveOptions,
+    ) -> None:
+        self._ctx = ctx
+        self._handler = handler
+        self._current = current
+        self._clock = clock
+        self.options = options
+
+    async def hear(self, sound: bytes) -> str:
+        """Return the text of a sound file."""
+        configuration = self._current.now
+        form = Form(lambda _size: True)
+        try:
+            await _add(form, "response_format", b"json")
+            if self.options.language:
+                await _add(form, "language", self.options.language.encode())
+            await _add(form, "file", sound, filename="sound")
+            await form.complete()
+            catalog, fit = configuration.catalog, configuration.types.fit
+            model, facts = form.read(TRANSCRIPTION, catalog, self.options.hearer, fit)
+            length = {"Content-Type": form.content_type, "Content-Length": str(form.size)}
+            sink = WholeSink()
+            await self._run(configuration, model, facts, length, sink)
+        finally:
+            form.close()
+        try:
+            return str(orjson.loads(sink.body)["text"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise EngineRefused("The engine answered without a transcript.") from error
+
+    async def think(
+        self, messages: list[dict[str, Any]], said: Callable[[str], Awaitable[None]]
+    ) -> Answer:
+        """Let the model answer; ``said`` takes its text as it comes."""
+        options = self.options
+        request: Json = {
+            "model": options.model,
+            "messages": messages,
+            "temperature": options.temperature,
+            "max_tokens": options.max_tokens,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **({"tools": list(options.tools)} if options.tools else {}),
+        }
+        sink = ChatSink(said)
+        # After a stream, an engine may close the connection, whatever its headers promise.
+        await self._ask(CHAT, request, {"Connection": "close"}, sink)
+        return answer_of(await sink.rest())
+
+    async def speak(self, text: str) -> Spoken:
+        """Return the text as speech in the format of the options."""
+        options = self.options
+        wanted = "opus" if options.output == "opus" else "pcm"
+        request: Json = {
+            "model": options.speaker,
+            "input": text,
+            "voice": options.voice or _ANY_VOICE,
+            "response_format": wanted,
+            **({} if options.speed == 1 else {"speed": options.speed}),
+        }
+        sink = WholeSink()
+        await self._ask(SPEECH, request, {}, sink)
+        sound = sink.body
+        if wanted == "opus":
+            return Spoken(sound, seconds_of_opus(sound))
+        samples = resampled(sound, SPOKEN, options.rate)
+        head = wav_head(options.rate, len(samples)) if options.output == "wav" else b""
+        return Spoken(head + samples, seconds_of_samples(samples, options.rate))
+
+    async def _ask(
+        self,
+        endpoint: Endpoint,
+        request: Json,
+        headers: Mapping[str, str],
+        sink: ChatSink | WholeSink,
+    ) -> None:
+        configuration = self._current.now
+        catalog, fit = configuration.catalog, configuration.types.fit
+        model, facts = read_json(endpoint, request, catalog, str(request["model"]), fit)
+        await self._run(configuration, model, facts, {**_JSON, **headers}, sink)
+
+    async def _run(
+        self,
+        configuration: Configuration,
+        model: ModelSpec,
+        facts: RequestFacts,
+        headers: Mapping[str, str],
+        sink: ChatSink | WholeSink,
+    ) -> None:
+        ctx, now, path = self._ctx, self._clock.now(), facts.endpoint.paths[0]
+        telemetry = ctx.telemetry
+        record = AccessRecord(
+            "POST",
+            path=path,
+            started=now,
+            id=telemetry.requests.new_id(),
+            client=ctx.client,
+            address=ctx.record.address,
+            caller=ctx.record.caller,
+            note="voice",
+        )
+        told: Mapping[str, str] = CIMultiDict(headers)
+        call = Call(
+            facts=facts,
+            model=model,
+            able=configuration.able[model.name],
+            record=record,
+            path=path,
+            headers=headers_for(ctx, model, told, stream=facts.stream),
+            priority=ctx.priority(),
+        )
+        ongoing = Ongoing(record)
+        telemetry.began(ongoing)
+        try:
+            with ongoing:
+                await self._handler.run(ctx, call, sink)
+            record.status = _OK
+        except GatewayError as error:
+            record.note = type(error).__name__
+            record.failed = record.status = shape_of(error).status
+            raise
+        finally:
+            telemetry.ended(record, self._clock.now(), ongoing)
+
+
+def answer_of(deltas: list[Delta]) -> Answer:
+    """Return the end of an answer: the calls of tools in its deltas, and its tokens."""
+    calls: dict[int, history.ToolCall] = {}
+    usage = Usage()
+    for delta in deltas:
+        if isinstance(delta, ToolCall):
+            known = calls.get(delta.number)
+            begun = "" if known is None else known.arguments
+            calls[delta.number] = history.ToolCall(
+                delta.id or (f"call_{delta.number}" if known is None else known.id),
+                delta.name or ("" if known is None else known.name),
+                begun + delta.arguments,
+            )
+        elif isinstance(delta, Counted):
+            told = delta.told
+            usage = Usage(
+                told.prompt or usage.prompt, told.completion or usage.completion, delta.cost
+            )
+    return Answer(tuple(calls[number] for number in sorted(calls)), usage)
+
+
+async def _add(form: Form, name: str, data: bytes, filename: str | None = None) -> None:
+    kind = f'form-data; name="{name}"'
+    if filename is not None:
+        kind += f'; filename="{filename}"'
+    await form.add({"Content-Disposition": kind}, name, filename, _once(data))
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

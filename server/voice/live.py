@@ -1,0 +1,165 @@
+"""The Live Voice API: sessions are asked for, shown and ended; each has one websocket."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from engine.sound.tools import ENCODED, tool
+from server.uploads.body import read_body
+from server.voice.asking import Asker
+from server.voice.choice import with_models
+from server.voice.socket import NORMAL, UNKNOWN, End, VoiceSocket, opened
+from utils.errors import BadRequest, NotStored
+from voice.activity import Endpointer, Loudness, Pace
+from voice.history import History
+from voice.live.messages import command_of, ready, written
+from voice.live.options import options_of
+from voice.live.talk import LiveTalk
+from voice.live.tokens import Ticket, Tickets
+from voice.session import Session
+from voice.turns import Manners, Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from server.configuration import CurrentConfiguration
+    from server.handler import RequestHandler
+    from server.middleware import RequestContext
+    from server.voice.socket import VoiceSockets
+    from utils.clock import Clock
+    from voice.live.options import LiveOptions
+    from voice.told import Told
+
+_LARGEST_BODY = 256 * 1024
+PATH = "/v1/audio/live"
+
+
+class LiveHandlers:
+    """``wall`` returns the time of day; how long a session lasts is told by ``clock`` alone."""
+
+    def __init__(
+        self,
+        handler: RequestHandler,
+        current: CurrentConfiguration,
+        sockets: VoiceSockets,
+        clock: Clock,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._handler = handler
+        self._current = current
+        self._sockets = sockets
+        self._clock = clock
+        self._wall = wall
+        self._tickets = Tickets()
+
+    async def create(self, ctx: RequestContext) -> None:
+        """Answer with the token of a new session, and with the URL of its websocket."""
+        try:
+            body = orjson.loads(await read_body(ctx, _LARGEST_BODY))
+        except ValueError:
+            raise BadRequest("The body is not valid JSON.") from None
+        outputs = ("opus", "wav", "pcm") if tool() and "opus" in ENCODED else ("wav", "pcm")
+        options = with_models(options_of(body, outputs), ctx.configuration)
+        now, wall, settings = self._clock.now(), self._wall(), ctx.configuration.settings
+        ticket = Ticket(
+            token=f"live-{secrets.token_hex(16)}",
+            owner=ctx.client,
+            caller=ctx.record.caller,
+            options=options,
+            created_at=_written(wall),
+            expires_at=_written(wall + timedelta(minutes=options.minutes)),
+            until=now + options.minutes * 60,
+        )
+        self._tickets.add(ticket, now, settings.max_voice_sessions, settings.max_voice_per_client)
+        await ctx.json(self._shown(ctx, ticket))
+
+    async def look(self, ctx: RequestContext) -> None:
+        """Answer with what is known of a session of the caller."""
+        await ctx.json(self._shown(ctx, self._found(ctx)))
+
+    async def delete(self, ctx: RequestContext) -> None:
+        """End a session of the caller."""
+        ticket = self._found(ctx)
+        self._tickets.remove(ticket)
+        if ticket.close is not None:
+            ticket.close()
+        await ctx.json({"session_token": ticket.token, "status": "ended"})
+
+    async def connect(self, ctx: RequestContext) -> None:
+        """Serve the session whose token the path has; a token that is not good closes with 4004."""
+        ticket = self._tickets.redeem(ctx.name or "", self._clock.now())
+        if ticket is None:
+            socket = await opened(ctx)
+            reason = b"The session is not known, has expired, or was opened before."
+            await socket.close(code=UNKNOWN, message=reason)
+            return
+        try:
+            ctx.record.caller, ctx.record.client = ticket.caller, ticket.owner
+            await self._serve(ctx, ticket)
+        finally:
+            self._tickets.remove(ticket)
+
+    async def _serve(self, ctx: RequestContext, ticket: Ticket) -> None:
+        options, clock = ticket.options, self._clock
+        asker = Asker(ctx, self._handler, self._current, clock, options)
+        session = session_of(options, asker, clock)
+        socket = VoiceSocket(await opened(ctx), session, _Talk(session, options))
+        self._sockets.add(socket)
+        ticket.close = lambda: socket.close(End(NORMAL, "The session was ended."))
+        try:
+            await socket.serve([ready(ticket.token, options)], ticket.until - clock.now())
+        finally:
+            self._sockets.remove(socket)
+
+    def _found(self, ctx: RequestContext) -> Ticket:
+        ticket = self._tickets.find(ctx.name or "", ctx.client, self._clock.now())
+        if ticket is None:
+            raise NotStored("There is no live session of yours with this token.")
+        return ticket
+
+    @staticmethod
+    def _shown(ctx: RequestContext, ticket: Ticket) -> dict[str, Any]:
+        address = ctx.address.replace("http", "ws", 1)
+        options = ticket.options
+        return {
+            "session_token": ticket.token,
+            "websocket_url": f"{address}{PATH}/ws/{ticket.token}",
+            "created_at": ticket.created_at,
+            "expires_at": ticket.expires_at,
+            "connected": ticket.opened,
+            "models": {"llm": options.model, "stt": options.hearer, "tts": options.speaker},
+            "config": options.shown(),
+        }
+
+
+class _Talk:
+    """The protocol of this API."""
+
+    def __init__(self, session: Session, options: LiveOptions) -> None:
+        self._talk = LiveTalk(session, options)
+        self._output = options.output
+
+    def take(self, message: str | bytes) -> bool:
+        """Do what a message says; return False to end."""
+        return self._talk.perform(command_of(message))
+
+    def told(self, told: Told) -> Iterable[Any]:
+        """Return the messages that say this."""
+        return written(told, self._output)
+
+
+def session_of(options: LiveOptions, asker: Asker, clock: Clock) -> Session:
+    """Return a session that behaves as the options say."""
+    history = History(options.system, options.history)
+    manners = Manners(interrupts=options.interrupts, wake=options.wake)
+    ears = Endpointer(options.rate, Loudness(), Pace(silence=options.silence))
+    turns = Turns(history, manners)
+    return Session(turns, asker, ears, options.rate, clock, detects=options.detects)
+
+
+def _written(when: datetime) -> str:
+    return when.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,65 @@
+"""``VoiceRoutes``: live voice, whose modules are imported when it is first asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from server.configuration import CurrentConfiguration
+    from server.handler import RequestHandler
+    from server.middleware import RequestContext
+    from server.voice.live import LiveHandlers
+    from server.voice.socket import VoiceSockets
+    from utils.clock import Clock
+
+
+class VoiceRoutes:
+    """Handles requests for voice sessions; most gateways get none."""
+
+    def __init__(
+        self, handler: RequestHandler, current: CurrentConfiguration, clock: Clock
+    ) -> None:
+        self._handler = handler
+        self._current = current
+        self._clock = clock
+        self._closed = False
+        self._sockets: VoiceSockets | None = None
+        self._live: LiveHandlers | None = None
+
+    async def create(self, ctx: RequestContext) -> None:
+        """Answer with a new session of the Live Voice API."""
+        await self._handlers().create(ctx)
+
+    async def look(self, ctx: RequestContext) -> None:
+        """Answer with what is known of a session."""
+        await self._handlers().look(ctx)
+
+    async def delete(self, ctx: RequestContext) -> None:
+        """End a session."""
+        await self._handlers().delete(ctx)
+
+    async def connect(self, ctx: RequestContext) -> None:
+        """Serve the websocket of a session."""
+        await self._handlers().connect(ctx)
+
+    def close(self) -> None:
+        """End all sessions, as the gateway stops."""
+        self._closed = True
+        if self._sockets is not None:
+            self._sockets.close()
+
+    def _handlers(self) -> LiveHandlers:
+        if self._live is None:
+            from server.voice.live import LiveHandlers  # noqa: PLC0415 - see above
+
+            sockets = self._open()
+            self._live = LiveHandlers(self._handler, self._current, sockets, self._clock)
+        return self._live
+
+    def _open(self) -> VoiceSockets:
+        if self._sockets is None:
+            from server.voice.socket import VoiceSockets  # noqa: PLC0415 - see above
+
+            self._sockets = VoiceSockets()
+            self._sockets.closed = self._closed
+        return self._sockets

@@ -1,0 +1,128 @@
+"""What ``POST /v1/audio/live`` asks for. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from voice.activity import Pace
+from voice.fields import Fields
+from voice.wake import MODES, Mode, WakeWords
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+INPUTS = ("webm", "opus", "wav", "pcm", "mp3")
+PLAIN = ("wav", "pcm")
+"""Formats that are samples: the gateway hears the turns in them itself."""
+_RATES = (8000, 48000)
+_MINUTES = (5, 20)
+_USUAL_MINUTES = 15
+_MOST_WORDS = 16
+_LONGEST_WORD = 100
+_DETECTS = ("server", "none")
+_SILENCE = (200, 5000)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """How a session hears, thinks and speaks.
+
+    ``hearer`` and ``speaker`` are models by their names; "" leaves the choice to the gateway.
+    ``language`` is "" for any. ``detects``: turns are found in the sound.
+    """
+
+    model: str
+    system: str = ""
+    tools: tuple[Mapping[str, Any], ...] = ()
+    history: int = 20
+    temperature: float = 0.7
+    max_tokens: int = 1024
+    input: str = "webm"
+    output: str = "opus"
+    rate: int = 24000
+    interrupts: bool = True
+    detects: bool = True
+    silence: float = Pace().silence
+    wake: WakeWords | None = None
+    voice: str = ""
+    speed: float = 1.0
+    language: str = ""
+    hearer: str = ""
+    speaker: str = ""
+    minutes: int = _USUAL_MINUTES
+
+    def shown(self) -> dict[str, Any]:
+        """Return the parts of the request that ``ready`` repeats, with what was chosen."""
+        wake = self.wake or WakeWords(())
+        return {
+            "audio": {
+                "input_format": self.input,
+                "output_format": self.output,
+                "sample_rate": self.rate,
+                "allow_interrupt": self.interrupts,
+                "turn_detection": "server" if self.detects else "none",
+                "silence_ms": round(self.silence * 1000),
+            },
+            "wake_word": {
+                "enabled": self.wake is not None,
+                "words": list(wake.words),
+                "mode": wake.mode,
+            },
+            "voice": {
+                "voice_id": self.voice or "default",
+                "speed": self.speed,
+                "language": self.language or "auto",
+            },
+        }
+
+
+def options_of(body: Any, outputs: Sequence[str]) -> LiveOptions:  # noqa: ANN401 - decoded JSON
+    """Return what a request asks for, or raise BadRequest.
+
+    ``outputs`` are the formats of speech that can be had here, the usual one first.
+    """
+    fields = Fields(body)
+    audio, voice, llm = (
+        fields.at("audio_config"),
+        fields.at("voice_config"),
+        fields.at("llm_config"),
+    )
+    if not (model := llm.text("model")):
+        raise llm.fault("model", "must name a model")
+    heard = audio.choice("input_format", INPUTS, "webm")
+    name, language = voice.text("voice_id"), voice.text("language")
+    return LiveOptions(
+        model=model,
+        system=llm.text("system_prompt"),
+        tools=tuple(llm.objects("tools")),
+        history=llm.count("history_length", 20, 2, 1000),
+        temperature=llm.number("temperature", 0.7, 0, 2),
+        max_tokens=llm.count("max_tokens", 1024, 1, 2**20),
+        input=heard,
+        output=audio.choice("output_format", outputs, outputs[0]),
+        rate=audio.count("sample_rate", 24000, *_RATES),
+        interrupts=audio.flag("allow_interrupt", default=True),
+        detects=audio.choice("turn_detection", _DETECTS, "server") == "server" and heard in PLAIN,
+        silence=audio.count("silence_ms", round(Pace().silence * 1000), *_SILENCE) / 1000,
+        wake=_wake(fields.at("wake_word_config")),
+        voice="" if name == "default" else name,
+        speed=voice.number("speed", 1.0, 0.25, 4.0),
+        language="" if language == "auto" else language,
+        hearer=fields.at("transcription_config").text("model"),
+        speaker=voice.text("model"),
+        minutes=fields.count("session_ttl_minutes", _USUAL_MINUTES, *_MINUTES),
+    )
+
+
+def _wake(fields: Fields) -> WakeWords | None:
+    words = tuple(word for word in fields.words("words") if any(map(str.isalnum, word)))
+    mode = fields.choice("mode", MODES, "pre")
+    if not fields.flag("enabled", default=False):
+        return None
+    if not words:
+        raise fields.fault("words", "must name a wake word, as 'enabled' is true")
+    if len(words) > _MOST_WORDS or max(map(len, words)) > _LONGEST_WORD:
+        why = f"may have {_MOST_WORDS} words of {_LONGEST_WORD} characters"
+        raise fields.fault("words", why)
+    return WakeWords(words, cast("Mode", mode))

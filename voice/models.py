@@ -1,0 +1,44 @@
+"""What a session asks of models; the server does it by the way of all requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from voice.told import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from voice.history import ToolCall
+
+
+class Answer(NamedTuple):
+    """The end of a model's answer: the tools that it calls, and its tokens."""
+
+    calls: tuple[ToolCall, ...] = ()
+    usage: Usage = Usage()
+
+
+class Spoken(NamedTuple):
+    """Speech in the client's format."""
+
+    sound: bytes
+    seconds: float
+
+
+class Models(Protocol):
+    """Each method raises a GatewayError if there is no answer, and can be cancelled."""
+
+    async def hear(self, sound: bytes) -> str:
+        """Return the text of a sound file."""
+        ...
+
+    async def think(
+        self, messages: list[dict[str, Any]], said: Callable[[str], Awaitable[None]]
+    ) -> Answer:
+        """Let the model answer; ``said`` takes its text as it comes."""
+        ...
+
+    async def speak(self, text: str) -> Spoken:
+        """Return the text as speech."""
+        ...
