@@ -15,7 +15,6 @@ if __name__ == "__main__" or sys.argv[0].endswith(("llm-gateway", "llm-gateway.e
 
 import argparse
 import asyncio
-import gc
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from server.admin.commands import add_commands, run_command
 from server.admin.own_token import own_token
 from server.admin.presence import announced
+from utils.collector import settle
 from utils.config.loader import faulty
 from utils.config.settings import ServerSettings
 from utils.config.watch import changed, fingerprint
@@ -47,8 +47,6 @@ CANNOT_LISTEN = 69
 INTERRUPTED = 130
 # ``app`` imports every room. It is imported where it is used, so that --help and the commands for a
 # running gateway answer in a fraction of the time.
-# How many new objects start a garbage collection. It is rarely needed: requests leave few cycles.
-_COLLECT_EVERY = 20_000
 # Seconds for heads of new model files at the start; the others are read while the gateway serves.
 _READ_HEADS = 2.0
 
@@ -250,10 +248,7 @@ async def _serve(
     if loader.unread:
         built.reloader.ask()
     built.orphans.sweep()
-    # The objects that exist now live as long as the process, so the collector can ignore them.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_EVERY)
+    settle()
     return await built.gateway.run(
         lambda endpoints: announced(folder, endpoints, config, built.scheme)
     )

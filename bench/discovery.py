@@ -16,6 +16,7 @@ from engine.llamacpp.shipped import bundled_model
 from models.discovery.scan import stores_here
 from models.discovery.walk import listings
 from models.gguf import head_of
+from utils.collector import settle, uncollected
 from utils.state_folder import state_folder
 from utils.tasks import TaskOwner
 
@@ -92,17 +93,25 @@ async def beside(work: Coroutine[Any, Any, object]) -> Scan:
     return Scan(time.monotonic() - began, time.process_time() - spent, late, own)
 
 
+async def listed() -> None:
+    """List the files as a gateway does it."""
+    with uncollected():
+        await asyncio.to_thread(listings, stores_here())
+
+
 async def measured(folder: Path) -> dict[str, Scan]:
     """Return the figures of each step."""
     found = {}
     found["the loop alone"] = await beside(asyncio.sleep(1))
-    found["list the files"] = await beside(asyncio.to_thread(listings, stores_here()))
+    settle()
+    found["list the files"] = await beside(listed())
     # As a gateway does it without a configuration, whose start does not wait for all heads.
     loader = app.Loader(None)
     spent = time.process_time()
     settings, catalog = loader.load(within=0.0)
     built = app.build(settings, catalog, loader.again, state_folder(settings), heads=loader.heads)
     started = time.process_time() - spent
+    settle()
     found["a start, no head read"] = Scan(started, started, [0.0], [0.0])
     found["read all heads, and serve"] = await beside(built.reloader.reload())
     found["look again, no news"] = await beside(built.reloader.reload())

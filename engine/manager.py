@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from engine.process.health import HealthChecks
     from engine.process.orphans import OrphanRegistry
     from engine.process.slots import Slot
+    from engine.scheduling.engine_table import Renewal
     from engine.scheduling.queue import Waiting
     from engine.types import EngineTypes
     from models.catalog import Catalog
@@ -51,6 +52,20 @@ class Measured(NamedTuple):
 
     needs: Mapping[str, Mapping[str, int]]
     loads: Mapping[str, float]
+
+
+class Prepared(NamedTuple):
+    """What ``reconfigure`` applies: models by name, all their variants, and what is known of them.
+
+    ``kept`` are the labels of variants whose engine is defined as before, and runs on.
+    """
+
+    models: Mapping[str, ModelSpec]
+    variants: tuple[VariantSpec, ...]
+    kept: frozenset[str]
+    limits: Limits
+    loads: Mapping[str, float]
+    renewal: Renewal
 
 
 class EngineManager:
@@ -72,7 +87,7 @@ class EngineManager:
         slots: Iterable[Slot] = (),
     ) -> None:
         self._preloader = preloader or Preloader(LoadTimes(None, os.environ, types), enabled=False)
-        self._models = {model.name: model for model in catalog.models}
+        self._models: Mapping[str, ModelSpec] = {model.name: model for model in catalog.models}
         variants = [variant for model in catalog.models for variant in model.variants]
         self._memory = memory or Memory(clock)
         known = self.measured(variants)
@@ -236,30 +251,40 @@ class EngineManager:
 
     # -- another configuration -------------------------------------------------------
 
+    def prepared(self, catalog: Catalog, kept: frozenset[str], limits: Limits) -> Prepared:
+        """Return what ``reconfigure`` needs; it changes nothing.
+
+        ``kept`` are the labels of variants whose engine is defined as before, and runs on. It looks
+        at the files of the others: with very many, call it in a thread.
+        """
+        variants = tuple(variant for model in catalog.models for variant in model.variants)
+        known = self.measured(variant for variant in variants if variant.label not in kept)
+        limits = limits.knowing(known.needs)
+        renewal = self._scheduler.renewal(variants, kept, limits)
+        models = {model.name: model for model in catalog.models}
+        return Prepared(models, variants, kept, limits, known.loads, renewal)
+
     def reconfigure(
         self,
-        catalog: Catalog,
-        kept: frozenset[str],
+        prepared: Prepared,
         policy: Policy,
-        limits: Limits,
         *,
-        known: Measured,
         port_range: tuple[int, int] | None,
         checks: HealthChecks | None = None,
         slots: Iterable[Slot] = (),
     ) -> None:
-        """Use the engines of ``catalog`` from now on.
+        """Use the engines that were ``prepared`` from now on.
 
-        ``kept`` are the labels of variants whose engine is defined as before, and runs on;
-        ``known`` is what was ``measured`` of the others. ``checks`` are the health checks of
-        engines that start from now on.
+        ``checks`` are the health checks of engines that start from now on.
         """
-        self._models = {model.name: model for model in catalog.models}
+        models, variants, kept, limits, loads, renewal = prepared
+        self._models = models
         self._processes.launching = Launching(port_range, checks)
         self.slots.reconfigure(slots, self._models)
-        variants = tuple(variant for model in catalog.models for variant in model.variants)
-        limits, now = limits.knowing(known.needs), self._clock.now()
-        self._feed(ev.Reconfigure(variants, kept, policy, limits, loads=known.loads, now=now))
+        now = self._clock.now()
+        self._feed(
+            ev.Reconfigure(variants, kept, policy, limits, loads=loads, renewal=renewal, now=now)
+        )
 
     def measured(self, variants: Iterable[VariantSpec]) -> Measured:
         """Return what is known of these variants from earlier starts, by label.

@@ -31,7 +31,7 @@ class PeerDirectory:
     """What is known of the peers; ``changed`` is called when their models have changed."""
 
     def __init__(self) -> None:
-        self.changed: Callable[[], None] = lambda: None
+        self.changed: Callable[[], object] = lambda: None
         self.listings: dict[str, Listing] = {}
         self._alive: set[str] = set()
         # Those whose load is not told, which is logged once.

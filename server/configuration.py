@@ -23,12 +23,22 @@ if TYPE_CHECKING:
 class ModelCapabilities(Mapping[str, "Capabilities"]):
     """The capabilities of each model by its name; an engine that is ready may tell news."""
 
-    def __init__(self, catalog: Catalog, types: EngineTypes) -> None:
+    def __init__(
+        self, catalog: Catalog, types: EngineTypes, before: ModelCapabilities | None = None
+    ) -> None:
         self._models = {model.name: model for model in catalog.models}
         self._types = types
         self._news = types.news
         # Found at once, so that no request waits for files.
-        self._found = {model.name: types.capabilities(model) for model in catalog.models}
+        self._found = {
+            name: (before and before.of_same(model)) or types.capabilities(model)
+            for name, model in self._models.items()
+        }
+
+    def of_same(self, model: ModelSpec) -> Capabilities | None:
+        """Return what is known of the model if it was the same before, and has no news."""
+        same = self._models.get(model.name) is model and self._news == self._types.news
+        return self._found.get(model.name) if same else None
 
     def __getitem__(self, name: str) -> Capabilities:
         if self._news != self._types.news:
@@ -58,15 +68,24 @@ class Configuration:
     cors: Cors
     hosts: Hosts
     proxies: Proxies
-    able: Mapping[str, Capabilities]
+    able: ModelCapabilities
     types: EngineTypes
     with_client_key: frozenset[str]
     book: RouteBook
 
     @classmethod
-    def of(cls, settings: ServerSettings, catalog: Catalog, types: EngineTypes) -> Configuration:
-        """Return the configuration of these settings, models and engine types."""
-        able = ModelCapabilities(catalog, types)
+    def of(
+        cls,
+        settings: ServerSettings,
+        catalog: Catalog,
+        types: EngineTypes,
+        before: Configuration | None = None,
+    ) -> Configuration:
+        """Return the configuration of these settings, models and engine types.
+
+        What is known of models that were there ``before`` is not found out anew.
+        """
+        able = ModelCapabilities(catalog, types, None if before is None else before.able)
         cors, hosts = Cors(settings.cors_origins), Hosts(settings.hosts)
         keyed = {m.name for m in catalog.models if types.of(m.largest).wants_client_key}
         elsewhere = {m.name for m in catalog.models if types.of(m.largest).runs_elsewhere}

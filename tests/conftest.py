@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import random
 import sys
@@ -15,6 +14,7 @@ from fake_engine import Journal
 from hypothesis import HealthCheck, settings
 
 from engine.resources.page_cache import BLOCK
+from utils.collector import settle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,9 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """Let the garbage collector leave alone what lives until the end, as ``main.py`` does."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000)
+    settle()
 
 
 def pytest_terminal_summary(

@@ -1,10 +1,16 @@
-"""Work that makes very many objects which stay, in a thread beside an event loop that serves."""
+"""When garbage is collected. A collection stops all threads, so it must not meet many objects.
+
+1. What exists when the gateway starts lives as long as it, so no collection looks at it.
+2. Work that makes very many objects runs without collections, and no later one looks at these.
+   Objects outside cycles are freed as always.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import gc
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,27 +19,53 @@ if TYPE_CHECKING:
 
 # Seconds that a thread may hold up the others.
 _TURN = 0.0005
-# So many new objects are worth a look less at each of them.
-_MANY = 50_000
+# So many new objects take a collection some tenths of a millisecond.
+_MANY = 2_000
+# How many new objects start a collection. It is rarely needed: requests leave few cycles.
+_COLLECT_EVERY = 20_000
+
+
+class _Blocks:
+    """How many blocks of ``uncollected`` are open, and what was set before the first."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.open = 0
+        self.enabled = True
+        self.turn = 0.0
+
+
+_blocks = _Blocks()
+
+
+def settle() -> None:
+    """Apply rule 1; from now on a collection follows many new objects only."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_EVERY)
 
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Inside the block no garbage is collected, and threads take turns more often.
+    """Inside the block rule 2 holds, and threads take turns more often.
 
-    A collection stops all threads. With the objects of thousands of models it would take a tenth
-    of a second, inside the block and at its end: if the block has made very many, what exists then
-    is never looked at again. Objects outside cycles are freed as always.
+    Several blocks may be open at a time.
     """
-    enabled, turn = gc.isenabled(), sys.getswitchinterval()
-    gc.disable()
-    # The event loop waits less for its own turn.
-    sys.setswitchinterval(min(_TURN, turn))
+    with _blocks.lock:
+        if not _blocks.open:
+            _blocks.enabled, _blocks.turn = gc.isenabled(), sys.getswitchinterval()
+            gc.disable()
+            # The event loop waits less for its own turn.
+            sys.setswitchinterval(min(_TURN, _blocks.turn))
+        _blocks.open += 1
     try:
         yield
     finally:
-        sys.setswitchinterval(turn)
-        if gc.get_count()[0] > _MANY:
-            gc.freeze()
-        if enabled:
-            gc.enable()
+        with _blocks.lock:
+            _blocks.open -= 1
+            if gc.get_count()[0] > _MANY:
+                gc.freeze()
+            if not _blocks.open:
+                sys.setswitchinterval(_blocks.turn)
+                if _blocks.enabled:
+                    gc.enable()

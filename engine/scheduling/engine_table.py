@@ -104,6 +104,19 @@ class EngineRecord:
         return self.variant.model == minimum.model and self.variant.capacity >= minimum.capacity
 
 
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """The records of another configuration, for a table that still has those of ``before``.
+
+    A record of before stays where its variant is kept; those of ``adjusted`` variants get the
+    definition that is there.
+    """
+
+    before: Mapping[str, EngineRecord]
+    records: dict[str, EngineRecord]
+    adjusted: tuple[VariantSpec, ...]
+
+
 class EngineTable:
     """Every engine's record. The only owner of engine states.
 
@@ -267,9 +280,10 @@ class EngineTable:
     def renew(self, event: ev.Reconfigure) -> list[EngineRecord]:
         """Apply other variants and limits; return the engines that must end for them."""
         self._given = event.limits
-        # Machines may have very many models, of which most have not changed.
-        changed = _changed(self.records, event)
-        self.records = renewed(self.records, event.variants, event.kept)
+        made = event.renewal
+        if made is None or made.before is not self.records:
+            made = renewal(self.records, event.variants, event.kept, event.limits)
+        self.records = renewed(made)
         self._loaded_before(event.loads)
         for record in self.alive.values():
             if not self.configured(record) and record.ticket not in self._retired:
@@ -278,7 +292,10 @@ class EngineTable:
         retired = self._retired.values()
         resources = self.limits.resources
         self.limits = renewed_limits(self.limits, event.limits, event.kept, retired)
-        for label in changed if self.limits.resources == resources else self.records:
+        # Machines may have very many models, of which most have not changed.
+        touched = [variant.label for variant in made.adjusted]
+        touched += [r.variant.label for r, _ in retired if r.variant.label in self.records]
+        for label in touched if self.limits.resources == resources else self.records:
             record = self.records[label]
             record.takes = self.limits.takes(record.variant)
         useful = [each for each in self.alive.values() if each.useful]
@@ -287,29 +304,34 @@ class EngineTable:
         return [each for each in useful if each in too_many or each not in configured]
 
 
-def _changed(records: Mapping[str, EngineRecord], event: ev.Reconfigure) -> list[str]:
-    """Return the labels of variants that are not the same values as before."""
-    found = []
-    for variant in event.variants:
-        record = records.get(variant.label)
-        same = record is not None and record.variant is variant
-        if not same or variant.label not in event.kept:
-            found.append(variant.label)
-    return found
-
-
-def renewed(
+def renewal(
     records: Mapping[str, EngineRecord],
     variants: Iterable[VariantSpec],
     kept: Collection[str],
-) -> dict[str, EngineRecord]:
-    """Return a record for each variant: the old one if its label is ``kept``, else a new one."""
+    limits: Limits,
+) -> Renewal:
+    """Return a record for each variant: the old one if its label is ``kept``, else a new one.
+
+    No old record is changed, so a thread may do it beside the scheduler.
+    """
     after: dict[str, EngineRecord] = {}
+    adjusted = []
     for variant in variants:
         label = variant.label
         record = records.get(label) if label in kept else None
-        after[label] = record = record or EngineRecord(variant)
-        record.variant = variant
+        if record is None:
+            record = EngineRecord(variant, takes=limits.takes(variant))
+        elif record.variant is not variant:
+            adjusted.append(variant)
+        after[label] = record
+    return Renewal(records, after, tuple(adjusted))
+
+
+def renewed(made: Renewal) -> dict[str, EngineRecord]:
+    """Return the records of the renewal, with the definitions of their variants."""
+    after = made.records
+    for variant in made.adjusted:
+        after[variant.label].variant = variant
     for record in after.values():
         if record.needs:
             needs = [equivalent(after, wanted) for wanted in record.needs]

@@ -49,7 +49,7 @@ from typing import TYPE_CHECKING
 
 from engine.scheduling import events as ev
 from engine.scheduling.admission import Admission, waiting_of
-from engine.scheduling.engine_table import EngineRecord, EngineTable
+from engine.scheduling.engine_table import EngineRecord, EngineTable, Renewal, renewal
 from engine.scheduling.eviction import Limits
 from engine.scheduling.failures import no_room, start_failed
 from engine.scheduling.idle import IdleEngines
@@ -58,7 +58,7 @@ from engine.scheduling.planner import Act, Deny, Planner, Serve, Start, Unload, 
 from engine.scheduling.policy import Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from engine.observer import Changed
     from engine.scheduling.queue import Waiting
@@ -89,6 +89,12 @@ class Scheduler:
     def records(self) -> tuple[EngineRecord, ...]:
         """The record of every configured variant; then those of retired engines."""
         return self._engines.all
+
+    def renewal(
+        self, variants: Iterable[VariantSpec], kept: Collection[str], limits: Limits
+    ) -> Renewal:
+        """Return what a ``Reconfigure`` will need; it changes nothing, so a thread may ask."""
+        return renewal(self._engines.records, variants, kept, limits)
 
     @property
     def waiting(self) -> tuple[int, ...]:

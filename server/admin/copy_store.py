@@ -26,13 +26,14 @@ _LARGEST_FILE = 4 << 20
 
 
 class CopyStore:
-    """``known`` has each copy's name with its source. ``changed`` is called after each change."""
+    """``known`` has each copy's name with its source. ``changed`` applies each change."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE
         self._lock = threading.Lock()
         self.known: Mapping[str, str] = _read(self._file)
-        self.changed: Callable[[], None] = lambda: None
+        self.changed: Callable[[], asyncio.Future[None] | None] = lambda: None
+        self._applying: asyncio.Future[None] | None = None
 
     def has(self, catalog: Catalog, name: str) -> bool:
         """Return whether the name is a copy's, also of a model that is away."""
@@ -56,11 +57,13 @@ class CopyStore:
         work = asyncio.get_running_loop().run_in_executor(None, self._write, name, source)
         work.add_done_callback(self._applied)
         await asyncio.shield(work)
+        if self._applying is not None:
+            await asyncio.shield(self._applying)
 
     def _applied(self, work: asyncio.Future[dict[str, str]]) -> None:
         if not work.cancelled() and work.exception() is None:
             self.known = work.result()
-            self.changed()
+            self._applying = self.changed()
 
     def _write(self, name: str, source: str | None) -> dict[str, str]:
         with self._lock:

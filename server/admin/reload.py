@@ -24,8 +24,7 @@ from utils.tasks import TaskOwner
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from engine.manager import EngineManager, Measured
-    from engine.scheduling.eviction import Limits
+    from engine.manager import EngineManager, Prepared
     from models.catalog import Catalog
     from models.routing.peers import Listing
     from models.selection import ModelSelector
@@ -41,6 +40,8 @@ _log = get_logger("reload")
 Load = Callable[[], Awaitable["tuple[ServerSettings, Catalog]"]]
 # How often changes are prepared anew because peers have changed meanwhile; then at once.
 _TRIES = 3
+# With so many models, changes are prepared in a thread.
+_MANY = 500
 # Changes that the log shows.
 _SHOWN = 100
 
@@ -56,8 +57,8 @@ class _Prepared(NamedTuple):
 class _News(NamedTuple):
     configuration: Configuration
     policy: Policy
-    limits: Limits
-    measured: Measured
+    engines: Prepared
+    lines: list[str]
 
 
 class Reloader:
@@ -93,15 +94,38 @@ class Reloader:
         self._lock = asyncio.Lock()
         self._asked = asyncio.Event()
         self._closed = False
+        self._tasks = TaskOwner("reload")
         # Called in ``running``, and after each reload.
         self.applied: Callable[[], None] = lambda: None
 
-    def extend(self) -> None:
-        """Apply what the peers and the copies are now; nothing is loaded for it."""
+    def extend(self) -> asyncio.Future[None]:
+        """Apply what the peers and the copies are now; nothing is loaded for it.
+
+        It is done when it returns, but with very many models once the returned future is.
+        """
         now = self._current.now
-        after = now.settings, self._extended(now.settings, now.catalog, self._sources())
+        if len(now.catalog.models) >= _MANY and not self._closed:
+            return self._tasks.spawn(self._extend_apart(), "extend")
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
         if not self._closed:
-            self._apply(self._prepared(after))
+            self._apply(self._extending(now.settings, now.catalog, self._sources()))
+        return done
+
+    async def _extend_apart(self) -> None:
+        with uncollected():
+            for _ in range(_TRIES):
+                now, sources = self._current.now, self._sources()
+                prepared = await asyncio.to_thread(
+                    self._extending, now.settings, now.catalog, sources
+                )
+                if prepared.before is now is self._current.now and sources == self._sources():
+                    break
+            else:
+                now = self._current.now
+                prepared = self._extending(now.settings, now.catalog, self._sources())
+            if not self._closed:
+                self._apply(prepared)
 
     def _sources(self) -> _Sources:
         """Return what the peers and the copies are now."""
@@ -119,17 +143,22 @@ class Reloader:
         ended; then nothing has changed. A cancelled reload is applied completely or not at all.
         """
         async with self._lock:
-            after = await self._load()
-            # Read even if no setting has changed: the files may have.
-            certificate = await asyncio.to_thread(self._certificates.read, after[0].tls)
-            prepared = await self._prepared_apart(*after)
-            if self._closed:
-                raise ShuttingDown("The gateway is shutting down.")
-            if not dry_run:
-                self._certificates.use(certificate)
-                self._apply(prepared)
-                self.applied()
+            with uncollected():
+                prepared = await self._reloaded(dry_run=dry_run)
         return {"dry_run": dry_run, **prepared.found.shown()}
+
+    async def _reloaded(self, *, dry_run: bool) -> _Prepared:
+        after = await self._load()
+        # Read even if no setting has changed: the files may have.
+        certificate = await asyncio.to_thread(self._certificates.read, after[0].tls)
+        prepared = await self._prepared_apart(*after)
+        if self._closed:
+            raise ShuttingDown("The gateway is shutting down.")
+        if not dry_run:
+            self._certificates.use(certificate)
+            self._apply(prepared)
+            self.applied()
+        return prepared
 
     def ask(self) -> None:
         """Request a reload by ``running``. One reload may answer several calls."""
@@ -138,7 +167,7 @@ class Reloader:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Answer ``ask`` and watch the files inside the block; after it nothing reloads."""
-        tasks = TaskOwner("reload")
+        tasks = self._tasks
         tasks.spawn(self._answer(), "asked")
         self.applied()
         if self._watch is not None:
@@ -172,12 +201,15 @@ class Reloader:
         for _ in range(_TRIES):
             # Models of peers and copies may change meanwhile.
             sources = self._sources()
-            with uncollected():
-                after = self._extended(settings, catalog, sources)
-                prepared = await asyncio.to_thread(self._prepared, (settings, after))
+            prepared = await asyncio.to_thread(self._extending, settings, catalog, sources)
             if prepared.before is self._current.now and sources == self._sources():
                 return prepared
-        return self._prepared((settings, self._extended(settings, catalog, self._sources())))
+        return self._extending(settings, catalog, self._sources())
+
+    def _extending(
+        self, settings: ServerSettings, catalog: Catalog, sources: _Sources
+    ) -> _Prepared:
+        return self._prepared((settings, self._extended(settings, catalog, sources)))
 
     def _prepared(self, after: tuple[ServerSettings, Catalog]) -> _Prepared:
         """Return the changes of the present configuration. Reads the heads of new model files."""
@@ -187,12 +219,12 @@ class Reloader:
         settings, catalog = applied(before, after)
         if not found and catalog.missing == now.catalog.missing:
             return _Prepared(now, found, None)
-        variants = (v for model in catalog.models for v in model.variants)
+        limits = limits_of(catalog, settings, now.types)
         news = _News(
-            Configuration.of(settings, catalog, now.types),
+            Configuration.of(settings, catalog, now.types, now),
             policy_of(settings),
-            limits_of(catalog, settings, now.types),
-            self._manager.measured(v for v in variants if v.label not in found.kept),
+            self._manager.prepared(catalog, found.kept, limits),
+            found.lines(),
         )
         return _Prepared(now, found, news)
 
@@ -207,16 +239,13 @@ class Reloader:
         self._peers.watch(news.configuration.catalog.peers)
         self._selector.forget(found.stale)
         self._manager.reconfigure(
-            news.configuration.catalog,
-            found.kept,
+            news.engines,
             news.policy,
-            news.limits,
-            known=news.measured,
             port_range=settings.ports,
             checks=checks_of(settings),
             slots=[Slot(each.port, each.type) for each in settings.slots],
         )
-        lines = found.lines()
+        lines = news.lines
         if (more := len(lines) - _SHOWN) > 0:
             lines = [*lines[:_SHOWN], f"and {more} more changes"]
         _log.info("the configuration is loaded:\n  %s", "\n  ".join(lines))

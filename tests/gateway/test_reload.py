@@ -22,11 +22,12 @@ from utils.config.settings import ServerSettings
 from utils.errors import ConfigError, ShuttingDown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator
 
     from fake_engine import Journal
 
-    from models.spec import ModelSpec, VariantSpec
+    from engine.scheduling.eviction import Limits
+    from models.spec import ModelSpec
 
 LONG = 40
 
@@ -241,12 +242,12 @@ class Bench:
     def forget(self, models: tuple[str, ...]) -> None:
         self.told.append(f"forget {', '.join(models)}")
 
-    def measured(self, variants: Iterable[VariantSpec]) -> list[str]:
-        return [variant.label for variant in variants]
-
-    def reconfigure(self, catalog: Catalog, kept: frozenset[str], *_: Any, **__: Any) -> None:
+    def prepared(self, catalog: Catalog, kept: frozenset[str], _: Limits) -> str:
         names = ", ".join(each.name for each in catalog.models)
-        self.told.append(f"{names} keeping {', '.join(kept)}")
+        return f"{names} keeping {', '.join(kept)}"
+
+    def reconfigure(self, prepared: str, *_: Any, **__: Any) -> None:
+        self.told.append(prepared)
 
 
 @pytest.fixture(autouse=True)

@@ -42,3 +42,15 @@ def test_a_collector_that_was_off_stays_off() -> None:
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+def test_of_several_blocks_the_last_one_ends_it() -> None:
+    turn = sys.getswitchinterval()
+    one, other = uncollected(), uncollected()
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert not gc.isenabled()
+    other.__exit__(None, None, None)
+    assert gc.isenabled()
+    assert sys.getswitchinterval() == pytest.approx(turn)

@@ -8,7 +8,7 @@ import pytest
 from builders import variant
 
 from engine.scheduling import events as ev
-from engine.scheduling.engine_table import EngineRecord, EngineTable
+from engine.scheduling.engine_table import EngineRecord, EngineTable, renewal
 from engine.scheduling.eviction import Limits
 from engine.scheduling.failures import FIRST_DELAY, GIVE_UP_AFTER, LONGEST_DELAY
 from engine.scheduling.lifecycle import Event, State
@@ -274,6 +274,20 @@ class TestRenewal:
             kept, limits = frozenset({OTHER.label}), Limits(resources={"gpu": amount})
             engines.renew(ev.Reconfigure((wanted,), kept, Policy(), limits, 20.0))
             assert engines.records[OTHER.label].takes == {"gpu": takes}
+
+    def test_what_was_made_of_other_records_is_made_anew(self) -> None:
+        engines, record = fleet_of()
+        kept, variants = frozenset({OTHER.label}), (self.NEW, OTHER)
+        made = renewal(engines.records, variants, kept, LIMITS)
+        event = ev.Reconfigure(variants, kept, Policy(), LIMITS, 20.0, renewal=made)
+        assert engines.records[SMALL.label] is record, "nothing has changed yet"
+        engines.renew(event)
+        assert engines.records is made.records
+        between = engines.records
+        self.renew(engines, SMALL.label, OTHER.label)
+        engines.renew(event)
+        assert engines.records is not made.records
+        assert engines.records[OTHER.label] is between[OTHER.label]
 
     def test_an_engine_beyond_the_limit_ends(self) -> None:
         engines, _ = fleet_of()
