@@ -1,7 +1,7 @@
 """The size of a request whose work is not counted in tokens: seconds of sound, or characters. Pure.
 
 A request for speech has as many characters as its text. A sound has its seconds, if its file tells
-them in its first bytes: see engine/sound/lengths.py. Else they are known once it is decoded.
+them: see engine/sound/lengths.py. They are known for certain once it is decoded.
 """
 
 from __future__ import annotations

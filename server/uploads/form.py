@@ -30,29 +30,27 @@ if TYPE_CHECKING:
 _MOST_PARTS = 128
 # Bytes of all texts of a form together.
 _MOST_TEXT = 1024 * 1024
-# Enough for the head of any WAV or FLAC file that a recorder writes.
-_BEGINNING = 4096
 _SOUNDS = (TRANSCRIPTION, TRANSLATION)
 # The parameters that are not texts and that engines read from a form. They refuse other numbers.
 _NUMBERS = ("temperature", "max_tokens", "stream", "audio_ctx", "temperature_inc", "n")
 
 
 class _Part(NamedTuple):
-    """A part of the form: a text, or the place of a file in the spool and its first bytes."""
+    """A part of the form: a text, or the place of a file in the spool."""
 
     name: str
     head: bytes
     text: bytes | None
     start: int = 0
     size: int = 0
-    beginning: bytes = b""
 
 
 class Form:
     """A form as the engine gets it: an ``Upload``.
 
     ``take`` is asked before that number of bytes is kept in memory; it returns whether it may be.
-    ``seconds`` is the length of the sound in the first file, None while it is not known.
+    ``seconds`` is the length of the sound in the first file, as the file tells it; None while it is
+    not known.
     """
 
     def __init__(self, take: Callable[[int], bool]) -> None:
@@ -179,10 +177,9 @@ class Form:
         """Read one more part to its end; a part without a filename is a text."""
         head = "\r\n".join(f"{name}: {value}" for name, value in headers.items())
         raw = head.encode("utf-8", "surrogateescape")
-        text, start, beginning = bytearray(), self._spool.size, b""
+        text, start = bytearray(), self._spool.size
         async for piece in pieces:
             if filename is not None:
-                beginning = beginning or piece[:_BEGINNING]
                 await self._spool.append(piece)
                 continue
             text += piece
@@ -193,23 +190,23 @@ class Form:
                 raise BadRequest(f"The texts of the form exceed {_MOST_TEXT} bytes.", param=name)
         size = self._spool.size - start
         kept = bytes(text) if filename is None else None
-        self._parts.append(_Part(name, raw, kept, start, size, beginning))
+        self._parts.append(_Part(name, raw, kept, start, size))
         if len(self._parts) > _MOST_PARTS:
             raise BadRequest(f"The form has more than {_MOST_PARTS} parts.")
 
     async def complete(self) -> None:
         """End the form: no part follows."""
         await self._spool.flush()
+        file = next((part for part in self._parts if part.text is None), None)
+        if file is not None:
+            # Most gateways hear nothing, and start sooner without it.
+            from engine.sound.lengths import seconds_of  # noqa: PLC0415 - see above
+
+            self.seconds = await self._spool.look(file.start, file.size, seconds_of)
 
     def _amount(self, endpoint: Endpoint) -> Amount | None:
-        """Return the seconds of a sound, if its file tells them in its first bytes."""
-        if endpoint not in _SOUNDS:
-            return None
-        # Most gateways hear nothing, and start sooner without it.
-        from engine.sound.lengths import seconds_of  # noqa: PLC0415 - see above
-
-        self.seconds = seconds_of(self._first_file.beginning, self.file_size)
-        return of_sound(self.seconds)
+        """Return the seconds of a sound, if its file tells them."""
+        return of_sound(self.seconds) if endpoint in _SOUNDS else None
 
     def _set(self, name: str, text: str) -> None:
         quoted = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

@@ -10,13 +10,16 @@ import asyncio
 import hashlib
 import tempfile
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from utils.errors import StorageFull
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    Read = Callable[[int, int], bytes]
+
+T = TypeVar("T")
 _IN_MEMORY = 1024 * 1024
 # Bytes of one write, and of one read.
 _BATCH = 256 * 1024
@@ -82,6 +85,18 @@ class Spool:
                 data = await asyncio.to_thread(self._read, start, piece)
             start += piece
             yield data
+
+    async def look(self, start: int, size: int, ask: Callable[[Read, int], T]) -> T:
+        """Return what ``ask`` finds out about the ``size`` bytes from ``start`` on.
+
+        It gets a function that reads so many bytes from a place in them, and ``size``. It should
+        read little.
+        """
+
+        def read(at: int, count: int) -> bytes:
+            return self._read(start + at, min(count, size - at)) if 0 <= at < size else b""
+
+        return ask(read, size) if self._in_memory else await asyncio.to_thread(ask, read, size)
 
     def close(self) -> None:
         """Free memory and disk."""

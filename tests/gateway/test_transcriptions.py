@@ -138,11 +138,20 @@ def flac_head(rate: int, samples: int) -> bytes:
     return b"fLaC\x80\0\0\x22" + bytes(10) + numbers + bytes(16)
 
 
+def ogg(samples: int) -> bytes:
+    """Return pages of Opus whose last one ends after so many samples at 48 kHz."""
+    pages = [(0, b"OpusHead" + bytes(11)), (0, b"OpusTags"), (960, b"a"), (samples, b"b")]
+    return b"".join(
+        b"OggS\0\0" + time.to_bytes(8, "little") + bytes(12) + bytes([1, len(content)]) + content
+        for time, content in pages
+    )
+
+
 async def test_a_sound_is_limited_and_counted_in_seconds(journal: Journal) -> None:
     model = hearing(journal, max_seconds=2.0)
     second, long = (wav_head(16000, 32000 * n) + bytes(32000 * n) for n in (1, 3))
     async with running_gateway(journal, model) as gw:
-        for sound in (long, flac_head(16000, 48000)):
+        for sound in (long, flac_head(16000, 48000), ogg(144000)):
             refused = await gw.request("POST", PATH, data=form(sound))
             assert refused.status == 400
             error = refused.json["error"]

@@ -166,7 +166,6 @@ def test_speech_in_every_format_begins_before_it_ends(
         sound = whole.getvalue()
     if kind in {"opus", "pcm"}:
         assert word_errors(text, heard(api, sound).text) <= 2
-        # Of Opus only the decoder knows them.
         assert admin(served, "/admin/api/requests")["requests"][0]["sound_seconds"] > 1
 
 

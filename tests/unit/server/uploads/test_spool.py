@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from server.uploads.spool import Spool
+
+if TYPE_CHECKING:
+    from server.uploads.spool import Read
 
 PIECE = bytes(range(256)) * 256  # 64 KiB
 
@@ -51,4 +55,18 @@ async def test_it_asks_for_as_much_as_it_keeps() -> None:
     await spool.flush()
     assert asked == [len(PIECE)] * 3
     assert await contents(spool, 0, spool.size) == PIECE * 5
+    spool.close()
+
+
+@pytest.mark.parametrize("pieces", [2, 20])
+async def test_a_look_sees_its_part_and_nothing_else(pieces: int) -> None:
+    spool = Spool(lambda _size: True)
+    for _ in range(pieces):
+        await spool.append(PIECE)
+    await spool.flush()
+
+    def ask(read: Read, size: int) -> list[bytes]:
+        return [read(0, 3), read(size - 2, 9), read(size, 1), read(-1, 1), read(1 << 70, 1)]
+
+    assert await spool.look(100, 50, ask) == [b"def", PIECE[148:150], b"", b"", b""]
     spool.close()
