@@ -84,7 +84,8 @@ if TYPE_CHECKING:
     from models.discovery.stores import Store
     from models.downloads.hub import Hub
     from models.selection import Selection
-    from server.admin.reload import Load
+    from models.spec import ModelSpec
+    from server.admin.reload import Load, ReadOne
     from utils.clock import Clock
     from utils.config.accounts import AccountsSettings
     from utils.config.tables import Tables
@@ -124,13 +125,15 @@ def build(
     watch: AsyncIterator[None] | None = None,
     hooks: Hooks | None = None,
     heads: HeadCache | None = None,
+    read_one: ReadOne | None = None,
 ) -> App:
     """Return a gateway for these models that keeps its files in ``folder``; it does not run yet.
 
     ``own_token`` is a token for the admin paths, beside the configured one. ``load`` is called for
     each reload; each time ``watch`` yields, a reload follows. Without ``prompt_caches`` no prompt
     cache is saved. ``hooks`` admit each call to a model, and settle it. ``heads`` is what is known
-    of model files. ConfigError if the certificate cannot be used.
+    of model files, ``read_one`` reads one that a request needs at once. ConfigError if the
+    certificate cannot be used.
     """
     clock = clock or LoopClock()
     settings = replace(settings, own_token=own_token)
@@ -166,7 +169,8 @@ def build(
     reloader = Reloader(load, current, manager, selector, watch, certificates, peers, copies)
     router = Router(manager, Classifier(inference, clock), peers, ActiveProfile(folder))
     pulls = Pulls(_hub, reloader.reload, folder)
-    missing = MissingModels(pulls, current)
+    reloader.read_one = read_one or reloader.read_one
+    missing = MissingModels(pulls, current, reloader.include)
 
     def applied() -> None:
         _tell_absent(current.now.catalog, types)
@@ -329,6 +333,11 @@ class Loader:
         if self._path is None:
             return self._understood(EVERYTHING, within)
         return self._understood(ConfigLoader(self._path, presets()).load(), within)
+
+    async def read_one(self, name: str) -> ModelSpec | None:
+        """Return the model of this name whose head was not read yet, or None if it has none."""
+        discovery = self._discovery
+        return None if discovery is None else await asyncio.to_thread(discovery.read_one, name)
 
     async def again(self) -> tuple[ServerSettings, Catalog]:
         """Return the same as ``load``, without blocking the event loop."""

@@ -244,6 +244,7 @@ async def _serve(
         prompt_caches=app.prompt_caches(settings, folder),
         watch=watch,
         heads=loader.heads,
+        read_one=loader.read_one,
     )
     if loader.unread:
         built.reloader.ask()

@@ -116,6 +116,18 @@ class Catalog:
             missing=missing,
         )
 
+    def with_models(self, models: Iterable[ModelSpec]) -> Catalog:
+        """Return the same catalog with these models, of which none is missing any more."""
+        return Catalog(
+            models,
+            self.default,
+            self.groups,
+            self.routes.values(),
+            self.peers.values(),
+            self.shared,
+            dict.fromkeys(self.missing.values()),
+        )
+
     def __contains__(self, name: object) -> bool:
         """Return whether a model, a route or a shared model has this name."""
         return self.has_model(name) or name in self.routes or name in self.shared
@@ -190,7 +202,8 @@ class Catalog:
     def _missing(self, name: str, *, stream: bool = False) -> GatewayError:
         each = self.missing[name]
         if each.download == NOT_READ:
-            return ModelUnread(f"What the file of '{name}' holds is still being read. Ask again.")
+            message = f"What the file of '{name}' holds is still being read. Ask again."
+            return ModelUnread(message, model=each.name)
         return ModelMissing(
             f"The model '{name}' is not on this machine. An operator can fetch it: models pull "
             f"{each.wanted}.",

@@ -32,14 +32,14 @@ def with_copies(catalog: Catalog, copies: Mapping[str, str]) -> Catalog:
             served.setdefault(catalog.find(source).name, []).append(name)
     if not served:
         return catalog
-    return _replaced(catalog, [_copied(m, served.get(m.name, ()), copies) for m in catalog.models])
+    return catalog.with_models(_copied(m, served.get(m.name, ()), copies) for m in catalog.models)
 
 
 def without_copies(catalog: Catalog) -> Catalog:
     """Return the catalog as it was before ``with_copies``."""
     if not any(model.copies for model in catalog.models):
         return catalog
-    return _replaced(catalog, [_uncopied(model) for model in catalog.models])
+    return catalog.with_models(_uncopied(model) for model in catalog.models)
 
 
 def source_of(
@@ -102,16 +102,4 @@ def _uncopied(model: ModelSpec) -> ModelSpec:
         aliases=tuple(alias for alias in model.aliases if alias not in model.copies),
         copies=(),
         alias_params={n: v for n, v in model.alias_params.items() if n not in model.copies},
-    )
-
-
-def _replaced(catalog: Catalog, models: list[ModelSpec]) -> Catalog:
-    return Catalog(
-        models,
-        catalog.default,
-        catalog.groups,
-        catalog.routes.values(),
-        catalog.peers.values(),
-        catalog.shared,
-        dict.fromkeys(catalog.missing.values()),
     )

@@ -24,7 +24,7 @@ from server.headers import CONVERSATION, conversation_of, to_engine
 from server.hops import headers_for
 from server.uploads.body import read_body, whole_of
 from server.uploads.multipart import read_form
-from utils.errors import BadRequest, ModelMissing
+from utils.errors import BadRequest, ModelMissing, ModelUnread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -66,7 +66,11 @@ class RequestHandler:
 
     async def pass_through(self, ctx: RequestContext) -> None:
         """Pass on what the model's engine, which may have to be started, answers to any request."""
-        model = ctx.configuration.catalog.find(ctx.name)
+        try:
+            model = ctx.configuration.catalog.find(ctx.name)
+        except ModelUnread as unread:
+            await self._missing.read(ctx, unread)
+            model = ctx.configuration.catalog.find(ctx.name)
         body = await read_body(ctx)
         # Whatever it is: the engine may answer with a stream, after which it hangs up.
         facts = RequestFacts(PASSTHROUGH, body, model.name, stream=True, max_output=0)
@@ -111,6 +115,8 @@ class RequestHandler:
             await self.router.choose(ctx, needed)
         except ModelMissing as missing:
             await self._missing.wait(ctx, missing, lines)
+        except ModelUnread as unread:
+            await self._missing.read(ctx, unread)
         return await parsed(size, parse)
 
     async def _answer(self, ctx: RequestContext, endpoint: Endpoint) -> None:
@@ -122,7 +128,7 @@ class RequestHandler:
                 # Most requests: what need not be awaited costs no coroutines.
                 catalog, fit = ctx.configuration.catalog, ctx.configuration.types.fit
                 model, facts = read(endpoint, body, catalog, ctx.name, fit)
-            except (RouteNeeded, ModelMissing):
+            except (RouteNeeded, ModelMissing, ModelUnread):
                 model, facts = await self._read(ctx, endpoint, body)
         await self.answer(ctx, model, facts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,10 +10,10 @@ from models.downloads.progress import DONE, FAILED, PAUSED
 from models.downloads.pulls import STOPPED
 from models.downloads.reference import AT_START, NEVER, ON_REQUEST
 from server.dialects import OLLAMA
-from utils.errors import ModelDownloading, ModelMissing
+from utils.errors import ModelDownloading, ModelMissing, ModelUnread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from models.downloads.pulls import Pulls, PullState
     from models.downloads.reference import Missing
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # Seconds after which a client may ask again, if the download does not tell how long it takes.
 _USUAL_WAIT, _LONGEST_WAIT = 10.0, 300.0
+# Seconds that a request waits for the head of its model.
+_READS_WITHIN = 10.0
 # Seconds before a request begins a download again that has failed.
 _RETRY = 30.0
 
@@ -39,7 +42,13 @@ class WaitingLines(Protocol):
 class MissingModels:
     """Begins downloads as the configuration says, and has requests wait for them."""
 
-    def __init__(self, pulls: Pulls, current: CurrentConfiguration) -> None:
+    def __init__(
+        self,
+        pulls: Pulls,
+        current: CurrentConfiguration,
+        include: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._include = include
         self._pulls = pulls
         self._current = current
 
@@ -50,6 +59,18 @@ class MissingModels:
             stopped = known is not None and known.state == PAUSED and known.why == STOPPED
             if each.download == AT_START and (known is None or stopped):
                 self._pulls.start(each.wanted)
+
+    async def read(self, ctx: RequestContext, needed: ModelUnread) -> None:
+        """Read the head of the model's file; then ``ctx`` has the configuration that serves it.
+
+        Raises ModelUnread if that takes long. Whether the model can be served is not told here.
+        """
+        try:
+            async with asyncio.timeout(_READS_WITHIN):
+                await self._include(needed.model)
+        except TimeoutError:
+            raise needed from None
+        ctx.configuration = self._current.now
 
     async def wait(
         self,

@@ -98,9 +98,13 @@ class ModelDownloading(GatewayError):
 
 
 class ModelUnread(GatewayError):
-    """A model was found on this machine, but the head of its file has not been read yet."""
+    """The ``model`` was found on this machine, but the head of its file has not been read yet."""
 
     retry_after = 2.0
+
+    def __init__(self, message: str, *, model: str = "") -> None:
+        super().__init__(message)
+        self.model = model
 
 
 class ModelInUse(GatewayError):

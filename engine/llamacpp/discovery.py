@@ -35,11 +35,13 @@ from models.discovery.scan import (
     listings_of,
     stores_here,
     this_machine,
+    with_head,
 )
 from models.discovery.state import load_entries, save_entries, state_of_entries
 from models.discovery.stores import HUB, JAN, LLAMACPP, LMSTUDIO, OLLAMA, Store, stores
 from models.downloads.local import local_model
 from models.downloads.reference import NEVER, NOT_READ, Missing, Wanted, wanted
+from models.gguf import BadModelFile
 from models.head_cache import HeadCache
 from utils.collector import uncollected
 from utils.config.local_models import DiscoverTable, LaunchOptions
@@ -110,13 +112,23 @@ def named_by(tables: Tables, settings: ServerSettings) -> Taken:
 class _Found(NamedTuple):
     """The models that the configuration does not name, and what they were made from.
 
-    ``said`` are the reasons why others are not served, ``unread`` those whose heads were not read.
+    ``said`` are the reasons why others are not served, ``unread`` the entries whose heads were not
+    read.
     """
 
     made_from: object
     models: list[ModelSpec]
     said: set[str]
-    unread: list[Missing]
+    unread: list[Entry]
+
+
+class _Unread(NamedTuple):
+    """The entries whose heads were not read, by name, and what their models are made with."""
+
+    entries: Mapping[str, Entry]
+    planner: Planner
+    options: LaunchOptions
+    settings: ServerSettings
 
 
 _NOTHING_FOUND = _Found(None, [], set(), [])
@@ -135,6 +147,7 @@ class Discovery:
         self.heads = HeadCache(folder)
         self._said: set[str] = set()
         self._last_found = _NOTHING_FOUND
+        self._unread: _Unread | None = None
         # By path: the entry, the size of its projector, and the model planned from them.
         self._planned: dict[str, tuple[Entry, int, ModelSpec]] = {}
         self._planned_from: object = None
@@ -156,7 +169,9 @@ class Discovery:
         said |= at_last.said
         made_from = (at_last.made_from, own, [*missing], tables, settings)
         found = at_last.models
-        missing += at_last.unread
+        missing += (Missing(e.name, Wanted(e.repo), NOT_READ, e.aliases) for e in at_last.unread)
+        entries = {entry.name: entry for entry in at_last.unread}
+        self._unread = _Unread(entries, planner, read(LaunchOptions, tables.defaults), settings)
         if not own and not found and not missing and not tables.models:
             found = list(self._models(self._bundled(), tables, planner, settings, said))
         for line in sorted(said - self._said):
@@ -180,6 +195,22 @@ class Discovery:
         )
         self._last = made_from, (settings, catalog)
         return settings, catalog
+
+    def read_one(self, name: str) -> ModelSpec | None:
+        """Return the found model whose head was not read by the last look; None if it has none.
+
+        It may be called while a thread looks again.
+        """
+        unread = self._unread
+        if unread is None or (entry := unread.entries.get(name)) is None:
+            return None
+        try:
+            entry = with_head(entry, self.heads)
+        except (OSError, BadModelFile):
+            # The next look tells why.
+            return None
+        made = _found_model(entry, unread.planner, unread.options, unread.settings)
+        return None if isinstance(made, str) else made
 
     async def again(
         self, tables: Tables, settings: ServerSettings
@@ -266,8 +297,7 @@ class Discovery:
         entries = [each for each in entries if not each.problem.endswith(UNREAD)]
         made = list(self._models(entries, tables, planner, settings, said))
         made_from = listings, state_of_entries(self._folder), taken, planner, options
-        not_read = [Missing(e.name, Wanted(e.repo), NOT_READ, e.aliases) for e in unread]
-        found = _Found(made_from, made, said, not_read)
+        found = _Found(made_from, made, said, unread)
         self._last_found = found if sure else _NOTHING_FOUND
         return found
 
@@ -290,13 +320,12 @@ class Discovery:
                 self._planned[entry.path] = known
                 yield known[2]
                 continue
-            made = _DOUBTFUL if entry.doubtful else _made(entry, planner, options)
+            made = _found_model(entry, planner, options, settings)
             if isinstance(made, str):
                 said.add(f"{entry.name} is not served: {made}")
                 continue
-            [model] = models_of([{**made, "found": True}], settings)
-            self._planned[entry.path] = entry, _size_of(entry.projector), model
-            yield model
+            self._planned[entry.path] = entry, _size_of(entry.projector), made
+            yield made
 
     def _bundled(self) -> Sequence[Entry]:
         """Return the entry of the bundled model; none if its package is not installed."""
@@ -322,6 +351,17 @@ def _planner(tables: Tables) -> Planner:
     # Without a GPU there is nothing to divide.
     fits = not machine.gpus or machine.unified or has_fit(binary)
     return Planner(machine, binary, fits)
+
+
+def _found_model(
+    entry: Entry, planner: Planner, options: LaunchOptions, settings: ServerSettings
+) -> ModelSpec | str:
+    """Return the model of an entry that was found, or the reason why it cannot be served."""
+    made = _DOUBTFUL if entry.doubtful else _made(entry, planner, options)
+    if isinstance(made, str):
+        return made
+    [model] = models_of([{**made, "found": True}], settings)
+    return model
 
 
 def _resources(machine: MachineMemory) -> Mapping[str, int]:

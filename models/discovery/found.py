@@ -137,15 +137,20 @@ def _fits(projector: _Part, model: _Part, facts: FileFacts | None, *, alone: boo
         model.origin.repo and f"{folder}/".startswith(f"{above}/" * bool(above))
     ):
         return False
-    if projector.facts is not None and facts is not None:
-        # Some projectors write several layers' worth of input at once.
-        wide, width = projector.facts.projection, facts.width
-        if wide and width and wide % width:
-            return False
+    told = projector.facts
+    if told is not None and facts is not None and not projects_to(told, facts):
+        return False
     own, base = projector.named.base, model.named.base
     if own == base:
         return True
     return alone and (not own or base.startswith(own) or own.startswith(base))
+
+
+def projects_to(projector: FileFacts, model: FileFacts) -> bool:
+    """Return whether what the projector writes can be read by the model, as far as both tell."""
+    wide, width = projector.projection, model.width
+    # Some projectors write several layers' worth of input at once.
+    return not (wide and width and wide % width)
 
 
 def _order(projector: _Part) -> tuple[int, int, str]:

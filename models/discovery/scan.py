@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.discovery.file_name import file_name
+from models.discovery.found import projects_to
 from models.discovery.inventory import MANUAL, Entry, inventory
 from models.discovery.stores import FOLDER, USUAL, Machine, Store, lmstudio_settings, stores
 from models.discovery.walk import PATIENCE, file_at, listed, listings
 from models.gguf import BadModelFile
-from models.model_file import PROJECTOR
+from models.model_file import MODEL, PROJECTOR, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -104,6 +105,28 @@ def entry_of(path: Path, heads: HeadCache) -> Entry:
         if text in entry.files:
             return entry
     return Entry(own.stem, text, (text,), 0, problem=_reason(path, heads))
+
+
+def with_head(entry: Entry, heads: HeadCache) -> Entry:
+    """Return the entry with what the heads of its files tell; they are read if they must be.
+
+    Raises BadModelFile or OSError if they cannot be read, BadModelFile also if it is no model.
+    """
+    facts = together(heads.facts(Path(path)) for path in entry.files)
+    if facts.kind != MODEL:
+        raise BadModelFile(f"it is no model, but of the kind '{facts.kind}'")
+    projector = entry.projector
+    if projector and not projects_to(heads.facts(Path(projector)), facts):
+        projector = ""
+    problem = f"the file is cut: {facts.missing} of its bytes are missing" if facts.missing else ""
+    return replace(
+        entry,
+        facts=facts,
+        projector=projector,
+        problem=problem,
+        doubtful=facts.own_conversion,
+        quantisation=entry.quantisation or facts.quantisation,
+    )
 
 
 def _reason(path: Path, heads: HeadCache) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from models.catalog import Catalog
     from models.routing.peers import Listing
     from models.selection import ModelSelector
+    from models.spec import ModelSpec
     from server.admin.copy_store import CopyStore
     from server.configuration import CurrentConfiguration
     from utils.config.settings import ServerSettings
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 _log = get_logger("reload")
 
 Load = Callable[[], Awaitable["tuple[ServerSettings, Catalog]"]]
+# Reads the head of a model's file; None if it is none that can be served.
+ReadOne = Callable[[str], Awaitable["ModelSpec | None"]]
 # How often changes are prepared anew because peers have changed meanwhile; then at once.
 _TRIES = 3
 # With so many models, changes are prepared in a thread.
@@ -59,6 +62,10 @@ class _News(NamedTuple):
     policy: Policy
     engines: Prepared
     lines: list[str]
+
+
+async def _nothing(_: str) -> None:
+    """Return None: no model waits for its head."""
 
 
 class Reloader:
@@ -95,6 +102,8 @@ class Reloader:
         self._asked = asyncio.Event()
         self._closed = False
         self._tasks = TaskOwner("reload")
+        self._reading: dict[str, asyncio.Task[None]] = {}
+        self.read_one: ReadOne = _nothing
         # Called in ``running``, and after each reload.
         self.applied: Callable[[], None] = lambda: None
 
@@ -105,25 +114,49 @@ class Reloader:
         """
         now = self._current.now
         if len(now.catalog.models) >= _MANY and not self._closed:
-            return self._tasks.spawn(self._extend_apart(), "extend")
+            return self._tasks.spawn(self._change(lambda catalog: catalog), "extend")
         done = asyncio.get_running_loop().create_future()
         done.set_result(None)
         if not self._closed:
             self._apply(self._extending(now.settings, now.catalog, self._sources()))
         return done
 
-    async def _extend_apart(self) -> None:
+    async def include(self, name: str) -> None:
+        """Serve the model of this name if it is known and only its head was not read yet.
+
+        A cancelled call goes on.
+        """
+        task = self._reading.get(name)
+        if task is None:
+            task = self._reading[name] = self._tasks.spawn(self._include(name), f"read {name}")
+            task.add_done_callback(lambda _: self._reading.pop(name, None))
+        await asyncio.shield(task)
+
+    async def _include(self, name: str) -> None:
+        model = await self.read_one(name)
+        if model is None:
+            return
+
+        def included(catalog: Catalog) -> Catalog:
+            there = catalog.has_model(model.name)
+            return catalog if there else catalog.with_models((*catalog.models, model))
+
+        await self._change(included)
+
+    async def _change(self, change: Callable[[Catalog], Catalog]) -> None:
+        """Apply the change to the present catalog; the work is done in a thread."""
+
+        def prepared_from(now: Configuration, sources: _Sources) -> _Prepared:
+            return self._extending(now.settings, change(now.catalog), sources)
+
         with uncollected():
             for _ in range(_TRIES):
                 now, sources = self._current.now, self._sources()
-                prepared = await asyncio.to_thread(
-                    self._extending, now.settings, now.catalog, sources
-                )
+                prepared = await asyncio.to_thread(prepared_from, now, sources)
                 if prepared.before is now is self._current.now and sources == self._sources():
                     break
             else:
-                now = self._current.now
-                prepared = self._extending(now.settings, now.catalog, self._sources())
+                prepared = prepared_from(self._current.now, self._sources())
             if not self._closed:
                 self._apply(prepared)
 

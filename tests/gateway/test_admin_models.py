@@ -216,6 +216,28 @@ async def test_a_copy_is_one_more_name_of_a_model(
         assert await served(gateway) == ["org/old:Q8_0"]
 
 
+async def test_a_request_has_the_head_of_its_model_read(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert hub.port
+    put(tmp_path / ".lmstudio/models/pub/page/page.gguf", b"<html>" * 9)
+    wanted = {"model": "org/old", "messages": [{"role": "user", "content": "hello"}]}
+    async with found_gateway(Journal(tmp_path / "journal"), within=0.0) as gateway:
+        with monkeypatch.context() as patch:
+            patch.setattr("server.missing_models._READS_WITHIN", 0.0)
+            answer = await gateway.post(wanted)
+            answer.error(503, "model_not_read")
+            assert answer.headers["Retry-After"] == "2"
+        answers = await asyncio.gather(gateway.post(wanted), gateway.post(wanted))
+        assert [answer.status for answer in answers] == [200, 200]
+        (await gateway.post({**wanted, "model": "page"})).error(503, "model_not_read")
+        assert await served(gateway) == ["org/old:Q8_0", "pub/page:page"]
+        changes = await asked(gateway, "POST", "/admin/rescan")
+        assert changes["models"] == {"added": [], "changed": {}, "removed": []}
+        (await gateway.post({**wanted, "model": "page"})).error(404, "model_not_found")
+        assert await served(gateway) == ["org/old:Q8_0"]
+
+
 async def test_a_client_of_ollama_fetches_a_model_of_the_hub(
     hub: FakeHub, gateway: GatewayClient
 ) -> None:

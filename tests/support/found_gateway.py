@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import asynccontextmanager
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import pytest
+
+    from models.spec import ModelSpec
 
 TOKEN = "for-tests"
 
@@ -36,12 +40,22 @@ def new_home(home: Path, monkeypatch: pytest.MonkeyPatch, hub: str = "") -> None
 
 
 @asynccontextmanager
-async def found_gateway(journal: Journal, **settings: Any) -> AsyncIterator[GatewayClient]:
-    """Inside the block a gateway serves what is found in the user's home."""
+async def found_gateway(
+    journal: Journal, *, within: float = inf, **settings: Any
+) -> AsyncIterator[GatewayClient]:
+    """Inside the block a gateway serves what is found in the user's home.
+
+    Heads are read for ``within`` seconds before it starts, and then for requests that need them.
+    """
     state = journal.path.parent / "state"
     given = ServerSettings(listen_v4="127.0.0.1:0", admin_token=TOKEN, **settings)
     discovery = Discovery(state)
-    settings_now, catalog = discovery.catalog(EVERYTHING, given)
-    built = app.build(settings_now, catalog, partial(discovery.again, EVERYTHING, given), state)
+    settings_now, catalog = discovery.catalog(EVERYTHING, given, within)
+
+    async def read_one(name: str) -> ModelSpec | None:
+        return await asyncio.to_thread(discovery.read_one, name)
+
+    again = partial(discovery.again, EVERYTHING, given)
+    built = app.build(settings_now, catalog, again, state, read_one=read_one)
     async with built.gateway.serving() as endpoints, client_session() as session:
         yield GatewayClient(endpoints[0].port, journal, session, TOKEN)
