@@ -47,7 +47,7 @@ class Noted(Observer):
 
 async def test_a_free_engine_is_held_without_a_wait_and_ends_in_time(journal: Journal) -> None:
     """No observer sees a change, the wake that was asked for stays, and the idle time counts."""
-    clock, seen = ShiftedClock(), Noted()
+    clock, seen = ShiftedClock(stands=True), Noted()
     variant = fake_variant(journal, timeouts=replace(PATIENT, idle=50.0), parallel=2)
     async with running_manager(journal, fake_model(variant), clock=clock) as manager:
         await use(manager, variant)
@@ -82,7 +82,7 @@ async def test_a_failed_start_is_told_and_tried_again(journal: Journal) -> None:
 
 
 async def test_repeated_failures_back_off_and_recover(journal: Journal) -> None:
-    clock = ShiftedClock()
+    clock = ShiftedClock(stands=True)
     variant = fake_variant(journal, exit_code=1, times=7)
     async with running_manager(journal, fake_model(variant), clock=clock) as manager:
         # The second start costs nothing; then 1, 2 and 4 seconds; then a minute each time.
@@ -155,7 +155,7 @@ async def test_a_crash_while_idle_and_a_fresh_start(journal: Journal) -> None:
 
 
 async def test_idle_time_counts_from_the_end_of_the_last_request(journal: Journal) -> None:
-    clock = ShiftedClock()
+    clock = ShiftedClock(stands=True)
     variant = fake_variant(journal, timeouts=replace(PATIENT, idle=100.0))
     async with running_manager(journal, fake_model(variant), clock=clock) as manager:
         async with manager.lease(variant):
@@ -172,12 +172,14 @@ async def test_idle_time_counts_from_the_end_of_the_last_request(journal: Journa
 
 
 async def test_idle_time_counts_from_ready_when_nobody_stayed(journal: Journal) -> None:
-    clock = ShiftedClock()
-    variant = fake_variant(journal, load_seconds=0.1, timeouts=replace(PATIENT, idle=100.0))
+    clock = ShiftedClock(stands=True)
+    variant = fake_variant(journal, hold="load", timeouts=replace(PATIENT, idle=100.0))
     async with running_manager(journal, fake_model(variant), clock=clock) as manager:
         leaver = asyncio.create_task(use(manager, variant))
         await journal.wait("listening")
         leaver.cancel()
+        await asyncio.wait([leaver])
+        journal.let_go("load")
         await until(lambda: manager.records()[0].state is State.READY)
         clock.skip(101)
         await until(lambda: manager.records()[0].state is State.STOPPED)
@@ -186,7 +188,7 @@ async def test_idle_time_counts_from_ready_when_nobody_stayed(journal: Journal) 
 async def test_a_request_that_meets_an_unloading_engine_gets_a_fresh_one(
     journal: Journal,
 ) -> None:
-    clock = ShiftedClock()
+    clock = ShiftedClock(stands=True)
     variant = fake_variant(journal, stop_seconds=0.15, timeouts=replace(PATIENT, idle=100.0))
     async with running_manager(journal, fake_model(variant), clock=clock) as manager:
         await use(manager, variant)
@@ -272,7 +274,7 @@ async def test_a_start_that_fails_was_waiting_for_a_load(journal: Journal) -> No
 
 
 async def test_a_lease_that_leaves_knows_its_waiting_times(journal: Journal) -> None:
-    clock = ShiftedClock()
+    clock = ShiftedClock(stands=True)
     slow = fake_variant(journal, model="slow", load_seconds=60)
     busy = fake_variant(journal, model="busy")
     two = Limits(2)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,13 +82,14 @@ async def test_while_queued_after_comments(journal: Journal) -> None:
 @both
 async def test_while_loading_alone(journal: Journal, *, stream: bool) -> None:
     """The start goes on, and the next request finds a warm engine."""
-    model = fake_model(fake_variant(journal, load_seconds=0.3))
+    model = fake_model(fake_variant(journal, hold="load"))
     async with running_gateway(journal, model) as gw:
         client = await gw.stream("gone", stream=stream)
         await gw.until_state(State.STARTING)
         client.leave()
         await gw.until_waiting(0)
         assert gw.state() is State.STARTING
+        journal.let_go("load")
         await gw.until_state(State.READY)
         await served(gw)
         assert gw.starts() == [256]
@@ -98,7 +98,7 @@ async def test_while_loading_alone(journal: Journal, *, stream: bool) -> None:
 
 @both
 async def test_while_loading_with_others(journal: Journal, *, stream: bool) -> None:
-    model = fake_model(fake_variant(journal, load_seconds=0.3))
+    model = fake_model(fake_variant(journal, hold="load"))
     async with running_gateway(journal, model) as gw:
         leaver = await gw.stream("gone", stream=stream)
         await gw.until_waiting(1)
@@ -106,6 +106,7 @@ async def test_while_loading_with_others(journal: Journal, *, stream: bool) -> N
         await gw.until_waiting(2)
         leaver.leave()
         await gw.until_waiting(1)
+        journal.let_go("load")
         *events, _ = await (await stayer.head()).rest()
         assert text_of(events) == "stays.0 stays.1 stays.2 stays.3"
         assert gw.starts() == [256]
@@ -133,10 +134,8 @@ async def test_before_the_first_token(journal: Journal, moment: str, *, stream: 
     async with running_gateway(journal, fake_model(variant)) as gw:
         client = await gw.stream("gone", stream=stream)
         await journal.wait("fault", fault="stall")
-        left_at = time.time()
         client.leave()
-        [aborted] = await journal.wait("aborted", tokens=0)
-        assert aborted["t"] - left_at < 1.0
+        await journal.wait("aborted", tokens=0)
         await served(gw)
         assert gw.starts() == [256]
 
@@ -160,10 +159,10 @@ async def test_in_the_middle(journal: Journal) -> None:
     async with running_gateway(journal, fake_model(variant)) as gw:
         client = await (await gw.stream("gone", max_tokens=200)).head()
         assert text_of([await client.data() for _ in range(3)]) == "gone.0 gone.1"
-        left_at = time.time()
         client.leave()
+        # It was far from the end of its answer.
         [aborted] = await journal.wait("aborted")
-        assert aborted["t"] - left_at < 1.0
+        assert aborted["tokens"] < 200
         await served(gw)
         assert gw.starts() == [256]
 
@@ -176,10 +175,8 @@ async def test_in_the_middle_of_a_silence(journal: Journal) -> None:
             await client.data()
         waiting = await gw.stream("waits")
         await gw.until_waiting(1)
-        left_at = time.time()
         client.leave()
-        [aborted] = await journal.wait("aborted", tokens=2)
-        assert aborted["t"] - left_at < 1.0
+        await journal.wait("aborted", tokens=2)
         *events, _ = await (await waiting.head()).rest()
         assert text_of(events) == "waits.0 waits.1 waits.2 waits.3"
 
@@ -209,24 +206,30 @@ async def test_while_its_prompt_is_counted_by_the_engine(journal: Journal) -> No
 
 async def test_while_a_larger_variant_starts_for_its_refused_prompt(journal: Journal) -> None:
     lying = fake_variant(journal, 256, real_ctx=32)
-    slow = fake_variant(journal, 1024, load_seconds=0.3)
+    slow = fake_variant(journal, 1024, hold="load")
     async with running_gateway(journal, fake_model(lying, slow)) as gw:
         client = await gw.stream("w " * 40)
         await gw.until_state(State.STARTING, 1024)
         client.leave()
         await gw.until_waiting(0)
+        journal.let_go("load")
         await gw.until_state(State.READY, 1024)
         await served(gw)
         assert gw.starts() == [256, 1024]
 
 
 async def test_while_a_crashed_engine_starts_again(journal: Journal) -> None:
-    variant = fake_variant(journal, load_seconds=0.2, die_at="request", times=1)
+    variant = fake_variant(journal, hold="load request", die_at="request", times=1)
+    journal.let_go("load")
     async with running_gateway(journal, fake_model(variant)) as gw:
         client = await gw.stream("gone")
+        await journal.wait("ready")
+        journal.hold("load")
+        journal.let_go("request")
         await until(lambda: len(gw.starts()) == 2)
         client.leave()
         await gw.until_waiting(0)
+        journal.let_go("load")
         await gw.until_state(State.READY)
         await served(gw)
         assert gw.starts() == [256, 256]

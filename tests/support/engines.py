@@ -54,18 +54,23 @@ class ShiftedTimer:
 
 
 class ShiftedClock(LoopClock):
-    """The loop's clock, which a test can move forward."""
+    """The loop's clock, which a test can move forward.
 
-    def __init__(self) -> None:
+    If it ``stands``, nothing else moves it, so that it does not matter how busy the machine is.
+    """
+
+    def __init__(self, *, stands: bool = False) -> None:
         self._ahead = 0.0
+        self._stands = stands
         self._due: set[ShiftedTimer] = set()
 
     def now(self) -> float:
-        return super().now() + self._ahead
+        return self._ahead + (1000.0 if self._stands else super().now())
 
     def call_at(self, when: float, call: Callable[[], None]) -> Timer:
         timer = ShiftedTimer(when, call, self._due)
-        timer.handle = asyncio.get_running_loop().call_at(when - self._ahead, timer.run)
+        if not self._stands:
+            timer.handle = asyncio.get_running_loop().call_at(when - self._ahead, timer.run)
         return timer
 
     def skip(self, seconds: float) -> None:

@@ -399,18 +399,22 @@ class FakeService:
 
     def _open(self, connection: Connection, answer: Answer) -> bool:
         """A slot is taken → headers (of a stream) sent and prefill done; False ends the answer."""
-        prefill = self._knobs.number("PREFILL_SECONDS")
         late = self._knobs.on("LATE_HEADERS")
         if not answer.stream or late:
-            self._pause(connection, prefill, ping=False)
+            self._prefill(connection, ping=False)
         if not answer.stream:
             return True
         connection.start_stream()
         if self._at("headers", connection):
             return False
         if not late:
-            self._pause(connection, prefill, ping=True)
+            self._prefill(connection, ping=True)
         return True
+
+    def _prefill(self, connection: Connection, *, ping: bool) -> None:
+        self._pause(connection, self._knobs.number("PREFILL_SECONDS"), ping=ping)
+        while self._knobs.holds("prefill"):
+            self._pause(connection, 0.002, ping=False)
 
     def _pause(self, connection: Connection, seconds: float, *, ping: bool) -> None:
         """Now → *seconds* later; never if the process is asked to stop before."""
