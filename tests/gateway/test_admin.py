@@ -288,7 +288,7 @@ async def test_a_star_unloads_every_model(journal: Journal) -> None:
 
 
 async def test_an_unload_lets_answers_end_and_loses_no_waiting_request(journal: Journal) -> None:
-    slow = fake_variant(journal, token_delay=0.01)
+    slow = fake_variant(journal, hold="5")
     async with running_gateway(journal, fake_model(slow)) as gateway:
         first = await (await gateway.stream(max_tokens=40)).head()
         await first.data()
@@ -297,6 +297,7 @@ async def test_an_unload_lets_answers_end_and_loses_no_waiting_request(journal: 
         unload = asyncio.create_task(order(gateway, "/admin/unload", model="m"))
         await gateway.until_state(State.DRAINING)
         assert not unload.done()
+        journal.let_go("5")
         assert (await first.rest())[-1] == "[DONE]"
         assert (await unload).json == {"unloaded": ["m@256"]}
         assert (await waiting).status == 200
@@ -357,7 +358,7 @@ async def test_a_request_that_is_cancelled_while_its_engine_loads(journal: Journ
 
 
 async def test_a_request_that_is_cancelled_while_it_waits(journal: Journal) -> None:
-    slow = fake_variant(journal, token_delay=0.02)
+    slow = fake_variant(journal, hold="5")
     async with running_gateway(journal, fake_model(slow)) as gateway:
         first = await (await gateway.stream(max_tokens=60)).head()
         await first.data()
@@ -365,6 +366,7 @@ async def test_a_request_that_is_cancelled_while_it_waits(journal: Journal) -> N
         request_id = await in_flight(gateway, "queued")
         assert (await cancel(gateway, request_id)).status == 200
         assert (await waiting.head()).status == 503
+        journal.let_go("5")
         assert (await first.rest())[-1] == "[DONE]"
 
 

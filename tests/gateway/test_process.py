@@ -52,7 +52,7 @@ async def streaming(gateway: GatewayProcess, **fields: Any) -> RawClient:
 async def test_a_signal_lets_streams_finish_and_takes_no_new_requests(
     journal: Journal, number: signal.Signals
 ) -> None:
-    async with started(journal, token_delay=0.05) as gateway:
+    async with started(journal, hold=3) as gateway:
         client = await streaming(gateway, max_tokens=20)
         pid = await gateway.engine_pid()
         # It holds command lines, in which there may be keys.
@@ -62,6 +62,7 @@ async def test_a_signal_lets_streams_finish_and_takes_no_new_requests(
         await gateway.until_closing()
         (await gateway.chat()).error(503, "shutting_down")
         assert (await gateway.health())["status"] == "shutting down"
+        journal.let_go("3")
         *events, done = await client.rest()
         assert text_of(events).split() == [f"alpha.{number}" for number in range(2, 20)]
         assert done == "[DONE]"

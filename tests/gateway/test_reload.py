@@ -39,14 +39,15 @@ async def reload(gateway: Gateway, *models: ModelSpec, **settings: Any) -> dict[
 
 
 async def streaming(gateway: Gateway, **fields: Any) -> RawClient:
-    """Open a stream, of which two tokens have come and many follow."""
+    """Open a stream, of which two tokens have come and many follow, see ``goes_on``."""
     client = await (await gateway.stream("alpha", max_tokens=LONG, **fields)).head()
     assert text_of([await client.data() for _ in range(3)]) == "alpha.0 alpha.1"
     return client
 
 
-async def goes_on(client: RawClient) -> None:
+async def goes_on(gateway: Gateway, client: RawClient) -> None:
     """Check that all of the rest of the stream comes, and nothing else."""
+    gateway.journal.let_go("3")
     *events, done = await client.rest()
     assert text_of(events).split() == [f"alpha.{number}" for number in range(2, LONG)]
     assert done == "[DONE]"
@@ -60,7 +61,7 @@ def args_of(journal: Journal) -> list[list[str]]:
 
 
 async def test_a_stream_goes_on_while_models_come(journal: Journal) -> None:
-    first = fake_model(fake_variant(journal, token_delay=0.05))
+    first = fake_model(fake_variant(journal, hold="3"))
     other = fake_model(fake_variant(journal, model="n"), aliases=("new",))
     async with running_gateway(journal, first) as gw:
         client = await streaming(gw)
@@ -68,7 +69,7 @@ async def test_a_stream_goes_on_while_models_come(journal: Journal) -> None:
         found = await reload(gw, first, other)
         assert found["models"] == {"added": ["n"], "removed": [], "changed": {}}
         assert gw.state() is State.READY
-        await goes_on(client)
+        await goes_on(gw, client)
         assert len(gw.starts()) == 1
         assert (await gw.chat(model="new")).status == 200
         listed = (await gw.request("GET", "/v1/models")).json["data"]
@@ -78,8 +79,8 @@ async def test_a_stream_goes_on_while_models_come(journal: Journal) -> None:
 async def test_a_changed_engine_ends_with_its_stream_and_the_next_request_has_the_new_one(
     journal: Journal,
 ) -> None:
-    before = fake_model(fake_variant(journal, token_delay=0.05))
-    after = fake_model(fake_variant(journal, args=("--alias", "new"), token_delay=0.0))
+    before = fake_model(fake_variant(journal, hold="3"))
+    after = fake_model(fake_variant(journal, args=("--alias", "new")))
     async with running_gateway(journal, before) as gw:
         client = await streaming(gw)
         found = await reload(gw, after)
@@ -90,7 +91,7 @@ async def test_a_changed_engine_ends_with_its_stream_and_the_next_request_has_th
         assert (shown["state"], shown["active"]) == ("draining", 1)
         waiting = asyncio.get_running_loop().create_task(gw.chat())
         await gw.until_waiting(1)
-        await goes_on(client)
+        await goes_on(gw, client)
         assert (await waiting).status == 200
         assert [("new" in argv) for argv in args_of(journal)] == [False, True]
         assert (await gw.chat()).status == 200
@@ -98,7 +99,7 @@ async def test_a_changed_engine_ends_with_its_stream_and_the_next_request_has_th
 
 
 async def test_a_model_that_is_gone(journal: Journal) -> None:
-    gone = fake_model(fake_variant(journal, token_delay=0.05))
+    gone = fake_model(fake_variant(journal, hold="3"))
     stays = fake_model(fake_variant(journal, model="n"))
     async with running_gateway(journal, gone, stays) as gw:
         client = await streaming(gw, model="m")
@@ -108,7 +109,7 @@ async def test_a_model_that_is_gone(journal: Journal) -> None:
         error = (await waiting).error(404, "model_not_found")
         assert "The configuration was changed" in error["message"]
         (await gw.chat(model="m")).error(404, "model_not_found")
-        await goes_on(client)
+        await goes_on(gw, client)
         assert (await gw.chat(model="n")).status == 200
         assert [r.variant.label for r in gw.manager.records()] == ["n@256"]
 
@@ -158,12 +159,13 @@ async def test_counts_of_an_engine_that_was_changed_meanwhile_are_not_learnt(
     journal: Journal,
 ) -> None:
     def made(*args: str) -> ModelSpec:
-        variants = fake_variant(journal, token_delay=0.05, args=args), fake_variant(journal, 512)
+        variants = fake_variant(journal, hold="3", args=args), fake_variant(journal, 512)
         return fake_model(*variants, tokenization=fake_tokenizer(journal))
 
     async with running_gateway(journal, made()) as gw:
         client = await streaming(gw, stream_options={"include_usage": True})
         await reload(gw, made("--alias", "new"))
+        journal.let_go("3")
         *_, done = await client.rest()
         assert done == "[DONE]"
         answer = await gw.chat("alpha", max_tokens=LONG)

@@ -32,7 +32,7 @@ class File:
 
     def text(self, *names: str, args: tuple[str, ...] = ()) -> str:
         """Write a configuration of "m", whose engine gets ``args``, and these models."""
-        text = config(self.journal, self.port, token_delay=0.05)
+        text = config(self.journal, self.port, hold=3)
         more = [
             {
                 "name": name,
@@ -72,7 +72,8 @@ async def streaming(gateway: GatewayProcess) -> RawClient:
     return client
 
 
-async def goes_on(client: RawClient) -> None:
+async def goes_on(journal: Journal, client: RawClient) -> None:
+    journal.let_go("3")
     *events, done = await client.rest()
     assert text_of(events).split() == [f"alpha.{number}" for number in range(2, LONG)]
     assert done == "[DONE]"
@@ -90,7 +91,7 @@ async def test_sighup_adds_a_model_and_a_stream_goes_on(journal: Journal) -> Non
         gateway.signal(signal.SIGHUP)
         await until(lambda: "model n: added" in gateway.said)
         assert await models(gateway) == ["m", "n"]
-        await goes_on(client)
+        await goes_on(journal, client)
         assert (await gateway.chat(model="m", max_tokens=2)).status == 200
         assert len(gateway.starts()) == 1
         assert (await gateway.chat(model="n")).status == 200
@@ -103,7 +104,7 @@ async def test_sighup_changes_an_engine_after_its_stream(journal: Journal) -> No
         gateway.signal(signal.SIGHUP)
         await until(lambda: "variant m@256: args" in gateway.said)
         following = asyncio.get_running_loop().create_task(gateway.chat(max_tokens=2))
-        await goes_on(client)
+        await goes_on(journal, client)
         assert (await following).status == 200
         starts = journal.events("start", who="llama-server")
         assert ["new" in event["argv"] for event in starts] == [False, True]
@@ -117,7 +118,7 @@ async def test_a_faulty_file_changes_nothing_and_the_log_says_why(journal: Journ
         await until(lambda: "the configuration stays as it was" in gateway.said)
         assert "did you mean max_queue?" in gateway.said
         assert "server.listen_v4" in gateway.said
-        await goes_on(client)
+        await goes_on(journal, client)
         file.path.unlink()
         gateway.signal(signal.SIGHUP)
         await until(lambda: "cannot be read" in gateway.said)
@@ -136,7 +137,7 @@ async def test_sighup_ten_times_in_a_row(journal: Journal) -> None:
             gateway.signal(signal.SIGHUP)
         await until(lambda: "model n9: added" in gateway.said)
         assert await models(gateway) == ["m", "n9"]
-        await goes_on(client)
+        await goes_on(journal, client)
         assert len(gateway.starts()) == 1
         gateway.signal()
         assert await gateway.exit_status() == 0
@@ -178,7 +179,7 @@ async def test_watch_sees_each_change_and_survives_half_a_file(journal: Journal)
         file.path.write_text(file.text("o"))
         await until(lambda: "model o: added" in gateway.said)
         assert await models(gateway) == ["m", "o"]
-        await goes_on(client)
+        await goes_on(journal, client)
         assert len(gateway.starts()) == 1
 
 

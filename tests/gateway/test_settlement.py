@@ -270,13 +270,14 @@ async def test_a_gateway_that_ends_while_a_call_waits(journal: Journal) -> None:
 
 async def test_a_stream_whose_client_leaves_goes_on(journal: Journal) -> None:
     """It is settled by the engine's own count when all of it is written."""
-    async with house(journal, resumable=True, token_delay=0.05) as core:
+    async with house(journal, resumable=True, hold="2") as core:
         sink = Collected()
         task = core.run(sink, stream=True, conversation="c")
         await until(lambda: sink.body.count(b"data: ") >= 2)
         task.cancel()
         assert isinstance(await ended(task), asyncio.CancelledError)
         assert core.book.settled == []
+        journal.let_go("2")
         await until(lambda: core.book.settled)
         usage = core.settled()
         assert (usage.completion, usage.estimated) == (HELLO, False)

@@ -70,7 +70,7 @@ class Journal:
 
     def hold(self, what: str) -> None:
         """Hold it again, from now on."""
-        self._gate(what).unlink()
+        self._gate(what).unlink(missing_ok=True)
 
     def _gate(self, what: str) -> Path:
         return Path(f"{self.path}.gate.{what}")

@@ -143,7 +143,7 @@ class FakeProcess:
 
     def _stop(self) -> None:
         deadline = time.monotonic() + TERM_GRACE_SECONDS
-        while self._service.busy and time.monotonic() < deadline:
+        while self._service.at_work and time.monotonic() < deadline:
             time.sleep(0.005)
         time.sleep(self.knobs.number("STOP_SECONDS"))
         self._log("I", "cleaning up before exit...")

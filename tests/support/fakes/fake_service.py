@@ -75,6 +75,8 @@ class FakeService:
         self.n_ctx = (self._knobs.count("REAL_CTX") or self._flags.ctx) // parts
         # The busy slots; and of each slot its tokens and its last task.
         self.busy: set[int] = set()
+        # The requests that have a slot, or had one and are still being answered.
+        self.at_work: set[TakenSlot] = set()
         self._held = [(0, 0)] * self._flags.slots
         self._used = [0] * self._flags.slots
         self._uses = 0
@@ -473,10 +475,12 @@ class TakenSlot:
 
     def __enter__(self) -> int:
         self._slot = self._service.take(*self._wanted)
+        self._service.at_work.add(self)
         return self._slot
 
     def __exit__(self, *_: object) -> None:
         self.give_back()
+        self._service.at_work.discard(self)
 
     def give_back(self) -> None:
         """Make the slot idle before the block ends.

@@ -124,7 +124,8 @@ def test_a_store_that_hangs_holds_up_no_other(
     monkeypatch.setattr(os, "scandir", scandir)
     began = time.monotonic()
     good, bad = listings([Store(FOLDER, str(tmp_path / "good")), Store(FOLDER, str(hangs))], 0.3)
-    assert time.monotonic() - began < 2
+    # Without a limit it would not come back.
+    assert time.monotonic() - began < 10
     assert inside(good) == ["m.gguf"]
     assert bad.problem == "it did not answer within 0.3 s"
     assert not bad.files
