@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import PHONE, faults, visit
+from browser import PHONE, all_faults, faults, visit
 from playground_steps import answers, ask, ended, limit
 from playwright.sync_api import FilePayload, expect
 from real_engines import ENGINES, gateway, lua_config, lua_model
@@ -111,7 +111,10 @@ def served(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[Gat
     binary = ENGINES["bundled"]
     smol = lua_model("smol", binary, (512, 8192), 'aliases = { "tiny" },', file=tiny)
     eyes = lua_model("org/eyes", binary, (2048,), args=("--mmproj", projector), file=tiny)
-    with gateway(folder, lua_config(folder, f"{smol}, {eyes}")) as running:
+    args = ("--embeddings", "--pooling", "mean")
+    embed = lua_model("embed", binary, (512,), args=args, file=tiny)
+    ranks = lua_model("ranks", binary, (512,), args=("--reranking",), file=tiny)
+    with gateway(folder, lua_config(folder, f"{smol}, {eyes}, {embed}, {ranks}")) as running:
         yield running
 
 
@@ -123,7 +126,7 @@ def test_from_the_first_visit_to_an_answer_that_stays(browser: Browser, served: 
         expect(page.get_by_role("tabpanel")).to_contain_text(f'base_url="{served.url}/v1"')
         page.get_by_role("link", name="Try smol").click()
         ask(page, "Tell me a story")
-        expect(answers(page)).to_contain_text("smol@512")
+        expect(answers(page)).to_contain_text("smol@")
         expect(answers(page)).to_contain_text("8 tokens")
         expect(answers(page)).to_contain_text("tokens/s")
         text = answers(page).locator(".markdown").inner_text()
@@ -131,7 +134,8 @@ def test_from_the_first_visit_to_an_answer_that_stays(browser: Browser, served: 
         page.reload()
         expect(answers(page).locator(".markdown")).to_have_text(text, use_inner_text=True)
         page.get_by_role("button", name="As code", exact=True).click()
-        expect(page.get_by_role("tabpanel")).to_contain_text('"content": "Tell me a story"')
+        code = page.get_by_role("dialog", name="As code", exact=True).get_by_role("tabpanel")
+        expect(code).to_contain_text('"content": "Tell me a story"')
 
 
 def test_an_answer_is_stopped_repeated_and_branched_by_the_keyboard(
@@ -194,7 +198,8 @@ def test_a_picture_is_seen_and_stays(browser: Browser, served: Gateway) -> None:
         page.reload()
         expect(page.get_by_role("img", name="Attached picture")).to_be_visible()
         page.get_by_role("button", name="As code", exact=True).click()
-        expect(page.get_by_role("tabpanel")).to_contain_text("data:image/png;base64,")
+        code = page.get_by_role("dialog", name="As code", exact=True).get_by_role("tabpanel")
+        expect(code).to_contain_text("data:image/png;base64,")
 
 
 def test_conversations_leave_as_a_file_and_come_back(
@@ -325,3 +330,75 @@ def test_a_model_and_a_conversation_are_found_by_keys_alone(
         page.keyboard.press("ControlOrMeta+k")
         expect(search).to_be_focused()
         expect(keys).to_be_hidden()
+
+
+def test_two_models_answer_side_by_side(browser: Browser, served: Gateway) -> None:
+    with visit(browser, served.url) as page:
+        page.goto("/playground/?model=smol")
+        page.get_by_role("button", name="Ask a second model", exact=True).click()
+        page.get_by_role("combobox", name="Second model", exact=True).select_option("org/eyes")
+        ask(page, "Hello both", tokens=3)
+        sides = [
+            page.get_by_role("region", name=f"Messages, {name}", exact=True)
+            for name in ("smol", "org/eyes")
+        ]
+        for side, variant in zip(sides, ("smol@", "org/eyes@"), strict=True):
+            expect(answers(side)).to_contain_text(variant)
+            expect(side.get_by_role("article", name="You", exact=True)).to_contain_text("both")
+        assert all_faults(page, "playground-two") == []
+        # One conversation in the list, with both sides.
+        page.reload()
+        expect(answers(page)).to_have_count(2)
+        page.get_by_role("button", name="End the comparison", exact=True).click()
+        expect(answers(page)).to_have_count(1)
+        talks = page.get_by_role("complementary", name="Conversations", exact=True)
+        expect(talks.get_by_role("button", name="Hello both", exact=True)).to_have_count(2)
+
+
+def test_an_answer_is_rewritten_beside_what_the_model_wrote(
+    browser: Browser, served: Gateway
+) -> None:
+    with visit(browser, served.url) as page:
+        page.goto("/playground/?model=smol")
+        ask(page, "Hello", tokens=2)
+        page.get_by_role("button", name="Edit the answer", exact=True).click()
+        page.get_by_role("textbox", name="Edit", exact=True).fill("My **own** words")
+        page.get_by_role("button", name="Save as another version", exact=True).click()
+        expect(answers(page)).to_contain_text("My own words")
+        expect(answers(page)).to_contain_text("2/2")
+        page.get_by_role("button", name="Earlier version", exact=True).click()
+        expect(answers(page)).to_contain_text("2 tokens")
+
+
+def test_an_answer_goes_on_after_a_reload(browser: Browser, served: Gateway) -> None:
+    with visit(browser, served.url) as page:
+        page.goto("/playground/?model=smol")
+        limit(page, 2000)
+        page.get_by_role("textbox", name="Write a message", exact=True).fill("Go on")
+        page.keyboard.press("Enter")
+        expect(answers(page)).to_contain_text("tokens/s")
+        begun = answers(page).locator(".markdown").inner_text()[:40]
+        page.reload()
+        expect(answers(page)).to_contain_text("2,000 tokens")
+        ended(page)
+        assert answers(page).locator(".markdown").inner_text().startswith(begun)
+
+
+def test_texts_are_compared_and_documents_sorted(browser: Browser, served: Gateway) -> None:
+    with visit(browser, served.url) as page:
+        page.goto("/playground/")
+        page.get_by_role("tab", name="Embeddings", exact=True).click()
+        page.get_by_role("textbox", name="Texts, one a line", exact=True).fill("One\nTwo\nOne")
+        page.get_by_role("button", name="Compare", exact=True).click()
+        table = page.get_by_role("region", name="Likeness of the texts", exact=True)
+        expect(table.get_by_role("row").nth(1).get_by_role("cell").last).to_have_text("1.000")
+        assert all_faults(page, "playground-embeddings") == []
+        page.get_by_role("tab", name="Reranking", exact=True).click()
+        page.get_by_role("button", name="Sort", exact=True).click()
+        ranks = page.get_by_role("list", name="Documents, the best first", exact=True)
+        expect(ranks.get_by_role("listitem")).to_have_count(3)
+        page.get_by_role("tab", name="Transcription", exact=True).click()
+        sound = FilePayload(name="a.txt", mimeType="text/plain", buffer=b"no sound")
+        page.get_by_label("Sound or video").set_input_files(sound)
+        expect(page.get_by_role("alert")).to_contain_text("cannot read this sound")
+        assert all_faults(page, "playground-transcription") == []

@@ -30,6 +30,6 @@ def ended(page: Page) -> None:
     expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible()
 
 
-def answers(page: Page) -> Locator:
+def answers(page: Page | Locator) -> Locator:
     """Return the answers that are shown."""
-    return page.get_by_role("article", name="Answer")
+    return page.get_by_role("article", name="Answer", exact=True)

@@ -2,10 +2,11 @@
 
 import { Refused } from "./stream.js";
 
-/** Return the answer; Refused says why there is none, or why it is a refusal. */
+/** Return the answer; a body is sent as JSON, but a form as it is. Refused says why there is none, or why it is a refusal. */
 export async function answered(method, path, body, headers = {}) {
-  const json = body === undefined ? {} : { "Content-Type": "application/json" };
-  const sent = body === undefined ? undefined : JSON.stringify(body);
+  const isJson = body !== undefined && !(body instanceof FormData);
+  const json = isJson ? { "Content-Type": "application/json" } : {};
+  const sent = isJson ? JSON.stringify(body) : body;
   let answer;
   try {
     answer = await fetch(path, { method, headers: { ...json, ...headers }, body: sent });

@@ -12,6 +12,8 @@ export function formats(language) {
   const tenth = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
   const percents = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 2 });
   const sums = new Intl.NumberFormat(language, { minimumFractionDigits: 2, maximumFractionDigits: 4 });
+  const prices = new Intl.NumberFormat(language, { minimumFractionDigits: 2, maximumSignificantDigits: 3 });
+  const scores = new Intl.NumberFormat(language, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
   const days = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeZone: "UTC" });
   const clocks = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
   const minutes = new Intl.DateTimeFormat(language, { timeStyle: "short" });
@@ -50,11 +52,13 @@ export function formats(language) {
     seconds,
     clock: (ms) => clocks.format(new Date(ms)),
     day: (iso) => days.format(new Date(`${iso}T00:00:00Z`)),
+    cost: (value) => prices.format(value),
     money: (value) => sums.format(Number(value)),
     minute: (ms) => minutes.format(new Date(ms)),
     moment: (ms) => moments.format(new Date(ms)),
     number: (value) => (value == null ? "–" : whole.format(value)),
     percent: (value) => (value == null ? "–" : percents.format(value)),
+    score: (value) => scores.format(value),
     rate: (value) => (value == null ? "–" : tenth.format(value)),
   };
 }

@@ -2,7 +2,7 @@
 
 /** Return an answer of which nothing has come; `now` is in milliseconds. */
 export function begun(now) {
-  return { text: "", thought: "", calls: [], pieces: 0, started: now, first: null, last: null, finish: null, variant: "" };
+  return { text: "", thought: "", calls: [], pieces: 0, before: 0, started: now, first: null, last: null, finish: null, variant: "" };
 }
 
 /** Return the answer with what a chunk of `/v1/chat/completions` adds to it. */
@@ -37,7 +37,8 @@ function withCall(calls, { index = 0, function: said = {} }) {
 /** Return the figures of an answer; what is not known is null. Times are in seconds. */
 export function figures(answer) {
   const { usage, timings, first, last, started, pieces } = answer;
-  const tokens = usage?.completion_tokens ?? timings?.predicted_n ?? (pieces || null);
+  const own = usage?.completion_tokens ?? timings?.predicted_n;
+  const tokens = own == null ? pieces || null : own + answer.before;
   const measured = first !== null && last > first && pieces > 1 ? ((pieces - 1) * 1000) / (last - first) : null;
   return {
     tokens,
@@ -45,7 +46,16 @@ export function figures(answer) {
     cached: usage?.prompt_tokens_details?.cached_tokens ?? timings?.cache_n ?? null,
     rate: timings?.predicted_n > 1 ? timings.predicted_per_second : measured,
     first: first === null ? null : (first - started) / 1000,
+    cost: usage?.cost == null ? null : Number(usage.cost),
   };
+}
+
+/** Return whether an answer has filled its variant's context, and a larger variant could go on with it. */
+export function outgrown(answer, settings, variant, model) {
+  const contexts = (model?.variants ?? []).filter((each) => typeof each === "number");
+  const limited = settings.max_tokens != null && settings.max_tokens !== "";
+  if (answer.finish !== "length" || limited || !answer.text.trim() || answer.calls.length || !contexts.length) return false;
+  return Number(variant.slice(variant.lastIndexOf("@") + 1)) < Math.max(...contexts);
 }
 
 /** Return what a comment of the stream tells: what is waited for, or a header that came late. */

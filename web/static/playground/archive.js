@@ -2,7 +2,7 @@
 
 const KIND = "llm-gateway/conversations";
 const ROLES = ["user", "assistant"];
-const DATA = /^data:image\/[\w.+-]+;base64,[A-Za-z0-9+/=]+$/;
+const DATA = /^data:(?:image|audio)\/[\w.+-]+;base64,[A-Za-z0-9+/=]+$/;
 
 /** Return the text of a file with these conversations; `images` are data URLs by their ids. */
 export function packed(talks, images) {
@@ -40,10 +40,11 @@ function talkOf(talk) {
     settings,
     leaf: messages.some((each) => each.id === talk.leaf) ? talk.leaf : (messages.at(-1)?.id ?? null),
     messages: messages.map(messageOf),
+    ...(typeof talk.beside === "string" ? { beside: talk.beside } : {}),
   };
 }
 
-function messageOf({ id, parent, role, text, thought, calls, images, model, figures }) {
+function messageOf({ id, parent, role, text, thought, calls, images, sounds, model, figures }) {
   return {
     id,
     parent: typeof parent === "string" ? parent : null,
@@ -52,6 +53,7 @@ function messageOf({ id, parent, role, text, thought, calls, images, model, figu
     ...(typeof thought === "string" ? { thought } : {}),
     ...(Array.isArray(calls) ? { calls: calls.map((each) => ({ name: String(each?.name), arguments: String(each?.arguments) })) } : {}),
     ...(Array.isArray(images) ? { images: images.filter((each) => typeof each === "string") } : {}),
+    ...(Array.isArray(sounds) ? { sounds: sounds.filter((each) => typeof each === "string") } : {}),
     ...(typeof model === "string" ? { model } : {}),
     ...(figures && typeof figures === "object" ? { figures: numbersOf(figures) } : {}),
   };

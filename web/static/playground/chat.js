@@ -4,14 +4,17 @@
 
 import { Refused, stream } from "../lib/stream.js";
 import { keep, kept } from "../lib/tab.js";
-import { begun, extended, figures, told } from "./answer.js";
+import { begun, extended, figures, outgrown, told } from "./answer.js";
 import { packed, unpacked } from "./archive.js";
-import { add, change, fresh, line, siblings, through } from "./conversation.js";
+import { add, alone, attachments, change, fresh, line, siblings, through, twin } from "./conversation.js";
 import { blobOf, dataUrl } from "./images.js";
 import { bodyOf } from "./request.js";
 
 const PATH = "/v1/chat/completions";
+const STREAM = "/v1/stream";
 const KEY = "key";
+// The answers that this tab asked for last; after a reload it asks again for one that had not begun.
+const RUN = "run";
 // Milliseconds.
 const PART_EVERY = 1000;
 
@@ -21,28 +24,61 @@ function newId() {
 }
 
 export class Chat {
-  /** `changed` is called, at most once in a frame, when there is something new to show. */
-  constructor(store, changed) {
+  /**
+   * `changed` is called, at most once in a frame, when there is something new to show. `all` holds
+   * the conversations; two chats side by side have the same.
+   */
+  constructor(store, changed, all = { talks: [] }) {
     this.store = store;
-    this.talks = [];
+    this.all = all;
     this.talk = null;
+    this.models = [];
+    // The model that reads aloud; null if there is none.
+    this.speaker = null;
     this.model = "";
     // The answer under way: `{ id, talk, answer, waits }`.
     this.running = null;
     this.problem = null;
     this.paints = 0;
     this.#changed = changed;
+    // The browser cuts the stream when the page goes: that is no failure to keep.
+    addEventListener("pagehide", () => (this.#leaving = true));
+    addEventListener("pageshow", () => (this.#leaving = false));
+  }
+
+  get talks() {
+    return this.all.talks;
+  }
+
+  set talks(talks) {
+    this.all.talks = talks;
   }
 
   #changed;
   #frame = 0;
   #abort = null;
   #kept = 0;
+  #leaving = false;
 
   async open(id) {
     this.talks = await this.store.talks();
-    this.talk = this.talks.find((each) => each.id === id) ?? this.#blank();
+    this.select(id);
+  }
+
+  /** Be the chat beside another one: with the conversation that stands beside the other's, or a copy of that. */
+  beside(other) {
+    if (this.running) return;
+    const { talk } = other;
+    this.talk = this.talks.find((each) => each.beside === talk.id) ?? twin(talk, newId());
+    this.model = line(this.talk).findLast((each) => each.model)?.model ?? this.model;
     this.show();
+    this.#resume();
+  }
+
+  /** Stand beside nothing any more: what was said here is a conversation of its own. */
+  async part() {
+    this.stop();
+    if (this.talks.some((each) => each.id === this.talk.id)) await this.#keep(alone(this.talk));
   }
 
   /** Show what is new in the next frame; at once in a page that is not seen, as it has no frames. */
@@ -71,29 +107,34 @@ export class Chat {
     this.talk = this.talks.find((each) => each.id === id) ?? this.#blank();
     this.problem = null;
     this.show();
+    this.#resume();
   }
 
+  /** Remove a conversation, the one beside it, and what is attached to them alone. */
   async remove(id) {
-    const gone = this.talks.find((each) => each.id === id);
-    if (this.running?.talk === id) this.stop();
-    this.talks = this.talks.filter((each) => each.id !== id);
+    const gone = this.talks.filter((each) => each.id === id || each.beside === id);
+    if (this.running && gone.some((each) => each.id === this.running.talk)) this.stop();
+    this.talks = this.talks.filter((each) => !gone.includes(each));
     if (this.talk.id === id) this.talk = this.#blank();
     this.show();
-    if (gone) await this.store.remove(gone);
+    const used = new Set(this.talks.flatMap(attachments));
+    for (const talk of gone) await this.store.remove(talk, attachments(talk).filter((each) => !used.has(each)));
   }
 
   set(settings) {
     this.#keep({ ...this.talk, settings: { ...this.talk.settings, ...settings } });
   }
 
-  /** Send a text with images (Blobs) as the next message. */
+  /** Send a text with pictures and sounds (Blobs) as the next message. */
   async send(text, blobs = []) {
     const images = [];
+    const sounds = [];
     for (const blob of blobs) {
-      images.push(newId());
-      await this.store.putImage(images.at(-1), blob);
+      const id = newId();
+      (blob.type.startsWith("audio/") ? sounds : images).push(id);
+      await this.store.putImage(id, blob);
     }
-    const message = { id: newId(), role: "user", text, ...(images.length ? { images } : {}) };
+    const message = { id: newId(), role: "user", text, ...(images.length ? { images } : {}), ...(sounds.length ? { sounds } : {}) };
     this.#keep(add(this.talk, message));
     await this.#answer(message.id);
   }
@@ -111,6 +152,12 @@ export class Chat {
     await this.#answer(message.id);
   }
 
+  /** Put another text beside an answer, as if the model had written it. */
+  rewrite(id, text) {
+    const { model, parent } = this.talk.messages.find((each) => each.id === id);
+    this.#keep(add(this.talk, { id: newId(), role: "assistant", text, model, edited: true }, parent));
+  }
+
   /** Show the message that stands `step` places beside this one. */
   turn(id, step) {
     const all = siblings(this.talk, id);
@@ -119,7 +166,21 @@ export class Chat {
   }
 
   stop() {
-    this.#abort?.abort();
+    if (!this.running) return;
+    this.#abort.abort();
+    // The engine would go on for a client that only leaves.
+    fetch(`${STREAM}?conv_id=${this.running.stream}`, { method: "DELETE", headers: this.headers(), keepalive: true }).catch(() => {});
+  }
+
+  /** Show why something beside an answer failed. */
+  failed(error) {
+    this.problem = error instanceof Refused ? error : new Refused(String(error), "page");
+    this.show();
+  }
+
+  /** Return the headers of who asks. */
+  headers() {
+    return this.key ? { Authorization: `Bearer ${this.key}` } : {};
   }
 
   /** Return the body of the request that asks what is shown, with a text not sent yet. */
@@ -132,35 +193,93 @@ export class Chat {
 
   async #bodyOf(messages) {
     const images = {};
-    for (const id of messages.flatMap((each) => each.images ?? [])) {
+    for (const id of attachments({ messages })) {
       const blob = await this.store.image(id);
       if (blob) images[id] = await dataUrl(blob);
     }
-    const whole = messages.map((each) => ({ ...each, images: each.images?.filter((id) => id in images) }));
+    const there = (ids) => ids?.filter((id) => id in images);
+    const whole = messages.map((each) => ({ ...each, images: there(each.images), sounds: there(each.sounds) }));
     return bodyOf(this.model, this.talk.settings, whole, images);
   }
 
   async #answer(parent) {
     if (this.running) return;
     const id = newId();
-    const talk = this.talk.id;
     this.problem = null;
+    this.#begin(id, parent, this.model);
+    this.#keep(add(this.talk, { id, role: "assistant", text: "", model: this.model, finish: "running", stream: id }, parent));
+    await this.#whole(() => this.#ask(parent));
+  }
+
+  #begin(id, parent, model, stream = id) {
     this.#abort = new AbortController();
-    this.running = { id, talk, parent, model: this.model, answer: begun(performance.now()), waits: {} };
-    this.#keep(add(this.talk, { id, role: "assistant", text: "", model: this.model }, parent));
+    this.running = { id, talk: this.talk.id, parent, model, stream, from: 0, answer: begun(performance.now()), waits: {} };
+    keep(RUN, id);
+  }
+
+  /** Do what brings the answer, and keep how it ended. */
+  async #whole(come) {
     let problem = null;
     try {
-      const body = await this.#bodyOf(line({ ...this.talk, leaf: parent }));
-      await stream(PATH, body, {
-        signal: this.#abort.signal,
-        headers: this.key ? { Authorization: `Bearer ${this.key}` } : {},
-        head: (headers) => this.#wait({ variant: headers.get("X-Gateway-Variant") ?? "" }),
-        take: (each) => this.#take(each),
-      });
+      await come();
     } catch (error) {
+      if (this.#leaving) return;
       if (error.name !== "AbortError") problem = error instanceof Refused ? error : new Refused(String(error), "page");
     }
     await this.#end(problem);
+  }
+
+  /** Ask for the answer, and for its rest in a larger variant as long as it fills the one that it has. */
+  async #ask(parent) {
+    const { running } = this;
+    const messages = line({ ...this.talk, leaf: parent });
+    const { settings } = this.talk;
+    await this.#stream(await this.#bodyOf(messages));
+    while (outgrown(running.answer, settings, running.waits.variant, this.models.find((each) => each.name === running.model))) {
+      running.from = running.answer.text.length;
+      running.stream = newId();
+      running.answer = { ...running.answer, before: figures(running.answer).tokens ?? 0, usage: undefined, timings: undefined, finish: null };
+      try {
+        await this.#stream(await this.#bodyOf([...messages, { role: "assistant", text: running.answer.text }]));
+      } catch (error) {
+        // Not every template takes the beginning of an answer. Then it ends as the engine ended it.
+        if (!(error instanceof Refused) || error.status < 400) throw error;
+        running.answer = { ...running.answer, finish: "length" };
+        return;
+      }
+    }
+  }
+
+  #stream(body) {
+    const { stream: id } = this.running;
+    return stream(body ? PATH : `${STREAM}?conv_id=${id}`, body, {
+      signal: this.#abort.signal,
+      headers: { ...this.headers(), ...(body ? { "X-Conversation-Id": id } : {}) },
+      head: (headers) => this.#wait({ variant: headers.get("X-Gateway-Variant") ?? "" }),
+      take: (each) => this.#take(each),
+    });
+  }
+
+  /** Go on with an answer that was under way when the page was closed: the engine has all of it. */
+  async #resume() {
+    const found = !this.running && this.talk.messages.findLast((each) => each.finish === "running");
+    if (!found) return;
+    const mine = kept(RUN) === found.id;
+    this.#begin(found.id, found.parent, found.model, found.stream);
+    const { running } = this;
+    running.from = found.from ?? 0;
+    running.answer = { ...running.answer, text: found.text.slice(0, running.from), before: found.before ?? 0 };
+    running.waits = { variant: found.variant ?? "" };
+    this.show();
+    await this.#whole(async () => {
+      try {
+        await this.#stream();
+      } catch (error) {
+        if (error.code !== "stream_not_found") throw error;
+        if (mine && !found.text && !found.thought) return this.#ask(found.parent);
+        running.answer = { ...running.answer, text: found.text, thought: found.thought ?? "", calls: found.calls ?? [] };
+      }
+    });
   }
 
   #take({ comment, data }) {
@@ -180,13 +299,13 @@ export class Chat {
     this.#kept = now;
     const { id, talk: of } = this.running;
     const talk = this.talks.find((each) => each.id === of);
-    if (talk) this.#keep(change(talk, id, { ...this.#fields(), finish: "stopped" }));
+    if (talk) this.#keep(change(talk, id, { ...this.#fields(), finish: "running" }));
   }
 
   #fields() {
-    const { answer, waits } = this.running;
-    const { text, thought, calls } = answer;
-    return { text, thought, calls, variant: waits.variant, figures: figures(answer) };
+    const { answer, waits, stream: id, from } = this.running;
+    const { text, thought, calls, before } = answer;
+    return { text, thought, calls, variant: waits.variant, figures: figures(answer), stream: id, from, before };
   }
 
   #wait(waits) {
@@ -238,7 +357,7 @@ export class Chat {
   /** Return all conversations as the text of a file. */
   async exported() {
     const images = {};
-    for (const id of this.talks.flatMap((talk) => talk.messages.flatMap((each) => each.images ?? []))) {
+    for (const id of this.talks.flatMap(attachments)) {
       const blob = await this.store.image(id);
       if (blob) images[id] = await dataUrl(blob);
     }

@@ -3,6 +3,8 @@
 import { quoted } from "../lib/quoting.js";
 
 const SHOWN = 48;
+// A sound as a request has it.
+const ENCODED = /^UklGR[A-Za-z0-9+/]{200}/;
 
 /** Return the texts by the keys of their tabs, for the body of a chat. */
 export function codes(origin, body) {
@@ -52,9 +54,9 @@ export function pythonOf(value, indent) {
   return JSON.stringify(value);
 }
 
-/** Return the value with pictures cut short: a page of letters helps nobody. */
+/** Return the value with pictures and sounds cut short: a page of letters helps nobody. */
 export function shortened(value) {
-  if (typeof value === "string") return value.startsWith("data:") ? `${value.slice(0, SHOWN)}…` : value;
+  if (typeof value === "string") return value.startsWith("data:") || ENCODED.test(value) ? `${value.slice(0, SHOWN)}…` : value;
   if (Array.isArray(value)) return value.map(shortened);
   if (value && typeof value === "object") {
     return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, shortened(each)]));

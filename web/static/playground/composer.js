@@ -3,6 +3,7 @@
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { Icon, t } from "../lib/page.js";
 import { prepared } from "./images.js";
+import { asWav } from "./sounds.js";
 
 const TOUCH = matchMedia("(pointer: coarse)");
 
@@ -13,27 +14,34 @@ function Thumbnail({ blob, remove }) {
     setAddress(url);
     return () => URL.revokeObjectURL(url);
   }, [blob]);
-  return html`<span class="thumbnail"><img src=${address} alt=${t("image.attached")} />
-    <button type="button" aria-label=${t("image.remove")} onClick=${remove}><${Icon} name="close" /></button></span>`;
+  const isSound = blob.type.startsWith("audio/");
+  return html`<span class=${`thumbnail ${isSound ? "sound" : ""}`}>${isSound ? html`<audio controls src=${address} aria-label=${t("sound.attached")}></audio>` : html`<img src=${address} alt=${t("image.attached")} />`}
+    <button type="button" aria-label=${t(isSound ? "sound.remove" : "image.remove")} onClick=${remove}><${Icon} name="close" /></button></span>`;
 }
 
-/** `draft` holds the text and the pictures; they are kept when the page shows something else. */
-export function Composer({ chat, draft, setDraft, seesImages }) {
+/**
+ * `draft` holds the text and what is attached; they are kept when the page shows something else.
+ * `chats` are those that a message is sent to, one or two.
+ */
+export function Composer({ chats, draft, setDraft, seesImages, hearsSound }) {
   const area = useRef(null);
   const file = useRef(null);
+  const voice = useRef(null);
   const { text, pictures } = draft;
-  const busy = Boolean(chat.running);
-  const ready = !busy && chat.model && (text.trim() || pictures.length);
+  const busy = chats.some((each) => each.running);
+  const chosen = chats.every((each) => each.model);
+  const ready = !busy && chosen && (text.trim() || pictures.length);
 
   const send = () => {
     // What stands in the field: it may not have been painted yet.
     const said = area.current.value.trim();
-    if (busy || !chat.model || !(said || pictures.length)) return;
+    if (busy || !chosen || !(said || pictures.length)) return;
     setDraft({ text: "", pictures: [] });
-    chat.send(said, pictures);
+    for (const chat of chats) chat.send(said, pictures);
   };
   const attach = async (files) => {
-    const found = await Promise.all([...files].filter((each) => each.type.startsWith("image/")).map(prepared));
+    const [seen, heard] = ["image/", "audio/"].map((kind) => [...files].filter((each) => each.type.startsWith(kind)));
+    const found = await Promise.all([...(seesImages ? seen.map(prepared) : []), ...(hearsSound ? heard.map(asWav) : [])]);
     const whole = found.filter(Boolean);
     if (whole.length) setDraft((last) => ({ ...last, pictures: [...last.pictures, ...whole] }));
   };
@@ -43,9 +51,10 @@ export function Composer({ chat, draft, setDraft, seesImages }) {
     event.preventDefault();
     send();
   };
-  const paste = (event) => seesImages && attach(event.clipboardData.files);
+  const takes = seesImages || hearsSound;
+  const paste = (event) => takes && attach(event.clipboardData.files);
   const drop = (event) => {
-    if (!seesImages || !event.dataTransfer.files.length) return;
+    if (!takes || !event.dataTransfer.files.length) return;
     event.preventDefault();
     attach(event.dataTransfer.files);
   };
@@ -59,15 +68,17 @@ export function Composer({ chat, draft, setDraft, seesImages }) {
   };
   const without = (index) => setDraft((last) => ({ ...last, pictures: last.pictures.filter((_, at) => at !== index) }));
 
-  return html`<form class="composer" onSubmit=${submit} onDragOver=${(event) => seesImages && event.preventDefault()} onDrop=${drop}>
+  return html`<form class="composer" onSubmit=${submit} onDragOver=${(event) => takes && event.preventDefault()} onDrop=${drop}>
     ${pictures.length > 0 && html`<div class="pictures">${pictures.map((blob, index) => html`<${Thumbnail} key=${index} blob=${blob} remove=${() => without(index)} />`)}</div>`}
     <div class="write">
       ${seesImages && html`<button type="button" class="plain" aria-label=${t("image.add")} onClick=${() => file.current.click()}><${Icon} name="image" /></button>
         <input ref=${file} type="file" accept="image/*" multiple hidden onChange=${picked} aria-label=${t("image.add")} />`}
+      ${hearsSound && html`<button type="button" class="plain" aria-label=${t("sound.add")} onClick=${() => voice.current.click()}><${Icon} name="sound" /></button>
+        <input ref=${voice} type="file" accept="audio/*" multiple hidden onChange=${picked} aria-label=${t("sound.add")} />`}
       <textarea ref=${area} id="write" rows="1" aria-label=${t("write")} placeholder=${t("write")} value=${text} onKeyDown=${keys} onPaste=${paste}
         onInput=${(event) => setDraft((last) => ({ ...last, text: event.target.value }))}></textarea>
       ${busy
-        ? html`<button type="button" class="primary" aria-label=${t("stop")} onClick=${() => chat.stop()}><${Icon} name="stop" /></button>`
+        ? html`<button type="button" class="primary" aria-label=${t("stop")} onClick=${() => chats.forEach((each) => each.stop())}><${Icon} name="stop" /></button>`
         : html`<button type="submit" class="primary" aria-label=${t("send")} disabled=${!ready}><${Icon} name="send" /></button>`}
     </div>
   </form>`;

@@ -61,3 +61,18 @@ export function matching(talks, query) {
     return words.every((word) => text.includes(word));
   });
 }
+
+/** Return a copy that stands beside a conversation, for another model. */
+export function twin(talk, id) {
+  return { ...structuredClone(talk), id, beside: talk.id };
+}
+
+/** Return the conversation as one that stands beside none. */
+export function alone({ beside: _, ...talk }) {
+  return talk;
+}
+
+/** Return the ids of all pictures and sounds of a conversation. */
+export function attachments(talk) {
+  return talk.messages.flatMap((each) => [...(each.images ?? []), ...(each.sounds ?? [])]);
+}

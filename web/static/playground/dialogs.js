@@ -12,9 +12,10 @@ const NUMBERS = [
   ["seed", { step: 1 }],
 ];
 
-export function Settings({ chat, close }) {
+export function Settings({ chats, close }) {
+  const [chat] = chats;
   const { settings } = chat.talk;
-  const set = (name) => (event) => chat.set({ [name]: event.target.value });
+  const set = (name) => (event) => chats.forEach((each) => each.set({ [name]: event.target.value }));
   const submit = (event) => {
     event.preventDefault();
     close();

@@ -5,6 +5,7 @@ import { blocks } from "../lib/blocks.js";
 import { highlight, nodesOf } from "../lib/markdown.js";
 import { copy, Copy, format, Icon, t } from "../lib/page.js";
 import { figures } from "./answer.js";
+import { hush, readAloud } from "./sounds.js";
 
 /** Give each code block a button that copies it. */
 function withCopies(nodes) {
@@ -50,7 +51,8 @@ export function Markdown({ text, growing }) {
   return html`<div class="markdown">${parts.map((part, index) => html`<${Block} key=${index} text=${part} settled=${!growing || index < parts.length - 1} />`)}</div>`;
 }
 
-function Picture({ id, store }) {
+/** A picture or a sound that is kept in the store. */
+function Attached({ id, store, sound }) {
   const [address, setAddress] = useState(null);
   useEffect(() => {
     let url = null;
@@ -63,16 +65,33 @@ function Picture({ id, store }) {
       if (url) URL.revokeObjectURL(url);
     };
   }, [id]);
-  return address ? html`<img src=${address} alt=${t("image.attached")} />` : null;
+  if (!address) return null;
+  return sound ? html`<audio controls src=${address} aria-label=${t("sound.attached")}></audio>` : html`<img src=${address} alt=${t("image.attached")} />`;
 }
 
-function Editor({ text, done, cancel }) {
+function Aloud({ text, chat }) {
+  const [reads, setReads] = useState(false);
+  useEffect(() => () => reads && hush(), [reads]);
+  const click = async () => {
+    if (reads) return hush();
+    setReads(true);
+    try {
+      await readAloud(chat.speaker, text, chat.headers());
+    } catch (error) {
+      chat.failed(error);
+    }
+    setReads(false);
+  };
+  return html`<button type="button" class="plain" aria-label=${t(reads ? "aloud.stop" : "aloud")} onClick=${click}><${Icon} name=${reads ? "stop" : "loud"} /></button>`;
+}
+
+function Editor({ text, label, done, cancel }) {
   const area = useRef(null);
   useLayoutEffect(() => area.current.focus(), []);
   const keys = (event) => event.key === "Escape" && cancel();
   return html`<div class="editor">
     <textarea ref=${area} rows="4" aria-label=${t("edit")} onKeyDown=${keys} defaultValue=${text}></textarea>
-    <div class="row"><button type="button" class="primary" onClick=${() => done(area.current.value)}>${t("send")}</button>
+    <div class="row"><button type="button" class="primary" onClick=${() => done(area.current.value)}>${label}</button>
       <button type="button" onClick=${cancel}>${t("cancel")}</button></div>
   </div>`;
 }
@@ -107,6 +126,7 @@ function Figures({ figures: known, variant, model, finish }) {
     known.tokens && t("figures.tokens", { number: format.number(known.tokens) }),
     known.rate && t("figures.rate", { number: format.rate(known.rate) }),
     known.first != null && t("figures.first", { time: format.seconds(known.first) }),
+    known.cost != null && t("figures.cost", { cost: format.cost(known.cost) }),
     known.prompt && t(known.cached ? "figures.prompt.cached" : "figures.prompt", { number: format.number(known.prompt), cached: format.number(known.cached) }),
     finish === "length" && t("finish.length"),
     finish === "stopped" && t("finish.stopped"),
@@ -134,12 +154,14 @@ export function Message({ message, place, count, running, busy, actions, store }
       <button type="button" class="plain" disabled=${place === count - 1 || busy} aria-label=${t("turn.on")} onClick=${() => actions.turn(message.id, 1)}>›</button></span>`;
     const edit = (text) => {
       setEditing(false);
-      actions.edit(message.id, text);
+      if (own) actions.edit(message.id, text);
+      else actions.rewrite(message.id, text);
     };
     return html`<article class=${`message ${message.role}`} aria-label=${t(`role.${message.role}`)} aria-busy=${running ? "true" : null}>
-      ${own && message.images?.length > 0 && html`<div class="pictures">${message.images.map((id) => html`<${Picture} key=${id} id=${id} store=${store} />`)}</div>`}
+      ${own && message.images?.length > 0 && html`<div class="pictures">${message.images.map((id) => html`<${Attached} key=${id} id=${id} store=${store} />`)}</div>`}
+      ${own && message.sounds?.map((id) => html`<${Attached} key=${id} id=${id} store=${store} sound />`)}
       ${editing
-        ? html`<${Editor} text=${message.text} done=${edit} cancel=${() => setEditing(false)} />`
+        ? html`<${Editor} text=${message.text} label=${t(own ? "send" : "edit.save")} done=${edit} cancel=${() => setEditing(false)} />`
         : own
           ? html`<div class="said">${message.text}</div>`
           : html`<${Folded} message=${shown} growing=${Boolean(running)} /><${Markdown} text=${shown.text} growing=${Boolean(running)} />`}
@@ -147,13 +169,14 @@ export function Message({ message, place, count, running, busy, actions, store }
       ${message.problem && html`<div class="notice bad" role="alert">${sayProblem(message.problem)}</div>`}
       ${running && !waiting && html`<${Figures} figures=${figures(running.answer)} variant=${running.waits.variant} model=${running.model} />`}
       ${!running && !own && message.figures && html`<${Figures} figures=${message.figures} variant=${message.variant} model=${message.model} finish=${message.finish} />`}
+      ${!running && message.edited && html`<p class="figures soft small">${t("finish.edited")}</p>`}
       ${!running && !editing && html`<div class="tools">
         ${turns}
         <${Copy} text=${message.text} label=${t("copy.message")} kind="plain" />
-        ${own
-          ? html`<button type="button" class="plain" disabled=${busy} aria-label=${t("edit")} onClick=${() => setEditing(true)}><${Icon} name="edit" /></button>`
-          : html`<button type="button" class="plain" disabled=${busy} aria-label=${t("again.answer")} onClick=${() => actions.again(message.id)}><${Icon} name="redo" /></button>`}
+        ${!own && message.text && actions.speaker && html`<${Aloud} text=${message.text} chat=${actions} />`}
+        <button type="button" class="plain" disabled=${busy} aria-label=${t(own ? "edit" : "edit.answer")} onClick=${() => setEditing(true)}><${Icon} name="edit" /></button>
+        ${!own && html`<button type="button" class="plain" disabled=${busy} aria-label=${t("again.answer")} onClick=${() => actions.again(message.id)}><${Icon} name="redo" /></button>`}
       </div>`}
     </article>`;
-  }, [key, running?.waits, place, count, busy, editing]);
+  }, [key, running?.waits, place, count, busy, editing, actions.speaker]);
 }

@@ -2,7 +2,7 @@
 
 const NUMBERS = ["temperature", "top_p", "max_tokens", "seed"];
 
-/** Return the body for these messages; `images` are data URLs by their ids. */
+/** Return the body for these messages; `images` are data URLs of pictures and sounds by their ids. */
 export function bodyOf(model, settings, messages, images = {}) {
   const said = messages.filter((each) => each.role === "user" || each.text).map((each) => messageOf(each, images));
   const system = settings.system?.trim() ? [{ role: "system", content: settings.system }] : [];
@@ -18,10 +18,11 @@ export function bodyOf(model, settings, messages, images = {}) {
   };
 }
 
-function messageOf({ role, text, images: ids = [] }, images) {
-  if (!ids.length) return { role, content: text };
-  const pictures = ids.map((id) => ({ type: "image_url", image_url: { url: images[id] } }));
-  return { role, content: [{ type: "text", text }, ...pictures] };
+function messageOf({ role, text, images: pictures = [], sounds = [] }, data) {
+  if (!pictures.length && !sounds.length) return { role, content: text };
+  const seen = pictures.map((id) => ({ type: "image_url", image_url: { url: data[id] } }));
+  const heard = sounds.map((id) => ({ type: "input_audio", input_audio: { data: data[id].split(",", 2)[1], format: "wav" } }));
+  return { role, content: [...(text ? [{ type: "text", text }] : []), ...seen, ...heard] };
 }
 
 function isNumber(value) {

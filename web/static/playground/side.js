@@ -31,7 +31,9 @@ export function Side({ chat, chosen = () => {} }) {
   const file = useRef(null);
   const [said, setSaid] = useState("");
   const [query, setQuery] = useState("");
-  const shown = matching(chat.talks, query);
+  // One beside another is opened with that.
+  const listed = chat.talks.filter((talk) => !chat.talks.some((each) => each.id === talk.beside));
+  const shown = matching(listed, query);
   const choose = (id) => {
     chat.select(id);
     chosen();

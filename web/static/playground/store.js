@@ -51,9 +51,8 @@ class Store {
     return this.#do(TALKS, "readwrite", (each) => each.put(talk));
   }
 
-  /** Remove a conversation and its images. */
-  async remove(talk) {
-    const images = talk.messages.flatMap((each) => each.images ?? []);
+  /** Remove a conversation and these images. */
+  async remove(talk, images) {
     if (!this.lasts) {
       this.#memory[TALKS].delete(talk.id);
       return;

@@ -3,10 +3,12 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
-import { begun, extended, figures, told } from "../../../../web/static/playground/answer.js";
+import { begun, extended, figures, outgrown, told } from "../../../../web/static/playground/answer.js";
 import { packed, unpacked } from "../../../../web/static/playground/archive.js";
 import { codes, pythonOf, shortened } from "../../../../web/static/playground/code.js";
-import { add, change, fresh, line, matching, siblings, through, titleOf } from "../../../../web/static/playground/conversation.js";
+import { add, alone, attachments, change, fresh, line, matching, siblings, through, titleOf, twin } from "../../../../web/static/playground/conversation.js";
+import { cosine, likeness, lines, shade } from "../../../../web/static/playground/vectors.js";
+import { wavOf } from "../../../../web/static/playground/wav.js";
 import { bodyOf } from "../../../../web/static/playground/request.js";
 
 const said = (id, text = id) => ({ id, role: "user", text });
@@ -65,15 +67,15 @@ test("an answer grows by its chunks", () => {
   steps.forEach((step, index) => (answer = extended(answer, step, 2000 + index * 500)));
   assert.deepEqual([answer.text, answer.thought, answer.finish], ["Yes", "Hm", "tool_calls"]);
   assert.deepEqual(answer.calls, [{ name: "f", arguments: '{"a":1}' }]);
-  assert.deepEqual(figures(answer), { tokens: 9, prompt: 30, cached: null, rate: 2, first: 1.5 });
+  assert.deepEqual(figures(answer), { tokens: 9, prompt: 30, cached: null, rate: 2, first: 1.5, cost: null });
   assert.deepEqual(before, begun(1000));
 });
 
 test("figures are the engine's where it tells them, and null where nothing is known", () => {
   const timings = { prompt_n: 4, cache_n: 20, predicted_n: 7, predicted_per_second: 88.5 };
   const answer = extended(begun(0), { ...chunk({ content: "a" }), timings }, 250);
-  assert.deepEqual(figures(answer), { tokens: 7, prompt: 24, cached: 20, rate: 88.5, first: 0.25 });
-  assert.deepEqual(figures(begun(0)), { tokens: null, prompt: null, cached: null, rate: null, first: null });
+  assert.deepEqual(figures(answer), { tokens: 7, prompt: 24, cached: 20, rate: 88.5, first: 0.25, cost: null });
+  assert.deepEqual(figures(begun(0)), { tokens: null, prompt: null, cached: null, rate: null, first: null, cost: null });
 });
 
 test("comments tell what is waited for", () => {
@@ -143,4 +145,59 @@ test("a conversation is found by its title and by what was said", () => {
   assert.deepEqual(found(" "), ["t", "u"]);
   assert.deepEqual(found("question FIRST"), ["t"]);
   assert.deepEqual(found("nowhere"), []);
+});
+
+test("an answer has the tokens of all its parts, and its price", () => {
+  const part = { ...begun(0), before: 100 };
+  const usage = { completion_tokens: 5, prompt_tokens: 9, cost: "0.00125" };
+  const known = figures(extended(part, { choices: [], usage }, 1));
+  assert.deepEqual([known.tokens, known.cost], [105, 0.00125]);
+});
+
+test("an answer goes on in a larger variant, unless it was limited or is more than text", () => {
+  const full = { ...begun(0), text: "a", finish: "length" };
+  const model = { variants: [512, 8192] };
+  assert.equal(outgrown(full, {}, "org/m@512", model), true);
+  assert.equal(outgrown(full, { max_tokens: "" }, "m@512", model), true);
+  assert.equal(outgrown(full, { max_tokens: "9" }, "m@512", model), false);
+  assert.equal(outgrown(full, {}, "m@8192", model), false);
+  assert.equal(outgrown({ ...full, finish: "stop" }, {}, "m@512", model), false);
+  assert.equal(outgrown({ ...full, text: " " }, {}, "m@512", model), false);
+  assert.equal(outgrown({ ...full, calls: [{}] }, {}, "m@512", model), false);
+  assert.equal(outgrown(full, {}, "m@fast", { variants: ["fast"] }), false);
+  assert.equal(outgrown(full, {}, "m@512", undefined), false);
+});
+
+test("a conversation beside another has its messages, and can stand alone", () => {
+  const talk = add(fresh("t", 1), { ...said("q"), images: ["i"], sounds: ["s"] });
+  const copy = twin(talk, "u");
+  assert.deepEqual([copy.id, copy.beside, ids(copy)], ["u", "t", ["q"]]);
+  assert.notEqual(copy.messages, talk.messages);
+  assert.deepEqual(attachments(copy), ["i", "s"]);
+  assert.equal("beside" in alone(copy), false);
+  assert.deepEqual(unpacked(packed([talk, copy], { s: "data:audio/wav;base64,UklG" })).talks[1].beside, "t");
+});
+
+test("a sound is sent as engines read it", () => {
+  const heard = { ...said("q", ""), sounds: ["s"] };
+  const { messages } = bodyOf("m", {}, [heard], { s: "data:audio/wav;base64,UklG" });
+  assert.deepEqual(messages[0].content, [{ type: "input_audio", input_audio: { data: "UklG", format: "wav" } }]);
+});
+
+test("samples become a WAV file", () => {
+  const file = Buffer.from(wavOf(new Float32Array([0, 1, -2]), 16000));
+  assert.equal(file.length, 50);
+  assert.equal(file.toString("latin1", 0, 4) + file.toString("latin1", 8, 16), "RIFFWAVEfmt ");
+  assert.equal(file.readUInt32LE(24), 16000);
+  assert.deepEqual([44, 46, 48].map((at) => file.readInt16LE(at)), [0, 32767, -32767]);
+});
+
+test("vectors are alike by their direction", () => {
+  assert.equal(cosine([1, 0], [3, 0]), 1);
+  assert.equal(cosine([1, 0], [0, 2]), 0);
+  assert.equal(cosine([0, 0], [1, 1]), 0);
+  assert.deepEqual(likeness([[1, 0], [-1, 0]]), [[1, -1], [-1, 1]]);
+  assert.deepEqual([0.1, 0.5, 0.9].map((each) => shade(each, [0.1, 0.5, 0.9])), [0, 3, 5]);
+  assert.equal(shade(1, [1, 1]), 0);
+  assert.deepEqual(lines(" a \n\nb"), ["a", "b"]);
 });
