@@ -12,7 +12,7 @@ from urllib.parse import quote
 import orjson
 
 from engine.base import EngineClient, Launch
-from engine.llamacpp.arguments import ALIAS, API_KEY, HOST, PORT, Arguments
+from engine.llamacpp.arguments import ALIAS, API_KEY, EMBEDDINGS, HOST, PORT, Arguments
 from engine.llamacpp.capabilities import Known
 from engine.llamacpp.faults import is_of_request
 from engine.llamacpp.log import PROGRESS_VARIABLE
@@ -80,6 +80,9 @@ def library_environment(environ: Mapping[str, str], binary: str) -> dict[str, st
     return env
 
 
+_MARKER_VARIABLE, _MARKER = "LLAMA_MEDIA_MARKER", "<__media__>"
+
+
 def build_launch(variant: VariantSpec, url: str, environ: Mapping[str, str]) -> Launch:
     """Return the variant's command line and environment; add only what is missing."""
     args, said = list(variant.args), Arguments.of(variant)
@@ -88,6 +91,10 @@ def build_launch(variant: VariantSpec, url: str, environ: Mapping[str, str]) -> 
         if not said.given(flag):
             args += [flag.names[-1], value]
     env = library_environment(dict(environ) | dict(variant.env), variant.binary)
+    if Arguments.of(variant, environ).on(EMBEDDINGS):
+        # What stands for a picture in an input. Else it is another word in each process, which a
+        # client would have to ask for. In chats the engine places it itself.
+        env.setdefault(_MARKER_VARIABLE, _MARKER)
     return Launch(
         variant.label, (variant.binary, *args), env, url, reads_input=PROGRESS_VARIABLE in env
     )

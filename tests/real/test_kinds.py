@@ -14,6 +14,7 @@ import pytest
 from painter import picture
 from paths import ROOT
 from real_engines import ENGINES, ONE, Gateway, gateway, lua_config, lua_model
+from tiny_projector import write_projector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,11 @@ def served(request: Any, tmp_path_factory: pytest.TempPathFactory, tiny: Path) -
     binary = ENGINES[request.param]
     ranks = lua_model("ranks", binary, (512,), args=("--reranking",), file=tiny)
     embeds = lua_model("embeds", binary, (512,), args=("--embeddings",), file=tiny)
-    with gateway(folder, lua_config(folder, f"{draws}, {ranks}, {embeds}")) as running:
+    projector = str(write_projector(folder / "mmproj.gguf"))
+    sees = ("--embeddings", "--pooling", "mean", "--mmproj", projector)
+    looks = lua_model("looks", binary, (512,), args=sees, file=tiny)
+    models = f"{draws}, {ranks}, {embeds}, {looks}"
+    with gateway(folder, lua_config(folder, models)) as running:
         yield running
 
 
@@ -70,9 +75,25 @@ def test_documents_are_ranked(served: Gateway, api: openai.OpenAI) -> None:
         api.embeddings.create(model="ranks", input="red")
 
 
+def test_pictures_are_embedded(api: openai.OpenAI) -> None:
+    def vector(prompt: str, size: int, model: str) -> list[float]:
+        data = base64.b64encode(picture(colour(prompt), size)).decode()
+        seen: Any = [{"prompt_string": "a <__media__>", "multimodal_data": [data]}]
+        made = api.embeddings.create(model=model, input=seen, encoding_format="float")
+        assert made.usage.prompt_tokens > 4
+        return made.data[0].embedding
+
+    # Of the models that embed, the one that sees is asked.
+    cat, dog = (vector(prompt, 64, "auto") for prompt in ("a cat", "a dog"))
+    assert cat == pytest.approx(vector("a cat", 64, "looks"), rel=1e-3)
+    assert cat != pytest.approx(dog, rel=1e-3)
+
+
 def test_the_types_of_models(served: Gateway, api: openai.OpenAI) -> None:
     types = {model.id: (model.model_extra or {})["type"] for model in api.models.list()}
-    assert types == {"draws": "image", "ranks": "rerank", "embeds": "embedding"}
+    known = {"draws": "image", "ranks": "rerank", "embeds": "embedding"}
+    # Its projector hears as well.
+    assert types == {**known, "looks": "vision-embedding"}
     seen: Any = [{"prompt_string": "<__media__>", "multimodal_data": ["aGk="]}]
     with pytest.raises(openai.BadRequestError, match="vision"):
         api.embeddings.create(model="embeds", input=seen)

@@ -115,6 +115,14 @@ def test_the_launch_of_a_variant() -> None:
     }
 
 
+def test_the_word_for_a_picture_in_an_embedding() -> None:
+    name = "LLAMA_MEDIA_MARKER"
+    embeds = variant(args=("--embeddings",))
+    assert build_launch(embeds, URL, {}).env[name] == "<__media__>"
+    assert build_launch(embeds, URL, {name: "<own>"}).env[name] == "<own>"
+    assert name not in build_launch(variant(), URL, {}).env
+
+
 def test_a_variant_s_own_library_path_comes_after_the_binary_s_folder() -> None:
     launch = build_launch(variant(env={"LD_LIBRARY_PATH": "/cuda"}), URL, {"LD_LIBRARY_PATH": "/x"})
     assert launch.env["LD_LIBRARY_PATH"] == os.pathsep.join(["/opt/llama", "/cuda"])
