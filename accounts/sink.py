@@ -171,6 +171,10 @@ class PayingSink(MeteredSink):
         room = self._outlet is not None and self._outlet.put(self._told(self._paid(chunk)))
         return room and not self._ticket.cut
 
+    def flow(self) -> Callable[[bytes], bool]:
+        """Return ``put``: each piece is looked at."""
+        return self.put
+
     async def drained(self) -> None:
         """Return when the client has room; raise AnswerCut after the last piece paid for."""
         if self._outlet is not None:

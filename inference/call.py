@@ -188,6 +188,10 @@ class Outlet(Protocol):
         """
         ...
 
+    def flow(self) -> Callable[[bytes], bool]:
+        """Return what does the same as ``put`` for the rest of a stream, at less cost if it can."""
+        ...
+
     async def drained(self) -> None:
         """Return when the client has room; raise ConnectionError if it has left."""
 

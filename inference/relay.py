@@ -9,10 +9,8 @@ from inference.wellformed import Answer, missing_beginning, missing_end
 from utils.errors import EngineBroke
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from engine.upstream import UpstreamResponse
-    from inference.call import Call, Outlet, Sink
+    from inference.call import Call, Sink
 
 _EVENTS = "text/event-stream"
 
@@ -35,7 +33,7 @@ async def relay(upstream: UpstreamResponse, sink: Sink, tally: Tally) -> Usage:
         tally.add(upstream.first)
         await sink.write(upstream.first)
     if (outlet := sink.outlet()) is not None:
-        take = _into(outlet, tally, upstream.heard)
+        take = tally.between(upstream.heard, outlet.flow())
         while not await upstream.pump(take):
             await outlet.drained()
     else:
@@ -43,17 +41,6 @@ async def relay(upstream: UpstreamResponse, sink: Sink, tally: Tally) -> Usage:
             tally.add(chunk)
             await sink.write(chunk)
     return tally.usage()
-
-
-def _into(outlet: Outlet, tally: Tally, heard: Callable[[bytes], None]) -> Callable[[bytes], bool]:
-    add, put = tally.add, outlet.put
-
-    def take(chunk: bytes) -> bool:
-        heard(chunk)
-        add(chunk)
-        return put(chunk)
-
-    return take
 
 
 async def begin_well(upstream: UpstreamResponse, call: Call) -> None:

@@ -208,6 +208,21 @@ class Tally:
         if len(new) >= _TOGETHER or len(chunk) >= _SMALL:
             self._look()
 
+    def between(
+        self, heard: Callable[[bytes], None], put: Callable[[bytes], bool]
+    ) -> Callable[[bytes], bool]:
+        """Return a function that does ``heard``, ``add`` and ``put`` with a piece."""
+        new, append, look = self._new, self._new.append, self._look
+
+        def take(chunk: bytes) -> bool:
+            heard(chunk)
+            append(chunk)
+            if len(new) >= _TOGETHER or len(chunk) >= _SMALL:
+                look()
+            return put(chunk)
+
+        return take
+
     def forget(self, events: int) -> None:
         """Count so many events less: the client did not get them."""
         self._look()

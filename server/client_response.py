@@ -245,6 +245,26 @@ class ClientResponse:
             self._watch_out()
         return room
 
+    def flow(self) -> Callable[[bytes], bool]:
+        """Return what does the same as ``put`` for the rest of a stream, at less cost."""
+        if self._direct is None:
+            return self.put
+        put_now, now = self._direct.flow(), self._clock.now
+
+        def put(chunk: bytes) -> bool:
+            self._written_at = now()
+            self._last = chunk
+            try:
+                if put_now(chunk):
+                    return True
+            except ConnectionError as error:
+                self._left = error
+                return False
+            self._watch_out()
+            return False
+
+        return put
+
     async def drained(self) -> None:
         """Return when the client has room; raise ConnectionError if it has left."""
         if self._left is not None:

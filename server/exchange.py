@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.http import StreamWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from aiohttp.abc import AbstractStreamWriter
     from multidict import CIMultiDict, CIMultiDictProxy
@@ -78,6 +78,10 @@ class DirectReply(Reply, Protocol):
 
     def put(self, data: bytes) -> bool:
         """Send a piece of the body now; return whether the client has room for more."""
+        ...
+
+    def flow(self) -> Callable[[bytes], bool]:
+        """Return what does the same as ``put`` for further pieces, at less cost if it can."""
         ...
 
     async def drained(self) -> None:
@@ -202,6 +206,10 @@ class AiohttpReply(web.StreamResponse):
             return not writer.protocol.writing_paused
         step.close()
         raise RuntimeError("aiohttp waits where it was asked not to")
+
+    def flow(self) -> Callable[[bytes], bool]:
+        """Return ``put``."""
+        return self.put
 
     async def drained(self) -> None:
         """Return when the client has room for more."""

@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from server.client_response import ClientResponse
     from server.lane import Lane
@@ -174,6 +174,26 @@ class LaneReply:
         if self._head:
             data, self._head = self._head + data, b""
         return self._lane.send(data)
+
+    def flow(self) -> Callable[[bytes], bool]:
+        """Return what does the same as ``put`` for further pieces, none of them empty.
+
+        Of a piece of a stream nothing is left to decide: it is one call, and not three.
+        """
+        lane, transport = self._lane, self._lane.transport
+        if not self._chunked or self._head or transport is None:
+            return self.put
+        write, is_closing = transport.write, transport.is_closing
+
+        def put(data: bytes) -> bool:
+            if is_closing():
+                raise ConnectionResetError("the connection is closed")
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+            write(data)
+            lane.sent += len(data)
+            return not lane.blocked
+
+        return put
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the body; return when the client has room for more."""

@@ -132,10 +132,11 @@ class Continuing:
         self, upstream: UpstreamResponse, sink: Sink, outlet: Outlet, tally: Tally
     ) -> None:
         """Pass on what the first engine says, where it arrives."""
-        heard, feed, add, put = upstream.heard, self._stream.feed, tally.add, outlet.put
+        heard, feed, add = upstream.heard, self._stream.feed, tally.add
         if passed := feed(upstream.first):
             add(passed)
             await sink.write(passed)
+        put = outlet.flow()
 
         def take(chunk: bytes) -> bool:
             heard(chunk)

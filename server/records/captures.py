@@ -17,7 +17,7 @@ from server.records.capture_files import CaptureFiles
 from utils.errors import UnknownRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from server.access_log import AccessRecord
     from server.exchange import Request
@@ -53,6 +53,10 @@ class CapturingResponse(ClientResponse):
         """Send the chunk, and keep it."""
         self._keep(chunk)
         return super().put(chunk)
+
+    def flow(self) -> Callable[[bytes], bool]:
+        """Return ``put``: each chunk is kept."""
+        return self.put
 
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Send a whole response, and keep it."""

@@ -70,6 +70,9 @@ class Direct(Collected):
         self.put_pieces.append(chunk)
         return len(self.put_pieces) % self._room > 0
 
+    def flow(self) -> Callable[[bytes], bool]:
+        return self.put
+
     async def drained(self) -> None:
         self.drains += 1
         if self.left:
