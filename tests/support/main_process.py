@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -76,6 +77,47 @@ class Forked:
         self._ended.set()
 
 
+class Run:
+    """A run that was forked; it has what tests without a loop use of ``subprocess.Popen[str]``."""
+
+    def __init__(self, pipe: int, stderr: IO[str]) -> None:
+        self.stderr = stderr
+        self.returncode: int | None = None
+        self._pipe = pipe
+        (self.pid,) = STATUS.unpack(os.read(pipe, STATUS.size))
+
+    def poll(self) -> int | None:
+        """Return its status if it has ended, or the negative number of its signal."""
+        return self._ended(0)
+
+    def wait(self, timeout: float) -> int:
+        """Wait for its end as ``poll`` tells it; it does not end in time → TimeoutExpired."""
+        if (status := self._ended(timeout)) is None:
+            raise subprocess.TimeoutExpired("main.py", timeout)
+        return status
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Send it SIGTERM unless it has ended."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send it SIGKILL unless it has ended."""
+        self.send_signal(signal.SIGKILL)
+
+    def _ended(self, timeout: float) -> int | None:
+        if self.returncode is None and select.select([self._pipe], [], [], timeout)[0]:
+            data = os.read(self._pipe, STATUS.size)
+            os.close(self._pipe)
+            # Without a status, the server was ended.
+            self.returncode = os.waitstatus_to_exitcode(*STATUS.unpack(data)) if data else -1
+        return self.returncode
+
+
 Process = asyncio.subprocess.Process | Forked
 
 
@@ -108,19 +150,36 @@ async def start(
 ) -> Process:
     """Start ``main.py`` with these arguments; ``descriptors`` is its limit of them, if given."""
     if descriptors is None and _FORKS:
-        request = {"args": args, "env": dict(os.environ), "folder": str(Path.cwd())}
-        control = fork_server()
-        told, telling = os.pipe()
-        try:
-            files = [stdout.fileno(), stderr.fileno(), telling]
-            socket.send_fds(control, [json.dumps(request).encode()], files)
-        finally:
-            os.close(telling)
-        return await Forked(told).started()
+        return await Forked(_forked(args, stdout.fileno(), stderr.fileno())).started()
     words: Sequence[str] = [sys.executable, MAIN, *args]
     if descriptors is not None:
         words = ["/bin/sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *words]
     return await asyncio.create_subprocess_exec(*words, stdout=stdout, stderr=stderr)
+
+
+def run(*args: str) -> Run | subprocess.Popen[str]:
+    """Start ``main.py`` with these arguments; its stderr can be read as text."""
+    if not _FORKS:
+        words = [sys.executable, MAIN, *args]
+        return subprocess.Popen(words, stderr=subprocess.PIPE, text=True, errors="replace")
+    log, writing = os.pipe()
+    try:
+        told = _forked(args, writing, writing)
+    finally:
+        os.close(writing)
+    return Run(told, os.fdopen(log, errors="replace"))
+
+
+def _forked(args: tuple[str, ...], stdout: int, stderr: int) -> int:
+    """Ask the fork server for a run; return the pipe that tells its pid, and then its status."""
+    request = {"args": args, "env": dict(os.environ), "folder": str(Path.cwd())}
+    control = fork_server()
+    told, telling = os.pipe()
+    try:
+        socket.send_fds(control, [json.dumps(request).encode()], [stdout, stderr, telling])
+    finally:
+        os.close(telling)
+    return told
 
 
 async def told(*args: str) -> tuple[int, str, str]:

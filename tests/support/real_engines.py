@@ -11,19 +11,18 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from paths import ROOT
+from main_process import Run, run
 
 from engine.llamacpp.shipped import bundled_model, bundled_server
 from engine.process.ports import free_port
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -46,7 +45,7 @@ MODEL = bundled_model()
 class Gateway:
     """A gateway that runs as for a user: ``main.py -c FILE``."""
 
-    process: subprocess.Popen[str]
+    process: Run | subprocess.Popen[str]
     url: str
     log: list[str]
 
@@ -61,12 +60,7 @@ def gateway(folder: Path, config: str) -> Iterator[Gateway]:
     """Inside the block a gateway serves ``config``, a Lua text, on a free port."""
     file = folder / "gateway.cfg.lua"
     file.write_text(config)
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "main.py"), "-c", str(file)],
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    )
+    process = run("-c", str(file))
     assert process.stderr is not None
     log: list[str] = []
     url = ""
