@@ -18,6 +18,7 @@ from fake_engine import Journal
 from gateway import until
 from gateway_child import GatewayProcess, gateway_process, lua, quiet_port
 from gateway_client import CHAT, chat_body, client_session
+from main_process import import_ahead
 from postgres import Postgres, new_database, postgres
 from small_disk import small_disk
 from sqlalchemy import select
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 KILLS = 10
 CLIENTS = 40
 TRIES, ENOUGH = 1200, 500
+# What a gateway with accounts and an engine elsewhere imports, which takes half of its start.
+IMPORTS = (
+    *("accounts.service", "server.account_pages", "server.people.people"),
+    *("alembic.command", "engine.remote.type", "psycopg"),
+)
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("accounts")]
 
@@ -93,6 +99,7 @@ def configuration(
 def started(
     folder: Path, text: str, port: int, name: str = "gateway"
 ) -> AbstractAsyncContextManager[GatewayProcess]:
+    import_ahead(*IMPORTS)
     return gateway_process(Journal(folder / "journal"), text, port, name)
 
 
