@@ -63,14 +63,13 @@ async def test_tokenizer_that_does_not_read_its_input(journal: Journal) -> None:
 
 async def test_tokenizer_waiting_for_a_place(journal: Journal) -> None:
     """Processes at work go on, and the next one in the queue gets the place."""
-    model = fake_model(
-        fake_variant(journal), tokenization=fake_tokenizer(journal, tokenize_seconds=0.1)
-    )
+    model = fake_model(fake_variant(journal), tokenization=fake_tokenizer(journal, hold="tokenize"))
     async with nothing_left(journal):
         tokenizer = LlamaTokenize()
         tasks = [asyncio.create_task(tokenizer.count_text(model, "one two")) for _ in range(4)]
         await journal.wait("start", 2)
         await cancelled(tasks[2])
+        journal.let_go("tokenize")
         assert [await task for task in (tasks[0], tasks[1], tasks[3])] == [2, 2, 2]
         assert len(journal.events("start")) == 3
 

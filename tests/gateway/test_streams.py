@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from gateway import fake_model, fake_variant, running_gateway
+from gateway import fake_model, fake_variant, running_gateway, until
 from gateway_client import checked_error
 from raw_client import RawClient, text_of
 
@@ -128,6 +128,7 @@ async def test_comments_while_the_prompt_is_read(journal: Journal, *, late_heade
         client = await (await gw.stream("alpha")).head()
         await client.comment()
         await client.comment()
+        await until(lambda: len(gw.engine_requests()) == 2)
         assert not journal.events("first_byte", id=gw.engine_requests()[-1].get("id"))
         journal.let_go("prefill")
         *events, _ = await client.rest()

@@ -24,6 +24,7 @@ from paths import ROOT
 
 from engine.llamacpp.bundled.server import read_files
 from engine.llamacpp.shipped import bundled_model
+from engine.process.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,12 +90,6 @@ class Running:
         self.process.send_signal(number)
         status = self.process.wait(timeout=30)
         return status, time.monotonic() - begun, self.log.read_text()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

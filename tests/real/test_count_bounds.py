@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import subprocess
 import urllib.request
 from dataclasses import replace
@@ -17,6 +16,7 @@ from real_engines import ENGINES, LLAMA_TOKENIZE
 
 from engine.llamacpp.tokenizer import LlamaTokenize
 from engine.llamacpp.vocabulary_counter import VocabularyCounter
+from engine.process.ports import free_port
 from models.requests import endpoints
 from models.requests.reader import parse
 from models.sizing import Known, Sizer, byte_bound
@@ -115,9 +115,7 @@ tools = st.lists(
 def engine(request: pytest.FixtureRequest, tmp_path_factory: Any, tiny: Path) -> Iterator[str]:
     template: Path = tmp_path_factory.mktemp("template") / "tools.jinja"
     template.write_text(TOOL_TEMPLATE)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [
             *(ENGINES[request.param], "-m", str(tiny), "-c", "8192", "-np", "1"),

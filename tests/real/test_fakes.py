@@ -22,6 +22,8 @@ import pytest
 from fake_engine import LLAMA_SERVER, LLAMA_TOKENIZE, Journal, faults
 from real_engines import ENGINES
 
+from engine.process.ports import free_port
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -93,11 +95,6 @@ class Server:
         self.process.wait()
         assert self.process.stderr is not None
         self.process.stderr.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 @pytest.fixture

@@ -127,7 +127,8 @@ COMMON_KNOBS: dict[str, Value] = {
     "JOURNAL": "",  # file that receives one JSON line an event
     "COUNTER_FILE": "",  # file in which faults are counted across processes
     "TIMES": 0,  # each fault happens this often, then no more; 0 = always
-    # what waits until the test lets it go on: load, count, prefill, save, restore, an AT of below
+    # what waits until the test lets it go on: load, count, prefill, save, restore, an AT of below;
+    # of a tokenizer: tokenize
     "HOLD": "",
     "GATE": "",  # the beginning of the names of the files with which the test does so
 }

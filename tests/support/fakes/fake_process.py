@@ -12,6 +12,7 @@ from fake_service import FOREVER, FakeService
 
 N_CTX_TRAIN = 8192
 TERM_GRACE_SECONDS = 30.0
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 FLAG_NAMES = {
     "-m": "model",
@@ -67,11 +68,15 @@ class FakeProcess:
 
     def run(self) -> None:
         """Serve until a signal or a fault ends the process."""
-        signal.signal(signal.SIGTERM, self._on_signal)
-        signal.signal(signal.SIGINT, self._on_signal)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        # A handler in Python would wait until the main thread has accepted its next connection, if
+        # the signal came just before it began to wait for one, or to another thread.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         # Before any thread and before the port is open, because a fork copies both.
         if self.knobs.text("GRANDCHILD"):
             self._fork_grandchild()
+        start_thread(self._take_signals, ())
         start_thread(self._live_no_longer_than_allowed, ())
         time.sleep(self.knobs.number("BIND_SECONDS"))
         if self.knobs.on("NEVER_LISTEN"):
@@ -99,7 +104,7 @@ class FakeProcess:
             return
         deaf = self.knobs.text("GRANDCHILD") == "deaf"
         signal.signal(signal.SIGTERM, signal.SIG_IGN if deaf else signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         time.sleep(self.knobs.number("LIFETIME_SECONDS"))
         os._exit(0)
 
@@ -130,12 +135,16 @@ class FakeProcess:
             if self.fault("idle-death"):
                 self.die()
 
-    def _on_signal(self, number: int, _frame: object) -> None:
+    def _take_signals(self) -> None:
+        while True:
+            self._on_signal(signal.sigwait(SIGNALS))
+
+    def _on_signal(self, number: int) -> None:
         self.journal.write("sigterm", signal=number, deaf=self.knobs.on("DEAF"))
         if self.knobs.on("DEAF"):
             return
         if not self.loaded:
-            signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             os.kill(os.getpid(), number)
         if not self.stopping:
             self.stopping = True

@@ -14,12 +14,10 @@ def test_any_free_port() -> None:
 
 
 def test_the_first_free_port_of_a_range() -> None:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.listen()
-        held = holder.getsockname()[1]
-        with pytest.raises(OSError, match=f"every port from {held} to {held} is in use"):
-            free_port((held, held))
+    held = free_port()
+    none = pytest.raises(OSError, match=f"every port from {held} to {held} is in use")
+    with socket.create_server(("127.0.0.1", held)), none:
+        free_port((held, held))
     assert free_port((held, held)) == held
 
 
