@@ -4,7 +4,8 @@
    same model in two stores, by repository, path and size, is one, too.
 2. What the configuration names goes over what was imported, and that over what was found.
 3. A found model goes with its file, but not while its store cannot be read. An imported model
-   stays, and is not available while its file is missing.
+   stays, and is not available while its file is missing. If the file has another name in the same
+   folder or below it, it is that model, under its new name.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Entry:
     """A model of the machine.
 
     ``state`` is ``auto`` if it was found, ``manual`` if it was imported. ``problem`` says why it
-    cannot be served, "" if it can. ``facts`` is None as long as its head was not read.
+    cannot be served, "" if it can. ``facts`` is None as long as its head was not read. ``identity``
+    are device and inode of its first file.
     """
 
     name: str
@@ -52,6 +54,14 @@ class Entry:
     problem: str = ""
     doubtful: bool = False
     facts: FileFacts | None = None
+    identity: tuple[int, ...] = ()
+
+    @property
+    def mark(self) -> tuple[int, ...]:
+        """What its file keeps if it gets another name; () if that is not known."""
+        if len(self.files) != 1 or not all(self.identity):
+            return ()
+        return (*self.identity, self.size) if self.identity else ()
 
     @property
     def ready(self) -> bool:
@@ -88,14 +98,18 @@ def inventory(
 ) -> Inventory:
     """Return what is there by these listings, and by the entries of ``before``."""
     taken = taken or Taken()
-    manual = {entry.path: entry for entry in before if entry.state == MANUAL}
+    before = list(before)
+    manual = {entry.path for entry in before if entry.state == MANUAL}
     models = found_models((o for each in listings for o in origins(each)), known)
     there = {model.origin.file.path for model in models}
     groups = [group for group in _once(models) if not _has(taken, group)]
+    renamed = {e.mark for e in before if e.state == MANUAL and e.path not in there and e.mark}
     # Names of imported models come first, so that found ones cannot take them.
-    first = [group for group in groups if _imported(group, manual)]
-    later = [group for group in groups if not _imported(group, manual)]
+    first = [group for group in groups if _imported(group, manual, renamed)]
+    later = [group for group in groups if not _imported(group, manual, renamed)]
     entries, ambiguous = _named(first, taken.names, MANUAL)
+    again = {entry.mark for entry in entries}
+    before = [e for e in before if e.path in there or e.mark not in renamed & again]
     kept = _kept(before, there, listings, taken)
     names = {*taken.names, *(n for e in (*entries, *kept) for n in (e.name, *e.aliases))}
     found, more = _named(later, names, AUTO)
@@ -123,8 +137,14 @@ def _has(taken: Taken, group: list[FoundModel]) -> bool:
     return any(file.identity in taken.files for model in group for file in model.files)
 
 
-def _imported(group: list[FoundModel], manual: Mapping[str, Entry]) -> bool:
-    return any(model.origin.file.path in manual for model in group)
+def _imported(
+    group: list[FoundModel], manual: Collection[str], renamed: Collection[tuple[int, ...]]
+) -> bool:
+    """Return whether a file of the group was imported, under this path or under another one."""
+    return any(
+        model.origin.file.path in manual or (*model.origin.file.identity, model.size) in renamed
+        for model in group
+    )
 
 
 def _named(
@@ -157,6 +177,7 @@ def _entry(model: FoundModel, name: str, aliases: tuple[str, ...], state: str) -
         model.problem,
         model.doubtful,
         facts,
+        model.origin.file.identity,
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from models.discovery.found import Known
     from models.discovery.inventory import Inventory, Taken
-    from models.discovery.listing import Listing
+    from models.discovery.listing import File, Listing
     from models.head_cache import HeadCache
     from models.model_file import FileFacts
 
@@ -75,10 +75,15 @@ def listings_of(
     more = {Store(entry.store, entry.root) for entry in imported} - {*places}
     # Of a folder from which models were imported, only these count.
     wanted = {path for entry in imported for path in (*entry.files, entry.projector)}
+    marks = {entry.mark for entry in imported}
+
+    def counts(file: File) -> bool:
+        return file.path in wanted or (*file.identity, file.size) in marks
+
     return [
         listing
         if listing.store not in more
-        else replace(listing, files=tuple(f for f in listing.files if f.path in wanted))
+        else replace(listing, files=tuple(filter(counts, listing.files)))
         for listing in listings([*places, *sorted(more, key=lambda store: store.path)], within)
     ]
 

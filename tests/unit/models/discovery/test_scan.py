@@ -84,6 +84,11 @@ def test_imported_models_are_looked_for_where_they_were(home: Path) -> None:
     # Another file in the folder was not imported.
     put(home / "usb" / "other.gguf")
     assert names(scan([], HeadCache(), before=before).entries) == ["m"]
+    # It is the same model under another name.
+    file = file.rename(home / "usb" / "better.gguf")
+    (renamed,) = scan([], HeadCache(), before=before).entries
+    assert (renamed.name, renamed.state, renamed.ready) == ("better", MANUAL, True)
+    file = file.rename(home / "usb" / "m.gguf")
     file.unlink()
     (gone,) = scan([], HeadCache(), before=before).entries
     assert (gone.name, gone.problem) == ("m", "the file is missing")
