@@ -100,8 +100,7 @@ class ModelFile(NamedTuple):
 
     ``format`` is that of the files. ``facts`` are those of the model and its projector.
     ``modified`` is the time of the model's last change, in seconds since 1970. ``info`` has the
-    keys of its head, without long arrays and the chat template. ``fills_gaps``: it can write the
-    text between two others.
+    keys of its head, without long arrays and the chat template.
     """
 
     format: str
@@ -109,7 +108,6 @@ class ModelFile(NamedTuple):
     modified: float
     info: Mapping[str, object]
     template: str = ""
-    fills_gaps: bool = False
 
 
 class LogReader:
@@ -300,9 +298,12 @@ class EngineType(ABC):
         """Return the files that the variant's engine reads while it loads, in this order."""
         return []
 
-    def model_file(self, variant: VariantSpec, environ: Mapping[str, str]) -> ModelFile | None:
+    def model_file(
+        self, variant: VariantSpec, environ: Mapping[str, str], *, brief: bool = False
+    ) -> ModelFile | None:
         """Return what the files of the variant's model tell; None if that is not known.
 
+        If it is to be ``brief``, ``info`` and ``template`` may be empty: there are many models.
         May read files for some hundred milliseconds, and may be called from any thread.
         """
         return None

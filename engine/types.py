@@ -102,9 +102,14 @@ class EngineTypes:
         """Return the files that the variant's engine reads while it loads."""
         return self.of(variant).files(variant, environ)
 
-    def model_file(self, variant: VariantSpec, environ: Mapping[str, str]) -> ModelFile | None:
-        """Return what the files of the variant's model tell, None if unknown; may read files."""
-        return self.of(variant).model_file(variant, environ)
+    def model_file(
+        self, variant: VariantSpec, environ: Mapping[str, str], *, brief: bool = False
+    ) -> ModelFile | None:
+        """Return what the files of the variant's model tell, None if unknown; may read files.
+
+        If it is to be ``brief``, ``info`` and ``template`` are empty.
+        """
+        return self.of(variant).model_file(variant, environ, brief=brief)
 
     def inherited(self, variant: VariantSpec, environ: Mapping[str, str]) -> dict[str, str]:
         """Return the variables of ``environ`` that change what the variant's engine needs."""

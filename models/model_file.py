@@ -44,6 +44,8 @@ _OF_OTHERS = ("v.", "mm.", "mtp.")
 _OLD_SECTIONS = 3
 _THINKING = re.compile(r"</?think(?:ing)?>|enable_thinking|reasoning_content|<\|channel\|>")
 _TOOLS = re.compile(r"\btools\b|\btool_calls?\b")
+# The marks of a gap that the model fills, under their names of today and of before.
+_GAPS = ("tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id")
 _MOST_LAYERS = 1 << 14
 # No honest number of a model is larger, and products of two fit 64 bits.
 _LARGEST = 1 << 31
@@ -105,6 +107,7 @@ class FileFacts:
     chats: bool = False
     tools: bool = False
     thinking: bool = False
+    fills_gaps: bool = False
     vision: bool = False
     audio: bool = False
     projection: int = 0
@@ -192,6 +195,7 @@ def facts_of(head: Head) -> FileFacts:
         pooling=pooling if type(pooling) is int and 0 <= pooling <= _RANKS else -1,
         chats=bool(template or templates),
         tools="tool_use" in templates,
+        fills_gaps=any(name in head.keys for name in _GAPS),
         vision=keys.flag("clip.has_vision_encoder"),
         audio=keys.flag("clip.has_audio_encoder"),
         projection=max(map(keys.whole, ("clip.vision.projection_dim", "clip.projection_dim"))),

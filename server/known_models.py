@@ -26,13 +26,21 @@ def listed(ctx: RequestContext) -> list[Named]:
     return found
 
 
-async def known(ctx: RequestContext, models: list[Named]) -> list[Known]:
-    """Return what is known of these models, under these names."""
+async def known(ctx: RequestContext, models: list[Named], *, brief: bool = False) -> list[Known]:
+    """Return what is known of these models, under these names.
+
+    If it is to be ``brief``, keys and templates of their files are left out.
+    """
     able, types = ctx.configuration.able, ctx.configuration.types
 
     def read() -> list[Known]:
         return [
-            Known(name, model, able[model.name], types.model_file(model.largest, os.environ))
+            Known(
+                name,
+                model,
+                able[model.name],
+                types.model_file(model.largest, os.environ, brief=brief),
+            )
             for name, model in models
         ]
 

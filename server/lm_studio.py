@@ -21,7 +21,7 @@ class LmStudioHandlers:
 
     async def models(self, ctx: RequestContext) -> None:
         """Answer with every configured model, loaded or not."""
-        await ctx.json(models_page(await known(ctx, listed(ctx)), self._loaded()))
+        await ctx.json(models_page(await known(ctx, listed(ctx), brief=True), self._loaded()))
 
     async def model(self, ctx: RequestContext) -> None:
         """Answer with the model that the path names; raise ModelNotFound if there is none."""

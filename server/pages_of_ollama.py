@@ -54,7 +54,7 @@ class OllamaPages:
 
     async def tags(self, ctx: RequestContext) -> None:
         """Answer with every configured model, and its aliases where they are listed."""
-        await ctx.json(tags_page(await known(ctx, listed(ctx)), self._since))
+        await ctx.json(tags_page(await known(ctx, listed(ctx), brief=True), self._since))
 
     async def show(self, ctx: RequestContext) -> None:
         """Answer with what is known of the model that the body names."""

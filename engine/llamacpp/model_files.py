@@ -13,17 +13,17 @@ from engine.base import ModelFile
 from engine.llamacpp.arguments import CHAT_TEMPLATE, CHAT_TEMPLATE_FILE, JINJA
 from engine.llamacpp.prompt_cache.fingerprint import with_shards
 from models.gguf import BadModelFile, head_of
+from models.head_cache import HeadCache
 from models.model_file import MODEL, PROJECTOR, facts_of, together, with_chat_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from engine.llamacpp.arguments import Arguments
     from models.gguf import Value
+    from models.model_file import FileFacts
 
 _TEMPLATE = "tokenizer.chat_template"
-# The marks of a gap that the model fills, under their names of today and of before.
-_GAPS = ("tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id")
 # Longer arrays, such as vocabularies, are not shown.
 _LONGEST = 5
 # Files whose heads are remembered.
@@ -33,9 +33,13 @@ _State = tuple[tuple[str, int, int], ...]
 
 
 class ModelFiles:
-    """Reads the heads of model files. Its methods may be called from any thread."""
+    """Reads the heads of model files. Its methods may be called from any thread.
 
-    def __init__(self) -> None:
+    ``heads`` are the facts that are known of files.
+    """
+
+    def __init__(self, heads: HeadCache | None = None) -> None:
+        self._heads = heads or HeadCache()
         self._known: dict[_State, ModelFile | None] = {}
 
     def of(self, model: str, projector: str | None = None) -> ModelFile | None:
@@ -48,8 +52,62 @@ class ModelFiles:
         if state not in self._known:
             while len(self._known) >= _MOST:
                 self._known.pop(next(iter(self._known)), None)
-            self._known[state] = _read(model, projector)
+            self._known[state] = self._read(model, projector)
         return self._known[state]
+
+    def brief(self, model: str, projector: str | None = None) -> ModelFile | None:
+        """Return the same without ``info`` and ``template``, which are not kept between starts.
+
+        So thousands of models can be listed.
+        """
+        shards = [Path(path) for path in with_shards([model])]
+        try:
+            facts = together(map(self._heads.facts, shards))
+            modified = max(path.stat().st_mtime for path in shards)
+        except (OSError, BadModelFile, ValueError):
+            return None
+        return self._file(facts, modified, projector, {}, "")
+
+    def _read(self, model: str, projector: str | None) -> ModelFile | None:
+        shards = with_shards([model])
+        try:
+            heads = [head_of(path) for path in shards]
+            modified = max(Path(path).stat().st_mtime for path in shards)
+        except (OSError, BadModelFile, ValueError):
+            return None
+        keys = heads[0].keys
+        template = keys.get(_TEMPLATE)
+        return self._file(
+            together(map(facts_of, heads)),
+            modified,
+            projector,
+            {name: _shown(value) for name, value in keys.items() if name != _TEMPLATE},
+            template if isinstance(template, str) else "",
+        )
+
+    def _file(
+        self,
+        facts: FileFacts,
+        modified: float,
+        projector: str | None,
+        info: Mapping[str, object],
+        template: str,
+    ) -> ModelFile | None:
+        if facts.kind != MODEL:
+            return None
+        sees, hears = self._senses(projector)
+        facts = replace(facts, vision=facts.vision or sees, audio=facts.audio or hears)
+        return ModelFile("gguf", facts, modified, info, template)
+
+    def _senses(self, projector: str | None) -> tuple[bool, bool]:
+        """Return whether a model with this projector sees, and whether it hears."""
+        if projector is None:
+            return False, False
+        try:
+            facts = self._heads.facts(Path(projector))
+        except (OSError, BadModelFile):
+            return False, False
+        return (facts.vision, facts.audio) if facts.kind == PROJECTOR else (False, False)
 
 
 def as_started(file: ModelFile, said: Arguments) -> ModelFile:
@@ -77,41 +135,6 @@ def other_template(said: Arguments) -> str | None:
         # A word is the name of a template that the engine has.
         return text if "{" in text else ""
     return None if said.on(JINJA, default=True) else ""
-
-
-def _read(model: str, projector: str | None) -> ModelFile | None:
-    shards = with_shards([model])
-    try:
-        heads = [head_of(path) for path in shards]
-        modified = max(Path(path).stat().st_mtime for path in shards)
-    except (OSError, BadModelFile, ValueError):
-        return None
-    facts = together(map(facts_of, heads))
-    if facts.kind != MODEL:
-        return None
-    sees, hears = _senses(projector)
-    facts = replace(facts, vision=facts.vision or sees, audio=facts.audio or hears)
-    keys = heads[0].keys
-    template = keys.get(_TEMPLATE)
-    return ModelFile(
-        "gguf",
-        facts,
-        modified,
-        {name: _shown(value) for name, value in keys.items() if name != _TEMPLATE},
-        template if isinstance(template, str) else "",
-        fills_gaps=any(name in keys for name in _GAPS),
-    )
-
-
-def _senses(projector: str | None) -> tuple[bool, bool]:
-    """Return whether a model with this projector sees, and whether it hears."""
-    if projector is None:
-        return False, False
-    try:
-        facts = facts_of(head_of(projector))
-    except (OSError, BadModelFile):
-        return False, False
-    return (facts.vision, facts.audio) if facts.kind == PROJECTOR else (False, False)
 
 
 def _shown(value: Value) -> object:

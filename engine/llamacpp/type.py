@@ -50,8 +50,8 @@ class LlamaCpp(EngineType):
         self._prompt_caches = prompt_caches
         self._tokenizer = tokenizer or LlamaTokenize()
         self._counter = VocabularyCounter()
-        self._model_files = ModelFiles()
         self._heads = heads or HeadCache()
+        self._model_files = ModelFiles(self._heads)
         # What engines of a variant have told of themselves.
         self._told: dict[tuple[str, ...], Known] = {}
 
@@ -115,11 +115,14 @@ class LlamaCpp(EngineType):
         """Return the model with all its shards, the projector, adapters and the draft model."""
         return with_shards(Arguments.of(variant, environ).files())
 
-    def model_file(self, variant: VariantSpec, environ: Mapping[str, str]) -> ModelFile | None:
+    def model_file(
+        self, variant: VariantSpec, environ: Mapping[str, str], *, brief: bool = False
+    ) -> ModelFile | None:
         """Return what the heads of model and projector tell, and the template in use."""
         said = Arguments.of(variant, environ)
-        model = said.value(MODEL)
-        found = None if model is None else self._model_files.of(model, said.value(PROJECTOR))
+        model, files = said.value(MODEL), self._model_files
+        look = files.brief if brief else files.of
+        found = None if model is None else look(model, said.value(PROJECTOR))
         return None if found is None else as_started(found, said)
 
     def hooks(self, variant: VariantSpec, client: EngineClient) -> EngineHooks:

@@ -149,7 +149,7 @@ def _capabilities(known: Known) -> list[str]:
     able = known.able.certain
     found = [word for name, word in _WORDS.items() if name in able]
     if known.file is not None and "text" in able:
-        found += ["insert"] if known.file.fills_gaps else []
+        found += ["insert"] if known.file.facts.fills_gaps else []
         found += ["thinking"] if known.file.facts.thinking else []
     return found
 

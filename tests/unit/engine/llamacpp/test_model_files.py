@@ -45,11 +45,13 @@ def test_a_model_with_a_projector(tmp_path: Path, model: Path) -> None:
         True,
     )
     assert (found.facts.vision, found.facts.audio) == (True, False)
-    assert (found.template, found.modified, found.fills_gaps) == (TEMPLATE, 1000, True)
+    assert (found.template, found.modified, found.facts.fills_gaps) == (TEMPLATE, 1000, True)
     assert found.info["llama.context_length"] == 4096
     assert found.info["general.tags"] == ["a", "b"]
     assert found.info["tokenizer.ggml.tokens"] == []
     assert "tokenizer.chat_template" not in found.info
+    brief = ModelFiles().brief(str(model), str(projector))
+    assert brief == found._replace(info={}, template="")
 
 
 def test_a_model_in_several_files(tmp_path: Path) -> None:
@@ -79,6 +81,7 @@ def test_what_is_no_model(tmp_path: Path) -> None:
     files = ModelFiles()
     for path in ("missing.gguf", str(tmp_path), str(text), str(projector), "x-00001-of-00002.gguf"):
         assert files.of(path) is None
+        assert files.brief(path) is None
 
 
 def test_a_projector_that_is_none_changes_nothing(tmp_path: Path, model: Path) -> None:

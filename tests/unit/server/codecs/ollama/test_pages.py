@@ -37,6 +37,7 @@ FACTS = FileFacts(
     context_length=40960,
     width=4096,
     thinking=True,
+    fills_gaps=True,
     vision=True,
 )
 INFO = {
@@ -45,7 +46,7 @@ INFO = {
     "qwen3.context_length": 40960,
     "tokenizer.ggml.tokens": [],
 }
-FILE = ModelFile("gguf", FACTS, 1000.0, INFO, "{{ messages }}", fills_gaps=True)
+FILE = ModelFile("gguf", FACTS, 1000.0, INFO, "{{ messages }}")
 
 
 def able(*names: str) -> Capabilities:
