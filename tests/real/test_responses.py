@@ -12,7 +12,7 @@ import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 from raw_client import PATIENCE
-from real_engines import ENGINES, Gateway
+from real_engines import ONE, Gateway
 from sdk_gateway import CITIES, PARAMETERS, sdk_gateway
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Weather(BaseModel):
     sunny: bool
 
 
-@pytest.fixture(scope="module", params=list(ENGINES))
+@pytest.fixture(scope="module", params=ONE)
 def served(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Gateway]:
     with sdk_gateway(tmp_path_factory.mktemp("responses"), request.param) as running:
         yield running

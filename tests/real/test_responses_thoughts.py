@@ -10,7 +10,7 @@ import openai
 import pytest
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
-from real_engines import ENGINES, Gateway, gateway, lua_config
+from real_engines import ENGINES, ONE, Gateway, gateway, lua_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ ASKED: Any = {"model": "smol", "input": "Say hello."}
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
 
-@pytest.fixture(scope="module", params=list(ENGINES))
+@pytest.fixture(scope="module", params=ONE)
 def served(request: pytest.FixtureRequest, tmp_path_factory: Any, tiny: Path) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("thoughts")
     args = ["-m", str(tiny), "-c", "1024", "-np", "1", "-t", "1", "--no-warmup", "--jinja"]

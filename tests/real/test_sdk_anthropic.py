@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import anthropic
 import pytest
-from real_engines import ENGINES, Gateway
+from real_engines import ONE, Gateway
 from sdk_gateway import (
     CITIES,
     CONTEXT,
@@ -28,7 +28,7 @@ PLEASE: Any = [{"type": "text", "text": "Sum it up."}]
 TOOL: Any = {"name": "weather", "description": "Tells the weather.", "input_schema": PARAMETERS}
 
 
-@pytest.fixture(scope="module", params=list(ENGINES))
+@pytest.fixture(scope="module", params=ONE)
 def served(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Gateway]:
     with sdk_gateway(tmp_path_factory.mktemp("anthropic"), request.param) as running:
         yield running

@@ -37,7 +37,7 @@ SCHEMA = {
 }
 
 
-@pytest.fixture(scope="module", params=list(ENGINES))
+@pytest.fixture(scope="module", params=ONE)
 def served(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Gateway]:
     with sdk_gateway(tmp_path_factory.mktemp("ollama"), request.param) as running:
         yield running

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
-from real_engines import ENGINES, Gateway
+from real_engines import ONE, Gateway
 from sdk_gateway import (
     CITIES,
     CONTEXT,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 
-@pytest.fixture(scope="module", params=list(ENGINES))
+@pytest.fixture(scope="module", params=ONE)
 def served(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Gateway]:
     with sdk_gateway(tmp_path_factory.mktemp("openai"), request.param) as running:
         yield running

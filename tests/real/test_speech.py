@@ -98,9 +98,12 @@ def test_what_was_said_is_heard_in_every_format(
     assert word_errors(TEXT, plain.text) <= 1
     seconds = plain.usage.seconds
     assert 2 < seconds < 6
-    assert heard(api, sound, model, response_format="text").strip() == plain.text
-    assert " --> " in heard(api, sound, model, response_format="srt").splitlines()[1]
-    assert heard(api, sound, model, response_format="vtt").startswith("WEBVTT\n\n00:00:00.000 --> ")
+    if model == EARS[0]:
+        # The gateway writes them itself, from what any of the engines says.
+        assert heard(api, sound, model, response_format="text").strip() == plain.text
+        assert " --> " in heard(api, sound, model, response_format="srt").splitlines()[1]
+        subtitles = heard(api, sound, model, response_format="vtt")
+        assert subtitles.startswith("WEBVTT\n\n00:00:00.000 --> ")
     told = heard(
         api,
         sound,

@@ -36,7 +36,8 @@ ADMIN = {"X-Admin-Token": "for-tests"}
 LLAMA_SERVER = _found("LLAMA_SERVER", "llama-server")
 LLAMA_TOKENIZE = _found("LLAMA_TOKENIZE", "llama-tokenize")
 ENGINES = {"bundled": bundled_server()} | ({"llama.cpp": LLAMA_SERVER} if LLAMA_SERVER else {})
-# The engine for tests that need only one: llama.cpp's own, or else the bundled one.
+# The engine for tests that need only one: llama.cpp's own, or else the bundled one. The zoo asks
+# the bundled one by every API.
 ONE = list(ENGINES)[-1:]
 MODEL = bundled_model()
 
