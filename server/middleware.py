@@ -339,7 +339,8 @@ class Middleware:
         if from_page and is_preflight(method, headers):
             return Route(_preflight)
         upgrade = "Upgrade" in headers and is_upgrade(method, headers)
-        self._check_rights(ctx, admin=admin, upgrade=upgrade)
+        # What a voice session asks of models is charged; what an engine tells by a socket is not.
+        self._check_rights(ctx, admin=admin, upgrade=upgrade and beyond is not None)
         if from_page and not admin:
             # Browsers let any page open a websocket, and read from it.
             cors.refuse_work("CONNECT" if upgrade else method, headers, own)

@@ -202,6 +202,7 @@ def routes(
             # Of the engine that writes the completion.
             "/v1/chat/completions/control": {"POST": Route(streams.control, listed=True)},
             "/v1/audio/live": {"POST": Route(voice.create, work=True)},
+            "/v1/realtime": {"GET": Route(voice.realtime, listed=True, work=True)},
             **_posted_to_ollama(ollama, pages_of_ollama),
             "/api/version": _reading(pages_of_ollama.version),
             "/api/tags": _reading(pages_of_ollama.tags),

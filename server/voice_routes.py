@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from server.handler import RequestHandler
     from server.middleware import RequestContext
     from server.voice.live import LiveHandlers
+    from server.voice.realtime import RealtimeHandlers
     from server.voice.socket import VoiceSockets
     from utils.clock import Clock
 
@@ -25,6 +26,7 @@ class VoiceRoutes:
         self._closed = False
         self._sockets: VoiceSockets | None = None
         self._live: LiveHandlers | None = None
+        self._realtime: RealtimeHandlers | None = None
 
     async def create(self, ctx: RequestContext) -> None:
         """Answer with a new session of the Live Voice API."""
@@ -41,6 +43,17 @@ class VoiceRoutes:
     async def connect(self, ctx: RequestContext) -> None:
         """Serve the websocket of a session."""
         await self._handlers().connect(ctx)
+
+    async def realtime(self, ctx: RequestContext) -> None:
+        """Serve a session of OpenAI's Realtime API."""
+        if self._realtime is None:
+            from server.voice.realtime import RealtimeHandlers  # noqa: PLC0415 - see above
+
+            tickets, sockets = self._handlers().tickets, self._open()
+            self._realtime = RealtimeHandlers(
+                self._handler, self._current, sockets, tickets, self._clock
+            )
+        await self._realtime.connect(ctx)
 
     def close(self) -> None:
         """End all sessions, as the gateway stops."""

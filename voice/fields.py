@@ -30,6 +30,10 @@ class Fields:
     def __contains__(self, name: str) -> bool:
         return self._value.get(name) is not None
 
+    def has(self, name: str) -> bool:
+        """Return whether there is a field of this name, even if it is null."""
+        return name in self._value
+
     def at(self, name: str) -> Fields:
         """Return an object in this one, empty if it is not there."""
         return Fields(self._value.get(name), self._place(name))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from utils.clock import Clock
     from voice.activity import Endpointer
     from voice.models import Models
-    from voice.told import Pong
+    from voice.told import Reply
     from voice.turns import Effect, Turns
 
 _log = get_logger("voice")
@@ -74,6 +74,12 @@ class Session:
         self._samples = bytearray()
         self._file = bytearray()
         self._before = b""
+
+    def configure(self, ears: Endpointer, *, detects: bool) -> None:
+        """Listen in another way from now on; sound that belongs to no turn yet is forgotten."""
+        self._ears = ears
+        self.detects = detects
+        self.clear()
 
     # -- what the client sends -------------------------------------------------------
 
@@ -123,7 +129,7 @@ class Session:
         seconds = self._ears.seconds + len(self._samples) / (self._rate * SAMPLE)
         return bool(self._file) or seconds >= _LEAST
 
-    def tell(self, told: Problem | Pong) -> None:
+    def tell(self, told: Problem | Reply) -> None:
         """Tell the client something that no turn has brought about."""
         self.outbox.put(told)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from utils.errors import GatewayError
@@ -114,9 +114,10 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Pong:
-    """The session is there."""
+class Reply:
+    """A message in the words of the protocol itself, which no turn has brought about."""
 
+    message: dict[str, Any]
     turn: int = 0
 
 
@@ -131,5 +132,5 @@ Told = (
     | Complete
     | Interrupted
     | Problem
-    | Pong
+    | Reply
 )

@@ -27,7 +27,7 @@ def with_models(options: LiveOptions, configuration: Configuration) -> LiveOptio
     )
 
 
-def require(configuration: Configuration, endpoint: Endpoint, name: str) -> None:
+def require(configuration: Configuration, endpoint: Endpoint, name: str | None) -> None:
     """Return if the model of this name may serve the endpoint; else ModelNotFound, NotCapable."""
     model = configuration.catalog.find(name)
     if endpoint.needs not in configuration.able[model.name].possible:

@@ -54,7 +54,7 @@ class LiveHandlers:
         self._sockets = sockets
         self._clock = clock
         self._wall = wall
-        self._tickets = Tickets()
+        self.tickets = Tickets()
 
     async def create(self, ctx: RequestContext) -> None:
         """Answer with the token of a new session, and with the URL of its websocket."""
@@ -74,7 +74,7 @@ class LiveHandlers:
             expires_at=_written(wall + timedelta(minutes=options.minutes)),
             until=now + options.minutes * 60,
         )
-        self._tickets.add(ticket, now, settings.max_voice_sessions, settings.max_voice_per_client)
+        self.tickets.add(ticket, now, settings.max_voice_sessions, settings.max_voice_per_client)
         await ctx.json(self._shown(ctx, ticket))
 
     async def look(self, ctx: RequestContext) -> None:
@@ -84,14 +84,14 @@ class LiveHandlers:
     async def delete(self, ctx: RequestContext) -> None:
         """End a session of the caller."""
         ticket = self._found(ctx)
-        self._tickets.remove(ticket)
+        self.tickets.remove(ticket)
         if ticket.close is not None:
             ticket.close()
         await ctx.json({"session_token": ticket.token, "status": "ended"})
 
     async def connect(self, ctx: RequestContext) -> None:
         """Serve the session whose token the path has; a token that is not good closes with 4004."""
-        ticket = self._tickets.redeem(ctx.name or "", self._clock.now())
+        ticket = self.tickets.redeem(ctx.name or "", self._clock.now())
         if ticket is None:
             socket = await opened(ctx)
             reason = b"The session is not known, has expired, or was opened before."
@@ -101,7 +101,7 @@ class LiveHandlers:
             ctx.record.caller, ctx.record.client = ticket.caller, ticket.owner
             await self._serve(ctx, ticket)
         finally:
-            self._tickets.remove(ticket)
+            self.tickets.remove(ticket)
 
     async def _serve(self, ctx: RequestContext, ticket: Ticket) -> None:
         options, clock = ticket.options, self._clock
@@ -116,7 +116,7 @@ class LiveHandlers:
             self._sockets.remove(socket)
 
     def _found(self, ctx: RequestContext) -> Ticket:
-        ticket = self._tickets.find(ctx.name or "", ctx.client, self._clock.now())
+        ticket = self.tickets.find(ctx.name or "", ctx.client, self._clock.now())
         if ticket is None:
             raise NotStored("There is no live session of yours with this token.")
         return ticket

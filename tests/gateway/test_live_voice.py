@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from account_gateway import UNIT, bearer, booked, books, charging_gateway
 from gateway import Gateway, running_gateway, until
 from gateway_client import client_session
 from raw_client import PATIENCE
-from voice_server import RATE, VoiceServer, voice_server
+from voice_server import ANSWER, RATE, serving, silence, speech, voice_server
 
 from engine.sound.wav import wav_head
+from utils.config.accounts import PriceTable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
 PATH = "/v1/audio/live"
 PLAIN = {"input_format": "pcm", "output_format": "wav"}
-ANSWER = "Good morning, dear friend. How are you?"
 
 
 @dataclass
@@ -89,31 +90,8 @@ async def talking(gw: Gateway, **fields: Any) -> AsyncIterator[Talk]:
         yield talk
 
 
-@asynccontextmanager
-async def serving(
-    journal: Journal, settings: dict[str, Any] | None = None, **server: Any
-) -> AsyncIterator[tuple[Gateway, VoiceServer]]:
-    async with (
-        voice_server(**server) as voice,
-        running_gateway(
-            journal, *voice.models(), **{"max_loaded_models": 3, **(settings or {})}
-        ) as gw,
-    ):
-        yield gw, voice
-
-
 def of(kind: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [each for each in messages if each["type"] == kind]
-
-
-def speech(seconds: float, loud: int = 8000, rate: int = RATE) -> bytes:
-    """Return a tone, which is as loud as speech."""
-    wave_ = [loud.to_bytes(2, "little", signed=True), (-loud).to_bytes(2, "little", signed=True)]
-    return b"".join(wave_) * int(seconds * rate / 2)
-
-
-def silence(seconds: float) -> bytes:
-    return bytes(int(seconds * RATE) * 2)
 
 
 async def test_a_turn_by_text(journal: Journal) -> None:
@@ -195,7 +173,7 @@ async def test_a_message_interrupts_an_answer(journal: Journal) -> None:
     async with serving(journal, pause=3) as (gw, voice), talking(gw) as talk:
         await talk.send("end_turn", transcript="hello")
         await talk.until("audio")
-        await voice.paused.wait()
+        await voice.pauses()
         await talk.send("interrupt")
         told = await talk.until("turn_complete")
         [interrupted] = of("interrupted", told)
@@ -345,7 +323,7 @@ async def test_a_client_that_vanishes_leaves_nothing(journal: Journal, phase: st
         async with talking(gw) as talk:
             if phase != "idle":
                 await talk.send("end_turn", transcript="hello")
-                await voice.paused.wait()
+                await voice.pauses()
             if phase == "speaking":
                 await talk.until("audio")
             connection = talk.socket._response.connection
@@ -366,7 +344,7 @@ async def test_the_end_of_the_gateway_ends_sessions(journal: Journal) -> None:
             socket = await session.ws_connect(made["websocket_url"])
             talk = Talk(socket, made["session_token"])
             await talk.send("end_turn", transcript="hello")
-            await voice.paused.wait()
+            await voice.pauses()
             closing = asyncio.create_task(talk.closed())
         assert await closing == (1001, "The gateway is shutting down.")
 
@@ -379,3 +357,39 @@ async def test_too_large_a_message_ends_the_session(journal: Journal) -> None:
         path = f"{PATH}/{talk.token}"
         while (await gw.request("GET", path)).status != 404:
             await asyncio.sleep(0.01)
+
+
+async def test_a_session_belongs_to_its_key_and_ends_with_the_money(journal: Journal) -> None:
+    at = books(journal.path.parent / "state")
+    mine, other = at.add(), at.add()
+    each = {"input_per_1k": "0", "output_per_1k": "0", "per_request": "0.25"}
+    prices = tuple(PriceTable(name=name, **each) for name in ("thinks", "speaks", "hears"))
+    async with (
+        voice_server() as voice,
+        charging_gateway(
+            journal,
+            *voice.models(),
+            at=at,
+            accounts={"prices": prices},
+            server={"max_loaded_models": 3},
+        ) as gw,
+    ):
+        (await gw.post(asked(), PATH)).error(401, "invalid_api_key")
+        session = (await gw.post(asked(), PATH, **bearer(mine))).json
+        path = f"{PATH}/{session['session_token']}"
+        assert (await gw.request("GET", path)).status == 401
+        assert (await gw.request("GET", path, **bearer(other))).status == 404
+        assert (await gw.request("DELETE", path, **bearer(other))).status == 404
+        # The token is all that the websocket needs.
+        async with gw.session.ws_connect(session["websocket_url"]) as socket:
+            talk = Talk(socket, session["session_token"])
+            # A chat and three clauses.
+            assert (await talk.ask("hello"))["cost"] == 0.25
+            await talk.send("end_turn", transcript="go on")
+            assert "balance" in (await talk.until("error"))[-1]["message"]
+            assert (await talk.closed())[0] == 1008
+        await booked(gw)
+        assert at.balance(1) == 0
+        assert at.balance(2) == UNIT
+        rows = at.usage()
+        assert sorted(row["model"] for row in rows) == ["speaks", "speaks", "speaks", "thinks"]

@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from builders import TIMEOUTS, variant
+from gateway import running_gateway
+from raw_client import PATIENCE
 
 from models.spec import ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from fake_engine import Journal
+    from gateway import Gateway
+
 RATE = 24000
+ANSWER = "Good morning, dear friend. How are you?"
 SECONDS = 0.01
 """The length of speech for each character."""
 
@@ -30,7 +36,7 @@ class VoiceServer:
     """
 
     url: str = ""
-    says: str = "Good morning, dear friend. How are you?"
+    says: str = ANSWER
     heard: list[str] = field(default_factory=lambda: ["hello there"])
     pause: int | None = None
     fault: str = ""
@@ -53,6 +59,11 @@ class VoiceServer:
     def questions(self) -> list[list[str]]:
         """Return what each chat was asked, as the contents of its messages."""
         return [[str(each["content"]) for each in chat["messages"]] for chat in self.chats]
+
+    async def pauses(self) -> None:
+        """Return when an answer has come to its pause."""
+        async with asyncio.timeout(PATIENCE):
+            await self.paused.wait()
 
     def _model(self, name: str, *able: str) -> ModelSpec:
         own: dict[str, Any] = {"engine": "remote", "name": "default", "parallel": 8}
@@ -128,3 +139,28 @@ async def voice_server(**more: Any) -> AsyncIterator[VoiceServer]:
     finally:
         server.go.set()
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def serving(
+    journal: Journal, settings: dict[str, Any] | None = None, **server: Any
+) -> AsyncIterator[tuple[Gateway, VoiceServer]]:
+    """Run a gateway with the models of such a server inside the block; it holds all of them."""
+    async with (
+        voice_server(**server) as voice,
+        running_gateway(
+            journal, *voice.models(), **{"max_loaded_models": 3, **(settings or {})}
+        ) as gw,
+    ):
+        yield gw, voice
+
+
+def speech(seconds: float, loud: int = 8000, rate: int = RATE) -> bytes:
+    """Return a tone, which is as loud as speech."""
+    wave_ = [loud.to_bytes(2, "little", signed=True), (-loud).to_bytes(2, "little", signed=True)]
+    return b"".join(wave_) * int(seconds * rate / 2)
+
+
+def silence(seconds: float) -> bytes:
+    """Return samples without a sound."""
+    return bytes(int(seconds * RATE) * 2)

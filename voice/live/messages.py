@@ -14,8 +14,8 @@ from voice.told import (
     Complete,
     Interrupted,
     NotCalled,
-    Pong,
     Problem,
+    Reply,
     Speech,
     SpeechStarted,
     SpeechStopped,
@@ -119,7 +119,7 @@ def _of_turn(told: Told) -> list[Json]:
         return [_not_called(told)]
     if isinstance(told, Problem):
         return [{"type": "error", "message": told.error.message}]
-    return [{"type": "pong"}] if isinstance(told, Pong) else []
+    return [told.message] if isinstance(told, Reply) else []
 
 
 def _not_called(told: NotCalled) -> Json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from voice.live.messages import Close, EndTurn, Interrupt, Sound
 from voice.live.options import PLAIN
 from voice.sound import Samples
-from voice.told import Pong
+from voice.told import Reply
 from voice.turns import Phase
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class LiveTalk:
         elif isinstance(command, Close):
             return False
         else:
-            self._session.tell(Pong())
+            self._session.tell(Reply({"type": "pong"}))
         return True
 
     def _hear(self, sound: Sound) -> None:

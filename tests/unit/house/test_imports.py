@@ -135,8 +135,10 @@ TESTED_ELSEWHERE = {
     "utils/errors.py",
     "voice/models.py",
     "voice/told.py",
-    # By the test of live voice in tests/gateway.
+    # By the tests of live voice in tests/gateway.
     "voice/live/talk.py",
+    "voice/realtime/events.py",
+    "voice/realtime/talk.py",
     # By the tests of decisions and of the catalog.
     *(f"models/routing/{name}.py" for name in ("book", "needed")),
 }

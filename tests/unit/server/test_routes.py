@@ -43,6 +43,7 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         "/v1/audio/voices": {"GET": "status.voices", "HEAD": "status.voices"},
         "/audio/voices": {"GET": "status.voices", "HEAD": "status.voices"},
         "/v1/audio/live": {"POST": "voice.create"},
+        "/v1/realtime": {"GET": "voice.realtime"},
         "/health": {"GET": "status.health", "HEAD": "status.health"},
         "/v1/health": {"GET": "status.health", "HEAD": "status.health"},
         "/props": {"GET": "passthrough.look", "HEAD": "passthrough.look"},
@@ -141,6 +142,7 @@ def test_work_is_refused_at_the_end_and_looking_is_not() -> None:
         "responses.compact",
         "voice.create",
         "voice.connect",
+        "voice.realtime",
     }
     assert TABLE.socket.work
     assert {method for method, route in TABLE.passthrough.items() if route.work} == {"*"}

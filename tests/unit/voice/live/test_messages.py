@@ -11,8 +11,8 @@ from voice.told import (
     Complete,
     Interrupted,
     NotCalled,
-    Pong,
     Problem,
+    Reply,
     Speech,
     SpeechStarted,
     SpeechStopped,
@@ -68,7 +68,7 @@ def test_what_clients_are_told(told: Told, message: dict[str, object]) -> None:
 
 
 def test_what_belongs_to_no_turn_and_what_is_not_told() -> None:
-    assert written(Pong(), "pcm") == [{"type": "pong"}]
+    assert written(Reply({"type": "pong"}), "pcm") == [{"type": "pong"}]
     assert written(SpeechStopped(0), "pcm") == [{"type": "speech_stopped"}]
     assert written(Began(1), "pcm") == []
     kinds = [written(NotCalled(1, called=called), "pcm")[0]["type"] for called in (False, True)]
