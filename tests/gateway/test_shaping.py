@@ -75,7 +75,7 @@ async def test_the_engine_is_told_another_name(journal: Journal) -> None:
 
 
 async def test_keep_alive_decides_how_long_a_model_stays_loaded(journal: Journal) -> None:
-    clock = ShiftedClock()
+    clock = ShiftedClock(stands=True)
     async with running_gateway(journal, fake_model(fake_variant(journal)), clock=clock) as gateway:
         await gateway.chat(keep_alive="1h30m")
         clock.skip(5390)

@@ -220,6 +220,9 @@ async def test_async(async_api: openai.AsyncOpenAI) -> None:
             [chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices]
         )
 
+    # Only one request may wait, and each loads a model if it is the first.
+    await spoken()
+    await async_api.embeddings.create(model="embed", input="Hello")
     text, vectors, listed = await asyncio.gather(
         spoken(),
         async_api.embeddings.create(model="embed", input="Hello"),
