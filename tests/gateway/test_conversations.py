@@ -75,10 +75,11 @@ async def test_a_client_that_left_reads_it_all(journal: Journal) -> None:
 
 
 async def test_the_engine_is_busy_until_the_answer_is_complete(journal: Journal) -> None:
-    async with running_gateway(journal, keeping(journal)) as gw:
+    async with running_gateway(journal, keeping(journal, hold="2")) as gw:
         (await begun(gw)).leave()
         second = asyncio.create_task(gw.chat("second"))
         await gw.until_waiting(1)
+        journal.let_go("2")
         assert (await second).text == "second.0 second.1 second.2 second.3"
         finished = await journal.wait("finished", 2)
         assert [event["tokens"] for event in finished] == [4, 4]
@@ -95,7 +96,7 @@ async def test_a_client_that_leaves_before_the_first_token(journal: Journal) -> 
 
 
 async def test_a_client_that_leaves_the_queue_leaves_nothing(journal: Journal) -> None:
-    async with running_gateway(journal, keeping(journal)) as gw:
+    async with running_gateway(journal, keeping(journal, hold="2")) as gw:
         await begun(gw)
         client = await gw.connect()
         body = json.dumps(chat_body("other", stream=True)).encode()
@@ -105,6 +106,7 @@ async def test_a_client_that_leaves_the_queue_leaves_nothing(journal: Journal) -
         await gw.until_waiting(0)
         answer = await gw.request("GET", "/v1/stream?conv_id=c%202")
         answer.error(404, "stream_not_found")
+        journal.let_go("2")
 
 
 async def test_delete_stops_what_goes_on(journal: Journal) -> None:
@@ -149,14 +151,15 @@ async def test_what_is_cancelled_before_its_first_token_goes_on_for_nobody(
 
 
 async def test_what_goes_on_without_its_client_is_seen(journal: Journal) -> None:
-    async with running_gateway(journal, keeping(journal)) as gw:
-        client = await begun(gw, max_tokens=40)
+    async with running_gateway(journal, keeping(journal, hold="2")) as gw:
+        client = await begun(gw)
         (one,) = (await gw.request("GET", "/running")).json["requests"]
         client.leave()
         request = await in_flight(gw, "detached")
         (seen,) = (await gw.request("GET", "/running")).json["requests"]
         assert (seen["id"], seen["variant"]) == (one["id"], "m@256") == (request, "m@256")
         assert seen["tokens"] >= one["tokens"]
+        journal.let_go("2")
         await idle(gw)
         assert (await gw.request("GET", "/running")).json["requests"] == []
 

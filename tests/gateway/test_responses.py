@@ -154,7 +154,7 @@ async def test_too_long_is_refused_unless_it_may_be_shortened(journal: Journal) 
 
 async def test_a_client_that_waits_gets_events(journal: Journal) -> None:
     model = fake_model(fake_variant(journal, load_seconds=0.5))
-    async with running_gateway(journal, model, keepalive_interval=0.1) as gw:
+    async with running_gateway(journal, model, keepalive_interval=0.02) as gw:
         answer = await gw.post({**HELLO, "stream": True}, PATH)
         events = checked(answer.body)
         kinds = [event["type"] for event in events]
