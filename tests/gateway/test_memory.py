@@ -253,14 +253,14 @@ class DeafMeter(FakeMeter):
 
     def free(self) -> dict[str, int]:
         self.asked += 1
-        time.sleep(0.1)
+        time.sleep(0.2)
         return {}
 
 
 async def test_a_driver_that_does_not_answer_delays_nobody_for_long(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory_module, "_PATIENCE", 0.1)
+    monkeypatch.setattr(memory_module, "_PATIENCE", 0.05)
     meter = DeafMeter(held={"gpu0": 1000})
     memory = Memory(LoopClock(), probe=meter, wait=3600.0)
     one, other = fake_variant(journal, model="a"), fake_variant(journal, model="b")

@@ -102,4 +102,4 @@ async def test_a_form_as_curl_sends_it_is_json_to_the_engine(journal: Journal) -
         assert sent["content-type"] == "application/json"
         await client.rest()
         client.leave()
-        await asyncio.wait_for(client.writer.wait_closed(), 5)
+        await asyncio.wait_for(client.writer.wait_closed(), 30)

@@ -102,7 +102,7 @@ async def test_a_peers_models_are_served_by_their_names(tmp_path: Path) -> None:
 async def test_a_name_that_both_have_goes_where_it_is_answered_first(tmp_path: Path) -> None:
     async with several(tmp_path) as machines:
         far = await machines.start("far", machines.model("far"))
-        own = machines.model("near", token_delay=0.1)
+        own = machines.model("near", hold="5")
         near = await machines.start("near", own, peers=[peer("box", far.port)])
         await has(near, "m", "box/m")
 

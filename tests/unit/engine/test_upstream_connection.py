@@ -244,7 +244,7 @@ async def test_who_reads_slowly_stops_the_engine() -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Return when ``condition`` holds; other tasks go on meanwhile."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0)
 

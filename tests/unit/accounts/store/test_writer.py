@@ -241,7 +241,7 @@ async def test_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
         account = it.accounts[0]
         rows = [settlement(f"r{n}", account, variant="v" * 190) for n in range(300)]
         waits = [it.settle(row, urgent=True) for row in rows]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while it.writer.reachable:
                 await asyncio.sleep(0)
         assert it.writer.late > 0
