@@ -8,6 +8,7 @@ them than with half precision, the file is half as large, and sentences are hear
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -55,12 +56,19 @@ def converted(source: Path, cache: Path) -> Path:
         with part.open("wb") as file:
             _write(file, arrays, vocabulary)
         part.replace(target)
-        for older in cache.glob(f"whisper-{size}-*.bin"):
-            if older != target:
-                older.unlink(missing_ok=True)
+        remove_older(target)
     finally:
         part.unlink(missing_ok=True)
     return target
+
+
+def remove_older(target: Path) -> None:
+    """Remove what older versions made of the same model, beside ``target``."""
+    for each in target.parent.glob(f"{target.name.rpartition('-')[0]}-*.bin"):
+        if each != target:
+            # Another process may still read it; then it stays.
+            with contextlib.suppress(OSError):
+                each.unlink()
 
 
 def _read(file: IO[bytes]) -> Arrays:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
-from engine.whisper.bundled.weights import eight_bits
+from engine.whisper.bundled.weights import eight_bits, remove_older
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def numbers_of(data: bytes, shape: tuple[int, int]) -> np.ndarray:
@@ -30,3 +35,12 @@ def test_a_matrix_in_eight_bits_is_nearly_the_same() -> None:
 def test_rows_that_are_no_whole_blocks_are_refused() -> None:
     with pytest.raises(ValueError, match="a row of 33 numbers"):
         eight_bits(np.zeros((2, 33), np.float16))
+
+
+def test_what_older_versions_made_of_a_model_is_removed(tmp_path: Path) -> None:
+    for name in ("whisper-5-1.bin", "whisper-5-2.bin", "whisper-6-1.bin", "own.bin"):
+        (tmp_path / name).touch()
+    (tmp_path / "whisper-5-0.bin").mkdir()  # it cannot be removed as a file
+    remove_older(tmp_path / "whisper-5-2.bin")
+    left = ["own.bin", "whisper-5-0.bin", "whisper-5-2.bin", "whisper-6-1.bin"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == left
