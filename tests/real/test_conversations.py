@@ -62,7 +62,8 @@ def test_an_answer_is_complete_although_its_client_left(served: Gateway) -> None
     client.close()
     status, whole = asked(served, "/v1/stream?conv_id=story%201")
     assert status == 200
-    assert first.lstrip(b"\n") in whole
+    # Comments kept the client waiting where the engine's start took long.
+    assert first[first.index(b"data: ") :] in whole
     assert whole.rstrip().endswith(b"data: [DONE]")
     # The role, the tokens and the end of the answer are events of their own.
     assert whole.count(b'"delta"') >= TOKENS
