@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from sqlalchemy.exc import IntegrityError
 
@@ -67,13 +68,18 @@ class LoginHandlers:
         self._signups = Throttle(_SIGNUPS, _HOUR, monotonic)
 
     async def look(self, ctx: RequestContext) -> None:
-        """Answer with the account of the session, or null."""
+        """Answer with the account of the session, or null, and the host of the login provider."""
         token = token_in(ctx.request.headers)
         row = None if token is None else await self._sessions.find(token)
         account = None if row is None else self._accounts.book.accounts.get(row.account_id)
         if account is not None and account.status != _ACTIVE:
             account = None
-        await answer(ctx, {"account": None if account is None else _account(account)})
+        oidc = self._accounts.book.settings.oidc
+        view = {
+            "account": None if account is None else _account(account),
+            "provider": None if oidc is None else urlsplit(oidc.issuer).hostname,
+        }
+        await answer(ctx, view)
 
     async def login(self, ctx: RequestContext) -> None:
         """Begin a session by e-mail address and password; LoginRefused says not what is wrong."""

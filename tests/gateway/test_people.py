@@ -347,6 +347,8 @@ async def test_a_login_by_a_provider(journal: Journal, at: Books) -> None:
         async with charging_gateway(journal, model, at=at, accounts={"oidc": oidc}) as gateway:
             serves.claims = {"sub": "1", "email": "boss@x.org", "email_verified": True}
             boss = await logged_in(gateway, serves)
+            session = (await boss.ask("GET", "/login/api/session")).json
+            assert session["provider"] == URL(serves.issuer).host
             assert (await boss.ask("GET", "/user/api/me")).json["id"] == 1
             serves.claims = {"sub": "2", "email": "new@x.org", "email_verified": True}
             for _ in range(2):

@@ -94,7 +94,7 @@ function Landing() {
       <p>${t("landing.text")}</p>
       <div class="row">
         <a class="button primary" href="/playground/">${t("landing.playground")}</a>
-        ${state.value?.accounts && html`<a class="button" href="/login">${t("landing.login")}</a>`}
+        ${state.value?.accounts && html`<a class="button" href="/login">${t("landing.login")}</a><a class="button" href="/login#ask">${t("landing.ask")}</a>`}
         <div class="address"><code>${address}</code><${Copy} text=${address} label=${t("copy.address")} /></div>
       </div>
     </section>

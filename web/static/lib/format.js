@@ -15,6 +15,8 @@ export function formats(language) {
   const prices = new Intl.NumberFormat(language, { minimumFractionDigits: 2, maximumSignificantDigits: 3 });
   const scores = new Intl.NumberFormat(language, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
   const days = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeZone: "UTC" });
+  const dates = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", timeZone: "UTC" });
+  const shorts = new Intl.NumberFormat(language, { notation: "compact", maximumSignificantDigits: 3 });
   const clocks = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
   const minutes = new Intl.DateTimeFormat(language, { timeStyle: "short" });
   const moments = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
@@ -51,6 +53,7 @@ export function formats(language) {
     context,
     seconds,
     clock: (ms) => clocks.format(new Date(ms)),
+    date: (ms) => dates.format(new Date(ms)),
     day: (iso) => days.format(new Date(`${iso}T00:00:00Z`)),
     cost: (value) => prices.format(value),
     money: (value) => sums.format(Number(value)),
@@ -58,6 +61,7 @@ export function formats(language) {
     moment: (ms) => moments.format(new Date(ms)),
     number: (value) => (value == null ? "–" : whole.format(value)),
     percent: (value) => (value == null ? "–" : percents.format(value)),
+    short: (value) => shorts.format(value),
     score: (value) => scores.format(value),
     rate: (value) => (value == null ? "–" : tenth.format(value)),
   };

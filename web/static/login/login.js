@@ -48,26 +48,32 @@ const MAIL = ["email", "email", "username"];
 const NEW = ["password", "password", "new-password"];
 const NAME = ["name", "text", "name"];
 
-function Enter() {
-  const [tab, setTab] = useState("in");
+function Enter({ provider }) {
+  const [tab, setTab] = useState(given.has("ask") ? "ask" : "in");
   const names = { in: t("login.in"), ask: t("login.ask") };
   return html`<${Tabs} label=${t("nav.login")} names=${names} chosen=${tab} choose=${setTab} id="way" />
     <div id="way" role="tabpanel" aria-label=${names[tab]}>${tab === "in"
       ? html`<${Form} key="in" fields=${[MAIL, ["password", "password", "current-password"]]} label=${t("login.in")} send=${(values) => ask("POST", "/login/api/login", values)} done=${arrived} />
+          ${provider && html`<p class="other"><a class="button" href="/login/oidc">${t("login.oidc", { name: provider })}</a></p>`}
           <p class="soft small">${t("login.forgot")}</p>`
       : html`<${Form} key="ask" fields=${[MAIL, NAME, ["reason", "text", "off"]]} label=${t("login.ask")} send=${(values) => ask("POST", "/api/signup", values)} />`}</div>`;
 }
 
 function Login() {
   const [account, setAccount] = useState(null);
+  const [provider, setProvider] = useState(null);
   useEffect(() => {
-    ask("GET", "/login/api/session").then((answer) => setAccount(answer.account), () => {});
+    const told = (answer) => {
+      setAccount(answer.account);
+      setProvider(answer.provider);
+    };
+    ask("GET", "/login/api/session").then(told, () => {});
   }, []);
   const leave = async () => {
     await ask("POST", "/login/api/logout");
     setAccount(null);
   };
-  let body = html`<${Enter} />`;
+  let body = html`<${Enter} provider=${provider} />`;
   if (secret.invite) {
     body = html`<p>${t("login.invited")}</p><${Form} fields=${[MAIL, NAME, NEW]} label=${t("login.make")} send=${(values) => ask("POST", "/login/api/invite", { invite: secret.invite, ...values })} done=${arrived} />`;
   } else if (secret.link) {
