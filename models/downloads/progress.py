@@ -38,6 +38,11 @@ class Progress:
         while marks[-1][0] - marks[0][0] > _WINDOW:
             marks.popleft()
 
+    def waited(self, now: float) -> None:
+        """Note the time: while nothing comes, the rate falls."""
+        if self._marks:
+            self.fetched(now, self.done)
+
     def there(self, done: int) -> None:
         """Note bytes that were not fetched now; they do not count for the rate."""
         self.done = done

@@ -93,6 +93,8 @@ class Pulls:
 
     def every(self) -> list[PullState]:
         """Return all downloads, the oldest first."""
+        for pull in self._pulls.values():
+            pull.progress.waited(time.monotonic())
         return list(self._pulls.values())
 
     def find(self, pull_id: str) -> PullState:
@@ -156,6 +158,7 @@ class Pulls:
         """Yield the download now, every ``often`` seconds, after each step, and at its end."""
         while not pull.ended:
             moved = pull.moved
+            pull.progress.waited(time.monotonic())
             yield pull
             await happens(moved, often)
         yield pull

@@ -107,10 +107,12 @@ async def _show(wanted: Wanted, progress: Progress) -> None:
         sys.stderr.write(f"{wanted}: asking the hub\n")
         while True:
             await asyncio.sleep(_SELDOM)
+            progress.waited(time.monotonic())
             sys.stderr.write(f"{wanted}: {line(progress)}\n")
             sys.stderr.flush()
     began = time.monotonic()
     while True:
+        progress.waited(time.monotonic())
         width = shutil.get_terminal_size().columns
         text = bar(str(wanted), progress, width - 1, time.monotonic() - began)
         sys.stderr.write(f"\r\033[K{text}")

@@ -19,6 +19,17 @@ def test_the_rate_is_that_of_the_last_seconds() -> None:
     assert progress.left == 60.0
 
 
+def test_a_line_that_is_silent_has_no_rate() -> None:
+    progress = Progress(total=1000)
+    progress.waited(0.0)
+    progress.fetched(1.0, 0)
+    progress.fetched(2.0, 100)
+    progress.waited(5.0)
+    assert progress.rate == 25.0
+    progress.waited(13.0)
+    assert (progress.rate, progress.left, progress.done) == (0.0, None, 100)
+
+
 def test_what_was_there_before_counts_for_the_part_but_not_for_the_rate() -> None:
     progress = Progress(total=1000)
     progress.there(900)
