@@ -1,8 +1,11 @@
-"""When garbage is collected. A collection stops all threads, so it must not meet many objects.
+"""Large work in a thread beside an event loop: the loop must get its turns.
+
+A collection of garbage stops all threads, so it must not meet many objects.
 
 1. What exists when the gateway starts lives as long as it, so no collection looks at it.
 2. Work that makes very many objects runs without collections, and no later one looks at these.
    Objects outside cycles are freed as always.
+3. A thread that makes many short system calls pauses now and then, see ``give_way``.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import contextlib
 import gc
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
 
 # Seconds that a thread may hold up the others.
 _TURN = 0.0005
+# Seconds of such work between two pauses, and of a pause.
+_WORK, _PAUSE = 0.001, 0.00005
 # So many new objects take a collection some tenths of a millisecond.
 _MANY = 2_000
 # How many new objects start a collection. It is rarely needed: requests leave few cycles.
@@ -35,7 +41,27 @@ class _Blocks:
         self.turn = 0.0
 
 
-_blocks = _Blocks()
+class _Since(threading.local):
+    """When this thread paused last."""
+
+    at = 0.0
+
+
+_blocks, _since = _Blocks(), _Since()
+
+
+def give_way() -> None:
+    """Pause if other threads should have a turn; call it beside each of many system calls.
+
+    With each call a thread gives up its turn and has it again before a waiting thread wakes, which
+    then waits anew: so the event loop could wait for long. Outside of ``uncollected`` it does
+    nothing.
+    """
+    now = time.monotonic()
+    if _blocks.open and now - _since.at > _WORK:
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(_PAUSE)
+        _since.at = time.monotonic()
 
 
 def settle() -> None:

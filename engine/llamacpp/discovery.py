@@ -43,7 +43,7 @@ from models.downloads.local import local_model
 from models.downloads.reference import NEVER, NOT_READ, Missing, Wanted, wanted
 from models.gguf import BadModelFile
 from models.head_cache import HeadCache
-from utils.collector import uncollected
+from utils.collector import give_way, uncollected
 from utils.config.local_models import DiscoverTable, LaunchOptions
 from utils.config.schema import read
 from utils.config.tables import Tables
@@ -391,6 +391,7 @@ def _size_of(path: str | None) -> int:
     """Return the size of the file, 0 without one."""
     if not path:
         return 0
+    give_way()
     with suppress(OSError):
         return Path(path).stat().st_size
     return -1
@@ -457,6 +458,7 @@ def _chosen(entries: Sequence[Entry], found: DiscoverTable) -> list[Entry]:
 
 
 def _changed(entry: Entry) -> float:
+    give_way()
     try:
         return Path(entry.path).stat().st_mtime
     except OSError:

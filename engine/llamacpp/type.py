@@ -21,6 +21,7 @@ from engine.llamacpp.vocabulary_counter import VocabularyCounter
 from models.gguf import BadModelFile
 from models.head_cache import HeadCache
 from models.model_file import knows_tools
+from utils.collector import give_way
 from utils.errors import CountUnavailable
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class LlamaCpp(EngineType):
         return None if facts is None else facts.tools
 
     def _facts(self, path: str | None) -> FileFacts | None:
+        give_way()
         try:
             return None if path is None else self._heads.facts(Path(path))
         except (OSError, BadModelFile):

@@ -17,6 +17,7 @@ from models.discovery.stores import FOLDER, USUAL, Machine, Store, lmstudio_sett
 from models.discovery.walk import PATIENCE, file_at, listed, listings
 from models.gguf import BadModelFile
 from models.model_file import MODEL, PROJECTOR, together
+from utils.collector import give_way
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -155,6 +156,7 @@ def heads_of(found: Iterable[Listing], heads: HeadCache, within: float = inf) ->
     for file in (file for listing in found for file in listing.files):
         if file.identity in known:
             continue
+        give_way()
         try:
             path = Path(file.path)
             facts = heads.facts(path) if time.monotonic() < until else heads.remembered(path)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from models.discovery.listing import File, Listing
 from models.discovery.stores import FOLDER, HUB, LLAMACPP, OLLAMA, Store
+from utils.collector import give_way
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -97,6 +98,7 @@ def _walked(
             continue
         below = []
         for entry in entries:
+            give_way()
             name = f"{inside}{entry.name}"
             if not _is_folder(entry):
                 yield entry, name

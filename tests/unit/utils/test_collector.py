@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 
 import pytest
 
-from utils.collector import uncollected
+from utils.collector import give_way, uncollected
 
 
 def test_nothing_is_collected_inside_and_what_stays_is_not_looked_at() -> None:
@@ -42,6 +43,24 @@ def test_a_collector_that_was_off_stays_off() -> None:
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+def test_a_thread_pauses_only_beside_others_that_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("utils.collector._WORK", 0.0)
+    monkeypatch.setattr("utils.collector.time.sleep", pauses.append)
+
+    def in_a_thread() -> int:
+        thread = threading.Thread(target=give_way)
+        thread.start()
+        thread.join()
+        return len(pauses)
+
+    assert in_a_thread() == 0
+    with uncollected():
+        assert in_a_thread() == 1
+        give_way()
+    assert in_a_thread() == 1, "neither the event loop nor a command"
 
 
 def test_of_several_blocks_the_last_one_ends_it() -> None:
