@@ -184,6 +184,10 @@ class EngineManager:
             await process.gone(None)
         return [variant for variant, _ in leaving]
 
+    def pin(self, model: str, *, pinned: bool) -> None:
+        """Keep the model loaded once it is, or no longer; nothing is loaded for it."""
+        self._feed(ev.Pin(model, pinned, self._clock.now()))
+
     # -- what others may see ---------------------------------------------------------
 
     def observe(self, observer: Observer) -> None:
@@ -201,6 +205,11 @@ class EngineManager:
     def idle_time(self, record: EngineRecord) -> float:
         """Return the seconds without a request after which the engine ends; infinite: never."""
         return self._scheduler.idle_time(record)
+
+    @property
+    def pinned(self) -> frozenset[str]:
+        """The models that an operator has pinned."""
+        return self._scheduler.pinned
 
     def process(self, ticket: int) -> EngineRun | None:
         """Return the process of that run, or None after its end."""
@@ -366,6 +375,7 @@ class EngineManager:
                 process = self._processes.runs[effect.engine]
                 self._leases.grant(effect.request, process, self._scheduler.variant(effect.engine))
             case ev.Refuse():
+                self._observer.refused(effect.request, effect.error)
                 self._leases.refuse(effect.request, effect.error)
             case ev.WakeAt():
                 self._wake_at(effect.when)

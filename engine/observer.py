@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.scheduling.lifecycle import State
+    from engine.scheduling.reasons import Why
     from models.spec import VariantSpec
+    from utils.errors import GatewayError
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Changed:
     """The run ``engine`` (a ticket) went from one state to another.
 
     ``reason`` says what is known of a failure, "" if there was none; ``load_seconds`` is the
-    duration of its last load.
+    duration of its last load. ``why`` is the reason for a planned end, None if there is none.
     """
 
     engine: int
@@ -28,6 +30,7 @@ class Changed:
     after: State
     reason: str
     load_seconds: float
+    why: Why | None = None
 
 
 class Observer:
@@ -41,6 +44,9 @@ class Observer:
 
     def waiting(self, count: int) -> None:
         """The number of waiting requests has changed to ``count``."""
+
+    def refused(self, request: int, error: GatewayError) -> None:
+        """A request of this number gets no engine."""
 
     def said(self, variant: VariantSpec, line: str) -> None:
         """An engine has printed a line."""

@@ -14,16 +14,19 @@ from engine.observer import Changed, Observer
 from engine.scheduling.lifecycle import State
 from server.access_log import AccessLog
 from server.metrics import Metrics
+from server.records.decisions import Decisions
 from server.records.row import row_of
 from utils.feed import Feed
 from utils.logger import LogBook, Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from inference.call import CallRecord
     from inference.in_flight import Ongoing, RequestRegistry
     from models.spec import VariantSpec
     from server.access_log import AccessRecord
+    from utils.errors import GatewayError
 
 
 # More than end until the recorder has read its files.
@@ -45,6 +48,7 @@ class Telemetry(Observer):
         self.metrics = Metrics()
         self.log = LogBook()
         self.access = AccessLog()
+        self.decisions = Decisions()
         # Requests that have ended, until the recorder takes them; the newest if it does not.
         self.finished: deque[tuple[AccessRecord, float]] = deque(maxlen=_UNTAKEN)
         # Takes them, if there is a recorder that can.
@@ -80,6 +84,7 @@ class Telemetry(Observer):
         self.metrics.changed(change)
         if change.after is State.BACKOFF:
             self.failures[change.variant.model] += 1
+        self._decided(self.decisions.changed(change, self._records(), time.time()))
         self._tell(
             "engine",
             model=change.variant.model,
@@ -88,6 +93,17 @@ class Telemetry(Observer):
             before=change.before.value,
             **({"reason": change.reason} if change.reason else {}),
         )
+
+    def refused(self, request: int, error: GatewayError) -> None:
+        """Keep and publish why a request gets no engine."""
+        self._decided(self.decisions.refused(request, error, self._records(), time.time()))
+
+    def _records(self) -> Iterator[CallRecord]:
+        return (each.record for each in self.requests)
+
+    def _decided(self, entry: dict[str, Any] | None) -> None:
+        if entry is not None:
+            self._tell("why", **{name: each for name, each in entry.items() if name != "at"})
 
     def waiting(self, count: int) -> None:
         """Publish how many requests wait now."""
@@ -138,6 +154,6 @@ class Telemetry(Observer):
         """Publish how fast answers come now, and the memory that they take."""
         self._tell("tick", **facts)
 
-    def _tell(self, kind: str, **facts: Any) -> None:  # noqa: ANN401 - JSON values
+    def _tell(self, kind: str, /, **facts: Any) -> None:  # noqa: ANN401 - JSON values
         if self.events.subscriptions:
             self.events.publish(self.event(kind, facts))

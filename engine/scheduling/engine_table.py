@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import exp2
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from engine.scheduling.eviction import Limits
+    from engine.scheduling.reasons import Why
     from models.spec import VariantSpec
 
 
@@ -41,6 +42,7 @@ class EngineRecord:
     * ``shortages``: the loads in a row that ran out of memory, the last time of ``lacked``;
       ``advice`` says what to change.
     * ``ahead``: the variant that the last conversation will need next; None if this one will do.
+    * ``why``: the reason for the planned end of its run; None if there is none.
     * ``active``: the requests that take a slot; ``auxiliary``: those that take none.
     * ``unused``: true from a start until the first request of either kind.
     """
@@ -68,6 +70,7 @@ class EngineRecord:
     lacked: str = ""
     advice: str = ""
     ahead: VariantSpec | None = None
+    why: Why | None = None
 
     def use(self, now: float) -> None:
         """Count another request; older uses count half as much after each ``HALF_LIFE``."""
@@ -141,6 +144,8 @@ class EngineTable:
         self._retired: dict[int, tuple[EngineRecord, str | None]] = {}
         self._moves: list[tuple[EngineRecord, State, State]] = []
         self._tickets = 0
+        # The models that an operator has pinned.
+        self.pinned: frozenset[str] = frozenset()
 
     # -- what there is ---------------------------------------------------------------
 
@@ -172,7 +177,7 @@ class EngineTable:
             return []
         moves, self._moves = self._moves, []
         return [
-            Changed(r.ticket, r.variant, old, new, r.reason, r.load_seconds)
+            Changed(r.ticket, r.variant, old, new, r.reason, r.load_seconds, r.why)
             for r, old, new in moves
         ]
 
@@ -195,14 +200,20 @@ class EngineTable:
         self._tickets += 1
         record.ticket = self._tickets
         record.used_at = record.started_at = now
-        record.ahead = None
+        record.ahead = record.why = None
         record.unused = True
         self._runs[record.ticket] = record
         out.append(ev.StartEngine(record.ticket, record.variant))
 
-    def stop(self, record: EngineRecord, out: list[ev.Effect]) -> None:
+    def pin(self, models: frozenset[str]) -> None:
+        """Keep these models, beside those that the configuration pins."""
+        self.pinned = models
+        self.limits = replace(self.limits, pinned=self._given.pinned | models)
+
+    def stop(self, record: EngineRecord, out: list[ev.Effect], why: Why | None = None) -> None:
         """Stop the engine, in any state."""
         if record.state is not State.STOPPING:
+            record.why = record.why or why
             self.move(record, Event.STOP)
             out.append(ev.StopEngine(record.ticket))
 
@@ -292,6 +303,7 @@ class EngineTable:
         retired = self._retired.values()
         resources = self.limits.resources
         self.limits = renewed_limits(self.limits, event.limits, event.kept, retired)
+        self.pin(self.pinned & {variant.model for variant in event.variants})
         # Machines may have very many models, of which most have not changed.
         touched = [variant.label for variant in made.adjusted]
         touched += [r.variant.label for r, _ in retired if r.variant.label in self.records]

@@ -154,6 +154,19 @@ class Unload:
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """An operator pins the model, or unpins it.
+
+    A pinned model is not unloaded when it is idle, and is evicted for no other model, until it is
+    unpinned or an operator unloads it. Nothing is loaded for it.
+    """
+
+    model: str
+    pinned: bool
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class Halt:
     """Stop every engine now, in any state."""
 
@@ -161,7 +174,7 @@ class Halt:
 
 
 Report = EngineReady | EngineUnhealthy | EngineMeasured | EngineExited
-Event = Arrived | Left | Returned | Report | Tick | Reconfigure | Unload | Drain | Halt
+Event = Arrived | Left | Returned | Report | Tick | Reconfigure | Unload | Pin | Drain | Halt
 
 
 @dataclass(frozen=True, slots=True)

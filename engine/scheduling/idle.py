@@ -5,6 +5,7 @@
 2. Before that, a smaller variant replaces it if the last ``requests`` requests would all have fit
    the smaller one, and ``after`` seconds have passed without a request. It does not if the smaller
    one may not be started yet, and never with ``after`` 0.
+   Neither happens to a model that an operator has pinned.
 3. A ``keep_alive`` holds while the model is loaded, in whatever variant.
 4. A larger variant replaces it at once if the conversation that it answered last will need the
    larger one (``grow_ahead``), no request waits, and there is room. A model has one engine at a
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING
 from engine.scheduling import events as ev
 from engine.scheduling.lifecycle import State
 from engine.scheduling.planner import fits_now
+from engine.scheduling.reasons import Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,7 +57,10 @@ class IdleEngines:
 
     def time_of(self, record: EngineRecord) -> float:
         """Return the seconds without a request after which the engine ends; infinite: never."""
-        return self._keep_alive.get(record.variant.model, record.variant.timeouts.idle)
+        model = record.variant.model
+        if model in self._engines.pinned:
+            return inf
+        return self._keep_alive.get(model, record.variant.timeouts.idle)
 
     def forget(self, model: str) -> None:
         """Plan no replacement for the model."""
@@ -102,7 +107,8 @@ class IdleEngines:
         for record in tuple(alive.values()):
             if record.state is State.READY and not record.busy:
                 wake = min(wake, self._unload_or_replace(record, policy, now, out, waited=waited))
-                self._outgrown |= record.ahead is not None
+                pinned = record.variant.model in self._engines.pinned
+                self._outgrown |= record.ahead is not None and not pinned
         if wake < inf:
             self._wakes_at = min(self._wakes_at, wake)
             out.append(ev.WakeAt(wake))
@@ -118,18 +124,23 @@ class IdleEngines:
     ) -> float:
         """Return when to check this idle engine again; infinite if time alone cannot end it."""
         model, after = record.variant.model, policy.shrink_after
+        if model in self._engines.pinned:
+            return inf
         records, requests = self._engines.records, policy.shrink_requests
         smaller = smaller_than(record, records, after=after, requests=requests)
         idle = self.time_of(record)
         end, successor = end_of(record, smaller, idle=idle, after=after, now=now)
+        kind = "shrink"
         if now < end:
             successor = None if waited or record.ahead is None else self._larger(record, now)
             if successor is None:
                 return end
-        self._engines.stop(record, out)
+            kind = "grow"
         if successor is None:
+            self._engines.stop(record, out, Why("idle", more=f"{idle:g}"))
             self.release(model)
         else:
+            self._engines.stop(record, out, Why(kind, successor.variant.label))
             self._successors[model] = successor
         return inf
 

@@ -57,9 +57,10 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Unload:
-    """Stop these engines, which no request uses."""
+    """Stop these engines, which no request uses, for the one that waits."""
 
     records: Sequence[EngineRecord]
+    waiting: Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ class Planner:
         if self.now < own.retry_at:
             return Deny(own)
         if victims and not any(victim.busy for victim in victims):
-            return Unload(victims)
+            return Unload(victims, waiting)
         if not victims and fits_now(wanted, self.alive, self.limits):
             return Start(own)
         self._claimed.update(victim.ticket for victim in victims)

@@ -56,6 +56,7 @@ from engine.scheduling.idle import IdleEngines
 from engine.scheduling.lifecycle import Event, State
 from engine.scheduling.planner import Act, Deny, Planner, Serve, Start, Unload, at_once, fits_now
 from engine.scheduling.policy import Policy
+from engine.scheduling.reasons import Why, evicted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -140,6 +141,11 @@ class Scheduler:
         """What was learnt of each variant's memory, by label, in bytes by resource."""
         return self._engines.limits.learnt
 
+    @property
+    def pinned(self) -> frozenset[str]:
+        """The models that an operator has pinned."""
+        return self._engines.pinned
+
     def variant(self, ticket: int) -> VariantSpec:
         """Return the variant of this ticket, as it is defined now; KeyError after its run."""
         return self._engines.variant(ticket)
@@ -211,6 +217,8 @@ class Scheduler:
                 self._reconfigure(event, out)
             case ev.Unload():
                 self._unload(event, out)
+            case ev.Pin():
+                self._pin(event)
             case ev.Drain() | ev.Halt():
                 self._drain(out, now=isinstance(event, ev.Halt))
             case ev.Tick():
@@ -256,12 +264,19 @@ class Scheduler:
         self._engines.unhealthy(record, event.error.message)
         out.append(ev.StopEngine(record.ticket, planned=False))
 
+    def _pin(self, event: ev.Pin) -> None:
+        model = {event.model}
+        pinned = self._engines.pinned
+        self._engines.pin(pinned | model if event.pinned else pinned - model)
+
     def _unload(self, event: ev.Unload, out: list[ev.Effect]) -> None:
+        gone = self._engines.pinned if event.model is None else {event.model}
+        self._engines.pin(self._engines.pinned - gone)
         for record in self._engines.alive.values():
             if event.model not in (None, record.variant.model):
                 continue
             self._idle.forget(record.variant.model)
-            self._dismiss(record, out, force=event.force)
+            self._dismiss(record, out, Why("operator"), force=event.force)
 
     def _drain(self, out: list[ev.Effect], *, now: bool) -> None:
         self._admission.close(out)
@@ -277,7 +292,7 @@ class Scheduler:
         going = self._engines.renew(event)
         self._idle.retain(self._engines.configured)
         for record in going:
-            self._dismiss(record, out)
+            self._dismiss(record, out, Why("configuration"))
         self._admission.renew(out)
 
     # -- decisions -------------------------------------------------------------------
@@ -293,7 +308,7 @@ class Scheduler:
                     self._start(act.record, now, out)
                 case Unload():
                     for record in act.records:
-                        self._make_way(record, out)
+                        self._make_way(record, act.waiting, out)
                 case _:
                     self._deny(act, now, out)
         self._idle.rest(self._policy, now, out, waited=bool(self._queue))
@@ -321,20 +336,32 @@ class Scheduler:
         self._idle.forget(record.variant.model)
         self._engines.start(record, now, out)
 
-    def _make_way(self, record: EngineRecord, out: list[ev.Effect]) -> None:
+    def _make_way(self, record: EngineRecord, waiting: Waiting, out: list[ev.Effect]) -> None:
+        wanted, limits = waiting.minimum, self._engines.limits
+        living = [each.variant for each in self._engines.alive.values()]
+        why = evicted(waiting.request, wanted, record.variant, living, limits)
         model = record.variant.model
         # If a larger variant follows, the model stays loaded.
         if not any(w.minimum.model == model and not w.served_by(record) for w in self._queue):
             self._idle.release(model)
-        self._engines.stop(record, out)
+        self._engines.stop(record, out, why)
 
-    def _dismiss(self, record: EngineRecord, out: list[ev.Effect], *, force: bool = False) -> None:
+    def _dismiss(
+        self,
+        record: EngineRecord,
+        out: list[ev.Effect],
+        why: Why | None = None,
+        *,
+        force: bool = False,
+    ) -> None:
         """Let the engine serve no more requests, and end after those it has; with ``force`` now."""
         self._idle.release(record.variant.model)
+        if record.useful:
+            record.why = why
         if record.state is State.READY and record.busy and not force:
             self._engines.move(record, Event.DRAIN)
         elif record.useful or force:
-            self._engines.stop(record, out)
+            self._engines.stop(record, out, why)
 
     def _granted(self, waiting: Waiting, record: EngineRecord, now: float) -> None:
         record.unused = False

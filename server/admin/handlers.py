@@ -31,6 +31,7 @@ _ACCEPTED = 202
 _LARGEST_ORDER = 64 * 1024
 # The name that stands for all models.
 _EVERY = "*"
+_PIN = 'the model: {"model": "NAME"}'
 _LOAD = 'the model to load: {"model": "NAME"}'
 _UNLOAD = f'the model to unload: {{"model": "NAME"}}, or {{"model": "{_EVERY}"}} for all models'
 
@@ -56,6 +57,10 @@ class AdminHandlers:
         """Answer with the present state of every engine and every request."""
         await ctx.json(self._running())
 
+    async def why(self, ctx: RequestContext) -> None:
+        """Answer with the last evictions, ends and refusals, the newest first, with reasons."""
+        await ctx.json({"decisions": self._telemetry.decisions.newest()})
+
     async def metrics(self, ctx: RequestContext) -> None:
         """Answer with the metrics, in a format of Prometheus."""
         body, kind = self._telemetry.metrics.page(ctx.request.headers.get("Accept", ""))
@@ -80,11 +85,12 @@ class AdminHandlers:
         for record in self._manager.records():
             process = self._manager.process(record.ticket)
             idle = self._manager.idle_time(record)
+            pinned = record.variant.model in self._manager.pinned
             if process is None:
-                sights.append(Sight(record, None, None, idle))
+                sights.append(Sight(record, None, None, idle, pinned=pinned))
                 continue
-            prompt_cache = process.hooks.prompt_cache
-            sights.append(Sight(record, process.pid, process.client.url, idle, prompt_cache))
+            cache = process.hooks.prompt_cache
+            sights.append(Sight(record, process.pid, process.client.url, idle, cache, pinned))
         line = self._manager.line()
         return running_view(sights, line, self._telemetry.requests, self._manager.now())
 
@@ -118,6 +124,22 @@ class AdminHandlers:
         labels = [variant.label for variant in gone]
         _log.info("unloaded %s", ", ".join(labels) or "nothing: no engine was running")
         await ctx.json({"unloaded": labels})
+
+    async def pin(self, ctx: RequestContext) -> None:
+        """Keep the model that the body names once it is loaded: not evicted, not unloaded idle."""
+        await self._pin(ctx, pinned=True)
+
+    async def unpin(self, ctx: RequestContext) -> None:
+        """Let the model that the body names be evicted and unloaded again."""
+        await self._pin(ctx, pinned=False)
+
+    async def _pin(self, ctx: RequestContext, *, pinned: bool) -> None:
+        params = await _params(ctx)
+        model = ctx.configuration.catalog.find(params.text("model", _PIN)).name
+        params.end()
+        self._manager.pin(model, pinned=pinned)
+        _log.info("%s %s", model, "is pinned" if pinned else "is not pinned any more")
+        await ctx.json({"model": model, "pinned": pinned})
 
     async def load(self, ctx: RequestContext) -> None:
         """Load the model that the body names, and answer when it is ready; 202 with ``wait=0``."""

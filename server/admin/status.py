@@ -20,6 +20,7 @@ class Sight(NamedTuple):
     """An engine's record, its process if it has one, and how many seconds it may be idle.
 
     ``state_carry`` says whether its prompts are saved and restored: ``on``, ``off``, ``useless``.
+    ``pinned``: by an operator.
     """
 
     record: EngineRecord
@@ -27,6 +28,7 @@ class Sight(NamedTuple):
     url: str | None
     idle: float
     state_carry: str = "off"
+    pinned: bool = False
 
 
 def running_view(
@@ -74,6 +76,8 @@ def _engine(sight: Sight, now: float) -> dict[str, Any]:
         "parallel": variant.parallel,
         "state_carry": sight.state_carry,
     }
+    if sight.pinned:
+        view["pinned"] = True
     if variant.estimated:
         view["planned_memory"] = dict(variant.estimated)
     if away := moved(variant.estimated, record.memory):

@@ -120,9 +120,8 @@ class Script:
                 event = ev.Tick(now)
             case ("configured", "as", name):
                 event = ev.Reconfigure(**self.configurations[name], now=now)
-            case ("unload", *which):
-                model = next((word for word in which if word != "now"), None)
-                event = ev.Unload(model, now, force="now" in which)
+            case ("pin" | "unpin" | "unload" as order, *which):
+                event = _of_operator(order, which, now)
             case ("drain" | "halt" as end,):
                 event = ev.Drain(now) if end == "drain" else ev.Halt(now)
             case (engine, *what):
@@ -187,6 +186,13 @@ def used_large(script: Script, small: int = 4) -> None:
             2   {request} asks for 4k   → grant {request} e1
             2   {request} leaves        → wake {302 if last else 902}
         """)
+
+
+def _of_operator(order: str, which: list[str], now: float) -> ev.Event:
+    if order != "unload":
+        return ev.Pin(which[0], order == "pin", now)
+    model = next((word for word in which if word != "now"), None)
+    return ev.Unload(model, now, force="now" in which)
 
 
 def _of_engine(engine: str, what: list[str], now: float) -> ev.Event:

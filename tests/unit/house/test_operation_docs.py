@@ -17,7 +17,7 @@ from utils.errors import RequestCancelled
 
 TEXT = (ROOT / "docs" / "operation.md").read_text(encoding="utf-8")
 ADMIN = [path for path in named_routes().exact if is_admin(path)]
-EVENTS = ("snapshot", "engine", "load", "queue", "request", "tick", "lost")
+EVENTS = ("snapshot", "engine", "load", "queue", "request", "tick", "why", "lost")
 
 
 @pytest.mark.parametrize("path", [*ADMIN, "/admin/requests/{id}"])

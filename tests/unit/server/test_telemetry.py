@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from inference.in_flight import Ongoing, RequestRegistry
 from server.access_log import AccessRecord
 from server.telemetry import Telemetry
+from utils.errors import QueueFull
 
 if TYPE_CHECKING:
     import pytest
@@ -49,3 +50,10 @@ async def test_what_ended_requests_leave_is_done_when_others_have_begun(
     assert len(caplog.messages) == REQUESTS
     every = [*taken, *(record for record, _ in telemetry.finished)]
     assert [record.id for record in every] == [str(number) for number in range(REQUESTS)]
+
+
+def test_a_reason_is_kept_and_told_to_those_who_listen() -> None:
+    telemetry = Telemetry(RequestRegistry())
+    with telemetry.events.subscribe():
+        telemetry.refused(1, QueueFull("3 wait.", 1.0))
+    assert telemetry.decisions.newest()[0]["text"] == "3 wait."

@@ -1,0 +1,69 @@
+"""Why an engine ends, for people: a word for pages, and a sentence. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.scheduling.eviction import Limits
+    from models.spec import VariantSpec
+
+_SENTENCES = {
+    "switch": "{variant} makes way for {wanted}: a model has one engine at a time.",
+    "address": "{variant} makes way for {wanted}: both have the same address.",
+    "alone": "{variant} makes way for {wanted}, which must load alone: memory ran out before.",
+    "group": "{variant} makes way for {wanted}: their groups never run together.",
+    "memory": "{variant} makes way for {wanted}: there was not enough {more}.",
+    "count": "{variant} makes way for {wanted}: no more engines may run at once.",
+    "idle": "{variant} had no request for {more} seconds.",
+    "shrink": "{variant} makes way for the smaller {wanted}: the last requests fit that.",
+    "grow": "{variant} makes way for the larger {wanted}: the conversation will need it.",
+    "operator": "An operator unloaded {variant}.",
+    "configuration": "The configuration was changed: {variant} is not to run any more.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why an engine ends: ``kind`` is a word of the table above.
+
+    ``wanted`` is the label of the variant that it makes way for, ``request`` the number of the
+    request that wants it, ``more`` what the sentence names besides.
+    """
+
+    kind: str
+    wanted: str = ""
+    request: int | None = None
+    more: str = ""
+
+    def sentence(self, variant: str) -> str:
+        """Return the reason as a sentence about the engine of this label."""
+        return _SENTENCES[self.kind].format(variant=variant, wanted=self.wanted, more=self.more)
+
+
+def evicted(
+    request: int,
+    wanted: VariantSpec,
+    victim: VariantSpec,
+    living: Iterable[VariantSpec],
+    limits: Limits,
+) -> Why:
+    """Return why ``victim`` is evicted for ``wanted``; ``living`` are all engines that run."""
+    address = limits.addresses.get(wanted.label)
+    more = ""
+    if victim.model == wanted.model:
+        kind = "switch"
+    elif address is not None and address == limits.addresses.get(victim.label):
+        kind = "address"
+    elif limits.alone & {wanted.label, victim.label}:
+        kind = "alone"
+    elif limits.conflict(wanted, victim):
+        kind = "group"
+    else:
+        others = [each for each in living if limits.share(each, wanted)]
+        more = " and ".join(sorted(limits.lacking(wanted, others)))
+        kind = "memory" if more else "count"
+    return Why(kind, wanted.label, request, more)
