@@ -1,23 +1,26 @@
 // The operator's page: what the gateway does, its requests, its log.
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
-import { show, t, Tabs, usePoll } from "../lib/page.js";
+import { show, t, Tabs, useCommands, usePoll } from "../lib/page.js";
+import { Configuration } from "./configuration.js";
 import { ask, follow, forget, keep, redeem } from "./gateway.js";
 import { Logs } from "./logs.js";
+import { Models } from "./models.js";
 import { Overview } from "./overview.js";
 import { People } from "./people.js";
 import { sayRefusal } from "../lib/refusal.js";
 import { Requests } from "./requests.js";
+import { Why } from "./why.js";
 import { columns, withTick } from "./series.js";
 
 const MODELS_EVERY = 3;
 // Milliseconds between two looks at what runs, however much happens meanwhile.
 const LOOK_EVERY = 400;
-const TABS = ["overview", "requests", "people", "logs"];
+const TABS = ["overview", "models", "requests", "why", "people", "configuration", "logs"];
 
 /** What the gateway tells: what runs, the last tick, the chart, how far loads are, who may look. */
 function useGateway() {
-  const [state, setState] = useState({ running: null, tick: null, columns: null, loads: {}, ended: 0, live: false, refused: null });
+  const [state, setState] = useState({ running: null, tick: null, columns: null, loads: {}, ended: 0, decided: 0, live: false, refused: null });
   const looking = useRef(0);
   const opened = useRef(0);
   const set = (change) => setState((last) => ({ ...last, ...(typeof change === "function" ? change(last) : change) }));
@@ -44,6 +47,7 @@ function useGateway() {
       } else {
         if (event === "load") set((last) => ({ loads: { ...last.loads, [told.variant]: told.percent } }));
         if (event === "request" && told.phase === "ended") set((last) => ({ ended: last.ended + 1 }));
+        if (event === "why") set((last) => ({ decided: last.decided + 1 }));
         look();
       }
     };
@@ -67,7 +71,8 @@ function useGateway() {
     opened.current += 1;
     set({ refused: null, sent: true });
   };
-  return [state, again];
+  const looked = async () => set({ running: await ask("GET", "/running") });
+  return [state, again, looked];
 }
 
 function Door({ error, sent, again }) {
@@ -86,7 +91,7 @@ function Door({ error, sent, again }) {
 }
 
 function Admin() {
-  const [state, again] = useGateway();
+  const [state, again, looked] = useGateway();
   const [{ value }] = usePoll("/api/models", MODELS_EVERY);
   const [tab, setTab] = useState(TABS.find((each) => location.hash === `#${each}`) ?? TABS[0]);
   const [problem, setProblem] = useState(null);
@@ -95,18 +100,22 @@ function Admin() {
     setTab(key);
   };
   const { running, columns: chart, live, refused } = state;
+  const shown = TABS.filter((each) => each !== "people" || value?.accounts);
+  useCommands(() => (refused ? [] : shown.map((each) => ({ id: `tab.${each}`, label: t(`tab.${each}`), group: t("nav.admin"), run: () => choose(each) }))));
   if (refused) return html`<div class="page"><${Door} error=${refused} sent=${state.sent} again=${again} /></div>`;
   if (!running || !chart) return html`<div class="page"><h1 class="hidden-text">${t("nav.admin")}</h1><div class="bones" role="status" aria-label=${t("connecting")}></div></div>`;
-  const shown = TABS.filter((each) => each !== "people" || value?.accounts);
   const names = Object.fromEntries(shown.map((each) => [each, t(`tab.${each}`)]));
   return html`<div class="page"><h1 class="hidden-text">${t("nav.admin")}</h1>
     <div class="head"><${Tabs} label=${t("nav.admin")} names=${names} chosen=${tab} choose=${choose} id="tab" />
       <span class=${`pill ${live ? "good" : "warn"}`} role="status">${t(live ? "live" : "connecting")}</span></div>
     ${problem && html`<p class="notice bad" role="alert">${problem} <button type="button" onClick=${() => setProblem(null)}>${t("close")}</button></p>`}
     <div id="tab" role="tabpanel">
-      ${tab === "overview" && html`<${Overview} running=${running} tick=${state.tick} columns=${chart} models=${value?.models ?? []} loads=${state.loads} failed=${setProblem} />`}
+      ${tab === "overview" && html`<${Overview} running=${running} tick=${state.tick} columns=${chart} models=${value?.models ?? []} loads=${state.loads} pinned=${looked} failed=${setProblem} />`}
       ${tab === "requests" && html`<${Requests} running=${running} ended=${state.ended} failed=${setProblem} />`}
+      ${tab === "models" && html`<${Models} failed=${setProblem} />`}
+      ${tab === "why" && html`<${Why} decided=${state.decided} failed=${setProblem} />`}
       ${tab === "people" && html`<${People} failed=${setProblem} />`}
+      ${tab === "configuration" && html`<${Configuration} />`}
       ${tab === "logs" && html`<${Logs} />`}
     </div></div>`;
 }

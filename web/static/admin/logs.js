@@ -52,6 +52,6 @@ export function Logs() {
     near.current = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
   };
   return html`<section class="card panel"><h2>${t("logs")}</h2>
-    <form class="filters" onSubmit=${(event) => event.preventDefault()}><label>${t("logs.filter")}<input type="search" id="search" value=${wanted} onInput=${(event) => setWanted(event.target.value)} /></label></form>
+    <form class="filters" onSubmit=${(event) => event.preventDefault()}><label>${t("logs.filter")}<input type="search" data-search value=${wanted} onInput=${(event) => setWanted(event.target.value)} /></label></form>
     <pre class="log" tabindex="0" role="region" aria-label=${t("logs")} ref=${place} onScroll=${scrolled}>${text}</pre></section>`;
 }

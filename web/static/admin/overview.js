@@ -3,8 +3,10 @@
 import { html, useState } from "../vendor/preact.js";
 import { format, t } from "../lib/page.js";
 import { kindOf } from "../lib/states.js";
+import { sayRefusal } from "../lib/refusal.js";
 import { Chart } from "./chart.js";
 import { ask } from "./gateway.js";
+import { usedOf } from "./series.js";
 import { Order, Table } from "../lib/table.js";
 
 const sum = (values) => values.reduce((all, each) => all + each, 0);
@@ -28,13 +30,27 @@ function Tiles({ running, tick }) {
 
 function untilUnload(engine) {
   if (engine.reason) return engine.reason;
+  if (engine.pinned) return t("pinned");
   if (engine.unload_in_seconds === undefined) return t("engine.used");
   return engine.unload_in_seconds === null ? t("engine.kept") : format.seconds(engine.unload_in_seconds);
 }
 
-const ENGINES = [["col.variant"], ["col.state"], ["col.context", true], ["col.memory", true], ["col.load", true], ["col.requests", true], ["col.unload"], [""]];
+/** How much of its context each request of an engine uses. */
+function Slots({ engine, requests }) {
+  return usedOf(engine, requests).map(({ id, used }) => html`<meter key=${id} min="0" max=${engine.context} value=${used} title=${`${id}: ${format.number(used)} / ${format.number(engine.context)}`} aria-label=${t("engine.context.used", { used: format.number(used), context: format.number(engine.context) })}></meter>`);
+}
 
-function Engines({ running, loads, failed }) {
+const ENGINES = [["col.variant"], ["col.state"], ["col.context", true], ["col.memory", true], ["col.load", true], ["col.requests"], ["col.unload"], [""]];
+
+function Engines({ running, loads, pinned, failed }) {
+  const pin = (engine) => async () => {
+    try {
+      await ask("POST", engine.pinned ? "/admin/unpin" : "/admin/pin", { model: engine.model });
+      await pinned();
+    } catch (error) {
+      failed(sayRefusal(error));
+    }
+  };
   return html`<section class="card panel"><h2>${t("engines")}</h2>
     <${Table} label=${t("engines")} columns=${ENGINES} empty=${t("engines.none")}>
       ${running.engines.map((each) => html`<tr key=${each.variant}>
@@ -43,9 +59,10 @@ function Engines({ running, loads, failed }) {
         <td class="n">${format.number(each.context)}</td>
         <td class="n">${Object.keys(each.memory).length ? format.bytes(sum(Object.values(each.memory))) : "–"}</td>
         <td class="n">${format.seconds(each.load_seconds)}</td>
-        <td class="n">${t("engine.requests", { active: each.active, parallel: each.parallel })}</td>
+        <td>${t("engine.requests", { active: each.active, parallel: each.parallel })} <${Slots} engine=${each} requests=${running.requests} /></td>
         <td>${untilUnload(each)}</td>
-        <td><${Order} label=${t("unload")} name=${t("unload.named", { name: each.variant })} act=${() => ask("POST", "/admin/unload", { model: each.model })} failed=${failed} /></td>
+        <td><div class="row"><button type="button" aria-pressed=${each.pinned ? "true" : "false"} aria-label=${t("pin.named", { name: each.model })} title=${t("pin.text")} onClick=${pin(each)}>${t(each.pinned ? "pinned" : "pin")}</button>
+          <${Order} label=${t("unload")} name=${t("unload.named", { name: each.variant })} act=${() => ask("POST", "/admin/unload", { model: each.model })} failed=${failed} /></div></td>
       </tr>`)}
     <//></section>`;
 }
@@ -64,10 +81,10 @@ function Model({ model, failed }) {
 
 const MODELS = [["model"], ["col.state"], ["col.variant"], ["col.load", true], [""]];
 
-export function Overview({ running, tick, columns, models, loads, failed }) {
+export function Overview({ running, tick, columns, models, loads, pinned, failed }) {
   return html`<${Tiles} running=${running} tick=${tick} />
     <section class="card panel"><h2>${t("chart")}</h2><${Chart} columns=${columns} /></section>
-    <${Engines} running=${running} loads=${loads} failed=${failed} />
+    <${Engines} running=${running} loads=${loads} pinned=${pinned} failed=${failed} />
     <section class="card panel"><h2>${t("models")}</h2>
       <${Table} label=${t("models")} columns=${MODELS} empty=${t("models.none")}>
         ${models.filter((each) => each.state !== undefined).map((each) => html`<${Model} key=${each.name} model=${each} failed=${failed} />`)}

@@ -1,9 +1,10 @@
 // Who may use the gateway: requests for access, accounts, invites.
 
 import { html, useCallback, useEffect, useState } from "../vendor/preact.js";
-import { Code, format, t } from "../lib/page.js";
+import { Code, format, t, Tabs } from "../lib/page.js";
 import { sayRefusal } from "../lib/refusal.js";
 import { Order, Table } from "../lib/table.js";
+import { Audit, Keys, Prices } from "./books.js";
 import { ask } from "./gateway.js";
 
 const USUAL = "payg";
@@ -60,7 +61,17 @@ function Invite({ made, failed }) {
     <${Order} label=${t("people.invite")} name=${t("people.invite")} act=${make} failed=${failed} /></form>`;
 }
 
+const PARTS = { accounts: Accounts, keys: Keys, prices: Prices, audit: Audit };
+
+/** The parts of the page about people, by tabs of their own. */
 export function People({ failed }) {
+  const [part, setPart] = useState("accounts");
+  const names = Object.fromEntries(Object.keys(PARTS).map((each) => [each, t(`people.part.${each}`)]));
+  return html`<${Tabs} label=${t("tab.people")} names=${names} chosen=${part} choose=${setPart} id="people-part" />
+    <div id="people-part" role="tabpanel"><${PARTS[part]} failed=${failed} /></div>`;
+}
+
+function Accounts({ failed }) {
   const [people, look] = usePeople(failed);
   const [made, setMade] = useState(null);
   const act = (name, method, path, body = () => undefined) => async () => {

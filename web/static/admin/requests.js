@@ -2,6 +2,7 @@
 
 import { html, useCallback, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { format, t } from "../lib/page.js";
+import { Field } from "./field.js";
 import { filtersOf, NAMES, queryOf } from "./filters.js";
 import { ask, blob } from "./gateway.js";
 import { Order, Table } from "../lib/table.js";
@@ -82,8 +83,8 @@ export function Requests({ running, ended, failed }) {
     }
   }, [filters]);
   useLooks(look, ended);
-  const set = (name) => (event) => {
-    const next = filtersOf(queryOf({ ...filters, [name]: event.target.value.trim() }));
+  const set = (name) => (value) => {
+    const next = filtersOf(queryOf({ ...filters, [name]: value }));
     history.replaceState(null, "", `${location.pathname}${queryOf(next)}${location.hash}`);
     setFilters(next);
   };
@@ -94,7 +95,7 @@ export function Requests({ running, ended, failed }) {
   return html`<${Live} running=${running} failed=${failed} />
     <section class="card panel"><h2>${t("requests.ended")}</h2>
       <form class="filters" onSubmit=${(event) => event.preventDefault()}>
-        ${NAMES.map((name) => html`<label>${t(`filter.${name}`)}<input value=${filters[name] ?? ""} onChange=${set(name)} placeholder=${name === "status" ? "4xx" : ""} /></label>`)}
+        ${NAMES.map((name) => html`<${Field} key=${name} label=${t(`filter.${name}`)} value=${filters[name] ?? ""} set=${set(name)} placeholder=${name === "status" ? "4xx" : ""} />`)}
         <${Order} label="CSV" name=${t("csv")} act=${() => download(filters)} failed=${failed} />
       </form>
       ${page && html`<${Table} label=${t("requests.ended")} columns=${ENDED} empty=${t("requests.ended.none")}>

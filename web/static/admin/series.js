@@ -21,3 +21,10 @@ export function withTick(known, tick) {
   const values = [tick.tokens_per_second, tick.in_flight, tick.waiting];
   return [[...times.slice(from), tick.time], ...rest.map((column, index) => [...column.slice(from), values[index]])];
 }
+
+/** Return `{ id, used }` of each request that an engine answers: the tokens of its context that it uses. */
+export function usedOf(engine, requests) {
+  if (!engine.context) return [];
+  const own = requests.filter((each) => each.variant === engine.variant && (each.state === "prefill" || each.state === "streaming"));
+  return own.map((each) => ({ id: each.id, used: Math.min(engine.context, (each.prompt_tokens ?? 0) + (each.tokens ?? 0)) }));
+}

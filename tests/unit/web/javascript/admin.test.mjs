@@ -2,9 +2,12 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { about, keyOf } from "../../../../web/static/admin/decisions.js";
+import { changesOf } from "../../../../web/static/admin/diff.js";
 import { withMore, withNewest } from "../../../../web/static/admin/ended.js";
 import { filtersOf, queryOf } from "../../../../web/static/admin/filters.js";
-import { columns, withTick } from "../../../../web/static/admin/series.js";
+import { actsOf, fitOf, kindOfPull, modelPath, moving } from "../../../../web/static/admin/pulling.js";
+import { columns, usedOf, withTick } from "../../../../web/static/admin/series.js";
 import { parts, rate } from "../../../../web/static/admin/timeline.js";
 
 const ROW = { queue_seconds: 0.5, load_seconds: 1, prefill_seconds: 0.25, decode_seconds: 2, first_token_seconds: 1.75, total_seconds: 4, completion_tokens: 40 };
@@ -62,4 +65,37 @@ test("the list of ended requests begins anew where the newest page does not reac
   }
   assert.deepEqual(withNewest(shown, { requests: [], next: null }, filters).requests, []);
   assert.equal(withMore(shown, page("x"), {}), shown);
+});
+
+test("each change of a reload is a line", () => {
+  assert.deepEqual(changesOf({ dry_run: true, models: { added: ["a"], removed: [], changed: { b: ["aliases"] } }, variants: { added: [], removed: ["b@1"], redefined: {}, adjusted: { "b@2": ["idle", "stop"] } }, settings: { log_level: "info -> debug" }, groups: true, routes: false, needs_restart: ["ports"] }), [
+    { what: "added", name: "a", more: "" },
+    { what: "removed", name: "b@1", more: "" },
+    { what: "changed", name: "b", more: "aliases" },
+    { what: "adjusted", name: "b@2", more: "idle, stop" },
+    { what: "setting", name: "log_level", more: "info -> debug" },
+    { what: "changed", name: "groups", more: "" },
+    { what: "restart", name: "ports", more: "" },
+  ]);
+});
+
+test("a download takes the orders of its state", () => {
+  assert.deepEqual(["waiting", "fetching", "verifying", "paused", "failed", "done"].map((state) => [moving({ state }), kindOfPull(state), actsOf(state)[0]]), [
+    [true, "", "pause"], [true, "", "pause"], [true, "", "pause"], [false, "warn", "resume"], [false, "bad", "resume"], [false, "good", "forget"],
+  ]);
+  assert.deepEqual([true, false, null, undefined].map((fits) => fitOf({ fits })), ["yes", "no", "unknown", "unknown"]);
+  assert.equal(modelPath("org/a b:Q8"), "/admin/models/org/a%20b%3AQ8");
+});
+
+test("a decision is found by its model, its request or its words", () => {
+  const each = { kind: "idle", model: "m", variant: "m@4096", text: "m@4096 had no request for 9 seconds.", request: null };
+  assert.deepEqual(["", "M@4", "no request", "other"].map((wanted) => about(each, wanted)), [true, true, true, false]);
+  assert.deepEqual([keyOf(each), keyOf({ kind: "refused" })], ["why.idle", null]);
+});
+
+test("a request uses its prompt and its answer of the context, and no more than that", () => {
+  const engine = { variant: "m@100", context: 100 };
+  const requests = [{ id: "a", variant: "m@100", state: "streaming", prompt_tokens: 90, tokens: 20 }, { id: "b", variant: "m@100", state: "prefill", prompt_tokens: 5 }, { id: "c", variant: "m@100", state: "queued" }];
+  assert.deepEqual(usedOf(engine, requests), [{ id: "a", used: 100 }, { id: "b", used: 5 }]);
+  assert.deepEqual(usedOf({ ...engine, context: null }, requests), []);
 });
