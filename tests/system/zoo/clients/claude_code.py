@@ -64,7 +64,9 @@ def whole() -> None:
 
 @check("stream")
 def stream() -> None:
-    kinds = [event["event"]["type"] for event in hello() if event["type"] == "stream_event"]
+    told = [event["event"]["type"] for event in hello() if event["type"] == "stream_event"]
+    # Pings keep it waiting where the engine reads its long prompt slowly.
+    kinds = [kind for kind in told if kind != "ping"]
     assert kinds[0] == "message_start"
     assert kinds[-1] == "message_stop"
 
