@@ -30,6 +30,11 @@ expect.set_options(timeout=_PATIENCE)
 _AXE = Axe()
 _SIDEWAYS = """() => [...document.querySelectorAll('html, .messages, dialog')].some(
   (each) => each.scrollWidth > each.clientWidth)"""
+# What is wider than the card that holds it; a box that scrolls may be.
+_OUTSIDE = """() => [...document.querySelectorAll('.card :is(input, select, textarea, button)')]
+  .filter((each) => !each.closest('.scroll, .code, .table, [hidden]') && each.offsetParent
+    && each.getBoundingClientRect().right > each.closest('.card').getBoundingClientRect().right)
+  .map((each) => each.outerHTML)"""
 # Themes and widths in which a page is looked at; the first two show each of both.
 _LOOKS: list[tuple[Literal["light", "dark"], str, ViewportSize]] = [
     ("light", "wide", {"width": 1280, "height": 860}),
@@ -88,7 +93,7 @@ def faults(page: Page) -> list[str]:
     ]
     if page.evaluate(_SIDEWAYS):
         found.append("it scrolls sideways")
-    return found
+    return found + [f"it leaves its card: {each}" for each in page.evaluate(_OUTSIDE)]
 
 
 def all_faults(page: Page, name: str) -> list[str]:
