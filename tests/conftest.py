@@ -38,9 +38,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
 
 
-def pytest_collection_finish() -> None:
-    """Let the garbage collector leave alone what lives until the end, as ``main.py`` does."""
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let the garbage collector leave alone what lives until the end, as ``main.py`` does.
+
+    Fails if the workers do not keep the tests of a group together: xdist then says nothing.
+    """
     settle()
+    if getattr(session.config.option, "loadgroup", False):
+        for item in session.items:
+            if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+                raise pytest.UsageError("this pytest-xdist does not group tests with this pytest")
 
 
 def pytest_terminal_summary(
