@@ -173,9 +173,17 @@ function Password({ email, failed }) {
 function User() {
   const [state, look] = useAccount();
   const [problem, setProblem] = useState(null);
+  const [leaving, setLeaving] = useState(false);
   const leave = async () => {
-    await ask("POST", "/login/api/logout");
-    location.assign("/login");
+    // The limits are asked for no more: there is nobody any longer who may see them.
+    setLeaving(true);
+    try {
+      await ask("POST", "/login/api/logout");
+      location.assign("/login");
+    } catch (error) {
+      setLeaving(false);
+      throw error;
+    }
   };
   useCommands(() => (state.me ? [{ id: "out", label: t("login.out"), run: leave }, { id: "again", label: t("user.look"), run: look }] : []));
   if (state.refused) {
@@ -186,7 +194,7 @@ function User() {
   if (!state.me) return html`<div class="page"><h1 class="hidden-text">${t("nav.user")}</h1><div class="bones" role="status" aria-label=${t("connecting")}></div></div>`;
   return html`<div class="page"><div class="head"><h1>${state.me.name}</h1><${Order} label=${t("login.out")} name=${t("login.out")} act=${leave} failed=${setProblem} /></div>
     ${problem && html`<p class="notice bad panel" role="alert">${problem} <button type="button" onClick=${() => setProblem(null)}>${t("close")}</button></p>`}
-    <section class="tiles" aria-label=${t("now")}><${Money} me=${state.me} usage=${state.usage.usage} /><${Limits} /></section>
+    <section class="tiles" aria-label=${t("now")}><${Money} me=${state.me} usage=${state.usage.usage} />${!leaving && html`<${Limits} />`}</section>
     <${Keys} keys=${state.keys.keys} admin=${state.me.admin} look=${look} failed=${setProblem} />
     <${Usage} rows=${state.usage.usage} />
     <${Sessions} sessions=${state.sessions.sessions} look=${look} failed=${setProblem} />
