@@ -43,7 +43,7 @@ from models.downloads.local import local_model
 from models.downloads.reference import NEVER, NOT_READ, Missing, Wanted, wanted
 from models.gguf import BadModelFile
 from models.head_cache import HeadCache
-from utils.collector import give_way, uncollected
+from utils.collector import give_way, let_go, uncollected
 from utils.config.local_models import DiscoverTable, LaunchOptions
 from utils.config.schema import read
 from utils.config.tables import Tables
@@ -51,8 +51,9 @@ from utils.errors import ConfigError
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from models.discovery.listing import Listing
     from models.downloads.local import LocalModel
     from models.planning import MachineMemory
     from models.spec import ModelSpec
@@ -120,6 +121,7 @@ class _Found(NamedTuple):
     models: list[ModelSpec]
     said: set[str]
     unread: list[Entry]
+    listings: Sequence[Listing] = ()
 
 
 class _Unread(NamedTuple):
@@ -283,6 +285,9 @@ class Discovery:
         options = tables.defaults, tables.discover, tables.model_dirs, settings
         made_from = listings, state_of_entries(self._folder), taken, planner, options
         if made_from == self._last_found.made_from:
+            files = _files(listings)
+            del listings, made_from
+            let_go(before, files)
             return self._last_found
         known, sure = heads_of(listings, self.heads, within)
         there = inventory(listings, known, before, taken)
@@ -297,8 +302,12 @@ class Discovery:
         entries = [each for each in entries if not each.problem.endswith(UNREAD)]
         made = list(self._models(entries, tables, planner, settings, said))
         made_from = listings, state_of_entries(self._folder), taken, planner, options
-        found = _Found(made_from, made, said, unread)
+        found = _Found(made_from, made, said, unread, listings)
+        # Most of these are the same as before, and not kept.
+        ended = [before, kept, entries, list(there.entries), _files(self._last_found.listings)]
         self._last_found = found if sure else _NOTHING_FOUND
+        del there
+        let_go(*ended)
         return found
 
     def _models(
@@ -463,3 +472,8 @@ def _changed(entry: Entry) -> float:
         return Path(entry.path).stat().st_mtime
     except OSError:
         return 0.0
+
+
+def _files(listings: Iterable[Listing]) -> list[Any]:
+    """Return the files of all stores, to let them go a few at a time."""
+    return [file for listing in listings for file in listing.files]

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from utils.collector import give_way, uncollected
+from utils.collector import give_way, let_go, uncollected
 
 
 def test_nothing_is_collected_inside_and_what_stays_is_not_looked_at() -> None:
@@ -73,3 +73,24 @@ def test_of_several_blocks_the_last_one_ends_it() -> None:
     other.__exit__(None, None, None)
     assert gc.isenabled()
     assert sys.getswitchinterval() == pytest.approx(turn)
+
+
+class _Noted:
+    """Notes how many of the list are left when it is freed."""
+
+    def __init__(self, of: list[_Noted], left: list[int]) -> None:
+        self._of, self._left = of, left
+
+    def __del__(self) -> None:
+        self._left.append(len(self._of))
+
+
+def test_objects_are_freed_a_few_at_a_time() -> None:
+    left: list[int] = []
+    many: list[_Noted] = []
+    many += [_Noted(many, left) for _ in range(250)]
+    let_go([], many)
+    assert not many
+    assert len(left) == 250
+    # Between two of the portions other threads may run.
+    assert sorted(set(left), reverse=True) == [150, 50, 0]
