@@ -38,6 +38,7 @@ class Outbox:
         """Drop the speech of a turn that nobody has taken yet."""
         kept = [each for each in self._told if not isinstance(each, Speech) or each.turn != turn]
         self._told = deque(kept)
+        self._tell_space()
 
     async def take(self) -> Told:
         """Return the next thing to tell, once there is one."""
@@ -45,6 +46,9 @@ class Outbox:
             self._news.clear()
             await self._news.wait()
         told = self._told.popleft()
+        self._tell_space()
+        return told
+
+    def _tell_space(self) -> None:
         if len(self._told) <= _FULL // 2:
             self._space.set()
-        return told
