@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bench import targets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 HEADING = "The path of a streaming chat"
 # The number of chunks, and the seconds between them: enough time to look at a running stream.
@@ -26,6 +26,7 @@ COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>")
 _PATIENCE = 20.0
 _QUIET = 4.5
 _END = 0.5
+_ACCEPTED = 0.1
 
 
 def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
@@ -77,8 +78,7 @@ def traced(folder: Path) -> dict[str, Any]:
                 list(lines)
         # The gateway measures a new engine's memory after 1 and 3 seconds; wait for this first.
         time.sleep(max(0.0, _QUIET - (time.monotonic() - began)))
-        signalled(pid, signal.SIGUSR1)
-        with streamed(port) as lines:
+        with streamed(port, lambda: signalled(pid, signal.SIGUSR1)) as lines:
             for number, _ in enumerate(lines):
                 if number == CHUNKS:
                     signalled(pid, signal.SIGUSR2)
@@ -113,8 +113,11 @@ def signalled(pid: int, number: int) -> None:
 
 
 @contextlib.contextmanager
-def streamed(port: int) -> Iterator[Any]:
-    """Yield the lines of one streaming chat as they come; the connection closes afterwards."""
+def streamed(port: int, begin: Callable[[], None] = lambda: None) -> Iterator[Any]:
+    """Yield the lines of one streaming chat as they come; the connection closes afterwards.
+
+    ``begin`` is called before the request's first byte, when the connection is accepted.
+    """
     body = {
         "model": "bench",
         "messages": [{"role": "user", "content": "Hello, who are you?"}],
@@ -123,6 +126,9 @@ def streamed(port: int) -> Iterator[Any]:
         "bench_delay": DELAY,
     }
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+    connection.connect()
+    time.sleep(_ACCEPTED)
+    begin()
     headers = {"Content-Type": "application/json"}
     connection.request("POST", "/v1/chat/completions", json.dumps(body).encode(), headers)
     yield connection.getresponse()

@@ -20,8 +20,6 @@ from utils.errors import BadRequest, HostRefused, OriginRefused
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
 
-    from multidict import CIMultiDict
-
 
 _NAME = re.compile(r"[a-z0-9._-]+")
 _ANY = "*"
@@ -241,15 +239,3 @@ def is_preflight(method: str, request: Mapping[str, str]) -> bool:
     return (
         method == "OPTIONS" and "Origin" in request and "Access-Control-Request-Method" in request
     )
-
-
-def add(headers: CIMultiDict[str], cors: Mapping[str, str]) -> None:
-    """Add ``cors`` to the headers of a response; ``Vary`` beside what it says already."""
-    if "Vary" not in cors:
-        headers.update(cors)
-        return
-    for name, value in cors.items():
-        if name == "Vary":
-            headers.add(name, value)
-        else:
-            headers[name] = value

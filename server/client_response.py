@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Self
 
-from server.browsers import add
 from server.dialects import OPENAI, Page, dialect_of
 from server.errors import is_error, retry_after, shape_of
 from server.exchange import of_aiohttp
-from server.headers import to_client
+from server.headers import add, to_client
 from utils.errors import (
     EngineRefused,
     GatewayError,

@@ -60,14 +60,15 @@ class ModelCapabilities(Mapping[str, "Capabilities"]):
 class Configuration:
     """One configuration, and the values made from it; never changed.
 
-    ``able`` has the capabilities of each model, by its name.
+    ``able`` has the capabilities of each model, by its name. ``proxies`` is None where the gateway
+    trusts none.
     """
 
     settings: ServerSettings
     catalog: Catalog
     cors: Cors
     hosts: Hosts
-    proxies: Proxies
+    proxies: Proxies | None
     able: ModelCapabilities
     types: EngineTypes
     with_client_key: frozenset[str]
@@ -90,7 +91,7 @@ class Configuration:
         keyed = {m.name for m in catalog.models if types.of(m.largest).wants_client_key}
         elsewhere = {m.name for m in catalog.models if types.of(m.largest).runs_elsewhere}
         book = RouteBook(catalog, able, frozenset(elsewhere), types.has_voice)
-        proxies = Proxies(settings.trusted_proxies)
+        proxies = Proxies(settings.trusted_proxies) if settings.trusted_proxies else None
         return cls(settings, catalog, cors, hosts, proxies, able, types, frozenset(keyed), book)
 
 

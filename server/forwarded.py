@@ -30,13 +30,10 @@ class Origin(NamedTuple):
 
 
 class Proxies:
-    """The proxies that the gateway trusts, by address or network; false if there are none."""
+    """The proxies that the gateway trusts, by address or network."""
 
     def __init__(self, trusted: Iterable[str]) -> None:
         self._trusted = tuple(ip_network(each, strict=False) for each in trusted)
-
-    def __bool__(self) -> bool:
-        return bool(self._trusted)
 
     def origin(self, remote: str | None, headers: CIMultiDictProxy[str]) -> Origin | None:
         """Return what ``remote``, the other end of the connection, tells of the client.

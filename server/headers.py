@@ -150,3 +150,15 @@ def priority_of(headers: Mapping[str, str], *, allowed: bool) -> Priority:
         raise BadRequest(
             'The X-Priority header must be "low", "normal" or "high".', param="X-Priority"
         ) from None
+
+
+def add(headers: CIMultiDict[str], own: Mapping[str, str]) -> None:
+    """Add the gateway's ``own`` to the headers of a response; ``Vary`` beside what it has."""
+    if "Vary" not in own:
+        headers.update(own)
+        return
+    for name, value in own.items():
+        if name == "Vary":
+            headers.add(name, value)
+        else:
+            headers[name] = value

@@ -58,6 +58,7 @@ class RequestContext:
     down when the request began. ``origin`` is what a trusted proxy told, ``visitor`` who asks by a
     session. ``name`` is the model or the id that the path names, if any; ``target`` is the path
     with its query for the engine.
+    ``share`` is what the body holds of the memory for all bodies, if that was ever asked for.
     ``routed`` are the models to choose from, if the request names none.
     """
 
@@ -73,20 +74,15 @@ class RequestContext:
     name: str | None = None
     target: str = ""
     routed: Routed | None = None
-    _share: Share | None = None
+    share: Share | None = None
 
     def take(self, size: int) -> bool:
         """Hold ``size`` bytes more of the body; return False where all bodies take too much."""
-        if self._share is None:
+        if self.share is None:
             settings = self.configuration.settings
             limit = max(settings.max_body_memory, settings.max_request_bytes)
-            self._share = Share(self.bodies, limit)
-        return self._share.take(size)
-
-    def release(self) -> None:
-        """Hold nothing of the body any more."""
-        if self._share is not None:
-            self._share.release()
+            self.share = Share(self.bodies, limit)
+        return self.share.take(size)
 
     @property
     def client(self) -> str:
@@ -199,7 +195,8 @@ class Middleware:
             self._over(ctx, ongoing if listed else None)
 
     def _over(self, ctx: RequestContext, ongoing: Ongoing | None) -> None:
-        ctx.release()
+        if ctx.share is not None:
+            ctx.share.release()
         if isinstance(ctx.response, CapturingResponse):
             self.captures.add(ctx, ctx.response)
         self._telemetry.ended(ctx.record, self._clock.now(), ongoing)
@@ -233,7 +230,7 @@ class Middleware:
         # The path as it was sent: decoded, it could hold a line break and forge a line of the log.
         raw = request.rel_url.raw_path
         origin, remote = None, request.remote
-        if configuration.proxies:
+        if configuration.proxies is not None:
             origin = configuration.proxies.origin(remote, request.headers)
             remote = remote if origin is None else origin.address
         client = client_of(request.headers, remote)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from multidict import CIMultiDict
 
-from server.browsers import Cors, Hosts, add, host_of, is_preflight
+from server.browsers import Cors, Hosts, host_of, is_preflight
 from utils.errors import BadRequest, HostRefused, OriginRefused
 
 OWN = frozenset({"box", "box.local", "192.168.1.5", "fd00::5"})
@@ -231,12 +230,6 @@ def test_permission_before_a_request() -> None:
 )
 def test_what_asks_for_permission(method: str, headers: dict[str, str], told: bool) -> None:
     assert is_preflight(method, headers) is told
-
-
-def test_what_varies_already_still_does() -> None:
-    headers = CIMultiDict({"Vary": "Accept", "X": "1"})
-    add(headers, {"Vary": "Origin", "X": "2"})
-    assert list(headers.items()) == [("Vary", "Accept"), ("X", "2"), ("Vary", "Origin")]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from multidict import CIMultiDict
 
 from engine.scheduling.queue import Priority
 from server.headers import (
+    add,
     client_of,
     conversation_of,
     is_upgrade,
@@ -191,3 +192,9 @@ def test_another_word_is_refused_where_it_would_count(word: str) -> None:
         priority_of(headers, allowed=True)
     assert refused.value.param == "X-Priority"
     assert priority_of(headers, allowed=False) is Priority.NORMAL
+
+
+def test_what_varies_already_still_does() -> None:
+    headers = CIMultiDict({"Vary": "Accept", "X": "1"})
+    add(headers, {"Vary": "Origin", "X": "2"})
+    assert list(headers.items()) == [("Vary", "Accept"), ("X", "2"), ("Vary", "Origin")]
