@@ -156,7 +156,7 @@ class RequestHandler:
         if endpoint.form:
             form = await read_form(ctx)
             try:
-                return await self.understood(ctx, 0, partial(_read_form, ctx, endpoint, form))
+                return await self.understood(ctx, 0, partial(read_form_of, ctx, endpoint, form))
             except BaseException:
                 form.close()
                 raise
@@ -167,13 +167,6 @@ class RequestHandler:
 
 def _read(ctx: RequestContext, endpoint: Endpoint, body: bytes) -> tuple[ModelSpec, RequestFacts]:
     return read(endpoint, body, _models(ctx), ctx.name, _fit(ctx))
-
-
-def _read_form(
-    ctx: RequestContext, endpoint: Endpoint, form: Form
-) -> tuple[ModelSpec, RequestFacts]:
-    rename = ctx.routed is not None
-    return form.read(endpoint, _models(ctx), ctx.name, _fit(ctx), rename=rename)
 
 
 def _models(ctx: RequestContext) -> Models:
@@ -241,6 +234,14 @@ def read_translated(
 ) -> tuple[ModelSpec, RequestFacts]:
     """Return model and facts of a request translated for ``endpoint``, or raise a GatewayError."""
     return read_json(endpoint, request, _models(ctx), ctx.name, _fit(ctx))
+
+
+def read_form_of(
+    ctx: RequestContext, endpoint: Endpoint, form: Form
+) -> tuple[ModelSpec, RequestFacts]:
+    """Return model and facts of a form that is complete, or raise a GatewayError."""
+    rename = ctx.routed is not None
+    return form.read(endpoint, _models(ctx), ctx.name, _fit(ctx), rename=rename)
 
 
 def stream_to(

@@ -5,6 +5,8 @@ It is listed, logged and charged like a request to the endpoint itself.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -15,14 +17,14 @@ from engine.sound.wav import wav_head
 from inference.call import Call
 from inference.in_flight import Ongoing
 from models.requests.endpoints import CHAT, SPEECH, TRANSCRIPTION
-from models.requests.reader import read_json
 from server.access_log import AccessRecord
 from server.codecs.deltas import Counted, ToolCall
 from server.errors import shape_of
+from server.handler import read_form_of, read_translated
 from server.hops import headers_for
 from server.uploads.form import Form
 from server.voice.sinks import ChatSink, WholeSink
-from utils.errors import EngineRefused, GatewayError
+from utils.errors import EngineRefused, GatewayError, ModelMissing
 from voice import history
 from voice.models import Answer, Spoken
 from voice.sound import SPOKEN, seconds_of_opus, seconds_of_samples
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from models.requests.fields import Json
     from models.spec import ModelSpec
     from server.codecs.deltas import Delta
-    from server.configuration import Configuration, CurrentConfiguration
+    from server.configuration import CurrentConfiguration
     from server.handler import RequestHandler
     from server.middleware import RequestContext
     from utils.clock import Clock
@@ -67,19 +69,20 @@ class Asker:
 
     async def hear(self, sound: bytes) -> str:
         """Return the text of a sound file."""
-        configuration = self._current.now
+        own = self._own()
         form = Form(lambda _size: True)
         try:
+            await _add(form, "model", self.options.hearer.encode())
             await _add(form, "response_format", b"json")
             if self.options.language:
                 await _add(form, "language", self.options.language.encode())
             await _add(form, "file", sound, filename="sound")
             await form.complete()
-            catalog, fit = configuration.catalog, configuration.types.fit
-            model, facts = form.read(TRANSCRIPTION, catalog, self.options.hearer, fit)
+            read = partial(read_form_of, own, TRANSCRIPTION, form)
+            model, facts = await self._handler.understood(own, 0, read)
             length = {"Content-Type": form.content_type, "Content-Length": str(form.size)}
             sink = WholeSink()
-            await self._run(configuration, model, facts, length, sink)
+            await self._run(own, model, facts, length, sink)
         finally:
             form.close()
         try:
@@ -133,46 +136,60 @@ class Asker:
         headers: Mapping[str, str],
         sink: ChatSink | WholeSink,
     ) -> None:
-        configuration = self._current.now
-        catalog, fit = configuration.catalog, configuration.types.fit
-        model, facts = read_json(endpoint, request, catalog, str(request["model"]), fit)
-        await self._run(configuration, model, facts, {**_JSON, **headers}, sink)
+        own = self._own()
 
-    async def _run(
-        self,
-        configuration: Configuration,
-        model: ModelSpec,
-        facts: RequestFacts,
-        headers: Mapping[str, str],
-        sink: ChatSink | WholeSink,
-    ) -> None:
-        ctx, now, path = self._ctx, self._clock.now(), facts.endpoint.paths[0]
-        telemetry = ctx.telemetry
+        def read() -> tuple[ModelSpec, RequestFacts]:
+            try:
+                return read_translated(own, endpoint, request)
+            except ModelMissing as missing:
+                # Nobody here can be told how far its download is.
+                missing.stream = False
+                raise
+
+        model, facts = await self._handler.understood(own, 0, read)
+        await self._run(own, model, facts, {**_JSON, **headers}, sink)
+
+    def _own(self) -> RequestContext:
+        """Return the context of a request of the session's own, for which a model is chosen."""
+        ctx = self._ctx
         record = AccessRecord(
             "POST",
-            path=path,
-            started=now,
-            id=telemetry.requests.new_id(),
+            started=self._clock.now(),
+            id=ctx.telemetry.requests.new_id(),
             client=ctx.client,
             address=ctx.record.address,
             caller=ctx.record.caller,
             note="voice",
         )
+        return replace(
+            ctx, configuration=self._current.now, record=record, routed=None, name=None, share=None
+        )
+
+    async def _run(
+        self,
+        own: RequestContext,
+        model: ModelSpec,
+        facts: RequestFacts,
+        headers: Mapping[str, str],
+        sink: ChatSink | WholeSink,
+    ) -> None:
+        record, telemetry = own.record, own.telemetry
+        path = record.path = facts.endpoint.paths[0]
         told: Mapping[str, str] = CIMultiDict(headers)
         call = Call(
             facts=facts,
             model=model,
-            able=configuration.able[model.name],
+            able=own.configuration.able[model.name],
             record=record,
             path=path,
-            headers=headers_for(ctx, model, told, stream=facts.stream),
-            priority=ctx.priority(),
+            headers=headers_for(own, model, told, stream=facts.stream),
+            priority=own.priority(),
         )
         ongoing = Ongoing(record)
         telemetry.began(ongoing)
         try:
             with ongoing:
-                await self._handler.run(ctx, call, sink)
+                await self._handler.run(own, call, sink)
             record.status = _OK
         except GatewayError as error:
             record.note = type(error).__name__

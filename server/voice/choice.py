@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from models.catalog import AUTO
 from models.requests.endpoints import CHAT, SPEECH, TRANSCRIPTION
+from models.routing.asked import Asked
+from models.routing.check import models_of
+from models.routing.needed import RouteNeeded
 from utils.errors import NotCapable, VoiceUnavailable
 
 if TYPE_CHECKING:
+    from models.catalog import Catalog
     from models.requests.endpoints import Endpoint
+    from models.spec import ModelSpec
     from server.configuration import Configuration
     from voice.live.options import LiveOptions
 
@@ -28,10 +34,31 @@ def with_models(options: LiveOptions, configuration: Configuration) -> LiveOptio
 
 
 def require(configuration: Configuration, endpoint: Endpoint, name: str | None) -> None:
-    """Return if the model of this name may serve the endpoint; else ModelNotFound, NotCapable."""
-    model = configuration.catalog.find(name)
-    if endpoint.needs not in configuration.able[model.name].possible:
-        raise NotCapable(f"The model '{model.name}' serves no {endpoint.name}.", param="model")
+    """Return if what has this name may serve the endpoint; else ModelNotFound, NotCapable.
+
+    It is any name that a request to the endpoint may have: of a model, an alias or a route.
+    """
+    catalog = configuration.catalog
+    try:
+        catalog.asked(endpoint, {}, name)
+    except RouteNeeded as needed:
+        models, shown = _models_of(needed.name, catalog), needed.name or AUTO
+    else:
+        models = [model := catalog.find(name)]
+        shown = model.name
+    needs: frozenset[str] = frozenset() if endpoint.needs is None else frozenset({endpoint.needs})
+    asked = Asked(endpoint.name, needs)
+    if not any(configuration.book.serves(model, asked) for model in models):
+        raise NotCapable(f"The model '{shown}' serves no {endpoint.name}.", param="model")
+
+
+def _models_of(name: str | None, catalog: Catalog) -> list[ModelSpec]:
+    """Return the models that requests for this name may go to."""
+    if name is not None and name in catalog.routes:
+        return models_of(catalog.routes[name], catalog)
+    if name is not None and name in catalog.shared:
+        return [catalog.find(each) for each in catalog.shared[name] if catalog.has_model(each)]
+    return [catalog.find(name)] if catalog.has_model(name) else list(catalog.models)
 
 
 def chosen(configuration: Configuration, endpoint: Endpoint, name: str) -> str:

@@ -63,7 +63,10 @@ class LiveHandlers:
         except ValueError:
             raise BadRequest("The body is not valid JSON.") from None
         outputs = ("opus", "wav", "pcm") if tool() and "opus" in ENCODED else ("wav", "pcm")
-        options = with_models(options_of(body, outputs), ctx.configuration)
+        asked = options_of(body, outputs)
+        options = await self._handler.understood(
+            ctx, 0, lambda: with_models(asked, ctx.configuration)
+        )
         now, wall, settings = self._clock.now(), self._wall(), ctx.configuration.settings
         ticket = Ticket(
             token=f"live-{secrets.token_hex(16)}",

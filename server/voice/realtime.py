@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+from models.catalog import AUTO
 from models.requests.endpoints import CHAT, SPEECH, TRANSCRIPTION
 from server.errors import shape_of
 from server.voice.asking import Asker
@@ -59,7 +60,7 @@ class RealtimeHandlers:
 
         Before that ModelNotFound, NotCapable, VoiceUnavailable or RateLimited.
         """
-        options = options_of(ctx)
+        options = await self._handler.understood(ctx, 0, lambda: options_of(ctx))
         now, settings = self._clock.now(), ctx.configuration.settings
         token, until = secrets.token_hex(16), now + _LASTS
         caller = ctx.record.caller
@@ -102,8 +103,8 @@ def options_of(ctx: RequestContext) -> RealtimeOptions:
     if transcribes:
         known = model if _serves(configuration, model) else ""
         return usual("", chosen(configuration, TRANSCRIPTION, known), "", transcribes=True)
-    require(configuration, CHAT, model or None)
-    model = configuration.catalog.find(model or None).name
+    model = model or configuration.catalog.default or AUTO
+    require(configuration, CHAT, model)
     try:
         speaker = chosen(configuration, SPEECH, "")
     except VoiceUnavailable:

@@ -8,7 +8,7 @@ import contextlib
 import io
 import wave
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -21,6 +21,7 @@ from voice_server import ANSWER, RATE, serving, silence, speech, voice_server
 
 from engine.sound.wav import wav_head
 from utils.config.accounts import PriceTable
+from utils.config.routes import RouteTable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -292,6 +293,38 @@ async def test_requests_at_fault(journal: Journal) -> None:
         assert (await gw.request("DELETE", f"{PATH}/{first['session_token']}")).status == 200
         await created(gw)
         assert not voice.chats
+
+
+async def test_models_by_routes_and_aliases(journal: Journal) -> None:
+    async with voice_server() as voice:
+        thinks, hears, speaks = voice.models()
+        shy = replace(thinks, aliases=("shy",), alias_params={"shy": {"temperature": 0.125}})
+        routes = [
+            RouteTable(name="talks", to=("other", "shy")),
+            RouteTable(name="listens", to=("hears",)),
+            RouteTable(name="reads", to=("speaks",)),
+        ]
+        async with running_gateway(
+            journal, shy, hears, speaks, routes=routes, max_loaded_models=3
+        ) as gw:
+            named: dict[str, Any] = {
+                "llm_config": {"model": "talks"},
+                "transcription_config": {"model": "listens"},
+                "voice_config": {"model": "reads"},
+            }
+            async with talking(gw, **named) as talk:
+                await talk.sound(speech(0.5))
+                await talk.send("end_turn")
+                assert (await talk.until("turn_complete"))[-1]["output_transcript"] == ANSWER
+            async with talking(gw, llm_config={"model": "shy"}) as talk:
+                await talk.ask("hello")
+            async with talking(gw, llm_config={"model": "auto"}) as talk:
+                await talk.ask("hello")
+            named["llm_config"] = {"model": "listens"}
+            (await gw.post(asked(**named), PATH)).error(400, "capability_missing")
+            assert [each["model"] for each in voice.chats] == ["thinks", "shy", "thinks"]
+            assert voice.chats[1]["temperature"] == 0.125
+            assert {each["model"] for each in voice.spoken} == {"speaks"}
 
 
 async def test_without_a_voice_there_is_no_session(journal: Journal) -> None:
