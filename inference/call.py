@@ -158,8 +158,8 @@ class Call:
     and ``able`` what it can do. ``path``, ``method`` and ``headers`` are the engine's, complete.
     ``priority`` is its place in the queue. ``admitted`` is what the hooks know of the call, and
     nobody else looks at. A ``conversation`` names an answer that goes on, and
-    can be read again, when its client has left. What becomes of the call is written into
-    ``record``, which names the client.
+    can be read again, when its client has left: for ``patience`` seconds while nobody reads it, or
+    else to its end. What becomes of the call is written into ``record``, which names the client.
     """
 
     facts: RequestFacts
@@ -171,6 +171,7 @@ class Call:
     method: str = "POST"
     priority: Priority = Priority.NORMAL
     conversation: str | None = None
+    patience: float | None = None
     admitted: object = None
 
 

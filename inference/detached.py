@@ -3,8 +3,9 @@
 For a streamed request with that header, llama-server goes on writing when the client leaves, and
 keeps the stream. ``GET /v1/stream?conv_id=…`` reads it again from any byte, and ``DELETE`` ends it.
 While the engine writes, the gateway reads on in the client's place and keeps the lease. So no other
-request goes to the busy slot, and the engine does not count as idle. The gateway remembers which
-engine has a conversation as long as that engine runs.
+request goes to the busy slot, and the engine does not count as idle. A client may limit how long
+that goes on while nobody reads the stream: a page that is closed for good needs no answer. The
+gateway remembers which engine has a conversation as long as that engine runs.
 
 Only calls that name a conversation are opened here; the others are not known.
 """
@@ -12,6 +13,7 @@ Only calls that name a conversation are opened here; the others are not known.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import weakref
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ from utils.logger import get_logger
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from engine.client import EngineClient
     from engine.manager import EngineManager
     from engine.upstream import UpstreamResponse
@@ -38,12 +42,25 @@ _KEPT = 1024
 
 @dataclass(slots=True)
 class _Stream:
-    """The answer that an engine is writing for a conversation, and the tasks that wait for it."""
+    """The answer that an engine is writing for a conversation, and the tasks that wait for it.
+
+    ``readers`` counts those who read it again now. ``limit`` ends it while there are none.
+    """
 
     conversation: str
     upstream_call: UpstreamCall
     opening: asyncio.Task[UpstreamResponse | GatewayError]
     rest: asyncio.Task[None] | None = None
+    readers: int = 0
+    limit: asyncio.Timeout | None = None
+
+    def set_limit(self) -> None:
+        """Let the patience begin anew if nobody reads the answer; else there is no limit."""
+        patience = self.upstream_call.call.patience
+        if self.limit is None or patience is None or self.limit.expired():
+            return
+        until = None if self.readers else asyncio.get_running_loop().time() + patience
+        self.limit.reschedule(until)
 
 
 class DetachedStreams:
@@ -127,6 +144,22 @@ class DetachedStreams:
             " engine has ended."
         )
 
+    @contextlib.contextmanager
+    def read_by_one(self, conversation: str) -> Iterator[None]:
+        """Inside the block somebody reads the stream of the conversation again."""
+        stream = self._at_work.get(conversation)
+        if stream is None:
+            yield
+            return
+        stream.readers += 1
+        stream.set_limit()
+        try:
+            yield
+        finally:
+            stream.readers -= 1
+            if self._at_work.get(conversation) is stream:
+                stream.set_limit()
+
     async def lookup(self, body: bytes) -> list[Any]:
         """Return what the running engines know of the conversations in ``body``."""
         found: list[Any] = []
@@ -149,7 +182,10 @@ class DetachedStreams:
         self._requests.add(ongoing)
         try:
             with ongoing:
-                await self._read(stream)
+                await self._read_in_time(stream)
+        except TimeoutError:
+            _log.info("id=%s goes on no more: nobody reads it", record.id)
+            await self._cut(stream)
         except RequestCancelled as error:
             _log.info("id=%s goes on no more: %s", record.id, error.message)
             await self._cut(stream)
@@ -157,6 +193,16 @@ class DetachedStreams:
             _log.info("the rest of id=%s is lost: %s", record.id, error.message)
         finally:
             self._requests.remove(ongoing)
+
+    async def _read_in_time(self, stream: _Stream) -> None:
+        """Read the rest; raise TimeoutError when nobody has read it again for too long."""
+        try:
+            async with asyncio.timeout(None) as stream.limit:
+                stream.set_limit()
+                await self._read(stream)
+        finally:
+            # It can be set no more.
+            stream.limit = None
 
     async def _read(self, stream: _Stream) -> None:
         upstream = await stream.opening

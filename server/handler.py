@@ -20,7 +20,7 @@ from models.requests.prompts import prompts_of
 from models.requests.reader import RequestFacts, read, read_json
 from models.routing.needed import RouteNeeded
 from server.client_response import STREAM_HEADERS
-from server.headers import CONVERSATION, conversation_of, to_engine
+from server.headers import CONVERSATION, conversation_of, patience_of, to_engine
 from server.hops import headers_for
 from server.uploads.body import read_body, whole_of
 from server.uploads.multipart import read_form
@@ -293,6 +293,7 @@ def _call(
         method=request.method,
         priority=ctx.priority(),
         conversation=conversation,
+        patience=None if conversation is None else patience_of(request.headers),
     )
 
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 CONVERSATION = "X-Conversation-Id"
+PATIENCE = "X-Conversation-Patience"
 _LONGEST = 512
+# Seconds.
+_MOST_PATIENCE = 86_400
 # RFC 9110, 7.6.1: these belong to one connection.
 _HOP_BY_HOP = frozenset(
     {
@@ -46,8 +49,9 @@ _NOT_UPSTREAM = _HOP_BY_HOP | {
     "x-admin-token",
     # The gateway has checked the website; for the engine, the gateway is the client.
     "origin",
-    # For the gateway's queue.
+    # For the gateway's queue, and for its detached streams.
     "x-priority",
+    "x-conversation-patience",
     # For peers, which get it anew.
     "x-gateway-hops",
 }
@@ -91,6 +95,25 @@ def conversation_of(headers: Mapping[str, str]) -> str | None:
             f"{CONVERSATION} is longer than {_LONGEST} characters.", param=CONVERSATION
         )
     return conversation or None
+
+
+def patience_of(headers: Mapping[str, str]) -> float | None:
+    """Return for how many seconds a stream goes on while nobody reads it; None: to its end.
+
+    BadRequest if the header is not a number from 0 to a day.
+    """
+    told = headers.get(PATIENCE)
+    if not told:
+        return None
+    try:
+        seconds = float(told)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _MOST_PATIENCE:
+        raise BadRequest(
+            f"{PATIENCE} must be a number of seconds from 0 to {_MOST_PATIENCE}.", param=PATIENCE
+        )
+    return seconds
 
 
 def to_look(headers: Mapping[str, str]) -> CIMultiDict[str]:

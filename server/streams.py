@@ -39,8 +39,10 @@ class StreamRoutes:
 
         Raises StreamNotFound if no engine has it.
         """
-        holder = self._streams.holder(_conversation(ctx))
-        await show(ctx, *holder, ctx.target)
+        conversation = _conversation(ctx)
+        holder = self._streams.holder(conversation)
+        with self._streams.read_by_one(conversation):
+            await show(ctx, *holder, ctx.target)
 
     async def stop(self, ctx: RequestContext) -> None:
         """End the stream of the conversation that the query names; it may have ended already."""

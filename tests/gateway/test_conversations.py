@@ -29,11 +29,15 @@ def keeping(journal: Journal, **knobs: Any) -> ModelSpec:
     return fake_model(fake_variant(journal, **{**SLOW, **knobs}))
 
 
-async def begun(gw: Gateway, conversation: str = "c 1", **fields: Any) -> RawClient:
+async def begun(
+    gw: Gateway, conversation: str = "c 1", patience: float | None = None, **fields: Any
+) -> RawClient:
     """Open a stream of the conversation, and read its first token."""
     client = await gw.connect()
     body = json.dumps(chat_body(stream=True, **fields)).encode()
     header = f"X-Conversation-Id: {conversation}\r\n"
+    if patience is not None:
+        header += f"X-Conversation-Patience: {patience}\r\n"
     await client.send(post(CHAT, body).replace(b"\r\n", b"\r\n" + header.encode(), 1))
     await (await client.head()).data()
     return client
@@ -115,6 +119,38 @@ async def test_delete_stops_what_goes_on(journal: Journal) -> None:
         for _ in range(2):
             answer = await gw.request("DELETE", "/v1/stream?conv_id=c%201")
             assert (answer.status, answer.body) == (204, b"")
+        await until(lambda: stopped(journal))
+        await idle(gw)
+
+
+async def test_what_nobody_reads_ends_when_its_time_is_over(journal: Journal) -> None:
+    async with running_gateway(journal, keeping(journal)) as gw:
+        (await begun(gw, patience=0.05, max_tokens=2000)).leave()
+        await until(lambda: stopped(journal))
+        await idle(gw)
+        assert not journal.events("finished")
+        assert (await gw.request("GET", "/running")).json["requests"] == []
+
+
+async def test_what_is_read_again_has_no_time_limit(journal: Journal) -> None:
+    async with running_gateway(journal, keeping(journal, hold="3")) as gw:
+        client = await begun(gw, patience=0)
+        reader = await gw.connect()
+        await reader.send(b"GET /v1/stream?conv_id=c%201 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await (await reader.head()).data()
+        client.leave()
+        await in_flight(gw, "detached")
+        journal.let_go("3")
+        assert (await reader.rest())[-1] == "[DONE]"
+        assert not stopped(journal)
+        # The time begins when the last reader has left.
+        client = await begun(gw, patience=0, max_tokens=2000)
+        reader = await gw.connect()
+        await reader.send(b"GET /v1/stream?conv_id=c%201 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await (await reader.head()).data()
+        client.leave()
+        await in_flight(gw, "detached")
+        reader.leave()
         await until(lambda: stopped(journal))
         await idle(gw)
 

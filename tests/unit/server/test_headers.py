@@ -13,6 +13,7 @@ from server.headers import (
     client_of,
     conversation_of,
     is_upgrade,
+    patience_of,
     priority_of,
     to_client,
     to_engine,
@@ -78,6 +79,15 @@ def test_a_conversation_has_a_name_of_bounded_length() -> None:
     assert conversation_of(headers(("x-conversation-id", "c" * 512))) == "c" * 512
     with pytest.raises(BadRequest, match="512"):
         conversation_of(headers(("x-conversation-id", "c" * 513)))
+
+
+def test_patience_is_a_number_of_seconds_up_to_a_day() -> None:
+    assert patience_of(headers()) is None
+    assert patience_of(headers(("x-conversation-patience", "0.5"))) == 0.5
+    for wrong in ("soon", "-1", "nan", "86401"):
+        with pytest.raises(BadRequest, match="from 0 to 86400"):
+            patience_of(headers(("x-conversation-patience", wrong)))
+    assert to_engine(headers(("X-Conversation-Patience", "9"))) == headers(JSON)
 
 
 def test_the_engine_gets_json_whatever_the_client_called_it() -> None:
