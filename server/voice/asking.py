@@ -67,6 +67,10 @@ class Asker:
         self._clock = clock
         self.options = options
 
+    def move(self, ctx: RequestContext) -> None:
+        """Ask for this request from now on: the client has another connection."""
+        self._ctx = ctx
+
     async def hear(self, sound: bytes) -> str:
         """Return the text of a sound file."""
         own = self._own()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,10 @@ from engine.sound.tools import ENCODED, tool
 from server.uploads.body import read_body
 from server.voice.asking import Asker
 from server.voice.choice import with_models
-from server.voice.socket import NORMAL, UNKNOWN, End, VoiceSocket, opened
+from server.voice.kept import KeptSession
+from server.voice.socket import NORMAL, UNKNOWN, End, VoiceSocket, has_left, opened
 from utils.errors import BadRequest, NotStored
+from utils.tasks import TaskOwner
 from voice.activity import Endpointer, Loudness, Pace
 from voice.history import History
 from voice.live.messages import command_of, ready, written
@@ -38,6 +41,17 @@ _LARGEST_BODY = 256 * 1024
 PATH = "/v1/audio/live"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Live:
+    """A session that was opened."""
+
+    ticket: Ticket
+    session: Session
+    asker: Asker
+    talk: _Talk
+    kept: KeptSession
+
+
 class LiveHandlers:
     """``wall`` returns the time of day; how long a session lasts is told by ``clock`` alone."""
 
@@ -55,6 +69,8 @@ class LiveHandlers:
         self._clock = clock
         self._wall = wall
         self.tickets = Tickets()
+        self._open: set[_Live] = set()
+        self._tasks = TaskOwner("voice sessions")
 
     async def create(self, ctx: RequestContext) -> None:
         """Answer with the token of a new session, and with the URL of its websocket."""
@@ -93,30 +109,72 @@ class LiveHandlers:
         await ctx.json({"session_token": ticket.token, "status": "ended"})
 
     async def connect(self, ctx: RequestContext) -> None:
-        """Serve the session whose token the path has; a token that is not good closes with 4004."""
-        ticket = self.tickets.redeem(ctx.name or "", self._clock.now())
-        if ticket is None:
+        """Serve the session whose token the path has; a token that is not good closes with 4004.
+
+        It is that of a new session, or one that ``ready`` told for the next websocket.
+        """
+        name = ctx.name or ""
+        live = next((each for each in self._open if name in each.kept.tokens), None)
+        ticket = None if live is not None else self.tickets.redeem(name, self._clock.now())
+        if ticket is not None:
+            live = self._begun(ctx, ticket)
+        if live is None:
             socket = await opened(ctx)
             reason = b"The session is not known, has expired, or was opened before."
             await socket.close(code=UNKNOWN, message=reason)
             return
-        try:
-            ctx.record.caller, ctx.record.client = ticket.caller, ticket.owner
-            await self._serve(ctx, ticket)
-        finally:
-            self.tickets.remove(ticket)
+        await self._serve(ctx, live)
 
-    async def _serve(self, ctx: RequestContext, ticket: Ticket) -> None:
-        options, clock = ticket.options, self._clock
-        asker = Asker(ctx, self._handler, self._current, clock, options)
-        session = session_of(options, asker, clock)
-        socket = VoiceSocket(await opened(ctx), session, _Talk(session, options))
-        self._sockets.add(socket)
-        ticket.close = lambda: socket.close(End(NORMAL, "The session was ended."))
+    def _begun(self, ctx: RequestContext, ticket: Ticket) -> _Live:
+        options = ticket.options
+        asker = Asker(ctx, self._handler, self._current, self._clock, options)
+        session = session_of(options, asker, self._clock)
+        kept = KeptSession(options.reconnect)
+        live = _Live(ticket, session, asker, _Talk(session, options), kept)
+        self._open.add(live)
+        ticket.close = lambda: kept.close(End(NORMAL, "The session was ended."))
+        return live
+
+    async def _serve(self, ctx: RequestContext, live: _Live) -> None:
+        """Serve a session over the websocket of this request, until either ends."""
+        ticket, kept = live.ticket, live.kept
+        ctx.record.caller, ctx.record.client = ticket.caller, ticket.owner
         try:
-            await socket.serve([ready(ticket.token, options)], ticket.until - clock.now())
+            socket = await opened(ctx)
+            serving = VoiceSocket(
+                socket, live.session, live.talk, kept.sent, gone=lambda: has_left(ctx)
+            )
+            self._sockets.add(kept)
+            live.asker.move(ctx)
+            await kept.serve(serving, self._first(ctx, live), ticket.until - self._clock.now())
         finally:
-            self._sockets.remove(socket)
+            if kept.lost:
+                self._tasks.spawn(self._wait(live), "wait for a websocket")
+            elif not kept.is_open:
+                await self._end(live)
+
+    def _first(self, ctx: RequestContext, live: _Live) -> list[Any]:
+        """Return what to send first: also what the client has not received."""
+        kept, first = live.kept, ready(live.ticket.token, live.ticket.options)
+        if kept.sent is None:
+            return [first]
+        resumed, told = bool(kept.tokens), ctx.request.query.get("received", "")
+        received = int(told) if told.isascii() and told.isdecimal() else 0
+        missed = kept.sent.after(received) if resumed else []
+        return [{**first, "resume_token": kept.renew(), "resumed": resumed}, *missed]
+
+    async def _wait(self, live: _Live) -> None:
+        """End a session whose websocket was lost, unless it has another one in time."""
+        if not await live.kept.waits(live.ticket.until - self._clock.now()):
+            await self._end(live)
+
+    async def _end(self, live: _Live) -> None:
+        self._open.discard(live)
+        self._sockets.remove(live.kept)
+        try:
+            await live.session.close()
+        finally:
+            self.tickets.remove(live.ticket)
 
     def _found(self, ctx: RequestContext) -> Ticket:
         ticket = self.tickets.find(ctx.name or "", ctx.client, self._clock.now())

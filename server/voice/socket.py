@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import orjson
-from aiohttp import WSMsgType, web
+from aiohttp import WebSocketError, WSMsgType, web
 
 from server.exchange import of_aiohttp
 from utils.errors import (
@@ -21,10 +21,11 @@ from utils.tasks import TaskOwner, first_of
 from voice.told import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from server.middleware import RequestContext
+    from voice.live.sent import Sent
     from voice.session import Session
     from voice.told import Told
 
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
 _FAREWELL = 2.0
 LARGEST = 8 * 1024 * 1024
 """Bytes of a message."""
-NORMAL, AWAY, POLICY, UNKNOWN = 1000, 1001, 1008, 4004
-"""Codes: all is well; the gateway stops; the account may not go on; no such session, or expired."""
+NORMAL, AWAY, POLICY, REPLACED, UNKNOWN = 1000, 1001, 1008, 4001, 4004
+"""Codes: all is well; the gateway stops; the account may not go on; the session was opened again;
+no such session, or expired."""
+_SAID = (WSMsgType.TEXT, WSMsgType.BINARY)
 # After one of these, no further turn would be answered.
 _FINAL = (InsufficientQuota, KeyRefused, NotPermitted)
 
@@ -57,6 +60,12 @@ class Talk(Protocol):
         ...
 
 
+def has_left(ctx: RequestContext) -> bool:
+    """Return whether the connection of a request is closed."""
+    transport = of_aiohttp(ctx.request).transport
+    return transport is None or transport.is_closing()
+
+
 async def opened(ctx: RequestContext, protocols: Sequence[str] = ()) -> web.WebSocketResponse:
     """Open the websocket of a request; BadRequest if it is no valid handshake."""
     request = of_aiohttp(ctx.request)
@@ -73,15 +82,34 @@ async def opened(ctx: RequestContext, protocols: Sequence[str] = ()) -> web.WebS
 
 
 class VoiceSocket:
-    """Serves a session over an open websocket. ``close`` may be called at any time."""
+    """Serves a session over an open websocket. ``close`` may be called at any time.
 
-    def __init__(self, socket: web.WebSocketResponse, session: Session, talk: Talk) -> None:
+    With ``sent``, which notes the messages, the session goes on after the connection was lost:
+    then ``lost`` is True. ``gone`` tells whether the client's connection is closed. ``ended`` is
+    set once the session is free of it.
+    """
+
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        session: Session,
+        talk: Talk,
+        sent: Sent | None = None,
+        gone: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._socket = socket
         self._session = session
         self._talk = talk
+        self._sent = sent
+        self._gone = gone
         self._tasks = TaskOwner("voice socket")
         self._closing = asyncio.Event()
         self._end = End(NORMAL)
+        # Whether the client or the time has ended the session; whether the connection broke.
+        self._over = self._broken = False
+        # Until it serves, the session has lost nothing by it.
+        self.lost = sent is not None
+        self.ended = asyncio.Event()
 
     def close(self, end: End) -> None:
         """End the session, and its websocket with this code."""
@@ -89,66 +117,98 @@ class VoiceSocket:
         self._closing.set()
 
     async def serve(self, first: Iterable[Any], seconds: float) -> None:
-        """Send the ``first`` messages, and serve for at most ``seconds``; return after the end."""
+        """Send the ``first`` messages, and serve for at most ``seconds``; return after the end.
+
+        Messages that are texts are sent as they are.
+        """
         reading = self._tasks.spawn(self._read(), "read")
         writing = self._tasks.spawn(self._write(first), "write")
         closing = self._tasks.spawn(self._closing.wait(), "closing")
         try:
             if not await first_of(reading, writing, closing, timeout=max(0.0, seconds)):
+                self._over = True
                 self._end = End(UNKNOWN, "The session has expired.")
         finally:
-            await self._tasks.cancel()
-            await self._session.close()
-            reason = self._end.reason.encode()[:120].decode(errors="ignore")
-            await self._socket.close(code=self._end.code, message=reason.encode())
+            self.lost = self._sent is not None and self._is_lost()
+            try:
+                await self._tasks.cancel()
+                if not self.lost:
+                    await self._session.close()
+                # Another websocket need not wait for the farewell.
+                self.ended.set()
+                reason = self._end.reason.encode()[:120].decode(errors="ignore")
+                await self._socket.close(code=self._end.code, message=reason.encode())
+            finally:
+                self.ended.set()
+
+    def _is_lost(self) -> bool:
+        """Return whether the connection ended without a word of the client or the gateway."""
+        if self._closing.is_set():
+            return self._end.code == REPLACED
+        return not self._over and (self._broken or self._gone())
 
     async def _read(self) -> None:
         """Take messages until the client, or one of them, ends the session."""
-        async for message in self._socket:
-            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-                continue
+        while (message := await self._socket.receive()).type in _SAID:
             try:
                 if not self._talk.take(message.data):
+                    self._over = True
                     return
             except GatewayError as error:
                 self._session.tell(Problem(0, error))
             await self._session.outbox.room()
+        # What breaks the rules of websockets, or is too large, has been said, too.
+        said = message.type is WSMsgType.CLOSE or isinstance(message.data, WebSocketError)
+        self._over, self._broken = said, not said
 
     async def _write(self, first: Iterable[Any]) -> None:
         """Send what the session tells, until the client has left or may not go on."""
         try:
             for message in first:
-                await self._send(message)
+                await self._socket.send_str(_written(message))
             while True:
                 told = await self._session.outbox.take()
-                for message in self._talk.told(told):
-                    await self._send(message)
+                messages = [_written(message) for message in self._talk.told(told)]
+                if self._sent is not None:
+                    for message in messages:
+                        self._sent.add(message)
+                for message in messages:
+                    await self._socket.send_str(message)
                 if isinstance(told, Problem) and isinstance(told.error, _FINAL):
                     self.close(End(POLICY, told.error.message))
         except ConnectionError:
-            return
+            self._broken = True
 
-    async def _send(self, message: object) -> None:
-        await self._socket.send_str(orjson.dumps(message).decode())
+
+def _written(message: object) -> str:
+    return message if isinstance(message, str) else orjson.dumps(message).decode()
+
+
+class Closable(Protocol):
+    """A session's websocket, or a session that may have none for a while."""
+
+    def close(self, end: End) -> None:
+        """End the session."""
+        ...
 
 
 class VoiceSockets:
-    """All open websockets of sessions."""
+    """All sessions, by what closes them."""
 
     def __init__(self) -> None:
-        self._open: set[VoiceSocket] = set()
+        self._open: set[Closable] = set()
         self.closed = False
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, socket: VoiceSocket) -> None:
+    def add(self, socket: Closable) -> None:
         """Add one; ShuttingDown if the gateway takes no more."""
         if self.closed:
             raise ShuttingDown("The gateway is shutting down.")
         self._open.add(socket)
 
-    def remove(self, socket: VoiceSocket) -> None:
+    def remove(self, socket: Closable) -> None:
         """Forget one."""
         self._open.discard(socket)
 

@@ -91,6 +91,14 @@ async def talking(gw: Gateway, **fields: Any) -> AsyncIterator[Talk]:
         yield talk
 
 
+def break_off(talk: Talk) -> None:
+    """Lose the connection, without a word."""
+    connection = talk.socket._response.connection
+    assert connection is not None
+    assert connection.transport is not None
+    connection.transport.abort()
+
+
 def of(kind: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [each for each in messages if each["type"] == kind]
 
@@ -359,10 +367,7 @@ async def test_a_client_that_vanishes_leaves_nothing(journal: Journal, phase: st
                 await voice.pauses()
             if phase == "speaking":
                 await talk.until("audio")
-            connection = talk.socket._response.connection
-            assert connection is not None
-            assert connection.transport is not None
-            connection.transport.abort()
+            break_off(talk)
         if phase != "idle":
             async with asyncio.timeout(PATIENCE):
                 await voice.left.wait()
@@ -426,3 +431,73 @@ async def test_a_session_belongs_to_its_key_and_ends_with_the_money(journal: Jou
         assert at.balance(2) == UNIT
         rows = at.usage()
         assert sorted(row["model"] for row in rows) == ["speaks", "speaks", "speaks", "thinks"]
+
+
+@asynccontextmanager
+async def resuming(gw: Gateway, ready: dict[str, Any], received: int) -> AsyncIterator[Talk]:
+    """Open the session again, of which so many messages were received."""
+    url = f"{gw.url}{PATH}/ws/{ready['resume_token']}?received={received}"
+    async with gw.session.ws_connect(url, max_msg_size=0) as socket:
+        yield Talk(socket, ready["session_token"])
+
+
+async def test_a_session_goes_on_after_its_connection_was_lost(journal: Journal) -> None:
+    async with serving(journal, pause=3) as (gw, voice):
+        session = await created(gw, reconnect_seconds=30)
+        async with gw.session.ws_connect(session["websocket_url"], max_msg_size=0) as socket:
+            talk = Talk(socket, session["session_token"])
+            ready = await talk.next()
+            assert ready["resumed"] is False
+            await talk.send("end_turn", transcript="hello")
+            first = await talk.until("audio")
+            await voice.pauses()
+            break_off(talk)
+        path = f"{PATH}/{talk.token}"
+        # Of the first turn, two messages have not arrived, let us say.
+        async with resuming(gw, ready, len(first) - 2) as talk:
+            again = await talk.next()
+            assert (again["type"], again["resumed"]) == ("ready", True)
+            assert [await talk.next(), await talk.next()] == first[-2:]
+            # The old connection is not known to be dead: the new one takes its place.
+            async with resuming(gw, again, len(first)) as newer:
+                last = await newer.next()
+                assert (await talk.closed())[0] == 4001
+                voice.go.set()
+                rest = [*first, *await newer.until("turn_complete")]
+                assert "".join(each["text"] for each in of("text", rest)) == ANSWER
+                assert rest[-1]["output_transcript"] == ANSWER
+                # A token that was told long ago opens nothing.
+                async with resuming(gw, ready, 0) as late:
+                    assert (await late.closed())[0] == 4004
+                break_off(newer)
+        assert (await gw.request("DELETE", path)).status == 200
+        async with resuming(gw, last, 0) as late:
+            assert (await late.closed())[0] == 4004
+        assert not gw.manager.waiting()
+
+
+async def test_a_lost_session_waits_no_longer_than_it_was_asked_to(journal: Journal) -> None:
+    async with serving(journal, pause=0) as (gw, voice):
+        session = await created(gw, reconnect_seconds=1)
+        async with gw.session.ws_connect(session["websocket_url"]) as socket:
+            talk = Talk(socket, session["session_token"])
+            ready = await talk.next()
+            await talk.send("end_turn", transcript="hello")
+            await voice.pauses()
+            break_off(talk)
+        async with asyncio.timeout(PATIENCE):
+            await voice.left.wait()
+        while (await gw.request("GET", f"{PATH}/{talk.token}")).status != 404:
+            await asyncio.sleep(0.01)
+        async with resuming(gw, ready, 0) as late:
+            assert (await late.closed())[0] == 4004
+
+
+async def test_what_a_client_ends_is_not_kept(journal: Journal) -> None:
+    async with serving(journal) as (gw, _):
+        session = await created(gw, reconnect_seconds=60)
+        async with gw.session.ws_connect(session["websocket_url"]) as socket:
+            await Talk(socket, "").next()
+        path = f"{PATH}/{session['session_token']}"
+        while (await gw.request("GET", path)).status != 404:
+            await asyncio.sleep(0.01)

@@ -22,6 +22,7 @@ _MOST_WORDS = 16
 _LONGEST_WORD = 100
 _DETECTS = ("server", "none")
 _SILENCE = (200, 5000)
+_LONGEST_LOSS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class LiveOptions:
     """How a session hears, thinks and speaks.
 
     ``hearer`` and ``speaker`` are models by their names; "" leaves the choice to the gateway.
-    ``language`` is "" for any. ``detects``: turns are found in the sound.
+    ``language`` is "" for any. ``detects``: turns are found in the sound. ``reconnect``: so many
+    seconds it waits for its client after the connection was lost.
     """
 
     model: str
@@ -51,6 +53,7 @@ class LiveOptions:
     hearer: str = ""
     speaker: str = ""
     minutes: int = _USUAL_MINUTES
+    reconnect: int = 0
 
     def shown(self) -> dict[str, Any]:
         """Return the parts of the request that ``ready`` repeats, with what was chosen."""
@@ -112,6 +115,7 @@ def options_of(body: Any, outputs: Sequence[str]) -> LiveOptions:  # noqa: ANN40
         hearer=fields.at("transcription_config").text("model"),
         speaker=voice.text("model"),
         minutes=fields.count("session_ttl_minutes", _USUAL_MINUTES, *_MINUTES),
+        reconnect=fields.count("reconnect_seconds", 0, 0, _LONGEST_LOSS),
     )
 
 
