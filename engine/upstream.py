@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import aiohttp
 
-from utils.errors import EngineBroke
+from utils.errors import EngineBroke, EngineUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -64,6 +64,18 @@ class AiohttpAnswer:
     def ended(self) -> bool:
         """Whether all of the answer has come."""
         return self._is_eof()
+
+    async def body(self) -> bytes:
+        """Return what is left of the body, and close; EngineUnreachable if it breaks off."""
+        pieces = []
+        try:
+            while piece := await self.read():
+                pieces.append(piece)
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineUnreachable(f"The engine gave no answer: {said_by(error)}") from error
+        finally:
+            self.close()
+        return b"".join(pieces)
 
     async def pump(self, take: Callable[[bytes], bool]) -> bool:
         """Give what comes to ``take``, as a connection of the gateway's own does."""

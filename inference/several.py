@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from inference.usage import Tally
-from inference.wrapped_sink import WrappedSink
+from inference.wrapped_sink import HoldingSink
 from models.requests.prompts import prompts_of
 from utils.errors import EngineRefused
 from utils.sse import Event, EventBuffer, events_of
@@ -203,16 +203,14 @@ class Merged:
         return told
 
 
-class _OneOf(WrappedSink):
+class _OneOf(HoldingSink):
     """The sink of one answer of several; the others use ``inner`` before and after it."""
 
     def __init__(self, inner: Sink, merged: Merged, number: int, *, stream: bool) -> None:
-        self.refused = False
         super().__init__(inner)
         self._merged = merged
         self._number = number
         self._buffer = EventBuffer() if stream else None
-        self._pieces: list[bytes] = []
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Begin the response, unless another answer has, or it is a whole one."""
@@ -233,21 +231,6 @@ class _OneOf(WrappedSink):
         # An error in a stream ends the response.
         self.refused |= "error" in data
         return self._merged.event(data, self._number)
-
-    async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Keep a whole answer."""
-        del status, headers
-        self._pieces.append(body)
-
-    async def refuse(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
-        """Pass on an engine's error, which ends the response."""
-        self.refused = True
-        if not await self._inner.refuse(status, headers, body):
-            await self._inner.answer(status, headers, body)
-        return True
-
-    async def end(self) -> None:
-        """Do nothing: the response ends after the last answer."""
 
     def take(self) -> None:
         """Add the whole answer to the others; EngineRefused if it is no JSON object."""

@@ -7,7 +7,6 @@ import wave
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-import aiohttp
 import orjson
 
 from engine.base import EngineClient
@@ -15,9 +14,8 @@ from engine.piper.answer import SpeechAnswer, Spoken
 from engine.piper.asked import asked_of
 from engine.sound.encoding import Encoder
 from engine.sound.tools import ENCODED, tool
-from engine.upstream import said_by
 from models.requests.endpoints import SPEECH
-from utils.errors import BadRequest, EngineRefused, EngineUnreachable
+from utils.errors import BadRequest, EngineRefused
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
@@ -109,14 +107,7 @@ class PiperEngine(EngineClient):
         """Return what the server says; raise EngineUnreachable or EngineRefused."""
         headers = {"Content-Type": "application/json"}
         answer = await self._request(_SYNTHESIZE, headers, orjson.dumps(request), "POST")
-        body = b""
-        try:
-            while piece := await answer.read():
-                body += piece
-        except (aiohttp.ClientError, OSError) as error:
-            raise EngineUnreachable(f"The engine gave no answer: {said_by(error)}") from error
-        finally:
-            answer.close()
+        body = await answer.body()
         if answer.status != _OK:
             raise EngineRefused(f"The engine failed to speak: it answered {answer.status}.")
         return _samples(body)

@@ -6,14 +6,11 @@ import contextlib
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from engine.base import EngineClient
 from engine.sound.decoding import decoded
 from engine.sound.kinds import kind_of
 from engine.sound.tools import tool
 from engine.sound.wav import READ, wav_of
-from engine.upstream import said_by
 from engine.upstream_made import MadeAnswer
 from engine.whisper.asked import asked_of, form_for
 from engine.whisper.events import TranscriptEvents
@@ -21,7 +18,7 @@ from engine.whisper.form import SoundForm
 from engine.whisper.transcript import content_type, transcript_of, written
 from models.requests.amount import check_seconds
 from models.requests.endpoints import BY_PATH, TRANSCRIPTION, TRANSLATION
-from utils.errors import BadRequest, EngineRefused, EngineUnreachable, UnsupportedSound
+from utils.errors import BadRequest, EngineRefused, UnsupportedSound
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -131,14 +128,7 @@ def _own(headers: Mapping[str, str], form: SoundForm) -> dict[str, str]:
 async def _translated(answer: AiohttpAnswer, asked: Asked) -> Answer:
     if answer.status == _OK and answer.headers.get("Content-Type", "").startswith(_LINES):
         return TranscriptEvents(answer)
-    body = b""
-    try:
-        while piece := await answer.read():
-            body += piece
-    except (aiohttp.ClientError, OSError) as error:
-        raise EngineUnreachable(f"The engine gave no answer: {said_by(error)}") from error
-    finally:
-        answer.close()
+    body = await answer.body()
     if answer.status == _BAD_REQUEST:
         # Its body is the words "Invalid request", whatever was wrong.
         raise BadRequest("The engine cannot read the file as a sound.", param="file")

@@ -56,6 +56,15 @@ def named(value: Any) -> str:  # noqa: ANN401 - decoded JSON
     return "an empty array" if value == [] else _NAMES[type(value)]
 
 
+def string_of(fields: Json, name: str, where: str) -> str:
+    """Return the string ``name`` of an object; BadRequest names ``where`` the object stands."""
+    value = fields.get(name)
+    if not isinstance(value, str):
+        place = f"{where}.{name}"
+        raise BadRequest(f"'{place}' must be a string, not {named(value)}.", param=place)
+    return value
+
+
 def decoded(body: bytes) -> Json:
     """Return ``body`` as a JSON object; raise BadRequest if it is none or nested too deep."""
     try:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inference.wrapped_sink import WrappedSink
+from inference.wrapped_sink import HoldingSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from inference.call import Sink
 
 
 class Unheard:
@@ -41,16 +39,8 @@ class Unheard:
         """End the answer."""
 
 
-class CollectingSink(WrappedSink):
-    """Collects the engine's answer in ``body``; its error answer goes to ``inner``.
-
-    ``refused`` says that this has happened, and that there is nothing more to answer.
-    """
-
-    def __init__(self, inner: Sink) -> None:
-        super().__init__(inner)
-        self._pieces: list[bytes] = []
-        self.refused = False
+class CollectingSink(HoldingSink):
+    """Collects the engine's answer in ``body``; its error answer goes to ``inner``."""
 
     @property
     def body(self) -> bytes:
@@ -63,18 +53,3 @@ class CollectingSink(WrappedSink):
     async def write(self, chunk: bytes) -> None:
         """Collect the next piece."""
         self._pieces.append(chunk)
-
-    async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Collect an answer in one piece."""
-        del status, headers
-        self._pieces.append(body)
-
-    async def refuse(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
-        """Tell the client of an engine's error answer."""
-        self.refused = True
-        if not await self._inner.refuse(status, headers, body):
-            await self._inner.answer(status, headers, body)
-        return True
-
-    async def end(self) -> None:
-        """Note that the answer is complete."""

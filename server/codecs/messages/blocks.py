@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from models.requests.documents import document_text, search_text
-from models.requests.fields import Json, named, objects, role_of
+from models.requests.fields import Json, named, objects, role_of, string_of
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _system(system: Any) -> list[Json]:  # noqa: ANN401 - decoded JSON
     if isinstance(system, str):
         texts = [system]
     elif isinstance(system, list):
-        texts = [_string(block, "text", place) for block, place in _blocks(system, "system")]
+        texts = [string_of(block, "text", place) for block, place in _blocks(system, "system")]
     else:
         raise BadRequest(
             f"'system' must be a string or an array of blocks, not {named(system)}.",
@@ -96,10 +96,10 @@ def _call(block: Json, where: str) -> Json:
         place = f"{where}.input"
         raise BadRequest(f"'{place}' must be an object, not {named(arguments)}.", param=place)
     function = {
-        "name": _string(block, "name", where),
+        "name": string_of(block, "name", where),
         "arguments": orjson.dumps(arguments or {}).decode(),
     }
-    return {"id": _string(block, "id", where), "type": "function", "function": function}
+    return {"id": string_of(block, "id", where), "type": "function", "function": function}
 
 
 def _result(block: Json, where: str) -> Json:
@@ -112,7 +112,7 @@ def _result(block: Json, where: str) -> Json:
         raise BadRequest(
             f"'{place}' must be a string or an array of parts, not {named(content)}.", param=place
         )
-    call = _string(block, "tool_use_id", where)
+    call = string_of(block, "tool_use_id", where)
     return {"role": "tool", "tool_call_id": call, "content": content or ""}
 
 
@@ -147,9 +147,9 @@ def _image(block: Json, where: str) -> Json:
     if isinstance(source, dict) and kind == "base64":
         media = source.get("media_type")
         media = media if isinstance(media, str) else "image/jpeg"
-        url = f"data:{media};base64,{_string(source, 'data', f'{where}.source')}"
+        url = f"data:{media};base64,{string_of(source, 'data', f'{where}.source')}"
     elif isinstance(source, dict) and kind == "url":
-        url = _string(source, "url", f"{where}.source")
+        url = string_of(source, "url", f"{where}.source")
     else:
         raise BadRequest(
             f"'{where}.source' must be of the type base64 or url: no files are kept here.",
@@ -171,13 +171,13 @@ def _as_text(text: str) -> Json:
 
 
 _PARTS: dict[str, Callable[[Json, str], Json]] = {
-    "text": lambda block, where: _as_text(_string(block, "text", where)),
+    "text": lambda block, where: _as_text(string_of(block, "text", where)),
     "image": _image,
     "document": lambda block, where: _as_text(document_text(block, where)),
     "search_result": lambda block, _where: _as_text(search_text(block)),
     # All tools are offered from the beginning; this names one that was found among them.
     "tool_reference": lambda block, where: _as_text(
-        f"The tool {_string(block, 'tool_name', where)} can be called."
+        f"The tool {string_of(block, 'tool_name', where)} can be called."
     ),
     "input_audio": _sound,
 }
@@ -197,11 +197,3 @@ def _blocks(content: list[Any], where: str) -> Iterator[tuple[Json, str]]:
         if not isinstance(block, dict):
             raise BadRequest(f"'{place}' must be an object, not {named(block)}.", param=place)
         yield block, place
-
-
-def _string(fields: Json, name: str, where: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str):
-        place = f"{where}.{name}"
-        raise BadRequest(f"'{place}' must be a string, not {named(value)}.", param=place)
-    return value

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from models.requests.fields import Json, named
+from models.requests.fields import Json, named, string_of
 from server.codecs.responses.tools import chat_name
 from utils.errors import BadRequest
 
@@ -93,16 +93,16 @@ def _item(item: Any, where: str) -> Json:  # noqa: ANN401 - decoded JSON
     if kind == "message":
         return _message(item, where)
     if kind == "item_reference" or (kind is None and "id" in item):
-        return {"type": "item_reference", "id": _string(item, "id", where)}
+        return {"type": "item_reference", "id": string_of(item, "id", where)}
     if kind == "reasoning":
         return _with_id({"summary": [], **item})
     if kind in ("function_call", "custom_tool_call"):
         field = "arguments" if kind == "function_call" else "input"
         for name in ("call_id", "name", field):
-            _string(item, name, where)
+            string_of(item, name, where)
         return _with_id(item)
     if kind in ("function_call_output", "custom_tool_call_output"):
-        _string(item, "call_id", where)
+        string_of(item, "call_id", where)
         if not isinstance(item.get("output"), str | list):
             raise BadRequest(
                 f"'{where}.output' must be a string or an array of parts,"
@@ -255,9 +255,9 @@ def _text(part: Any, where: str) -> str:  # noqa: ANN401 - decoded JSON
     """Return the text of a part that can be nothing else."""
     kind = part.get("type") if isinstance(part, dict) else None
     if kind in _TEXTS:
-        return _string(part, "text", where)
+        return string_of(part, "text", where)
     if kind == "refusal":
-        return _string(part, "refusal", where)
+        return string_of(part, "refusal", where)
     raise BadRequest(f"'{where}' must be a text or a refusal.", param=where)
 
 
@@ -320,14 +320,6 @@ def _text_in(data: str) -> str | None:
         return base64.b64decode(coded if comma else data, validate=True).decode()
     except ValueError:
         return None
-
-
-def _string(fields: Json, name: str, where: str) -> str:
-    value = fields.get(name)
-    if not isinstance(value, str):
-        place = f"{where}.{name}"
-        raise BadRequest(f"'{place}' must be a string, not {named(value)}.", param=place)
-    return value
 
 
 def _shown(kind: object) -> str:

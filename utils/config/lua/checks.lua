@@ -570,24 +570,36 @@ return function(folder)
     return some(clean)
   end
 
-  -- A table of records by name. Python gets a list, as for env: a name may have a dot.
+  -- A table by names. Python gets a list of what `check` makes of each entry, as for env: a name may
+  -- have a dot.
+  function checks.by_name(value, place, what, check)
+    if type(value) ~= "table" then
+      return expected(place, what, value)
+    end
+    local clean = {}
+    for _, name in ipairs(sorted_keys(value)) do
+      local where = text.place(place, name)
+      if type(name) ~= "string" or not checks.name(name, where) then
+        checks.report(where, "not a name; expected " .. what)
+      else
+        clean[#clean + 1] = check(value[name], where, name)
+      end
+    end
+    return some(clean)
+  end
+
+  -- A table of records by name.
+  function checks.records(value, place, what, title)
+    return checks.by_name(value, place, what, function(entry, where, name)
+      local one = checks.record(entry, where, title) or {}
+      one.name = name
+      return one
+    end)
+  end
+
   local function named_check(title, what)
     return function(value, place)
-      if type(value) ~= "table" then
-        return expected(place, what, value)
-      end
-      local clean = {}
-      for _, name in ipairs(sorted_keys(value)) do
-        local where = text.place(place, name)
-        if type(name) ~= "string" or not checks.name(name, where) then
-          checks.report(where, "not a name; expected " .. what)
-        else
-          local one = checks.record(value[name], where, title) or {}
-          one.name = name
-          clean[#clean + 1] = one
-        end
-      end
-      return some(clean)
+      return checks.records(value, place, what, title)
     end
   end
 

@@ -60,20 +60,10 @@ return function(checks, tools)
   end
 
   local function named(value, place, what, check)
-    if type(value) ~= "table" then
-      return expected(place, what, value)
-    end
-    local clean = {}
-    for _, name in ipairs(sorted_keys(value)) do
-      local where = text.place(place, name)
-      if type(name) ~= "string" or not checks.name(name, where) then
-        checks.report(where, ("not a name; expected %s"):format(what))
-      else
-        local found = check(value[name], where)
-        clean[#clean + 1] = found and { name = name, value = found }
-      end
-    end
-    return some(clean)
+    return checks.by_name(value, place, what, function(entry, where, name)
+      local found = check(entry, where)
+      return found and { name = name, value = found }
+    end)
   end
 
   function checks.counts(value, place)
@@ -99,29 +89,15 @@ return function(checks, tools)
   end
 
   -- A global table by names, each entry with its name.
-  local function global_check(global, title, example, what)
+  local function global_check(global, title, example)
     return function(value)
-      if type(value) ~= "table" then
-        return expected(global, "a table such as " .. example, value)
-      end
-      local clean = {}
-      for _, name in ipairs(sorted_keys(value)) do
-        local where = text.place(global, name)
-        if type(name) ~= "string" or not checks.name(name, where) then
-          checks.report(where, ("not a %s's name; expected %s"):format(what, example))
-        else
-          local entry = checks.record(value[name], where, title) or {}
-          entry.name = name
-          clean[#clean + 1] = entry
-        end
-      end
-      return some(clean)
+      return checks.records(value, global, "a table such as " .. example, title)
     end
   end
 
-  checks.routes = global_check("routes", "route", '{ fast = { to = { "small" } } }', "route")
+  checks.routes = global_check("routes", "route", '{ fast = { to = { "small" } } }')
   local check_peers = global_check(
-    "peers", "peer", '{ box = { url = "http://192.168.1.7:7777" } }', "peer")
+    "peers", "peer", '{ box = { url = "http://192.168.1.7:7777" } }')
 
   function checks.peers(value)
     local clean = check_peers(value)

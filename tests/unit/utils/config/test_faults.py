@@ -261,7 +261,7 @@ FAULTS: list[tuple[str, str]] = [
     (f"routes = 5 {models()}",
      'routes: expected a table such as { fast = { to = { "small" } } }, got 5'),
     (f"routes = {{ {{}} }} {models()}",
-     'routes[1]: not a route\'s name; expected { fast = { to = { "small" } } }'),
+     'routes[1]: not a name; expected a table such as { fast = { to = { "small" } } }'),
     (route('pik = "warm"'), "routes.r.pik: unknown key; did you mean pick?"),
     (route('pick = "warn"'), f'routes.r.pick: expected {PICKERS}, got "warn"; did you mean warm?'),
     (route("to = {}"), "routes.r.to: expected at least one model or route"),
