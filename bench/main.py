@@ -3,7 +3,7 @@
     ./bench/run.sh                              every part, in about ten minutes
     ./bench/run.sh --parts core                 one part: core, frame, real, carry,
                                                 warm, trace, path, routing, speech, accounts,
-                                                discovery, download or pages
+                                                discovery, download, pages or voice
     ./bench/run.sh --quick                      a smoke test; its figures mean nothing
     ./bench/run.sh --write bench/RESULTS.md     also write the results there; parts that were not
                                                 measured keep their old results
@@ -43,6 +43,7 @@ PARTS = {
     "discovery": "discovery",
     "download": "download",
     "pages": "pages",
+    "voice": "voice",
 }
 
 
