@@ -234,7 +234,10 @@ def rows_of(turns: list[Turn]) -> list[list[str]]:
         "- until the model's first words": [
             t.stage("first_text") - t.stage("understood") for t in turns
         ],
-        "- until the first sound": [t.stage("first_audio") - t.stage("first_text") for t in turns],
+        "- until its first clause is whole": [
+            t.stage("first_clause") - t.stage("first_text") for t in turns
+        ],
+        "- until that is spoken": [t.stage("first_audio") - t.stage("first_clause") for t in turns],
     }
     whole = [1000 * (turn.first - turn.ended) for turn in turns]
     decided = [1000 * (turn.first - turn.stopped) for turn in turns]

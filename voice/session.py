@@ -276,7 +276,9 @@ class Session:
 
     async def speak(self, turn: int, clause: str) -> None:
         """Make speech of a clause of the turn's answer, and send it when it is its time."""
-        text = speakable(clause)
+        text, work = speakable(clause), self._work
+        if work.turn == turn and work.first_clause is None:
+            work.first_clause = self._now()
         made = await self._models.speak(text) if text else None
         while wait := self._wait():
             await wait

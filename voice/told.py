@@ -80,6 +80,7 @@ class Timings:
 
     understood: int | None = None
     first_text: int | None = None
+    first_clause: int | None = None
     first_audio: int | None = None
     total: int | None = None
 

@@ -20,6 +20,7 @@ class Work:
     written: list[str] = field(default_factory=list)
     understood: float | None = None
     first_text: float | None = None
+    first_clause: float | None = None
     first_audio: float | None = None
     answering: bool = False
 
@@ -39,6 +40,7 @@ class Work:
         return Timings(
             self._after(self.understood),
             self._after(self.first_text),
+            self._after(self.first_clause),
             self._after(self.first_audio),
             self._after(now),
         )

@@ -147,6 +147,7 @@ def _complete(told: Complete) -> list[Json]:
         "timings": {
             "understood_ms": times.understood,
             "first_text_ms": times.first_text,
+            "first_clause_ms": times.first_clause,
             "first_audio_ms": times.first_audio,
             "total_ms": times.total,
         },

@@ -31,6 +31,15 @@ def cut(text: str, size: int = 1) -> list[str]:
         ("A first line\nthe second", ["A first line\n", "the second"]),
         ("今日は晴れです。明日も", ["今日は晴れです。", "明日も"]),
         ("... !!! ??? the end", ["... !!! ??? the end"]),
+        # The first one has a few words at most.
+        (
+            "The weather of tomorrow is going to be as fine as that of the day before. It rains",
+            [
+                "The weather of tomorrow is going to be as fine as that of ",
+                "the day before. ",
+                "It rains",
+            ],
+        ),
     ],
 )
 @pytest.mark.parametrize("size", [1, 3, 1000])
@@ -40,6 +49,7 @@ def test_clauses(text: str, pieces: list[str], size: int) -> None:
 
 def test_a_text_without_marks_is_cut_at_a_blank() -> None:
     pieces = cut("word " * 200)
+    assert len(pieces[0]) == 60
     assert max(map(len, pieces)) <= 301
     assert all(piece.endswith(" ") for piece in pieces if piece)
     assert max(map(len, cut("x" * 1000))) == 300

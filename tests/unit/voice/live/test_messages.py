@@ -77,7 +77,11 @@ def test_what_belongs_to_no_turn_and_what_is_not_told() -> None:
 
 @pytest.mark.parametrize(
     ("timings", "latency"),
-    [(Timings(1, 2, 3, 4), 3), (Timings(1, 2, None, 4), 2), (Timings(1, None, None, 4), 4)],
+    [
+        (Timings(1, 2, 3, 4, 5), 4),
+        (Timings(1, 2, total=5), 2),
+        (Timings(1, total=5), 5),
+    ],
 )
 def test_the_latency_is_that_of_the_first_that_is_heard(timings: Timings, latency: int) -> None:
     end, complete = written(Complete(1, "a", "b", timings=timings), "pcm")
