@@ -11,16 +11,16 @@ import { People } from "./people.js";
 import { sayRefusal } from "../lib/refusal.js";
 import { Requests } from "./requests.js";
 import { Why } from "./why.js";
-import { columns, withTick } from "./series.js";
+import { totalsOf, withTick } from "./series.js";
 
 const MODELS_EVERY = 3;
 // Milliseconds between two looks at what runs, however much happens meanwhile.
 const LOOK_EVERY = 400;
 const TABS = ["overview", "models", "requests", "why", "people", "configuration", "logs"];
 
-/** What the gateway tells: what runs, the last tick, the chart, how far loads are, who may look. */
+/** What the gateway tells: what runs, the last tick, the charts, how far loads are, who may look. */
 function useGateway() {
-  const [state, setState] = useState({ running: null, tick: null, columns: null, loads: {}, ended: 0, decided: 0, live: false, refused: null });
+  const [state, setState] = useState({ running: null, tick: null, points: null, totals: {}, loads: {}, ended: 0, decided: 0, live: false, refused: null });
   const looking = useRef(0);
   const opened = useRef(0);
   const set = (change) => setState((last) => ({ ...last, ...(typeof change === "function" ? change(last) : change) }));
@@ -42,7 +42,7 @@ function useGateway() {
       const told = JSON.parse(data);
       if (event === "snapshot") set({ running: told });
       else if (event === "tick") {
-        set((last) => ({ tick: told, columns: last.columns && withTick(last.columns, told) }));
+        set((last) => ({ tick: told, points: last.points && withTick(last.points, told) }));
         if (told.in_flight || told.waiting) look();
       } else {
         if (event === "load") set((last) => ({ loads: { ...last.loads, [told.variant]: told.percent } }));
@@ -56,9 +56,14 @@ function useGateway() {
       if (!live) return;
       try {
         const { points } = await ask("GET", "/admin/api/history?step=10");
-        set({ columns: columns(points) });
+        set({ points });
       } catch {
-        set({ columns: columns([]) });
+        set({ points: [] });
+      }
+      try {
+        set({ totals: totalsOf(await ask("GET", "/admin/api/system")) });
+      } catch {
+        // Without them there is no chart of the memory.
       }
     };
     redeem()
@@ -99,18 +104,19 @@ function Admin() {
     history.replaceState(null, "", `${location.pathname}${location.search}#${key}`);
     setTab(key);
   };
-  const { running, columns: chart, live, refused } = state;
+  const { running, points, live, refused } = state;
   const shown = TABS.filter((each) => each !== "people" || value?.accounts);
   useCommands(() => (refused ? [] : shown.map((each) => ({ id: `tab.${each}`, label: t(`tab.${each}`), group: t("nav.admin"), run: () => choose(each) }))));
+  useEffect(() => document.querySelector(".head [aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "center" }), [tab, refused, Boolean(running && points)]);
   if (refused) return html`<div class="page"><${Door} error=${refused} sent=${state.sent} again=${again} /></div>`;
-  if (!running || !chart) return html`<div class="page"><h1 class="hidden-text">${t("nav.admin")}</h1><div class="bones" role="status" aria-label=${t("connecting")}></div></div>`;
+  if (!running || !points) return html`<div class="page"><h1 class="hidden-text">${t("nav.admin")}</h1><div class="bones" role="status" aria-label=${t("connecting")}></div></div>`;
   const names = Object.fromEntries(shown.map((each) => [each, t(`tab.${each}`)]));
   return html`<div class="page"><h1 class="hidden-text">${t("nav.admin")}</h1>
     <div class="head"><${Tabs} label=${t("nav.admin")} names=${names} chosen=${tab} choose=${choose} id="tab" />
       <span class=${`pill ${live ? "good" : "warn"}`} role="status">${t(live ? "live" : "connecting")}</span></div>
     ${problem && html`<p class="notice bad" role="alert">${problem} <button type="button" onClick=${() => setProblem(null)}>${t("close")}</button></p>`}
     <div id="tab" role="tabpanel">
-      ${tab === "overview" && html`<${Overview} running=${running} tick=${state.tick} columns=${chart} models=${value?.models ?? []} loads=${state.loads} pinned=${looked} failed=${setProblem} />`}
+      ${tab === "overview" && html`<${Overview} running=${running} tick=${state.tick} points=${points} totals=${state.totals} models=${value?.models ?? []} loads=${state.loads} pinned=${looked} failed=${setProblem} />`}
       ${tab === "requests" && html`<${Requests} running=${running} ended=${state.ended} failed=${setProblem} />`}
       ${tab === "models" && html`<${Models} failed=${setProblem} />`}
       ${tab === "why" && html`<${Why} decided=${state.decided} failed=${setProblem} />`}

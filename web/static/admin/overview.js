@@ -4,7 +4,7 @@ import { html, useState } from "../vendor/preact.js";
 import { format, t } from "../lib/page.js";
 import { kindOf } from "../lib/states.js";
 import { sayRefusal } from "../lib/refusal.js";
-import { Chart } from "./chart.js";
+import { Charts } from "./charts.js";
 import { ask } from "./gateway.js";
 import { usedOf } from "./series.js";
 import { Order, Table } from "../lib/table.js";
@@ -81,9 +81,9 @@ function Model({ model, failed }) {
 
 const MODELS = [["model"], ["col.state"], ["col.variant"], ["col.load", true], [""]];
 
-export function Overview({ running, tick, columns, models, loads, pinned, failed }) {
+export function Overview({ running, tick, points, totals, models, loads, pinned, failed }) {
   return html`<${Tiles} running=${running} tick=${tick} />
-    <section class="card panel"><h2>${t("chart")}</h2><${Chart} columns=${columns} /></section>
+    <${Charts} points=${points} totals=${totals} />
     <${Engines} running=${running} loads=${loads} pinned=${pinned} failed=${failed} />
     <section class="card panel"><h2>${t("models")}</h2>
       <${Table} label=${t("models")} columns=${MODELS} empty=${t("models.none")}>

@@ -7,7 +7,7 @@ import { changesOf } from "../../../../web/static/admin/diff.js";
 import { withMore, withNewest } from "../../../../web/static/admin/ended.js";
 import { filtersOf, queryOf } from "../../../../web/static/admin/filters.js";
 import { actsOf, fitOf, kindOfPull, modelPath, moving } from "../../../../web/static/admin/pulling.js";
-import { columns, usedOf, withTick } from "../../../../web/static/admin/series.js";
+import { columns, memories, range, shares, totalsOf, usedOf, withTick } from "../../../../web/static/admin/series.js";
 import { parts, rate } from "../../../../web/static/admin/timeline.js";
 
 const ROW = { queue_seconds: 0.5, load_seconds: 1, prefill_seconds: 0.25, decode_seconds: 2, first_token_seconds: 1.75, total_seconds: 4, completion_tokens: 40 };
@@ -33,14 +33,30 @@ test("filters stand in the address, and nothing else does", () => {
   assert.deepEqual(filtersOf(queryOf({ client: "a&b=c" })), { client: "a&b=c" });
 });
 
-test("the chart goes on with each second, for an hour", () => {
+test("the charts go on with each second, for an hour", () => {
   const past = [{ at: 100, tokens_per_second: 5, in_flight: 1, waiting: 0 }, { at: 110, tokens_per_second: 6, in_flight: 2, waiting: 1 }];
   const tick = (time) => ({ time, tokens_per_second: 7, in_flight: 3, waiting: 2 });
-  const known = columns(past);
-  assert.deepEqual(withTick(known, tick(111)), [[100, 110, 111], [5, 6, 7], [1, 2, 3], [0, 1, 2]]);
-  assert.equal(withTick(known, tick(110)), known);
-  assert.deepEqual(withTick(known, tick(3705)), [[110, 3705], [6, 7], [2, 3], [1, 2]]);
-  assert.deepEqual(withTick(columns([]), tick(1)), [[1], [7], [3], [2]]);
+  const shown = (points) => columns(points, ["tokens_per_second", "in_flight", "waiting"]);
+  assert.deepEqual(shown(withTick(past, tick(111))), [[100, 110, 111], [5, 6, 7], [1, 2, 3], [0, 1, 2]]);
+  assert.equal(withTick(past, tick(110)), past);
+  assert.deepEqual(shown(withTick(past, tick(3705))), [[110, 3705], [6, 7], [2, 3], [1, 2]]);
+  assert.deepEqual(shown(withTick([], tick(1))), [[1], [7], [3], [2]]);
+});
+
+test("a chart shows five minutes at least, up to now where there are no points", () => {
+  assert.deepEqual(range(undefined, undefined, 5000), [4700, 5000]);
+  assert.deepEqual(range(990, 1000, 5000), [700, 1000]);
+  assert.deepEqual(range(100, 3700, 5000), [100, 3700]);
+});
+
+test("the memory of the machine is drawn in percent, GPUs before main memory", () => {
+  const points = withTick([{ at: 1, ram_used: 5, gpu10_used: 1, gpu2_used: 2 }], { time: 2, machine: { ram_used: 10, gpu2_used: 4, cpu_percent: 9 }, memory: { ram: 3 } });
+  assert.deepEqual(memories(points), ["gpu2", "gpu10", "ram"]);
+  assert.equal(points.at(-1).engines_ram, 3);
+  const totals = totalsOf({ gpus: [{ id: "gpu2", total: 8 }, { id: "gpu10" }], memory: { total: 20 } });
+  assert.deepEqual(totals, { gpu2: 8, ram: 20 });
+  assert.deepEqual(shares(points, ["gpu2", "ram"], totals), [[1, 2], [25, 50], [25, 50]]);
+  assert.deepEqual(columns(points, ["gpu10_used"])[1], [1, null]);
 });
 
 const page = (...ids) => ({ requests: ids.map((id) => ({ id })), next: `after ${ids.at(-1)}` });
