@@ -174,6 +174,7 @@ class Middleware:
                 except GatewayError as error:
                     record.note = type(error).__name__
                     record.failed = shape_of(error).status
+                    self._telemetry.failed(record, error)
                     await response.fail(error)
                 except ConnectionError:
                     raise

@@ -98,6 +98,10 @@ class Telemetry(Observer):
         """Keep and publish why a request gets no engine."""
         self._decided(self.decisions.refused(request, error, self._records(), time.time()))
 
+    def failed(self, record: AccessRecord, error: GatewayError) -> None:
+        """Keep and publish why a request got no answer, unless ``refused`` has."""
+        self._decided(self.decisions.failed(record, error, time.time()))
+
     def _records(self) -> Iterator[CallRecord]:
         return (each.record for each in self.requests)
 

@@ -6,13 +6,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from engine.scheduling.lifecycle import State
-from utils.errors import ShuttingDown
+from utils import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from engine.observer import Changed
     from inference.call import CallRecord
+    from server.access_log import AccessRecord
     from utils.errors import GatewayError
 
 ROOM = 200
@@ -20,6 +21,28 @@ ROOM = 200
 _NEAR = 10
 _ENDS = (State.DRAINING, State.STOPPING)
 _FAILS = (State.BACKOFF, State.FAILED)
+# So many requests of those that are counted in one entry are named.
+_NAMED = 20
+# What kind of reason an error is; the first row that has the error counts.
+_BECAUSE: tuple[tuple[str, tuple[type[GatewayError], ...]], ...] = (
+    ("model", (errors.ModelNotFound, errors.ModelMissing, errors.ModelDownloading)),
+    ("model", (errors.ModelUnread, errors.ModelNotLoaded)),
+    ("length", (errors.ContextLengthExceeded, errors.RequestTooLarge)),
+    ("ability", (errors.NotCapable, errors.UnsupportedSound, errors.VoiceUnavailable)),
+    ("limit", (errors.RateLimited, errors.InsufficientQuota)),
+    ("rights", (errors.KeyRefused, errors.NotPermitted, errors.NotAuthenticated)),
+    ("rights", (errors.HostRefused, errors.OriginRefused, errors.ActionRefused)),
+    ("memory", (errors.BodiesTooLarge, errors.StorageFull, errors.EngineOutOfMemory)),
+    ("queue", (errors.QueueFull, errors.EngineBusy, errors.TooManyConnections)),
+    ("configuration", (errors.ConfigurationChanged,)),
+    ("engine", (errors.EngineError,)),
+    ("request", (errors.BadRequest,)),
+)
+# Such requests had an engine, which did not answer them to the end.
+_BROKEN = (
+    *(errors.EngineUnreachable, errors.EngineUnresponsive, errors.EngineBroke),
+    errors.EngineRefused,
+)
 
 
 class Decisions:
@@ -57,22 +80,41 @@ class Decisions:
     def refused(
         self, request: int, error: GatewayError, records: Iterable[CallRecord], now: float
     ) -> dict[str, Any] | None:
-        """Keep why a request gets no engine, and return that; None while the gateway stops."""
-        if isinstance(error, ShuttingDown):
-            return None
+        """Keep why a request gets no engine, and return that; None if that is no refusal."""
         record = next((each for each in records if each.ticket == request), None)
-        entry = {
+        known = (None, None) if record is None else (record.id, record.model)
+        return self._refused(error, known, now)
+
+    def failed(
+        self, record: AccessRecord, error: GatewayError, now: float
+    ) -> dict[str, Any] | None:
+        """Keep why a request got no answer, and return that; None if it is kept, or no refusal."""
+        if any(record.id in each.get("requests", ()) for each in list(self._entries)[-_NEAR:]):
+            return None
+        return self._refused(error, (record.id, record.model), now)
+
+    def _refused(
+        self, error: GatewayError, about: tuple[str | None, str | None], now: float
+    ) -> dict[str, Any] | None:
+        because = next((word for word, kinds in _BECAUSE if isinstance(error, kinds)), None)
+        if because is None:
+            return None
+        request, model = about
+        entry: dict[str, Any] = {
             "at": round(now, 3),
-            "kind": "refused",
-            "model": None if record is None else record.model,
-            "request": None if record is None else record.id,
+            "kind": "failed" if isinstance(error, _BROKEN) else "refused",
+            "model": model,
+            "request": request,
+            "requests": [] if request is None else [request],
             "error": type(error).__name__,
+            "because": because,
             "text": error.message,
             "times": 1,
         }
         for known in list(self._entries)[-_NEAR:]:
             if all(known.get(name) == entry[name] for name in ("kind", "model", "error")):
                 entry["times"] = known["times"] + 1
+                entry["requests"] = [*known["requests"], *entry["requests"]][-_NAMED:]
                 self._entries.remove(known)
                 break
         self._entries.append(entry)

@@ -14,7 +14,18 @@ Row = dict[str, Any]
 _LARGEST_PAGE = 1000
 _USUAL_PAGE = 100
 # The fields that a query may name, whose text must be the same.
-_EQUAL = ("model", "variant", "account", "key", "client", "address", "path", "reason", "error")
+_EQUAL = (
+    "id",
+    "model",
+    "variant",
+    "account",
+    "key",
+    "client",
+    "address",
+    "path",
+    "reason",
+    "error",
+)
 _CLASS = "xx"
 # A spreadsheet takes a cell that begins so for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -39,6 +39,9 @@ async def test_ended_requests_are_listed_and_outlive_the_gateway(journal: Journa
         assert (left["reason"], left["status"], left["counted"]) == ("client", 499, "relayed")
         assert left["completion_tokens"] >= 3
         assert (refused["status"], refused["error"]) == (404, "ModelNotFound")
+        assert await rows(gw, f"?id={refused['id']}") == [refused]
+        [why] = (await gw.request("GET", "/admin/api/why")).json["decisions"]
+        assert (why["because"], why["requests"]) == ("model", [refused["id"]])
         for row, in_pieces in ((streamed, True), (whole, False)):
             assert (row["status"], row["reason"], row["counted"]) == (200, "length", "engine")
             assert (row["model"], row["variant"], row["streamed"]) == ("m", "m@256", in_pieces)

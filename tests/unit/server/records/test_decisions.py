@@ -5,14 +5,31 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from builders import variant
 
 from engine.observer import Changed
 from engine.scheduling.lifecycle import State
 from engine.scheduling.reasons import Why
 from server.records.decisions import ROOM, Decisions
-from utils.errors import EngineStartFailed, QueueFull, ShuttingDown
+from utils.errors import (
+    BadRequest,
+    ContextLengthExceeded,
+    EngineBroke,
+    EngineOutOfMemory,
+    EngineStartFailed,
+    GatewayError,
+    KeyRefused,
+    ModelNotFound,
+    NotCapable,
+    QueueFull,
+    RateLimited,
+    RequestCancelled,
+    ShuttingDown,
+    UnknownPath,
+)
 
+ASKED: Any = SimpleNamespace(id="r7", model="big")
 IN_FLIGHT: Any = [SimpleNamespace(ticket=7, id="r7", model="big")]
 
 
@@ -54,3 +71,49 @@ def test_only_the_last_are_kept() -> None:
         )
         decisions.changed(change, (), float(number))
     assert len(decisions.newest()) == ROOM
+
+
+@pytest.mark.parametrize(
+    ("error", "because", "kind"),
+    [
+        (ModelNotFound("No 'x'."), "model", "refused"),
+        (ContextLengthExceeded("m", 9000, 512), "length", "refused"),
+        (NotCapable("No images."), "ability", "refused"),
+        (RateLimited("25 a minute.", 2.0, {}), "limit", "refused"),
+        (KeyRefused(), "rights", "refused"),
+        (EngineOutOfMemory("Too large."), "memory", "refused"),
+        (EngineBroke("It ended."), "engine", "failed"),
+        (BadRequest("No messages."), "request", "refused"),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, GatewayError) else "",
+)
+def test_a_request_without_an_answer_has_a_reason(
+    error: GatewayError, because: str, kind: str
+) -> None:
+    entry = Decisions().failed(ASKED, error, 1.0)
+    assert entry is not None
+    assert (entry["because"], entry["kind"]) == (because, kind)
+    assert (entry["text"], entry["requests"]) == (error.message, ["r7"])
+
+
+def test_what_the_scheduler_refused_is_told_once() -> None:
+    decisions = Decisions()
+    full = QueueFull("64 wait.", 1.0)
+    assert decisions.refused(7, full, IN_FLIGHT, 1.0) is not None
+    assert decisions.failed(ASKED, full, 1.1) is None
+    assert len(decisions.newest()) == 1
+
+
+@pytest.mark.parametrize("error", [RequestCancelled("An operator."), UnknownPath("Nothing.")])
+def test_what_was_no_refusal_has_no_reason(error: GatewayError) -> None:
+    assert Decisions().failed(ASKED, error, 1.0) is None
+
+
+def test_requests_that_are_counted_together_are_named() -> None:
+    decisions = Decisions()
+    for number in range(30):
+        asked: Any = SimpleNamespace(id=f"r{number}", model="m")
+        decisions.failed(asked, RateLimited("25 a minute.", 2.0, {}), float(number))
+    [entry] = decisions.newest()
+    assert (entry["times"], entry["request"]) == (30, "r29")
+    assert entry["requests"] == [f"r{number}" for number in range(10, 30)]

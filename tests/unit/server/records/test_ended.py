@@ -38,6 +38,7 @@ def test_pages_follow_each_other() -> None:
 @pytest.mark.parametrize(
     ("query", "found"),
     [
+        ({"id": "a-4"}, [4]),
         ({"model": "m0"}, [9, 6, 3]),
         ({"status": "404"}, [8, 6, 4, 2]),
         ({"status": "2xx", "model": "m0"}, [9, 3]),
