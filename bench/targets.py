@@ -21,6 +21,7 @@ import psutil
 
 from bench.load import Plan, Result
 from engine.llamacpp.shipped import bundled_model
+from engine.process.ports import PortClaim
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,6 +32,7 @@ CONNECTIONS = 64
 ADMIN = {"X-Admin-Token": "for-the-bench"}
 ADMIN_LUA = 'admin_token = "for-the-bench"'
 START_SECONDS = 30.0
+_claims: list[PortClaim] = []
 
 # No `connect`: the gateway picks the engine's port, as it does by default.
 CONFIG = """
@@ -85,8 +87,9 @@ def real_model() -> str:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
+    """Return a free port that no connection and no other gateway gets until the bench ends."""
+    _claims.append(PortClaim())
+    return _claims[-1].port
 
 
 def load(plan: Plan) -> Result:

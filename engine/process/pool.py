@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from engine.process.connection import EngineConnection
 from engine.process.engine_process import EngineProcess
 from engine.process.orphans import OWNER_VARIABLE, OrphanRegistry
-from engine.process.ports import free_port
+from engine.process.ports import PortClaim
 from engine.process.slots import Slots
 from engine.scheduling import events as ev
 from utils.tasks import TaskOwner
@@ -64,6 +64,7 @@ class ProcessPool:
         self._report = report
         self._tasks = TaskOwner("engines")
         self.runs: dict[int, EngineRun] = {}
+        self._claims: dict[int, PortClaim] = {}
         self._quiet = asyncio.Event()
         self._quiet.set()
 
@@ -86,7 +87,8 @@ class ProcessPool:
         """
         engine = self._types.of(variant)
         address = engine.address(variant, model.connect)
-        url = address or f"http://127.0.0.1:{self._port_for(model)}"
+        port, claim = (0, None) if address else self._port_for(model)
+        url = address or f"http://127.0.0.1:{port}"
         launch = engine.launch(variant, url, os.environ)
         client = engine.client(variant, url)
         run: EngineRun
@@ -112,6 +114,8 @@ class ProcessPool:
                 loading=loading,
             )
         self.runs[ticket] = run
+        if claim is not None:
+            self._claims[ticket] = claim
         self._quiet.clear()
         self._tasks.spawn(run.run(), variant.label)
 
@@ -127,15 +131,18 @@ class ProcessPool:
     def _told(self, event: ev.Event) -> None:
         if isinstance(event, ev.EngineExited):
             self.runs.pop(event.engine, None)
+            if (claim := self._claims.pop(event.engine, None)) is not None:
+                claim.release()
             if not self.runs:
                 self._quiet.set()
         self._report(event)
 
-    def _port_for(self, model: ModelSpec) -> int:
+    def _port_for(self, model: ModelSpec) -> tuple[int, PortClaim | None]:
         # An engine that has just been started may not listen yet.
         taken = {urlsplit(process.client.url).port or 0 for process in self.runs.values()}
         if self.slots.ports:
             able = self._types.capabilities(model)
             if (port := self.slots.port_for(model.name, able, taken)) is not None:
-                return port
-        return free_port(self.launching.port_range, {*taken, *self.slots.ports})
+                return port, None
+        claim = PortClaim(self.launching.port_range, {*taken, *self.slots.ports})
+        return claim.port, claim

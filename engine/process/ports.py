@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 
+# The name of the lock of a port among the gateways of this machine: a socket without a file, which
+# lives in the same network namespace as the port, and ends with its process.
+_LOCK = "\0llm-gateway port {}"
 # Below what systems give to outgoing connections (Linux from 32768 on, others from 49152): one of
 # those could take an engine's port in the moment before the engine listens, and fail its start.
 _QUIET = range(16384, 32768)
@@ -41,6 +44,41 @@ def free_port(within: tuple[int, int] | None = None, taken: Collection[int] = fr
             probe.bind(("127.0.0.1", port))
             return port
     raise OSError(errno.EADDRINUSE, none)
+
+
+class PortClaim:
+    """A free port for one engine, until ``release``.
+
+    On Linux no other gateway of the machine claims it meanwhile. Two engines that are started on
+    one port at the same time would pass for each other: the one that cannot listen takes a moment
+    to say so.
+    """
+
+    def __init__(
+        self, within: tuple[int, int] | None = None, taken: Collection[int] = frozenset()
+    ) -> None:
+        """Claim a port as ``free_port`` finds it. Raises OSError if none is free."""
+        given = {*taken}
+        while True:
+            self.port = free_port(within, given)
+            self._lock = socket.socket(socket.AF_UNIX) if sys.platform == "linux" else None
+            if self._lock is None or self._is_ours(self._lock):
+                return
+            self._lock.close()
+            given.add(self.port)
+
+    def _is_ours(self, lock: socket.socket) -> bool:
+        try:
+            lock.bind(_LOCK.format(self.port))
+        except OSError as error:
+            # A machine that knows no such names has no such locks.
+            return error.errno != errno.EADDRINUSE
+        return True
+
+    def release(self) -> None:
+        """Let others have the port."""
+        if self._lock is not None:
+            self._lock.close()
 
 
 def port_holder(url: str) -> str | None:

@@ -9,8 +9,8 @@ import pytest
 from account_gateway import UNIT, Books, bearer, booked, books, charging_gateway
 from aiohttp import web
 from gateway import PATIENT, fake_model, fake_variant
-from gateway_child import quiet_port
 from gateway_client import chat_body
+from ports import quiet_port
 
 from engine.scheduling.lifecycle import State
 from models.spec import VariantSpec

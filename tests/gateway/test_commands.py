@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from gateway_child import config, gateway_process, quiet_port
+from gateway_child import config, gateway_process
 from main_process import told
 from paths import ROOT
+from ports import quiet_port
 from raw_client import PATIENCE
 
 from server.admin.own_token import NAME

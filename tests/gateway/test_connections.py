@@ -7,8 +7,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from gateway import Gateway, fake_model, fake_variant, running_gateway, until
-from gateway_child import config, gateway_process, quiet_port
+from gateway_child import config, gateway_process
 from gateway_client import CHAT, chat_body
+from ports import quiet_port
 from raw_client import post
 
 if TYPE_CHECKING:

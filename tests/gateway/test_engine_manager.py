@@ -252,7 +252,7 @@ async def test_no_port_to_be_had_is_a_failed_start(
     variant = fake_variant(journal)
     async with running_manager(journal, fake_model(variant)) as manager:
         with monkeypatch.context() as patch:
-            patch.setattr("engine.process.pool.free_port", none)
+            patch.setattr("engine.process.ports.free_port", none)
             with pytest.raises(EngineStartFailed, match="Too many open files"):
                 await use(manager, variant)
         await use(manager, variant)

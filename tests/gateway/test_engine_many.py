@@ -10,8 +10,8 @@ import pytest
 from builders import chat
 from engines import running_manager
 from gateway import fake_model, fake_variant, until
+from ports import quiet_port
 
-from engine.process.ports import free_port
 from engine.scheduling.lifecycle import State
 from engine.scheduling.scheduler import Limits, Policy
 from utils.errors import EngineStartFailed
@@ -73,7 +73,7 @@ async def test_requests_are_collected_on_the_engine_that_runs(journal: Journal) 
 
 async def test_engines_take_the_ports_of_their_range(journal: Journal) -> None:
     a, b, c = three(journal)
-    first = free_port()
+    first = quiet_port()
     ports = (first, first + 5)
     async with running_manager(journal, a, b, c, limits=Limits(3), port_range=ports) as manager:
         async with asyncio.TaskGroup() as group:
@@ -90,7 +90,7 @@ async def test_engines_take_the_ports_of_their_range(journal: Journal) -> None:
 
 async def test_a_range_that_is_used_up_is_a_failed_start(journal: Journal) -> None:
     a, b, _ = three(journal)
-    port = free_port()
+    port = quiet_port()
     one = (port, port)
     async with (
         running_manager(journal, a, b, limits=Limits(2), port_range=one) as manager,

@@ -13,9 +13,9 @@ import pytest
 from engines import running_engine
 from fake_engine import FAKES, LLAMA_SERVER, Journal
 from gateway import PATIENT, fake_variant, is_running, until
+from ports import quiet_port
 
 from engine.process.log_tail import KEPT_LINES
-from engine.process.ports import free_port
 from engine.scheduling import events as ev
 from utils.errors import EngineStartTimeout
 
@@ -141,7 +141,7 @@ async def test_the_child_gets_its_arguments_environment_and_group(
 async def test_what_the_user_gave_is_not_overridden(
     journal: Journal, given: tuple[str, str]
 ) -> None:
-    port = free_port()
+    port = quiet_port()
     own = (*given, "--port", str(port), "--host", "localhost")
     async with running_engine(journal, fake_variant(journal, args=own)) as run:
         await run.reported(ev.EngineReady)

@@ -9,9 +9,10 @@ import pytest
 from fake_engine import Journal
 from fake_hub import FakeHub, fake_hub
 from found_gateway import new_home
-from gateway_child import gateway_process, lua, outcome, quiet_port
+from gateway_child import gateway_process, lua, outcome
 from gguf_files import llama
 from model_stores import put
+from ports import quiet_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,8 +11,9 @@ from fake_engine import Journal
 from fake_hub import FakeHub, fake_hub
 from found_gateway import new_home
 from gateway import until
-from gateway_child import gateway_process, lua, quiet_port
+from gateway_child import gateway_process, lua
 from gguf_files import llama
+from ports import quiet_port
 from raw_client import PATIENCE
 from stream_schema import check_stream
 

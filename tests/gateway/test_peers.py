@@ -23,9 +23,10 @@ from gateway import (
     running_gateway,
     until,
 )
-from gateway_child import config, gateway_process, quiet_port
+from gateway_child import config, gateway_process
 from gateway_client import chat_body
 from main_process import fork_server
+from ports import quiet_port
 
 from models.spec import ModelSpec, VariantSpec
 from utils.config.peers import PeerTable

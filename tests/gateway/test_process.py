@@ -18,11 +18,11 @@ from gateway_child import (
     config,
     gateway_process,
     outcome,
-    quiet_port,
     run,
     until_gone,
 )
 from gateway_client import checked_error
+from ports import quiet_port
 from raw_client import PATIENCE, RawClient, text_of
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from gateway_child import (
     config,
     gateway_process,
     outcome,
-    quiet_port,
     until_gone,
 )
+from ports import quiet_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import psutil
 from fake_engine import LLAMA_SERVER, Journal, faults
 from gateway import until
-from gateway_child import GatewayProcess, config, gateway_process, lua, quiet_port
+from gateway_child import GatewayProcess, config, gateway_process, lua
 from paths import ROOT
+from ports import quiet_port
 from raw_client import PATIENCE, RawClient, text_of
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from gateway import Gateway, fake_model, fake_variant, running_gateway
+from ports import quiet_port
 
-from engine.process.ports import free_port
 from utils.config.settings import SlotTable
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ async def shown(gw: Gateway) -> dict[str, Any]:
 
 
 async def test_models_are_loaded_into_slots_and_stay_there(journal: Journal) -> None:
-    one = free_port()
-    two = free_port(taken={one})
+    one = quiet_port()
+    two = quiet_port()
     models = [fake_model(fake_variant(journal, model=name)) for name in ("m", "n")]
     slots = (SlotTable(port=one, type="text"), SlotTable(port=two))
     async with running_gateway(journal, *models, slots=slots, max_loaded_models=2) as gw:
@@ -63,7 +63,7 @@ async def test_models_are_loaded_into_slots_and_stay_there(journal: Journal) -> 
 
 
 async def test_a_load_that_fails_leaves_the_slot_free(journal: Journal) -> None:
-    port = free_port()
+    port = quiet_port()
     broken = fake_model(fake_variant(journal, exit_code=3))
     async with running_gateway(journal, broken, slots=(SlotTable(port=port),)) as gw:
         answer = await asked(gw, "/load", slot=port, model="m")

@@ -16,9 +16,10 @@ from account_rows import check_books
 from aiohttp import web
 from fake_engine import Journal
 from gateway import until
-from gateway_child import GatewayProcess, gateway_process, lua, quiet_port
+from gateway_child import GatewayProcess, gateway_process, lua
 from gateway_client import CHAT, chat_body, client_session
 from main_process import import_ahead
+from ports import quiet_port
 from postgres import Postgres, new_database, postgres
 from small_disk import small_disk
 from sqlalchemy import select

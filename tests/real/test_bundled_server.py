@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from paths import ROOT
+from ports import quiet_port
 
 from engine.llamacpp.bundled.server import read_files
 from engine.llamacpp.shipped import bundled_model
-from engine.process.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +94,7 @@ class Running:
 
 @contextmanager
 def started(*arguments: str, stderr: int | None = None, **environment: str) -> Iterator[Running]:
-    port = free_port()
+    port = quiet_port()
     with TemporaryDirectory() as folder:
         log = Path(folder, "log")
         with log.open("w") as sink:
@@ -268,7 +268,7 @@ class TestFailing:
 
     def test_a_file_that_is_no_model(self, tmp_path: Path) -> None:
         (tmp_path / "bad.gguf").write_text("hello")
-        status, log = failed("-m", f"{tmp_path}/bad.gguf", "--port", str(free_port()))
+        status, log = failed("-m", f"{tmp_path}/bad.gguf", "--port", str(quiet_port()))
         assert status == 1
         assert "invalid magic" in log
         assert "exiting due to a failed start" in log

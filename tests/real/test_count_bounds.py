@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from ports import quiet_port
 from real_engines import ENGINES, LLAMA_TOKENIZE
 
 from engine.llamacpp.tokenizer import LlamaTokenize
 from engine.llamacpp.vocabulary_counter import VocabularyCounter
-from engine.process.ports import free_port
 from models.requests import endpoints
 from models.requests.reader import parse
 from models.sizing import Known, Sizer, byte_bound
@@ -115,7 +115,7 @@ tools = st.lists(
 def engine(request: pytest.FixtureRequest, tmp_path_factory: Any, tiny: Path) -> Iterator[str]:
     template: Path = tmp_path_factory.mktemp("template") / "tools.jinja"
     template.write_text(TOOL_TEMPLATE)
-    port = free_port()
+    port = quiet_port()
     process = subprocess.Popen(
         [
             *(ENGINES[request.param], "-m", str(tiny), "-c", "8192", "-np", "1"),

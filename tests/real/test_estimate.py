@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from large_models import GEMMA3_4B, LLAMA_8B, LLAMA_70B, QWEN3_8B, QWEN3_30B, write_large
+from ports import quiet_port
 from real_engines import ENGINES, MODEL, ONE
 from tiny_models import (
     EMBEDDING,
@@ -23,7 +24,6 @@ from tiny_models import (
 )
 
 from engine.llamacpp.log import Projection
-from engine.process.ports import free_port
 from models.estimate import Setup, estimate
 from models.gguf import head_of
 from models.model_file import facts_of
@@ -58,7 +58,7 @@ def allocated(engine: str, model: Path | str, setup: Setup) -> int:
     """Start an engine, and return the bytes of the buffers that it allocates."""
     argv = [engine, "-m", str(model), "-c", setup.context, "-np", setup.slots, "-ub", setup.batch]
     argv += ["-ctk", setup.keys, "-ctv", setup.values, "-lv", 4, "--no-warmup"]
-    argv += ["--kv-unified" if setup.unified else "--no-kv-unified", "--port", free_port()]
+    argv += ["--kv-unified" if setup.unified else "--no-kv-unified", "--port", quiet_port()]
     argv += [] if setup.flash_attention else ["-fa", "off"]
     projection = Projection()
     process = subprocess.Popen(
@@ -109,7 +109,7 @@ QUANTISED = [(name, setup) for name in ("smollm2", "wide sliding") for setup in 
 def projected(engine: str, model: Path, setup: Setup) -> float:
     """Start an engine, and return the MiB that it says it would take; end it before it loads."""
     argv = [engine, "-m", str(model), "-c", str(setup.context), "-np", "1", "-lv", "4"]
-    argv += ["-ctk", setup.keys, "-ctv", setup.values, "--port", str(free_port())]
+    argv += ["-ctk", setup.keys, "-ctv", setup.values, "--port", str(quiet_port())]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
     limit = threading.Timer(60, process.kill)

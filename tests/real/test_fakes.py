@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from fake_engine import LLAMA_SERVER, LLAMA_TOKENIZE, Journal, faults
+from ports import quiet_port
 from real_engines import ENGINES
-
-from engine.process.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +107,7 @@ def start(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     servers: list[Server] = []
 
     def start_one(*args: str, command: list[str] | None = None, **knobs: object) -> Server:
-        port = free_port()
+        port = quiet_port()
         argv = [*(command or [LLAMA_SERVER, "-m", "m.gguf"]), "-np", "1", "--port", str(port)]
         servers.append(Server([*argv, *args], faults(journal, **knobs), port))
         return servers[-1]

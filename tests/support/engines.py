@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway import nothing_left, until
+from ports import quiet_port
 
 from engine.llamacpp.type import LlamaCpp
 from engine.manager import EngineManager
 from engine.process.engine_process import EngineProcess
 from engine.process.orphans import OrphanRegistry
-from engine.process.ports import free_port
 from engine.resources.memory import Memory
 from engine.scheduling import events as ev
 from engine.scheduling.scheduler import Limits, Policy
@@ -114,7 +114,7 @@ async def running_engine(
     """Start the variant's engine; stop it at the end of the block."""
     async with nothing_left(journal):
         engine = LlamaCpp()
-        url = engine.address(variant, None) or f"http://127.0.0.1:{port or free_port()}"
+        url = engine.address(variant, None) or f"http://127.0.0.1:{port or quiet_port()}"
         reader = engine.log_reader(variant, os.environ)
         reports: list[ev.Event] = []
         process = EngineProcess(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import signal
-import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -33,18 +31,6 @@ def lua(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "{ " + ", ".join(map(lua, value)) + " }"
     return json.dumps(value, ensure_ascii=False)
-
-
-def quiet_port() -> int:
-    """Return a free port that no outgoing connection will get."""
-    while True:
-        port = random.randrange(15000, 30000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
 
 
 def config(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway_child import quiet_port
+from ports import quiet_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

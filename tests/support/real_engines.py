@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from main_process import Run, run
+from ports import quiet_port
 
 from engine.llamacpp.shipped import bundled_model, bundled_server
-from engine.process.ports import free_port
 
 if TYPE_CHECKING:
     import subprocess
@@ -106,7 +106,7 @@ def lua_model(
 def lua_config(folder: Path, models: str, server: str = "") -> str:
     """Return a configuration with a free port and its state in ``folder``."""
     return (
-        f'server = {{ listen_v4 = "127.0.0.1:{free_port()}", '
+        f'server = {{ listen_v4 = "127.0.0.1:{quiet_port()}", '
         f'state_dir = "{folder}/state", admin_token = "{ADMIN["X-Admin-Token"]}", {server} }}\n'
         f"models = {{ {models} }}\n"
     )

@@ -13,8 +13,9 @@ import pytest
 from crowd import CROWD_PATIENCE, Asked, answers, crowd, most_engines, most_requests
 from fake_engine import LLAMA_SERVER, Journal, faults
 from gateway import until
-from gateway_child import GatewayProcess, gateway_process, lua, quiet_port
+from gateway_child import GatewayProcess, gateway_process, lua
 from gateway_client import CHAT, chat_body
+from ports import quiet_port
 
 if TYPE_CHECKING:
     import random

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fake_hub import fake_hub, sha256
-from gateway_child import lua, quiet_port
+from gateway_child import lua
 from paths import ROOT
+from ports import quiet_port
 
 from engine.llamacpp.shipped import bundled_model
 

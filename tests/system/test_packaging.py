@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from gateway import until
-from gateway_child import config, quiet_port
+from gateway_child import config
 from paths import ROOT
+from ports import quiet_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from gateway import until
-from gateway_child import config, gateway_process, outcome, quiet_port
+from gateway_child import config, gateway_process, outcome
+from ports import quiet_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 import pytest
 
-from engine.process.ports import free_port
+from engine.process.ports import PortClaim, free_port
 
 
 def test_any_free_port() -> None:
@@ -48,3 +49,15 @@ def test_ports_in_use_and_given_away_are_passed_over(monkeypatch: pytest.MonkeyP
         assert free_port(taken={given}) == free
         with pytest.raises(OSError, match="no free port was found"):
             free_port(taken={given, free})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such locks")
+def test_a_claimed_port_is_nobody_else_s_until_its_release() -> None:
+    claim = PortClaim()
+    only = (claim.port, claim.port)
+    with pytest.raises(OSError, match="in use"):
+        PortClaim(only)
+    claim.release()
+    again = PortClaim(only)
+    assert again.port == claim.port
+    again.release()
