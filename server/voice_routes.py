@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from server.voice.realtime import RealtimeHandlers
     from server.voice.socket import VoiceSockets
     from utils.clock import Clock
+    from voice.hearing.kit import Hearing
 
 
 class VoiceRoutes:
@@ -25,6 +26,7 @@ class VoiceRoutes:
         self._clock = clock
         self._closed = False
         self._sockets: VoiceSockets | None = None
+        self._hearing: Hearing | None = None
         self._live: LiveHandlers | None = None
         self._realtime: RealtimeHandlers | None = None
 
@@ -51,7 +53,7 @@ class VoiceRoutes:
 
             tickets, sockets = self._handlers().tickets, self._open()
             self._realtime = RealtimeHandlers(
-                self._handler, self._current, sockets, tickets, self._clock
+                self._handler, self._current, sockets, self._hears(), tickets, self._clock
             )
         await self._realtime.connect(ctx)
 
@@ -65,9 +67,16 @@ class VoiceRoutes:
         if self._live is None:
             from server.voice.live import LiveHandlers  # noqa: PLC0415 - see above
 
-            sockets = self._open()
-            self._live = LiveHandlers(self._handler, self._current, sockets, self._clock)
+            sockets, hearing = self._open(), self._hears()
+            self._live = LiveHandlers(self._handler, self._current, sockets, hearing, self._clock)
         return self._live
+
+    def _hears(self) -> Hearing:
+        if self._hearing is None:
+            from voice.hearing.kit import Hearing  # noqa: PLC0415 - see above
+
+            self._hearing = Hearing()
+        return self._hearing
 
     def _open(self) -> VoiceSockets:
         if self._sockets is None:

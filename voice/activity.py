@@ -16,9 +16,10 @@ SAMPLE = 2
 """Bytes of a sample."""
 FRAME = 0.02
 """Seconds of a frame, the least that is judged."""
-# The loudness, of at most 32768, that counts as speech at the usual threshold of 0.5.
+USUAL = 0.5
+"""The usual threshold of a detector."""
+# The loudness, of at most 32768, that counts as speech at the usual threshold.
 _LOUD = 330.0
-_USUAL = 0.5
 # Speech is so much louder than the noise of the room. That is the least loudness of late: it
 # grows by this factor with each frame, and falls at once.
 _ABOVE_NOISE = 3.0
@@ -39,8 +40,8 @@ class Detector(Protocol):
 class Loudness:
     """Takes for speech what is louder than ``threshold`` (0 to 1), and than the room's noise."""
 
-    def __init__(self, threshold: float = _USUAL) -> None:
-        self._least = _LOUD * threshold / _USUAL
+    def __init__(self, threshold: float = USUAL) -> None:
+        self._least = _LOUD * threshold / USUAL
         self._noise = self._least
 
     def is_speech(self, frame: bytes) -> bool:

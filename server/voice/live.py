@@ -17,7 +17,7 @@ from server.voice.kept import KeptSession
 from server.voice.socket import NORMAL, UNKNOWN, End, VoiceSocket, has_left, opened
 from utils.errors import BadRequest, NotStored
 from utils.tasks import TaskOwner
-from voice.activity import Endpointer, Loudness, Pace
+from voice.activity import USUAL, Endpointer, Pace
 from voice.history import History
 from voice.live.messages import command_of, ready, written
 from voice.live.options import options_of
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from server.middleware import RequestContext
     from server.voice.socket import VoiceSockets
     from utils.clock import Clock
+    from voice.hearing.kit import Hearing, Kit
     from voice.live.options import LiveOptions
     from voice.told import Told
 
@@ -50,6 +51,7 @@ class _Live:
     asker: Asker
     talk: _Talk
     kept: KeptSession
+    kit: Kit
 
 
 class LiveHandlers:
@@ -60,12 +62,14 @@ class LiveHandlers:
         handler: RequestHandler,
         current: CurrentConfiguration,
         sockets: VoiceSockets,
+        hearing: Hearing,
         clock: Clock,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._handler = handler
         self._current = current
         self._sockets = sockets
+        self._hearing = hearing
         self._clock = clock
         self._wall = wall
         self.tickets = Tickets()
@@ -117,7 +121,7 @@ class LiveHandlers:
         live = next((each for each in self._open if name in each.kept.tokens), None)
         ticket = None if live is not None else self.tickets.redeem(name, self._clock.now())
         if ticket is not None:
-            live = self._begun(ctx, ticket)
+            live = await self._begun(ctx, ticket)
         if live is None:
             socket = await opened(ctx)
             reason = b"The session is not known, has expired, or was opened before."
@@ -125,12 +129,22 @@ class LiveHandlers:
             return
         await self._serve(ctx, live)
 
-    def _begun(self, ctx: RequestContext, ticket: Ticket) -> _Live:
+    async def _begun(self, ctx: RequestContext, ticket: Ticket) -> _Live | None:
+        """Return the session of a ticket; None if that was deleted meanwhile."""
         options = ticket.options
+        model = options.detects and ctx.configuration.settings.voice_activity_model
+        try:
+            kit = await self._hearing.lend(model=model)
+        except BaseException:
+            self.tickets.remove(ticket)
+            raise
+        if self.tickets.find(ticket.token, ticket.owner, self._clock.now()) is None:
+            self._hearing.give_back(kit)
+            return None
         asker = Asker(ctx, self._handler, self._current, self._clock, options)
-        session = session_of(options, asker, self._clock)
+        session = session_of(options, asker, kit, self._clock)
         kept = KeptSession(options.reconnect)
-        live = _Live(ticket, session, asker, _Talk(session, options), kept)
+        live = _Live(ticket, session, asker, _Talk(session, options), kept, kit)
         self._open.add(live)
         ticket.close = lambda: kept.close(End(NORMAL, "The session was ended."))
         return live
@@ -174,6 +188,7 @@ class LiveHandlers:
         try:
             await live.session.close()
         finally:
+            self._hearing.give_back(live.kit)
             self.tickets.remove(live.ticket)
 
     def _found(self, ctx: RequestContext) -> Ticket:
@@ -213,11 +228,12 @@ class _Talk:
         return written(told, self._output)
 
 
-def session_of(options: LiveOptions, asker: Asker, clock: Clock) -> Session:
-    """Return a session that behaves as the options say."""
+def session_of(options: LiveOptions, asker: Asker, kit: Kit, clock: Clock) -> Session:
+    """Return a session that behaves as the options say, and hears with the ``kit``."""
     history = History(options.system, options.history)
     manners = Manners(interrupts=options.interrupts, wake=options.wake)
-    ears = Endpointer(options.rate, Loudness(), Pace(silence=options.silence))
+    detector = kit.detector(options.rate, USUAL)
+    ears = Endpointer(options.rate, detector, Pace(silence=options.silence))
     turns = Turns(history, manners)
     return Session(turns, asker, ears, options.rate, clock, detects=options.detects)
 

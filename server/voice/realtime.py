@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING
 
 from models.catalog import AUTO
@@ -12,7 +13,7 @@ from server.voice.asking import Asker
 from server.voice.choice import chosen, require
 from server.voice.socket import NORMAL, End, VoiceSocket, opened
 from utils.errors import GatewayError, VoiceUnavailable
-from voice.activity import Endpointer, Loudness
+from voice.activity import USUAL, Endpointer
 from voice.history import History
 from voice.live.tokens import Ticket
 from voice.realtime.events import Events
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from server.middleware import RequestContext
     from server.voice.socket import VoiceSockets
     from utils.clock import Clock
+    from voice.hearing.kit import Hearing, Kit
     from voice.live.options import LiveOptions
     from voice.live.tokens import Tickets
     from voice.realtime.options import RealtimeOptions
@@ -46,12 +48,14 @@ class RealtimeHandlers:
         handler: RequestHandler,
         current: CurrentConfiguration,
         sockets: VoiceSockets,
+        hearing: Hearing,
         tickets: Tickets,
         clock: Clock,
     ) -> None:
         self._handler = handler
         self._current = current
         self._sockets = sockets
+        self._hearing = hearing
         self._tickets = tickets
         self._clock = clock
 
@@ -67,13 +71,20 @@ class RealtimeHandlers:
         ticket = Ticket(token, ctx.client, caller, options.models, "", "", until, opened=True)
         self._tickets.add(ticket, now, settings.max_voice_sessions, settings.max_voice_per_client)
         try:
-            await self._serve(ctx, ticket, options)
+            kit = await self._hearing.lend(model=settings.voice_activity_model)
+            try:
+                await self._serve(ctx, ticket, options, kit)
+            finally:
+                self._hearing.give_back(kit)
         finally:
             self._tickets.remove(ticket)
 
-    async def _serve(self, ctx: RequestContext, ticket: Ticket, options: RealtimeOptions) -> None:
+    async def _serve(
+        self, ctx: RequestContext, ticket: Ticket, options: RealtimeOptions, kit: Kit
+    ) -> None:
         asker = Asker(ctx, self._handler, self._current, self._clock, options.models)
-        ears = Endpointer(SPOKEN, Loudness(), options.detection.pace())
+        detector = partial(kit.detector, SPOKEN)
+        ears = Endpointer(SPOKEN, detector(USUAL), options.detection.pace())
         turns = Turns(History(length=options.models.history), Manners())
         session = Session(turns, asker, ears, SPOKEN, self._clock)
 
@@ -85,7 +96,7 @@ class RealtimeHandlers:
 
         told = ctx.request.headers.get("Sec-WebSocket-Protocol", "")
         beta = "realtime=v1" in ctx.request.headers.get("OpenAI-Beta", "") or _BETA in told
-        talk = RealtimeTalk(session, Events(_error_of, beta=beta), options, use, hears)
+        talk = RealtimeTalk(session, Events(_error_of, beta=beta), options, use, hears, detector)
         socket = VoiceSocket(await opened(ctx, (_PROTOCOL,)), session, talk)
         self._sockets.add(socket)
         ticket.close = lambda: socket.close(End(NORMAL, "The session was ended."))

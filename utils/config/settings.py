@@ -292,6 +292,14 @@ class ServerSettings(ModelSettings):
         default=4,
         metadata=key("positive", "How many of them one client, or one account, may have."),
     )
+    voice_activity_model: bool = field(
+        default=True,
+        metadata=key(
+            "flag",
+            "Whether these sessions tell speech from noise by silero's model, where "
+            "`./init.sh speech` has installed it; else by its loudness.",
+        ),
+    )
     max_loaded_models: int = field(
         default=1,
         metadata=key(

@@ -23,6 +23,7 @@ from voice.turns import answer_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from voice.activity import Detector
     from voice.history import Role
     from voice.live.options import LiveOptions
     from voice.realtime.events import Events, Json
@@ -35,7 +36,11 @@ _ITEMS = ("message", "function_call", "function_call_output")
 
 
 class RealtimeTalk:
-    """Performs events, in their order. ``use`` sets how the models are asked from now on."""
+    """Performs events, in their order.
+
+    ``use`` sets how the models are asked from now on, ``detector`` returns what tells speech from
+    noise by a threshold.
+    """
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class RealtimeTalk:
         options: RealtimeOptions,
         use: Callable[[LiveOptions], None],
         hears: Callable[[str], bool],
+        detector: Callable[[float], Detector] = Loudness,
     ) -> None:
         self.id = f"sess_{secrets.token_hex(10)}"
         self._session = session
@@ -51,6 +57,7 @@ class RealtimeTalk:
         self._options = options
         self._use = use
         self._hears = hears
+        self._detector = detector
         self._rest = b""
         # The item before each answer.
         self._before: dict[str, str | None] = {}
@@ -126,7 +133,7 @@ class RealtimeTalk:
 
     def _listen(self) -> None:
         detection = self._options.detection
-        ears = Endpointer(SPOKEN, Loudness(detection.threshold or 0.01), detection.pace())
+        ears = Endpointer(SPOKEN, self._detector(detection.threshold or 0.01), detection.pace())
         self._session.configure(ears, detects=bool(detection.kind))
 
     # -- sound -----------------------------------------------------------------------

@@ -117,6 +117,7 @@ NOT_PURE = {
     "models/downloads/pull.py",
     "models/downloads/pulls.py",
     "models/downloads/remote_head.py",
+    "voice/hearing/kit.py",
     "voice/outbox.py",
     "voice/session.py",
 }
