@@ -70,6 +70,7 @@ from utils.config.local_models import LaunchOptions
 from utils.config.lua_data import Presets
 from utils.config.schema import read
 from utils.config.settings import ServerSettings, server_settings
+from utils.config.written import Written
 from utils.logger import get_logger
 from utils.state_folder import state_folder
 from web.site import Site
@@ -402,7 +403,8 @@ class Loader:
             *faults_of_preload(catalog, settings),
         ]:
             raise faulty(self._path or "", faults)
-        return settings, catalog
+        path = None if self._path is None else self._path.absolute()
+        return replace(settings, written=Written(path, tables)), catalog
 
 
 def examine(settings: ServerSettings, catalog: Catalog) -> Verdict:

@@ -231,6 +231,7 @@ def routes(
             "/admin/api/why": _reading(admin.why),
             "/admin/unload": {"POST": Route(admin.unload)},
             "/admin/reload": {"POST": Route(admin.reload_engines)},
+            "/admin/config": _reading(admin.configuration),
             "/admin/config/reload": {"POST": Route(admin.reload_configuration)},
             # The GET is for clients of other routers.
             "/admin/rescan": dict.fromkeys(("GET", "POST"), Route(admin.reload_configuration)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from server.admin.events import as_text, follow_events, follow_log
@@ -9,6 +10,7 @@ from server.admin.params import params_in
 from server.admin.status import Sight, running_view
 from server.metrics import Present
 from server.uploads.body import read_body
+from utils.config.written import effective_view
 from utils.errors import BadRequest, GatewayError
 from utils.logger import get_logger
 from utils.tasks import TaskOwner
@@ -204,6 +206,15 @@ class AdminHandlers:
         """Load the configuration file again; with ``dry_run`` only answer what would change."""
         dry_run = not _off(ctx.request.query.get("dry_run", "0"))
         await ctx.json(await self._reloader.reload(dry_run=dry_run))
+
+    async def configuration(self, ctx: RequestContext) -> None:
+        """Answer with every setting that counts, without secrets, and where the file has it."""
+        settings = ctx.configuration.settings
+
+        def look() -> dict[str, Any]:
+            return effective_view(settings, settings.written.source() if settings.written else "")
+
+        await ctx.json(await asyncio.to_thread(look))
 
     async def cancel(self, ctx: RequestContext) -> None:
         """Cancel the request in flight that the path names; raise UnknownRequest if none has it."""

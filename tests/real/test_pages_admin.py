@@ -11,7 +11,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import PHONE, faults, visit
+from browser import PHONE, all_faults, faults, visit
 from hub_thread import HubThread, hub_for
 from operator_calls import admin_link
 from playwright.sync_api import expect
@@ -96,6 +96,15 @@ def test_an_operator_sees_loads_unloads_and_cancels(browser: Browser, served: Ga
         assert "An operator cancelled this request." in client.heard
         ended_rows = page.get_by_role("region", name="Ended", exact=True).get_by_role("row")
         expect(ended_rows.nth(1)).to_contain_text("RequestCancelled")
+        ended_rows.nth(1).get_by_role("link").click()
+        timeline = page.get_by_role("dialog", name=re.compile("^Request "))
+        expect(timeline.get_by_role("list", name="Where its time went", exact=True)).to_be_visible()
+        expect(timeline).to_contain_text("An operator cancelled it.")
+        assert all_faults(page, "admin-request") == []
+        timeline.get_by_role("button", name="Its lines in the log", exact=True).click()
+        log = page.get_by_role("region", name="Log", exact=True)
+        expect(log).to_contain_text("RequestCancelled")
+        page.get_by_role("tab", name="Requests", exact=True).click()
         page.get_by_label("Reason", exact=True).fill("stop")
         page.get_by_label("Reason", exact=True).press("Tab")
         expect(page).to_have_url(re.compile("reason=stop"))
@@ -169,7 +178,7 @@ def test_the_configuration_is_checked_before_it_counts(
         page.goto(admin_link(served))
         page.get_by_role("tab", name="Configuration", exact=True).click()
         check = page.get_by_role("button", name="Check the file", exact=True)
-        told = page.get_by_role("tabpanel").get_by_role("status")
+        told = page.get_by_role("tabpanel").get_by_role("status").first
         check.click()
         expect(told).to_contain_text("Nothing would change")
         more = lua_model("more", ENGINES["bundled"], (512,), file=tiny)
@@ -184,6 +193,13 @@ def test_the_configuration_is_checked_before_it_counts(
         file.write_text(f"{config}models[2] = {more}\n")
         page.get_by_role("button", name="Reload it", exact=True).click()
         expect(told).to_contain_text("The file was loaded.")
+        page.get_by_label("Name or value", exact=True).fill("state_dir")
+        settings = page.get_by_role("region", name="Settings of server", exact=True)
+        expect(settings.get_by_role("row").last).to_contain_text("gateway.cfg.lua:1")
+        page.get_by_label("Only what is set", exact=True).check()
+        page.get_by_label("Name or value", exact=True).fill("token")
+        expect(settings).to_contain_text("•••")
+        assert all_faults(page, "admin-configuration") == []
         assert "more" in models_of(served)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+|--\[(?P<c>=*)\[.*?\](?P=c)\]|--[^\n]*)
@@ -44,8 +44,14 @@ class _Value:
 
 def with_lines(source: str, faults: list[str]) -> list[str]:
     """Return the faults, each of which begins with its place, with their lines in the file."""
+    line = line_finder(source)
+    return [f"{fault}{_shown(line(fault))}" for fault in faults]
+
+
+def line_finder(source: str) -> Callable[[str], int | None]:
+    """Return what finds the line of the place with which a text begins; None if it is not seen."""
     known = _assigned(list(_tokens(source)))
-    return [f"{fault}{_shown(_line(known, fault))}" for fault in faults]
+    return lambda text: _line(known, text)
 
 
 def _shown(line: int | None) -> str:

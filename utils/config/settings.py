@@ -16,6 +16,8 @@ from utils.config.schema import key, read
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from utils.config.written import Written
+
 # How many ports ``port_range_start`` stands for, and the last one that there is.
 _PORTS, _LAST_PORT = 1000, 65535
 
@@ -545,6 +547,8 @@ class ServerSettings(ModelSettings):
     own_token: str = field(default="", repr=False)
     # The table ``accounts`` of the file; None without one.
     accounts: AccountsSettings | None = None
+    # What of all this the file says; None if it is not known.
+    written: Written | None = field(default=None, repr=False, compare=False)
 
     @property
     def scheme(self) -> str:

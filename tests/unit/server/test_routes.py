@@ -92,6 +92,7 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         "/admin/unpin": {"POST": "admin.unpin"},
         "/admin/api/why": {"GET": "admin.why", "HEAD": "admin.why"},
         "/admin/reload": {"POST": "admin.reload_engines"},
+        "/admin/config": {"GET": "admin.configuration", "HEAD": "admin.configuration"},
         "/admin/config/reload": {"POST": "admin.reload_configuration"},
         "/admin/rescan": dict.fromkeys(("GET", "POST"), "admin.reload_configuration"),
         "/admin/captures": {
@@ -238,6 +239,7 @@ def test_paths_for_operators() -> None:
         "/admin/unpin",
         "/admin/api/why",
         "/admin/reload",
+        "/admin/config",
         "/admin/config/reload",
         "/admin/rescan",
         "/admin/requests/",

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { show, t, Tabs, useCommands, usePoll } from "../lib/page.js";
+import { say } from "./address.js";
 import { Configuration } from "./configuration.js";
 import { ask, follow, forget, keep, redeem } from "./gateway.js";
 import { Logs } from "./logs.js";
@@ -100,10 +101,12 @@ function Admin() {
   const [{ value }] = usePoll("/api/models", MODELS_EVERY);
   const [tab, setTab] = useState(TABS.find((each) => location.hash === `#${each}`) ?? TABS[0]);
   const [problem, setProblem] = useState(null);
-  const choose = (key) => {
-    history.replaceState(null, "", `${location.pathname}${location.search}#${key}`);
+  /** Show a tab, with what the address is to say of it. */
+  const go = (key, changes = {}) => {
+    say(changes, key);
     setTab(key);
   };
+  const choose = (key) => go(key);
   const { running, points, live, refused } = state;
   const shown = TABS.filter((each) => each !== "people" || value?.accounts);
   useCommands(() => (refused ? [] : shown.map((each) => ({ id: `tab.${each}`, label: t(`tab.${each}`), group: t("nav.admin"), run: () => choose(each) }))));
@@ -117,11 +120,11 @@ function Admin() {
     ${problem && html`<p class="notice bad" role="alert">${problem} <button type="button" onClick=${() => setProblem(null)}>${t("close")}</button></p>`}
     <div id="tab" role="tabpanel">
       ${tab === "overview" && html`<${Overview} running=${running} tick=${state.tick} points=${points} totals=${state.totals} models=${value?.models ?? []} loads=${state.loads} pinned=${looked} failed=${setProblem} />`}
-      ${tab === "requests" && html`<${Requests} running=${running} ended=${state.ended} failed=${setProblem} />`}
+      ${tab === "requests" && html`<${Requests} running=${running} ended=${state.ended} decided=${state.decided} go=${go} failed=${setProblem} />`}
       ${tab === "models" && html`<${Models} failed=${setProblem} />`}
-      ${tab === "why" && html`<${Why} decided=${state.decided} failed=${setProblem} />`}
+      ${tab === "why" && html`<${Why} decided=${state.decided} go=${go} failed=${setProblem} />`}
       ${tab === "people" && html`<${People} failed=${setProblem} />`}
-      ${tab === "configuration" && html`<${Configuration} />`}
+      ${tab === "configuration" && html`<${Configuration} failed=${setProblem} />`}
       ${tab === "logs" && html`<${Logs} />`}
     </div></div>`;
 }

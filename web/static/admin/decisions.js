@@ -8,5 +8,5 @@ export const keyOf = (each) => (OWN.includes(each.kind) ? `why.${each.kind}` : n
 /** Return whether the decision is about this text: of a model, a variant, a request, or its words. */
 export function about(each, wanted) {
   const small = wanted.trim().toLowerCase();
-  return [each.model, each.variant, each.wanted, each.request, each.text, each.kind].some((value) => value?.toLowerCase().includes(small));
+  return [each.model, each.variant, each.wanted, each.request, ...(each.requests ?? []), each.text, each.kind].some((value) => value?.toLowerCase().includes(small));
 }

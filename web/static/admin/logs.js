@@ -2,6 +2,7 @@
 
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { t } from "../lib/page.js";
+import { said, say } from "./address.js";
 import { follow } from "./gateway.js";
 
 const MOST = 5000;
@@ -37,7 +38,7 @@ function useLines() {
 
 export function Logs() {
   const lines = useLines();
-  const [wanted, setWanted] = useState("");
+  const [wanted, setWanted] = useState(said("log"));
   const place = useRef(null);
   const near = useRef(true);
   const text = useMemo(() => {
@@ -51,7 +52,11 @@ export function Logs() {
     const box = place.current;
     near.current = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
   };
-  return html`<section class="card panel"><h2>${t("logs")}</h2>
-    <form class="filters" onSubmit=${(event) => event.preventDefault()}><label>${t("logs.filter")}<input type="search" data-search value=${wanted} onInput=${(event) => setWanted(event.target.value)} /></label></form>
+  const want = (event) => {
+    setWanted(event.target.value);
+    say({ log: event.target.value.trim() });
+  };
+  return html`<section class="card panel"><h2>${t("logs")}</h2><p class="soft small">${t("logs.text")}</p>
+    <form class="filters" onSubmit=${(event) => event.preventDefault()}><label>${t("logs.filter")}<input type="search" data-search value=${wanted} onInput=${want} /></label></form>
     <pre class="log" tabindex="0" role="region" aria-label=${t("logs")} ref=${place} onScroll=${scrolled}>${text}</pre></section>`;
 }

@@ -1,29 +1,31 @@
 // Requests: those in flight, and those that have ended, with the parts of their time.
 
-import { html, useCallback, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
+import { html, useCallback, useMemo, useRef, useState } from "../vendor/preact.js";
 import { format, t } from "../lib/page.js";
+import { said, say } from "./address.js";
 import { Field } from "./field.js";
 import { filtersOf, NAMES, queryOf } from "./filters.js";
 import { ask, blob } from "./gateway.js";
 import { Order, Table } from "../lib/table.js";
 import { sayRefusal } from "../lib/refusal.js";
 import { withMore, withNewest } from "./ended.js";
+import { useLooks } from "./looks.js";
+import { Request, RequestLink } from "./request.js";
 import { parts, rate } from "./timeline.js";
 
 // Rows that are asked for at first, and with each press of the button below them.
 const FIRST = 50;
 const MORE = 500;
-// Milliseconds between two looks at the list, however many requests end meanwhile.
-const REST = 1000;
 const LIVE = [["col.request"], ["col.client"], ["model"], ["col.state"], ["col.age", true], ["col.prompt", true], ["col.tokens", true], [""]];
 const ENDED = [["col.at"], ["col.request"], ["col.client"], ["model"], ["col.status"], ["col.reason"], ["col.prompt", true], ["col.tokens", true], ["col.rate", true], ["col.total", true], ["col.time"]];
 
-function Live({ running, failed }) {
+function Live({ running, open, failed }) {
+  const waits = new Map(running.queue.map((each) => [each.id, each.waits_for]));
   return html`<section class="card panel"><h2>${t("requests.live")}</h2>
     <${Table} label=${t("requests.live")} columns=${LIVE} empty=${t("requests.live.none")}>
       ${running.requests.map((each) => html`<tr key=${each.id}>
-        <td class="mono">${each.id}</td><td class="mono">${each.client}</td><td>${each.variant ?? each.model ?? "–"}</td>
-        <td><span class="pill">${t(`request.${each.state}`)}</span></td><td class="n">${format.seconds(each.age_seconds)}</td>
+        <td><${RequestLink} id=${each.id} open=${open} /></td><td class="mono">${each.client}</td><td>${each.variant ?? each.model ?? "–"}</td>
+        <td><span class="pill">${t(`request.${each.state}`)}</span> ${waits.get(each.id) && html`<span class="soft small">${t(`waits.${waits.get(each.id)}`)}</span>`}</td><td class="n">${format.seconds(each.age_seconds)}</td>
         <td class="n">${format.number(each.prompt_tokens)}</td><td class="n">${format.number(each.tokens)}</td>
         <td><${Order} label=${t("cancel.request")} name=${t("cancel.request.named", { name: each.id })} kind="danger" act=${() => ask("DELETE", `/admin/requests/${encodeURIComponent(each.id)}`)} failed=${failed} /></td>
       </tr>`)}
@@ -46,32 +48,24 @@ async function download(filters) {
 }
 
 /** A row is painted once: a request that has ended does not change. */
-function Row({ row }) {
+function Row({ row, open }) {
   return useMemo(() => html`<tr>
-    <td>${format.clock(row.at * 1000)}</td><td class="mono">${row.id}</td><td class="mono">${row.account ?? row.client ?? "–"}</td><td>${row.variant ?? row.model ?? "–"}</td>
+    <td>${format.clock(row.at * 1000)}</td><td><${RequestLink} id=${row.id} open=${open} /></td><td class="mono">${row.account ?? row.client ?? "–"}</td><td>${row.variant ?? row.model ?? "–"}</td>
     <td><span class=${`pill ${row.status < 400 ? "good" : "bad"}`}>${row.status}</span></td><td>${row.error ?? row.reason ?? "–"}</td>
     <td class="n">${format.number(row.prompt_tokens)}</td><td class="n">${format.number(row.completion_tokens)}</td><td class="n">${format.rate(rate(row))}</td>
     <td class="n">${format.seconds(row.total_seconds)}</td><td><${Time} row=${row} /></td>
-  </tr>`, [row]);
-}
-
-/** Call `look` at once when it is another, else when `ended` has changed, at most once a second. */
-function useLooks(look, ended) {
-  const last = useRef({ look: null, at: 0 });
-  useEffect(() => {
-    const wait = last.current.look === look ? Math.max(0, last.current.at + REST - performance.now()) : 0;
-    const timer = setTimeout(() => {
-      last.current = { look, at: performance.now() };
-      look();
-    }, wait);
-    return () => clearTimeout(timer);
-  }, [look, ended]);
+  </tr>`, [row, open]);
 }
 
 /** `ended` changes whenever a request has ended: then the list is asked for again. */
-export function Requests({ running, ended, failed }) {
+export function Requests({ running, ended, decided, go, failed }) {
   const [filters, setFilters] = useState(filtersOf(location.search));
   const [page, setPage] = useState(null);
+  const [opened, setOpened] = useState(said("request"));
+  const open = useCallback((id) => {
+    say({ request: id });
+    setOpened(id);
+  }, []);
   const chosen = useRef(filters);
   chosen.current = filters;
   const look = useCallback(async () => {
@@ -85,23 +79,26 @@ export function Requests({ running, ended, failed }) {
   useLooks(look, ended);
   const set = (name) => (value) => {
     const next = filtersOf(queryOf({ ...filters, [name]: value }));
-    history.replaceState(null, "", `${location.pathname}${queryOf(next)}${location.hash}`);
+    say(Object.fromEntries(NAMES.map((each) => [each, next[each]])));
     setFilters(next);
   };
   const more = async () => {
     const next = await ask("GET", `/admin/api/requests${queryOf(filters, { limit: MORE, cursor: page.next })}`);
     setPage((shown) => withMore(shown, next, filters));
   };
-  return html`<${Live} running=${running} failed=${failed} />
+  return html`<${Live} running=${running} open=${open} failed=${failed} />
     <section class="card panel"><h2>${t("requests.ended")}</h2>
       <form class="filters" onSubmit=${(event) => event.preventDefault()}>
         ${NAMES.map((name) => html`<${Field} key=${name} label=${t(`filter.${name}`)} value=${filters[name] ?? ""} set=${set(name)} placeholder=${name === "status" ? "4xx" : ""} />`)}
         <${Order} label="CSV" name=${t("csv")} act=${() => download(filters)} failed=${failed} />
       </form>
+      ${!page && html`<div class="bones" role="status" aria-label=${t("connecting")}></div>`}
       ${page && html`<${Table} label=${t("requests.ended")} columns=${ENDED} empty=${t("requests.ended.none")}>
-        ${page.requests.map((each) => html`<${Row} key=${each.id} row=${each} />`)}
+        ${page.requests.map((each) => html`<${Row} key=${each.id} row=${each} open=${open} />`)}
       <//>
       <p class="legend" aria-hidden="true">${["queue", "load", "prefill", "decode"].map((name) => html`<span class=${`of-${name}`}>${t(`time.${name}`)}</span>`)}</p>
       ${page.next && html`<${Order} label=${t("more")} name=${t("more")} act=${more} failed=${failed} />`}`}
-    </section>`;
+    </section>
+    ${opened && html`<${Request} key=${opened} id=${opened} live=${running.requests.find((each) => each.id === opened)} place=${running.queue.find((each) => each.id === opened)}
+      ended=${ended} decided=${decided} close=${() => open("")} go=${go} failed=${failed} />`}`;
 }

@@ -2,13 +2,15 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { changed } from "../../../../web/static/admin/address.js";
 import { about, keyOf } from "../../../../web/static/admin/decisions.js";
 import { changesOf } from "../../../../web/static/admin/diff.js";
+import { placeOf, tablesWith, valueOf } from "../../../../web/static/admin/effective.js";
 import { withMore, withNewest } from "../../../../web/static/admin/ended.js";
 import { filtersOf, queryOf } from "../../../../web/static/admin/filters.js";
 import { actsOf, fitOf, kindOfPull, modelPath, moving } from "../../../../web/static/admin/pulling.js";
 import { columns, memories, range, shares, totalsOf, usedOf, withTick } from "../../../../web/static/admin/series.js";
-import { parts, rate } from "../../../../web/static/admin/timeline.js";
+import { decisionsOf, parts, rate, remarks, steps } from "../../../../web/static/admin/timeline.js";
 
 const ROW = { queue_seconds: 0.5, load_seconds: 1, prefill_seconds: 0.25, decode_seconds: 2, first_token_seconds: 1.75, total_seconds: 4, completion_tokens: 40 };
 
@@ -114,4 +116,42 @@ test("a request uses its prompt and its answer of the context, and no more than 
   const requests = [{ id: "a", variant: "m@100", state: "streaming", prompt_tokens: 90, tokens: 20 }, { id: "b", variant: "m@100", state: "prefill", prompt_tokens: 5 }, { id: "c", variant: "m@100", state: "queued" }];
   assert.deepEqual(usedOf(engine, requests), [{ id: "a", used: 100 }, { id: "b", used: 5 }]);
   assert.deepEqual(usedOf({ ...engine, context: null }, requests), []);
+});
+
+test("the steps of a request follow each other over its whole time", () => {
+  const shown = steps(ROW);
+  assert.deepEqual(shown.map(({ from }) => from), [0, 0.5, 1.5, 1.75, 3.75]);
+  assert.equal(shown.at(-1).left + shown.at(-1).width, 100);
+  assert.deepEqual(steps({ total_seconds: 0 }), []);
+});
+
+test("the figures of a request say why it took so long, and why it ended", () => {
+  const keys = (row) => remarks(row).map(({ key }) => key);
+  assert.deepEqual(keys({ ...ROW, reason: "length", cached_tokens: 5 }), ["because.room", "because.load", "because.cached", "because.length"]);
+  assert.deepEqual(keys({ queue_seconds: 0.2, load_seconds: 0, cached_tokens: 0, reason: "stop" }), ["because.slot"]);
+  assert.deepEqual(keys({ queue_seconds: null, load_seconds: null, cached_tokens: null, reason: "client" }), ["because.client"]);
+});
+
+test("a request is found in the decisions that name it, the first one first", () => {
+  const decisions = [{ at: 3, request: "c", requests: ["a", "c"] }, { at: 2, request: "b" }, { at: 1, request: "a" }];
+  assert.deepEqual(decisionsOf("a", decisions).map(({ at }) => at), [1, 3]);
+  assert.equal(about(decisions[0], "A"), true);
+});
+
+test("the address keeps what else it says", () => {
+  assert.equal(changed("?model=m&why=x", { why: "", request: "r 1" }), "?model=m&request=r+1");
+  assert.equal(changed("?why=x", { why: null }), "");
+});
+
+test("settings are found by their words, their values, and whether they are set", () => {
+  const setting = (name, value, set) => ({ name, value, set, line: set ? 3 : null });
+  const tables = [{ name: "server", settings: [setting("server.max_queue", 5, true), setting("server.tls", null, false)] }, { name: "models[1] m", settings: [setting("models[1].name", "m", true)] }];
+  const names = (...asked) => tablesWith(tables, ...asked).flatMap(({ settings }) => settings.map((each) => each.name));
+  assert.deepEqual(names("", true), ["server.max_queue", "models[1].name"]);
+  assert.deepEqual(names("QUEUE 5", false), ["server.max_queue"]);
+  assert.deepEqual(names("nothing", false), []);
+  assert.equal(placeOf("/etc/gw.cfg.lua", tables[0].settings[0]), "gw.cfg.lua:3");
+  assert.equal(placeOf("/etc/gw.cfg.lua", tables[0].settings[1]), null);
+  assert.equal(valueOf({ a: [1, "x"], b: [] }), "a = 1 x, b = –");
+  assert.deepEqual([null, "", [], {}, false, [{ port: 1 }]].map(valueOf), ["–", "–", "–", "–", "false", '{"port":1}']);
 });
