@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Role = Literal["system", "user", "assistant", "tool"]
+FIRST = "root"
+"""What the first entry stands behind."""
 INTERRUPTED = " [INTERRUPTED BY USER]"
 
 
@@ -65,9 +67,9 @@ class History:
         return next((each for each in self._entries if each.id == entry), None)
 
     def add(self, entry: Entry, after: str | None = None) -> None:
-        """Add an entry: behind the one with the id ``after``, else at the end."""
+        """Add an entry: behind the one with the id ``after``, or first of all; else at the end."""
         ids = [each.id for each in self._entries]
-        at = ids.index(after) + 1 if after in ids else len(ids)
+        at = ids.index(after) + 1 if after in ids else 0 if after == FIRST else len(ids)
         self._entries.insert(at, entry)
         if len(self._entries) > self.length:
             del self._entries[: max(1, self.length // 4)]
@@ -98,6 +100,9 @@ class History:
         messages: list[dict[str, Any]] = [first] if self.system else []
         for entry in self._entries:
             last = messages[-1] if messages else {}
+            if not (entry.text or entry.calls or entry.role == "tool"):
+                # Its sound is not understood yet.
+                continue
             plain = not entry.calls and entry.role != "tool" and "tool_calls" not in last
             if plain and last.get("role") == entry.role:
                 last["content"] = f"{last['content']}\n{entry.content}"

@@ -109,9 +109,13 @@ class Session:
         if text is not None:
             self.clear()
 
-    def answer(self) -> None:
-        """Answer to what was said so far."""
-        self._run(self.turns.answered(self._now()))
+    def answer(self, messages: list[dict[str, Any]] | None = None) -> None:
+        """Answer to ``messages``, or to what was said so far."""
+        self._run(self.turns.answered(self._now(), messages))
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Do work beside the turns, at most until the session ends."""
+        return self._tasks.spawn(work, name)
 
     def interrupt(self) -> None:
         """End the answer, and what still plays of it."""
@@ -132,6 +136,10 @@ class Session:
     def tell(self, told: Problem | Reply) -> None:
         """Tell the client something that no turn has brought about."""
         self.outbox.put(told)
+
+    def unheard(self) -> float:
+        """Return how many seconds of an answer are still to be played."""
+        return max(0.0, self.turns.playout.end - self._now())
 
     async def close(self) -> None:
         """End all work; return once it has ended."""

@@ -6,17 +6,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from utils.errors import GatewayError
     from voice.history import ToolCall
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The tokens of an answer, and what its caller pays for it; None where that is not known."""
+    """The tokens of an answer, and what its caller pays for it; None where that is not known.
+
+    ``limits`` tell what is left of the caller's limits, in the words of HTTP.
+    """
 
     prompt: int = 0
     completion: int = 0
     cost: float | None = None
+    limits: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

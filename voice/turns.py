@@ -159,15 +159,15 @@ class Turns:
             return [*effects, Hear(self.turn)]
         return [*effects, *self.understood(self.turn, text)]
 
-    def answered(self, now: float) -> list[Effect]:
-        """Begin an answer at the client's word, to what is in the history.
+    def answered(self, now: float, messages: list[dict[str, Any]] | None = None) -> list[Effect]:
+        """Begin an answer at the client's word, to ``messages`` or to what is in the history.
 
         While the last turn is being heard, it is answered once it is understood.
         """
-        if self.phase is Phase.HEARING:
+        if self.phase is Phase.HEARING and messages is None:
             self._wanted = True
             return []
-        return [*self._begin(now), *self._think()]
+        return [*self._begin(now), *self._think(messages)]
 
     def interrupt(self, now: float) -> list[Effect]:
         """Interrupt at the client's word: an answer, or the hearing of a turn."""
@@ -239,11 +239,12 @@ class Turns:
         self._wanted = self.manners.answers
         return effects
 
-    def _think(self) -> list[Effect]:
+    def _think(self, messages: list[dict[str, Any]] | None = None) -> list[Effect]:
         self.phase = Phase.THINKING
         self.playout, self._written = Playout(self._lead), ""
         self._answer = self.turn
-        return [Tell(Began(self.turn)), Think(self.turn, self.history.messages())]
+        asked = self.history.messages() if messages is None else messages
+        return [Tell(Began(self.turn)), Think(self.turn, asked)]
 
     def _interrupted(self, now: float, *, playing: bool = True) -> list[Effect]:
         """End what is under way; with ``playing`` also what still plays of a complete answer."""

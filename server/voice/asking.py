@@ -106,12 +106,13 @@ class Asker:
             "max_tokens": options.max_tokens,
             "stream": True,
             "stream_options": {"include_usage": True},
-            **({"tools": list(options.tools)} if options.tools else {}),
+            **_tools(options),
         }
         sink = ChatSink(said)
         # After a stream, an engine may close the connection, whatever its headers promise.
         await self._ask(CHAT, request, {"Connection": "close"}, sink)
-        return answer_of(await sink.rest())
+        found = answer_of(await sink.rest())
+        return found._replace(usage=replace(found.usage, limits=sink.decided))
 
     async def speak(self, text: str) -> Spoken:
         """Return the text as speech in the format of the options."""
@@ -201,6 +202,13 @@ class Asker:
             raise
         finally:
             telemetry.ended(record, self._clock.now(), ongoing)
+
+
+def _tools(options: LiveOptions) -> Json:
+    if not options.tools:
+        return {}
+    chosen = {} if options.tool_choice == "auto" else {"tool_choice": options.tool_choice}
+    return {"tools": list(options.tools), **chosen}
 
 
 def answer_of(deltas: list[Delta]) -> Answer:

@@ -91,12 +91,16 @@ class RealtimeHandlers:
         def use(models: LiveOptions) -> None:
             asker.options = models
 
+        def asking(models: LiveOptions) -> Asker:
+            return Asker(ctx, self._handler, self._current, self._clock, models)
+
         def hears(name: str) -> bool:
             return bool(name) and _serves(self._current.now, name)
 
         told = ctx.request.headers.get("Sec-WebSocket-Protocol", "")
         beta = "realtime=v1" in ctx.request.headers.get("OpenAI-Beta", "") or _BETA in told
-        talk = RealtimeTalk(session, Events(_error_of, beta=beta), options, use, hears, detector)
+        events = Events(_error_of, beta=beta)
+        talk = RealtimeTalk(session, events, options, use, asking, hears, self._clock, detector)
         socket = VoiceSocket(await opened(ctx, (_PROTOCOL,)), session, talk)
         self._sockets.add(socket)
         ticket.close = lambda: socket.close(End(NORMAL, "The session was ended."))

@@ -69,7 +69,7 @@ def has_left(ctx: RequestContext) -> bool:
 async def opened(ctx: RequestContext, protocols: Sequence[str] = ()) -> web.WebSocketResponse:
     """Open the websocket of a request; BadRequest if it is no valid handshake."""
     request = of_aiohttp(ctx.request)
-    if not web.WebSocketResponse().can_prepare(request).ok:
+    if not web.WebSocketResponse(protocols=protocols).can_prepare(request).ok:
         raise BadRequest("The request is no valid websocket handshake (RFC 6455, 4.2.1).")
     socket = web.WebSocketResponse(
         protocols=protocols,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import openai
 import pytest
 from gateway import running_gateway
+from openai.types.realtime import RealtimeServerEvent
 from raw_client import PATIENCE
 from voice_server import ANSWER, serving, silence, speech, voice_server
 
@@ -24,6 +26,14 @@ if TYPE_CHECKING:
 
 CLOCK = {"type": "function", "name": "clock", "parameters": {"type": "object", "properties": {}}}
 
+ELSEWHERE = {"type": "item_reference", "id": "elsewhere"}
+SOUND = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": "AAAA"}]}
+
+EVENTS: dict[str, Any] = {
+    get_args(event.model_fields["type"].annotation)[0]: event
+    for event in get_args(get_args(RealtimeServerEvent)[0])
+}
+
 
 class Talk:
     """A session by OpenAI's client."""
@@ -32,8 +42,10 @@ class Talk:
         self.connection = connection
 
     async def next(self) -> Any:
+        """Return the next event, which has all that the library's type of it demands."""
         async with asyncio.timeout(PATIENCE):
-            return await self.connection.recv()
+            data = await self.connection.recv_bytes()
+        return EVENTS[json.loads(data)["type"]].model_validate_json(data)
 
     async def until(self, *kinds: str) -> list[Any]:
         """Return the events up to the first of one of these types."""
@@ -236,6 +248,90 @@ async def test_calls_of_functions(journal: Journal) -> None:
         assert roles == ["user", "assistant", "tool"]
 
 
+async def test_answers_beside_the_conversation(journal: Journal) -> None:
+    heard = ["hello there"] * 2
+    async with serving(journal, pause=3, heard=heard) as (gw, voice), talking(gw) as talk:
+        await talk.user("hello")
+        await talk.send("response.create")
+        await voice.pauses()
+        # The conversation's own answer is under way meanwhile.
+        voice.pause = None
+        what = {"conversation": "none", "output_modalities": ["text"], "metadata": {"for": "me"}}
+        await talk.send("response.create", response={**what, "instructions": "Classify."})
+        events = await talk.until("response.done")
+        [begun] = [e for e in of("response.created", events) if e.response.metadata]
+        assert begun.response.conversation_id is None
+        done = events[-1].response
+        assert (done.id, done.metadata, done.status) == ("resp_aside_1", {"for": "me"}, "completed")
+        assert done.output[0].content[0].text == ANSWER
+        assert voice.questions()[1] == ["Classify.", "hello"]
+        # An answer of its own input is spoken, and can be cancelled by its id.
+        voice.pause = 1
+        sound = base64.b64encode(speech(0.4)).decode()
+        said = {"type": "message", "content": [{"type": "input_audio", "audio": sound}]}
+        spoken = {"conversation": "none", "input": [said], "tool_choice": "none"}
+        await talk.send("response.create", response=spoken)
+        await talk.until("response.output_audio_transcript.delta")
+        await talk.send("response.cancel", response_id="resp_aside_2")
+        done = (await talk.until("response.done"))[-1].response
+        assert (done.id, done.status) == ("resp_aside_2", "cancelled")
+        voice.pause = None
+        await talk.send("response.create", response=spoken)
+        events = await talk.until("response.done")
+        assert len(of("response.output_audio.delta", events)) == 3
+        assert voice.questions()[2:] == [["hello there"]] * 2
+        voice.go.set()
+        # Nothing of that is in the conversation.
+        assert (await talk.until("response.done"))[-1].response.id == "resp_1"
+        await talk.ask("and", input=[{"type": "message", "content": [{"text": "alone"}]}])
+        assert voice.questions()[-1] == ["alone"]
+        await talk.ask("now")
+        assert voice.questions()[-1] == ["hello", ANSWER, "and", ANSWER, "now"]
+
+
+async def test_sound_in_items_and_the_choice_of_tools(journal: Journal) -> None:
+    choice = {"type": "function", "name": "clock"}
+    session = {"tools": [CLOCK], "tool_choice": choice, "output_modalities": ["text"]}
+    async with serving(journal) as (gw, voice), talking(gw, session) as talk:
+        sound = base64.b64encode(speech(0.4)).decode()
+        content = [
+            {"type": "input_text", "text": "I say:"},
+            {"type": "input_audio", "audio": sound},
+        ]
+        item = {"type": "message", "role": "user", "content": content}
+        await talk.send("conversation.item.create", item=item, previous_item_id="root")
+        # It waits until the sound is understood.
+        await talk.send("response.create")
+        events = await talk.until("response.done")
+        [heard] = of("conversation.item.input_audio_transcription.completed", events)
+        assert (heard.content_index, heard.transcript) == (1, "hello there")
+        await talk.ask("again", tool_choice="required")
+        first, second = voice.chats
+        assert first["messages"][-1]["content"] == "I say:\nhello there"
+        assert first["tool_choice"] == {"type": "function", "function": {"name": "clock"}}
+        assert second["tool_choice"] == "required"
+        voice.fault = "/v1/audio/transcriptions"
+        await talk.send("conversation.item.create", item=item)
+        await talk.until("conversation.item.input_audio_transcription.failed")
+        assert len(await talk.ask("go on")) > 3
+
+
+async def test_a_user_who_says_nothing_is_spoken_to_once(journal: Journal) -> None:
+    detection = {"type": "server_vad", "idle_timeout_ms": 100}
+    session = {"audio": {"input": {"turn_detection": detection}}, "output_modalities": ["text"]}
+    async with serving(journal) as (gw, voice), talking(gw, session) as talk:
+        await talk.ask("hello")
+        waited = await talk.until("response.done")
+        assert kinds(waited)[:3] == [
+            "input_audio_buffer.timeout_triggered",
+            "input_audio_buffer.committed",
+            "conversation.item.added",
+        ]
+        assert voice.questions()[1] == ["hello", ANSWER, "[The user says nothing.]"]
+        await talk.ask("here I am")
+        assert len(voice.chats) == 3
+
+
 async def test_items_and_faults(journal: Journal) -> None:
     async with serving(journal, fault="/v1/chat/completions") as (gw, _), talking(gw) as talk:
         item = {"id": "mine", "role": "user", "content": [{"type": "input_text", "text": "a"}]}
@@ -251,7 +347,14 @@ async def test_items_and_faults(journal: Journal) -> None:
             ("input_audio_buffer.append", {"audio": "%"}, "base64"),
             ("session.update", {"session": {"audio": 3}}, "must be an object"),
             ("session.update", {"session": {"voice": 3}}, "name of a voice"),
-            ("response.create", {"response": {"conversation": "none"}}, "must be auto"),
+            ("response.create", {"response": {"conversation": "mine"}}, "one of auto, none"),
+            ("response.create", {"response": {"input": [ELSEWHERE]}}, "an item of the conv"),
+            ("response.create", {"response": {"input": [SOUND]}}, "'conversation' is none"),
+            ("session.update", {"session": {"tool_choice": {"type": "mcp"}}}, "name a function"),
+            ("conversation.item.create", {"item": {"content": [{"image_url": ""}]}}, "of images"),
+            ("conversation.item.create", {"item": {"content": [{"audio": "%"}]}}, "as base64"),
+            ("output_audio_buffer.clear", {}, "is for WebRTC"),
+            ("response.cancel", {"response_id": "resp_9"}, "no answer"),
             ("response.dance", {}, "'response.dance'"),
         ):
             await talk.send(kind, event_id="e", **fields)
@@ -285,6 +388,7 @@ async def test_the_names_of_the_beta(journal: Journal) -> None:
             assert socket.protocol == "realtime"
             created = await socket.receive_json()
             assert created["session"]["input_audio_format"] == "pcm16"
+            assert (await socket.receive_json())["type"] == "conversation.created"
             session = {"turn_detection": {"type": "semantic_vad", "eagerness": "high"}}
             await socket.send_json({"type": "session.update", "session": session})
             assert (await socket.receive_json())["session"]["turn_detection"]["eagerness"] == "high"

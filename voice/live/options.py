@@ -31,7 +31,8 @@ class LiveOptions:
 
     ``hearer`` and ``speaker`` are models by their names; "" leaves the choice to the gateway.
     ``language`` is "" for any. ``detects``: turns are found in the sound. ``reconnect``: so many
-    seconds it waits for its client after the connection was lost.
+    seconds it waits for its client after the connection was lost. ``tool_choice`` is as chats have
+    it.
     """
 
     model: str
@@ -54,6 +55,7 @@ class LiveOptions:
     speaker: str = ""
     minutes: int = _USUAL_MINUTES
     reconnect: int = 0
+    tool_choice: Any = "auto"
 
     def shown(self) -> dict[str, Any]:
         """Return the parts of the request that ``ready`` repeats, with what was chosen."""

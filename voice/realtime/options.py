@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 PCM, ULAW, ALAW = "audio/pcm", "audio/pcmu", "audio/pcma"
 _FORMATS = (PCM, ULAW, ALAW)
 _BETA_FORMATS = {"pcm16": PCM, "g711_ulaw": ULAW, "g711_alaw": ALAW}
-_DETECTIONS = ("server_vad", "semantic_vad")
+_SEMANTIC = "semantic_vad"
+_DETECTIONS = ("server_vad", _SEMANTIC)
+_CHOICES = ("auto", "none", "required")
+# Milliseconds of silence after which the assistant may speak again.
+_IDLE = (100, 600_000)
 # Seconds of silence after which a turn has ended, by how eager the assistant is to answer.
 _EAGERNESS = {"low": 1.2, "medium": 0.7, "auto": 0.7, "high": 0.4}
 _MOST_TOKENS = 4096
@@ -31,6 +35,7 @@ class Detection:
     """How the end of a turn is found in the sound; ``kind`` is "" where the client tells it.
 
     ``answers``: each turn is answered at once. ``interrupts``: speech interrupts an answer.
+    ``idle`` are the seconds of silence after which the assistant speaks again; None for never.
     """
 
     kind: str = "server_vad"
@@ -40,11 +45,12 @@ class Detection:
     eagerness: str = "auto"
     answers: bool = True
     interrupts: bool = True
+    idle: float | None = None
 
     def pace(self) -> Pace:
         """Return when a turn begins and ends."""
         usual = Pace()
-        semantic = self.kind == "semantic_vad"
+        semantic = self.kind == _SEMANTIC
         silence = _EAGERNESS[self.eagerness] if semantic else self.silence
         return usual._replace(silence=silence, before=self.before, longest=_LONGEST_TURN)
 
@@ -57,14 +63,14 @@ class Detection:
             "create_response": self.answers,
             "interrupt_response": self.interrupts,
         }
-        if self.kind == "semantic_vad":
+        if self.kind == _SEMANTIC:
             return {**common, "eagerness": self.eagerness}
         return {
             **common,
             "threshold": self.threshold,
             "prefix_padding_ms": round(self.before * 1000),
             "silence_duration_ms": round(self.silence * 1000),
-            "idle_timeout_ms": None,
+            "idle_timeout_ms": None if self.idle is None else round(self.idle * 1000),
         }
 
 
@@ -72,7 +78,8 @@ class Detection:
 class RealtimeOptions:
     """A session; ``models`` says how it hears, thinks and speaks.
 
-    ``transcribes``: nothing is answered, only transcribed. ``tools`` are as the API has them.
+    ``transcribes``: nothing is answered, only transcribed. ``tools`` and ``choice`` are
+    as the API has them.
     """
 
     models: LiveOptions
@@ -82,6 +89,7 @@ class RealtimeOptions:
     output: str = PCM
     detection: Detection = Detection()
     tools: tuple[Mapping[str, Any], ...] = ()
+    choice: Any = "auto"
 
     def shown(self, session: str, *, beta: bool) -> dict[str, Any]:
         """Return the session as ``session.created`` tells it."""
@@ -93,7 +101,7 @@ class RealtimeOptions:
             "model": models.model,
             "instructions": models.system,
             "tools": list(self.tools),
-            "tool_choice": "auto",
+            "tool_choice": self.choice,
         }
         heard = {"model": models.hearer, "language": models.language or None, "prompt": None}
         if beta:
@@ -171,6 +179,10 @@ def updated(
     if "tools" in fields:
         tools = tuple(fields.objects("tools"))
         models = replace(models, tools=tuple(map(_tool, tools)))
+    choice = options.choice
+    if "tool_choice" in fields:
+        choice = fields.raw("tool_choice")
+        models = replace(models, tool_choice=_choice(fields))
     return replace(
         options,
         models=models,
@@ -179,6 +191,7 @@ def updated(
         output=_format(speaking, fields, "output_audio_format", options.output),
         detection=_detection(fields, hearing, options.detection),
         tools=tools,
+        choice=choice,
     )
 
 
@@ -238,7 +251,27 @@ def _detection(fields: Fields, hearing: Fields, known: Detection) -> Detection:
         eagerness=wanted.choice("eagerness", tuple(_EAGERNESS), "auto"),
         answers=wanted.flag("create_response", default=True),
         interrupts=wanted.flag("interrupt_response", default=True),
+        idle=_idle(wanted),
     )
+
+
+def _idle(wanted: Fields) -> float | None:
+    if "idle_timeout_ms" not in wanted or wanted.text("type") == _SEMANTIC:
+        return None
+    return wanted.count("idle_timeout_ms", 0, *_IDLE) / 1000
+
+
+def _choice(fields: Fields) -> Any:  # noqa: ANN401 - JSON of a chat
+    """Return a choice of tools as chats have it."""
+    wanted = fields.raw("tool_choice")
+    if isinstance(wanted, str):
+        return fields.choice("tool_choice", _CHOICES, "auto")
+    one = fields.at("tool_choice")
+    name = one.at("function").text("name") or one.text("name")
+    if one.text("type") != "function" or not name:
+        why = f"must be one of {', '.join(_CHOICES)}, or name a function"
+        raise fields.fault("tool_choice", why)
+    return {"type": "function", "function": {"name": name}}
 
 
 def _tool(tool: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -119,6 +119,11 @@ NOT_PURE = {
     "models/downloads/remote_head.py",
     "voice/hearing/kit.py",
     "voice/outbox.py",
+    # They begin tasks of the session.
+    "voice/realtime/aside.py",
+    "voice/realtime/conversation.py",
+    "voice/realtime/idle.py",
+    "voice/realtime/talk.py",
     "voice/session.py",
 }
 # Tested through the file that uses them: readers by the test of the reader, codecs and parts of an
@@ -139,7 +144,6 @@ TESTED_ELSEWHERE = {
     # By the tests of live voice in tests/gateway.
     "voice/live/talk.py",
     "voice/realtime/events.py",
-    "voice/realtime/talk.py",
     # By the tests of decisions and of the catalog.
     *(f"models/routing/{name}.py" for name in ("book", "needed")),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voice.history import INTERRUPTED, Entry, History, ToolCall
+from voice.history import FIRST, INTERRUPTED, Entry, History, ToolCall
 
 
 def user(name: str, text: str) -> Entry:
@@ -35,6 +35,10 @@ def test_messages_of_one_side_become_one() -> None:
     history.add(user("2", "how are you"), after="1")
     history.add(answer("4", "fine"))
     assert contents(history) == ["hello\nhow are you\nand you", "fine"]
+    # What is not understood yet is not there for a model.
+    history.add(user("0", ""), after=FIRST)
+    assert contents(history) == ["hello\nhow are you\nand you", "fine"]
+    assert next(iter(history)).id == "0"
     assert history.remove("2")
     assert not history.remove("2")
     assert contents(history)[0] == "hello\nand you"

@@ -81,6 +81,23 @@ def test_the_form_of_the_beta() -> None:
     assert silent.shown("sess", beta=True)["turn_detection"] is None
 
 
+def test_the_choice_of_tools_and_the_time_of_silence() -> None:
+    clock = {"type": "function", "name": "clock"}
+    vad = {"type": "server_vad", "idle_timeout_ms": 6000}
+    session = {"tool_choice": clock, "audio": {"input": {"turn_detection": vad}}}
+    options = updated(USUAL, session, hears)
+    named = {"type": "function", "function": {"name": "clock"}}
+    assert options.models.tool_choice == named
+    shown = options.shown("sess", beta=False)
+    assert shown["tool_choice"] == clock
+    assert shown["audio"]["input"]["turn_detection"]["idle_timeout_ms"] == 6000
+    chats = updated(options, {"tool_choice": named}, hears)
+    assert chats.models.tool_choice == named
+    semantic = {"turn_detection": {**vad, "type": "semantic_vad"}, "tool_choice": "none"}
+    options = updated(options, semantic, hears)
+    assert (options.models.tool_choice, options.detection.idle) == ("none", None)
+
+
 def test_a_session_without_a_voice_writes() -> None:
     options = usual("m", "h", "", transcribes=False)
     assert not updated(options, {"output_modalities": ["audio"]}, hears).speaks
@@ -99,6 +116,10 @@ def test_a_session_without_a_voice_writes() -> None:
         {"audio": {"input": {"format": {"type": "mp3"}}}},
         {"turn_detection": {"type": "magic"}},
         {"tools": ["clock"]},
+        {"tool_choice": "perhaps"},
+        {"tool_choice": {"type": "function"}},
+        {"tool_choice": {"type": "mcp", "server_label": "s"}},
+        {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 5}},
     ],
 )
 def test_faults(session: object) -> None:
