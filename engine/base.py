@@ -294,6 +294,10 @@ class EngineType(ABC):
         """Return the licence of the variant's weights, if the gateway knows it, else ""."""
         return ""
 
+    def gpu_layers(self, variant: VariantSpec, environ: Mapping[str, str]) -> str:
+        """Return how many layers the engine has on the GPU: a number, ``all``, ``auto``, or ""."""
+        return ""
+
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
         """Return the files that the variant's engine reads while it loads, in this order."""
         return []

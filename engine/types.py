@@ -98,6 +98,10 @@ class EngineTypes:
         """Return the licence of the model's weights, "" if it is not known."""
         return self.of(model.largest).licence(model.largest)
 
+    def gpu_layers(self, variant: VariantSpec, environ: Mapping[str, str]) -> str:
+        """Return how many layers of the variant are for the GPU, "" if that is not known."""
+        return self.of(variant).gpu_layers(variant, environ)
+
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
         """Return the files that the variant's engine reads while it loads."""
         return self.of(variant).files(variant, environ)

@@ -45,6 +45,8 @@ PROJECTOR_AUTO = Flag(
 )
 DOWNLOAD = Flag(("-hf", "-hfr", "--hf-repo"), "LLAMA_ARG_HF_REPO")
 CONTEXT = Flag(("-c", "--ctx-size"), "LLAMA_ARG_CTX_SIZE")
+# More layers than any model has: all of them.
+MOST_LAYERS = 999
 GPU_LAYERS = Flag(("-ngl", "--gpu-layers", "--n-gpu-layers"), "LLAMA_ARG_N_GPU_LAYERS")
 SLOTS = Flag(("-np", "--parallel"), "LLAMA_ARG_N_PARALLEL")
 UNIFIED = Flag(("-kvu", "--kv-unified"), "LLAMA_ARG_KV_UNIFIED", ("-no-kvu", "--no-kv-unified"))
@@ -79,6 +81,13 @@ _SWITCHES = frozenset((*JINJA.names, *JINJA.off_names))
 _FILES = frozenset(("--lora", "--control-vector", "-md", "--model-draft"))
 # The same with ``:SCALE`` behind each name.
 _SCALED = frozenset(("--lora-scaled", "--control-vector-scaled"))
+
+
+def layers_shown(given: str | None) -> str:
+    """Return the value of ``-ngl`` for people; without it, llama-server chooses by the memory."""
+    text = (given or "auto").strip()
+    named = {"-1": "auto", "-2": "all"}
+    return "all" if text.isdecimal() and int(text) >= MOST_LAYERS else named.get(text, text)
 
 
 def plain(word: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.base import EngineHooks, EngineType, Launch
-from engine.llamacpp.arguments import MODEL, PROJECTOR, Arguments
+from engine.llamacpp.arguments import GPU_LAYERS, MODEL, PROJECTOR, Arguments, layers_shown
 from engine.llamacpp.capabilities import Known, deduced
 from engine.llamacpp.checks import findings
 from engine.llamacpp.client import LlamaCppEngine, build_launch, engine_url
@@ -112,6 +112,10 @@ class LlamaCpp(EngineType):
     def fit(self, variant: VariantSpec, endpoint: Endpoint, request: dict[str, Any]) -> bool:  # noqa: ARG002 - the interface
         """Rewrite what llama-server knows in another form only, and refuse what it ignores."""
         return fitted(endpoint, request)
+
+    def gpu_layers(self, variant: VariantSpec, environ: Mapping[str, str]) -> str:
+        """See ``EngineType``; without an argument for it, llama-server chooses by the memory."""
+        return layers_shown(Arguments.of(variant, environ).value(GPU_LAYERS))
 
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
         """Return the model with all its shards, the projector, adapters and the draft model."""

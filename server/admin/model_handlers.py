@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ from server.admin.local_models import (
     users_of,
 )
 from server.admin.params import params_in
+from server.admin.served import served_view
 from server.admin.show_models import entry_json
 from server.admin.show_pulls import choice_json, found_json, pull_event, pull_json
 from server.client_response import STREAM_HEADERS
@@ -81,13 +84,15 @@ class ModelHandlers:
     # -- what is here ------------------------------------------------------------------
 
     async def local(self, ctx: RequestContext) -> None:
-        """Answer with every model of this machine: whether it fits, and whether it is served."""
-        loaded = self._loaded()
+        """Answer with every model of this machine, whether it fits, and with those served."""
+        loaded, learnt, records = self._loaded(), self._manager.learnt, self._manager.records()
         catalog, types = ctx.configuration.catalog, ctx.configuration.types
 
         def look() -> dict[str, Any]:
             found = local_models(self._folder)
-            return models_page(found, users(catalog, types), loaded, this_memory())
+            page = models_page(found, users(catalog, types), loaded, this_memory())
+            layers = partial(types.gpu_layers, environ=os.environ)
+            return {**page, "served": served_view(catalog.models, records, learnt, layers)}
 
         await ctx.json(await asyncio.to_thread(look))
 

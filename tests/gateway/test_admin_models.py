@@ -97,6 +97,9 @@ async def test_a_model_is_looked_for_fetched_served_and_removed(
     local = await asked(gateway, "GET", "/admin/models")
     models = {each["name"]: each for each in local["models"]}
     assert (models[NAME]["served_as"], models[NAME]["loaded"]) == ([NAME], True)
+    plans = {each["name"]: each["variants"] for each in local["served"]}
+    assert (plans[NAME][0]["state"], plans[NAME][0]["load_seconds"] > 0) == ("ready", True)
+    assert plans["org/old:Q8_0"][0]["estimated"]["ram"] > 0
     assert (models["org/old:Q8_0"]["loaded"], models["org/old:Q8_0"]["fits"]) == (False, True)
     checked = await asked(gateway, "POST", "/admin/models/verify", {"model": NAME})
     assert (checked["damaged"], checked["files"][0]["digest"]) == ([], sha256(CONTENT))

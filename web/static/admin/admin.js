@@ -121,7 +121,7 @@ function Admin() {
     <div id="tab" role="tabpanel">
       ${tab === "overview" && html`<${Overview} running=${running} tick=${state.tick} points=${points} totals=${state.totals} models=${value?.models ?? []} loads=${state.loads} pinned=${looked} failed=${setProblem} />`}
       ${tab === "requests" && html`<${Requests} running=${running} ended=${state.ended} decided=${state.decided} go=${go} failed=${setProblem} />`}
-      ${tab === "models" && html`<${Models} failed=${setProblem} />`}
+      ${tab === "models" && html`<${Models} changed=${running.engines.map((each) => `${each.variant} ${each.state}`).join()} failed=${setProblem} />`}
       ${tab === "why" && html`<${Why} decided=${state.decided} go=${go} failed=${setProblem} />`}
       ${tab === "people" && html`<${People} failed=${setProblem} />`}
       ${tab === "configuration" && html`<${Configuration} failed=${setProblem} />`}

@@ -1,14 +1,16 @@
 // The models of this machine, the variants that are served, downloads, and the hub.
 
-import { html, useCallback, useEffect, useState } from "../vendor/preact.js";
+import { html, useCallback, useState } from "../vendor/preact.js";
 import { format, t } from "../lib/page.js";
 import { sayRefusal } from "../lib/refusal.js";
 import { Order, Table } from "../lib/table.js";
 import { Fits } from "./fits.js";
 import { ask } from "./gateway.js";
 import { Hub } from "./hub.js";
+import { useLooks } from "./looks.js";
 import { modelPath } from "./pulling.js";
 import { Pulls, usePulls } from "./pulls.js";
+import { Served } from "./served.js";
 import { Sure } from "./sure.js";
 
 const LOCAL = [["model"], ["col.size", true], ["col.quantisation"], ["col.fits"], ["col.store"], ["col.served"], [""]];
@@ -26,19 +28,18 @@ function Local({ model, removed, failed }) {
     <td>${!model.configured && html`<${Sure} label=${t("remove")} name=${t("models.remove.named", { name: model.name })} act=${remove} failed=${failed} />`}</td></tr>`;
 }
 
-export function Models({ failed }) {
-  const [local, setLocal] = useState({ list: null, problems: {}, error: null });
+/** `changed` is another value when an engine is in another state. */
+export function Models({ changed, failed }) {
+  const [local, setLocal] = useState({ list: null, served: null, problems: {}, error: null });
   const look = useCallback(async () => {
     try {
-      const { models, problems } = await ask("GET", "/admin/models");
-      setLocal({ list: models, problems, error: null });
+      const { models, served, problems } = await ask("GET", "/admin/models");
+      setLocal({ list: models, served, problems, error: null });
     } catch (error) {
       setLocal((last) => ({ ...last, error: sayRefusal(error) }));
     }
   }, []);
-  useEffect(() => {
-    look();
-  }, []);
+  useLooks(look, changed);
   const [pulls, lookAtPulls] = usePulls(look);
   const rescan = async () => {
     await ask("POST", "/admin/rescan");
@@ -51,6 +52,7 @@ export function Models({ failed }) {
       ${local.list && html`<${Table} label=${t("models.local")} columns=${LOCAL} empty=${t("models.local.none")}>
         ${local.list.map((each) => html`<${Local} key=${each.path} model=${each} removed=${look} failed=${failed} />`)}<//>`}
       ${Object.entries(local.problems).map(([path, problem]) => html`<p class="soft small" key=${path}>${path}: ${problem}</p>`)}</section>
+    ${local.served && html`<${Served} models=${local.served} />`}
     <${Pulls} pulls=${pulls} look=${lookAtPulls} failed=${failed} />
     <${Hub} pulled=${lookAtPulls} failed=${failed} />`;
 }

@@ -19,6 +19,7 @@ from engine.llamacpp.arguments import (
     UNIFIED,
     Arguments,
     Flag,
+    layers_shown,
     plain,
 )
 
@@ -167,3 +168,11 @@ def test_slots_share_a_context(args: str, env: dict[str, str], *, does: bool) ->
 )
 def test_a_users_word_on_idle_slots_is_heard(args: str, env: dict[str, str], *, does: bool) -> None:
     assert Arguments(args.split(), env).given(CACHE_IDLE_SLOTS) is does
+
+
+@pytest.mark.parametrize(
+    ("given_layers", "shown"),
+    [(None, "auto"), ("999", "all"), ("20", "20"), ("-1", "auto"), ("-2", "all"), ("all", "all")],
+)
+def test_layers_on_the_gpu_are_told(given_layers: str | None, shown: str) -> None:
+    assert layers_shown(given_layers) == shown
