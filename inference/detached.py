@@ -161,11 +161,19 @@ class DetachedStreams:
                 stream.set_limit()
 
     async def lookup(self, body: bytes) -> list[Any]:
-        """Return what the running engines know of the conversations in ``body``."""
+        """Return what the running engines know of the conversations in ``body``.
+
+        An engine knows a stream once it writes it; one that is being opened is there as well.
+        """
         found: list[Any] = []
         for _, client in self._manager.ready():
             found += await client.streams(body)
-        return found
+        known = {each.get("conversation_id") for each in found if isinstance(each, dict)}
+        return found + [
+            {"conversation_id": each, "is_done": False}
+            for each in _named(body)
+            if each in self._at_work and each not in known
+        ]
 
     def close(self) -> None:
         """End the streams of clients that have left: no client can read them later."""
@@ -243,6 +251,11 @@ class DetachedStreams:
         self._holders.move_to_end(conversation)
         if len(self._holders) > _KEPT:
             self._holders.popitem(last=False)
+
+
+def _named(body: bytes) -> list[str]:
+    named = orjson.loads(body).get("conversation_ids")
+    return [each for each in named if isinstance(each, str)] if isinstance(named, list) else []
 
 
 async def _opened(upstream_call: UpstreamCall) -> UpstreamResponse | GatewayError:

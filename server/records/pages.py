@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+from engine.lease import expected
+from engine.scheduling.lifecycle import State
 from server.records.ended import as_csv, number_in, page_of, query_of
 from server.records.samples import RINGS, step_for
 from server.records.system import system_view
@@ -13,10 +15,11 @@ from server.status import model_view
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from engine.manager import EngineManager
+    from engine.scheduling.scheduler import EngineRecord
     from server.middleware import RequestContext
     from server.records.recorder import Recorder
 
@@ -88,8 +91,10 @@ class RecordPages:
     async def models(self, ctx: RequestContext) -> None:
         """Answer with every model, for people who look for one."""
         able, records = ctx.configuration.able, self._manager.records()
+        loading = _loading(records, self._manager.now())
         found = [
             _public(model_view(model, able, records, self._created))
+            | ({"loading": loading[model.name]} if model.name in loading else {})
             for model in ctx.configuration.catalog.models
         ]
         if self._price is not None:
@@ -114,6 +119,15 @@ def _moment(given: float | None, now: float, usual: float) -> float:
     if given is None:
         return round(usual, 3)
     return round(now + given if given < 0 else given, 3)
+
+
+def _loading(records: Iterable[EngineRecord], now: float) -> dict[str, str]:
+    """Return how far the loads are, by model, in the words of the comments of a stream."""
+    return {
+        each.variant.model: each.variant.label + expected(each.load_seconds, now - each.started_at)
+        for each in records
+        if each.state is State.STARTING
+    }
 
 
 def _public(view: dict[str, Any]) -> dict[str, Any]:

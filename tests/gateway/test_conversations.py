@@ -96,6 +96,8 @@ async def test_a_client_that_leaves_before_the_first_token(journal: Journal) -> 
         await client.send(post(CHAT, body).replace(b"\r\n", b"\r\nX-Conversation-Id: c 1\r\n", 1))
         await until(gw.engine_requests)
         client.leave()
+        [found] = (await gw.post({"conversation_ids": ["c 1"]}, "/v1/streams/lookup")).json
+        assert (found["conversation_id"], found["is_done"]) == ("c 1", False)
         assert text_of(await replayed(gw)) == HELLO
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
     from real_engines import Gateway
 
 # What a model might write to harm its reader.
@@ -112,13 +113,48 @@ def served(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[Gat
     smol = lua_model("smol", binary, (512, 8192), 'aliases = { "tiny" },', file=tiny)
     eyes = lua_model("org/eyes", binary, (2048,), args=("--mmproj", projector), file=tiny)
     args = ("--embeddings", "--pooling", "mean")
-    embed = lua_model("embed", binary, (512,), args=args, file=tiny)
+    embed = lua_model("embed", held(folder, "embed"), (512,), args=args, file=tiny)
+    slow = lua_model("slow", held(folder, "slow"), (512,), file=tiny)
     ranks = lua_model("ranks", binary, (512,), args=("--reranking",), file=tiny)
-    with gateway(folder, lua_config(folder, f"{smol}, {eyes}, {embed}, {ranks}")) as running:
+    with gateway(
+        folder, lua_config(folder, f"{smol}, {eyes}, {embed}, {ranks}, {slow}")
+    ) as running:
         yield running
 
 
-def test_from_the_first_visit_to_an_answer_that_stays(browser: Browser, served: Gateway) -> None:
+def held(folder: Path, name: str) -> str:
+    """Return an engine that does not load a model before the file ``name`` is there."""
+    launcher = folder / f"engine-{name}"
+    gate = folder / name
+    launcher.write_text(
+        f'#!/bin/sh\ncase " $* " in *" -m "*) while [ ! -e {gate} ]; do sleep 0.05; done ;; esac\n'
+        f'exec {ENGINES["bundled"]} "$@"\n'
+    )
+    launcher.chmod(0o755)
+    return str(launcher)
+
+
+def let_go(served: Gateway, name: str) -> None:
+    """Let the model of a held engine be loaded, now and later."""
+    (served.folder / name).touch()
+
+
+def run_as_shown(page: Page, folder: Path) -> str:
+    """Return what the program prints that the page shows for curl."""
+    page.get_by_role("button", name="As code", exact=True).locator("visible=true").click()
+    shown = page.get_by_role("dialog", name="As code", exact=True)
+    text = shown.get_by_role("tabpanel").locator("code").inner_text()
+    assert all_faults(page, "playground-code") == []
+    page.keyboard.press("Escape")
+    done = subprocess.run(
+        ["sh", "-c", text], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+def test_from_the_first_visit_to_an_answer_that_stays(
+    browser: Browser, served: Gateway, tmp_path: Path
+) -> None:
     with visit(browser, served.url) as page:
         page.goto("/")
         expect(page.get_by_role("heading", name="smol")).to_be_visible()
@@ -133,9 +169,9 @@ def test_from_the_first_visit_to_an_answer_that_stays(browser: Browser, served: 
         assert text
         page.reload()
         expect(answers(page).locator(".markdown")).to_have_text(text, use_inner_text=True)
-        page.get_by_role("button", name="As code", exact=True).click()
-        code = page.get_by_role("dialog", name="As code", exact=True).get_by_role("tabpanel")
-        expect(code).to_contain_text('"content": "Tell me a story"')
+        printed = run_as_shown(page, tmp_path)
+        assert '"content":' in printed
+        assert printed.rstrip().endswith("data: [DONE]")
 
 
 def test_an_answer_is_stopped_repeated_and_branched_by_the_keyboard(
@@ -375,7 +411,10 @@ def test_an_answer_goes_on_after_a_reload(browser: Browser, served: Gateway) -> 
         page.goto("/playground/?model=smol")
         limit(page, 2000)
         page.get_by_role("textbox", name="Write a message", exact=True).fill("Go on")
-        page.keyboard.press("Enter")
+        with page.expect_request("**/v1/chat/completions") as sent:
+            page.keyboard.press("Enter")
+        # If it is read by nobody for a minute, the tab is gone for good.
+        assert sent.value.headers["x-conversation-patience"] == "60"
         expect(answers(page)).to_contain_text("tokens/s")
         begun = answers(page).locator(".markdown").inner_text()[:40]
         page.reload()
@@ -384,19 +423,54 @@ def test_an_answer_goes_on_after_a_reload(browser: Browser, served: Gateway) -> 
         assert answers(page).locator(".markdown").inner_text().startswith(begun)
 
 
-def test_texts_are_compared_and_documents_sorted(browser: Browser, served: Gateway) -> None:
+def test_an_answer_that_waits_survives_a_reload(browser: Browser, served: Gateway) -> None:
+    with visit(browser, served.url) as page:
+        page.goto("/playground/?model=slow")
+        limit(page, 4)
+        page.get_by_role("textbox", name="Write a message", exact=True).fill("Load")
+        page.keyboard.press("Enter")
+        loads = page.get_by_role("status").get_by_text("Loading slow@512")
+        expect(loads).to_be_visible()
+        page.reload()
+        expect(loads).to_be_visible()
+        assert all_faults(page, "playground-loading") == []
+        # Only one engine at a time: this one waits for the end of the load.
+        queued = page.context.new_page()
+        queued.goto("/playground/?model=smol")
+        limit(queued, 4)
+        queued.get_by_role("textbox", name="Write a message", exact=True).fill("Wait")
+        queued.keyboard.press("Enter")
+        waits = queued.get_by_role("status").get_by_text("Waiting for its turn")
+        expect(waits).to_be_visible()
+        queued.reload()
+        expect(waits).to_be_visible()
+        let_go(served, "slow")
+        for each in (page, queued):
+            ended(each)
+            expect(answers(each)).to_contain_text("4 tokens")
+            expect(answers(each)).to_have_count(1)
+
+
+def test_texts_are_compared_and_documents_sorted(
+    browser: Browser, served: Gateway, tmp_path: Path
+) -> None:
     with visit(browser, served.url) as page:
         page.goto("/playground/")
         page.get_by_role("tab", name="Embeddings", exact=True).click()
         page.get_by_role("textbox", name="Texts, one a line", exact=True).fill("One\nTwo\nOne")
         page.get_by_role("button", name="Compare", exact=True).click()
+        expect(page.get_by_role("status").get_by_text("Loading embed@512")).to_be_visible()
+        let_go(served, "embed")
         table = page.get_by_role("region", name="Likeness of the texts", exact=True)
         expect(table.get_by_role("row").nth(1).get_by_role("cell").last).to_have_text("1.000")
         assert all_faults(page, "playground-embeddings") == []
+        assert len(json.loads(run_as_shown(page, tmp_path))["data"]) == 3
         page.get_by_role("tab", name="Reranking", exact=True).click()
         page.get_by_role("button", name="Sort", exact=True).click()
         ranks = page.get_by_role("list", name="Documents, the best first", exact=True)
         expect(ranks.get_by_role("listitem")).to_have_count(3)
+        assert all_faults(page, "playground-rerank") == []
+        assert len(json.loads(run_as_shown(page, tmp_path))["results"]) == 3
         page.get_by_role("tab", name="Transcription", exact=True).click()
         sound = FilePayload(name="a.txt", mimeType="text/plain", buffer=b"no sound")
         page.get_by_label("Sound or video").set_input_files(sound)

@@ -47,12 +47,12 @@ _RULES = {"resultTypes": ["violations"]}
 
 
 @contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
-    """Inside the block Chromium runs, without a window."""
+def chromium(*args: str) -> Iterator[Browser]:
+    """Inside the block Chromium runs, without a window, with these further arguments."""
     with sync_playwright() as playwright:
         # The sandbox needs rights that a container's root has not.
-        args = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=args)
+        own = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*own, *args])
         yield browser
         browser.close()
 
@@ -63,22 +63,21 @@ def visit(
 ) -> Iterator[Page]:
     """Inside the block a new visitor has a page; ``options`` are those of the visitor's browser.
 
-    At the end: nothing was written to the console (where the browser reports what the policy of a
-    page forbids, too) but lines with ``expected``, and nothing was asked of another server.
+    At the end: none of the visitor's pages wrote to the console (where the browser reports what the
+    policy of a page forbids, too) but lines with ``expected``, and none asked another server.
     """
     context = browser.new_context(base_url=url, **{"locale": "en-US", **options})
     context.set_default_timeout(_PATIENCE)
-    page = context.new_page()
     wrong: list[str] = []
-    page.on("console", lambda message: wrong.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on(
+    context.on("console", lambda message: wrong.append(f"{message.type}: {message.text}"))
+    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    context.on(
         "request",
         lambda request: (
             None if request.url.startswith((url, "blob:", "data:")) else wrong.append(request.url)
         ),
     )
-    yield page
+    yield context.new_page()
     context.close()
     wrong = [each for each in wrong if expected is None or expected not in each]
     assert not wrong, "\n".join(wrong)

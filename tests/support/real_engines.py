@@ -49,6 +49,7 @@ class Gateway:
     process: Run | subprocess.Popen[str]
     url: str
     log: list[str]
+    folder: Path
 
     def stop(self) -> int:
         """Send SIGTERM; return the exit status."""
@@ -74,7 +75,7 @@ def gateway(folder: Path, config: str) -> Iterator[Gateway]:
                 break
         assert url, "".join(log)
         pump.start()
-        yield Gateway(process, url, log)
+        yield Gateway(process, url, log, folder)
     finally:
         if process.poll() is None:
             process.terminate()

@@ -65,9 +65,9 @@ function Uptime() {
   </section>`;
 }
 
-function Snippets({ model }) {
+function Snippets({ model, keyed }) {
   const [tab, setTab] = useState("curl");
-  const texts = snippets(location.origin, model);
+  const texts = snippets(location.origin, model, keyed);
   const names = { curl: "curl", python: "Python", javascript: "JavaScript", anthropic: t("snippets.anthropic"), ollama: "Ollama" };
   return html`<section class="block" aria-labelledby="snippets">
     <h2 id="snippets">${t("snippets")}</h2>
@@ -97,10 +97,11 @@ function Landing() {
         ${state.value?.accounts && html`<a class="button" href="/login">${t("landing.login")}</a><a class="button" href="/login#ask">${t("landing.ask")}</a>`}
         <div class="address"><code>${address}</code><${Copy} text=${address} label=${t("copy.address")} /></div>
       </div>
+      ${state.value && !state.value.accounts && html`<p class="small">${t("landing.operators")}</p>`}
     </section>
     <section aria-labelledby="models"><h2 id="models" class="hidden-text">${t("models")}</h2><${Models} state=${state} again=${again} /></section>
     <${Uptime} />
-    ${first && html`<${Snippets} model=${first.name} />`}
+    ${first && html`<${Snippets} model=${first.name} keyed=${state.value.accounts} />`}
   </div>`;
 }
 

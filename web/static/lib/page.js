@@ -119,18 +119,19 @@ export function Tabs({ label, names, chosen: now, choose, id }) {
   </div>`;
 }
 
-export function Code({ text, id = null, label }) {
+/** Code with a button that copies it; `whole` is what is copied if what is shown was cut short. */
+export function Code({ text, whole = text, id = null, label }) {
   return html`<div class="code" id=${id} role=${id ? "tabpanel" : null}>
-    <pre tabindex="0" role="region" aria-label=${label}><code>${text}</code></pre><${Copy} text=${text} label=${t("copy.code")} />
+    <pre tabindex="0" role="region" aria-label=${label}><code>${text}</code></pre><${Copy} text=${whole} label=${t("copy.code")} />
   </div>`;
 }
 
 /** Ask for JSON again and again while the page is seen; give what came last, or the failure. */
-export function usePoll(address, seconds) {
+export function usePoll(address, seconds, headers = {}) {
   const [state, setState] = useState({ value: null, failed: false });
   const ask = useCallback(async () => {
     try {
-      const answer = await fetch(address);
+      const answer = await fetch(address, { headers });
       if (!answer.ok) throw new Error(String(answer.status));
       const value = await answer.json();
       setState({ value, failed: false });

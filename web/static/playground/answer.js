@@ -61,7 +61,7 @@ export function outgrown(answer, settings, variant, model) {
 /** Return what a comment of the stream tells: what is waited for, or a header that came late. */
 export function told(comment) {
   const variant = /^X-Gateway-Variant: (.+)$/.exec(comment);
-  if (variant) return { variant: variant[1] };
+  if (variant) return { variant: variant[1], waits: null };
   const load = /^keep-alive, loading (.+?)(?:, (\d+) %, (\d+) s left)?$/.exec(comment);
   if (load) {
     const [, name, share, left] = load;

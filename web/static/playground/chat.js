@@ -2,6 +2,7 @@
 //
 // What is shown is painted once in each frame, however many tokens arrive meanwhile.
 
+import { answered } from "../lib/ask.js";
 import { Refused, stream } from "../lib/stream.js";
 import { keep, kept } from "../lib/tab.js";
 import { begun, extended, figures, outgrown, told } from "./answer.js";
@@ -12,11 +13,15 @@ import { bodyOf } from "./request.js";
 
 const PATH = "/v1/chat/completions";
 const STREAM = "/v1/stream";
+const LOOKUP = "/v1/streams/lookup";
 const KEY = "key";
-// The answers that this tab asked for last; after a reload it asks again for one that had not begun.
+// The answer that this tab asked for last in a conversation; after a reload it asks again for one
+// that had not begun.
 const RUN = "run";
 // Milliseconds.
 const PART_EVERY = 1000;
+// Seconds for which the engine goes on when the page is gone: a reload takes less.
+const PATIENCE = 60;
 
 function newId() {
   // Not randomUUID, which pages over plain http do not have.
@@ -188,10 +193,10 @@ export class Chat {
     const last = line(this.talk);
     const said = last.at(-1)?.role === "assistant" && !draft ? last.slice(0, -1) : last;
     const more = draft || !said.length ? [{ role: "user", text: draft || "Hello!" }] : [];
-    return this.#bodyOf([...said, ...more]);
+    return this.#bodyOf([...said, ...more], this.model);
   }
 
-  async #bodyOf(messages) {
+  async #bodyOf(messages, model) {
     const images = {};
     for (const id of attachments({ messages })) {
       const blob = await this.store.image(id);
@@ -199,7 +204,7 @@ export class Chat {
     }
     const there = (ids) => ids?.filter((id) => id in images);
     const whole = messages.map((each) => ({ ...each, images: there(each.images), sounds: there(each.sounds) }));
-    return bodyOf(this.model, this.talk.settings, whole, images);
+    return bodyOf(model, this.talk.settings, whole, images);
   }
 
   async #answer(parent) {
@@ -214,7 +219,7 @@ export class Chat {
   #begin(id, parent, model, stream = id) {
     this.#abort = new AbortController();
     this.running = { id, talk: this.talk.id, parent, model, stream, from: 0, answer: begun(performance.now()), waits: {} };
-    keep(RUN, id);
+    keep(`${RUN} ${this.talk.id}`, id);
   }
 
   /** Do what brings the answer, and keep how it ended. */
@@ -234,13 +239,13 @@ export class Chat {
     const { running } = this;
     const messages = line({ ...this.talk, leaf: parent });
     const { settings } = this.talk;
-    await this.#stream(await this.#bodyOf(messages));
+    await this.#stream(await this.#bodyOf(messages, running.model));
     while (outgrown(running.answer, settings, running.waits.variant, this.models.find((each) => each.name === running.model))) {
       running.from = running.answer.text.length;
       running.stream = newId();
       running.answer = { ...running.answer, before: figures(running.answer).tokens ?? 0, usage: undefined, timings: undefined, finish: null };
       try {
-        await this.#stream(await this.#bodyOf([...messages, { role: "assistant", text: running.answer.text }]));
+        await this.#stream(await this.#bodyOf([...messages, { role: "assistant", text: running.answer.text }], running.model));
       } catch (error) {
         // Not every template takes the beginning of an answer. Then it ends as the engine ended it.
         if (!(error instanceof Refused) || error.status < 400) throw error;
@@ -254,7 +259,7 @@ export class Chat {
     const { stream: id } = this.running;
     return stream(body ? PATH : `${STREAM}?conv_id=${id}`, body, {
       signal: this.#abort.signal,
-      headers: { ...this.headers(), ...(body ? { "X-Conversation-Id": id } : {}) },
+      headers: { ...this.headers(), ...(body ? { "X-Conversation-Id": id, "X-Conversation-Patience": PATIENCE } : {}) },
       head: (headers) => this.#wait({ variant: headers.get("X-Gateway-Variant") ?? "" }),
       take: (each) => this.#take(each),
     });
@@ -264,7 +269,7 @@ export class Chat {
   async #resume() {
     const found = !this.running && this.talk.messages.findLast((each) => each.finish === "running");
     if (!found) return;
-    const mine = kept(RUN) === found.id;
+    const mine = kept(`${RUN} ${this.talk.id}`) === found.id;
     this.#begin(found.id, found.parent, found.model, found.stream);
     const { running } = this;
     running.from = found.from ?? 0;
@@ -273,13 +278,28 @@ export class Chat {
     this.show();
     await this.#whole(async () => {
       try {
-        await this.#stream();
+        // Asked first, as a browser tells its console of each answer that is not there.
+        if (await this.#isThere(found.stream)) return await this.#stream();
       } catch (error) {
-        if (error.code !== "stream_not_found") throw error;
-        if (mine && !found.text && !found.thought) return this.#ask(found.parent);
-        running.answer = { ...running.answer, text: found.text, thought: found.thought ?? "", calls: found.calls ?? [] };
+        if (error.code !== "stream_not_found") {
+          this.#restore(found);
+          throw error;
+        }
       }
+      if (mine && !found.text && !found.thought) return this.#ask(found.parent);
+      this.#restore(found);
     });
+  }
+
+  /** What was kept of an answer stays if its stream does not bring it again. */
+  #restore({ text, thought = "", calls = [] }) {
+    const { running } = this;
+    if (running.answer.text.length < text.length || !running.answer.thought) running.answer = { ...running.answer, text, thought, calls };
+  }
+
+  async #isThere(id) {
+    const answer = await answered("POST", LOOKUP, { conversation_ids: [id] }, this.headers());
+    return (await answer.json()).length > 0;
   }
 
   #take({ comment, data }) {
@@ -318,6 +338,7 @@ export class Chat {
     const { id, talk: of, answer } = this.running;
     const come = this.#fields();
     this.running = null;
+    keep(`${RUN} ${of}`, "");
     const talk = this.talks.find((each) => each.id === of);
     if (talk) {
       const fields = {

@@ -1,9 +1,8 @@
-// Settings of a conversation, and its request as code: each in a dialog.
+// Settings of a conversation, in a dialog.
 
-import { html, useEffect, useState } from "../vendor/preact.js";
+import { html } from "../vendor/preact.js";
 import { Dialog } from "../lib/dialog.js";
-import { Code, t, Tabs } from "../lib/page.js";
-import { codes } from "./code.js";
+import { t } from "../lib/page.js";
 
 const NUMBERS = [
   ["temperature", { min: 0, max: 2, step: 0.05 }],
@@ -29,18 +28,5 @@ export function Settings({ chats, close }) {
       <label>${t("settings.key")}<input type="password" autocomplete="off" spellcheck=${false} value=${chat.key} onChange=${(event) => (chat.key = event.target.value.trim())} /></label>
       <p class="small soft">${t("settings.key.where")}</p>
     </form>
-  <//>`;
-}
-
-export function CodeView({ chat, draft, close }) {
-  const [tab, setTab] = useState("curl");
-  const [body, setBody] = useState(null);
-  useEffect(() => {
-    chat.body(draft).then(setBody);
-  }, []);
-  const names = { curl: "curl", python: "Python", javascript: "JavaScript" };
-  return html`<${Dialog} title=${t("code")} close=${close}>
-    <${Tabs} label=${t("code")} names=${names} chosen=${tab} choose=${setTab} id="code" />
-    ${body && html`<${Code} id="code" text=${codes(location.origin, body)[tab]} label=${names[tab]} />`}
   <//>`;
 }

@@ -6,6 +6,7 @@ import { highlight, nodesOf } from "../lib/markdown.js";
 import { copy, Copy, format, Icon, t } from "../lib/page.js";
 import { figures } from "./answer.js";
 import { hush, readAloud } from "./sounds.js";
+import { Waiting } from "./waiting.js";
 
 /** Give each code block a button that copies it. */
 function withCopies(nodes) {
@@ -96,22 +97,6 @@ function Editor({ text, label, done, cancel }) {
   </div>`;
 }
 
-/** What the answer waits for, until its first piece comes. */
-function Waiting({ waits, since }) {
-  const [now, setNow] = useState(performance.now());
-  useEffect(() => {
-    const timer = setInterval(() => setNow(performance.now()), 250);
-    return () => clearInterval(timer);
-  }, []);
-  const seconds = format.seconds(Math.max(0, Math.round((now - since) / 1000)));
-  const said = waits.waits === "load"
-    ? t("waits.load", { variant: waits.variant })
-    : t(waits.waits === "queue" ? "waits.queue" : "waits");
-  const left = waits.left == null ? "" : ` · ${t("waits.left", { time: format.seconds(waits.left) })}`;
-  return html`<div class="waiting soft" role="status"><progress value=${waits.share} max="1" aria-label=${said}></progress>
-    <span>${said}${left} · ${seconds}</span></div>`;
-}
-
 export function sayProblem({ code, message, status, after }) {
   const later = after ? ` ${t("problem.later", { time: format.seconds(after) })}` : "";
   if (code === "network") return t("problem.network");
@@ -165,7 +150,7 @@ export function Message({ message, place, count, running, busy, actions, store }
         : own
           ? html`<div class="said">${message.text}</div>`
           : html`<${Folded} message=${shown} growing=${Boolean(running)} /><${Markdown} text=${shown.text} growing=${Boolean(running)} />`}
-      ${waiting && html`<${Waiting} waits=${running.waits} since=${running.answer.started} />`}
+      ${waiting && html`<${Waiting} name=${running.model} waits=${running.waits} since=${running.answer.started} />`}
       ${message.problem && html`<div class="notice bad" role="alert">${sayProblem(message.problem)}</div>`}
       ${running && !waiting && html`<${Figures} figures=${figures(running.answer)} variant=${running.waits.variant} model=${running.model} />`}
       ${!running && !own && message.figures && html`<${Figures} figures=${message.figures} variant=${message.variant} model=${message.model} finish=${message.finish} />`}

@@ -7,7 +7,8 @@ import { kindOf } from "../lib/states.js";
 import { Chat } from "./chat.js";
 import { Composer } from "./composer.js";
 import { line, siblings } from "./conversation.js";
-import { CodeView, Settings } from "./dialogs.js";
+import { CodeView } from "./codeview.js";
+import { Settings } from "./dialogs.js";
 import { Message, sayProblem } from "./message.js";
 import { Side } from "./side.js";
 import { openStore } from "./store.js";
@@ -18,8 +19,8 @@ const STARTERS = ["starter.explain", "starter.write", "starter.code"];
 const store = await openStore();
 const asked = new URLSearchParams(location.search).get("model");
 // What can be tried beside conversations, by what a model must be able to do.
-const TASKS = { embed: "embeddings", rerank: "rerank", hear: "audio" };
-const COMPONENTS = { embed: "Embeddings", rerank: "Rerank", hear: "Transcription" };
+const TASKS = { embed: "embeddings", rerank: "rerank", hear: "audio", speak: "speech" };
+const COMPONENTS = { embed: "Embeddings", rerank: "Rerank", hear: "Transcription", speak: "Speech" };
 
 function ModelChoice({ chat, models, failed, second = false }) {
   const now = models.find((each) => each.name === chat.model);
@@ -96,14 +97,14 @@ function Pane({ chat, tick, models, value, failed, label, start, head }) {
 }
 
 /** A task beside conversations; its code is fetched when it is opened. */
-function Task({ name, models, chat }) {
+function Task({ name, models, chat, keyed }) {
   const [parts, setParts] = useState(null);
   useEffect(() => {
     import("./tasks.js").then(setParts);
   }, []);
   const able = models.filter((each) => each.capabilities.includes(TASKS[name]));
   if (!parts || !able.length) return html`<div class="bones" role="status" aria-label=${t("connecting")}></div>`;
-  return html`<${parts[COMPONENTS[name]]} key=${name} models=${able} headers=${chat.headers()} />`;
+  return html`<${parts[COMPONENTS[name]]} key=${name} models=${able} headers=${chat.headers()} keyed=${keyed} />`;
 }
 
 function Playground() {
@@ -187,7 +188,7 @@ function Playground() {
   const label = (each) => (beside ? t("messages.of", { model: each.model }) : t("messages"));
   return html`<div class="place">
     ${shownTasks.length > 1 && html`<div class="tasks"><${Tabs} label=${t("task")} names=${names} chosen=${task} choose=${setTask} id="task" /></div>`}
-    ${task !== "chat" && html`<div id="task" role="tabpanel" aria-label=${names[task]} class="column sheet"><${Task} name=${task} models=${every} chat=${chat} /></div>`}
+    ${task !== "chat" && html`<div id="task" role="tabpanel" aria-label=${names[task]} class="column sheet"><${Task} name=${task} models=${every} chat=${chat} keyed=${Boolean(value?.accounts)} /></div>`}
     <div class="desk" hidden=${task !== "chat"} id=${task === "chat" && shownTasks.length > 1 ? "task" : null} role=${shownTasks.length > 1 ? "tabpanel" : null} aria-label=${shownTasks.length > 1 ? names.chat : null}>
     <aside class="side" aria-label=${t("talks")}><${Side} chat=${chat} /></aside>
     <section class="talk" aria-label=${t("talk")}>
@@ -211,7 +212,7 @@ function Playground() {
     </div>
     ${opened === "side" && html`<${Dialog} title=${t("talks")} close=${close} kind="drawer left"><div class="side"><${Side} chat=${chat} chosen=${close} /></div><//>`}
     ${opened === "settings" && html`<${Settings} chats=${chats} close=${close} />`}
-    ${opened === "code" && html`<${CodeView} chat=${chat} draft=${draft.text.trim()} close=${close} />`}
+    ${opened === "code" && html`<${CodeView} made=${() => chat.body(draft.text.trim())} kind="chat" keyed=${Boolean(value?.accounts)} close=${close} />`}
   </div>`;
 }
 

@@ -15,6 +15,13 @@ test("snippets have the visitor's address and the model, whatever it is called",
   assert.equal(JSON.parse(shown).model, "it's \"$(a)\"");
 });
 
+test("with accounts the key comes from the environment", () => {
+  const texts = snippets("http://h:1", "m", true);
+  const env = { ...process.env, OPENAI_API_KEY: "sk" };
+  assert.equal(String(execFileSync("sh", ["-c", `curl() { shift 3; printf %s "$2"; }\n${texts.curl}`], { env })), "Authorization: Bearer sk");
+  for (const text of Object.values(texts)) assert.ok(!/none/.test(text));
+});
+
 test("a word of a shell stays one word", () => {
   assert.equal(String(execFileSync("sh", ["-c", `printf %s ${quoted("a'b $c")}`])), "a'b $c");
 });

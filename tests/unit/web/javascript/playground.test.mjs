@@ -82,7 +82,7 @@ test("comments tell what is waited for", () => {
   assert.deepEqual(told("keep-alive, loading org/m@8192, 40 %, 3 s left"), { waits: "load", variant: "org/m@8192", share: 0.4, left: 3 });
   assert.deepEqual(told("keep-alive, loading m@512"), { waits: "load", variant: "m@512", share: null, left: null });
   assert.deepEqual(told("keep-alive, queued"), { waits: "queue" });
-  assert.deepEqual(told("X-Gateway-Variant: m@512"), { variant: "m@512" });
+  assert.deepEqual(told("X-Gateway-Variant: m@512"), { variant: "m@512", waits: null });
   assert.deepEqual(told("keep-alive"), {});
 });
 
@@ -107,11 +107,30 @@ test("a request has what was set, and no empty answer", () => {
 test("the code of a request is whole, whatever the text is", () => {
   const body = bodyOf("m", {}, [said("q", `it's "x" \\ $(y)\n`)]);
   const texts = codes("http://h:1", body);
-  const sent = execFileSync("sh", ["-c", `curl() { printf %s "$6"; }\n${texts.curl}`]);
-  assert.deepEqual(JSON.parse(sent), body);
+  const sent = (text) => execFileSync("sh", ["-s"], { input: `curl() { for last; do :; done; [ "$last" = @- ] && cat || printf %s "$last"; }\n${text}\n` });
+  assert.deepEqual(JSON.parse(sent(texts.curl)), body);
+  // What is longer than an argument may be.
+  const long = bodyOf("m", {}, [said("q", `it's "x"\nJSON\n${"y".repeat(200_000)}`)]);
+  assert.deepEqual(JSON.parse(sent(codes("http://h:1", long).curl)), long);
   assert.ok(texts.python.includes('{"role": "user", "content": "it\'s \\"x\\" \\\\ $(y)\\n"}'));
   assert.equal(pythonOf({ a: [true, null, 1.5], b: [] }, 0), '{"a": [\n    True,\n    None,\n    1.5,\n], "b": []}');
   assert.ok(texts.javascript.includes('baseURL: "http://h:1/v1"'));
+});
+
+test("each kind of request has its code, with a key where one is needed", () => {
+  const of = (kind, body, keyed = true) => codes("http://h:1", body, kind, keyed);
+  const args = (text) => execFileSync("sh", ["-c", `curl() { printf '%s\\n' "$@"; }\n${text}`], { env: { ...process.env, OPENAI_API_KEY: "sk" } }).toString().trim().split("\n");
+  assert.deepEqual(args(of("hear", { model: "it's" }).curl), ["http://h:1/v1/audio/transcriptions", "-H", "Authorization: Bearer sk", "-F", "model=it's", "-F", "file=@sound.wav"]);
+  assert.deepEqual(args(of("speak", { model: "m", input: "Hi" }, false).curl).slice(0, 6), ["http://h:1/v1/audio/speech", "-H", "Content-Type: application/json", "-o", "speech.wav", "-d"]);
+  const bodies = { chat: { messages: [] }, embed: { input: ["a"] }, rerank: { documents: ["a"] }, hear: { model: "m" }, speak: { input: "a" } };
+  const code = Object.entries(bodies).map(([kind, body]) => of(kind, body));
+  // Python and JavaScript read them.
+  const checks = "import ast, json, sys; [ast.parse(each) for each in json.load(sys.stdin)]";
+  execFileSync("python3", ["-c", checks], { input: JSON.stringify(code.map((each) => each.python)) });
+  for (const { javascript, python } of code) {
+    new Function(`return async () => { ${javascript.replace(/^import .*$/gm, "")} }`);
+    assert.ok(!javascript.includes("apiKey") && !python.includes("api_key"));
+  }
 });
 
 test("pictures are cut short in code", () => {
