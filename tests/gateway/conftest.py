@@ -1,6 +1,7 @@
-"""Without the fast lane, only the tests in which it answers something can differ.
+"""Which tests of the gateway run, their order, and what their workers share.
 
-A run with ``TEST_LANE_LOG=FILE`` writes their names to the file. A run with that file and
+Without the fast lane, only the tests in which it answers something can differ. A run with
+``TEST_LANE_LOG=FILE`` writes their names to the file. A run with that file and
 ``TEST_FAST_LANE=off`` is of those alone.
 """
 
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import stream_judge
 from gateway_client import FAST_LANE
+from later import needs_later
 
 from server.lane import Lane
 
@@ -38,6 +41,19 @@ def _count() -> None:
     Lane._answer = counted  # type: ignore[method-assign]  # it does the same
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start the judge of streams, unless this is a worker of a run that has."""
+    config = session.config
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
+        judge = stream_judge.start()
+        config.add_cleanup(lambda: stream_judge.end(judge))
+
+
+def pytest_collection_finish() -> None:
+    """Let this process ask the judge."""
+    stream_judge.connect()
+
+
 if _LOG and FAST_LANE:
     _count()
 
@@ -54,7 +70,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without the fast lane, keep the tests of the log."""
+    """Without the fast lane, keep the tests of the log. What makes workers large comes last."""
+    items.sort(key=needs_later)
     if FAST_LANE or not _LOG:
         return
     known = set(Path(_LOG).read_text(encoding="utf-8").splitlines())

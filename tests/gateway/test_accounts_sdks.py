@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import anthropic
 import httpx2
-import openai
 import pytest
 from account_gateway import Books, books, charging_gateway
 from gateway import fake_model, fake_variant
+from later import Later
 
 from utils.config.accounts import PriceTable, RateLimitsTable
 
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from fake_engine import Journal
     from gateway import Gateway
 
+openai: Any = Later("openai")
+anthropic: Any = Later("anthropic")
 SDKS: dict[str, Any] = {"openai": openai, "anthropic": anthropic}
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
 

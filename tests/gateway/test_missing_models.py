@@ -15,7 +15,7 @@ from gateway_child import gateway_process, lua
 from gguf_files import llama
 from ports import quiet_port
 from raw_client import PATIENCE
-from stream_schema import check_stream
+from stream_judge import check_stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

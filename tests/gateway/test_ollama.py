@@ -6,12 +6,12 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import ollama
 import pytest
 from gateway import fake_model, fake_variant, running_gateway, until
 from gateway_client import chat_body
 from gguf_files import llama
 from growth_models import WHOLE, growing
+from later import Later
 
 from engine.scheduling.lifecycle import State
 
@@ -21,15 +21,17 @@ if TYPE_CHECKING:
     from fake_engine import Journal
     from gateway_client import Answer
 
+ollama: Any = Later("ollama")
 HELLO = [{"role": "user", "content": "hello"}]
 FOUR = {"options": {"num_predict": 4}}
 SAID = "hello.0 hello.1 hello.2 hello.3"
 
 
-def lines(answer: Answer, kind: Any = ollama.ChatResponse) -> list[Any]:
+def lines(answer: Answer, kind: Any = None) -> list[Any]:
     """Return the lines of a stream, each as Ollama's own client reads it."""
     assert answer.status == 200, answer.body
     assert answer.headers["Content-Type"] == "application/x-ndjson"
+    kind = kind or ollama.ChatResponse
     read = [kind.model_validate_json(line) for line in answer.body.splitlines()]
     assert [each.done for each in read] == [False] * (len(read) - 1) + [True]
     return read

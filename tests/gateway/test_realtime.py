@@ -6,12 +6,12 @@ import asyncio
 import base64
 import json
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, get_args
 
-import openai
 import pytest
 from gateway import running_gateway
-from openai.types.realtime import RealtimeServerEvent
+from later import Later
 from raw_client import PATIENCE
 from voice_server import ANSWER, serving, silence, speech, voice_server
 
@@ -24,15 +24,21 @@ if TYPE_CHECKING:
     from gateway import Gateway
     from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
+openai: Any = Later("openai")
 CLOCK = {"type": "function", "name": "clock", "parameters": {"type": "object", "properties": {}}}
 
 ELSEWHERE = {"type": "item_reference", "id": "elsewhere"}
 SOUND = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": "AAAA"}]}
 
-EVENTS: dict[str, Any] = {
-    get_args(event.model_fields["type"].annotation)[0]: event
-    for event in get_args(get_args(RealtimeServerEvent)[0])
-}
+
+@cache
+def known() -> dict[str, Any]:
+    """Return OpenAI's type of each event, by its name."""
+    types = Later("openai.types.realtime")
+    return {
+        get_args(event.model_fields["type"].annotation)[0]: event
+        for event in get_args(get_args(types.RealtimeServerEvent)[0])
+    }
 
 
 class Talk:
@@ -45,7 +51,7 @@ class Talk:
         """Return the next event, which has all that the library's type of it demands."""
         async with asyncio.timeout(PATIENCE):
             data = await self.connection.recv_bytes()
-        return EVENTS[json.loads(data)["type"]].model_validate_json(data)
+        return known()[json.loads(data)["type"]].model_validate_json(data)
 
     async def until(self, *kinds: str) -> list[Any]:
         """Return the events up to the first of one of these types."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from raw_client import PATIENCE, RawClient, post
-from stream_schema import check_stream
+from stream_judge import check_stream
 
 from server.routes import is_admin
 

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from stream_judge import check_stream
+
 # Seconds: nothing but a fault takes as long, on a busy machine too.
 PATIENCE = 30.0
 _REQUEST = re.compile(rb"[A-Z]+ (\S+) HTTP/1\.1\r\n")
@@ -78,9 +80,6 @@ class RawClient:
         data = await self._next()
         self._body += data
         if not data and self.checked:
-            # The libraries that it checks with take seconds to import.
-            from stream_schema import check_stream  # noqa: PLC0415 - see above
-
             kind = self.headers.get("content-type", "")
             check_stream(self._path, kind, self._body, cut=self.cut)
         return data

@@ -1,15 +1,9 @@
-"""Checks of the Responses API's events: OpenAI's own types, and the order of a whole stream."""
+"""The events of a stream of the Responses API, and their order."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
-
-from openai.types.responses import Response, ResponseStreamEvent
-from pydantic import TypeAdapter
-
-_EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
-_ENDS = ("response.completed", "response.incomplete", "response.failed")
 
 
 def events_in(stream: bytes) -> list[dict[str, Any]]:
@@ -24,25 +18,6 @@ def events_in(stream: bytes) -> list[dict[str, Any]]:
         assert name == f"event: {event['type']}"
         events.append(event)
     return events
-
-
-def checked(stream: bytes) -> list[dict[str, Any]]:
-    """Return the events of a whole stream, each of which OpenAI's types know."""
-    events = events_in(stream)
-    for event in events:
-        _EVENT.validate_python(event)
-    assert [event["sequence_number"] for event in events] == list(range(len(events)))
-    kinds = [event["type"] for event in events]
-    assert kinds[0] == "response.created"
-    assert kinds[-1] in _ENDS
-    assert not set(kinds[:-1]) & set(_ENDS)
-    check_order(events)
-    return events
-
-
-def check_whole(response: dict[str, Any]) -> None:
-    """Return if OpenAI's types know the response."""
-    Response.model_validate(response)
 
 
 def check_order(events: list[dict[str, Any]]) -> None:

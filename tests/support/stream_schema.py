@@ -14,15 +14,14 @@ import ollama
 from anthropic.types import RawMessageStreamEvent
 from openai.types import Completion
 from openai.types.chat import ChatCompletionChunk
-from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter, ValidationError
 from response_events import check_order
+from response_types import EVENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 DONE = "[DONE]"
-_RESPONSE: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 _MESSAGE: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 
 
@@ -213,7 +212,7 @@ class _Responses(_Machine):
             self.over = self.failed = True
 
     def _numbered(self, data: Any) -> None:
-        _RESPONSE.validate_python(data)
+        EVENT.validate_python(data)
         _must(data["sequence_number"] == len(self._events), f"not the next number: {data}")
         self._events.append(data)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from response_events import check_whole, checked
+from response_types import check_whole, checked
 
 from inference.usage import Told
 from server.codecs.chat_reader import ChatStreamReader
