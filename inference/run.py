@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from engine.scheduling.lifecycle import State
 from inference.call import AnswerCut
 from inference.continuation.relay import Eligibility, continuing
 from inference.detached import DetachedStreams
@@ -63,6 +64,14 @@ class Inference:
     async def count(self, model: ModelSpec, facts: RequestFacts) -> int | None:
         """Return the tokens of a prompt without starting an engine; None if that cannot be."""
         return await self._selector.count(model, facts)
+
+    def is_free(self, model: ModelSpec) -> bool:
+        """Return whether an engine of the model has a free place now, and no request waits."""
+        records = (each for each in self._manager.records() if each.variant.model == model.name)
+        return not self._manager.waiting() and any(
+            each.state is State.READY and len(each.active) < each.variant.parallel
+            for each in records
+        )
 
     async def run(self, call: Call, sink: Sink) -> None:
         """Answer ``call``: all of the answer is in ``sink`` except its end.

@@ -87,6 +87,10 @@ class RequestHandler:
         """Return the tokens of a prompt without starting an engine; None if that cannot be."""
         return await self._inference.count(model, facts)
 
+    def is_free(self, model: ModelSpec) -> bool:
+        """Return whether an engine of the model has a free place now, and no request waits."""
+        return self._inference.is_free(model)
+
     async def run(self, ctx: RequestContext, call: Call, sink: Sink) -> None:
         """Run a call, whose answer goes to ``sink``; the errors are those of ``Inference.run``."""
         await self._way(ctx)(call, sink)

@@ -55,6 +55,8 @@ class Telemetry(Observer):
         self.take: Callable[[], None] | None = None
         # The bytes of each event are made once for all listeners.
         self.events: Feed[bytes] = Feed()
+        # Called when requests wait: what can be done later is to make room.
+        self.on_wait: set[Callable[[], None]] = set()
         self._ids = count(1)
         self._stamp = Stamp()
         # How often engines of a model have failed, until the recorder takes it.
@@ -110,7 +112,10 @@ class Telemetry(Observer):
             self._tell("why", **{name: each for name, each in entry.items() if name != "at"})
 
     def waiting(self, count: int) -> None:
-        """Publish how many requests wait now."""
+        """Publish how many requests wait now; work that can be done later makes room for them."""
+        if count:
+            for make_room in tuple(self.on_wait):
+                make_room()
         self._tell("queue", waiting=count)
 
     def loading(self, variant: VariantSpec, percent: float) -> None:

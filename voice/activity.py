@@ -92,14 +92,23 @@ class Endpointer:
         self._judged = 0
         self._recent: list[bool] = []
         self._voiced = 0.0
-        self._silent = 0.0
+        # Seconds of silence since the last speech of the turn.
+        self.silent = 0.0
         self.speaking = False
-        self._sure = False
+        # Whether the speech is so long that it is no cough.
+        self.sure = False
+        # How many frames of speech were heard, in all turns.
+        self.mark = 0
 
     @property
     def seconds(self) -> float:
         """The length of the sound that is kept."""
         return len(self._sound) / (self._rate * SAMPLE)
+
+    @property
+    def counts(self) -> bool:
+        """Whether there is speech that is long enough for a turn."""
+        return self.speaking and self._voiced >= self._pace.least
 
     def feed(self, samples: bytes) -> list[Heard]:
         """Take more samples; return what they say, in order. Stop at a turn that has ended.
@@ -121,6 +130,10 @@ class Endpointer:
         self._reset()
         return taken
 
+    def so_far(self) -> bytes:
+        """Return the sound of the turn so far; it stays."""
+        return bytes(self._sound[: self._judged])
+
     def clear(self) -> None:
         """Forget the sound so far."""
         self._sound.clear()
@@ -137,12 +150,13 @@ class Endpointer:
             self._voiced = FRAME * (_ONSET - 1)
             told.append(Heard.BEGAN)
         self._voiced += FRAME * speech
-        self._silent = 0.0 if speech else self._silent + FRAME
-        if not self._sure and self._voiced >= self._pace.sure:
-            self._sure = True
+        self.mark += speech
+        self.silent = 0.0 if speech else self.silent + FRAME
+        if not self.sure and self._voiced >= self._pace.sure:
+            self.sure = True
             told.append(Heard.SURE)
         long = self._judged >= self._pace.longest * self._rate * SAMPLE
-        if long or self._silent >= self._pace.silence:
+        if long or self.silent >= self._pace.silence:
             if self._voiced >= self._pace.least:
                 told.append(Heard.ENDED)
             else:
@@ -161,5 +175,5 @@ class Endpointer:
     def _reset(self, judged: int = 0) -> None:
         self._judged = judged
         self._recent = []
-        self._voiced = self._silent = 0.0
-        self.speaking = self._sure = False
+        self._voiced = self.silent = 0.0
+        self.speaking = self.sure = False

@@ -33,6 +33,10 @@ class Models(Protocol):
         """Return the text of a sound file."""
         ...
 
+    async def hear_so_far(self, sound: bytes) -> str | None:
+        """Return the text of speech that goes on; None where it would be in the way of others."""
+        ...
+
     async def think(
         self, messages: list[dict[str, Any]], said: Callable[[str], Awaitable[None]]
     ) -> Answer:

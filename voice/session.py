@@ -15,6 +15,7 @@ from utils.logger import get_logger
 from utils.tasks import TaskOwner
 from voice.activity import SAMPLE, Heard
 from voice.clauses import Clauses, speakable
+from voice.hearing.partial import Partials
 from voice.outbox import Outbox
 from voice.told import Complete, Interrupted, Problem, Speech, Text, Understood
 from voice.turns import Hear, Hold, Release, Stop, Tell, Think
@@ -45,7 +46,7 @@ class Session:
     """``outbox`` has what the client is to be told.
 
     ``ears`` find the turns in samples at ``rate`` a second; without ``detects`` a turn ends at the
-    client's word alone.
+    client's word alone. With ``partials``, speech is made a text already while it goes on.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Session:
         clock: Clock,
         *,
         detects: bool = True,
+        partials: bool = False,
     ) -> None:
         self.turns = turns
         self.outbox = Outbox()
@@ -74,6 +76,9 @@ class Session:
         self._samples = bytearray()
         self._file = bytearray()
         self._before = b""
+        self._partials = Partials() if partials else None
+        # Makes a text of the speech so far; it may be the final one.
+        self._partial: asyncio.Task[str | None] | None = None
 
     def configure(self, ears: Endpointer, *, detects: bool) -> None:
         """Listen in another way from now on; sound that belongs to no turn yet is forgotten."""
@@ -95,6 +100,7 @@ class Session:
                 self._take(each)
             if Heard.ENDED not in heard:
                 break
+        self._hear_so_far()
 
     def add_file(self, piece: bytes) -> None:
         """Take in a piece of a sound file, which is heard once the turn has ended."""
@@ -123,6 +129,7 @@ class Session:
 
     def clear(self) -> None:
         """Forget the sound that belongs to no turn yet."""
+        self._forget_partial()
         self._ears.clear()
         self._samples.clear()
         self._file.clear()
@@ -150,6 +157,7 @@ class Session:
     def _take(self, heard: Heard) -> None:
         now, turns = self._now(), self.turns
         if heard is Heard.BEGAN:
+            self._forget_partial()
             self._run(turns.began(now))
         elif heard is Heard.SURE:
             self._run(turns.sure(now))
@@ -159,6 +167,7 @@ class Session:
             effects = turns.ended(now)
             self._run(effects)
             if not any(isinstance(each, Hear) for each in effects):
+                self._forget_partial()
                 self._ears.take()
 
     def _run(self, effects: list[Effect]) -> None:
@@ -172,9 +181,11 @@ class Session:
             elif isinstance(effect, Stop):
                 self._stop(effect.turn)
             elif isinstance(effect, Hear):
-                self._work = Work(effect.turn, self._now())
+                silent = self._ears.silent if self._ears.speaking and not self._file else None
+                self._work = Work(effect.turn, self._now(), silent)
+                known = self._known()
                 sound = self._sound(more=effect.more)
-                self._start(effect.turn, self._hear(effect.turn, sound), "hear")
+                self._start(effect.turn, self._hear(effect.turn, sound, known), "hear")
             elif isinstance(effect, Think):
                 if self._work.turn != effect.turn:
                     self._work = Work(effect.turn, self._now())
@@ -243,8 +254,58 @@ class Session:
             self.outbox.silence(turn)
             self.outbox.put(Problem(turn, error))
 
-    async def _hear(self, turn: int, sound: bytes) -> None:
-        text = await self._models.hear(sound)
+    def _hear_so_far(self) -> None:
+        """Begin to make a text of the speech so far, if it is time."""
+        ears, turns, partials, now = self._ears, self.turns, self._partials, self._now()
+        if partials is None or not ears.counts or not turns.expects(now):
+            return
+        if partials.is_due(ears.mark, ears.silent, now):
+            before = self._partial
+            if before is not None:
+                before.cancel()
+            partials.begin(ears.mark, now)
+            samples = ears.so_far()
+            if turns.goes_on():
+                samples = (self._before + samples)[-_LARGEST:]
+            sound = wav_head(self._rate, len(samples)) + samples
+            work = self._understand_so_far(turns.turn + 1, sound, partials, before)
+            self._partial = self._tasks.spawn(work, "hear so far")
+
+    async def _understand_so_far(
+        self, turn: int, sound: bytes, partials: Partials, before: asyncio.Task[str | None] | None
+    ) -> str | None:
+        text = None
+        if before is not None:
+            # Its engine is free only once it has ended.
+            await asyncio.wait([before])
+        try:
+            text = await self._models.hear_so_far(sound)
+        except GatewayError as error:
+            _log.debug("the speech so far was not understood: %s", error.message)
+        if self._partial is asyncio.current_task():
+            partials.ended(self._now(), known=text is not None)
+            self._run(self.turns.understood_so_far(turn, text or ""))
+        return text
+
+    def _known(self) -> asyncio.Task[str | None] | None:
+        """Return what makes, or has made, a text of all speech of the turn that ends now."""
+        found = None
+        if self._partials is not None and not self._file and self._partials.covers(self._ears.mark):
+            found, self._partial = self._partial, None
+        self._forget_partial()
+        return found
+
+    def _forget_partial(self) -> None:
+        if self._partials is not None:
+            self._partials.reset(self._now())
+        if self._partial is not None:
+            self._partial.cancel()
+            self._partial = None
+
+    async def _hear(self, turn: int, sound: bytes, known: asyncio.Task[str | None] | None) -> None:
+        text = None if known is None else await known
+        if text is None:
+            text = await self._models.hear(sound)
         self._before = b""
         self._run(self.turns.understood(turn, text))
 

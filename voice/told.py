@@ -40,6 +40,14 @@ class SpeechStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class Partial:
+    """The text of the speech so far, which will be ``turn``; a later one may say it otherwise."""
+
+    turn: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Understood:
     """The text of a turn; "" if nothing was understood."""
 
@@ -82,13 +90,17 @@ class Speech:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Milliseconds from the end of the turn until each was there; None for what never was."""
+    """Milliseconds from the end of the turn until each was there; None for what never was.
+
+    ``heard`` is the silence before it, by which its end was found.
+    """
 
     understood: int | None = None
     first_text: int | None = None
     first_clause: int | None = None
     first_audio: int | None = None
     total: int | None = None
+    heard: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +143,7 @@ class Reply:
 Told = (
     SpeechStarted
     | SpeechStopped
+    | Partial
     | Understood
     | NotCalled
     | Began

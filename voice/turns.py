@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from voice.history import Entry
 from voice.playout import Playout
-from voice.told import Began, Interrupted, NotCalled, SpeechStarted, SpeechStopped, Understood
+from voice.told import (
+    Began,
+    Interrupted,
+    NotCalled,
+    Partial,
+    SpeechStarted,
+    SpeechStopped,
+    Understood,
+)
 
 if TYPE_CHECKING:
     from voice.history import History, ToolCall
@@ -116,6 +124,14 @@ class Turns:
         """Return whether an answer is being made."""
         return self.phase in (Phase.THINKING, Phase.SPEAKING)
 
+    def goes_on(self) -> bool:
+        """Return whether the next turn goes on with one that was stopped while it was heard."""
+        return self._unheard
+
+    def expects(self, now: float) -> bool:
+        """Return whether what is said now will be a turn: there is no answer to speak into."""
+        return self.phase is Phase.LISTENING and not self.playout.playing(now)
+
     # -- the speech of the user ------------------------------------------------------
 
     def began(self, now: float) -> list[Effect]:
@@ -175,6 +191,12 @@ class Turns:
         return self._interrupted(now)
 
     # -- the work for a turn ---------------------------------------------------------
+
+    def understood_so_far(self, turn: int, text: str) -> list[Effect]:
+        """Take in the text of the speech so far, which will be the turn ``turn``."""
+        text = text.strip()
+        late = turn != self.turn + 1 or self.phase is not Phase.LISTENING
+        return [] if late or not text else [Tell(Partial(turn, text))]
 
     def understood(self, turn: int, text: str) -> list[Effect]:
         """Take in the text of a turn; without a wake word that is needed, it is no turn."""

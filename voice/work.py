@@ -11,11 +11,13 @@ from voice.told import Complete, Timings, Usage
 class Work:
     """The work for a turn that ended at ``since``; the other times are None until they come.
 
+    ``silent`` are the seconds of silence before; None if the turn ended at the client's word.
     ``asked`` is what the user said; ``written`` are the pieces of the answer.
     """
 
     turn: int
     since: float
+    silent: float | None = None
     asked: str = ""
     written: list[str] = field(default_factory=list)
     understood: float | None = None
@@ -43,6 +45,7 @@ class Work:
             self._after(self.first_clause),
             self._after(self.first_audio),
             self._after(now),
+            None if self.silent is None else round(self.silent * 1000),
         )
 
     def interrupted(self, heard: str, now: float) -> Complete:

@@ -23,6 +23,8 @@ from server.errors import shape_of
 from server.handler import read_form_of, read_translated
 from server.hops import headers_for
 from server.uploads.form import Form
+from server.voice.choice import hears_ahead
+from server.voice.room import while_nobody_waits
 from server.voice.sinks import ChatSink, WholeSink
 from utils.errors import EngineRefused, GatewayError, ModelMissing
 from voice import history
@@ -71,6 +73,12 @@ class Asker:
         """Ask for this request from now on: the client has another connection."""
         self._ctx = ctx
 
+    @property
+    def partials(self) -> bool:
+        """Whether speech is made a text already while it goes on; see ``hears_ahead``."""
+        caller = self._ctx.record.caller
+        return hears_ahead(self.options.partials, None if caller is None else caller.account_id)
+
     async def hear(self, sound: bytes) -> str:
         """Return the text of a sound file."""
         own = self._own()
@@ -93,6 +101,18 @@ class Asker:
             return str(orjson.loads(sink.body)["text"])
         except (ValueError, KeyError, TypeError) as error:
             raise EngineRefused("The engine answered without a transcript.") from error
+
+    async def hear_so_far(self, sound: bytes) -> str | None:
+        """Return the text of speech that goes on; None where it would be in the way of others.
+
+        Only a free engine is asked, and it stops once any request waits.
+        """
+        catalog, name = self._current.now.catalog, self.options.hearer
+        if not catalog.has_model(name) or not self._handler.is_free(catalog.find(name)):
+            return None
+        async with while_nobody_waits(self._ctx.telemetry.on_wait):
+            return await self.hear(sound)
+        return None
 
     async def think(
         self, messages: list[dict[str, Any]], said: Callable[[str], Awaitable[None]]

@@ -72,3 +72,12 @@ def chosen(configuration: Configuration, endpoint: Endpoint, name: str) -> str:
     if not found:
         raise VoiceUnavailable(f"No model here serves {endpoint.paths[0]}, and a voice needs one.")
     return min(found, key=lambda each: len(able[each].certain))
+
+
+def hears_ahead(asked: bool | None, account: int | None) -> bool:
+    """Return whether speech is made a text already while it goes on.
+
+    Each text is a request: none is made that an ``account`` pays or counts, unless it is ``asked``
+    for. Both are None if there is none.
+    """
+    return account is None if asked is None else asked

@@ -235,7 +235,8 @@ def session_of(options: LiveOptions, asker: Asker, kit: Kit, clock: Clock) -> Se
     detector = kit.detector(options.rate, USUAL)
     ears = Endpointer(options.rate, detector, Pace(silence=options.silence))
     turns = Turns(history, manners)
-    return Session(turns, asker, ears, options.rate, clock, detects=options.detects)
+    detects, partials = options.detects, asker.partials
+    return Session(turns, asker, ears, options.rate, clock, detects=detects, partials=partials)
 
 
 def _written(when: datetime) -> str:

@@ -86,7 +86,7 @@ class RealtimeHandlers:
         detector = partial(kit.detector, SPOKEN)
         ears = Endpointer(SPOKEN, detector(USUAL), options.detection.pace())
         turns = Turns(History(length=options.models.history), Manners())
-        session = Session(turns, asker, ears, SPOKEN, self._clock)
+        session = Session(turns, asker, ears, SPOKEN, self._clock, partials=asker.partials)
 
         def use(models: LiveOptions) -> None:
             asker.options = models

@@ -14,6 +14,7 @@ from voice.told import (
     Complete,
     Interrupted,
     NotCalled,
+    Partial,
     Problem,
     Reply,
     Speech,
@@ -110,8 +111,9 @@ def written(told: Told, output: str) -> list[Json]:
 
 
 def _of_turn(told: Told) -> list[Json]:
-    if isinstance(told, Understood):
-        return [{"type": "transcript", "text": told.text, "is_input": True, "is_final": True}]
+    if isinstance(told, Understood | Partial):
+        final = isinstance(told, Understood)
+        return [{"type": "transcript", "text": told.text, "is_input": True, "is_final": final}]
     if isinstance(told, SpeechStarted | SpeechStopped):
         kind = "speech_started" if isinstance(told, SpeechStarted) else "speech_stopped"
         return [{"type": kind}]
@@ -145,6 +147,7 @@ def _complete(told: Complete) -> list[Json]:
         "cost": told.usage.cost,
         "latency_ms": first if times.first_audio is None else times.first_audio,
         "timings": {
+            "heard_ms": times.heard,
             "understood_ms": times.understood,
             "first_text_ms": times.first_text,
             "first_clause_ms": times.first_clause,

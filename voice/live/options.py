@@ -32,7 +32,8 @@ class LiveOptions:
     ``hearer`` and ``speaker`` are models by their names; "" leaves the choice to the gateway.
     ``language`` is "" for any. ``detects``: turns are found in the sound. ``reconnect``: so many
     seconds it waits for its client after the connection was lost. ``tool_choice`` is as chats have
-    it.
+    it. ``partials``: speech is made a text already while it goes on; None where that costs nobody
+    anything.
     """
 
     model: str
@@ -56,6 +57,7 @@ class LiveOptions:
     minutes: int = _USUAL_MINUTES
     reconnect: int = 0
     tool_choice: Any = "auto"
+    partials: bool | None = None
 
     def shown(self) -> dict[str, Any]:
         """Return the parts of the request that ``ready`` repeats, with what was chosen."""
@@ -95,6 +97,7 @@ def options_of(body: Any, outputs: Sequence[str]) -> LiveOptions:  # noqa: ANN40
     )
     if not (model := llm.text("model")):
         raise llm.fault("model", "must name a model")
+    hearing = fields.at("transcription_config")
     heard = audio.choice("input_format", INPUTS, "webm")
     name, language = voice.text("voice_id"), voice.text("language")
     return LiveOptions(
@@ -114,10 +117,11 @@ def options_of(body: Any, outputs: Sequence[str]) -> LiveOptions:  # noqa: ANN40
         voice="" if name == "default" else name,
         speed=voice.number("speed", 1.0, 0.25, 4.0),
         language="" if language == "auto" else language,
-        hearer=fields.at("transcription_config").text("model"),
+        hearer=hearing.text("model"),
         speaker=voice.text("model"),
         minutes=fields.count("session_ttl_minutes", _USUAL_MINUTES, *_MINUTES),
         reconnect=fields.count("reconnect_seconds", 0, 0, _LONGEST_LOSS),
+        partials=hearing.flag("partial", default=False) if "partial" in hearing else None,
     )
 
 

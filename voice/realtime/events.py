@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from voice.playout import Playout
 from voice.realtime.options import PCM
+from voice.realtime.partly import AgreedText
 from voice.realtime.response import ResponseEvents, message
 from voice.told import (
     Began,
     Complete,
+    Partial,
     Problem,
     Reply,
     Speech,
@@ -67,6 +69,7 @@ class Events:
         self._response: ResponseEvents | None = None
         # The turn that it answers.
         self._turn = 0
+        self._agreed = AgreedText()
 
     @property
     def response(self) -> str:
@@ -95,7 +98,7 @@ class Events:
             return [told.message]
         if isinstance(told, SpeechStarted | SpeechStopped):
             return self._of_speech(told)
-        if isinstance(told, Understood):
+        if isinstance(told, Understood | Partial):
             return self._understood(told)
         if isinstance(told, Problem):
             return self._failed(told)
@@ -132,14 +135,18 @@ class Events:
         stopped = self.event(f"{buffer}.speech_stopped", audio_end_ms=at, item_id=self._speech)
         return [stopped, *(self.committed(told.turn) if told.turn else [])]
 
-    def _understood(self, told: Understood) -> list[Json]:
+    def _understood(self, told: Understood | Partial) -> list[Json]:
         place = {"item_id": question_of(told.turn), "content_index": 0}
-        usage = {"type": "duration", "seconds": round(self.heard_ms / 1000, 3)}
         done = "conversation.item.input_audio_transcription"
-        return [
-            self.event(f"{done}.delta", **place, delta=told.text),
-            self.event(f"{done}.completed", **place, transcript=told.text, usage=usage),
-        ]
+        final = isinstance(told, Understood)
+        find = self._agreed.rest if final else self._agreed.more
+        delta = find(told.turn, told.text)
+        events = [self.event(f"{done}.delta", **place, delta=delta)] if delta else []
+        if final:
+            usage = {"type": "duration", "seconds": round(self.heard_ms / 1000, 3)}
+            completed = self.event(f"{done}.completed", **place, transcript=told.text, usage=usage)
+            events.append(completed)
+        return events
 
     def _failed(self, told: Problem) -> list[Json]:
         response = self._response

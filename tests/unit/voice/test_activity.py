@@ -73,6 +73,24 @@ def test_silence_is_forgotten_and_taking_takes_all() -> None:
     assert ears.take() == b"\1"
 
 
+def test_what_was_heard_so_far() -> None:
+    ears = Endpointer(RATE, Marked(), PACE)
+    ears.feed(sound((".", 1.0), ("s", 0.1)))
+    assert (ears.speaking, ears.counts) == (True, False)
+    ears.feed(sound(("s", 0.1), (".", 0.2)))
+    assert (ears.counts, ears.sure) == (True, False)
+    assert ears.silent == pytest.approx(0.2)
+    # The sound is that of the turn, with what was before it, and stays.
+    assert len(ears.so_far()) == len(ears.so_far()) == pytest.approx(0.74 * RATE * SAMPLE, abs=200)
+    mark = ears.mark
+    ears.feed(sound((".", 0.2)))
+    assert ears.mark == mark
+    ears.feed(sound(("s", FRAME)))
+    assert (ears.mark, ears.silent) == (mark + 1, 0)
+    ears.take()
+    assert ears.mark == mark + 1
+
+
 def noise(loud: float, seconds: float, dice: random.Random) -> bytes:
     count = int(16000 * seconds)
     return array("h", (int(dice.gauss(0, loud)) for _ in range(count))).tobytes()

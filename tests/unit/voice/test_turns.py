@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice.history import INTERRUPTED, History, ToolCall
-from voice.told import Began, Interrupted, NotCalled, SpeechStarted, SpeechStopped, Told, Understood
+from voice.told import (
+    Began,
+    Interrupted,
+    NotCalled,
+    Partial,
+    SpeechStarted,
+    SpeechStopped,
+    Told,
+    Understood,
+)
 from voice.turns import (
     Effect,
     Hear,
@@ -66,6 +75,23 @@ def test_a_turn_by_voice() -> None:
     assert turns.phase is Phase.SPEAKING
     assert turns.complete(1, "Hi. ")
     assert (turns.phase, said(turns)) == (Phase.LISTENING, ["hello", "Hi. "])
+
+
+def test_speech_that_goes_on_has_texts_before_it_is_a_turn() -> None:
+    turns = session()
+    turns.began(0.0)
+    assert turns.understood_so_far(1, " hel ") == [Tell(Partial(1, "hel"))]
+    assert turns.understood_so_far(1, " ") == []
+    turns.ended(2.0)
+    # It comes late: the turn is heard as a whole.
+    assert turns.understood_so_far(1, "hello") == []
+    turns.understood(1, "hello")
+    assert turns.understood_so_far(1, "hello") == []
+    # While an answer is to be heard, nothing that is said is a turn yet.
+    assert not turns.expects(2.1)
+    turns.sent(1, "Hi.", 1.0, 3.0)
+    turns.complete(1, "Hi.")
+    assert (turns.expects(3.9), turns.expects(4.0)) == (False, True)
 
 
 def test_nothing_understood_is_no_turn() -> None:
@@ -180,8 +206,8 @@ def test_a_failure_keeps_what_was_heard() -> None:
 
 WORDS = "one two three four five six "
 EVENTS = (
-    "began sure dropped over asked heard answered interrupt understood late wrote sent complete"
-    " failed wait"
+    "began sure dropped over asked heard answered interrupt partly understood late wrote sent"
+    " complete failed wait"
 ).split()
 
 
@@ -196,8 +222,15 @@ class Model:
         self.written: dict[int, str] = {}
         self.ended: set[int] = set()
         self.held = False
+        # The last turn that was understood as a whole.
+        self.whole = 0
 
     def take(self, effects: list[Effect]) -> None:
+        for told in tells(effects):
+            if isinstance(told, Understood):
+                assert told.turn > self.whole
+                self.whole = told.turn
+            assert not isinstance(told, Partial) or told.turn > self.whole
         for effect in effects:
             if isinstance(effect, Hear | Think):
                 assert self.work is None, "two turns at once"
@@ -242,6 +275,14 @@ class Model:
 
     def interrupt(self) -> None:
         self.take(self.turns.interrupt(self.now))
+
+    def partly(self) -> None:
+        work = self.work
+        effects = self.turns.understood_so_far(self.turns.turn + 1, "speech so far")
+        # It is told, and changes nothing; of a turn that is under way there are none.
+        assert len(tells(effects)) == len(effects) == (work is None)
+        self.take(effects)
+        assert self.turns.understood_so_far(self.turns.turn, "late") == []
 
     def understood(self) -> None:
         if isinstance(self.work, Hear):

@@ -41,7 +41,7 @@ def test_every_field() -> None:
                 "temperature": 0,
                 "max_tokens": 10,
             },
-            "transcription_config": {"model": "h"},
+            "transcription_config": {"model": "h", "partial": False},
             "session_ttl_minutes": 20,
         },
         OUTPUTS,
@@ -66,6 +66,7 @@ def test_every_field() -> None:
         hearer="h",
         speaker="s",
         minutes=20,
+        partials=False,
     )
     assert options.shown()["audio"]["turn_detection"] == "server"
 

@@ -1,0 +1,191 @@
+"""A session performs what is decided: texts of speech that goes on, and which of them count."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from utils.clock import LoopClock
+from utils.errors import EngineRefused
+from voice.activity import FRAME, Endpointer, Pace
+from voice.history import History
+from voice.models import Answer, Spoken
+from voice.session import Session
+from voice.told import Complete, Partial, Told, Understood
+from voice.turns import Manners, Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+RATE = 1000
+HEAD = 44
+
+
+class Marked:
+    """Takes for speech what has a mark."""
+
+    def is_speech(self, frame: bytes) -> bool:
+        return frame[0] != 0
+
+
+class Clock(LoopClock):
+    """A clock that tells the time of the sound so far."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        await asyncio.sleep(0)
+
+
+class Transcriber:
+    """Hears ``texts``; a text of speech that goes on waits for ``go``, and is None if busy."""
+
+    def __init__(self) -> None:
+        self.texts: list[str | None] = []
+        self.go = asyncio.Event()
+        self.go.set()
+        self.partly: list[float] = []
+        self.wholly: list[float] = []
+        self.cut = 0
+
+    async def hear(self, sound: bytes) -> str:
+        self.wholly.append((len(sound) - HEAD) / 2 / RATE)
+        return "the whole"
+
+    async def hear_so_far(self, sound: bytes) -> str | None:
+        self.partly.append((len(sound) - HEAD) / 2 / RATE)
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.cut += 1
+            raise
+        text = self.texts.pop(0)
+        if text == "fault":
+            raise EngineRefused(text)
+        return text
+
+    async def think(
+        self, messages: list[dict[str, Any]], said: Callable[[str], Awaitable[None]]
+    ) -> Answer:
+        await said(f"so {messages[-1]['content']}")
+        return Answer()
+
+    async def speak(self, text: str) -> Spoken:
+        return Spoken(text.encode(), 0.0)
+
+
+class Conversation:
+    """A session that hears sound in real time."""
+
+    def __init__(self, **manners: Any) -> None:
+        self.engine, self.clock = Transcriber(), Clock()
+        ears = Endpointer(RATE, Marked(), Pace())
+        turns = Turns(History(), Manners(speaks=False, **manners))
+        self.session = Session(turns, self.engine, ears, RATE, self.clock, partials=True)
+
+    async def hears(self, kind: str, seconds: float) -> None:
+        frame = (b"\1\0" if kind == "s" else b"\0\0") * int(RATE * FRAME)
+        for _ in range(round(seconds / FRAME)):
+            self.clock.time += FRAME
+            self.session.listen(frame)
+            await self.settle()
+
+    async def settle(self) -> None:
+        for _ in range(6):
+            await asyncio.sleep(0)
+
+    async def told(self, last: type[Told] = Complete) -> list[Told]:
+        found: list[Told] = []
+        while not found or not isinstance(found[-1], last):
+            found.append(await asyncio.wait_for(self.session.outbox.take(), 5))
+        return found
+
+
+def texts(told: list[Told]) -> list[str]:
+    return [each.text for each in told if isinstance(each, Partial | Understood)]
+
+
+async def test_the_text_of_the_silence_is_that_of_the_turn() -> None:
+    it = Conversation()
+    it.engine.texts = ["turn on", "turn on the light"]
+    await it.hears("s", 1.2)
+    await it.hears(".", 0.6)
+    told = await it.told()
+    assert texts(told) == ["turn on", "turn on the light", "turn on the light"]
+    # It was there before the turn had ended, and nothing was heard twice.
+    assert it.engine.wholly == []
+    assert isinstance(told[-1], Complete)
+    assert (told[-1].timings.understood, told[-1].timings.heard) == (0, 500)
+
+
+async def test_a_text_that_is_not_ready_is_awaited_and_one_without_all_is_cut() -> None:
+    it = Conversation()
+    it.engine.go.clear()
+    await it.hears("s", 1.2)
+    await it.hears(".", 0.6)
+    assert (len(it.engine.partly), it.engine.cut) == (2, 1)
+    it.engine.texts = ["turn on the light"]
+    it.engine.go.set()
+    assert texts(await it.told()) == ["turn on the light"]
+    assert it.engine.wholly == []
+
+
+async def test_speech_after_the_silence_is_heard_as_a_whole() -> None:
+    it = Conversation()
+    it.engine.texts = ["turn on", "turn on the", None, "fault", "fault"]
+    await it.hears("s", 0.5)
+    await it.hears(".", 0.3)
+    await it.hears("s", 1.5)
+    await it.hears(".", 0.6)
+    # No text was to be had of the last silence.
+    assert texts(await it.told())[-1] == "the whole"
+    assert len(it.engine.wholly) == 1
+
+
+async def test_what_goes_on_has_what_was_before_it() -> None:
+    it = Conversation()
+    it.engine.texts = ["one", "one two", "one two"]
+    hear = it.engine.hear
+    never = asyncio.Event()
+
+    async def slow(sound: bytes) -> str:
+        await hear(sound)
+        await never.wait()
+        return ""
+
+    it.engine.hear = slow  # type: ignore[method-assign]  # this turn alone is slow
+    await it.hears("s", 0.22)
+    it.session.ask()
+    await it.settle()
+    assert len(it.engine.wholly) == 1
+    it.engine.hear = hear  # type: ignore[method-assign]  # as before
+    await it.hears("s", 0.5)
+    await it.hears(".", 0.6)
+    assert texts(await it.told())[-1] in {"one", "one two"}
+    assert it.engine.partly[-1] > 0.9
+    assert len(it.engine.wholly) == 1
+
+
+async def test_while_an_answer_is_given_nothing_is_heard() -> None:
+    it = Conversation(interrupts=False)
+    it.session.turns.asked(0.0, "hello")
+    await it.hears("s", 2.0)
+    await it.hears(".", 0.6)
+    assert it.engine.partly == it.engine.wholly == []
+
+
+async def test_the_end_of_the_session_ends_it() -> None:
+    it = Conversation()
+    it.engine.go.clear()
+    await it.hears("s", 1.2)
+    it.session.clear()
+    await it.settle()
+    assert it.engine.cut == 1
+    await it.hears("s", 1.2)
+    await it.session.close()
+    assert it.engine.cut == 2
