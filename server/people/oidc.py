@@ -22,6 +22,7 @@ from accounts.store.changes import Actor, change_account, create_account
 from accounts.tables import ACCOUNTS
 from server.people.cookies import is_https
 from server.people.frame import actor_of
+from server.signposts import wants_page
 from utils.errors import LoginRefused, NotStored
 from utils.logger import get_logger
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from accounts.oidc import Identity
+    from accounts.parties import Account
     from accounts.patience import PatientAccounts
     from server.middleware import RequestContext
     from server.people.login import LoginHandlers
@@ -56,10 +58,14 @@ class OidcHandlers:
         self._attempts: OrderedDict[str, tuple[Attempt, float]] = OrderedDict()
 
     async def begin(self, ctx: RequestContext) -> None:
-        """Send the browser to the provider."""
+        """Send the browser to the provider; LoginRefused if that does not answer."""
         settings = self._settings()
         self._login.count_try(ctx)
-        endpoint, _ = await self._endpoints(settings)
+        try:
+            endpoint, _ = await self._endpoints(settings)
+        except LoginRefused as error:
+            await _refuse(ctx, error)
+            return
         attempt = new_attempt()
         self._attempts[attempt.state] = attempt, time.monotonic() + _PATIENCE
         while len(self._attempts) > _ROOM:
@@ -69,7 +75,18 @@ class OidcHandlers:
         await _go(ctx, url, f"{_COOKIE}={attempt.state}; {_attributes(ctx, _PATIENCE)}")
 
     async def back(self, ctx: RequestContext) -> None:
-        """Begin a session of who the provider says it is; LoginRefused if it is nobody."""
+        """Begin a session of who the provider says it is, and show that account's page.
+
+        LoginRefused if it is nobody; a browser shows the login page then.
+        """
+        try:
+            account = await self._entered(ctx)
+        except LoginRefused as error:
+            await _refuse(ctx, error)
+        else:
+            await _go(ctx, "/admin/" if account.tier.admin else "/user/")
+
+    async def _entered(self, ctx: RequestContext) -> Account:
         settings, query = self._settings(), ctx.request.query
         state = query.get("state", "")
         attempt, until = self._attempts.pop(state, (None, 0.0))
@@ -92,7 +109,7 @@ class OidcHandlers:
         if number is None or account is None or account.status != _ACTIVE:
             raise LoginRefused("There is no active account for you here.")
         await self._login.enter(ctx, number)
-        await _go(ctx, "/")
+        return account
 
     def _settings(self) -> OidcTable:
         settings = self._accounts.book.settings.oidc
@@ -159,6 +176,13 @@ def _redirect(ctx: RequestContext) -> str:
 def _attributes(ctx: RequestContext, seconds: int) -> str:
     secure = "Secure; " if is_https(ctx) else ""
     return f"{secure}Path=/login/; HttpOnly; SameSite=Lax; Max-Age={seconds}"
+
+
+async def _refuse(ctx: RequestContext, error: LoginRefused) -> None:
+    if not wants_page(ctx.request.headers):
+        raise error
+    _log.info("a login by the provider was refused: %s", error.message)
+    await _go(ctx, "/login#refused")
 
 
 async def _go(ctx: RequestContext, url: str, cookie: str | None = None) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import time
 from base64 import urlsafe_b64encode
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
 CLIENT, SECRET = "gateway", "s3cret"
 
@@ -38,6 +40,10 @@ class Provider:
         code = f"code-{len(self.codes)}"
         self.codes[code] = query
         return f"{query['redirect_uri']}?code={code}&state={query['state']}"
+
+    async def page(self, request: web.Request) -> web.Response:
+        """The page of a provider that knows its person: it sends the browser back at once."""
+        raise web.HTTPFound(self.log_in(request.query))
 
     async def describe(self, _request: web.Request) -> web.Response:
         return web.json_response(
@@ -76,6 +82,7 @@ async def provider() -> AsyncIterator[Provider]:
     serves = Provider()
     app = web.Application()
     app.router.add_get("/.well-known/openid-configuration", serves.describe)
+    app.router.add_get("/login", serves.page)
     app.router.add_post("/token", serves.token)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -86,3 +93,26 @@ async def provider() -> AsyncIterator[Provider]:
         yield serves
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def provider_in_a_thread() -> Iterator[Provider]:
+    """Serve a provider inside the block, for tests that are not asynchronous."""
+    loop, over, ready = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
+    found: list[Provider] = []
+
+    async def serve() -> None:
+        async with provider() as serves:
+            found.append(serves)
+            ready.set()
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
+    thread.start()
+    ready.wait()
+    try:
+        yield found[0]
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        loop.close()

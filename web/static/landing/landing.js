@@ -1,6 +1,7 @@
 // The landing page: which models there are, how the gateway has been, how programs use it.
 
-import { html, useState } from "../vendor/preact.js";
+import { html, useEffect, useState } from "../vendor/preact.js";
+import { ask } from "../lib/ask.js";
 import { Code, Copy, format, show, t, Tabs, useCommands, usePoll } from "../lib/page.js";
 import { kindOf, quickestLoad } from "../lib/states.js";
 import { snippets } from "./snippets.js";
@@ -81,6 +82,11 @@ function Landing() {
   const models = state.value?.models ?? [];
   const first = models.find((each) => each.capabilities.includes("text")) ?? models[0];
   const address = `${location.origin}/v1`;
+  const accounts = Boolean(state.value?.accounts);
+  const [account, setAccount] = useState(null);
+  useEffect(() => {
+    if (accounts) ask("GET", "/login/api/session").then((answer) => setAccount(answer.account), () => {});
+  }, [accounts]);
   useCommands(() =>
     models.filter((each) => each.capabilities.includes("text")).map(({ name }) => ({
       id: `try.${name}`,
@@ -94,14 +100,16 @@ function Landing() {
       <p>${t("landing.text")}</p>
       <div class="row">
         <a class="button primary" href="/playground/">${t("landing.playground")}</a>
-        ${state.value?.accounts && html`<a class="button" href="/login">${t("landing.login")}</a><a class="button" href="/login#ask">${t("landing.ask")}</a>`}
+        ${accounts && (account
+          ? html`<a class="button" href="/user/">${t("landing.user")}</a>`
+          : html`<a class="button" href="/login">${t("landing.login")}</a><a class="button" href="/login#ask">${t("landing.ask")}</a>`)}
         <div class="address"><code>${address}</code><${Copy} text=${address} label=${t("copy.address")} /></div>
       </div>
       ${state.value && !state.value.accounts && html`<p class="small">${t("landing.operators")}</p>`}
     </section>
     <section aria-labelledby="models"><h2 id="models" class="hidden-text">${t("models")}</h2><${Models} state=${state} again=${again} /></section>
     <${Uptime} />
-    ${first && html`<${Snippets} model=${first.name} keyed=${state.value.accounts} />`}
+    ${first && html`<${Snippets} model=${first.name} keyed=${accounts} />`}
   </div>`;
 }
 

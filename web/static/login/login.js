@@ -51,7 +51,8 @@ const NAME = ["name", "text", "name"];
 function Enter({ provider }) {
   const [tab, setTab] = useState(given.has("ask") ? "ask" : "in");
   const names = { in: t("login.in"), ask: t("login.ask") };
-  return html`<${Tabs} label=${t("nav.login")} names=${names} chosen=${tab} choose=${setTab} id="way" />
+  return html`${given.has("refused") && html`<p class="notice bad" role="alert">${t("login.refused")}</p>`}
+    <${Tabs} label=${t("nav.login")} names=${names} chosen=${tab} choose=${setTab} id="way" />
     <div id="way" role="tabpanel" aria-label=${names[tab]}>${tab === "in"
       ? html`<${Form} key="in" fields=${[MAIL, ["password", "password", "current-password"]]} label=${t("login.in")} send=${(values) => ask("POST", "/login/api/login", values)} done=${arrived} />
           ${provider && html`<p class="other"><a class="button" href="/login/oidc">${t("login.oidc", { name: provider })}</a></p>`}

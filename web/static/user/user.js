@@ -17,6 +17,12 @@ function useAccount() {
   const [state, setState] = useState({ refused: null });
   const look = useCallback(async () => {
     try {
+      // Asked first, as a browser tells its console of each refusal.
+      const { account } = await ask("GET", "/login/api/session");
+      if (!account) {
+        setState({ refused: { status: 401 } });
+        return;
+      }
       const answers = await Promise.all(Object.values(PARTS).map((path) => ask("GET", `/user/api/${path}`)));
       setState(Object.fromEntries(Object.keys(PARTS).map((name, index) => [name, answers[index]])));
     } catch (error) {
