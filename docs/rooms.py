@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from functools import cache
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -56,21 +57,25 @@ def room_of(file: str) -> str:
     return _PARTS.get(folder, folder)
 
 
+@cache
+def _named(file: str) -> frozenset[str]:
+    """What the file imports: modules, and names of modules or in them."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"), file)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+            names.add(node.module or "")
+    return frozenset(names)
+
+
 def imports(known: list[str]) -> Graph:
     """Which room imports from which others."""
     modules = {file.removesuffix(".py").replace("/", "."): file for file in known}
     graph: Graph = {room_of(file): set() for file in known}
     for file in known:
-        tree = ast.parse((ROOT / file).read_text(encoding="utf-8"), file)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names = [f"{node.module}.{alias.name}" for alias in node.names]
-                names.append(node.module or "")
-            else:
-                continue
-            graph[room_of(file)] |= {room_of(modules[name]) for name in names if name in modules}
+        graph[room_of(file)] |= {room_of(modules[name]) for name in _named(file) if name in modules}
     return {room: targets - {room} for room, targets in graph.items()}
 
 

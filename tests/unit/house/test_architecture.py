@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import xml.etree.ElementTree as ET
+from functools import cache
 from typing import TYPE_CHECKING
 
 from paths import ROOT
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 
+@cache
 def rooms() -> ModuleType:
     spec = importlib.util.spec_from_file_location("rooms", ROOT / "docs" / "rooms.py")
     assert spec is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from paths import ROOT
 
 TYPES = ("llamacpp", "generic", "remote", "whisper", "piper", "espeak")
@@ -32,20 +31,19 @@ OF_NO_ENGINE = [
 ]
 
 
-@pytest.mark.parametrize("file", OUTSIDE)
-def test_no_kind_is_imported_outside_its_folder(file: str) -> None:
-    text = (ROOT / file).read_text(encoding="utf-8")
-    assert not re.search(
-        rf"^\s*(?:from|import) engine\.(?:{'|'.join(TYPES)})\b", text, re.MULTILINE
-    )
+def found(pattern: str, files: list[str]) -> list[tuple[str, list[str]]]:
+    """Return the files in which the pattern is found, and what it found."""
+    texts = ((file, (ROOT / file).read_text(encoding="utf-8")) for file in files)
+    return [(file, seen) for file, text in texts if (seen := re.findall(pattern, text))]
 
 
-@pytest.mark.parametrize("file", OF_NO_ENGINE)
-def test_no_engine_is_named_where_any_may_run(file: str) -> None:
-    text = (ROOT / file).read_text(encoding="utf-8")
+def test_no_kind_is_imported_outside_its_folder() -> None:
+    assert not found(rf"(?m)^[ \t]*(?:from|import) engine\.(?:{'|'.join(TYPES)})\b", OUTSIDE)
+
+
+def test_no_engine_is_named_where_any_may_run() -> None:
     # Ollama is named for its API.
-    found = re.findall(r"(?i)(?<!o)llama|gguf|mmproj|LLAMA_|whisper|piper|espeak", text)
-    assert not found
+    assert not found(r"(?i)(?<!o)llama|gguf|mmproj|LLAMA_|whisper|piper|espeak", OF_NO_ENGINE)
 
 
 def test_there_are_files_to_look_at() -> None:

@@ -6,7 +6,6 @@ import ast
 from functools import cache
 from typing import TYPE_CHECKING
 
-import pytest
 from paths import ROOT
 
 if TYPE_CHECKING:
@@ -164,26 +163,31 @@ PURE_FILES = [
 ]
 
 
-def imported(tree: ast.AST, *, running: bool = False) -> Iterator[str]:
-    """Return the modules that the file imports anywhere; ``running``: not under TYPE_CHECKING."""
+def imported(tree: ast.AST, *, running: bool = True) -> Iterator[tuple[str, bool]]:
+    """Return the modules that the file imports anywhere, and whether not under TYPE_CHECKING."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and running:
-            continue
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            yield from imported(node, running=False)
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, running) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             package = "." * node.level + (node.module or "")
-            yield package
+            yield package, running
             # "from engine import effects" may name a module.
-            yield from (f"{package}.{alias.name}" for alias in node.names)
-        else:
+            yield from ((f"{package}.{alias.name}", running) for alias in node.names)
+        elif not isinstance(node, ast.expr):
             yield from imported(node, running=running)
 
 
 @cache
+def _imports_of(file: str) -> frozenset[tuple[str, bool]]:
+    return frozenset(imported(ast.parse((ROOT / file).read_text(encoding="utf-8"), file)))
+
+
+@cache
 def imports_of(file: str, *, running: bool = False) -> frozenset[str]:
-    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"), file)
-    return frozenset(imported(tree, running=running))
+    """Return the modules that the file imports; ``running``: not under TYPE_CHECKING."""
+    return frozenset(module for module, runs in _imports_of(file) if runs or not running)
 
 
 def room_of(module: str) -> int | None:
@@ -204,58 +208,58 @@ def test_there_are_files_to_look_at() -> None:
     assert not [file for file in FILES if "venv" in file]
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_imports_point_one_way(file: str) -> None:
+def against(file: str) -> list[str]:
     own = ROOMS.index(file.partition("/")[0].removesuffix(".py"))
     rooms = {module: room_of(module) for module in imports_of(file)}
-    against = [name for name, number in rooms.items() if number is not None and number > own]
-    assert not against
+    return [name for name, number in rooms.items() if number is not None and number > own]
 
 
-@pytest.mark.parametrize(
-    "file",
-    [
-        f
-        for f in FILES
-        # Downloads come by HTTP; no call passes through them.
-        if f.startswith(("inference/", "models/")) and not f.startswith("models/downloads/")
-    ],
-)
-def test_the_code_that_answers_calls_knows_no_http(file: str) -> None:
-    tops = {module.partition(".")[0] for module in imports_of(file)}
-    assert not tops & {"aiohttp", "multidict", "yarl"}
+def tops(file: str) -> set[str]:
+    return {module.partition(".")[0] for module in imports_of(file)}
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_modules_are_imported_by_their_full_names(file: str) -> None:
-    assert not [module for module in imports_of(file) if module.startswith(".")]
+def test_imports_point_one_way() -> None:
+    assert not {file: found for file in FILES if (found := against(file))}
 
 
-@pytest.mark.parametrize("file", [f for f in FILES if f.startswith(PROGRAMS)])
-def test_an_embedded_engine_is_a_program_of_its_own(file: str) -> None:
-    own = file.rpartition("/")[0].replace("/", ".")
-    ours = {module for module in imports_of(file) if room_of(module) is not None}
-    assert not [module for module in ours if not module.startswith(own)]
+def test_the_code_that_answers_calls_knows_no_http() -> None:
+    # Downloads come by HTTP; no call passes through them.
+    files = [f for f in FILES if f.startswith(("inference/", "models/"))]
+    answering = [file for file in files if not file.startswith("models/downloads/")]
+    http = {"aiohttp", "multidict", "yarl"}
+    assert not {file: found for file in answering if (found := tops(file) & http)}
 
 
-@pytest.mark.parametrize("file", [f for f in FILES if not f.startswith(PROGRAMS)])
-def test_nobody_imports_an_embedded_engine(file: str) -> None:
+def test_modules_are_imported_by_their_full_names() -> None:
+    assert not [(f, module) for f in FILES for module in imports_of(f) if module.startswith(".")]
+
+
+def test_an_embedded_engine_is_a_program_of_its_own() -> None:
+    files = [file for file in FILES if file.startswith(PROGRAMS)]
+    assert files
+    for file in files:
+        own = file.rpartition("/")[0].replace("/", ".")
+        ours = {module for module in imports_of(file) if room_of(module) is not None}
+        assert not [module for module in ours if not module.startswith(own)], file
+
+
+def test_nobody_imports_an_embedded_engine() -> None:
     programs = tuple(folder.rstrip("/").replace("/", ".") for folder in PROGRAMS)
-    assert not [module for module in imports_of(file) if module.startswith(programs)]
+    others = [file for file in FILES if not file.startswith(PROGRAMS)]
+    assert not [
+        (f, module) for f in others for module in imports_of(f) if module.startswith(programs)
+    ]
 
 
-@pytest.mark.parametrize("file", PURE_FILES)
-def test_pure_files_know_neither_waiting_nor_http_nor_clocks(file: str) -> None:
-    tops = {module.partition(".")[0] for module in imports_of(file)}
-    assert not tops & IMPURE
+def test_pure_files_know_neither_waiting_nor_http_nor_clocks() -> None:
+    assert not {file: found for file in PURE_FILES if (found := tops(file) & IMPURE)}
 
 
-@pytest.mark.parametrize("file", PURE_FILES)
-def test_pure_files_run_nothing_impure_of_ours(file: str) -> None:
-    ours = {other for m in imports_of(file, running=True) if (other := file_of(m)) is not None}
-    impure = [o for o in ours if {m.partition(".")[0] for m in imports_of(o)} & IMPURE]
-    # The log writes the time of day into its lines; nobody decides by it.
-    assert set(impure) <= {"utils/logger.py"}
+def test_pure_files_run_nothing_impure_of_ours() -> None:
+    for file in PURE_FILES:
+        ours = {other for m in imports_of(file, running=True) if (other := file_of(m)) is not None}
+        # The log writes the time of day into its lines; nobody decides by it.
+        assert {other for other in ours if tops(other) & IMPURE} <= {"utils/logger.py"}, file
 
 
 def test_imports_are_seen_wherever_they_stand() -> None:
@@ -266,11 +270,14 @@ def test_imports_are_seen_wherever_they_stand() -> None:
         "try:\n    import j\nexcept ImportError:\n    from . import k\n"
     )
     everything = {"a", "b.c", "b.c.d", "e", "e.f", "h.i", "j", ".", "..k"}
-    assert set(imported(tree)) == everything
-    assert set(imported(tree, running=True)) == everything - {"e", "e.f"}
+    found = dict(imported(tree))
+    assert found.keys() == everything
+    assert {module for module, running in found.items() if not running} == {"e", "e.f"}
 
 
-@pytest.mark.parametrize("file", sorted({*PURE_FILES} - TESTED_ELSEWHERE))
-def test_each_pure_file_has_a_test_file(file: str) -> None:
-    folder, _, name = file.rpartition("/")
-    assert (ROOT / "tests" / "unit" / folder / f"test_{name}").is_file()
+def test_each_pure_file_has_a_test_file() -> None:
+    tests = {
+        file: ROOT / "tests" / "unit" / file.rpartition("/")[0] / f"test_{file.rpartition('/')[2]}"
+        for file in {*PURE_FILES} - TESTED_ELSEWHERE
+    }
+    assert not sorted(file for file, test in tests.items() if not test.is_file())
