@@ -35,10 +35,12 @@ class EngineClient:
 
     ``heard`` grows with every piece of an answer; ``answered`` only with pieces that are more than
     a keep-alive comment. An engine that ``may_send_no_length`` ends some bodies by closing the
-    connection, as HTTP/1.0 does.
+    connection, as HTTP/1.0 does. One that ``reads_ahead`` reads the prompt of a chat with
+    ``max_tokens`` 0, and writes nothing.
     """
 
     may_send_no_length = False
+    reads_ahead = False
 
     def __init__(self, url: str, *, probe_timeout: float, headers: Mapping[str, str]) -> None:
         self.url = url

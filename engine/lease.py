@@ -76,6 +76,10 @@ class Lease:
         """Give the slot back. Does nothing if called again."""
         self._leases.leave(self)
 
+    def give_way(self, end: Callable[[], object]) -> None:
+        """Call ``end`` as soon as another request has to wait, as long as the lease is held."""
+        self._leases.give_way(self, end)
+
     def waits_for(self) -> str:
         """Return what it waits for, in a few words: its turn or a load; "" if it does not wait."""
         return self._leases.waits_for(self)
@@ -105,6 +109,8 @@ class Leases:
         self._feed = feed
         self._runs = runs
         self._open: dict[int, tuple[Lease, asyncio.Future[None]]] = {}
+        # What ends the requests that give way to others.
+        self._yielding: dict[int, Callable[[], object]] = {}
 
     def granted_at_once(self, lease: Lease) -> bool:
         """Return whether the lease is held without a wait; else give it up.
@@ -136,9 +142,14 @@ class Leases:
     def leave(self, lease: Lease) -> None:
         """Remove the request: it holds nothing and waits for nothing any more."""
         self._open.pop(lease.request, None)
+        self._yielding.pop(lease.request, None)
         now = self._clock.now()
         if lease.ahead is not None or not self._scheduler.leave(lease.request, now):
             self._feed(ev.Left(lease.request, now, ahead=lease.ahead))
+
+    def give_way(self, lease: Lease, end: Callable[[], object]) -> None:
+        """Call ``end`` as soon as another request has to wait."""
+        self._yielding[lease.request] = end
 
     async def again(self, lease: Lease, minimum: VariantSpec) -> None:
         """Exchange the lease for one on ``minimum``, without losing the request's turn.
@@ -189,6 +200,9 @@ class Leases:
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._open[lease.request] = (lease, granted)
         self._feed(event)
+        if self._yielding and not granted.done():
+            for end in tuple(self._yielding.values()):
+                end()
         return granted
 
     def grant(self, request: int, engine: EngineRun, variant: VariantSpec) -> None:

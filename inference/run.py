@@ -16,6 +16,7 @@ from inference.call import AnswerCut
 from inference.continuation.relay import Eligibility, continuing
 from inference.detached import DetachedStreams
 from inference.in_flight import RequestRegistry
+from inference.read_ahead import read_ahead
 from inference.relay import begin_well, end_well, relay
 from inference.upstream_call import UpstreamCall, decision
 from inference.usage import Usage
@@ -71,6 +72,12 @@ class Inference:
         return not self._manager.waiting() and any(
             each.state is State.READY and len(each.active) < each.variant.parallel
             for each in records
+        )
+
+    async def read_ahead(self, call: Call) -> int | None:
+        """Let a free engine read the prompt of a call to come; see ``inference.read_ahead``."""
+        return await read_ahead(
+            self._manager, call, await self._selector.select(call.model, call.facts)
         )
 
     async def run(self, call: Call, sink: Sink) -> None:

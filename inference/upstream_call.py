@@ -20,6 +20,8 @@ from utils.errors import (
 from utils.logger import get_logger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.base import Placement
     from engine.client import EngineClient
     from engine.manager import EngineManager
@@ -74,6 +76,10 @@ class UpstreamCall:
         if free:
             self._granted()
         return free
+
+    def give_way(self, end: Callable[[], object]) -> None:
+        """Call ``end`` as soon as another request has to wait, as long as the engine is held."""
+        self._lease.give_way(end)
 
     async def wait(self) -> None:
         """Wait for an engine, in the queue and for its start; the errors are those of a lease."""

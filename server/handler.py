@@ -91,6 +91,10 @@ class RequestHandler:
         """Return whether an engine of the model has a free place now, and no request waits."""
         return self._inference.is_free(model)
 
+    async def read_ahead(self, call: Call) -> int | None:
+        """Let a free engine read the prompt of a call to come; see ``inference.read_ahead``."""
+        return await self._inference.read_ahead(call)
+
     async def run(self, ctx: RequestContext, call: Call, sink: Sink) -> None:
         """Run a call, whose answer goes to ``sink``; the errors are those of ``Inference.run``."""
         await self._way(ctx)(call, sink)

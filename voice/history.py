@@ -94,15 +94,14 @@ class History:
             self._entries.remove(found)
         return found is not None
 
-    def messages(self) -> list[dict[str, Any]]:
-        """Return the messages for a chat."""
+    def messages(self, *more: Entry) -> list[dict[str, Any]]:
+        """Return the messages for a chat, with ``more`` that are not in the history yet."""
         first = {"role": "system", "content": self.system}
         messages: list[dict[str, Any]] = [first] if self.system else []
-        for entry in self._entries:
+        # Without a text, its sound is not understood yet.
+        known = [each for each in self._entries if each.text or each.calls or each.role == "tool"]
+        for entry in (*known, *more):
             last = messages[-1] if messages else {}
-            if not (entry.text or entry.calls or entry.role == "tool"):
-                # Its sound is not understood yet.
-                continue
             plain = not entry.calls and entry.role != "tool" and "tool_calls" not in last
             if plain and last.get("role") == entry.role:
                 last["content"] = f"{last['content']}\n{entry.content}"

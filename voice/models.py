@@ -43,6 +43,13 @@ class Models(Protocol):
         """Let the model answer; ``said`` takes its text as it comes."""
         ...
 
+    async def read_ahead(self, messages: list[dict[str, Any]]) -> None:
+        """Let the model read what it will be asked, as far as it is known, if it can do so now.
+
+        It may be cancelled, and raises no GatewayError.
+        """
+        ...
+
     async def speak(self, text: str) -> Spoken:
         """Return the text as speech."""
         ...

@@ -14,6 +14,7 @@ from utils.errors import BadRequest, GatewayError
 from utils.logger import get_logger
 from utils.tasks import TaskOwner
 from voice.activity import SAMPLE, Heard
+from voice.ahead import ReadAhead
 from voice.clauses import Clauses, speakable
 from voice.hearing.partial import Partials
 from voice.outbox import Outbox
@@ -69,6 +70,7 @@ class Session:
         self._clock = clock
         self._tasks = TaskOwner("voice")
         self._job: asyncio.Task[None] | None = None
+        self._ahead = ReadAhead(models, self._tasks)
         self._work = Work(0, 0.0)
         self._free = asyncio.Event()
         self._free.set()
@@ -134,6 +136,10 @@ class Session:
         self._samples.clear()
         self._file.clear()
 
+    def expect(self, said: str = "") -> None:
+        """Take in that a turn comes, and how it begins: the model reads that ahead."""
+        self._ahead.begin(self.turns.coming(said))
+
     @property
     def has_sound(self) -> bool:
         """Whether there is a sound that belongs to no turn yet."""
@@ -161,6 +167,7 @@ class Session:
             self._run(turns.began(now))
         elif heard is Heard.SURE:
             self._run(turns.sure(now))
+            self.expect()
         elif heard is Heard.DROPPED:
             self._run(turns.dropped())
         else:
@@ -234,6 +241,8 @@ class Session:
             fault = f"The sound of a turn has at most {_LARGEST} bytes; what came is forgotten."
             self.tell(Problem(0, BadRequest(fault, param="audio")))
             return
+        if not to:
+            self.expect()
         to += more
 
     # -- the work --------------------------------------------------------------------
@@ -285,6 +294,7 @@ class Session:
         if self._partial is asyncio.current_task():
             partials.ended(self._now(), known=text is not None)
             self._run(self.turns.understood_so_far(turn, text or ""))
+            self.expect(text or "")
         return text
 
     def _known(self) -> asyncio.Task[str | None] | None:
@@ -311,6 +321,7 @@ class Session:
 
     async def _answer(self, think: Think, work: Work) -> None:
         turn = think.turn
+        await self._ahead.stop()
         speaker = _Speaker(self, turn) if self.turns.manners.speaks else None
         speaking = self._tasks.spawn(speaker.run(), "speak") if speaker is not None else None
 

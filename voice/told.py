@@ -17,12 +17,14 @@ class Usage:
     """The tokens of an answer, and what its caller pays for it; None where that is not known.
 
     ``limits`` tell what is left of the caller's limits, in the words of HTTP.
+    ``cached`` are those of the prompt that the engine had read before.
     """
 
     prompt: int = 0
     completion: int = 0
     cost: float | None = None
     limits: Mapping[str, str] = field(default_factory=dict)
+    cached: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

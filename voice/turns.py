@@ -132,6 +132,17 @@ class Turns:
         """Return whether what is said now will be a turn: there is no answer to speak into."""
         return self.phase is Phase.LISTENING and not self.playout.playing(now)
 
+    def coming(self, said: str = "") -> list[dict[str, Any]] | None:
+        """Return what the model will be asked, if the turn that comes begins with ``said``.
+
+        None while an answer is made: nobody knows how much of it will be heard.
+        """
+        if self.under_way():
+            return None
+        if said and self.manners.wake is not None:
+            said = self.manners.wake.request(said) or ""
+        return self.history.messages(Entry(question_of(self.turn + 1), "user", said))
+
     # -- the speech of the user ------------------------------------------------------
 
     def began(self, now: float) -> list[Effect]:

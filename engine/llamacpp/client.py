@@ -116,6 +116,8 @@ class LlamaCppEngine(EngineClient):
     ``tell`` is called with what it can do.
     """
 
+    reads_ahead = True
+
     def __init__(
         self, variant: VariantSpec, url: str, tell: Callable[[Known], None] | None = None
     ) -> None:

@@ -27,6 +27,7 @@ from server.voice.choice import hears_ahead
 from server.voice.room import while_nobody_waits
 from server.voice.sinks import ChatSink, WholeSink
 from utils.errors import EngineRefused, GatewayError, ModelMissing
+from utils.logger import get_logger
 from voice import history
 from voice.models import Answer, Spoken
 from voice.sound import SPOKEN, seconds_of_opus, seconds_of_samples
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from utils.clock import Clock
     from voice.live.options import LiveOptions
 
+_log = get_logger("voice")
 _OK = 200
 _JSON = {"Content-Type": "application/json"}
 # A voice must be named in OpenAI's API; the engines here take this for their own.
@@ -118,8 +120,25 @@ class Asker:
         self, messages: list[dict[str, Any]], said: Callable[[str], Awaitable[None]]
     ) -> Answer:
         """Let the model answer; ``said`` takes its text as it comes."""
+        sink = ChatSink(said)
+        # After a stream, an engine may close the connection, whatever its headers promise.
+        await self._ask(CHAT, self._chat(messages), {"Connection": "close"}, sink)
+        found = answer_of(await sink.rest())
+        return found._replace(usage=replace(found.usage, limits=sink.decided))
+
+    async def read_ahead(self, messages: list[dict[str, Any]]) -> None:
+        """Let the model's engine read what a chat will begin with, if it has nothing else to do."""
+        own = self._own()
+        try:
+            # A route chooses its model once the whole question is there.
+            model, facts = read_translated(own, CHAT, self._chat(messages))
+            await self._handler.read_ahead(_call(own, model, facts, _JSON))
+        except GatewayError as error:
+            _log.debug("nothing was read ahead: %s", error.message)
+
+    def _chat(self, messages: list[dict[str, Any]]) -> Json:
         options = self.options
-        request: Json = {
+        return {
             "model": options.model,
             "messages": messages,
             "temperature": options.temperature,
@@ -128,11 +147,6 @@ class Asker:
             "stream_options": {"include_usage": True},
             **_tools(options),
         }
-        sink = ChatSink(said)
-        # After a stream, an engine may close the connection, whatever its headers promise.
-        await self._ask(CHAT, request, {"Connection": "close"}, sink)
-        found = answer_of(await sink.rest())
-        return found._replace(usage=replace(found.usage, limits=sink.decided))
 
     async def speak(self, text: str) -> Spoken:
         """Return the text as speech in the format of the options."""
@@ -199,17 +213,7 @@ class Asker:
         sink: ChatSink | WholeSink,
     ) -> None:
         record, telemetry = own.record, own.telemetry
-        path = record.path = facts.endpoint.paths[0]
-        told: Mapping[str, str] = CIMultiDict(headers)
-        call = Call(
-            facts=facts,
-            model=model,
-            able=own.configuration.able[model.name],
-            record=record,
-            path=path,
-            headers=headers_for(own, model, told, stream=facts.stream),
-            priority=own.priority(),
-        )
+        call = _call(own, model, facts, headers)
         ongoing = Ongoing(record)
         telemetry.began(ongoing)
         try:
@@ -231,6 +235,22 @@ def _tools(options: LiveOptions) -> Json:
     return {"tools": list(options.tools), **chosen}
 
 
+def _call(
+    own: RequestContext, model: ModelSpec, facts: RequestFacts, headers: Mapping[str, str]
+) -> Call:
+    path = own.record.path = facts.endpoint.paths[0]
+    told: Mapping[str, str] = CIMultiDict(headers)
+    return Call(
+        facts=facts,
+        model=model,
+        able=own.configuration.able[model.name],
+        record=own.record,
+        path=path,
+        headers=headers_for(own, model, told, stream=facts.stream),
+        priority=own.priority(),
+    )
+
+
 def answer_of(deltas: list[Delta]) -> Answer:
     """Return the end of an answer: the calls of tools in its deltas, and its tokens."""
     calls: dict[int, history.ToolCall] = {}
@@ -247,7 +267,10 @@ def answer_of(deltas: list[Delta]) -> Answer:
         elif isinstance(delta, Counted):
             told = delta.told
             usage = Usage(
-                told.prompt or usage.prompt, told.completion or usage.completion, delta.cost
+                told.prompt or usage.prompt,
+                told.completion or usage.completion,
+                delta.cost,
+                cached=usage.cached if told.cached is None else told.cached,
             )
     return Answer(tuple(calls[number] for number in sorted(calls)), usage)
 

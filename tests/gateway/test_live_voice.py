@@ -127,7 +127,7 @@ async def test_a_turn_by_text(journal: Journal) -> None:
                 assert file.getnframes() == int(len(each["text"].strip()) * 0.01 * RATE)
         complete = messages[-1]
         assert (complete["input_transcript"], complete["output_transcript"]) == ("hello", ANSWER)
-        assert complete["usage"] == {"tokens_in": 7, "tokens_out": 5}
+        assert complete["usage"] == {"tokens_in": 7, "tokens_out": 5, "tokens_cached": None}
         assert complete["interrupted"] is False
         assert complete["latency_ms"] == complete["timings"]["first_audio_ms"]
         assert {each.get("turn_id") for each in messages} == {1}

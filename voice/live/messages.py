@@ -143,7 +143,11 @@ def _complete(told: Complete) -> list[Json]:
             {"id": call.id, "name": call.name, "arguments": call.arguments} for call in told.calls
         ],
         "interrupted": told.interrupted,
-        "usage": {"tokens_in": told.usage.prompt, "tokens_out": told.usage.completion},
+        "usage": {
+            "tokens_in": told.usage.prompt,
+            "tokens_out": told.usage.completion,
+            "tokens_cached": told.usage.cached,
+        },
         "cost": told.usage.cost,
         "latency_ms": first if times.first_audio is None else times.first_audio,
         "timings": {

@@ -50,6 +50,8 @@ class LiveTalk:
     def _hear(self, sound: Sound) -> None:
         if sound.transcript:
             self._transcript = sound.transcript
+            if not sound.final:
+                self._session.expect(sound.transcript)
         elif self._samples is None:
             self._session.add_file(sound.data)
         else:

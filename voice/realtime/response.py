@@ -74,7 +74,9 @@ class ResponseEvents:
             for number, call in enumerate(told.calls)
         ]
         tokens = {"input_tokens": told.usage.prompt, "output_tokens": told.usage.completion}
-        usage = {**tokens, "total_tokens": sum(tokens.values())}
+        cached = {"cached_tokens": told.usage.cached or 0}
+        total = sum(tokens.values())
+        usage: Json = {**tokens, "total_tokens": total, "input_token_details": cached}
         limits = limits_of(told.usage.limits)
         first = [self._event("rate_limits.updated", rate_limits=limits)] if limits else []
         if not told.interrupted:

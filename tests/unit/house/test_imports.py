@@ -119,6 +119,7 @@ NOT_PURE = {
     "voice/hearing/kit.py",
     "voice/outbox.py",
     # They begin tasks of the session.
+    "voice/ahead.py",
     "voice/realtime/aside.py",
     "voice/realtime/conversation.py",
     "voice/realtime/idle.py",

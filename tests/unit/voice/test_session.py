@@ -52,6 +52,7 @@ class Transcriber:
         self.partly: list[float] = []
         self.wholly: list[float] = []
         self.cut = 0
+        self.ahead: list[str] = []
 
     async def hear(self, sound: bytes) -> str:
         self.wholly.append((len(sound) - HEAD) / 2 / RATE)
@@ -74,6 +75,9 @@ class Transcriber:
     ) -> Answer:
         await said(f"so {messages[-1]['content']}")
         return Answer()
+
+    async def read_ahead(self, messages: list[dict[str, Any]]) -> None:
+        self.ahead.append(messages[-1]["content"])
 
     async def speak(self, text: str) -> Spoken:
         return Spoken(text.encode(), 0.0)
@@ -121,6 +125,8 @@ async def test_the_text_of_the_silence_is_that_of_the_turn() -> None:
     assert it.engine.wholly == []
     assert isinstance(told[-1], Complete)
     assert (told[-1].timings.understood, told[-1].timings.heard) == (0, 500)
+    # What was known of the question was read, and then the question itself.
+    assert it.engine.ahead == ["", "turn on", "turn on the light"]
 
 
 async def test_a_text_that_is_not_ready_is_awaited_and_one_without_all_is_cut() -> None:

@@ -101,6 +101,23 @@ def test_nothing_understood_is_no_turn() -> None:
     assert (turns.phase, said(turns)) == (Phase.LISTENING, [])
 
 
+def test_what_the_model_will_be_asked_is_known_before_the_turn_ends() -> None:
+    turns = session()
+    assert turns.coming() == [{"role": "user", "content": ""}]
+    turns.asked(0.0, "hello")
+    # Nobody knows yet how much of the answer will be heard.
+    assert turns.coming("what") is None
+    turns.complete(1, "Hi.")
+    expected = [("user", "hello"), ("assistant", "Hi."), ("user", "what")]
+    coming = turns.coming("what")
+    assert coming is not None
+    assert [(each["role"], each["content"]) for each in coming] == expected
+    assert said(turns) == ["hello", "Hi."]
+    called = session(wake=WakeWords(("computer",)))
+    assert called.coming("computer turn on") == [{"role": "user", "content": "turn on"}]
+    assert called.coming("turn on") == [{"role": "user", "content": ""}]
+
+
 def test_wake_words() -> None:
     turns = session(wake=WakeWords(("computer",)))
     assert tells(turns.asked(0.0, "hello"))[-1] == NotCalled(1, called=False)

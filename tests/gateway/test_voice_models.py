@@ -1,0 +1,88 @@
+"""The models of a voice session: what is read ahead for it, and who has to wait for whom."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from account_gateway import UNIT, bearer, booked, books, charging_gateway
+from gateway import fake_model, fake_variant
+from gateway_client import CHAT, chat_body
+from raw_client import PATIENCE
+from voice_server import voice_server
+
+from utils.config.accounts import PriceTable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import aiohttp
+    from fake_engine import Journal
+    from gateway import Gateway
+
+ASKED = {
+    "llm_config": {"model": "thinks", "system_prompt": "Be brief.", "max_tokens": 4},
+    "audio_config": {"input_format": "pcm", "output_format": "wav"},
+}
+
+
+@asynccontextmanager
+async def talking(gw: Gateway, key: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """Open a session inside the block."""
+    session = (await gw.post(ASKED, "/v1/audio/live", **bearer(key))).json
+    async with gw.session.ws_connect(session["websocket_url"]) as socket:
+        assert (await socket.receive_json())["type"] == "ready"
+        yield socket
+
+
+async def ended(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
+    """Return the end of the turn."""
+    async with asyncio.timeout(PATIENCE):
+        while (told := await socket.receive_json())["type"] != "turn_complete":
+            assert told["type"] != "error", told
+    return dict(told)
+
+
+async def test_what_is_read_ahead_gives_way_and_costs_nothing(journal: Journal) -> None:
+    at = books(journal.path.parent / "state")
+    key = at.add()
+    price = PriceTable(name="thinks", input_per_1k="0", output_per_1k="0", per_request="0.25")
+    thinks = fake_model(fake_variant(journal, model="thinks", hold="prefill"))
+    async with (
+        voice_server() as voice,
+        charging_gateway(
+            journal,
+            thinks,
+            *voice.models()[1:],
+            at=at,
+            accounts={"prices": (price,)},
+            server={"max_loaded_models": 3},
+        ) as gw,
+        talking(gw, key) as socket,
+    ):
+        # Nothing is read by an engine that does not run.
+        await socket.send_json({"type": "audio", "transcript": "hello"})
+        await socket.send_json({"type": "end_turn"})
+        await journal.wait("request", path=CHAT)
+        journal.let_go("prefill")
+        assert (await ended(socket))["input_transcript"] == "hello"
+        journal.hold("prefill")
+        await socket.send_json({"type": "audio", "transcript": "and"})
+        await journal.wait("request", count=2, path=CHAT)
+        # Another request needs the slot.
+        other = asyncio.ensure_future(gw.post(chat_body("x", model="thinks"), CHAT, **bearer(key)))
+        await journal.wait("aborted")
+        journal.let_go("prefill")
+        assert (await other).status == 200
+        # The turn itself ends what is read for it.
+        journal.hold("prefill")
+        await socket.send_json({"type": "audio", "transcript": "and you"})
+        await journal.wait("request", count=4, path=CHAT)
+        await socket.send_json({"type": "end_turn"})
+        await journal.wait("aborted", count=2)
+        journal.let_go("prefill")
+        assert (await ended(socket))["input_transcript"] == "and you"
+        await booked(gw)
+        assert [row["model"] for row in at.usage()].count("thinks") == 3
+        assert at.balance(1) == UNIT // 4
