@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from accounts.admission import ACTIVE
 from accounts.keys import digest_of, patterns
 from accounts.money import Price
 from accounts.parties import Account, Budget, Key
@@ -57,6 +58,17 @@ class Book:
         if key is None or (key.expires_at is not None and key.expires_at <= self._wall()):
             return None
         return key
+
+    def has(self, key: Key) -> bool:
+        """Return whether a key is still good, and its account active."""
+        account = key.account
+        if self.accounts.get(account.id) is not account or account.status != ACTIVE:
+            return False
+        if key.id is None:
+            # Who asks by a session or a ticket has no key.
+            return True
+        current = key.expires_at is None or key.expires_at > self._wall()
+        return current and self._by_id.get(key.id) is key
 
     def price(self, model: str) -> Price:
         """Return the price of a model now."""

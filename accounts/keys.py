@@ -22,6 +22,8 @@ SHOWN = 12
 SCOPES = ("inference", "read", "admin")
 _BYTES = 32
 _BEARER = "bearer"
+_IN_PROTOCOL = "openai-insecure-api-key."
+SECRET = "ek_"  # noqa: S105 - what a client secret of the Realtime API begins with
 
 
 class NewKey(NamedTuple):
@@ -44,12 +46,23 @@ def digest_of(text: str) -> bytes:
 
 
 def presented(headers: Mapping[str, str]) -> str | None:
-    """Return the key of a request, from ``Authorization`` or ``x-api-key``; None without one."""
+    """Return the key of a request, from ``Authorization`` or ``x-api-key``; None without one.
+
+    A browser has only the name of a protocol to put the key of a websocket into.
+    """
     if (given := headers.get("Authorization")) is not None:
         scheme, _, text = given.partition(" ")
         if scheme.lower() == _BEARER and (text := text.strip()):
             return text
-    return headers.get("X-Api-Key") or None
+    return headers.get("X-Api-Key") or _in_protocols(headers.get("Sec-WebSocket-Protocol", ""))
+
+
+def _in_protocols(protocols: str) -> str | None:
+    for each in protocols.split(",") if protocols else ():
+        name = each.strip()
+        if name.startswith(_IN_PROTOCOL):
+            return name.removeprefix(_IN_PROTOCOL) or None
+    return None
 
 
 def patterns(text: str | None) -> tuple[str, ...] | None:

@@ -16,6 +16,8 @@ from accounts.admission import Now
 from accounts.book import Book
 from accounts.guard import caller_of, require_active
 from accounts.hooks import AccountHooks, Effects
+from accounts.keys import SECRET, presented
+from accounts.parties import Key
 from accounts.prices import price_told
 from accounts.store.backlog import Backlog
 from accounts.store.database import address, backlog_name, open_database
@@ -74,6 +76,7 @@ class Accounts:
         self._reader: ThreadPoolExecutor | None = None
         self._revision = -1
         self._minutes = 0
+        self._watching: list[Callable[[], None]] = []
 
     def configure(self, settings: ServerSettings) -> None:
         """Use the limits and prices of a new configuration."""
@@ -88,6 +91,18 @@ class Accounts:
     def check(self, caller: Caller) -> None:
         """Return if the caller's account is active, or it has none; else NotPermitted says so."""
         require_active(caller)
+
+    def knows(self, caller: Caller) -> bool:
+        """Return whether who was let in once may still ask."""
+        return not isinstance(caller, Key) or self.book.has(caller)
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call ``changed`` whenever accounts or keys have changed, and each minute."""
+        self._watching.append(changed)
+
+    def has_secret(self, headers: Mapping[str, str]) -> bool:
+        """Return whether a request has a client secret in place of a key."""
+        return (presented(headers) or "").startswith(SECRET)
 
     def health(self) -> dict[str, Any]:
         """Return what ``/health`` says of the accounts."""
@@ -214,6 +229,11 @@ class Accounts:
     def _apply(self, found: Snapshot) -> None:
         self._revision = found.revision
         self.book.apply(found)
+        self._changed()
+
+    def _changed(self) -> None:
+        for each in self._watching:
+            each()
 
     async def _keep_up(self) -> None:
         """Each minute release what dead gateways hold; each hour check and purge."""
@@ -224,6 +244,8 @@ class Accounts:
                 _log.debug("no upkeep of the accounts: %s", str(error).partition("\n")[0])
             await asyncio.sleep(_MINUTE)
             self._minutes += 1
+            # Keys expire.
+            self._changed()
 
     async def _upkeep(self) -> None:
         await self.write(self._release)

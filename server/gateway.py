@@ -120,7 +120,7 @@ class GatewayServer:
             runs,
             clock,
         )
-        self._voice = VoiceRoutes(handler, current, clock)
+        self._voice = VoiceRoutes(handler, current, clock, accounts)
         captures = Captures()
         status = StatusPages(manager, accounts)
         self._grants = Grants(lambda: current.now.settings.own_token, time.time)

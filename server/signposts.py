@@ -19,7 +19,7 @@ _NOT_SERVED = {
     "fine_tuning": "fine-tuning",
     "messages/batches": "batches",
     "moderations": "moderations",
-    "realtime": "realtime sessions",
+    "realtime": "realtime calls by WebRTC",
     "threads": "assistants",
     "uploads": "files",
     "vector_stores": "vector stores",

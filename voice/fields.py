@@ -34,6 +34,11 @@ class Fields:
         """Return whether there is a field of this name, even if it is null."""
         return name in self._value
 
+    @property
+    def whole(self) -> dict[str, Any]:
+        """The object itself."""
+        return self._value
+
     def at(self, name: str) -> Fields:
         """Return an object in this one, empty if it is not there."""
         return Fields(self._value.get(name), self._place(name))

@@ -6,7 +6,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
-from accounts.keys import digest_of
+from accounts.keys import digest_of, presented
 from accounts.passwords import Passwords
 from accounts.patience import PatientAccounts
 from accounts.sessions import Sessions, visitor_of
@@ -55,7 +55,7 @@ class People:
         OriginRefused if a page from elsewhere uses the session to change something.
         """
         headers = ctx.request.headers
-        if any(name in headers for name in _OTHERWISE):
+        if any(name in headers for name in _OTHERWISE) or (upgrade and presented(headers)):
             return None
         if upgrade and (ticket := ctx.request.query.get("ticket")) is not None:
             account = self._sessions.redeem(ticket)

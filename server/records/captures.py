@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 # Bytes of a body that are kept.
 LONGEST = 1024 * 1024
 _SECRET = frozenset(
-    ("authorization", "proxy-authorization", "x-api-key", "x-admin-token", "cookie", "set-cookie")
+    (
+        *("authorization", "proxy-authorization", "x-api-key", "x-admin-token"),
+        *("cookie", "set-cookie", "sec-websocket-protocol"),
+    )
 )
 _HIDDEN = "(hidden)"
 # Bytes that a capture takes beside its bodies, about.

@@ -14,7 +14,7 @@ from server.uploads.body import read_body
 from server.voice.asking import Asker
 from server.voice.choice import with_models
 from server.voice.kept import KeptSession
-from server.voice.socket import NORMAL, UNKNOWN, End, VoiceSocket, has_left, opened
+from server.voice.socket import NORMAL, POLICY, UNKNOWN, End, VoiceSocket, has_left, opened
 from utils.errors import BadRequest, NotStored
 from utils.tasks import TaskOwner
 from voice.activity import USUAL, Endpointer, Pace
@@ -29,6 +29,7 @@ from voice.turns import Manners, Turns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from inference.caller import Caller
     from server.configuration import CurrentConfiguration
     from server.handler import RequestHandler
     from server.middleware import RequestContext
@@ -109,8 +110,12 @@ class LiveHandlers:
         ticket = self._found(ctx)
         self.tickets.remove(ticket)
         if ticket.close is not None:
-            ticket.close()
+            ticket.close(NORMAL, "The session was ended.")
         await ctx.json({"session_token": ticket.token, "status": "ended"})
+
+    def revoke(self, good: Callable[[Caller], bool]) -> None:
+        """End the sessions of callers that are not good any more."""
+        self.tickets.revoke(good, POLICY, "The key is not valid any more.")
 
     async def connect(self, ctx: RequestContext) -> None:
         """Serve the session whose token the path has; a token that is not good closes with 4004.
@@ -146,7 +151,7 @@ class LiveHandlers:
         kept = KeptSession(options.reconnect)
         live = _Live(ticket, session, asker, _Talk(session, options), kept, kit)
         self._open.add(live)
-        ticket.close = lambda: kept.close(End(NORMAL, "The session was ended."))
+        ticket.close = lambda code, reason: kept.close(End(code, reason))
         return live
 
     async def _serve(self, ctx: RequestContext, live: _Live) -> None:

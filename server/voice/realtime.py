@@ -6,13 +6,14 @@ import secrets
 from functools import partial
 from typing import TYPE_CHECKING
 
+from accounts.keys import SECRET, presented
 from models.catalog import AUTO
 from models.requests.endpoints import CHAT, SPEECH, TRANSCRIPTION
 from server.errors import shape_of
 from server.voice.asking import Asker
 from server.voice.choice import chosen, require
-from server.voice.socket import NORMAL, End, VoiceSocket, opened
-from utils.errors import GatewayError, VoiceUnavailable
+from server.voice.socket import End, VoiceSocket, opened
+from utils.errors import BadRequest, GatewayError, KeyRefused, VoiceUnavailable
 from voice.activity import USUAL, Endpointer
 from voice.history import History
 from voice.live.tokens import Ticket
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from voice.live.options import LiveOptions
     from voice.live.tokens import Tickets
     from voice.realtime.options import RealtimeOptions
+    from voice.realtime.secrets import Secrets
 
 # Seconds that a session lasts, as OpenAI's do.
 _LASTS = 60 * 60
@@ -50,6 +52,7 @@ class RealtimeHandlers:
         sockets: VoiceSockets,
         hearing: Hearing,
         tickets: Tickets,
+        made: Secrets,
         clock: Clock,
     ) -> None:
         self._handler = handler
@@ -57,14 +60,18 @@ class RealtimeHandlers:
         self._sockets = sockets
         self._hearing = hearing
         self._tickets = tickets
+        self._secrets = made
         self._clock = clock
 
     async def connect(self, ctx: RequestContext) -> None:
         """Serve a session until the client leaves, or its time is over.
 
-        Before that ModelNotFound, NotCapable, VoiceUnavailable or RateLimited.
+        Before that ModelNotFound, NotCapable, VoiceUnavailable or RateLimited; KeyRefused for a
+        client secret that cannot be used.
         """
-        options = await self._handler.understood(ctx, 0, lambda: options_of(ctx))
+        options = self._by_secret(ctx)
+        if options is None:
+            options = await self._handler.understood(ctx, 0, lambda: options_of(ctx))
         now, settings = self._clock.now(), ctx.configuration.settings
         token, until = secrets.token_hex(16), now + _LASTS
         caller = ctx.record.caller
@@ -73,11 +80,28 @@ class RealtimeHandlers:
         try:
             kit = await self._hearing.lend(model=settings.voice_activity_model)
             try:
+                if not self._tickets.has(ticket):
+                    raise KeyRefused
                 await self._serve(ctx, ticket, options, kit)
             finally:
                 self._hearing.give_back(kit)
         finally:
             self._tickets.remove(ticket)
+
+    def _by_secret(self, ctx: RequestContext) -> RealtimeOptions | None:
+        """Return the session that a client secret opens, for who has made it; None without one."""
+        value = presented(ctx.request.headers) or ""
+        if not value.startswith(SECRET):
+            return None
+        secret = self._secrets.find(value, self._clock.now())
+        if secret is None:
+            raise KeyRefused
+        model, named = secret.options.models.model, ctx.request.query.get("model")
+        if named and model and named != model:
+            raise BadRequest(f"The client secret is for the model '{model}'.", param="model")
+        self._secrets.use(secret)
+        ctx.record.caller, ctx.record.client = secret.caller, secret.owner
+        return secret.options
 
     async def _serve(
         self, ctx: RequestContext, ticket: Ticket, options: RealtimeOptions, kit: Kit
@@ -95,7 +119,7 @@ class RealtimeHandlers:
             return Asker(ctx, self._handler, self._current, self._clock, models)
 
         def hears(name: str) -> bool:
-            return bool(name) and _serves(self._current.now, name)
+            return serves(self._current.now, name)
 
         told = ctx.request.headers.get("Sec-WebSocket-Protocol", "")
         beta = "realtime=v1" in ctx.request.headers.get("OpenAI-Beta", "") or _BETA in told
@@ -103,7 +127,7 @@ class RealtimeHandlers:
         talk = RealtimeTalk(session, events, options, use, asking, hears, self._clock, detector)
         socket = VoiceSocket(await opened(ctx, (_PROTOCOL,)), session, talk)
         self._sockets.add(socket)
-        ticket.close = lambda: socket.close(End(NORMAL, "The session was ended."))
+        ticket.close = lambda code, reason: socket.close(End(code, reason))
         try:
             await socket.serve(talk.first(), ticket.until - self._clock.now())
         finally:
@@ -114,9 +138,13 @@ def options_of(ctx: RequestContext) -> RealtimeOptions:
     """Return the session that the query asks for, with a model for each task."""
     query, configuration = ctx.request.query, ctx.configuration
     transcribes = query.get("intent") == "transcription"
-    model = query.get("model") or ""
+    return for_models(configuration, query.get("model") or "", transcribes=transcribes)
+
+
+def for_models(configuration: Configuration, model: str, *, transcribes: bool) -> RealtimeOptions:
+    """Return the session of a model, or of the usual one if it is "", with one for each task."""
     if transcribes:
-        known = model if _serves(configuration, model) else ""
+        known = model if serves(configuration, model) else ""
         return usual("", chosen(configuration, TRANSCRIPTION, known), "", transcribes=True)
     model = model or configuration.catalog.default or AUTO
     require(configuration, CHAT, model)
@@ -128,8 +156,10 @@ def options_of(ctx: RequestContext) -> RealtimeOptions:
     return usual(model, chosen(configuration, TRANSCRIPTION, ""), speaker, transcribes=False)
 
 
-def _serves(configuration: Configuration, name: str) -> bool:
+def serves(configuration: Configuration, name: str) -> bool:
     """Return whether a model of this name transcribes."""
+    if not name:
+        return False
     try:
         require(configuration, TRANSCRIPTION, name)
     except GatewayError:

@@ -24,7 +24,7 @@ _RETRY_AFTER = 5.0
 class Ticket:
     """One session. ``until`` is its end; ``expires_at`` says the same as a date.
 
-    ``close`` ends its websocket, if it has one; ``opened`` once it had one.
+    ``close`` ends its websocket by a code and a reason, if it has one; ``opened`` once it had one.
     """
 
     token: str
@@ -35,7 +35,7 @@ class Ticket:
     expires_at: str
     until: float
     opened: bool = False
-    close: Callable[[], None] | None = field(default=None)
+    close: Callable[[int, str], None] | None = field(default=None)
 
 
 class Tickets:
@@ -75,6 +75,18 @@ class Tickets:
             return None
         ticket.opened = True
         return ticket
+
+    def revoke(self, good: Callable[[Caller], bool], code: int, reason: str) -> None:
+        """End the sessions of callers that are not good any more."""
+        for ticket in tuple(self._tickets.values()):
+            if ticket.caller is not None and not good(ticket.caller):
+                self.remove(ticket)
+                if ticket.close is not None:
+                    ticket.close(code, reason)
+
+    def has(self, ticket: Ticket) -> bool:
+        """Return whether the session has not ended."""
+        return ticket.token in self._tickets
 
     def remove(self, ticket: Ticket) -> None:
         """Forget a session; harmless when repeated."""

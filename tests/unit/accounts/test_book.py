@@ -10,6 +10,7 @@ from sqlalchemy import insert, update
 
 from accounts.book import Book
 from accounts.keys import digest_of
+from accounts.parties import Key
 from accounts.store.changes import Actor, change_account, revoke_key, set_price
 from accounts.store.snapshot import snapshot
 from accounts.tables import API_KEYS, PRICES
@@ -79,9 +80,13 @@ def test_keys_end_by_revocation_and_by_time(copy: Copy) -> None:
     copy.connection.execute(expiry)
     copy.apply()
     copy.now = 1999
-    assert copy.book.key("k") is not None
+    key = copy.found()
+    session = Key(None, key.account, "session", "", key.scopes)
+    assert copy.book.has(key)
     copy.now = 2000
     assert copy.book.key("k") is None
+    # Who was let in before is not any more; a session of the same account is.
+    assert (copy.book.has(key), copy.book.has(session)) == (False, True)
     copy.connection.execute(update(API_KEYS).values(expires_at=None))
     copy.apply()
     assert copy.book.key("k") is not None
@@ -89,6 +94,10 @@ def test_keys_end_by_revocation_and_by_time(copy: Copy) -> None:
     assert not revoke_key(copy.connection, Actor(3), copy.key)
     copy.apply()
     assert copy.book.key("k") is None
+    assert not copy.book.has(key)
+    change_account(copy.connection, Actor(4), copy.account, {"status": "blocked"})
+    copy.apply()
+    assert not copy.book.has(session)
 
 
 def test_a_price_holds_from_its_time_on(copy: Copy) -> None:

@@ -30,6 +30,8 @@ def test_a_new_key_is_long_and_only_its_digest_is_kept() -> None:
         ({"Authorization": "Bearer a", "X-Api-Key": "b"}, "a"),
         ({"Authorization": "Bearer", "X-Api-Key": ""}, None),
         ({"Cookie": "k"}, None),
+        ({"Sec-WebSocket-Protocol": "realtime, openai-insecure-api-key.k"}, "k"),
+        ({"Sec-WebSocket-Protocol": "realtime, openai-insecure-api-key."}, None),
     ],
 )
 def test_where_a_request_carries_its_key(headers: dict[str, str], key: str | None) -> None:

@@ -44,6 +44,9 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         "/audio/voices": {"GET": "status.voices", "HEAD": "status.voices"},
         "/v1/audio/live": {"POST": "voice.create"},
         "/v1/realtime": {"GET": "voice.realtime"},
+        "/v1/realtime/client_secrets": {"POST": "voice.secret"},
+        "/v1/realtime/sessions": {"POST": "voice.secret_session"},
+        "/v1/realtime/transcription_sessions": {"POST": "voice.secret_transcription"},
         "/health": {"GET": "status.health", "HEAD": "status.health"},
         "/v1/health": {"GET": "status.health", "HEAD": "status.health"},
         "/props": {"GET": "passthrough.look", "HEAD": "passthrough.look"},
@@ -147,6 +150,9 @@ def test_work_is_refused_at_the_end_and_looking_is_not() -> None:
         "voice.create",
         "voice.connect",
         "voice.realtime",
+        "voice.secret",
+        "voice.secret_session",
+        "voice.secret_transcription",
     }
     assert TABLE.socket.work
     assert {method for method, route in TABLE.passthrough.items() if route.work} == {"*"}

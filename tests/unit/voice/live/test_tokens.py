@@ -23,8 +23,10 @@ def test_a_session_belongs_to_its_owner_and_opens_once() -> None:
     assert tickets.redeem("a", 1) is None
     # It is there until its websocket closes, even if its time is over.
     assert tickets.find("a", "me", 101) is mine
+    assert tickets.has(mine)
     tickets.remove(mine)
     tickets.remove(mine)
+    assert not tickets.has(mine)
     assert tickets.find("a", "me", 1) is None
 
 
