@@ -104,15 +104,14 @@ def use_invite(
     if invite["amount"]:
         source = f"invite:{invite['id']}:{account}"
         add_money(connection, actor, account, invite["amount"], kind="grant", source=source)
+    audit(connection, actor, "invite.use", f"invite:{invite['id']}", after={"account": account})
     return account
 
 
-def drop_invites(connection: Connection, *, tier: str | None = None, now: int = 0) -> None:
-    """Remove the invites that are used up or too old, and those for this tier."""
-    gone = (INVITES.c.uses <= 0) | (INVITES.c.expires_at <= now)
-    if tier is not None:
-        gone |= INVITES.c.tier == tier
-    connection.execute(delete(INVITES).where(gone))
+def drop_invites(connection: Connection, tier: str) -> None:
+    """Remove the invites for this tier that can still be used; the others are its history."""
+    unused = (INVITES.c.tier == tier) & (INVITES.c.uses > 0)
+    connection.execute(delete(INVITES).where(unused))
 
 
 def has_admin(connection: Connection) -> bool:

@@ -19,19 +19,18 @@ from accounts.store.changes import (
     revoke_key,
     set_price,
 )
+from accounts.store.history import invites_with_fates, signups_with_deciders
 from accounts.store.people import OPEN, add_invite, decide_signup
 from accounts.store.reports import (
     GROUPS,
     account_row,
     accounts_page,
     audit_page,
-    invites_page,
     key_row,
     keys_page,
     ledger_page,
     names_of,
     prices_page,
-    signups_page,
     usage_table,
 )
 from accounts.tables import ACCOUNTS, API_KEYS
@@ -48,7 +47,7 @@ from server.people.frame import (
     number_of,
     wall,
 )
-from server.people.views import day_in, price_row, shown, today, usage_row
+from server.people.views import day_in, invite_row, price_row, shown, today, usage_row
 from utils.errors import AlreadyThere, BadRequest, NotStored
 
 if TYPE_CHECKING:
@@ -232,7 +231,7 @@ class PeopleHandlers:
             ctx,
             self._accounts,
             "signups",
-            lambda connection, limit, before: signups_page(
+            lambda connection, limit, before: signups_with_deciders(
                 connection, limit, before, None if state == "any" else state
             ),
         )
@@ -257,8 +256,14 @@ class PeopleHandlers:
         await answer(ctx, {**await self._user(account), "link": link}, _CREATED)
 
     async def invites(self, ctx: RequestContext) -> None:
-        """Answer with the invites, without what makes them work."""
-        await answer_page(ctx, self._accounts, "invites", invites_page)
+        """Answer with the invites and what became of them, without what makes them work."""
+        await answer_page(
+            ctx,
+            self._accounts,
+            "invites",
+            lambda connection, limit, before: invites_with_fates(connection, limit, before, wall()),
+            invite_row,
+        )
 
     async def create_invite(self, ctx: RequestContext) -> None:
         """Make an invite, and answer with it; it is told this once."""

@@ -81,7 +81,7 @@ class People:
             if has_admin(connection):
                 return False
             now = wall()
-            drop_invites(connection, tier="admin", now=now)
+            drop_invites(connection, "admin")
             columns = {"tier": "admin", "uses": 1, "expires_at": now + _DAY}
             add_invite(connection, Actor(now), digest_of(token), columns)
             return True

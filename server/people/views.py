@@ -53,6 +53,11 @@ def price_row(row: Mapping[str, Any]) -> Row:
     return {**found, "cached": as_text(row["cached"])}
 
 
+def invite_row(row: Mapping[str, Any]) -> Row:
+    """Return an invite, and who has used it."""
+    return {**shown(row), "accepted": [shown(each) for each in row["accepted"]]}
+
+
 def usage_row(row: Mapping[str, Any], keys: Mapping[int, str], accounts: Mapping[int, str]) -> Row:
     """Return sums of usage; tokens and times are numbers, the cost is money."""
     found: Row = {}

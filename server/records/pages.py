@@ -100,8 +100,9 @@ class RecordPages:
         if self._price is not None:
             for each in found:
                 each["price"] = self._price(each["name"])
-        accounts = ctx.configuration.settings.accounts is not None
-        await ctx.json({"models": found, "accounts": accounts})
+        accounts = ctx.configuration.settings.accounts
+        currency = {} if accounts is None else {"currency": accounts.currency}
+        await ctx.json({"models": found, "accounts": accounts is not None, **currency})
 
 
 def wants_csv(ctx: RequestContext) -> bool:

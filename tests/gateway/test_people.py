@@ -240,6 +240,10 @@ async def test_a_signup_is_moderated_and_tells_nothing(journal: Journal, at: Boo
         assert (made.status, made.json["tier"], made.json["balance"]) == (201, "payg", "0")
         again = await gateway.request("POST", f"{path}/reject", headers=operator)
         again.error(404, "not_found")
+        every = await gateway.request("GET", "/admin/api/signups?state=any", headers=operator)
+        [decided] = every.json["signups"]
+        assert (decided["state"], decided["decider"]) == ("accepted", None)
+        assert decided["decided_at"] >= decided["at"]
         more = [
             await gateway.request(
                 "POST", "/api/signup", data=json.dumps({"email": "c@x.org", "name": "C"})
@@ -270,7 +274,10 @@ async def test_an_invite_gives_an_account_with_money(journal: Journal, at: Books
         )
         assert (joined.status, joined.json["account"]["balance"]) == (201, "3")
         listed = await gateway.request("GET", "/admin/api/invites", headers=operator)
-        assert [each["uses"] for each in listed.json["invites"]] == [0]
+        [used] = listed.json["invites"]
+        assert (used["uses"], used["state"], used["maker"]) == (0, "accepted", None)
+        [taker] = used["accepted"]
+        assert (taker["name"], taker["at"] >= used["created_at"]) == ("E", True)
         assert invite not in listed.body.decode()
 
 

@@ -15,7 +15,7 @@ from postgres import new_database
 from sqlalchemy.exc import IntegrityError
 
 from accounts.generation import found_in
-from accounts.store import people, reports, sessions
+from accounts.store import history, people, reports, sessions
 from accounts.store.booking import book
 from accounts.store.changes import (
     Actor,
@@ -149,7 +149,10 @@ def visits(it: Story) -> None:
     newcomer = people.Newcomer("eve@x.org", "Eve", "hash")
     for now in (NOW + 2 * DAY, NOW, NOW):
         it.do(people.use_invite, bytes(32), newcomer, now, "127.0.0.1")
-    it.do(people.drop_invites, now=NOW)
+    it.do(history.invites_with_fates, 9, None, NOW)
+    it.do(history.signups_with_deciders, 9, None, None)
+    it.do(people.add_invite, it.actor(), bytes([2]) * 32, {"tier": "admin", "uses": 1})
+    it.do(people.drop_invites, "admin")
     it.do(people.has_admin)
     it.do(people.set_password, it.actor(), accepted, "hash 2")
     it.do(people.credentials, "NEW@x.org")

@@ -135,6 +135,14 @@ class AccountsSettings:
             each=PriceTable,
         ),
     )
+    currency: str = field(
+        default="credits",
+        metadata=key(
+            "prose",
+            'What amounts of money are in, as pages show it: a currency such as `"EUR"`, or a '
+            "word of your own.",
+        ),
+    )
     rate_limits: RateLimitsTable = field(
         default_factory=RateLimitsTable,
         metadata=key("rate_limits", "Requests in a minute, by tier.", each=RateLimitsTable),

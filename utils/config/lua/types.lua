@@ -185,6 +185,7 @@
 ---@field database_url? string A PostgreSQL database for the accounts: `postgresql://user:password@host/name`. Without it: the file `accounts.db` in `server.state_dir`.
 ---@field pricing? GatewayPrice The prices of models that `prices` does not name.
 ---@field prices? GatewayPrice The prices of single models, or of patterns: `{ ["qwen3-*"] = { output_per_1k = "0.0006" } }`. A missing key is as in `pricing`; of several patterns the longest counts.
+---@field currency? string What amounts of money are in, as pages show it: a currency such as `"EUR"`, or a word of your own.
 ---@field rate_limits? GatewayRateLimits Requests in a minute, by tier.
 ---@field tiers? GatewayTier Further tiers, or other limits for `payg`, `sub` and `admin`: `{ gold = { rpm = 500, priority = "high" } }`.
 ---@field oidc? GatewayOidc A provider of OpenID Connect by which people log in. See [oidc](#oidc).

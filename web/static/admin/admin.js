@@ -123,7 +123,7 @@ function Admin() {
       ${tab === "requests" && html`<${Requests} running=${running} ended=${state.ended} decided=${state.decided} go=${go} failed=${setProblem} />`}
       ${tab === "models" && html`<${Models} changed=${running.engines.map((each) => `${each.variant} ${each.state}`).join()} failed=${setProblem} />`}
       ${tab === "why" && html`<${Why} decided=${state.decided} go=${go} failed=${setProblem} />`}
-      ${tab === "people" && html`<${People} failed=${setProblem} />`}
+      ${tab === "people" && html`<${People} currency=${value?.currency ?? ""} failed=${setProblem} />`}
       ${tab === "configuration" && html`<${Configuration} failed=${setProblem} />`}
       ${tab === "logs" && html`<${Logs} />`}
     </div></div>`;

@@ -15,7 +15,7 @@ const AUDIT = [["col.time"], ["col.actor"], ["col.act"], ["col.object"], ["col.b
 const FIELDS = ["input", "output", "cached", "per_request"];
 
 /** A list of the gateway by pages: `{ rows, next }`, how to ask again, and for more. */
-function useList(path, name, filters, failed) {
+export function useList(path, name, filters, failed) {
   const [page, setPage] = useState(null);
   const query = JSON.stringify(filters);
   const look = useCallback(async () => {
@@ -36,13 +36,13 @@ function useList(path, name, filters, failed) {
   return [page, look, more];
 }
 
-function List({ title, columns, page, more, empty, row, failed, children }) {
+export function List({ title, columns, page, more, empty, row, failed, children }) {
   return html`<section class="card panel"><h2>${title}</h2>${children}
     ${page ? html`<${Table} label=${title} columns=${columns} empty=${empty}>${page.rows.map(row)}<//>
       ${page.next && html`<${Order} label=${t("more")} name=${t("more")} act=${more} failed=${failed} />`}` : html`<div class="bones" role="status" aria-label=${t("connecting")}></div>`}</section>`;
 }
 
-const moment = (seconds) => (seconds == null ? "–" : format.moment(seconds * 1000));
+export const moment = (seconds) => (seconds == null ? "–" : format.moment(seconds * 1000));
 
 export function Keys({ failed }) {
   const [page, look, more] = useList("/admin/api/keys", "keys", {}, failed);
@@ -57,7 +57,7 @@ export function Keys({ failed }) {
   return html`<${List} title=${t("user.keys")} columns=${KEYS} page=${page} more=${more} empty=${t("keys.none")} row=${row} failed=${failed} />`;
 }
 
-export function Prices({ failed }) {
+export function Prices({ currency, failed }) {
   const [page, look, more] = useList("/admin/api/prices", "prices", {}, failed);
   const [draft, setDraft] = useState({ model: "", input: "", output: "" });
   const set = (name) => (event) => setDraft({ ...draft, [name]: event.target.value.trim() });
@@ -66,10 +66,10 @@ export function Prices({ failed }) {
     setDraft({ model: "", input: "", output: "" });
     await look();
   };
-  const row = (each) => html`<tr key=${each.id}><td><strong>${each.model}</strong></td><td class="n">${format.money(each.input)}</td><td class="n">${format.money(each.cached)}</td>
-    <td class="n">${format.money(each.output)}</td><td class="n">${format.money(each.per_request)}</td><td>${moment(each.valid_from)}</td></tr>`;
+  const row = (each) => html`<tr key=${each.id}><td><strong>${each.model}</strong></td><td class="n">${format.amount(each.input, currency)}</td><td class="n">${format.amount(each.cached, currency)}</td>
+    <td class="n">${format.amount(each.output, currency)}</td><td class="n">${format.amount(each.per_request, currency)}</td><td>${moment(each.valid_from)}</td></tr>`;
   return html`<${List} title=${t("prices")} columns=${PRICES} page=${page} more=${more} empty=${t("prices.none")} row=${row} failed=${failed}>
-    <p class="soft small">${t("prices.text")}</p>
+    <p class="soft small">${t("prices.text", { currency })}</p>
     <form class="filters" onSubmit=${(event) => event.preventDefault()}><label>${t("model")}<input value=${draft.model} onInput=${set("model")} /></label>
       ${FIELDS.map((name) => html`<label key=${name}>${t(`price.${name === "per_request" ? "request" : name}`)}<input inputmode="decimal" value=${draft[name] ?? ""} onInput=${set(name)} /></label>`)}
       <${Order} label=${t("prices.set")} name=${t("prices.set")} act=${save} failed=${failed} /></form><//>`;

@@ -6,6 +6,7 @@ import { sayRefusal } from "../lib/refusal.js";
 import { Order, Table } from "../lib/table.js";
 import { Audit, Keys, Prices } from "./books.js";
 import { ask } from "./gateway.js";
+import { History } from "./history.js";
 
 const USUAL = "payg";
 const SIGNUPS = [["login.email"], ["login.name"], ["login.reason"], ["user.tier"], [""]];
@@ -37,7 +38,7 @@ function Signup({ signup, act, failed }) {
       <${Order} kind="danger" label=${t("people.reject")} name=${t("people.reject.named", { name: signup.name })} act=${act(signup.name, "POST", `${path}/reject`, () => ({}))} failed=${failed} /></div></td></tr>`;
 }
 
-function User({ user, act, failed }) {
+function User({ user, currency, act, failed }) {
   const [amount, setAmount] = useState("");
   const path = `/admin/api/users/${user.id}`;
   const blocked = user.status === "blocked";
@@ -46,7 +47,7 @@ function User({ user, act, failed }) {
     setAmount("");
   };
   return html`<tr><td><strong>${user.name}</strong></td><td>${user.email ?? "–"}</td><td>${user.tier}</td>
-    <td><span class=${`pill ${user.status === "active" ? "good" : "bad"}`}>${t(`people.${user.status}`)}</span></td><td class="n">${format.money(user.balance)}</td>
+    <td><span class=${`pill ${user.status === "active" ? "good" : "bad"}`}>${t(`people.${user.status}`)}</span></td><td class="n">${format.amount(user.balance, currency)}</td>
     <td><div class="row"><input inputmode="decimal" size="6" value=${amount} aria-label=${t("people.amount.named", { name: user.name })} onInput=${(event) => setAmount(event.target.value.trim())} />
       ${amount && html`<${Order} label=${t("people.topup")} name=${t("people.topup.named", { name: user.name })} act=${topUp} failed=${failed} />`}</div></td>
     <td><div class="row"><${Order} label=${t("people.link")} name=${t("people.link.named", { name: user.name })} act=${act(user.name, "POST", `${path}/link`)} failed=${failed} />
@@ -61,17 +62,17 @@ function Invite({ made, failed }) {
     <${Order} label=${t("people.invite")} name=${t("people.invite")} act=${make} failed=${failed} /></form>`;
 }
 
-const PARTS = { accounts: Accounts, keys: Keys, prices: Prices, audit: Audit };
+const PARTS = { accounts: Accounts, history: History, keys: Keys, prices: Prices, audit: Audit };
 
 /** The parts of the page about people, by tabs of their own. */
-export function People({ failed }) {
+export function People({ currency, failed }) {
   const [part, setPart] = useState("accounts");
   const names = Object.fromEntries(Object.keys(PARTS).map((each) => [each, t(`people.part.${each}`)]));
   return html`<${Tabs} label=${t("tab.people")} names=${names} chosen=${part} choose=${setPart} id="people-part" />
-    <div id="people-part" role="tabpanel"><${PARTS[part]} failed=${failed} /></div>`;
+    <div id="people-part" role="tabpanel"><${PARTS[part]} currency=${currency} failed=${failed} /></div>`;
 }
 
-function Accounts({ failed }) {
+function Accounts({ currency, failed }) {
   const [people, look] = usePeople(failed);
   const [made, setMade] = useState(null);
   const act = (name, method, path, body = () => undefined) => async () => {
@@ -84,5 +85,5 @@ function Accounts({ failed }) {
     <section class="card panel"><h2>${t("people.signups")}</h2><${Table} label=${t("people.signups")} columns=${SIGNUPS} empty=${t("people.signups.none")}>
       ${people.signups.map((each) => html`<${Signup} key=${each.id} signup=${each} act=${act} failed=${failed} />`)}<//></section>
     <section class="card panel"><h2>${t("people.users")}</h2><${Invite} made=${setMade} failed=${failed} /><${Table} label=${t("people.users")} columns=${USERS} empty=${t("people.users.none")}>
-      ${people.users.map((each) => html`<${User} key=${each.id} user=${each} act=${act} failed=${failed} />`)}<//></section>`;
+      ${people.users.map((each) => html`<${User} key=${each.id} user=${each} currency=${currency} act=${act} failed=${failed} />`)}<//></section>`;
 }

@@ -48,7 +48,14 @@ export function formats(language) {
     return value >= 1024 && value % 1024 === 0 ? `${whole.format(value / 1024)}k` : whole.format(value);
   }
 
+  /** An amount of money in a currency by its three letters, or in a word of the gateway's owner. */
+  function amount(value, currency) {
+    if (!/^[A-Z]{3}$/.test(currency)) return `${sums.format(Number(value))} ${currency}`;
+    return new Intl.NumberFormat(language, { style: "currency", currency, minimumFractionDigits: 2, maximumFractionDigits: 4 }).format(Number(value));
+  }
+
   return {
+    amount,
     bytes,
     context,
     seconds,

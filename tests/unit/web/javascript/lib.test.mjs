@@ -42,6 +42,12 @@ test("times, sizes and contexts are short", () => {
   assert.equal(formats("de").seconds(1.26), "1,3 s");
 });
 
+test("money is told in its currency, or in a word", () => {
+  assert.equal(formats("en").amount("12.5", "EUR"), "€12.50");
+  assert.equal(plain(formats("de").amount("-0.0001", "EUR")), "-0,0001 €");
+  assert.equal(formats("en").amount("3", "credits"), "3.00 credits");
+});
+
 test("a state that is not known has no colour", () => {
   assert.deepEqual(["ready", "starting", "backoff", "stopped", "?"].map(kindOf), ["good", "warn", "bad", "", ""]);
 });
