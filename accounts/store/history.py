@@ -1,4 +1,4 @@
-"""What became of signups and invites, by the audit. Synchronous."""
+"""Who changed what, and what became of signups and invites, by the audit. Synchronous."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from accounts.store.reports import invites_page, names_of, signups_page
+from accounts.store.reports import audit_page, invites_page, names_of, signups_page
 from accounts.tables import ACCOUNTS, AUDIT
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Connection
 
     from accounts.store.reports import Row
@@ -52,6 +54,15 @@ def invites_with_fates(
         maker = names.get(makers.get(what) or 0)
         found.append({**row, "state": state_of(row, now), "maker": maker, "accepted": accepted})
     return found
+
+
+def audit_with_actors(
+    connection: Connection, limit: int, before: int | None, asked: Mapping[str, str]
+) -> list[Row]:
+    """Return rows of the audit as ``audit_page`` does, with the names of who did it."""
+    rows = audit_page(connection, limit, before, asked)
+    names = names_of(connection, ACCOUNTS, [row["actor_id"] or 0 for row in rows])
+    return [{**row, "actor": names.get(row["actor_id"] or 0)} for row in rows]
 
 
 def state_of(invite: Row, now: int) -> str:

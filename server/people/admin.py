@@ -19,13 +19,16 @@ from accounts.store.changes import (
     revoke_key,
     set_price,
 )
-from accounts.store.history import invites_with_fates, signups_with_deciders
+from accounts.store.history import (
+    audit_with_actors,
+    invites_with_fates,
+    signups_with_deciders,
+)
 from accounts.store.people import OPEN, add_invite, decide_signup
 from accounts.store.reports import (
     GROUPS,
     account_row,
     accounts_page,
-    audit_page,
     key_row,
     keys_page,
     ledger_page,
@@ -344,7 +347,7 @@ class PeopleHandlers:
             ctx,
             self._accounts,
             "audit",
-            lambda connection, limit, before: audit_page(connection, limit, before, query),
+            lambda connection, limit, before: audit_with_actors(connection, limit, before, query),
         )
 
     # -- inside ------------------------------------------------------------------------

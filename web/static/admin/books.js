@@ -4,6 +4,7 @@ import { html, useCallback, useEffect, useState } from "../vendor/preact.js";
 import { format, t } from "../lib/page.js";
 import { sayRefusal } from "../lib/refusal.js";
 import { Order, Table } from "../lib/table.js";
+import { changesIn } from "./changes.js";
 import { Field } from "./field.js";
 import { queryOf } from "./filters.js";
 import { ask } from "./gateway.js";
@@ -75,13 +76,12 @@ export function Prices({ currency, failed }) {
       <${Order} label=${t("prices.set")} name=${t("prices.set")} act=${save} failed=${failed} /></form><//>`;
 }
 
-const words = (value) => (value == null ? "–" : Object.entries(value).map(([name, each]) => `${name} ${JSON.stringify(each)}`).join(", "));
-
-export function Audit({ failed }) {
+export function Audit({ currency, failed }) {
   const [filters, setFilters] = useState({ action: "", object: "" });
   const [page, , more] = useList("/admin/api/audit", "audit", filters, failed);
   const set = (name) => (value) => setFilters({ ...filters, [name]: value });
-  const row = (each) => html`<tr key=${each.id}><td>${moment(each.at)}</td><td>${each.actor_id ?? t("audit.operator")}</td><td class="mono">${each.action}</td><td class="mono">${each.object}</td>
+  const words = (value) => changesIn(value, (amount) => format.amount(amount, currency), moment).join(", ") || "–";
+  const row = (each) => html`<tr key=${each.id}><td>${moment(each.at)}</td><td>${each.actor ?? each.actor_id ?? t("audit.operator")}</td><td class="mono">${each.action}</td><td class="mono">${each.object}</td>
     <td class="wrap small">${words(each.before)}</td><td class="wrap small">${words(each.after)}</td></tr>`;
   return html`<${List} title=${t("audit")} columns=${AUDIT} page=${page} more=${more} empty=${t("audit.none")} row=${row} failed=${failed}>
     <form class="filters" onSubmit=${(event) => event.preventDefault()}><${Field} label=${t("col.act")} data-search placeholder="account.change" value=${filters.action} set=${set("action")} />

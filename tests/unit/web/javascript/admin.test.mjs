@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { changed } from "../../../../web/static/admin/address.js";
 import { about, keyOf } from "../../../../web/static/admin/decisions.js";
+import { changesIn } from "../../../../web/static/admin/changes.js";
 import { changesOf } from "../../../../web/static/admin/diff.js";
 import { placeOf, tablesWith, valueOf } from "../../../../web/static/admin/effective.js";
 import { withMore, withNewest } from "../../../../web/static/admin/ended.js";
@@ -154,4 +155,10 @@ test("settings are found by their words, their values, and whether they are set"
   assert.equal(placeOf("/etc/gw.cfg.lua", tables[0].settings[1]), null);
   assert.equal(valueOf({ a: [1, "x"], b: [] }), "a = 1 x, b = –");
   assert.deepEqual([null, "", [], {}, false, [{ port: 1 }]].map(valueOf), ["–", "–", "–", "–", "false", '{"port":1}']);
+});
+
+test("the audit tells amounts and times as people read them, and nothing that is empty", () => {
+  const row = { name: "Ada", amount: 12_500_000_000, note: null, at: 5000, valid_from: 7000, models: ["m"] };
+  assert.deepEqual(changesIn(row, (value) => `${value} EUR`, (at) => `${at} s`), ["name Ada", "amount 12.5 EUR", "at 5 s", "valid_from 7 s", 'models ["m"]']);
+  assert.deepEqual(changesIn(null), []);
 });
