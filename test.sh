@@ -76,7 +76,8 @@ else
         without="$without --ignore-glob=$pages"
     fi
     # shellcheck disable=SC2086 # several words
-    step "real engines" "$python" -m pytest -q -n $((cores + 1)) --dist loadgroup tests/real $without
+    step "real engines" "$python" -m pytest -q -n $((cores + 1)) --dist loadgroup \
+        --no-loadscope-reorder tests/real $without
 fi
 wait "$checker" || failed="${failed}mypy; "
 echo "== mypy"

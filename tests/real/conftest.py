@@ -17,15 +17,31 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 
 
+# What the tests of a module may share, and should have one of.
+SHARED = {"served", "project", "browser"}
+# The groups that take longest, so that none of them begins when the others end.
+LONG = ("test_speech", "accounts", "test_pages_playground", "test_pages_admin", "test_health")
+
+
 # Before xdist's own hook, which reads the marks.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one module and engine on one worker: they share a gateway."""
+    """Keep the tests of one module and engine on one worker: they share a gateway.
+
+    The longest groups come first.
+    """
+    places = {}
     for item in items:
-        if item.path.parent == HERE and isinstance(item, pytest.Function):
+        if item.path.parent != HERE:
+            continue
+        if isinstance(item, pytest.Function) and SHARED & {*item.fixturenames}:
             engine = item.callspec.params.get("served", "") if hasattr(item, "callspec") else ""
-            if "served" in item.fixturenames:
-                item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {engine}"))
+            one = "" if {"project", "browser"} & {*item.fixturenames} else engine
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {one}"))
+        group = item.get_closest_marker("xdist_group")
+        name = str(group.args[0]).split()[0] if group else ""
+        places[item] = LONG.index(name) if name in LONG else len(LONG)
+    items.sort(key=lambda item: places.get(item, len(LONG)))
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +57,7 @@ def postgres_server() -> Iterator[Postgres]:
         yield running
 
 
+# Not for the session: its client has a running loop as long as it lives.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium, for the tests of one module."""

