@@ -152,11 +152,14 @@ def test_a_conversation_that_grows_moves_to_larger_variants(
     assert all("model=smol variant=smol@" in line and "completion=" in line for line in lines)
 
 
-def test_one_model_gives_way_to_another(tmp_path_factory: Any) -> None:
+def test_one_model_gives_way_to_another(tmp_path_factory: Any, tiny: Path) -> None:
     folder = tmp_path_factory.mktemp("two")
     binaries = list(ENGINES.values())
     models = ", ".join(
-        [lua_model("one", binaries[0], (512,)), lua_model("two", binaries[-1], (512,))]
+        [
+            lua_model("one", binaries[0], (512,), file=tiny),
+            lua_model("two", binaries[-1], (512,), file=tiny),
+        ]
     )
     with gateway(folder, lua_config(folder, models)) as running:
         with client(running) as api:
