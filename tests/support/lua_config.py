@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,32 @@ LOADER = Path(python_lua_helper.__file__).parent / "loader.lua"
 VERSIONS = ("lua51", "lua52", "lua53", "lua54", "lua55")
 PRESETS = Presets(("llamacpp",), "/bin/sh", "/models/small.gguf")
 VARIANT = '{ context = 512, binary = "/bin/sh" }'
+
+
+# As Lua's own, but each of our files is compiled once.
+_DOFILE = b"""
+    local compiled, read, own = ..., loadstring or load, dofile
+    return function(file)
+        local chunk = compiled(file)
+        if chunk then return read(chunk)() end
+        return own(file)
+    end
+"""
+
+
+_chunks: dict[tuple[str, str], bytes] = {}
+
+
+def _compiled(version: str, file: bytes) -> bytes | None:
+    path = Path(file.decode())
+    if not (path == LOADER or path.is_relative_to(ROOT) or path.name.startswith("data-")):
+        return None
+    # The folder of the data differs from test to test, the data do not.
+    key = version, path.name
+    if key not in _chunks:
+        made = importlib.import_module(f"lupa.{version}").LuaRuntime(encoding=None).globals()
+        _chunks[key] = made[b"string"][b"dump"](made[b"loadfile"](file))
+    return _chunks[key]
 
 
 @cache
@@ -52,12 +78,15 @@ def run(version: str, folder: Path, source: str | bytes, presets: Presets = PRES
     config.write_bytes(source.encode() if isinstance(source, str) else source)
     lua = lupa.LuaRuntime(encoding=None, register_eval=False, register_builtins=False)
     arguments = ["-ver", version[3], version[4], "0", "-c", config, "-e", "gateway_config"]
-    data = folder / "data.lua"
-    data.write_text(_data(presets), encoding="ascii")
+    data = folder / f"data-{hash(presets)}.lua"
+    if not data.exists():
+        data.write_text(_data(presets), encoding="ascii")
     arguments += ["-pre", ROOT / "pre.lua", "-post", ROOT / "post.lua", "-ext", data]
     arguments += ["-w", folder, "-t", folder, "--"]
     lua.globals()[b"arg"] = lua.table_from([str(item).encode() for item in arguments])
-    lua.globals()[b"dofile"](str(LOADER).encode())
+    dofile = lua.execute(_DOFILE, partial(_compiled, version))
+    lua.globals()[b"dofile"] = dofile
+    dofile(str(LOADER).encode())
     left = plain(lua.globals()[b"gateway_config"])
     faults = list(left["faults"])
     return Result(
