@@ -33,6 +33,10 @@ class PageHandlers:
         """Answer with the page on which people try models."""
         await self._page(ctx, "playground/index")
 
+    async def live(self, ctx: RequestContext) -> None:
+        """Answer with the page on which people talk to models."""
+        await self._page(ctx, "live/index")
+
     async def admin(self, ctx: RequestContext) -> None:
         """Answer with the operator's page, which holds nothing that must be kept."""
         await self._page(ctx, "admin/index")

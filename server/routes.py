@@ -181,6 +181,8 @@ def routes(
             **dict.fromkeys(("/v1", "/v1/"), _reading(status.root)),
             "/playground": _reading(pages.moved),
             "/playground/": _reading(pages.playground),
+            "/live": _reading(pages.moved),
+            "/live/": _reading(pages.live),
             "/admin": _reading(pages.moved),
             ADMIN_PAGE: _reading(pages.admin),
             "/admin/links": {"POST": Route(links.create)},
@@ -352,7 +354,8 @@ _ADMIN = frozenset({"/running", "/logs", "/events", "/metrics"})
 _PUBLIC = frozenset(
     {
         *("/", "/v1", "/v1/", "/health", "/v1/health", "/api/models", "/api/uptime", "/api/signup"),
-        *("/playground", "/playground/", "/admin", ADMIN_PAGE, "/login", "/user", "/user/"),
+        *("/playground", "/playground/", "/live", "/live/", "/admin", ADMIN_PAGE),
+        *("/login", "/user", "/user/"),
     }
 )
 

@@ -180,7 +180,8 @@ class LiveHandlers:
         resumed, told = bool(kept.tokens), ctx.request.query.get("received", "")
         received = int(told) if told.isascii() and told.isdecimal() else 0
         missed = kept.sent.after(received) if resumed else []
-        return [{**first, "resume_token": kept.renew(), "resumed": resumed}, *missed]
+        more = {"resume_token": kept.renew(), "resumed": resumed, "received": kept.sent.taken}
+        return [{**first, **more}, *missed]
 
     async def _wait(self, live: _Live) -> None:
         """End a session whose websocket was lost, unless it has another one in time."""

@@ -34,8 +34,8 @@ _FAREWELL = 2.0
 LARGEST = 8 * 1024 * 1024
 """Bytes of a message."""
 NORMAL, AWAY, POLICY, REPLACED, UNKNOWN = 1000, 1001, 1008, 4001, 4004
-"""Codes: all is well; the gateway stops; the account may not go on; the session was opened again;
-no such session, or expired."""
+"""Codes: all is well; the gateway stops; the account may not go on; the session goes on by another
+websocket; no such session, or expired."""
 _SAID = (WSMsgType.TEXT, WSMsgType.BINARY)
 # After one of these, no further turn would be answered.
 _FINAL = (InsufficientQuota, KeyRefused, NotPermitted)
@@ -156,9 +156,12 @@ class VoiceSocket:
                     return
             except GatewayError as error:
                 self._session.tell(Problem(0, error))
+            if self._sent is not None:
+                self._sent.taken += 1
             await self._session.outbox.room()
         # What breaks the rules of websockets, or is too large, has been said, too.
-        said = message.type is WSMsgType.CLOSE or isinstance(message.data, WebSocketError)
+        said = message.type is WSMsgType.CLOSE and message.data != REPLACED
+        said = said or isinstance(message.data, WebSocketError)
         self._over, self._broken = said, not said
 
     async def _write(self, first: Iterable[Any]) -> None:

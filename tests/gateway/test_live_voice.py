@@ -477,7 +477,7 @@ async def test_a_session_goes_on_after_its_connection_was_lost(journal: Journal)
         # Of the first turn, two messages have not arrived, let us say.
         async with resuming(gw, ready, len(first) - 2) as talk:
             again = await talk.next()
-            assert (again["type"], again["resumed"]) == ("ready", True)
+            assert (again["type"], again["resumed"], again["received"]) == ("ready", True, 1)
             assert [await talk.next(), await talk.next()] == first[-2:]
             # The old connection is not known to be dead: the new one takes its place.
             async with resuming(gw, again, len(first)) as newer:
@@ -490,7 +490,8 @@ async def test_a_session_goes_on_after_its_connection_was_lost(journal: Journal)
                 # A token that was told long ago opens nothing.
                 async with resuming(gw, ready, 0) as late:
                     assert (await late.closed())[0] == 4004
-                break_off(newer)
+                # So a client says that it opens another one.
+                await newer.socket.close(code=4001)
         assert (await gw.request("DELETE", path)).status == 200
         async with resuming(gw, last, 0) as late:
             assert (await late.closed())[0] == 4004

@@ -10,7 +10,8 @@ _MOST = 2 * 1024 * 1024
 class Sent:
     """Numbers messages as they are sent, and keeps the last ``most`` characters of them.
 
-    A client counts what it receives. What was sent after that number did not arrive.
+    A client counts what it receives. What was sent after that number did not arrive. ``taken`` is
+    how many messages came from the client.
     """
 
     def __init__(self, most: int = _MOST) -> None:
@@ -18,6 +19,7 @@ class Sent:
         self._kept: deque[str] = deque()
         self._size = 0
         self.count = 0
+        self.taken = 0
 
     def add(self, message: str) -> None:
         """Note a message that is sent now; the oldest go where there are too many."""

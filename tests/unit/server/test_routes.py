@@ -32,6 +32,8 @@ def test_the_gateway_s_own_paths_and_their_methods() -> None:
         "/": {"GET": "pages.root", "HEAD": "pages.root"},
         "/playground": {"GET": "pages.moved", "HEAD": "pages.moved"},
         "/playground/": {"GET": "pages.playground", "HEAD": "pages.playground"},
+        "/live": {"GET": "pages.moved", "HEAD": "pages.moved"},
+        "/live/": {"GET": "pages.live", "HEAD": "pages.live"},
         "/admin": {"GET": "pages.moved", "HEAD": "pages.moved"},
         "/admin/": {"GET": "pages.admin", "HEAD": "pages.admin"},
         "/admin/links": {"POST": "links.create"},

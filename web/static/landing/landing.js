@@ -100,6 +100,7 @@ function Landing() {
       <p>${t("landing.text")}</p>
       <div class="row">
         <a class="button primary" href="/playground/">${t("landing.playground")}</a>
+        ${["text", "audio", "speech"].every((what) => models.some((each) => each.capabilities.includes(what))) && html`<a class="button" href="/live/">${t("landing.live")}</a>`}
         ${accounts && (account
           ? html`<a class="button" href="/user/">${t("landing.user")}</a>`
           : html`<a class="button" href="/login">${t("landing.login")}</a><a class="button" href="/login#ask">${t("landing.ask")}</a>`)}

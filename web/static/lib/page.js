@@ -9,7 +9,7 @@ import { LANGUAGES } from "./words.js";
 
 export { format, Icon, language, t, useCommands };
 
-const ADDRESSES = { home: "/", playground: "/playground/", admin: "/admin/", user: "/user/" };
+const ADDRESSES = { home: "/", playground: "/playground/", live: "/live/", admin: "/admin/", user: "/user/" };
 
 function speak(code) {
   try {
@@ -32,7 +32,7 @@ function Top({ here, children }) {
     document.dispatchEvent(new CustomEvent("themechosen", { detail: dark ? "light" : "dark" }));
     setDark(!dark);
   };
-  const pages = ["home", "playground", operates() && "admin", here === "user" && "user"].filter(Boolean);
+  const pages = ["home", "playground", "live", operates() && "admin", here === "user" && "user"].filter(Boolean);
   useCommands(() => [
     ...pages.filter((page) => page !== here).map((page) => ({ id: `go.${page}`, label: t(`nav.${page}`), group: t("nav"), run: () => location.assign(ADDRESSES[page]) })),
     { id: "theme", label: t(dark ? "theme.light" : "theme.dark"), run: turn },

@@ -17,7 +17,8 @@ export function useCommands(list) {
   useEffect(() => () => register(source, []), []);
 }
 
-function singleKeys() {
+/** Return whether keys without Ctrl do something. */
+export function singleKeys() {
   try {
     return localStorage.getItem(SINGLE) !== "off";
   } catch {
