@@ -48,6 +48,7 @@ function Meters({ talk }) {
   useEffect(() => {
     let next = 0;
     const draw = () => {
+      if (!user.current) return;
       const { user: own, voice: other, heard } = talk.measure();
       user.current.value = own;
       voice.current.value = other;

@@ -22,7 +22,7 @@ export function Choices({ all, models, voices, choose, fixed, given, setKey }) {
   const { model, voice, mode, wake, words, system } = all;
   const said = (each) => [each.id || each.model, each.language, voices.some((other) => other.model !== each.model) && each.id ? each.model : ""].filter(Boolean).join(" · ");
   const unset = wake !== "off" && !wordsOf(words).length;
-  return html`<fieldset class="card choices" disabled=${fixed}>
+  return html`<form class="card" onSubmit=${(event) => event.preventDefault()}><fieldset class="choices" disabled=${fixed}>
     <legend class="hidden-text">${t("live.choices")}</legend>
     ${fixed && html`<p class="soft small">${t("live.choices.fixed")}</p>`}
     <${Choice} label=${t("model")} value=${model} set=${(name) => choose({ model: name })} options=${models.map(({ name }) => [name, name])} />
@@ -35,7 +35,7 @@ export function Choices({ all, models, voices, choose, fixed, given, setKey }) {
       <label>${t("settings.system")}<textarea rows="4" value=${system} onChange=${(event) => choose({ system: event.target.value.trim() ? event.target.value : null })}></textarea></label>
       <label>${t("settings.key")}<input type="password" autocomplete="off" spellcheck=${false} value=${given} onChange=${(event) => setKey(event.target.value.trim())} /></label>
       <p class="small soft">${t("settings.key.where")}</p></details>
-  </fieldset>`;
+  </fieldset></form>`;
 }
 
 /** Say which models a conversation needs, and how they are set up. */

@@ -1,0 +1,177 @@
+"""The live page in Chromium, with a microphone that plays a file, on engines that are embedded."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+from browser import PHONE, all_faults, chromium, visit
+from cut_proxy import cut_proxy
+from playwright.sync_api import expect
+from real_engines import ENGINES, gateway, lua_config, lua_model
+from speech import ESPEAK, SENTENCES, word_errors, words
+
+from engine.sound.wav import wav_head
+from voice.sound import SPOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Locator, Page
+    from real_engines import Gateway
+
+# By this name the page comes from another machine, for all that the browser knows.
+ELSEWHERE = "gateway.test"
+TEXT = SENTENCES[1]
+# The cheapest voice there is.
+ROBOT = "espeak" if ESPEAK else "piper"
+# Seconds of silence between two times that the microphone hears it.
+PAUSE = 5
+
+
+SPOKEN_TO_ITS_END = """async () => {
+  const meter = document.querySelector('meter');
+  const picture = () => new Promise(requestAnimationFrame);
+  while (meter.value < 0.5) await picture();
+  for (let quiet = 0; quiet < 60; quiet = meter.value < 0.2 ? quiet + 1 : 0) await picture();
+}"""
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("live")
+    chat = lua_model("chat", ENGINES["bundled"], (4096,), file=tiny)
+    models = f"""{chat}, {{ name = "hears", engine = presets.engines.whisper }},
+        {{ name = "voice", engine = presets.engines.{ROBOT} }}"""
+    settings = f'max_loaded_models = 3, hosts = {{ "{ELSEWHERE}" }},'
+    with gateway(folder, lua_config(folder, models, settings)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser(served: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Chromium, whose microphone hears ``TEXT`` again and again."""
+    file = tmp_path_factory.mktemp("microphone") / "speech.wav"
+    asked = {"model": "voice", "voice": "alloy", "input": TEXT, "response_format": "pcm"}
+    request = urllib.request.Request(f"{served.url}/v1/audio/speech", json.dumps(asked).encode())
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        sound = answer.read() + bytes(2 * SPOKEN * PAUSE)
+    file.write_bytes(wav_head(SPOKEN, len(sound)) + sound)
+    with chromium(
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={file}",
+        f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1",
+    ) as running:
+        yield running
+
+
+def begin(page: Page, mode: str = "Hands-free", wake: str | None = None) -> None:
+    """Open the page, and begin a session."""
+    page.goto("/live/")
+    page.get_by_role("combobox", name="How you speak", exact=True).select_option(mode)
+    if wake is not None:
+        page.get_by_role("combobox", name="Wake word", exact=True).select_option("At the beginning")
+        page.get_by_role("textbox", name="Wake words, between commas", exact=True).fill(wake)
+    page.get_by_role("button", name="Start talking", exact=True).click()
+
+
+def said(page: Page, who: str) -> Locator:
+    """Return the captions of one side."""
+    return page.locator(".line", has=page.get_by_text(who, exact=True)).locator("p")
+
+
+def write(page: Page, text: str) -> None:
+    """Say something in writing."""
+    page.get_by_role("textbox", name="Write instead", exact=True).fill(text)
+    page.keyboard.press("Enter")
+
+
+def voice(page: Page) -> Locator:
+    """Return what measures the voice; it counts the pictures in which it was heard."""
+    return page.get_by_label("Voice", exact=True).and_(page.locator("meter"))
+
+
+HEARD = re.compile("[1-9]")
+
+
+def test_a_conversation_by_voice(browser: Browser, served: Gateway) -> None:
+    with visit(browser, served.url) as page:
+        begin(page)
+        expect(said(page, "You").first).to_have_text(re.compile("weather", re.IGNORECASE))
+        # It may have been said twice until the engine was there.
+        assert word_errors(TEXT, said(page, "You").first.inner_text()) <= 2 + len(words(TEXT))
+        expect(said(page, "Model").first).to_have_text(re.compile("[a-z]"))
+        expect(voice(page)).to_have_attribute("data-heard", HEARD)
+        for step in ("heard", "understood", "thought", "spoken", "total"):
+            expect(page.locator(f"[data-step={step}]")).to_have_text(re.compile(r"^[\d,]+ ms$"))
+        # The microphone goes on: what it hears next interrupts.
+        expect(page.locator(".line .pill").first).to_have_text("interrupted")
+        assert all_faults(page, "live-session") == []
+        page.get_by_role("button", name="End", exact=True).click()
+        expect(page.get_by_role("button", name="Start talking", exact=True)).to_be_focused()
+        expect(said(page, "You").first).to_be_visible()
+        assert all_faults(page, "live-over") == []
+
+
+def test_push_to_talk_a_wake_word_and_a_key_that_interrupts(
+    browser: Browser, served: Gateway
+) -> None:
+    with visit(browser, served.url) as page:
+        begin(page, "Push to talk", "computer")
+        hold = page.get_by_role("button", name="Hold to talk", exact=True)
+        expect(hold).to_be_visible()
+        page.keyboard.down("Space")
+        expect(page.get_by_role("button", name="Speak, then let go", exact=True)).to_be_visible()
+        # Until it has heard the sentence to its end.
+        page.evaluate(SPOKEN_TO_ITS_END)
+        page.keyboard.up("Space")
+        expect(said(page, "You")).to_contain_text("weather")
+        expect(page.locator(".line .pill")).to_have_text("no wake word")
+        hold.click()
+        expect(page.get_by_role("alert")).to_contain_text("for as long as you speak")
+        assert all_faults(page, "live-hold") == []
+        write(page, "Computer, what is new?")
+        expect(voice(page)).to_have_attribute("data-heard", HEARD)
+        page.keyboard.press("Escape")
+        expect(page.locator(".line .pill").last).to_have_text("interrupted")
+        expect(voice(page)).to_have_js_property("value", 0)
+        expect(page.get_by_role("button", name="Interrupt", exact=True)).to_be_disabled()
+
+
+def test_a_browser_that_gives_no_microphone(browser: Browser, served: Gateway) -> None:
+    elsewhere = served.url.replace("127.0.0.1", ELSEWHERE)
+    phone = {"locale": "de-DE", "color_scheme": "dark", **PHONE}
+    with visit(browser, elsewhere, expected="Cross-Origin-Opener-Policy", **phone) as page:
+        page.goto("/live/")
+        expect(page.get_by_text("Der Browser gibt dieser Seite kein Mikrofon")).to_be_visible()
+        assert all_faults(page, "live-deaf") == []
+        page.get_by_role("button", name="Gespräch beginnen", exact=True).click()
+        page.get_by_role("textbox", name="Stattdessen schreiben", exact=True).fill("Hallo")
+        page.keyboard.press("Enter")
+        expect(said(page, "Sie")).to_have_text("Hallo")
+        expect(page.locator("[data-heard]")).to_have_attribute("data-heard", HEARD)
+        assert all_faults(page, "live-written") == []
+
+
+def test_a_turn_goes_on_after_the_connection_was_lost(browser: Browser, served: Gateway) -> None:
+    with (
+        cut_proxy(served.url) as proxy,
+        visit(browser, proxy.url, expected="net::ERR_") as page,
+    ):
+        begin(page, "Push to talk")
+        write(page, "Tell me a story")
+        expect(voice(page)).to_have_attribute("data-heard", HEARD)
+        before = said(page, "Model").inner_text()
+        proxy.cut()
+        expect(page.locator(".talk [role=status]").first).to_have_text("reconnects")
+        expect(page.locator(".talk [role=status]").first).not_to_have_text("reconnects")
+        write(page, "Go on")
+        expect(said(page, "You")).to_have_text(["Tell me a story", "Go on"])
+        assert said(page, "Model").first.inner_text()
+        expect(said(page, "Model")).to_have_count(2)
+        assert before
