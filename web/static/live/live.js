@@ -180,7 +180,7 @@ function Live() {
     open ? { id: "end", label: t("live.end"), run: () => talk.end() } : lacking?.length === 0 && { id: "start", label: t("live.start"), run: start },
   ].filter(Boolean));
 
-  return html`<div class="page live">
+  return html`<div class=${`page live ${open ? "in" : ""}`}>
     <header><h1>${t("live.title")}</h1><p class="soft">${t("live.text")}</p></header>
     ${failed && !value && html`<p class="notice bad" role="alert">${t("offline")}</p>`}
     ${!failed && !value && html`<div class="bones" role="status" aria-label=${t("connecting")}></div>`}
