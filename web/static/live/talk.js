@@ -87,7 +87,7 @@ export class Talk {
 
   /** Begin to speak, where turns end at a key. */
   hold() {
-    if (this.holding || this.#free || !this.hears || this.state.phase !== "open") return;
+    if (this.holding || this.#free || !this.hears || !this.#socket) return;
     this.interrupt();
     this.holding = true;
     this.#ends = false;
@@ -148,7 +148,8 @@ export class Talk {
     const open = this.#free ? !this.muted : this.holding || this.#ends;
     this.levels.user = this.muted ? 0 : level;
     if (this.#ear(level)) this.#loudAt = performance.now();
-    if (!open || !["open", "lost"].includes(this.state.phase)) return;
+    // While it opens, or is lost, sound waits.
+    if (!open || !this.#socket) return;
     this.#socket.send(piece);
     if (!this.#ends) return;
     this.#ends = false;
