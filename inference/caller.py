@@ -41,6 +41,11 @@ class Caller(Protocol):
         """Whether answers are paid for."""
         ...
 
+    @property
+    def may_load(self) -> bool:
+        """Whether engines are started for it."""
+        ...
+
     def may(self, scope: str) -> bool:
         """Return whether the caller has this scope: ``inference``, ``read`` or ``admin``."""
         ...
@@ -56,6 +61,7 @@ class Exempt:
     tier: ClassVar[str] = ""
     priority: ClassVar[Priority] = Priority.NORMAL
     pays: ClassVar[bool] = False
+    may_load: ClassVar[bool] = True
 
     def may(self, scope: str) -> bool:
         """Return True."""

@@ -80,6 +80,20 @@ class Inference:
             self._manager, call, await self._selector.select(call.model, call.facts)
         )
 
+    async def load(self, model: ModelSpec, facts: RequestFacts | None = None) -> None:
+        """Load a model for a request to come, such as ``facts``, if that ends no other's engine.
+
+        Raises a GatewayError if it cannot be loaded.
+        """
+        if self._manager.running(model) is not None:
+            return
+        minimum = model.variants[0]
+        if facts is not None:
+            minimum = (await self._selector.select(model, facts)).minimum
+        if self._manager.fits(minimum):
+            async with self._manager.lease(minimum):
+                pass
+
     async def run(self, call: Call, sink: Sink) -> None:
         """Answer ``call``: all of the answer is in ``sink`` except its end.
 

@@ -95,6 +95,10 @@ class RequestHandler:
         """Let a free engine read the prompt of a call to come; see ``inference.read_ahead``."""
         return await self._inference.read_ahead(call)
 
+    async def load(self, model: ModelSpec, facts: RequestFacts | None = None) -> None:
+        """Load a model for a request to come, if that ends no other's engine."""
+        await self._inference.load(model, facts)
+
     async def run(self, ctx: RequestContext, call: Call, sink: Sink) -> None:
         """Run a call, whose answer goes to ``sink``; the errors are those of ``Inference.run``."""
         await self._way(ctx)(call, sink)

@@ -15,6 +15,7 @@ from server.voice.asking import Asker
 from server.voice.choice import with_models
 from server.voice.kept import KeptSession
 from server.voice.socket import NORMAL, POLICY, UNKNOWN, End, VoiceSocket, has_left, opened
+from server.voice.warm import warm
 from utils.errors import BadRequest, NotStored
 from utils.tasks import TaskOwner
 from voice.activity import USUAL, Endpointer, Pace
@@ -152,6 +153,7 @@ class LiveHandlers:
         live = _Live(ticket, session, asker, _Talk(session, options), kept, kit)
         self._open.add(live)
         ticket.close = lambda code, reason: kept.close(End(code, reason))
+        session.spawn(warm(ctx, self._handler, options), "warm")
         return live
 
     async def _serve(self, ctx: RequestContext, live: _Live) -> None:

@@ -13,6 +13,7 @@ from server.errors import shape_of
 from server.voice.asking import Asker
 from server.voice.choice import chosen, require
 from server.voice.socket import End, VoiceSocket, opened
+from server.voice.warm import warm
 from utils.errors import BadRequest, GatewayError, KeyRefused, VoiceUnavailable
 from voice.activity import USUAL, Endpointer
 from voice.history import History
@@ -128,6 +129,7 @@ class RealtimeHandlers:
         socket = VoiceSocket(await opened(ctx, (_PROTOCOL,)), session, talk)
         self._sockets.add(socket)
         ticket.close = lambda code, reason: socket.close(End(code, reason))
+        session.spawn(warm(ctx, self._handler, options.models), "warm")
         try:
             await socket.serve(talk.first(), ticket.until - self._clock.now())
         finally:

@@ -157,25 +157,29 @@ async def test_a_turn_by_voice_is_heard_when_it_ends(journal: Journal) -> None:
         assert (await talk.until("turn_complete"))[-1]["input_transcript"] == "again"
 
 
+async def test_the_models_of_a_session_are_loaded_when_it_begins(journal: Journal) -> None:
+    async with serving(journal) as (gw, voice), talking(gw):
+        await until(lambda: len(gw.manager.ready()) == 3)
+        assert [*voice.chats, *voice.sounds, *voice.spoken] == []
+
+
 async def test_speech_is_understood_before_its_end(journal: Journal) -> None:
     async with (
-        serving(journal, heard=["one", "hello", "three"]) as (gw, voice),
+        serving(journal, heard=["hello"]) as (gw, voice),
         talking(gw) as talk,
     ):
-        # The first turn starts the engine; only one that is free is asked ahead.
-        await talk.sound(speech(0.5))
-        await talk.send("end_turn")
-        await talk.until("turn_complete")
+        # Only an engine that is loaded and free is asked ahead.
+        await until(lambda: len(gw.manager.ready()) == 3)
         await talk.sound(speech(0.5) + silence(0.3))
         partial = (await talk.until("transcript"))[-1]
-        assert (partial["text"], partial["is_final"], partial["turn_id"]) == ("hello", False, 2)
+        assert (partial["text"], partial["is_final"], partial["turn_id"]) == ("hello", False, 1)
         await talk.sound(silence(0.3))
         told = await talk.until("turn_complete")
         assert [(each["text"], each["is_final"]) for each in of("transcript", told)] == [
             ("hello", True)
         ]
         assert told[-1]["timings"]["heard_ms"] == 500
-        assert len(voice.sounds) == 2
+        assert len(voice.sounds) == 1
 
 
 @pytest.mark.parametrize("kind", ["wav", "webm"])
