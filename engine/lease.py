@@ -76,8 +76,8 @@ class Lease:
         """Give the slot back. Does nothing if called again."""
         self._leases.leave(self)
 
-    def give_way(self, end: Callable[[], object]) -> None:
-        """Call ``end`` as soon as another request has to wait, as long as the lease is held."""
+    def give_way(self, end: Callable[[int], object]) -> None:
+        """Call ``end`` with the number of each other request that has to wait, while it is held."""
         self._leases.give_way(self, end)
 
     def waits_for(self) -> str:
@@ -109,8 +109,8 @@ class Leases:
         self._feed = feed
         self._runs = runs
         self._open: dict[int, tuple[Lease, asyncio.Future[None]]] = {}
-        # What ends the requests that give way to others.
-        self._yielding: dict[int, Callable[[], object]] = {}
+        # Who holds an engine and is told who waits.
+        self._yielding: dict[int, Callable[[int], object]] = {}
 
     def granted_at_once(self, lease: Lease) -> bool:
         """Return whether the lease is held without a wait; else give it up.
@@ -147,8 +147,8 @@ class Leases:
         if lease.ahead is not None or not self._scheduler.leave(lease.request, now):
             self._feed(ev.Left(lease.request, now, ahead=lease.ahead))
 
-    def give_way(self, lease: Lease, end: Callable[[], object]) -> None:
-        """Call ``end`` as soon as another request has to wait."""
+    def give_way(self, lease: Lease, end: Callable[[int], object]) -> None:
+        """Call ``end`` with the number of each other request that has to wait."""
         self._yielding[lease.request] = end
 
     async def again(self, lease: Lease, minimum: VariantSpec) -> None:
@@ -202,7 +202,7 @@ class Leases:
         self._feed(event)
         if self._yielding and not granted.done():
             for end in tuple(self._yielding.values()):
-                end()
+                end(lease.request)
         return granted
 
     def grant(self, request: int, engine: EngineRun, variant: VariantSpec) -> None:

@@ -44,7 +44,7 @@ async def read_ahead(manager: EngineManager, call: Call, selection: Selection) -
         if not reading.at_once() or not reading.client.reads_ahead:
             return None
         work = tasks.spawn(_read(reading), "read")
-        reading.give_way(work.cancel)
+        reading.give_way(lambda _request: work.cancel())
         await asyncio.wait([work])
         return None if work.cancelled() else work.result()
     finally:

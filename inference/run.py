@@ -25,11 +25,12 @@ from models.sizing import Source
 from utils.errors import EngineBroke
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from engine.manager import EngineManager
     from engine.upstream import UpstreamResponse
     from inference.call import Call, Hooks, Sink
+    from inference.hold import Hold
     from models.requests.facts import RequestFacts
     from models.selection import ModelSelector, Selection
     from models.spec import ModelSpec
@@ -73,6 +74,10 @@ class Inference:
             each.state is State.READY and len(each.active) < each.variant.parallel
             for each in records
         )
+
+    def hold(self, hold: Hold, models: Iterable[ModelSpec], client: str) -> bool:
+        """Keep the engines of these models loaded; see ``inference.hold``."""
+        return hold.take(self._manager, models, client)
 
     async def read_ahead(self, call: Call) -> int | None:
         """Let a free engine read the prompt of a call to come; see ``inference.read_ahead``."""

@@ -77,8 +77,8 @@ class UpstreamCall:
             self._granted()
         return free
 
-    def give_way(self, end: Callable[[], object]) -> None:
-        """Call ``end`` as soon as another request has to wait, as long as the engine is held."""
+    def give_way(self, end: Callable[[int], object]) -> None:
+        """Call ``end`` with the number of each other request that has to wait, while it is held."""
         self._lease.give_way(end)
 
     async def wait(self) -> None:

@@ -27,9 +27,10 @@ from server.uploads.multipart import read_form
 from utils.errors import BadRequest, ModelMissing, ModelUnread
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from inference.call import Sink
+    from inference.hold import Hold
     from inference.run import Inference
     from models.requests.endpoints import Endpoint
     from models.requests.fields import Json
@@ -90,6 +91,10 @@ class RequestHandler:
     def is_free(self, model: ModelSpec) -> bool:
         """Return whether an engine of the model has a free place now, and no request waits."""
         return self._inference.is_free(model)
+
+    def hold(self, hold: Hold, models: Iterable[ModelSpec], client: str) -> bool:
+        """Keep the engines of these models loaded; see ``inference.hold``."""
+        return self._inference.hold(hold, models, client)
 
     async def read_ahead(self, call: Call) -> int | None:
         """Let a free engine read the prompt of a call to come; see ``inference.read_ahead``."""

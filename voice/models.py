@@ -29,6 +29,12 @@ class Spoken(NamedTuple):
 class Models(Protocol):
     """Each method raises a GatewayError if there is no answer, and can be cancelled."""
 
+    def hold(self) -> None:
+        """Keep what a turn needs ready until ``release``, as far as that does not take too long."""
+
+    def release(self) -> None:
+        """Keep nothing ready any more."""
+
     async def hear(self, sound: bytes) -> str:
         """Return the text of a sound file."""
         ...

@@ -135,6 +135,7 @@ class Session:
         self._ears.clear()
         self._samples.clear()
         self._file.clear()
+        self._rest()
 
     def expect(self, said: str = "") -> None:
         """Take in that a turn comes, and how it begins: the model reads that ahead."""
@@ -157,6 +158,7 @@ class Session:
     async def close(self) -> None:
         """End all work; return once it has ended."""
         await self._tasks.cancel()
+        self._models.release()
 
     # -- what is decided -------------------------------------------------------------
 
@@ -166,16 +168,19 @@ class Session:
             self._forget_partial()
             self._run(turns.began(now))
         elif heard is Heard.SURE:
+            self._models.hold()
             self._run(turns.sure(now))
             self.expect()
         elif heard is Heard.DROPPED:
             self._run(turns.dropped())
+            self._rest()
         else:
             effects = turns.ended(now)
             self._run(effects)
             if not any(isinstance(each, Hear) for each in effects):
                 self._forget_partial()
                 self._ears.take()
+                self._rest()
 
     def _run(self, effects: list[Effect]) -> None:
         for effect in effects:
@@ -219,7 +224,15 @@ class Session:
             self._job.cancel()
             self._job = None
 
+    def _rest(self) -> None:
+        """Hold no engines if nobody speaks, and no turn is worked for."""
+        job = self._job
+        idle = job is None or job.done() or job is asyncio.current_task()
+        if idle and not self._ears.speaking:
+            self._models.release()
+
     def _start(self, turn: int, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._models.hold()
         self._job = self._tasks.spawn(self._guarded(turn, work), name)
 
     def _sound(self, *, more: bool) -> bytes:
@@ -255,6 +268,8 @@ class Session:
         except Exception:
             self._failed(turn, GatewayError("The gateway failed; its log says why."))
             raise
+        finally:
+            self._rest()
 
     def _failed(self, turn: int, error: GatewayError) -> None:
         if self.turns.failed(turn, self._now()):

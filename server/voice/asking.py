@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from multidict import CIMultiDict
 
+from engine.scheduling.queue import Priority
 from engine.sound.resample import resampled
 from engine.sound.wav import wav_head
 from inference.call import Call
+from inference.hold import Hold
 from inference.in_flight import Ongoing
 from models.requests.endpoints import CHAT, SPEECH, TRANSCRIPTION
 from server.access_log import AccessRecord
@@ -70,6 +72,21 @@ class Asker:
         self._current = current
         self._clock = clock
         self.options = options
+        # The requests under way, and what keeps their engines loaded.
+        self._asking: list[AccessRecord] = []
+        self._held = Hold(lambda request: any(each.ticket == request for each in self._asking))
+
+    def hold(self) -> None:
+        """Keep the engines loaded that a turn needs, if all of them are."""
+        catalog, options = self._current.now.catalog, self.options
+        names = dict.fromkeys(filter(None, (options.hearer, options.model, options.speaker)))
+        # A route may choose another model for each turn.
+        if all(map(catalog.has_model, names)):
+            self._handler.hold(self._held, map(catalog.find, names), self._ctx.client)
+
+    def release(self) -> None:
+        """Hold no engines any more."""
+        self._held.release()
 
     def move(self, ctx: RequestContext) -> None:
         """Ask for this request from now on: the client has another connection."""
@@ -216,6 +233,7 @@ class Asker:
         call = _call(own, model, facts, headers)
         ongoing = Ongoing(record)
         telemetry.began(ongoing)
+        self._asking.append(record)
         try:
             with ongoing:
                 await self._handler.run(own, call, sink)
@@ -225,6 +243,7 @@ class Asker:
             record.failed = record.status = shape_of(error).status
             raise
         finally:
+            self._asking.remove(record)
             telemetry.ended(record, self._clock.now(), ongoing)
 
 
@@ -247,7 +266,8 @@ def _call(
         record=own.record,
         path=path,
         headers=headers_for(own, model, told, stream=facts.stream),
-        priority=own.priority(),
+        # Somebody waits and listens: before what has the same priority otherwise.
+        priority=Priority(min(Priority.HIGH, own.priority() + 1)),
     )
 
 

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from account_gateway import UNIT, bearer, booked, books, charging_gateway
-from gateway import fake_model, fake_variant
+from gateway import fake_model, fake_variant, running_gateway
 from gateway_client import CHAT, chat_body
 from raw_client import PATIENCE
-from voice_server import voice_server
+from voice_server import silence, speech, voice_server
 
+from engine.scheduling.lifecycle import State
 from utils.config.accounts import PriceTable
 
 if TYPE_CHECKING:
@@ -28,18 +29,20 @@ ASKED = {
 
 
 @asynccontextmanager
-async def talking(gw: Gateway, key: str) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+async def talking(gw: Gateway, key: str = "") -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     """Open a session inside the block."""
-    session = (await gw.post(ASKED, "/v1/audio/live", **bearer(key))).json
+    session = (await gw.post(ASKED, "/v1/audio/live", **(bearer(key) if key else {}))).json
     async with gw.session.ws_connect(session["websocket_url"]) as socket:
         assert (await socket.receive_json())["type"] == "ready"
         yield socket
 
 
-async def ended(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
-    """Return the end of the turn."""
+async def ended(
+    socket: aiohttp.ClientWebSocketResponse, kind: str = "turn_complete"
+) -> dict[str, Any]:
+    """Return the next message of this type; by default, the end of the turn."""
     async with asyncio.timeout(PATIENCE):
-        while (told := await socket.receive_json())["type"] != "turn_complete":
+        while (told := await socket.receive_json())["type"] != kind:
             assert told["type"] != "error", told
     return dict(told)
 
@@ -86,3 +89,33 @@ async def test_what_is_read_ahead_gives_way_and_costs_nothing(journal: Journal) 
         await booked(gw)
         assert [row["model"] for row in at.usage()].count("thinks") == 3
         assert at.balance(1) == UNIT // 4
+
+
+async def test_who_needs_the_room_of_a_session_waits_for_its_turn(journal: Journal) -> None:
+    mine, other = (fake_model(fake_variant(journal, model=name)) for name in ("thinks", "other"))
+    async with (
+        voice_server() as voice,
+        # The models elsewhere take no room.
+        running_gateway(journal, mine, other, *voice.models()[1:]) as gw,
+        talking(gw) as socket,
+    ):
+        await socket.send_bytes(speech(0.5))
+        await socket.send_json({"type": "end_turn"})
+        await ended(socket)
+        # All engines are loaded now. Somebody speaks, and another model is wanted.
+        await socket.send_bytes(speech(0.5))
+        await ended(socket, "speech_started")
+        asked = asyncio.ensure_future(gw.post(chat_body("x", model="other"), CHAT))
+        await gw.until_waiting(1)
+        assert gw.state(model="thinks") is State.READY
+        voice.heard.append("what is it")
+        await socket.send_bytes(silence(0.6))
+        assert (await ended(socket))["input_transcript"] == "what is it"
+        # The session holds nothing between its turns.
+        assert (await asked).status == 200
+        assert gw.state(model="thinks") is State.STOPPED
+        # Its next turn must wait in its turn, and holds nothing that it waits for itself.
+        voice.heard.append("are you there")
+        await socket.send_bytes(speech(0.5) + silence(0.6))
+        assert (await ended(socket))["input_transcript"] == "are you there"
+        assert len(gw.starts()) == 3

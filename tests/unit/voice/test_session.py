@@ -53,6 +53,7 @@ class Transcriber:
         self.wholly: list[float] = []
         self.cut = 0
         self.ahead: list[str] = []
+        self.held = False
 
     async def hear(self, sound: bytes) -> str:
         self.wholly.append((len(sound) - HEAD) / 2 / RATE)
@@ -75,6 +76,12 @@ class Transcriber:
     ) -> Answer:
         await said(f"so {messages[-1]['content']}")
         return Answer()
+
+    def hold(self) -> None:
+        self.held = True
+
+    def release(self) -> None:
+        self.held = False
 
     async def read_ahead(self, messages: list[dict[str, Any]]) -> None:
         self.ahead.append(messages[-1]["content"])
@@ -127,6 +134,22 @@ async def test_the_text_of_the_silence_is_that_of_the_turn() -> None:
     assert (told[-1].timings.understood, told[-1].timings.heard) == (0, 500)
     # What was known of the question was read, and then the question itself.
     assert it.engine.ahead == ["", "turn on", "turn on the light"]
+
+
+async def test_engines_are_held_from_the_first_word_to_the_last() -> None:
+    it = Conversation()
+    it.engine.texts = ["turn on", "turn on"]
+    assert not it.engine.held
+    await it.hears("s", 0.5)
+    assert it.engine.held
+    await it.hears(".", 0.6)
+    assert isinstance((await it.told())[-1], Complete)
+    await it.settle()
+    assert not it.engine.held
+    # Nothing came of this one.
+    await it.hears("s", 0.5)
+    it.session.clear()
+    assert not it.engine.held
 
 
 async def test_a_text_that_is_not_ready_is_awaited_and_one_without_all_is_cut() -> None:
