@@ -120,11 +120,12 @@ def test_an_operator_sees_loads_unloads_and_cancels(browser: Browser, served: Ga
         page.get_by_role("tab", name="Why", exact=True).click()
         why = page.get_by_role("tabpanel").get_by_role("row", name="a@512").first
         expect(why).to_contain_text("An operator unloaded a@512.")
-        page.get_by_role("tab", name="Requests", exact=True).click()
+        page.get_by_role("tab", name="Overview", exact=True).click()
         client = Asking(served, "b")
         page.get_by_role("button", name="Cancel request").first.click()
         client.join()
         assert "An operator cancelled this request." in client.heard
+        page.get_by_role("tab", name="Requests", exact=True).click()
         ended_rows = page.get_by_role("region", name="Ended", exact=True).get_by_role("row")
         expect(ended_rows.nth(1)).to_contain_text("RequestCancelled")
         ended_rows.nth(1).get_by_role("link").click()

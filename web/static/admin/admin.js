@@ -110,7 +110,12 @@ function Admin() {
   const { running, points, live, refused } = state;
   const shown = TABS.filter((each) => each !== "people" || value?.accounts);
   useCommands(() => (refused ? [] : shown.map((each) => ({ id: `tab.${each}`, label: t(`tab.${each}`), group: t("nav.admin"), run: () => choose(each) }))));
-  useEffect(() => document.querySelector(".head [aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "center" }), [tab, refused, Boolean(running && points)]);
+  useEffect(() => {
+    const show = () => document.querySelector(".head [aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "center" });
+    show();
+    addEventListener("resize", show);
+    return () => removeEventListener("resize", show);
+  }, [tab, refused, Boolean(running && points)]);
   if (refused) return html`<div class="page"><${Door} error=${refused} sent=${state.sent} again=${again} /></div>`;
   if (!running || !points) return html`<div class="page"><h1 class="hidden-text">${t("nav.admin")}</h1><div class="bones" role="status" aria-label=${t("connecting")}></div></div>`;
   const names = Object.fromEntries(shown.map((each) => [each, t(`tab.${each}`)]));
@@ -119,7 +124,7 @@ function Admin() {
       <span class=${`pill ${live ? "good" : "warn"}`} role="status">${t(live ? "live" : "connecting")}</span></div>
     ${problem && html`<p class="notice bad" role="alert">${problem} <button type="button" onClick=${() => setProblem(null)}>${t("close")}</button></p>`}
     <div id="tab" role="tabpanel">
-      ${tab === "overview" && html`<${Overview} running=${running} tick=${state.tick} points=${points} totals=${state.totals} models=${value?.models ?? []} loads=${state.loads} pinned=${looked} failed=${setProblem} />`}
+      ${tab === "overview" && html`<${Overview} running=${running} tick=${state.tick} points=${points} totals=${state.totals} models=${value?.models ?? []} loads=${state.loads} go=${go} pinned=${looked} failed=${setProblem} />`}
       ${tab === "requests" && html`<${Requests} running=${running} ended=${state.ended} decided=${state.decided} go=${go} failed=${setProblem} />`}
       ${tab === "models" && html`<${Models} changed=${running.engines.map((each) => `${each.variant} ${each.state}`).join()} failed=${setProblem} />`}
       ${tab === "why" && html`<${Why} decided=${state.decided} go=${go} failed=${setProblem} />`}

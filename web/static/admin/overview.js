@@ -6,6 +6,7 @@ import { kindOf } from "../lib/states.js";
 import { sayRefusal } from "../lib/refusal.js";
 import { Charts } from "./charts.js";
 import { ask } from "./gateway.js";
+import { Live } from "./live.js";
 import { usedOf } from "./series.js";
 import { Order, Table } from "../lib/table.js";
 
@@ -37,10 +38,14 @@ function untilUnload(engine) {
 
 /** How much of its context each request of an engine uses. */
 function Slots({ engine, requests }) {
-  return usedOf(engine, requests).map(({ id, used }) => html`<meter key=${id} min="0" max=${engine.context} value=${used} title=${`${id}: ${format.number(used)} / ${format.number(engine.context)}`} aria-label=${t("engine.context.used", { used: format.number(used), context: format.number(engine.context) })}></meter>`);
+  return usedOf(engine, requests).map(({ id, used }) => {
+    const values = { used: format.number(used), context: format.number(engine.context) };
+    return html`<div key=${id} class="context" title=${id}><meter min="0" max=${engine.context} value=${used} aria-label=${t("engine.context.used", values)}></meter>
+      <span class="soft small">${values.used} / ${values.context}</span></div>`;
+  });
 }
 
-const ENGINES = [["col.variant"], ["col.state"], ["col.context", true], ["col.memory", true], ["col.load", true], ["col.requests"], ["col.unload"], [""]];
+const ENGINES = [["col.variant"], ["col.state"], ["col.context", true], ["col.memory", true], ["col.load", true], ["col.slots"], ["col.unload"], [""]];
 
 function Engines({ running, loads, pinned, failed }) {
   const pin = (engine) => async () => {
@@ -81,10 +86,11 @@ function Model({ model, failed }) {
 
 const MODELS = [["model"], ["col.state"], ["col.variant"], ["col.load", true], [""]];
 
-export function Overview({ running, tick, points, totals, models, loads, pinned, failed }) {
+export function Overview({ running, tick, points, totals, models, loads, go, pinned, failed }) {
   return html`<${Tiles} running=${running} tick=${tick} />
     <${Charts} points=${points} totals=${totals} />
     <${Engines} running=${running} loads=${loads} pinned=${pinned} failed=${failed} />
+    <${Live} running=${running} open=${(id) => go("requests", { request: id })} failed=${failed} />
     <section class="card panel"><h2>${t("models")}</h2>
       <${Table} label=${t("models")} columns=${MODELS} empty=${t("models.none")}>
         ${models.filter((each) => each.state !== undefined).map((each) => html`<${Model} key=${each.name} model=${each} failed=${failed} />`)}

@@ -9,6 +9,7 @@ import { ask, blob } from "./gateway.js";
 import { Order, Table } from "../lib/table.js";
 import { sayRefusal } from "../lib/refusal.js";
 import { withMore, withNewest } from "./ended.js";
+import { Live } from "./live.js";
 import { useLooks } from "./looks.js";
 import { Request, RequestLink } from "./request.js";
 import { parts, rate } from "./timeline.js";
@@ -16,21 +17,7 @@ import { parts, rate } from "./timeline.js";
 // Rows that are asked for at first, and with each press of the button below them.
 const FIRST = 50;
 const MORE = 500;
-const LIVE = [["col.request"], ["col.client"], ["model"], ["col.state"], ["col.age", true], ["col.prompt", true], ["col.tokens", true], [""]];
 const ENDED = [["col.at"], ["col.request"], ["col.client"], ["model"], ["col.status"], ["col.reason"], ["col.prompt", true], ["col.tokens", true], ["col.rate", true], ["col.total", true], ["col.time"]];
-
-function Live({ running, open, failed }) {
-  const waits = new Map(running.queue.map((each) => [each.id, each.waits_for]));
-  return html`<section class="card panel"><h2>${t("requests.live")}</h2>
-    <${Table} label=${t("requests.live")} columns=${LIVE} empty=${t("requests.live.none")}>
-      ${running.requests.map((each) => html`<tr key=${each.id}>
-        <td><${RequestLink} id=${each.id} open=${open} /></td><td class="mono">${each.client}</td><td>${each.variant ?? each.model ?? "–"}</td>
-        <td><span class="pill">${t(`request.${each.state}`)}</span> ${waits.get(each.id) && html`<span class="soft small">${t(`waits.${waits.get(each.id)}`)}</span>`}</td><td class="n">${format.seconds(each.age_seconds)}</td>
-        <td class="n">${format.number(each.prompt_tokens)}</td><td class="n">${format.number(each.tokens)}</td>
-        <td><${Order} label=${t("cancel.request")} name=${t("cancel.request.named", { name: each.id })} kind="danger" act=${() => ask("DELETE", `/admin/requests/${encodeURIComponent(each.id)}`)} failed=${failed} /></td>
-      </tr>`)}
-    <//></section>`;
-}
 
 function Time({ row }) {
   const shown = parts(row);

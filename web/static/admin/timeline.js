@@ -36,7 +36,7 @@ export function remarks(row) {
   const found = [];
   const loaded = row.load_seconds > WAITED;
   if (row.queue_seconds > WAITED) found.push({ key: loaded ? "because.room" : "because.slot", values: { seconds: row.queue_seconds } });
-  if (loaded) found.push({ key: "because.load", values: { variant: row.variant, seconds: row.load_seconds } });
+  if (loaded) found.push({ key: "because.load", values: { variant: row.variant ?? row.model, seconds: row.load_seconds } });
   if (row.cached_tokens > 0) found.push({ key: "because.cached", values: { cached: row.cached_tokens, prompt: row.prompt_tokens } });
   if (ENDS.includes(row.reason)) found.push({ key: `because.${row.reason}`, values: {} });
   return found;

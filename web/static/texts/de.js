@@ -87,6 +87,7 @@ export default {
   "col.seen": "Zuletzt gesehen",
   "col.served": "Bedient als",
   "col.size": "Größe",
+  "col.slots": "Slots und belegter Kontext",
   "col.state": "Zustand",
   "col.status": "Status",
   "col.store": "Wo",

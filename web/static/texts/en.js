@@ -87,6 +87,7 @@ export default {
   "col.seen": "Last seen",
   "col.served": "Served as",
   "col.size": "Size",
+  "col.slots": "Slots, and context in use",
   "col.state": "State",
   "col.status": "Status",
   "col.store": "Where",
