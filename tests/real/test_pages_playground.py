@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
+import wave
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser import PHONE, all_faults, faults, visit
-from playground_steps import answers, ask, ended, limit
+from playground_steps import answers, ask, ended, limit, shown_code
 from playwright.sync_api import FilePayload, expect
 from real_engines import ENGINES, gateway, lua_config, lua_model
 from tiny_projector import write_projector
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
     from real_engines import Gateway
 
 # What a model might write to harm its reader.
@@ -141,15 +143,10 @@ def let_go(served: Gateway, name: str) -> None:
 
 def run_as_shown(page: Page, folder: Path) -> str:
     """Return what the program prints that the page shows for curl."""
-    page.get_by_role("button", name="As code", exact=True).locator("visible=true").click()
-    shown = page.get_by_role("dialog", name="As code", exact=True)
-    text = shown.get_by_role("tabpanel").locator("code").inner_text()
-    assert all_faults(page, "playground-code") == []
-    page.keyboard.press("Escape")
-    done = subprocess.run(
-        ["sh", "-c", text], cwd=folder, check=True, capture_output=True, text=True
+    text = shown_code(page)
+    return subprocess.check_output(
+        ["sh", "-c", text], cwd=folder, stderr=subprocess.PIPE, text=True
     )
-    return done.stdout
 
 
 def test_from_the_first_visit_to_an_answer_that_stays(
@@ -223,16 +220,25 @@ def test_what_was_painted_is_counted_by_frames_and_not_by_tokens(
         assert 1 < painted <= page.evaluate("window.frames_") + 2
 
 
-def test_a_picture_is_seen_and_stays(browser: Browser, served: Gateway) -> None:
+def test_a_picture_and_a_sound_are_taken_and_stay(browser: Browser, served: Gateway) -> None:
     with visit(browser, served.url) as page:
         page.goto("/playground/?model=org/eyes")
         picture = FilePayload(name="a.png", mimeType="image/png", buffer=page.screenshot())
         page.locator("input[type=file][accept='image/*']").set_input_files(picture)
         expect(page.get_by_role("img", name="Attached picture")).to_be_visible()
+        noise = io.BytesIO()
+        with wave.open(noise, "wb") as file:
+            file.setparams((2, 2, 8000, 0, "NONE", ""))
+            file.writeframes(bytes(range(250)) * 128)
+        sound = FilePayload(name="a.wav", mimeType="audio/wav", buffer=noise.getvalue())
+        page.locator("input[type=file][accept='audio/*']").set_input_files(sound)
+        expect(page.get_by_label("Attached sound", exact=True)).to_be_visible()
         ask(page, "What is this?", tokens=4)
         expect(answers(page)).to_contain_text("org/eyes@2048")
         page.reload()
         expect(page.get_by_role("img", name="Attached picture")).to_be_visible()
+        expect(page.get_by_label("Attached sound", exact=True)).to_be_visible()
+        assert all_faults(page, "playground-attached") == []
         page.get_by_role("button", name="As code", exact=True).click()
         code = page.get_by_role("dialog", name="As code", exact=True).get_by_role("tabpanel")
         expect(code).to_contain_text("data:image/png;base64,")
@@ -265,9 +271,46 @@ def test_a_lost_connection_is_told_and_asked_again(browser: Browser, served: Gat
         page.get_by_label("Write a message").fill("Now")
         page.keyboard.press("Enter")
         expect(page.get_by_role("alert")).to_contain_text("The connection was lost")
+        expect(page.get_by_role("status").get_by_text("no answer", exact=True)).to_be_visible()
+        assert all_faults(page, "playground-offline") == []
         page.context.set_offline(False)
         page.get_by_role("button", name="Answer again", exact=True).click()
         expect(answers(page)).to_contain_text("4 tokens")
+
+
+def test_the_landing_page_tells_that_it_waits_and_that_nobody_answers(
+    browser: Browser, served: Gateway
+) -> None:
+    with visit(browser, served.url, expected="ERR_INTERNET_DISCONNECTED") as page:
+        asked: list[Route] = []
+        page.route("**/api/models", asked.append)
+        page.goto("/")
+        expect(page.locator(".bones").first).to_be_visible()
+        assert faults(page) == []
+        page.unroute("**/api/models", asked.append)
+        asked[0].continue_()
+        expect(page.get_by_role("heading", name="smol", exact=True)).to_be_visible()
+        # Whose gateway it is may find the page for operators.
+        expect(page.get_by_text("./run.sh open")).to_be_visible()
+        assert all_faults(page, "landing") == []
+        page.context.set_offline(True)
+        expect(page.get_by_role("status").get_by_text("was true a moment ago")).to_be_visible()
+        assert faults(page) == []
+        page.context.set_offline(False)
+        expect(page.get_by_text("was true a moment ago")).to_be_hidden()
+
+
+def test_a_gateway_without_models_says_so(browser: Browser, tmp_path: Path) -> None:
+    with (
+        gateway(tmp_path, f"{lua_config(tmp_path, '')}discover = false\n") as empty,
+        visit(browser, empty.url, locale="de-DE") as page,
+    ):
+        page.goto("/")
+        expect(page.get_by_text("Noch keine Modelle")).to_be_visible()
+        assert faults(page) == []
+        page.goto("/playground/")
+        expect(page.locator(".empty")).to_be_visible()
+        assert faults(page) == []
 
 
 def test_nothing_that_a_model_writes_runs_or_is_fetched(browser: Browser, served: Gateway) -> None:
@@ -332,6 +375,7 @@ def test_a_model_and_a_conversation_are_found_by_keys_alone(
         page.keyboard.type("try smol")
         found = page.get_by_role("dialog", name="Search and commands", exact=True)
         expect(found.get_by_role("option", selected=True)).to_contain_text("Try smol")
+        assert all_faults(page, "palette") == []
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", name="Ask something", exact=True)).to_be_visible()
         for word in ("apples", "pears"):
@@ -359,6 +403,7 @@ def test_a_model_and_a_conversation_are_found_by_keys_alone(
         page.keyboard.press("?")
         keys = page.get_by_role("dialog", name="Keyboard", exact=True)
         expect(keys).to_contain_text("Write a message")
+        assert all_faults(page, "keys") == []
         keys.get_by_role("checkbox").press("Space")
         page.keyboard.press("Escape")
         expect(keys).to_be_hidden()

@@ -25,6 +25,15 @@ def limit(page: Page, tokens: int) -> None:
     page.keyboard.press("Escape")
 
 
+def shown_code(page: Page) -> str:
+    """Return the program for curl that the page shows."""
+    page.get_by_role("button", name="As code", exact=True).locator("visible=true").click()
+    shown = page.get_by_role("dialog", name="As code", exact=True)
+    text = shown.get_by_role("tabpanel").locator("code").inner_text()
+    page.keyboard.press("Escape")
+    return text
+
+
 def ended(page: Page) -> None:
     """Wait until no answer is under way."""
     expect(page.get_by_role("button", name="Send", exact=True)).to_be_visible()
