@@ -283,12 +283,17 @@ def test_the_landing_page_tells_that_it_waits_and_that_nobody_answers(
 ) -> None:
     with visit(browser, served.url, expected="ERR_INTERNET_DISCONNECTED") as page:
         asked: list[Route] = []
-        page.route("**/api/models", asked.append)
+
+        def hold(route: Route) -> None:
+            asked.append(route)
+
+        page.route("**/api/models", hold)
         page.goto("/")
         expect(page.locator(".bones").first).to_be_visible()
         assert faults(page) == []
-        page.unroute("**/api/models", asked.append)
-        asked[0].continue_()
+        for each in asked:
+            each.continue_()
+        page.unroute("**/api/models", hold)
         expect(page.get_by_role("heading", name="smol", exact=True)).to_be_visible()
         # Whose gateway it is may find the page for operators.
         expect(page.get_by_text("./run.sh open")).to_be_visible()
@@ -300,16 +305,15 @@ def test_the_landing_page_tells_that_it_waits_and_that_nobody_answers(
         expect(page.get_by_text("was true a moment ago")).to_be_hidden()
 
 
-def test_a_gateway_without_models_says_so(browser: Browser, tmp_path: Path) -> None:
-    with (
-        gateway(tmp_path, f"{lua_config(tmp_path, '')}discover = false\n") as empty,
-        visit(browser, empty.url, locale="de-DE") as page,
-    ):
+def test_the_pages_say_that_there_is_no_model(browser: Browser, served: Gateway) -> None:
+    with visit(browser, served.url, locale="de-DE") as page:
+        # A gateway without models serves the bundled one, unless that is not installed.
+        page.route("**/api/models", lambda route: route.fulfill(json={"models": []}))
         page.goto("/")
         expect(page.get_by_text("Noch keine Modelle")).to_be_visible()
         assert faults(page) == []
         page.goto("/playground/")
-        expect(page.locator(".empty")).to_be_visible()
+        expect(page.get_by_text("Kein Modell hier antwortet mit Text.")).to_be_visible()
         assert faults(page) == []
 
 

@@ -51,8 +51,9 @@ function remembered() {
 }
 
 function Welcome({ chat, models, failed, start }) {
-  if (failed && !models.length) return html`<div class="notice bad" role="alert">${t("offline")}</div>`;
-  if (!models.length) return html`<p class="empty">${t("models.none.text")}</p>`;
+  const title = html`<h1 class="hidden-text">${t("nav.playground")}</h1>`;
+  if (failed && !models.length) return html`${title}<div class="notice bad" role="alert">${t("offline")}</div>`;
+  if (!models.length) return html`${title}<p class="empty">${t("models.none.text")}</p>`;
   return html`<div class="welcome"><h1>${t("welcome")}</h1><p class="soft">${t("welcome.text", { model: chat.model })}</p>
     <div class="row">${STARTERS.map((key) => html`<button type="button" onClick=${() => start(t(key))}>${t(key)}</button>`)}</div></div>`;
 }

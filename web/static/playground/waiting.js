@@ -6,7 +6,7 @@ import { told } from "./answer.js";
 
 // Seconds between two looks at the model.
 const LOOK_EVERY = 1;
-const TEXTS = { queue: "waits.queue", work: "task.busy" };
+const TEXTS = { queue: "waiting.queue", work: "task.busy" };
 
 /**
  * Return what is waited for, by `last`, which the stream told, and what is known of the model now; the
@@ -28,8 +28,8 @@ export function Waiting({ name, waits, since, idle }) {
   }, []);
   const shown = value ? waitsFor(waits, value.models.find((each) => each.name === name), idle) : (waits ?? {});
   const seconds = format.seconds(Math.max(0, Math.round((now - since) / 1000)));
-  const said = shown.waits === "load" ? t("waits.load", { variant: shown.variant }) : t(TEXTS[shown.waits] ?? "waits");
-  const left = shown.left == null ? "" : ` · ${t("waits.left", { time: format.seconds(shown.left) })}`;
+  const said = shown.waits === "load" ? t("waiting.load", { variant: shown.variant }) : t(TEXTS[shown.waits] ?? "waiting");
+  const left = shown.left == null ? "" : ` · ${t("waiting.left", { time: format.seconds(shown.left) })}`;
   return html`<div class="waiting soft" role="status"><progress value=${shown.share} max="1" aria-label=${said}></progress>
     <span>${said}${left} · ${seconds}</span></div>`;
 }
