@@ -7,6 +7,7 @@ workers ask it. A worker of a run that has not started it checks by itself.
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -107,8 +108,11 @@ def main() -> None:
     listener = Listener(sys.argv[1], backlog=64)
     print("listening", flush=True)
     threading.Thread(target=_accept, args=(listener,), daemon=True).start()
+    gc.disable()
     for module in _MODULES.values():
         import_module(module)
+    gc.freeze()
+    gc.enable()
     sys.stdin.read()
 
 

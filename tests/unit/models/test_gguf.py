@@ -227,7 +227,10 @@ def test_a_real_model_is_read_within_its_cost() -> None:
 def test_a_vocabulary_of_16_megabytes_is_read_within_its_cost(tmp_path: Path) -> None:
     # As the largest one in use: 262,144 tokens and 514,906 merges.
     file = tmp_path / "large.gguf"
-    words = array(STRING, ["token12"] * 262_144), array(STRING, ["ab cdefgh"] * 514_906)
+    words = [
+        struct.pack("<IQ", STRING, count) + (struct.pack("<Q", len(word)) + word) * count
+        for word, count in ((b"token12", 262_144), (b"ab cdefgh", 514_906))
+    ]
     numbers = struct.pack("<IQ", U32, 262_144) + bytes(4 * 262_144)
     pairs = [key("t", ARRAY, words[0]), key("m", ARRAY, words[1]), key("s", ARRAY, numbers)]
     file.write_bytes(raw(b"".join(pairs) + pair("last", 1), 4))

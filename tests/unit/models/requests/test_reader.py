@@ -441,7 +441,7 @@ def marked(value: Any) -> Any:
     return MARK + value if isinstance(value, str) else value
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(st.sampled_from(KINDS), bodies | anything)
 def test_nothing_but_bad_request_comes_of_any_json(kind: Endpoint, value: Any) -> None:
     try:
@@ -461,7 +461,7 @@ def test_nothing_but_bad_request_comes_of_any_bytes(kind: Endpoint, body: bytes)
     refusal(kind, body)
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings().max_examples)
 @given(st.sampled_from(KINDS), bodies)
 def test_no_refusal_repeats_what_a_client_wrote(kind: Endpoint, value: Any) -> None:
     try:
