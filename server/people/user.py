@@ -66,6 +66,7 @@ class UserHandlers:
         account = self._account(ctx)
         row = await self._accounts.read(lambda connection: account_row(connection, account.id))
         view = shown(row or {})
+        view["currency"] = self._accounts.book.settings.currency
         view |= {"tier_pays": account.tier.pays, "admin": account.tier.admin, **money_of(account)}
         caller = ctx.record.caller
         view["key"] = None

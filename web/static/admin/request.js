@@ -1,6 +1,6 @@
 // One request: its time part by part, the reasons for it, and what else is known.
 
-import { html, useEffect, useState } from "../vendor/preact.js";
+import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { Dialog } from "../lib/dialog.js";
 import { format, t } from "../lib/page.js";
 import { sayRefusal } from "../lib/refusal.js";
@@ -66,13 +66,15 @@ const sentenceOf = ({ key, values }) => t(key, Object.fromEntries(Object.entries
 /** `place` is its entry in the queue, if it waits; `go` shows another tab with a filter. */
 export function Request({ id, live, place, ended, decided, close, go, failed }) {
   const { row, error } = useEnded(id, live ? 0 : ended);
+  const seen = useRef(false);
+  seen.current ||= Boolean(live);
   const decisions = useDecisions(decided, failed);
   const own = decisionsOf(id, decisions ?? []);
   const said = row ? remarks(row) : [];
   const none = row && decisions && !own.length && !said.length;
   return html`<${Dialog} title=${t("request.title", { id })} close=${close}>
     ${error && html`<p class="notice bad" role="alert">${error}</p>`}
-    ${!row && !live && !error && (row === null ? html`<p class="empty">${t("request.gone")}</p>` : html`<div class="bones" role="status" aria-label=${t("connecting")}></div>`)}
+    ${!row && !live && !error && (row === null && !seen.current ? html`<p class="empty">${t("request.gone")}</p>` : html`<div class="bones" role="status" aria-label=${t("connecting")}></div>`)}
     ${row && html`<${Steps} row=${row} />`}
     ${(row || live) && html`<h3>${t("request.why")}</h3><ul class="reasons">
       ${!row && place && html`<li>${t(`because.waits.${place.waits_for}`, { position: place.position })}</li>`}

@@ -38,7 +38,7 @@ function useAccount() {
 function Money({ me, usage }) {
   if (!me.tier_pays) return html`<div class="card tile"><h2>${t("user.tier")}</h2><p>${me.tier}</p></div>`;
   const days = lasts(me.available, usage, new Date().toISOString().slice(0, 10));
-  return html`<div class="card tile"><h2>${t("user.balance")}</h2><p>${format.money(me.balance)}</p>
+  return html`<div class="card tile"><h2>${t("user.balance")}</h2><p>${format.amount(me.balance, me.currency)}</p>
     <span class="soft small">${days == null ? t("user.tier.is", { tier: me.tier }) : t("user.lasts", { days: format.number(Math.floor(days)) })}</span></div>`;
 }
 
