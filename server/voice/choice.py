@@ -33,6 +33,21 @@ def with_models(options: LiveOptions, configuration: Configuration) -> LiveOptio
     )
 
 
+def crowded(options: LiveOptions, configuration: Configuration) -> str:
+    """Return what to do so that the models of a session are loaded side by side; "" if they are."""
+    catalog, most = configuration.catalog, configuration.settings.max_loaded_models
+    names = filter(catalog.has_model, (options.hearer, options.model, options.speaker))
+    models = {model.name: model for model in map(catalog.find, names)}
+    types = configuration.types
+    here = [each for each in models.values() if not types.of(each.largest).runs_elsewhere]
+    if len(here) <= most:
+        return ""
+    return (
+        f"Each turn loads models, which takes long: it needs {len(here)} of them, and "
+        f"max_loaded_models is {most}."
+    )
+
+
 def require(configuration: Configuration, endpoint: Endpoint, name: str | None) -> None:
     """Return if what has this name may serve the endpoint; else ModelNotFound, NotCapable.
 

@@ -12,7 +12,7 @@ import orjson
 from engine.sound.tools import ENCODED, tool
 from server.uploads.body import read_body
 from server.voice.asking import Asker
-from server.voice.choice import with_models
+from server.voice.choice import crowded, with_models
 from server.voice.kept import KeptSession
 from server.voice.socket import NORMAL, POLICY, UNKNOWN, End, VoiceSocket, has_left, opened
 from server.voice.warm import warm
@@ -176,7 +176,8 @@ class LiveHandlers:
 
     def _first(self, ctx: RequestContext, live: _Live) -> list[Any]:
         """Return what to send first: also what the client has not received."""
-        kept, first = live.kept, ready(live.ticket.token, live.ticket.options)
+        kept, options = live.kept, live.ticket.options
+        first = ready(live.ticket.token, options) | _warning(options, ctx)
         if kept.sent is None:
             return [first]
         resumed, told = bool(kept.tokens), ctx.request.query.get("received", "")
@@ -217,6 +218,7 @@ class LiveHandlers:
             "connected": ticket.opened,
             "models": {"llm": options.model, "stt": options.hearer, "tts": options.speaker},
             "config": options.shown(),
+            **_warning(options, ctx),
         }
 
 
@@ -245,6 +247,11 @@ def session_of(options: LiveOptions, asker: Asker, kit: Kit, clock: Clock) -> Se
     turns = Turns(history, manners)
     detects, partials = options.detects, asker.partials
     return Session(turns, asker, ears, options.rate, clock, detects=detects, partials=partials)
+
+
+def _warning(options: LiveOptions, ctx: RequestContext) -> dict[str, str]:
+    found = crowded(options, ctx.configuration)
+    return {"warning": found} if found else {}
 
 
 def _written(when: datetime) -> str:

@@ -211,6 +211,10 @@ async def test_a_message_interrupts_an_answer(journal: Journal) -> None:
         await talk.send("interrupt")
         told = await talk.until("turn_complete")
         [interrupted] = of("interrupted", told)
+        # Whatever was still to be sent of it comes before the answer to this.
+        await talk.send("ping")
+        after = [*told[told.index(interrupted) :], *await talk.until("pong")]
+        assert not of("audio", after)
         heard = interrupted["partial_output"]
         assert "Good morning, ".startswith(heard)
         assert (told[-1]["interrupted"], told[-1]["output_transcript"]) == (True, heard)

@@ -93,12 +93,18 @@ async def test_what_is_read_ahead_gives_way_and_costs_nothing(journal: Journal) 
 
 async def test_who_needs_the_room_of_a_session_waits_for_its_turn(journal: Journal) -> None:
     mine, other = (fake_model(fake_variant(journal, model=name)) for name in ("thinks", "other"))
+    ears = fake_model(fake_variant(journal, model="ears"), capabilities=frozenset({"audio"}))
     async with (
         voice_server() as voice,
         # The models elsewhere take no room.
-        running_gateway(journal, mine, other, *voice.models()[1:]) as gw,
+        running_gateway(journal, mine, other, *voice.models()[1:], ears) as gw,
         talking(gw) as socket,
     ):
+        # With one model at a time, two models here would be loaded in each turn.
+        crowded = {**ASKED, "transcription_config": {"model": "ears"}}
+        warned = [(await gw.post(each, "/v1/audio/live")).json for each in (ASKED, crowded)]
+        assert "warning" not in warned[0]
+        assert "needs 2 of them" in warned[1]["warning"]
         await socket.send_bytes(speech(0.5))
         await socket.send_json({"type": "end_turn"})
         await ended(socket)
