@@ -63,5 +63,6 @@ def browser() -> Iterator[Browser]:
     """Chromium, for the tests of one module."""
     from browser import chromium  # noqa: PLC0415 - its client takes a while to import
 
-    with chromium() as running:
+    # Its microphone beeps.
+    with chromium("--use-fake-device-for-media-stream") as running:
         yield running

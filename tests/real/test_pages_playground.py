@@ -67,10 +67,39 @@ WIDE = f"""# A heading
 > {"unbroken" * 40}
 
 [link](https://example.org) and `code {"x" * 99}`"""
+# As answers of larger models are.
+USUAL = """`sorted` keeps the order of equal elements, so two sorts in a row are one by two keys:
+
+```python
+people = [("Ada", 36), ("Bob", 29), ("Cleo", 36)]
+by_name = sorted(people)
+by_age_and_name = sorted(by_name, key=lambda each: each[1])
+```
+
+| Sort | Time | Keeps the order |
+|:-----|:----:|:---------------:|
+| merge | n log n | yes |
+| heap | n log n | no |"""
 TALK = {
     "kind": "llm-gateway/conversations",
     "version": 1,
     "conversations": [
+        {
+            "id": "u",
+            "title": "Two keys",
+            "messages": [
+                {"id": "u1", "role": "user", "text": "How do I sort by two keys in Python?"},
+                {
+                    "id": "u2",
+                    "parent": "u1",
+                    "role": "assistant",
+                    "text": USUAL,
+                    "thought": "The order is kept.",
+                    "model": "qwen3",
+                    "figures": {"tokens": 128, "rate": 42.5, "first": 0.31, "prompt": 18},
+                },
+            ],
+        },
         {
             "id": "t",
             "title": "Kept",
@@ -86,7 +115,7 @@ TALK = {
                     "figures": {"tokens": 420, "rate": 31.4, "first": 0.42, "prompt": 9},
                 },
             ],
-        }
+        },
     ],
 }
 RENDERED = """async (texts) => {
@@ -221,7 +250,7 @@ def test_what_was_painted_is_counted_by_frames_and_not_by_tokens(
 
 
 def test_a_picture_and_a_sound_are_taken_and_stay(browser: Browser, served: Gateway) -> None:
-    with visit(browser, served.url) as page:
+    with visit(browser, served.url, permissions=["microphone"]) as page:
         page.goto("/playground/?model=org/eyes")
         picture = FilePayload(name="a.png", mimeType="image/png", buffer=page.screenshot())
         page.locator("input[type=file][accept='image/*']").set_input_files(picture)
@@ -233,11 +262,14 @@ def test_a_picture_and_a_sound_are_taken_and_stay(browser: Browser, served: Gate
         sound = FilePayload(name="a.wav", mimeType="audio/wav", buffer=noise.getvalue())
         page.locator("input[type=file][accept='audio/*']").set_input_files(sound)
         expect(page.get_by_label("Attached sound", exact=True)).to_be_visible()
+        page.get_by_role("button", name="Record", exact=True).click()
+        page.get_by_role("button", name="End the recording", exact=True).click()
+        expect(page.get_by_label("Attached sound", exact=True)).to_have_count(2)
         ask(page, "What is this?", tokens=4)
         expect(answers(page)).to_contain_text("org/eyes@2048")
         page.reload()
         expect(page.get_by_role("img", name="Attached picture")).to_be_visible()
-        expect(page.get_by_label("Attached sound", exact=True)).to_be_visible()
+        expect(page.get_by_label("Attached sound", exact=True)).to_have_count(2)
         assert all_faults(page, "playground-attached") == []
         page.get_by_role("button", name="As code", exact=True).click()
         code = page.get_by_role("dialog", name="As code", exact=True).get_by_role("tabpanel")
@@ -356,6 +388,10 @@ def test_everybody_can_use_every_page(
             page.locator("summary").nth(index).click()
         expect(page.locator(".hljs-keyword").first).to_be_visible()
         assert faults(page) == []
+        if not phone:
+            page.get_by_role("button", name="Two keys", exact=True).click()
+            expect(page.locator(".hljs-string").first).to_be_visible()
+            assert all_faults(page, "playground-answer") == []
         for index in range(0 if phone else 1, 3):
             bar.nth(index).click()
             expect(page.get_by_role("dialog")).to_be_visible()

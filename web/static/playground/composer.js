@@ -2,8 +2,9 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { Icon, t } from "../lib/page.js";
+import { Refused } from "../lib/stream.js";
 import { prepared } from "./images.js";
-import { asWav } from "./sounds.js";
+import { asWav, hears, record } from "./sounds.js";
 
 const TOUCH = matchMedia("(pointer: coarse)");
 
@@ -30,12 +31,13 @@ export function Composer({ chats, draft, setDraft, seesImages, hearsSound }) {
   const { text, pictures } = draft;
   const busy = chats.some((each) => each.running);
   const chosen = chats.every((each) => each.model);
-  const ready = !busy && chosen && (text.trim() || pictures.length);
+  const [stop, setStop] = useState(null);
+  const ready = !busy && chosen && !stop && (text.trim() || pictures.length);
 
   const send = () => {
     // What stands in the field: it may not have been painted yet.
     const said = area.current.value.trim();
-    if (busy || !chosen || !(said || pictures.length)) return;
+    if (busy || !chosen || stop || !(said || pictures.length)) return;
     setDraft({ text: "", pictures: [] });
     for (const chat of chats) chat.send(said, pictures);
   };
@@ -44,6 +46,18 @@ export function Composer({ chats, draft, setDraft, seesImages, hearsSound }) {
     const found = await Promise.all([...(seesImages ? seen.map(prepared) : []), ...(hearsSound ? heard.map(asWav) : [])]);
     const whole = found.filter(Boolean);
     if (whole.length) setDraft((last) => ({ ...last, pictures: [...last.pictures, ...whole] }));
+  };
+  const hear = async () => {
+    if (stop) {
+      setStop(null);
+      return attach([await stop()]);
+    }
+    try {
+      const end = await record();
+      setStop(() => end);
+    } catch (error) {
+      chats[0].failed(new Refused(t("sound.forbidden"), "page"));
+    }
   };
   const keys = (event) => {
     const writes = event.isComposing || event.shiftKey || TOUCH.matches;
@@ -73,8 +87,9 @@ export function Composer({ chats, draft, setDraft, seesImages, hearsSound }) {
     <div class="write">
       ${seesImages && html`<button type="button" class="plain" aria-label=${t("image.add")} onClick=${() => file.current.click()}><${Icon} name="image" /></button>
         <input ref=${file} type="file" accept="image/*" multiple hidden onChange=${picked} aria-label=${t("image.add")} />`}
-      ${hearsSound && html`<button type="button" class="plain" aria-label=${t("sound.add")} onClick=${() => voice.current.click()}><${Icon} name="sound" /></button>
+      ${hearsSound && html`<button type="button" class="plain" aria-label=${t("sound.add")} onClick=${() => voice.current.click()}><${Icon} name="clip" /></button>
         <input ref=${voice} type="file" accept="audio/*" multiple hidden onChange=${picked} aria-label=${t("sound.add")} />`}
+      ${hearsSound && hears && html`<button type="button" class=${stop ? "plain hears" : "plain"} aria-label=${t(stop ? "sound.stop" : "sound.record")} aria-pressed=${stop ? "true" : "false"} onClick=${hear}><${Icon} name=${stop ? "stop" : "sound"} /></button>`}
       <textarea ref=${area} id="write" rows="1" aria-label=${t("write")} placeholder=${t("write")} value=${text} onKeyDown=${keys} onPaste=${paste}
         onInput=${(event) => setDraft((last) => ({ ...last, text: event.target.value }))}></textarea>
       ${busy
