@@ -273,6 +273,9 @@ def test_the_books_of_accounts(browser: Browser, served: Gateway) -> None:
         page.goto(f"{admin_link(served)}")
         page.get_by_role("tab", name="People", exact=True).click()
         expect(page.get_by_role("row", name="kay@example.org")).to_contain_text("€2.50")
+        page.get_by_label("Name or e-mail address", exact=True).fill("nobody")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("No account has this name or address.")).to_be_visible()
         page.get_by_role("button", name="Reject Max", exact=True).click()
         expect(page.get_by_role("button", name="Reject Max", exact=True)).to_be_hidden()
         page.get_by_role("button", name="Make an invite", exact=True).click()
@@ -349,3 +352,7 @@ def test_each_tab_waits_is_empty_and_fails_in_german(browser: Browser, served: G
         page.get_by_role("tab", name="Warum", exact=True).click()
         expect(page.get_by_role("alert")).to_contain_text("Broken")
         assert faults(page) == []
+        lists.mode = "is empty"
+        page.get_by_role("button", name="Noch einmal", exact=True).click()
+        expect(panel).to_contain_text(EMPTY["Warum"])
+        expect(page.get_by_role("alert")).to_have_count(0)

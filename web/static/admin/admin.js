@@ -97,16 +97,23 @@ function Door({ error, sent, again }) {
 }
 
 function Admin() {
-  const [state, again, looked] = useGateway();
+  const [state, enter, looked] = useGateway();
   const [{ value }] = usePoll("/api/models", MODELS_EVERY);
   const [tab, setTab] = useState(TABS.find((each) => location.hash === `#${each}`) ?? TABS[0]);
   const [problem, setProblem] = useState(null);
   /** Show a tab, with what the address is to say of it. */
   const go = (key, changes = {}) => {
     say(changes, key);
+    setProblem(null);
     setTab(key);
   };
   const choose = (key) => go(key);
+  /** Tell why something was refused; `look` asks for it again, if that makes sense. */
+  const failed = (text, look = null) => setProblem({ text, look });
+  const again = () => {
+    setProblem(null);
+    problem.look();
+  };
   const { running, points, live, refused } = state;
   const shown = TABS.filter((each) => each !== "people" || value?.accounts);
   useCommands(() => (refused ? [] : shown.map((each) => ({ id: `tab.${each}`, label: t(`tab.${each}`), group: t("nav.admin"), run: () => choose(each) }))));
@@ -116,20 +123,21 @@ function Admin() {
     addEventListener("resize", show);
     return () => removeEventListener("resize", show);
   }, [tab, refused, Boolean(running && points)]);
-  if (refused) return html`<div class="page"><${Door} error=${refused} sent=${state.sent} again=${again} /></div>`;
+  if (refused) return html`<div class="page"><${Door} error=${refused} sent=${state.sent} again=${enter} /></div>`;
   if (!running || !points) return html`<div class="page"><h1 class="hidden-text">${t("nav.admin")}</h1><div class="bones" role="status" aria-label=${t("connecting")}></div></div>`;
   const names = Object.fromEntries(shown.map((each) => [each, t(`tab.${each}`)]));
   return html`<div class="page"><h1 class="hidden-text">${t("nav.admin")}</h1>
     <div class="head"><${Tabs} label=${t("nav.admin")} names=${names} chosen=${tab} choose=${choose} id="tab" />
       <span class=${`pill ${live ? "good" : "warn"}`} role="status">${t(live ? "live" : "connecting")}</span></div>
-    ${problem && html`<p class="notice bad" role="alert">${problem} <button type="button" onClick=${() => setProblem(null)}>${t("close")}</button></p>`}
+    ${problem && html`<p class="notice bad row" role="alert"><span>${problem.text}</span> ${problem.look && html`<button type="button" onClick=${again}>${t("again")}</button>`}
+      <button type="button" onClick=${() => setProblem(null)}>${t("close")}</button></p>`}
     <div id="tab" role="tabpanel">
-      ${tab === "overview" && html`<${Overview} running=${running} tick=${state.tick} points=${points} totals=${state.totals} models=${value?.models ?? []} loads=${state.loads} go=${go} pinned=${looked} failed=${setProblem} />`}
-      ${tab === "requests" && html`<${Requests} running=${running} ended=${state.ended} decided=${state.decided} go=${go} failed=${setProblem} />`}
-      ${tab === "models" && html`<${Models} changed=${running.engines.map((each) => `${each.variant} ${each.state}`).join()} failed=${setProblem} />`}
-      ${tab === "why" && html`<${Why} decided=${state.decided} go=${go} failed=${setProblem} />`}
-      ${tab === "people" && html`<${People} currency=${value?.currency ?? ""} failed=${setProblem} />`}
-      ${tab === "configuration" && html`<${Configuration} failed=${setProblem} />`}
+      ${tab === "overview" && html`<${Overview} running=${running} tick=${state.tick} points=${points} totals=${state.totals} models=${value?.models ?? []} loads=${state.loads} go=${go} pinned=${looked} failed=${failed} />`}
+      ${tab === "requests" && html`<${Requests} running=${running} ended=${state.ended} decided=${state.decided} go=${go} failed=${failed} />`}
+      ${tab === "models" && html`<${Models} changed=${running.engines.map((each) => `${each.variant} ${each.state}`).join()} failed=${failed} />`}
+      ${tab === "why" && html`<${Why} decided=${state.decided} go=${go} failed=${failed} />`}
+      ${tab === "people" && html`<${People} currency=${value?.currency ?? ""} failed=${failed} />`}
+      ${tab === "configuration" && html`<${Configuration} failed=${failed} />`}
       ${tab === "logs" && html`<${Logs} />`}
     </div></div>`;
 }

@@ -24,7 +24,7 @@ export function useList(path, name, filters, failed) {
       const found = await ask("GET", `${path}${queryOf(filters, { limit: 100 })}`);
       setPage({ rows: found[name], next: found.next });
     } catch (error) {
-      failed(sayRefusal(error));
+      failed(sayRefusal(error), look);
     }
   }, [path, query]);
   useEffect(() => {

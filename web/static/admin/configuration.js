@@ -45,7 +45,7 @@ function Effective({ times, failed }) {
     try {
       setFound(await ask("GET", "/admin/config"));
     } catch (error) {
-      failed(sayRefusal(error));
+      failed(sayRefusal(error), look);
     }
   }, []);
   useLooks(look, times);

@@ -5,6 +5,8 @@ import { Code, format, t, Tabs } from "../lib/page.js";
 import { sayRefusal } from "../lib/refusal.js";
 import { Order, Table } from "../lib/table.js";
 import { Audit, Keys, Prices } from "./books.js";
+import { Field } from "./field.js";
+import { queryOf } from "./filters.js";
 import { ask } from "./gateway.js";
 import { History } from "./history.js";
 
@@ -13,20 +15,25 @@ const SIGNUPS = [["login.email"], ["login.name"], ["login.reason"], ["user.tier"
 const USERS = [["login.name"], ["login.email"], ["user.tier"], ["col.status"], ["user.balance", true], ["people.amount"], [""]];
 const linkTo = (part) => `${location.origin}/login#${part}`;
 
-function usePeople(failed) {
+/** Who asks for access, and the accounts with the words of `search`; how to ask again, and for more. */
+function usePeople(search, failed) {
   const [people, setPeople] = useState(null);
   const look = useCallback(async () => {
     try {
-      const [signups, users] = await Promise.all([ask("GET", "/admin/api/signups"), ask("GET", "/admin/api/users")]);
-      setPeople({ signups: signups.signups, users: users.users });
+      const [signups, users] = await Promise.all([ask("GET", "/admin/api/signups"), ask("GET", `/admin/api/users${queryOf({ search })}`)]);
+      setPeople({ signups: signups.signups, users: users.users, next: users.next });
     } catch (error) {
-      failed(sayRefusal(error));
+      failed(sayRefusal(error), look);
     }
-  }, []);
+  }, [search]);
   useEffect(() => {
     look();
-  }, []);
-  return [people, look];
+  }, [look]);
+  const more = async () => {
+    const found = await ask("GET", `/admin/api/users${queryOf({ search, cursor: people.next })}`);
+    setPeople((last) => ({ ...last, users: [...last.users, ...found.users], next: found.next }));
+  };
+  return [people, look, more];
 }
 
 function Signup({ signup, act, failed }) {
@@ -73,7 +80,8 @@ export function People({ currency, failed }) {
 }
 
 function Accounts({ currency, failed }) {
-  const [people, look] = usePeople(failed);
+  const [search, setSearch] = useState("");
+  const [people, look, more] = usePeople(search, failed);
   const [made, setMade] = useState(null);
   const act = (name, method, path, body = () => undefined) => async () => {
     const answer = await ask(method, path, body());
@@ -84,6 +92,8 @@ function Accounts({ currency, failed }) {
   return html`${made && html`<section class="card panel" role="status"><h2>${t("people.made", { name: made.name })}</h2><p class="soft">${t("people.made.once")}</p><${Code} text=${made.url} label=${t("people.link")} /></section>`}
     <section class="card panel"><h2>${t("people.signups")}</h2><${Table} label=${t("people.signups")} columns=${SIGNUPS} empty=${t("people.signups.none")}>
       ${people.signups.map((each) => html`<${Signup} key=${each.id} signup=${each} act=${act} failed=${failed} />`)}<//></section>
-    <section class="card panel"><h2>${t("people.users")}</h2><${Invite} made=${setMade} failed=${failed} /><${Table} label=${t("people.users")} columns=${USERS} empty=${t("people.users.none")}>
-      ${people.users.map((each) => html`<${User} key=${each.id} user=${each} currency=${currency} act=${act} failed=${failed} />`)}<//></section>`;
+    <section class="card panel"><h2>${t("people.users")}</h2><${Invite} made=${setMade} failed=${failed} />
+      <form class="filters" onSubmit=${(event) => event.preventDefault()}><${Field} label=${t("people.search")} data-search value=${search} set=${setSearch} /></form><${Table} label=${t("people.users")} columns=${USERS} empty=${t(search ? "people.search.none" : "people.users.none")}>
+      ${people.users.map((each) => html`<${User} key=${each.id} user=${each} currency=${currency} act=${act} failed=${failed} />`)}<//>
+      ${people.next && html`<${Order} label=${t("more")} name=${t("more")} act=${more} failed=${failed} />`}</section>`;
 }

@@ -60,7 +60,7 @@ export function Requests({ running, ended, decided, go, failed }) {
       const newest = await ask("GET", `/admin/api/requests${queryOf(filters, { limit: FIRST })}`);
       if (chosen.current === filters) setPage((shown) => withNewest(shown, newest, filters));
     } catch (error) {
-      failed(sayRefusal(error));
+      failed(sayRefusal(error), look);
     }
   }, [filters]);
   useLooks(look, ended);

@@ -28,7 +28,7 @@ export function useDecisions(decided, failed) {
     try {
       setList((await ask("GET", "/admin/api/why")).decisions);
     } catch (error) {
-      failed(sayRefusal(error));
+      failed(sayRefusal(error), look);
     }
   }, []);
   useLooks(look, decided);

@@ -399,6 +399,8 @@ export default {
   "people.pending": "wartet",
   "people.reject": "Ablehnen",
   "people.reject.named": "{name} ablehnen",
+  "people.search": "Name oder E-Mail-Adresse",
+  "people.search.none": "Kein Konto hat diesen Namen oder diese Adresse.",
   "people.signups": "Bitten um Zugang",
   "people.signups.none": "Niemand wartet.",
   "people.tier.named": "Tarif für {name}",

@@ -399,6 +399,8 @@ export default {
   "people.pending": "pending",
   "people.reject": "Reject",
   "people.reject.named": "Reject {name}",
+  "people.search": "Name or e-mail address",
+  "people.search.none": "No account has this name or address.",
   "people.signups": "Asking for access",
   "people.signups.none": "Nobody waits.",
   "people.tier.named": "Tier for {name}",
