@@ -97,6 +97,8 @@ class Endpointer:
         self.speaking = False
         # Whether the speech is so long that it is no cough.
         self.sure = False
+        # The sample at which the sound that is kept begins.
+        self.start = 0
         # How many frames of speech were heard, in all turns.
         self.mark = 0
 
@@ -126,9 +128,14 @@ class Endpointer:
     def take(self) -> bytes:
         """Return the sound of the turn so far; the next turn begins after it."""
         taken = bytes(self._sound[: self._judged] if self.speaking else self._sound)
-        del self._sound[: len(taken)]
+        self._cut(len(taken))
         self._reset()
         return taken
+
+    @property
+    def end(self) -> int:
+        """The sample at which the sound of the turn so far ends."""
+        return self.start + (self._judged if self.speaking else len(self._sound)) // SAMPLE
 
     def so_far(self) -> bytes:
         """Return the sound of the turn so far; it stays."""
@@ -136,7 +143,7 @@ class Endpointer:
 
     def clear(self) -> None:
         """Forget the sound so far."""
-        self._sound.clear()
+        self._cut(len(self._sound))
         self._reset()
 
     def _judge(self, *, speech: bool) -> list[Heard]:
@@ -169,8 +176,12 @@ class Endpointer:
         """Keep only what may belong to the beginning of speech."""
         keep = int(self._pace.before * self._rate) * SAMPLE + self._frame * _ONSET_OF
         if (more := self._judged - keep) > 0:
-            del self._sound[:more]
+            self._cut(more)
             self._judged -= more
+
+    def _cut(self, size: int) -> None:
+        del self._sound[:size]
+        self.start += size // SAMPLE
 
     def _reset(self, judged: int = 0) -> None:
         self._judged = judged

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from utils.clock import Clock
     from voice.activity import Endpointer
+    from voice.hearing.spotter import Spotter
     from voice.models import Models
     from voice.told import Reply
     from voice.turns import Effect, Turns
@@ -47,7 +48,8 @@ class Session:
     """``outbox`` has what the client is to be told.
 
     ``ears`` find the turns in samples at ``rate`` a second; without ``detects`` a turn ends at the
-    client's word alone. With ``partials``, speech is made a text already while it goes on.
+    client's word alone. With ``partials``, speech is made a text already while it goes on. With a
+    ``spotter``, only turns with a wake word in their sound are heard.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Session:
         *,
         detects: bool = True,
         partials: bool = False,
+        spotter: Spotter | None = None,
     ) -> None:
         self.turns = turns
         self.outbox = Outbox()
@@ -78,6 +81,7 @@ class Session:
         self._samples = bytearray()
         self._file = bytearray()
         self._before = b""
+        self._spotter = spotter
         self._partials = Partials() if partials else None
         # Makes a text of the speech so far; it may be the final one.
         self._partial: asyncio.Task[str | None] | None = None
@@ -95,6 +99,8 @@ class Session:
         if not self.detects:
             self._append(self._samples, samples)
             return
+        if self._spotter is not None:
+            self._spotter.feed(samples)
         more = samples
         while heard := self._ears.feed(more):
             more = b""
@@ -195,6 +201,12 @@ class Session:
             elif isinstance(effect, Hear):
                 silent = self._ears.silent if self._ears.speaking and not self._file else None
                 self._work = Work(effect.turn, self._now(), silent)
+                if not (effect.more or self._is_called()):
+                    self._forget_partial()
+                    self._sound(more=False)
+                    self._before = b""
+                    self._run(self.turns.uncalled(effect.turn))
+                    continue
                 known = self._known()
                 sound = self._sound(more=effect.more)
                 self._start(effect.turn, self._hear(effect.turn, sound, known), "hear")
@@ -283,6 +295,8 @@ class Session:
         ears, turns, partials, now = self._ears, self.turns, self._partials, self._now()
         if partials is None or not ears.counts or not turns.expects(now):
             return
+        if not (turns.goes_on() or self._is_called()):
+            return
         if partials.is_due(ears.mark, ears.silent, now):
             before = self._partial
             if before is not None:
@@ -312,6 +326,13 @@ class Session:
             self.expect(text or "")
         return text
 
+    def _is_called(self) -> bool:
+        """Return whether the sound so far is to be heard: it has a wake word, or needs none."""
+        spotter, ears = self._spotter, self._ears
+        if spotter is None or self._file or not self.detects:
+            return True
+        return spotter.has_found(ears.start, ears.end)
+
     def _known(self) -> asyncio.Task[str | None] | None:
         """Return what makes, or has made, a text of all speech of the turn that ends now."""
         found = None
@@ -332,7 +353,8 @@ class Session:
         if text is None:
             text = await self._models.hear(sound)
         self._before = b""
-        self._run(self.turns.understood(turn, text))
+        # Without a wake word in its sound, it would not be heard.
+        self._run(self.turns.understood(turn, text, called=self._spotter is not None))
 
     async def _answer(self, think: Think, work: Work) -> None:
         turn = think.turn

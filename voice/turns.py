@@ -209,8 +209,18 @@ class Turns:
         late = turn != self.turn + 1 or self.phase is not Phase.LISTENING
         return [] if late or not text else [Tell(Partial(turn, text))]
 
-    def understood(self, turn: int, text: str) -> list[Effect]:
-        """Take in the text of a turn; without a wake word that is needed, it is no turn."""
+    def uncalled(self, turn: int) -> list[Effect]:
+        """Take in that the sound of a turn has no wake word: it is no turn, and is not heard."""
+        if turn != self.turn or self.phase is not Phase.HEARING:
+            return []
+        self.phase = Phase.LISTENING
+        return [Tell(NotCalled(turn, called=False))]
+
+    def understood(self, turn: int, text: str, *, called: bool = False) -> list[Effect]:
+        """Take in the text of a turn; without a wake word that is needed, it is no turn.
+
+        ``called``: the wake word was found in its sound.
+        """
         if turn != self.turn or self.phase is not Phase.HEARING:
             return []
         self.phase = Phase.LISTENING
@@ -219,7 +229,7 @@ class Turns:
         if not text:
             return effects
         if (wake := self.manners.wake) is not None:
-            request = wake.request(text)
+            request = wake.request(text, called=called)
             if not request:
                 return [*effects, Tell(NotCalled(turn, called=request is not None))]
             text = request

@@ -140,7 +140,8 @@ class LiveHandlers:
         options = ticket.options
         model = options.detects and ctx.configuration.settings.voice_activity_model
         try:
-            kit = await self._hearing.lend(model=model)
+            words = options.wake.words if options.detects and options.wake is not None else ()
+            kit = await self._hearing.lend(model=model, words=words)
         except BaseException:
             self.tickets.remove(ticket)
             raise
@@ -245,8 +246,16 @@ def session_of(options: LiveOptions, asker: Asker, kit: Kit, clock: Clock) -> Se
     detector = kit.detector(options.rate, USUAL)
     ears = Endpointer(options.rate, detector, Pace(silence=options.silence))
     turns = Turns(history, manners)
-    detects, partials = options.detects, asker.partials
-    return Session(turns, asker, ears, options.rate, clock, detects=detects, partials=partials)
+    return Session(
+        turns,
+        asker,
+        ears,
+        options.rate,
+        clock,
+        detects=options.detects,
+        partials=asker.partials,
+        spotter=kit.spotter(options.rate),
+    )
 
 
 def _warning(options: LiveOptions, ctx: RequestContext) -> dict[str, str]:

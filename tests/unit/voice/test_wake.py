@@ -32,3 +32,19 @@ def test_the_request_beside_a_wake_word(mode: Mode, text: str, request_: str | N
 def test_a_longer_phrase_counts_before_a_shorter_one_at_the_same_place() -> None:
     words = WakeWords(("ok", "ok google"), "pre")
     assert words.request("OK Google, stop") == "stop"
+
+
+def test_a_phrase_that_was_heard_may_be_written_otherwise() -> None:
+    jarvis = WakeWords(("hey jarvis",))
+    for text in (
+        "Hey Javis, turn it on.",
+        "Hey, Jar vis! Turn it on",
+        "So: hay Jarvis, turn it on",
+    ):
+        assert jarvis.request(text) is None
+        assert str(jarvis.request(text, called=True)).lower() == "turn it on"
+    # Far from the beginning it is meant all the same, and a text without it is the request.
+    assert jarvis.request("Well, I think, hey Jarvis, stop", called=True) == "stop"
+    assert jarvis.request("Stop.", called=True) == "Stop"
+    assert jarvis._replace(mode="post").request("Stop it, hey Charvis.", called=True) == "Stop it"
+    assert jarvis._replace(mode="mid").request("Stop, hey Charvis, it", called=True) == "Stop it"
