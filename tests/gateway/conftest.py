@@ -2,7 +2,7 @@
 
 Without the fast lane, only the tests in which it answers something can differ. A run with
 ``TEST_LANE_LOG=FILE`` writes their names to the file. A run with that file and
-``TEST_FAST_LANE=off`` is of those alone.
+``TEST_FAST_LANE=off`` is of those alone, without those of ``BEHIND``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,37 @@ if TYPE_CHECKING:
 
     from server.lane_exchange import LaneRequest
 
+# What the tests of these files try lies behind the middleware: engines, their memory, their prompt
+# caches, and what is chosen by model and size. There a request is the same by both ways. The
+# official clients are tried by the usual way.
+BEHIND = {
+    f"test_{name}.py"
+    for name in (
+        "accounts_sdks",
+        "admin_models",
+        "conversations",
+        "engine_commands",
+        "engine_manager",
+        "health",
+        "load_times",
+        "memory",
+        "models",
+        "ollama",
+        "out_of_memory",
+        "peers",
+        "priority",
+        "prompt_cache_displaced",
+        "prompt_cache_faults",
+        "prompt_cache_slots",
+        "remotes",
+        "routing",
+        "shaping",
+        "slots",
+        "variants",
+    )
+}
 _LOG = os.environ.get("TEST_LANE_LOG", "")
+collect_ignore = sorted(BEHIND) if _LOG and not FAST_LANE else []
 # Requests to gateways in processes of their own are not seen; those tests are the same both ways.
 _answered = 0
 
