@@ -193,6 +193,7 @@ def build(
         peers,
         Site(),
         accounts,
+        clock,
     )
     return App(gateway, inference, manager, reloader, orphans, certificates.scheme)
 

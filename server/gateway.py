@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from server.people.people import People
     from server.responses.store import ResponseStore
     from server.tls import Certificates
+    from utils.clock import Clock
     from web.site import Site
 
 _log = get_logger("server")
@@ -97,6 +98,7 @@ class GatewayServer:
         peers: PeerDirectory,
         site: Site,
         accounts: Accounts | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._peers = peers
         self._accounts = accounts
@@ -112,7 +114,7 @@ class GatewayServer:
         self._models = models
         self._admin = AdminHandlers(manager, self._telemetry, reloader)
         self.recorder = Recorder(self._telemetry, self._admin.present, folder / RECORDS)
-        clock = LoopClock()
+        clock = clock or LoopClock()
         conversations, runs = Conversations(store), BackgroundRuns(self._telemetry, clock)
         self._responses = ResponseHandlers(
             handler,

@@ -246,6 +246,8 @@ class Session:
     def _start(self, turn: int, work: Coroutine[Any, Any, None], name: str) -> None:
         self._models.hold()
         self._job = self._tasks.spawn(self._guarded(turn, work), name)
+        # The next turn may stop it before it has begun.
+        self._job.add_done_callback(lambda _: work.close())
 
     def _sound(self, *, more: bool) -> bytes:
         """Return the sound of the turn as a file; with ``more``, after that of the turn before."""

@@ -52,8 +52,8 @@ class KeptSession:
             self._socket.close(end)
         self._news.set()
 
-    async def serve(self, socket: VoiceSocket, first: Iterable[Any], seconds: float) -> None:
-        """Serve over this websocket for at most ``seconds``, in place of the one before."""
+    async def serve(self, socket: VoiceSocket, first: Iterable[Any]) -> None:
+        """Serve over this websocket, in place of the one before."""
         before, self._socket = self._socket, socket
         self.lost = False
         self._news.set()
@@ -63,19 +63,19 @@ class KeptSession:
             if before is not None:
                 before.close(End(REPLACED, "The session was opened again."))
                 await before.ended.wait()
-            await socket.serve(first, seconds)
+            await socket.serve(first)
         finally:
             socket.ended.set()
             if self._socket is socket:
                 self._socket, self.lost = None, socket.lost
                 self._news.clear()
 
-    async def waits(self, left: float) -> bool:
+    async def waits(self) -> bool:
         """Return True once the session has a websocket again, and False if it has ended.
 
-        It ends when it was closed, or when too much time has passed; ``left`` is what it has.
+        It ends when it was closed, or when too much time has passed.
         """
         if self._socket is None and self._end is None:
-            await happens(self._news, min(self._seconds, left))
+            await happens(self._news, self._seconds)
         self.lost = False
         return self._socket is not None

@@ -14,7 +14,7 @@ from server.uploads.body import read_body
 from server.voice.asking import Asker
 from server.voice.choice import crowded, with_models
 from server.voice.kept import KeptSession
-from server.voice.socket import NORMAL, POLICY, UNKNOWN, End, VoiceSocket, has_left, opened
+from server.voice.socket import EXPIRED, NORMAL, POLICY, UNKNOWN, End, VoiceSocket, has_left, opened
 from server.voice.warm import warm
 from utils.errors import BadRequest, NotStored
 from utils.tasks import TaskOwner
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from server.handler import RequestHandler
     from server.middleware import RequestContext
     from server.voice.socket import VoiceSockets
-    from utils.clock import Clock
+    from utils.clock import Clock, Timer
     from voice.hearing.kit import Hearing, Kit
     from voice.live.options import LiveOptions
     from voice.told import Told
@@ -54,6 +54,7 @@ class _Live:
     talk: _Talk
     kept: KeptSession
     kit: Kit
+    expiry: Timer
 
 
 class LiveHandlers:
@@ -151,7 +152,8 @@ class LiveHandlers:
         asker = Asker(ctx, self._handler, self._current, self._clock, options)
         session = session_of(options, asker, kit, self._clock)
         kept = KeptSession(options.reconnect)
-        live = _Live(ticket, session, asker, _Talk(session, options), kept, kit)
+        timer = self._clock.call_at(ticket.until, lambda: kept.close(EXPIRED))
+        live = _Live(ticket, session, asker, _Talk(session, options), kept, kit, timer)
         self._open.add(live)
         ticket.close = lambda code, reason: kept.close(End(code, reason))
         session.spawn(warm(ctx, self._handler, options), "warm")
@@ -168,7 +170,7 @@ class LiveHandlers:
             )
             self._sockets.add(kept)
             live.asker.move(ctx)
-            await kept.serve(serving, self._first(ctx, live), ticket.until - self._clock.now())
+            await kept.serve(serving, self._first(ctx, live))
         finally:
             if kept.lost:
                 self._tasks.spawn(self._wait(live), "wait for a websocket")
@@ -189,10 +191,11 @@ class LiveHandlers:
 
     async def _wait(self, live: _Live) -> None:
         """End a session whose websocket was lost, unless it has another one in time."""
-        if not await live.kept.waits(live.ticket.until - self._clock.now()):
+        if not await live.kept.waits():
             await self._end(live)
 
     async def _end(self, live: _Live) -> None:
+        live.expiry.cancel()
         self._open.discard(live)
         self._sockets.remove(live.kept)
         try:

@@ -12,7 +12,7 @@ from models.requests.endpoints import CHAT, SPEECH, TRANSCRIPTION
 from server.errors import shape_of
 from server.voice.asking import Asker
 from server.voice.choice import chosen, require
-from server.voice.socket import End, VoiceSocket, opened
+from server.voice.socket import EXPIRED, End, VoiceSocket, opened
 from server.voice.warm import warm
 from utils.errors import BadRequest, GatewayError, KeyRefused, VoiceUnavailable
 from voice.activity import USUAL, Endpointer
@@ -130,9 +130,11 @@ class RealtimeHandlers:
         self._sockets.add(socket)
         ticket.close = lambda code, reason: socket.close(End(code, reason))
         session.spawn(warm(ctx, self._handler, options.models), "warm")
+        timer = self._clock.call_at(ticket.until, lambda: socket.close(EXPIRED))
         try:
-            await socket.serve(talk.first(), ticket.until - self._clock.now())
+            await socket.serve(talk.first())
         finally:
+            timer.cancel()
             self._sockets.remove(socket)
 
 

@@ -48,6 +48,9 @@ class End(NamedTuple):
     reason: str = ""
 
 
+EXPIRED = End(UNKNOWN, "The session has expired.")
+
+
 class Talk(Protocol):
     """A protocol: what the client's messages do, and how it is told."""
 
@@ -116,8 +119,8 @@ class VoiceSocket:
         self._end = end
         self._closing.set()
 
-    async def serve(self, first: Iterable[Any], seconds: float) -> None:
-        """Send the ``first`` messages, and serve for at most ``seconds``; return after the end.
+    async def serve(self, first: Iterable[Any]) -> None:
+        """Send the ``first`` messages, and serve; return after the end.
 
         Messages that are texts are sent as they are.
         """
@@ -125,9 +128,7 @@ class VoiceSocket:
         writing = self._tasks.spawn(self._write(first), "write")
         closing = self._tasks.spawn(self._closing.wait(), "closing")
         try:
-            if not await first_of(reading, writing, closing, timeout=max(0.0, seconds)):
-                self._over = True
-                self._end = End(UNKNOWN, "The session has expired.")
+            await first_of(reading, writing, closing)
         finally:
             self.lost = self._sent is not None and self._is_lost()
             try:

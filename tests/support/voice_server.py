@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 from builders import TIMEOUTS, variant
 from gateway import running_gateway
 from raw_client import PATIENCE
@@ -32,14 +32,17 @@ class VoiceServer:
     """It hears the ``heard`` texts one after the other, and answers ``says``.
 
     Before the word numbered ``pause`` of an answer it waits for ``go``; ``left`` is set when the
-    gateway hangs up meanwhile. ``fault`` is a path that answers with 500.
+    gateway hangs up meanwhile. ``pauses_at`` has such numbers for questions of their own.
+    ``fault`` is a path that answers with 500, ``deaf`` one that waits for ``go`` at first.
     """
 
     url: str = ""
     says: str = ANSWER
     heard: list[str] = field(default_factory=lambda: ["hello there"])
     pause: int | None = None
+    pauses_at: dict[str, int] = field(default_factory=dict)
     fault: str = ""
+    deaf: str = ""
     go: asyncio.Event = field(default_factory=asyncio.Event)
     paused: asyncio.Event = field(default_factory=asyncio.Event)
     left: asyncio.Event = field(default_factory=asyncio.Event)
@@ -76,10 +79,15 @@ class VoiceServer:
         return web.json_response({"object": "list", "data": data})
 
     async def hear(self, request: web.Request) -> web.Response:
-        form = await request.post()
-        file = form["file"]
-        assert isinstance(file, web.FileField)
-        self.sounds.append(file.file.read())
+        # Not by ``post``, whose files stay open where the gateway hangs up.
+        async for part in await request.multipart():
+            assert isinstance(part, BodyPartReader)
+            data = await part.read()
+            if part.name == "file":
+                self.sounds.append(bytes(data))
+        if request.path == self.deaf:
+            self.paused.set()
+            await self.go.wait()
         self._fail(request)
         return web.json_response({"text": self.heard.pop(0)})
 
@@ -101,8 +109,9 @@ class VoiceServer:
             await answer.write(f"data: {json.dumps(data)}\n\n".encode())
 
         try:
+            pause = self.pauses_at.get(self.questions()[-1][-1], self.pause)
             for number, word in enumerate(self.says.split(" ") if self.says else []):
-                if number == self.pause:
+                if number == pause:
                     self.paused.set()
                     await self.go.wait()
                 await event({"content": word if number == 0 else f" {word}"})

@@ -30,8 +30,8 @@ class LiveTalk:
         self._transcript = ""
         self._asked = ""
 
-    def perform(self, command: Command) -> bool:
-        """Do what the client wants; return False to end the session.
+    def perform(self, command: Command | None) -> bool:
+        """Do what the client wants, if it is known; return False to end the session.
 
         Raises BadRequest for a sound that cannot be read.
         """
@@ -43,7 +43,7 @@ class LiveTalk:
             self._session.interrupt()
         elif isinstance(command, Close):
             return False
-        else:
+        elif command is not None:
             self._session.tell(Reply({"type": "pong"}))
         return True
 

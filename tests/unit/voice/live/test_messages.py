@@ -33,13 +33,16 @@ from voice.told import (
         ('{"type": "interrupt"}', Interrupt()),
         ('{"type": "ping"}', Ping()),
         ('{"type": "close"}', Close()),
+        ('{"type": "dance"}', None),
     ],
 )
 def test_what_clients_send(message: str | bytes, command: object) -> None:
     assert command_of(message) == command
 
 
-@pytest.mark.parametrize("message", ["", "1", '{"type": 1}', '{"type": "audio", "audio": "A"}'])
+@pytest.mark.parametrize(
+    "message", ["", "1", "{}", '{"type": 1}', '{"type": "audio", "audio": "A"}']
+)
 def test_what_cannot_be_read(message: str) -> None:
     with pytest.raises(BadRequest):
         command_of(message)
