@@ -46,13 +46,17 @@ SPOKEN_OVER = 0.6
 PATIENCE = 120.0
 
 
-def configuration(folder: Path, port: int) -> str:
-    args = targets.lua_list(["-m", targets.real_model(), "-c", "4096", "-np", "1"])
+def configuration(folder: Path, port: int, *, quick: bool) -> str:
+    # Threads that wait for each other keep busy the cores that other tests need.
+    one = ["-t", "1"] if quick else []
+    args = targets.lua_list(["-m", targets.real_model(), "-c", "4096", "-np", "1", *one])
+    hearing = targets.lua_list(one)
     state = json.dumps(str(folder / "state"))
     return (
         f'server = {{ listen_v4 = "127.0.0.1:{port}", state_dir = {state}, '
         "max_loaded_models = 3 }\n"
-        f'models = {{ {{ name = "{EARS}", engine = presets.engines.whisper }},\n'
+        f'models = {{ {{ name = "{EARS}", engine = presets.engines.whisper,\n'
+        f"    variants = {{ {{ args = {hearing} }} }} }},\n"
         f'  {{ name = "{VOICE}", engine = presets.engines.piper }},\n'
         f'  {{ name = "{CHAT}", variants = {{ {{ context = 4096, args = {args} }} }} }} }}\n'
     )
@@ -264,7 +268,7 @@ def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
     turns = QUICK_TURNS if quick else TURNS
     interruptions = QUICK_INTERRUPTIONS if quick else INTERRUPTIONS
     port = targets.free_port()
-    with targets.configured(folder, port, configuration(folder, port)):
+    with targets.configured(folder, port, configuration(folder, port, quick=quick)):
         found = asyncio.run(measured(port, turns, interruptions))
     return [["", "median", "least", "most", "aim"], *found], NOTES.format(turns=turns)
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from tests.system.zoo.table import Client
 
-PATIENCE = 180
+# Of all that one client does.
+PATIENCE = 400
 
 
 class ClientRunner:

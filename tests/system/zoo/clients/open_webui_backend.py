@@ -62,6 +62,8 @@ SETTINGS = {
 }
 # Each model has this name in Ollama's list, and its own in OpenAI's.
 BOTH = (f"{MODEL}:latest", MODEL)
+# It computes for ten seconds before it answers; on a busy machine that takes many more.
+START = 240.0
 CHAT, OLLAMA_CHAT = "/api/chat/completions", "/ollama/api/chat"
 
 
@@ -95,7 +97,7 @@ def _started() -> str:
         except OSError:
             return False
 
-    wait_until(answers, "the backend does not start", 0.1)
+    wait_until(answers, "the backend does not start", 0.1, START)
     return f"http://127.0.0.1:{port}"
 
 

@@ -166,9 +166,11 @@ async def left(asked: Callable[[], Awaitable[AsyncIterable[Any]]]) -> None:
     await asyncio.to_thread(until_idle)
 
 
-def wait_until(happened: Callable[[], bool], otherwise: str, every: float = 0.02) -> None:
+def wait_until(
+    happened: Callable[[], bool], otherwise: str, every: float = 0.02, patience: float = PATIENCE
+) -> None:
     """Wait until ``happened()`` is true; it is not in time → AssertionError."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not happened():
         assert time.monotonic() < deadline, otherwise
         time.sleep(every)
