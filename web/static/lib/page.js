@@ -113,7 +113,13 @@ export function Tabs({ label, names, chosen: now, choose, id }) {
     choose(next);
     event.currentTarget.querySelector(`[data-tab="${next}"]`).focus();
   };
-  return html`<div class="tabs" role="tablist" aria-label=${label} onKeyDown=${move}>
+  // On a phone the row scrolls.
+  const row = useRef(null);
+  useEffect(() => {
+    const [all, own] = [row.current, row.current.querySelector('[aria-selected="true"]')].map((each) => each?.getBoundingClientRect());
+    if (own) row.current.scrollLeft += Math.max(0, own.right - all.right) - Math.max(0, all.left - own.left);
+  }, [now]);
+  return html`<div class="tabs" role="tablist" aria-label=${label} onKeyDown=${move} ref=${row}>
     ${keys.map((key) => html`<button type="button" role="tab" data-tab=${key} aria-selected=${key === now}
       aria-controls=${id} tabindex=${key === now ? 0 : -1} onClick=${() => choose(key)}>${names[key]}</button>`)}
   </div>`;
