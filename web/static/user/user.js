@@ -5,7 +5,6 @@ import { ask } from "../lib/ask.js";
 import { Code, format, show, t, useCommands, usePoll } from "../lib/page.js";
 import { sayRefusal } from "../lib/refusal.js";
 import { Order, Table } from "../lib/table.js";
-import { UsageChart } from "./chart.js";
 import { keyOf, SCOPES } from "./fields.js";
 import { chartOf, lasts, rowsOf } from "./usage.js";
 
@@ -65,6 +64,15 @@ function Choice({ label, name, values, now, choose }) {
     ${values.map((each) => html`<option value=${each} selected=${each === now}>${t(`${name}.${each}`)}</option>`)}</select></label>`;
 }
 
+/** The chart, whose modules are fetched when there is something to draw: they are a third of the page. */
+function Chart(props) {
+  const [Drawn, setDrawn] = useState(null);
+  useEffect(() => {
+    import("./chart.js").then(({ UsageChart }) => setDrawn(() => UsageChart));
+  }, []);
+  return Drawn ? html`<${Drawn} ...${props} />` : html`<div class="bones" role="status" aria-label=${t("connecting")}></div>`;
+}
+
 function Usage({ rows }) {
   const [by, setBy] = useState("model");
   const [measure, setMeasure] = useState("tokens");
@@ -74,7 +82,7 @@ function Usage({ rows }) {
   return html`<section class="card panel"><div class="head"><h2>${t("user.usage")}</h2><a class="button" href="/user/api/usage?format=csv" download="usage.csv" aria-label=${t("csv")}>CSV</a></div>
     ${shown.parts.length > 0 && html`<div class="filters"><${Choice} label=${t("user.measure")} name="user.measure" values=${MEASURES} now=${measure} choose=${setMeasure} />
       <${Choice} label=${t("user.by")} name="user.by" values=${["model", "key"]} now=${by} choose=${setBy} /></div>
-      <${UsageChart} shown=${shown} name=${named} label=${t("user.chart")} />`}
+      <${Chart} shown=${shown} name=${named} label=${t("user.chart")} />`}
     <${Table} label=${t("user.usage")} columns=${USAGE} empty=${t("user.usage.none")}>
       ${rowsOf(rows).map((each) => html`<tr key=${`${each.day} ${each.model} ${each.key}`}><td>${format.day(each.day)}</td><td>${each.model}</td><td>${each.key ?? t("user.key.none")}</td><td class="n">${format.number(each.requests)}</td>
         <td class="n">${format.number(each.prompt)}</td><td class="n">${format.number(each.completion)}</td><td class="n">${format.money(each.cost)}</td></tr>`)}
