@@ -14,6 +14,8 @@ import { holdsKeys, useHold } from "./hold.js";
 const MODELS_EVERY = 5;
 const STEPS = ["heard", "understood", "thought", "spoken"];
 const KEY = "key";
+// Milliseconds between two pictures of the levels.
+const PICTURE = 50;
 const headers = () => (kept(KEY) ? { Authorization: `Bearer ${kept(KEY)}` } : {});
 
 /** Say what went wrong. */
@@ -47,15 +49,18 @@ function Meters({ talk }) {
   const voice = useRef(null);
   useEffect(() => {
     let next = 0;
-    const draw = () => {
+    let last = 0;
+    const draw = (now) => {
       if (!user.current) return;
+      next = requestAnimationFrame(draw);
+      if (now - last < PICTURE) return;
+      last = now;
       const { user: own, voice: other, heard } = talk.measure();
       user.current.value = own;
       voice.current.value = other;
       voice.current.dataset.heard = heard;
-      next = requestAnimationFrame(draw);
     };
-    draw();
+    next = requestAnimationFrame(draw);
     return () => cancelAnimationFrame(next);
   }, []);
   return html`<div class="meters">
