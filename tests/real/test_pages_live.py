@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 # By this name the page comes from another machine, for all that the browser knows.
 ELSEWHERE = "gateway.test"
 TEXT = SENTENCES[1]
+HEARS = {"permissions": ["microphone"]}
+# How often the voice was heard, once it was.
+HEARD = re.compile("[1-9]")
 # The cheapest voice there is.
 ROBOT = "espeak" if ESPEAK else "piper"
 # Seconds of silence between two times that the microphone hears it.
@@ -67,7 +70,6 @@ def browser(served: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     file.write_bytes(wav_head(SPOKEN, len(sound)) + sound)
     with chromium(
         "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-audio-capture={file}",
         f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1",
     ) as running:
@@ -100,11 +102,8 @@ def voice(page: Page) -> Locator:
     return page.get_by_label("Voice", exact=True).and_(page.locator("meter"))
 
 
-HEARD = re.compile("[1-9]")
-
-
 def test_a_conversation_by_voice(browser: Browser, served: Gateway) -> None:
-    with visit(browser, served.url) as page:
+    with visit(browser, served.url, **HEARS) as page:
         begin(page)
         expect(said(page, "You").first).to_have_text(re.compile("weather", re.IGNORECASE))
         # It may have been said twice until the engine was there.
@@ -124,7 +123,7 @@ def test_a_conversation_by_voice(browser: Browser, served: Gateway) -> None:
 def test_push_to_talk_a_wake_word_and_a_key_that_interrupts(
     browser: Browser, served: Gateway
 ) -> None:
-    with visit(browser, served.url) as page:
+    with visit(browser, served.url, **HEARS) as page:
         begin(page, "Push to talk", "computer")
         hold = page.get_by_role("button", name="Hold to talk", exact=True)
         expect(hold).to_be_visible()
@@ -160,12 +159,15 @@ def test_a_browser_that_gives_no_microphone(browser: Browser, served: Gateway) -
         expect(page.locator("[data-heard]")).to_have_attribute("data-heard", HEARD)
 
 
-def test_a_turn_goes_on_after_the_connection_was_lost(browser: Browser, served: Gateway) -> None:
+def test_a_turn_goes_on_after_the_connection_was_lost_and_without_a_permission(
+    browser: Browser, served: Gateway
+) -> None:
     with (
         cut_proxy(served.url) as proxy,
         visit(browser, proxy.url, expected="net::ERR_") as page,
     ):
         begin(page, "Push to talk")
+        expect(page.get_by_text("The browser was told not to let this page hear.")).to_be_visible()
         write(page, "Tell me a story")
         expect(voice(page)).to_have_attribute("data-heard", HEARD)
         before = said(page, "Model").inner_text()

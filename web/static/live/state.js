@@ -115,7 +115,7 @@ function passed(state, step, at) {
 /** Take the gateway's own times, which have no way of the network in them. */
 function measured(times, timings) {
   if (!times || timings?.understood_ms == null) return times;
-  const { understood_ms: understood, first_text_ms: text, first_audio_ms: audio } = timings;
+  const { heard_ms: heard, understood_ms: understood, first_text_ms: text, first_audio_ms: audio } = timings;
   const since = (end, begin) => (end == null || begin == null ? null : Math.max(0, end - begin));
-  return { heard: times.heard, understood, thought: since(text, understood), spoken: since(audio, text), at: null };
+  return { heard: heard ?? times.heard, understood, thought: since(text, understood), spoken: since(audio, text), at: null };
 }
