@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser import PHONE, all_faults, chromium, visit
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # By this name the page comes from another machine, for all that the browser knows.
 ELSEWHERE = "gateway.test"
 TEXT = SENTENCES[1]
-HEARS = {"permissions": ["microphone"]}
+HEARS: dict[str, Any] = {"permissions": ["microphone"]}
 # How often the voice was heard, once it was.
 HEARD = re.compile("[1-9]")
 # The cheapest voice there is.

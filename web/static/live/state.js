@@ -86,7 +86,7 @@ function inPlace(lines, line) {
 function added(lines, turn, text) {
   const known = lines.findIndex((each) => each.turn === turn && !each.mine);
   if (known < 0) return [...lines, { turn, mine: false, text: text.trimStart(), done: false, mark: "" }];
-  return lines.with(known, { ...lines[known], text: lines[known].text + text });
+  return lines.with(known, { ...lines[known], text: (lines[known].text + text).trimStart() });
 }
 
 /** What was not heard of an answer was not said, and what was half understood goes on. */

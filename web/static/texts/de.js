@@ -281,7 +281,7 @@ export default {
   "live.model": "Modell",
   "live.more": "Mehr",
   "live.ms": "{count} ms",
-  "live.mute": "Mikrofon stumm schalten",
+  "live.mute": "Stumm",
   "live.over.away": "Das Gateway wurde beendet. Beginnen Sie neu, wenn es wieder läuft.",
   "live.over.expired": "Die Sitzung ist abgelaufen. Beginnen Sie eine neue.",
   "live.over.replaced": "Die Sitzung wurde anderswo neu geöffnet.",

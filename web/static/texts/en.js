@@ -281,7 +281,7 @@ export default {
   "live.model": "Model",
   "live.more": "More",
   "live.ms": "{count} ms",
-  "live.mute": "Mute the microphone",
+  "live.mute": "Mute",
   "live.over.away": "The gateway has stopped. Start again when it is back.",
   "live.over.expired": "The session has expired. Start another one.",
   "live.over.replaced": "The session was opened again elsewhere.",

@@ -58,7 +58,8 @@ const TURN = [
   told({ type: "transcript", turn_id: 1, text: "hel", is_input: true, is_final: false }),
   told({ type: "speech_stopped", turn_id: 1 }, { at: 1500, since: 1000 }),
   told({ type: "transcript", turn_id: 1, text: " hello ", is_input: true, is_final: true }, { at: 1700 }),
-  told({ type: "text", turn_id: 1, text: "Good " }, { at: 1800 }),
+  told({ type: "text", turn_id: 1, text: " " }, { at: 1800 }),
+  told({ type: "text", turn_id: 1, text: "Good " }, { at: 1810 }),
   told({ type: "audio", turn_id: 1 }, { at: 1950 }),
   told({ type: "text", turn_id: 1, text: "morning." }, { at: 1990 }),
 ];
