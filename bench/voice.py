@@ -255,6 +255,9 @@ def rows_of(turns: list[Turn]) -> list[list[str]]:
     for title, some in (("first", early), ("last", late)):
         times = [turn.stage("first_text") - turn.stage("understood") for turn in some]
         rows.append(row(f"the {title} {few} turn(s): understood to first words, ms", times, ""))
+        usages = [turn.told["usage"] for turn in some]
+        fresh = [float(each["tokens_in"] - each["tokens_cached"]) for each in usages]
+        rows.append(row(f"the {title} {few} turn(s): tokens read once it is understood", fresh, ""))
     return rows
 
 

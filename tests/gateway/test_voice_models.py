@@ -13,12 +13,14 @@ from raw_client import PATIENCE
 from voice_server import silence, speech, voice_server
 
 from engine.scheduling.lifecycle import State
+from inference.hold import Hold
 from utils.config.accounts import PriceTable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import aiohttp
+    import pytest
     from fake_engine import Journal
     from gateway import Gateway
 
@@ -125,3 +127,23 @@ async def test_who_needs_the_room_of_a_session_waits_for_its_turn(journal: Journ
         await socket.send_bytes(speech(0.5) + silence(0.6))
         assert (await ended(socket))["input_transcript"] == "are you there"
         assert len(gw.starts()) == 3
+
+
+async def test_a_hold_is_for_all_and_ends(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = (fake_model(fake_variant(journal, model=name)) for name in ("one", "other"))
+    async with running_gateway(journal, one, other) as gw:
+        assert (await gw.post(chat_body("x", model="one"), CHAT)).status == 200
+        held = Hold(own=lambda _request: False)
+        # The other is not loaded.
+        assert not held.take(gw.manager, [one, other], "me")
+        monkeypatch.setattr("inference.hold._LONGEST", 0.05)
+        assert held.take(gw.manager, [one], "me")
+        assert (await gw.post(chat_body("x", model="other"), CHAT)).status == 200
+        # What the holder waits for itself, needs no time to pass.
+        monkeypatch.setattr("inference.hold._LONGEST", PATIENCE * 2)
+        mine = Hold(own=lambda _request: True)
+        assert mine.take(gw.manager, [other], "me")
+        assert (await gw.post(chat_body("x", model="one"), CHAT)).status == 200
+        mine.release()
