@@ -20,7 +20,10 @@ HERE = Path(__file__).parent
 # What the tests of a module may share, and should have one of.
 SHARED = {"served", "project", "browser"}
 # The groups that take longest, so that none of them begins when the others end.
-LONG = ("test_speech", "accounts", "test_pages_playground", "test_pages_admin", "test_health")
+LONG = (
+    *("test_speech", "accounts", "test_pages_live", "test_pages_playground", "test_pages_admin"),
+    "test_health",
+)
 
 
 # Before xdist's own hook, which reads the marks.

@@ -52,7 +52,9 @@ HEAR = """async (sentence) => {
 def served(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("live")
     chat = lua_model("chat", ENGINES["bundled"], (4096,), file=tiny)
-    models = f"""{chat}, {{ name = "hears", engine = presets.engines.whisper }},
+    models = f"""{chat},
+        {{ name = "hears", engine = presets.engines.whisper,
+           variants = {{ {{ args = {{ "-t", "1" }} }} }} }},
         {{ name = "voice", engine = presets.engines.{ROBOT} }}"""
     settings = f'max_loaded_models = 3, hosts = {{ "{ELSEWHERE}" }},'
     with gateway(folder, lua_config(folder, models, settings)) as running:
