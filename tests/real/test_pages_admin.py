@@ -140,6 +140,17 @@ def test_an_operator_sees_loads_unloads_and_cancels(browser: Browser, served: Ga
         page.get_by_label("Reason", exact=True).fill("stop")
         page.get_by_label("Reason", exact=True).press("Tab")
         expect(page).to_have_url(re.compile("reason=stop"))
+        unknown = {"model": "nope", "messages": [{"role": "user", "content": "Hi"}]}
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            operated(served, "/v1/chat/completions", unknown)
+        page.get_by_role("tab", name="Why", exact=True).click()
+        refused = page.get_by_role("tabpanel").get_by_role("row", name="'nope' does not exist")
+        expect(refused).to_contain_text("The model is not there.")
+        refused.get_by_role("link").click()
+        expect(timeline).to_contain_text("The model 'nope' does not exist.")
+        timeline.get_by_role("button", name="Its decisions under Why", exact=True).click()
+        expect(page).to_have_url(re.compile("[?&]why=[^&]+#why$"))
+        expect(page.get_by_role("tabpanel").get_by_role("row")).to_have_count(2)
         page.get_by_role("tab", name="Log", exact=True).click()
         page.get_by_label("Only lines with").fill("a@512 ready")
         expect(page.get_by_role("region", name="Log", exact=True)).to_contain_text("ready after")
