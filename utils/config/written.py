@@ -19,7 +19,7 @@ from utils.config.schema import KINDS, keys_of
 from utils.config.tables import GroupTable, ModelTable, Tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from utils.config.accounts import AccountsSettings
@@ -32,6 +32,8 @@ _SECRET_KINDS = frozenset({"secret", "environment", "env"})
 # Kinds of lists whose elements have names in the file.
 _NAMED = frozenset({"tiers", "prices"})
 _SECRET = re.compile(r"token|secret|passw|api.?key|authori[sz]ation|credential", re.IGNORECASE)
+# As far as a place is one that can be found in the file: names of prices may be patterns.
+_SEEN = re.compile(r"[A-Za-z_]\w*(?:\[\d+\]|\.[A-Za-z_]\w*)*")
 _USER = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -80,13 +82,14 @@ def effective_view(settings: ServerSettings, source: str) -> dict[str, Any]:
     }
 
 
-def _shown(setting: _Setting, line: Any) -> dict[str, Any]:  # noqa: ANN401 - of ``line_finder``
+def _shown(setting: _Setting, line: Callable[[str], int | None]) -> dict[str, Any]:
+    seen = _SEEN.match(setting.place)
     return {
         "name": setting.place,
         "value": setting.value,
         "default": setting.default,
         "set": setting.is_set,
-        "line": line(setting.place) if setting.is_set else None,
+        "line": line(seen[0]) if setting.is_set and seen else None,
         **({"waits_for_restart": True} if setting.waits else {}),
     }
 

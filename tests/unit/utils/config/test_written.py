@@ -15,7 +15,7 @@ SOURCE = """server = {
   admin_token = "geheim",
 }
 accounts = {
-  tiers = { gold = { rpm = 500 } },
+  tiers = { gold = { rpm = 500 } }, prices = { ["m-*"] = { per_request = "1" } },
 }
 models = { {
   name = "m",
@@ -59,12 +59,16 @@ def test_tables_inside_tables_are_followed_by_their_names() -> None:
         "env": [{"name": "HF_TOKEN", "value": "geheim"}],
         "variants": [{"context": 512, "args": ["--api-key", "geheim", "-c", 512, "-t=1"]}],
     }
-    accounts = {"tiers": [{"name": "gold", "rpm": 500}]}
+    accounts = {
+        "tiers": [{"name": "gold", "rpm": 500}],
+        "prices": [{"name": "m-*", "per_request": "1"}],
+    }
     found = view(Tables({}, [model], accounts=accounts), SOURCE)
     assert (
         found["accounts.tiers.gold.rpm"]["value"],
         found["accounts.tiers.gold.rpm"]["line"],
     ) == (500, 6)
+    assert found["accounts.prices.m-*.per_request"]["line"] == 6
     assert found["accounts.hold_tokens"]["set"] is False
     assert found["models[1].variants[1].context"]["line"] == 10
     assert found["models[1].variants[1].args"]["value"] == ["--api-key", HIDDEN, "-c", 512, "-t=1"]
