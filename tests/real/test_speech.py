@@ -21,7 +21,16 @@ import aiohttp
 import openai
 import pytest
 from real_engines import ADMIN, Gateway, gateway, until
-from speech import ESPEAK, SENTENCES, WHISPER_SERVER, speech_config, word_errors, words
+from speech import (
+    ESPEAK,
+    SENTENCES,
+    WHISPER_SERVER,
+    decoded_seconds,
+    recorded,
+    speech_config,
+    word_errors,
+    words,
+)
 
 from engine.sound.wav import wav_head
 
@@ -335,6 +344,57 @@ def test_a_conversation(served: Gateway, api: openai.OpenAI, said: bytes) -> Non
     # Of all that was said by either, a tenth of the words at most.
     wrong = word_errors(TEXT, question) + word_errors(answer, understood)
     assert wrong <= len(words(TEXT) + words(answer)) / 10, (question, answer, understood)
+
+
+async def talks(served: Gateway, pieces: list[bytes], **audio: str) -> dict[str, Any]:
+    """Return the end of a turn whose sound comes in these pieces; each answer is whole."""
+    asked = {"llm_config": {"model": "thinks", "max_tokens": 8}, "audio_config": audio}
+    async with aiohttp.ClientSession(f"{served.url}/") as session:
+        async with session.post("/v1/audio/live", json=asked) as answer:
+            url = (await answer.json())["websocket_url"]
+        async with session.ws_connect(url, max_msg_size=0) as socket:
+            for piece in pieces:
+                await socket.send_bytes(piece)
+            await socket.send_json({"type": "end_turn"})
+            async for message in socket:
+                told: dict[str, Any] = json.loads(message.data)
+                assert told["type"] != "error", told
+                if told["type"] == "audio":
+                    assert told["format"] == audio["output_format"]
+                    if told["format"] != "pcm":
+                        assert decoded_seconds(base64.b64decode(told["audio"])) > 0.1
+                    if "vanishes" in audio:
+                        connection = socket._response.connection
+                        assert connection is not None
+                        assert connection.transport is not None
+                        connection.transport.abort()
+                        return told
+                if told["type"] == "turn_complete":
+                    return told
+    raise AssertionError("there was no answer")
+
+
+def test_three_sessions_at_once_in_every_format(
+    served: Gateway, api: openai.OpenAI, said: bytes
+) -> None:
+    with wave.open(io.BytesIO(said)) as file:
+        slices = recorded(file.readframes(file.getnframes()), file.getframerate())
+    assert len(slices) > 5
+    mp3, opus = (spoken(api, response_format=name) for name in ("mp3", "opus"))
+
+    async def all_of_them() -> tuple[dict[str, Any], ...]:
+        return await asyncio.gather(
+            talks(served, slices, input_format="webm", output_format="opus"),
+            talks(served, [mp3], input_format="mp3", output_format="wav"),
+            talks(served, [opus], input_format="opus", output_format="wav", vanishes="yes"),
+        )
+
+    first, second, _ = asyncio.run(all_of_them())
+    for told in (first, second):
+        assert word_errors(TEXT, told["input_transcript"]) <= 1
+        assert told["output_transcript"]
+    # Who vanished in the middle of an answer has left nothing.
+    until(lambda: not any(each["active"] for each in admin(served, "/running")["engines"]))
 
 
 async def turns_by_text(served: Gateway, chat: Callable[[], object]) -> list[dict[str, int]]:

@@ -218,3 +218,23 @@ async def test_the_end_of_the_session_ends_it() -> None:
     await it.hears("s", 1.2)
     await it.session.close()
     assert it.engine.cut == 2
+
+
+async def test_ten_minutes_of_silence_leave_nothing_and_cost_no_turn() -> None:
+    talk = Conversation()
+    second = b"\0\0" * RATE
+    for _ in range(600):
+        talk.clock.time += 1.0
+        talk.session.listen(second)
+        # What may belong to the beginning of speech stays.
+        assert talk.session._ears.seconds < 1
+    await talk.settle()
+    assert (talk.engine.wholly, talk.engine.partly, talk.engine.ahead) == ([], [], [])
+    assert not talk.session._tasks
+    # Then somebody speaks.
+    talk.engine.texts = [None] * 9
+    await talk.hears("s", 0.6)
+    await talk.hears(".", 0.8)
+    [heard] = talk.engine.wholly
+    assert heard < 2
+    await talk.session.close()
