@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from account_gateway import UNIT, Books, bearer, books, charging_gateway
+from argon2 import PasswordHasher
 from gateway import fake_model, fake_variant
 from gateway_client import CHAT, chat_body
 from oidc_provider import CLIENT, SECRET, Provider, provider
 from yarl import URL
 
+from accounts import passwords
 from utils.config.accounts import OidcTable
 
 if TYPE_CHECKING:
@@ -22,6 +25,13 @@ if TYPE_CHECKING:
 
 PASSWORD = "correct horse battery"
 OWN = {"Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a hash costs on purpose would be most of these tests."""
+    cheap = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "PasswordHasher", cheap)
 
 
 @pytest.fixture

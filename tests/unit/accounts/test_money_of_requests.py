@@ -209,5 +209,5 @@ class Gateways(RuleBasedStateMachine):
 TestGateways = Gateways.TestCase
 # To shorten a failing case takes minutes, as each step asks a database.
 TestGateways.settings = settings(
-    max_examples=30, stateful_step_count=30, deadline=None, phases=[Phase.generate]
+    max_examples=20, stateful_step_count=30, deadline=None, phases=[Phase.generate]
 )
