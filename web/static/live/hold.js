@@ -17,7 +17,10 @@ export function useHold(talk) {
         talk.hold();
       },
       onPointerUp: () => talk.release(),
-      onPointerCancel: () => talk.release(),
+      onPointerCancel: () => {
+        pointer = false;
+        talk.release();
+      },
       onContextMenu: (event) => event.preventDefault(),
       onClick: () => {
         if (!pointer) talk.holding ? talk.release() : talk.hold();
