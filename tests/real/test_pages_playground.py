@@ -356,6 +356,20 @@ def test_nothing_that_a_model_writes_runs_or_is_fetched(browser: Browser, served
         assert set(found["links"]) <= {"https:"}
         del found["links"]
         assert found == {"bad": 0, "handlers": 0, "unsafe": 0, "hit": None}
+        # Nor where a conversation shows it, as an answer and as a thought.
+        said = [
+            {"id": str(at), "role": "assistant", "text": text, "thought": text}
+            for at, text in enumerate(HOSTILE)
+        ]
+        for at, each in enumerate(said[1:]):
+            each["parent"] = str(at)
+        talk = {**TALK, "conversations": [{"id": "h", "title": "Hostile", "messages": said}]}
+        file = FilePayload(name="a.json", mimeType="text/json", buffer=json.dumps(talk).encode())
+        page.locator("input[type=file][accept*=json]").set_input_files(file)
+        page.get_by_role("button", name="Hostile", exact=True).click()
+        expect(answers(page)).to_have_count(len(HOSTILE))
+        assert page.evaluate("window.hit ?? null") is None
+        assert page.url.startswith(f"{served.url}/playground/")
         # A text cannot become HTML elsewhere.
         assert page.evaluate("() => { try { document.body.innerHTML = 'x' } catch { return 1 } }")
 
