@@ -68,8 +68,8 @@ class Heard(Enum):
 class Pace(NamedTuple):
     """Seconds: of silence that ends a turn, of speech that is no cough and that interrupts.
 
-    ``before`` are those of sound before the first speech that belong to it, ``longest`` those of
-    one turn.
+    ``complete`` is the silence after speech that sounds complete, where that is known. ``before``
+    are those of sound before the first speech that belong to it, ``longest`` those of one turn.
     """
 
     silence: float = 0.5
@@ -77,6 +77,7 @@ class Pace(NamedTuple):
     sure: float = 0.3
     before: float = 0.3
     longest: float = 60.0
+    complete: float = 0.3
 
 
 class Endpointer:
@@ -101,6 +102,7 @@ class Endpointer:
         self.start = 0
         # How many frames of speech were heard, in all turns.
         self.mark = 0
+        self._complete = -1
 
     @property
     def seconds(self) -> float:
@@ -131,6 +133,10 @@ class Endpointer:
         self._cut(len(taken))
         self._reset()
         return taken
+
+    def sounds_complete(self, mark: int) -> None:
+        """Wait for less silence, as the speech up to this ``mark`` sounds complete."""
+        self._complete = mark
 
     @property
     def end(self) -> int:
@@ -163,7 +169,10 @@ class Endpointer:
             self.sure = True
             told.append(Heard.SURE)
         long = self._judged >= self._pace.longest * self._rate * SAMPLE
-        if long or self.silent >= self._pace.silence:
+        silence = self._pace.silence
+        if self.mark == self._complete:
+            silence = min(silence, self._pace.complete)
+        if long or self.silent >= silence:
             if self._voiced >= self._pace.least:
                 told.append(Heard.ENDED)
             else:

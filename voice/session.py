@@ -16,7 +16,8 @@ from utils.tasks import TaskOwner
 from voice.activity import SAMPLE, Heard
 from voice.ahead import ReadAhead
 from voice.clauses import Clauses, speakable
-from voice.hearing.partial import Partials
+from voice.hearing.partial import PAUSE, Partials
+from voice.hearing.turn_end import LIKELY
 from voice.outbox import Outbox
 from voice.told import Complete, Interrupted, Problem, Speech, Text, Understood
 from voice.turns import Hear, Hold, Release, Stop, Tell, Think
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from utils.clock import Clock
     from voice.activity import Endpointer
     from voice.hearing.spotter import Spotter
+    from voice.hearing.turn_end import TurnEnd
     from voice.models import Models
     from voice.told import Reply
     from voice.turns import Effect, Turns
@@ -49,7 +51,8 @@ class Session:
 
     ``ears`` find the turns in samples at ``rate`` a second; without ``detects`` a turn ends at the
     client's word alone. With ``partials``, speech is made a text already while it goes on. With a
-    ``spotter``, only turns with a wake word in their sound are heard.
+    ``spotter``, only turns with a wake word in their sound are heard. ``turn_end`` guesses whether
+    a turn is complete.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Session:
         detects: bool = True,
         partials: bool = False,
         spotter: Spotter | None = None,
+        turn_end: TurnEnd | None = None,
     ) -> None:
         self.turns = turns
         self.outbox = Outbox()
@@ -82,6 +86,9 @@ class Session:
         self._file = bytearray()
         self._before = b""
         self._spotter = spotter
+        self._turn_end = turn_end
+        # The speech about which it was asked.
+        self._guessed = 0
         self._partials = Partials() if partials else None
         # Makes a text of the speech so far; it may be the final one.
         self._partial: asyncio.Task[str | None] | None = None
@@ -108,6 +115,7 @@ class Session:
                 self._take(each)
             if Heard.ENDED not in heard:
                 break
+        self._guess_end()
         self._hear_so_far()
 
     def add_file(self, piece: bytes) -> None:
@@ -291,6 +299,25 @@ class Session:
             self._work.answering = False
             self.outbox.silence(turn)
             self.outbox.put(Problem(turn, error))
+
+    def _guess_end(self) -> None:
+        """Ask once in a silence whether what was said sounds complete."""
+        ears, model = self._ears, self._turn_end
+        asked = ears.mark == self._guessed
+        if model is not None and not asked and ears.counts and ears.silent >= PAUSE:
+            self._guessed = ears.mark
+            samples = ears.so_far()
+            self._tasks.spawn(self._guess(model, ears, ears.mark, samples), "guess the end")
+
+    async def _guess(self, model: TurnEnd, ears: Endpointer, mark: int, samples: bytes) -> None:
+        try:
+            likely = await asyncio.to_thread(model.likely, samples, self._rate)
+        except RuntimeError as error:
+            _log.warning("the model of turn ends fails, and is not asked any more: %s", error)
+            self._turn_end = None
+        else:
+            if likely >= LIKELY:
+                ears.sounds_complete(mark)
 
     def _hear_so_far(self) -> None:
         """Begin to make a text of the speech so far, if it is time."""

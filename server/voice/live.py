@@ -140,10 +140,13 @@ class LiveHandlers:
     async def _begun(self, ctx: RequestContext, ticket: Ticket) -> _Live | None:
         """Return the session of a ticket; None if that was deleted meanwhile."""
         options = ticket.options
-        model = options.detects and ctx.configuration.settings.voice_activity_model
+        settings, detects = ctx.configuration.settings, options.detects
         try:
-            words = options.wake.words if options.detects and options.wake is not None else ()
-            kit = await self._hearing.lend(model=model, words=words)
+            kit = await self._hearing.lend(
+                model=detects and settings.voice_activity_model,
+                words=options.wake.words if detects and options.wake is not None else (),
+                turn_model=settings.voice_turn_model if detects else None,
+            )
         except BaseException:
             self.tickets.remove(ticket)
             raise
@@ -260,6 +263,7 @@ def session_of(options: LiveOptions, asker: Asker, kit: Kit, clock: Clock) -> Se
         detects=options.detects,
         partials=asker.partials,
         spotter=kit.spotter(options.rate),
+        turn_end=kit.turn_end,
     )
 
 

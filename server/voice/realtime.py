@@ -79,7 +79,9 @@ class RealtimeHandlers:
         ticket = Ticket(token, ctx.client, caller, options.models, "", "", until, opened=True)
         self._tickets.add(ticket, now, settings.max_voice_sessions, settings.max_voice_per_client)
         try:
-            kit = await self._hearing.lend(model=settings.voice_activity_model)
+            kit = await self._hearing.lend(
+                model=settings.voice_activity_model, turn_model=settings.voice_turn_model
+            )
             try:
                 if not self._tickets.has(ticket):
                     raise KeyRefused
@@ -111,7 +113,15 @@ class RealtimeHandlers:
         detector = partial(kit.detector, SPOKEN)
         ears = Endpointer(SPOKEN, detector(USUAL), options.detection.pace())
         turns = Turns(History(length=options.models.history), Manners())
-        session = Session(turns, asker, ears, SPOKEN, self._clock, partials=asker.partials)
+        session = Session(
+            turns,
+            asker,
+            ears,
+            SPOKEN,
+            self._clock,
+            partials=asker.partials,
+            turn_end=kit.turn_end,
+        )
 
         def use(models: LiveOptions) -> None:
             asker.options = models

@@ -124,7 +124,13 @@ class ConfigLoader:
         server, models = exported["server"], exported["models"] or []
         defaults, folders = exported.get("defaults", {}), exported.get("model_dirs", [])
         tls = server.get("tls", {})
-        files = [(server, "state_dir"), (server, "capture_folder"), (tls, "cert"), (tls, "key")]
+        files = [
+            (server, "state_dir"),
+            (server, "capture_folder"),
+            (server, "voice_turn_model"),
+            (tls, "cert"),
+            (tls, "key"),
+        ]
         files += [(folder, "path") for folder in folders]
         files += [(model, name) for model in models for name in ("path", "mmproj", "draft")]
         for owner, name in files:

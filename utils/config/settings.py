@@ -302,6 +302,14 @@ class ServerSettings(ModelSettings):
             "`./init.sh speech` has installed it; else by its loudness.",
         ),
     )
+    voice_turn_model: str | None = field(
+        default=None,
+        metadata=key(
+            "text",
+            "The file of a model that guesses whether a person has said all, which then shortens "
+            "the silence that ends a turn: see [Live voice](voice.md#the-end-of-a-turn).",
+        ),
+    )
     max_loaded_models: int = field(
         default=1,
         metadata=key(

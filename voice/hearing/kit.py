@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from utils.logger import get_logger
 from voice.activity import Loudness
 from voice.hearing import silero
 from voice.hearing.spotter import Spotter, load, models_of
+from voice.hearing.turn_end import TurnEnd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +28,13 @@ class Kit(NamedTuple):
     """What one session hears with.
 
     Without ``activity``, speech is what is loud. ``wake`` finds the wake words of the session in
-    its sound; without it, they are found in the transcript.
+    its sound; without it, they are found in the transcript. Without ``turn_end``, only silence
+    ends a turn.
     """
 
     activity: Model | None = None
     wake: tuple[Features, list[Phrase]] | None = None
+    turn_end: TurnEnd | None = None
 
     def detector(self, rate: int, threshold: float) -> Detector:
         """Return what tells speech from noise from now on; the one before is used no more."""
@@ -51,10 +55,18 @@ class Hearing:
         # What the log has said already.
         self._told: set[str] = set()
         self._missing = False
+        # The model of turn ends, by its file; all sessions use the same.
+        self._ends: dict[str, TurnEnd | None] = {}
 
-    async def lend(self, *, model: bool = True, words: Sequence[str] = ()) -> Kit:
-        """Return a kit: with ``model``, silero's where it is installed; and for wake words."""
-        return Kit(await self._activity() if model else None, await self._wake(words))
+    async def lend(
+        self, *, model: bool = True, words: Sequence[str] = (), turn_model: str | None = None
+    ) -> Kit:
+        """Return a kit: with ``model``, silero's where it is installed; and for wake words.
+
+        ``turn_model`` is the file of the model of turn ends.
+        """
+        wake, end = await self._wake(words), await self._end(turn_model)
+        return Kit(await self._activity() if model else None, wake, end)
 
     def give_back(self, kit: Kit) -> None:
         """Take back a kit, once, that no session uses any more."""
@@ -86,6 +98,20 @@ class Hearing:
             return None
         self._say("wake words that have a model are found in the sound")
         return found
+
+    async def _end(self, file: str | None) -> TurnEnd | None:
+        if file is None:
+            return None
+        if file not in self._ends:
+            found = None
+            try:
+                found = await asyncio.to_thread(TurnEnd, Path(file))
+            except (ImportError, OSError, RuntimeError) as error:
+                self._say(f"only silence ends a turn: {_why(error)}")
+            else:
+                self._say(f"the end of a turn is guessed by {file}")
+            self._ends = {file: found}
+        return self._ends[file]
 
     def _say(self, what: str) -> None:
         if what not in self._told:

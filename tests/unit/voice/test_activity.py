@@ -91,6 +91,21 @@ def test_what_was_heard_so_far() -> None:
     assert ears.mark == mark + 1
 
 
+def test_after_what_sounds_complete_less_silence_is_enough() -> None:
+    ears = Endpointer(RATE, Marked(), PACE)
+    ears.feed(sound(("s", 0.5), (".", 0.2)))
+    ears.sounds_complete(ears.mark)
+    assert ears.feed(sound((".", 0.08))) == []
+    assert ears.feed(sound((".", 0.02))) == [Heard.ENDED]
+    ears.take()
+    # It is said of that speech alone.
+    ears.feed(sound(("s", 0.5), (".", 0.2)))
+    ears.sounds_complete(ears.mark)
+    ears.feed(sound(("s", 0.1)))
+    assert ears.feed(sound((".", 0.48))) == []
+    assert ears.feed(sound((".", 0.02))) == [Heard.ENDED]
+
+
 def noise(loud: float, seconds: float, dice: random.Random) -> bytes:
     count = int(16000 * seconds)
     return array("h", (int(dice.gauss(0, loud)) for _ in range(count))).tobytes()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from utils.clock import LoopClock
 from utils.errors import EngineRefused
 from voice.activity import FRAME, Endpointer, Pace
+from voice.hearing.turn_end import TurnEnd
 from voice.history import History
 from voice.models import Answer, Spoken
 from voice.session import Session
@@ -93,11 +96,13 @@ class Transcriber:
 class Conversation:
     """A session that hears sound in real time."""
 
-    def __init__(self, **manners: Any) -> None:
+    def __init__(self, end: TurnEnd | None = None, **manners: Any) -> None:
         self.engine, self.clock = Transcriber(), Clock()
         ears = Endpointer(RATE, Marked(), Pace())
         turns = Turns(History(), Manners(speaks=False, **manners))
-        self.session = Session(turns, self.engine, ears, RATE, self.clock, partials=True)
+        self.session = Session(
+            turns, self.engine, ears, RATE, self.clock, partials=True, turn_end=end
+        )
 
     async def hears(self, kind: str, seconds: float) -> None:
         frame = (b"\1\0" if kind == "s" else b"\0\0") * int(RATE * FRAME)
@@ -198,6 +203,37 @@ async def test_what_goes_on_has_what_was_before_it() -> None:
     assert texts(await it.told())[-1] in {"one", "one two"}
     assert it.engine.partly[-1] > 0.9
     assert len(it.engine.wholly) == 1
+
+
+class Guess(TurnEnd):
+    """Guesses that what was said is as complete as this."""
+
+    def __init__(self, sure: float) -> None:
+        self.sure = sure
+        self.asked = 0
+
+    def likely(self, samples: bytes, rate: int) -> float:
+        assert len(samples) > rate
+        self.asked += 1
+        if self.sure > 1:
+            raise RuntimeError("another model")
+        return self.sure
+
+
+@pytest.mark.parametrize(("sure", "silence"), [(0.9, 300), (0.1, 500), (2.0, 500)])
+async def test_the_silence_is_short_after_what_sounds_complete(sure: float, silence: int) -> None:
+    it = Conversation(Guess(sure))
+    it.engine.texts = ["yes"]
+    await it.hears("s", 0.6)
+    await it.hears(".", 0.24)
+    # The model runs in a thread.
+    guessing = [each for each in asyncio.all_tasks() if "guess" in each.get_name()]
+    if guessing:
+        await asyncio.wait(guessing)
+    await it.hears(".", 0.4)
+    complete = (await it.told())[-1]
+    assert isinstance(complete, Complete)
+    assert complete.timings.heard == silence
 
 
 async def test_while_an_answer_is_given_nothing_is_heard() -> None:

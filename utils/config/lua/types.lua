@@ -20,6 +20,7 @@
 ---@field max_voice_sessions? integer How many [live voice sessions](voice.md) may be open at once.
 ---@field max_voice_per_client? integer How many of them one client, or one account, may have.
 ---@field voice_activity_model? boolean Whether these sessions tell speech from noise by silero's model, where `./init.sh speech` has installed it; else by its loudness.
+---@field voice_turn_model? string The file of a model that guesses whether a person has said all, which then shortens the silence that ends a turn: see [Live voice](voice.md#the-end-of-a-turn).
 ---@field max_loaded_models? integer How many engines may run at once: see [Several engines](#several-engines).
 ---@field max_switch_wait? number How long later requests for the running engine may go before a request that needs another engine: see [The queue](#the-queue). `0`: not at all.
 ---@field min_residency? number A new engine with requests stays at least this long, even if requests for other engines wait.

@@ -13,6 +13,8 @@ from engine.sound.resample import resampled
 from voice.activity import Endpointer, Heard, Loudness
 from voice.hearing.kit import Hearing
 from voice.hearing.silero import Model, Silero, load
+from voice.history import History
+from voice.turns import Effect, Manners, Tell, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +49,26 @@ def test_speech_in_noise_is_a_turn_and_noise_is_none() -> None:
     assert list(told(noise(8000, 2))) == []
     assert list(told(music(3))) == []
     assert list(told(cough(0.3) + silence(0.3) + cough(0.5))) == []
+
+
+def into_an_answer(sound: bytes) -> list[str]:
+    """Return what is done when this is heard while an answer plays, by the names of effects."""
+    turns = Turns(History(), Manners())
+    turns.asked(0.0, "hello")
+    assert turns.sent(1, "One two three.", 9.0, 0.0)
+    done: list[Effect] = []
+    takes = {Heard.BEGAN: turns.began, Heard.SURE: turns.sure, Heard.ENDED: turns.ended}
+    for heard in told(sound):
+        done += turns.dropped() if heard is Heard.DROPPED else takes[heard](1.0)
+    return [type(each).__name__ for each in done if not isinstance(each, Tell)]
+
+
+def test_a_cough_into_an_answer_changes_nothing_and_speech_interrupts() -> None:
+    assert into_an_answer(cough(0.3)) == []
+    assert into_an_answer(cough(0.5)) == []
+    # "Hey" alone holds the answer, which then goes on.
+    assert into_an_answer(recorded()[: RATE * 2 // 4]) == ["Hold", "Release"]
+    assert into_an_answer(recorded()) == ["Hold", "Release", "Stop", "Hear"]
 
 
 async def test_a_model_is_lent_and_comes_back() -> None:
