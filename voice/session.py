@@ -40,6 +40,8 @@ _log = get_logger("voice")
 _CLAUSES = 8
 # Seconds between two looks whether speech may be sent: an interruption is not kept waiting by it.
 _LOOK = 0.05
+# Seconds of sound that are listened to without a pause for others; it takes some milliseconds each.
+_AT_ONCE = 2.0
 # Less sound than this, in seconds, is nothing to hear.
 _LEAST = 0.1
 # Bytes of a turn in a sound file, or of one that goes on and on.
@@ -85,6 +87,8 @@ class Session:
         self._samples = bytearray()
         self._file = bytearray()
         self._before = b""
+        # Samples that were not listened to yet.
+        self._backlog = bytearray()
         self._spotter = spotter
         self._turn_end = turn_end
         # The speech about which it was asked.
@@ -106,9 +110,26 @@ class Session:
         if not self.detects:
             self._append(self._samples, samples)
             return
+        self._backlog += samples
+        self._listen_on()
+
+    async def listened(self) -> None:
+        """Return when all samples were listened to; of many at once, others get their turns."""
+        while self._backlog:
+            await asyncio.sleep(0)
+            self._listen_on()
+
+    def listen_now(self) -> None:
+        """Listen to all samples at once: what comes next needs to know what they say."""
+        while self._backlog:
+            self._listen_on()
+
+    def _listen_on(self) -> None:
+        size = int(_AT_ONCE * self._rate) * SAMPLE
+        more = bytes(self._backlog[:size])
+        del self._backlog[:size]
         if self._spotter is not None:
-            self._spotter.feed(samples)
-        more = samples
+            self._spotter.feed(more)
         while heard := self._ears.feed(more):
             more = b""
             for each in heard:
@@ -146,6 +167,7 @@ class Session:
     def clear(self) -> None:
         """Forget the sound that belongs to no turn yet."""
         self._forget_partial()
+        self._backlog.clear()
         self._ears.clear()
         self._samples.clear()
         self._file.clear()

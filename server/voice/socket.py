@@ -159,6 +159,7 @@ class VoiceSocket:
                 self._session.tell(Problem(0, error))
             if self._sent is not None:
                 self._sent.taken += 1
+            await self._session.listened()
             await self._session.outbox.room()
         # What breaks the rules of websockets, or is too large, has been said, too.
         said = message.type is WSMsgType.CLOSE and message.data != REPLACED

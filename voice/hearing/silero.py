@@ -1,6 +1,7 @@
 """``Silero``: tell speech from noise by silero's model of voice activity. Pure, but for the model.
 
-The model judges windows of 32 ms; a second of sound takes it 4 ms, so it runs beside nothing.
+The model judges windows of 32 ms. With all around it, a second of sound takes 4 to 10 ms, some
+tenths of a millisecond for each packet: that runs in the event loop.
 """
 
 from __future__ import annotations

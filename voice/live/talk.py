@@ -57,6 +57,7 @@ class LiveTalk:
         else:
             self._session.listen(self._samples.feed(sound.data))
         if sound.final:
+            self._session.listen_now()
             self._end(self._transcript)
 
     def _end(self, transcript: str) -> None:

@@ -236,6 +236,32 @@ async def test_the_silence_is_short_after_what_sounds_complete(sure: float, sile
     assert complete.timings.heard == silence
 
 
+async def test_much_sound_at_once_lets_others_go_on() -> None:
+    it = Conversation()
+    frame, silence = b"\1\0" * int(RATE * FRAME), b"\0\0" * RATE
+    it.session.listen(frame * 200 + silence)
+    # The speech has not ended for it yet.
+    assert it.session.has_sound
+    assert it.session.turns.turn == 0
+    others = 0
+
+    async def other() -> None:
+        nonlocal others
+        while True:
+            others += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    await it.session.listened()
+    task.cancel()
+    assert others > 1
+    assert it.session.turns.turn == 1
+    it.session.listen(frame * 200 + silence)
+    it.session.listen_now()
+    assert it.session.turns.turn == 2
+    await it.session.close()
+
+
 async def test_while_an_answer_is_given_nothing_is_heard() -> None:
     it = Conversation(interrupts=False)
     it.session.turns.asked(0.0, "hello")
