@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import select
 import shutil
 import signal
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from main_process import Run, run
 from ports import quiet_port
@@ -42,14 +43,50 @@ ONE = list(ENGINES)[-1:]
 MODEL = bundled_model()
 
 
+class _Log:
+    """The lines that a process writes to a pipe. A thread reads them, so that it is never full."""
+
+    def __init__(self, pipe: IO[str]) -> None:
+        self._file = pipe.fileno()
+        os.set_blocking(self._file, False)
+        self._guard = threading.Lock()
+        self._rest = b""
+        self._lines: list[str] = []
+        self.ended = False
+
+    def lines(self) -> list[str]:
+        """Return all that was written before this."""
+        with self._guard, contextlib.suppress(BlockingIOError):
+            while not self.ended:
+                data = os.read(self._file, 1 << 16)
+                self.ended = not data
+                *whole, self._rest = (self._rest + data).split(b"\n")
+                self._lines += [f"{line.decode(errors='replace')}\n" for line in whole]
+        return self._lines
+
+    def more(self) -> list[str]:
+        """Wait until there is more, or the end; return all lines."""
+        select.select([self._file], [], [])
+        return self.lines()
+
+    def follow(self) -> None:
+        while not self.ended:
+            self.more()
+
+
 @dataclass
 class Gateway:
     """A gateway that runs as for a user: ``main.py -c FILE``."""
 
     process: Run | subprocess.Popen[str]
     url: str
-    log: list[str]
     folder: Path
+    _log: _Log
+
+    @property
+    def log(self) -> list[str]:
+        """The lines of its log: what it told before an answer is there once that has come."""
+        return self._log.lines()
 
     def stop(self) -> int:
         """Send SIGTERM; return the exit status."""
@@ -64,18 +101,16 @@ def gateway(folder: Path, config: str) -> Iterator[Gateway]:
     file.write_text(config)
     process = run("-c", str(file))
     assert process.stderr is not None
-    log: list[str] = []
+    log = _Log(process.stderr)
     url = ""
-    pump = threading.Thread(target=lambda: log.extend(process.stderr or ()), daemon=True)
+    pump = threading.Thread(target=log.follow, daemon=True)
     try:
-        for line in process.stderr:
-            log.append(line)
-            if found := re.search(r"listening on (http://\S+)", line):
-                url = found[1]
-                break
-        assert url, "".join(log)
+        while not url and not log.ended:
+            found = re.search(r"listening on (http://\S+)", "".join(log.more()))
+            url = found[1] if found else ""
+        assert url, "".join(log.lines())
         pump.start()
-        yield Gateway(process, url, log, folder)
+        yield Gateway(process, url, folder, log)
     finally:
         if process.poll() is None:
             process.terminate()
