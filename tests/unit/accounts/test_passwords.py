@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
 
 from accounts.passwords import LONGEST, MOST_WAITING, Passwords, require_good
 from utils.errors import BadRequest, TooManyLogins
@@ -53,6 +53,11 @@ async def test_a_password_fits_what_is_kept_of_it() -> None:
     for nothing in (None, "", "no hash"):
         assert not await passwords.fits(nothing, GOOD)
     assert not await passwords.fits(kept, "x" * (LONGEST + 1))
+
+
+async def test_a_guess_costs_what_argon2_recommends() -> None:
+    kept = extract_parameters(await Passwords().hashed(GOOD))
+    assert (kept.time_cost, kept.memory_cost, kept.parallelism) == (3, 65536, 4)
 
 
 @pytest.mark.parametrize("bad", ["", "x" * 9, "x" * (LONGEST + 1)])
