@@ -22,12 +22,14 @@ OFTEN = (
     " engine_stop_timeout = 1,"
 )
 PATIENCE = 60.0
+# An answer that fills it lasts for seconds.
+CONTEXT = 8192
 FOX = "the quick brown fox jumps over the lazy dog "
 
 
 @pytest.fixture(params=list(ENGINES))
 def served(request: pytest.FixtureRequest, tmp_path: Path, tiny: Path) -> Iterator[Gateway]:
-    models = lua_model("smol", ENGINES[request.param], (2048,), file=tiny)
+    models = lua_model("smol", ENGINES[request.param], (CONTEXT,), file=tiny)
     with gateway(tmp_path, lua_config(tmp_path, models, OFTEN)) as running:
         yield running
 
@@ -54,7 +56,7 @@ def hang(served: Gateway) -> None:
 def test_a_stream_from_an_engine_that_hangs_is_told_and_the_next_is_served(
     served: Gateway,
 ) -> None:
-    with ask(served, max_tokens=400, stream=True, ignore_eos=True) as stream:
+    with ask(served, max_tokens=CONTEXT - 200, stream=True, ignore_eos=True) as stream:
         for line in stream:
             if b'"content":"' in line:
                 break
@@ -83,10 +85,11 @@ def test_a_request_that_waits_for_its_answer_gets_it_from_the_next_engine(served
 def test_an_engine_that_reads_a_long_prompt_is_not_taken_for_one_that_hangs(
     engine: str, tmp_path: Path
 ) -> None:
-    # Seconds without a byte of an answer, and many looks. Its counter moves once per batch of 32
+    # Seconds without a byte of an answer, and many looks. Its counter moves once per batch of 16
     # tokens, within the limit; all of it takes longer.
-    models = lua_model("smol", ENGINES[engine], (2048,), args=("-b", "32"))
-    with gateway(tmp_path, lua_config(tmp_path, models, f"{OFTEN} stall_timeout = 2,")) as served:
+    models = lua_model("smol", ENGINES[engine], (2048,), args=("-b", "16", "-ub", "16"))
+    checks = "health_check_interval = 0.2, health_check_timeout = 2, health_check_failures = 2,"
+    with gateway(tmp_path, lua_config(tmp_path, models, f"{checks} stall_timeout = 2,")) as served:
         with ask(served, FOX * 40) as answer:
             assert json.load(answer)["usage"]["prompt_tokens"] > 350
         assert not [line for line in served.log if "is replaced" in line]
