@@ -31,6 +31,7 @@ from server.voice.sinks import ChatSink, WholeSink
 from utils.errors import EngineRefused, GatewayError, ModelMissing
 from utils.logger import get_logger
 from voice import history
+from voice.hearing.words import words_of
 from voice.models import Answer, Spoken
 from voice.sound import SPOKEN, seconds_of_opus, seconds_of_samples
 from voice.told import Usage
@@ -99,7 +100,7 @@ class Asker:
         return hears_ahead(self.options.partials, None if caller is None else caller.account_id)
 
     async def hear(self, sound: bytes) -> str:
-        """Return the text of a sound file."""
+        """Return what is said in a sound file; "" where nobody speaks."""
         own = self._own()
         form = Form(lambda _size: True)
         try:
@@ -117,7 +118,7 @@ class Asker:
         finally:
             form.close()
         try:
-            return str(orjson.loads(sink.body)["text"])
+            return words_of(str(orjson.loads(sink.body)["text"]))
         except (ValueError, KeyError, TypeError) as error:
             raise EngineRefused("The engine answered without a transcript.") from error
 
