@@ -87,7 +87,8 @@ async def test_when_cancelled_nothing_runs_on(
     )
     loading = asyncio.get_running_loop().create_task(load_apart(file, PRESETS))
     if turns is None:
-        await until(began.exists)
+        await until(lambda: began.exists() or loading.done())
+        assert not loading.done(), loading.result()
     else:
         for _ in range(turns):
             await asyncio.sleep(0)
