@@ -21,6 +21,7 @@ const ENDED = [["col.at"], ["col.request"], ["col.client"], ["model"], ["col.sta
 
 function Time({ row }) {
   const shown = parts(row);
+  if (!shown.length) return "–";
   const told = shown.map(({ name, seconds }) => `${t(`time.${name}`)} ${format.seconds(seconds)}`).join(", ");
   return html`<div class="time" role="img" aria-label=${told} title=${told}>
     ${shown.map(({ name, seconds }) => html`<span class=${name} style=${{ flexGrow: seconds }}></span>`)}</div>`;
