@@ -119,6 +119,7 @@ def test_a_conversation_by_voice(browser: Browser, served: Gateway) -> None:
         assert all_faults(page, "live-session") == []
         page.get_by_role("button", name="End", exact=True).click()
         expect(page.get_by_role("button", name="Start talking", exact=True)).to_be_focused()
+        assert all_faults(page, "live-over") == []
         expect(said(page, "You").first).to_be_visible()
 
 
@@ -159,6 +160,7 @@ def test_a_browser_that_gives_no_microphone(browser: Browser, served: Gateway) -
         page.keyboard.press("Enter")
         expect(said(page, "Sie")).to_have_text("Hallo")
         expect(page.locator("[data-heard]")).to_have_attribute("data-heard", HEARD)
+        assert all_faults(page, "live-written") == []
 
 
 def test_a_turn_goes_on_after_the_connection_was_lost_and_without_a_permission(

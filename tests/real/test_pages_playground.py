@@ -347,6 +347,9 @@ def test_the_pages_say_that_there_is_no_model(browser: Browser, served: Gateway)
         page.goto("/playground/")
         expect(page.get_by_text("Kein Modell hier antwortet mit Text.")).to_be_visible()
         assert faults(page) == []
+        page.goto("/live/")
+        expect(page.get_by_text("Kein Modell hier versteht Sprache.")).to_be_visible()
+        assert all_faults(page, "live-lacking") == []
 
 
 def test_nothing_that_a_model_writes_runs_or_is_fetched(browser: Browser, served: Gateway) -> None:

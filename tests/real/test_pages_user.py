@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
     from real_engines import Gateway
 
 
@@ -82,6 +82,7 @@ def test_from_a_signup_to_the_usage_of_a_key(browser: Browser, served: Gateway) 
         page.get_by_label("What for").fill("To try it")
         page.get_by_role("button", name="Ask for access", exact=True).click()
         expect(page.get_by_role("status")).to_contain_text("was received")
+        assert all_faults(page, "login-asked") == []
         with visit(browser, served.url, storage_state=admin) as office:
             office.goto("/admin/#people")
             office.get_by_role("button", name="Accept Bob", exact=True).click()
@@ -121,5 +122,35 @@ def test_from_a_signup_to_the_usage_of_a_key(browser: Browser, served: Gateway) 
         ask(ask_page, "By the session", tokens=2)
         expect(answers(ask_page)).to_contain_text("2 tokens")
         expect(answers(ask_page)).to_contain_text("cost 0.00")
+        page.get_by_role("button", name="Replace laptop", exact=True).click()
+        expect(page.get_by_text("It is not shown again", exact=False)).to_be_visible()
+        expect(page.locator("code", has_text="sk-gw-")).not_to_have_text(key)
+        expect(keys.get_by_role("row").last).not_to_contain_text(key[:13])
+        page.get_by_role("button", name="Revoke laptop", exact=True).click()
+        expect(page.get_by_text("No key yet", exact=False)).to_be_visible()
+        with page.expect_download() as usage:
+            page.get_by_role("link", name="Download as CSV", exact=True).click()
+        assert "smol" in usage.value.path().read_text()
         page.get_by_role("button", name="Sign out", exact=True).click()
         expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    with visit(browser, served.url, storage_state=admin, expected="status of") as page:
+        held: list[Route] = []
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        page.route("**/user/api/me", hold)
+        with page.expect_request("**/user/api/me"):
+            page.goto("/user/")
+        expect(page.locator(".bones")).to_be_visible()
+        assert all_faults(page, "user-waits") == []
+        held[0].fulfill(status=500, json={"error": {"message": "It failed."}})
+        expect(page.get_by_text("It failed.", exact=True)).to_be_visible()
+        assert all_faults(page, "user-failed") == []
+        page.context.clear_cookies()
+        page.goto("/login")
+        page.get_by_label("E-mail address").fill("bob@example.org")
+        page.get_by_label("Password").fill("not the right one")
+        page.get_by_role("button", name="Sign in", exact=True).click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        assert all_faults(page, "login-wrong") == []
