@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 # A clause has at least so many characters, or it would be spoken without melody.
 _LEAST = 10
 # A sentence without an end is cut at a blank. The first is cut early: its listener waits for it.
-_LONGEST, _FIRST_LONGEST = 300, 40
+_LONGEST, _FIRST_LONGEST = 300, 32
 # Only a mark with a blank behind it ends anything: "3.5" goes on, perhaps in the next piece.
 _END = re.compile(r"(?:[.!?…]+[\"'”’»)\]]*|\n)\s+|[。！？]+[」』”]*\s*|\n")  # noqa: RUF001 - marks of several languages
 _FIRST_END = re.compile(rf"{_END.pattern}|[,;:–—]\s+|[，；：、]")  # noqa: RUF001 - the same
