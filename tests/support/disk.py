@@ -13,19 +13,25 @@ if TYPE_CHECKING:
 
 
 # Seconds.
+# Seconds after which a file that is there as a whole is taken for one in memory.
+_IN_MEMORY = 1.0
 _PATIENCE = 5.0
 
 
 def evict(path: str | Path) -> None:
     """Make the system drop the file from its page cache. No effect for a file system in memory.
 
-    A page that is in use at the moment stays, so this tries again while a part is left.
+    A page that is in use at the moment stays, or one that was written a moment ago, so this tries
+    again while a part is left.
     """
-    deadline = time.monotonic() + _PATIENCE
-    _advise(path)
-    while cached_share([str(path)]) not in {0.0, 1.0, None} and time.monotonic() < deadline:
-        time.sleep(0.01)
+    began = time.monotonic()
+    while True:
         _advise(path)
+        share = cached_share([str(path)])
+        patience = _IN_MEMORY if share == 1.0 else _PATIENCE
+        if share in {0.0, None} or time.monotonic() > began + patience:
+            return
+        time.sleep(0.01)
 
 
 def _advise(path: str | Path) -> None:
