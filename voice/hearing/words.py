@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-_REMARK = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|\*[^*]*\*|[♪♫]+")
+_REMARK = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|\*\w[^*]*\w\*|[♪♫]+")
 
 
 def words_of(transcript: str) -> str:

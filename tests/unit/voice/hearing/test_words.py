@@ -14,7 +14,7 @@ from voice.hearing.words import words_of
         ("[BLANK_AUDIO]", ""),
         ("(door closes) Hello. [ Silence ]", "Hello."),
         ("♪♪ *coughs*", ""),
-        ("two * three", "two * three"),
+        ("two * three * four", "two * three * four"),
         ("", ""),
     ],
 )
