@@ -6,9 +6,11 @@ import asyncio
 import gc
 import os
 import random
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from fake_engine import Journal
@@ -17,9 +19,6 @@ from hypothesis import HealthCheck, settings
 from engine.resources.page_cache import BLOCK
 from utils.collector import settle
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 # A machine that is busy with something else is no reason to fail.
 _PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # Each run has other examples: what sixty do not find, the next runs look for.
@@ -27,17 +26,34 @@ settings.register_profile("gateway", _PATIENT, max_examples=60)
 settings.register_profile("explore", _PATIENT, max_examples=1000)
 settings.load_profile("gateway")
 
+_OWN_FOLDER = pytest.StashKey[str]()
+
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
 @pytest.hookimpl(tryfirst=True)  # before Hypothesis reads the option
 def pytest_configure(config: pytest.Config) -> None:
-    """Give every run a seed of its own; ``--hypothesis-seed`` repeats an earlier run.
+    """Give every run a seed and a temporary folder of its own.
 
-    pytest-xdist hands the options on, so its workers have the same seed.
+    ``--hypothesis-seed`` repeats an earlier run; ``--basetemp`` names a folder that stays.
+    pytest-xdist hands both options on: its workers have the same seed, and folders in this one.
+
+    The folder that runs share by default has old ones in it, which each run deletes at its end. Two
+    runs at once then delete the same files, and one of them fails.
     """
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
+    if config.option.basetemp is None:
+        config.option.basetemp = tempfile.mkdtemp(prefix="llm-gateway-tests-")
+        config.stash[_OWN_FOLDER] = config.option.basetemp
+
+
+@pytest.hookimpl(trylast=True)  # after the workers have ended
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Delete the run's own temporary folder, unless a test failed: then its files tell why."""
+    folder = session.config.stash.get(_OWN_FOLDER, None)
+    if folder is not None and exitstatus == pytest.ExitCode.OK:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -65,8 +81,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Print the seed, in quiet runs too."""
+    """Print the seed, in quiet runs too, and where the files of failed tests are."""
     terminalreporter.line(f"random worlds: --hypothesis-seed={config.option.hypothesis_seed}")
+    if Path(config.option.basetemp).exists():
+        terminalreporter.line(f"files of the tests: {config.option.basetemp}")
 
 
 @pytest.fixture
