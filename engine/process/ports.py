@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Sequence
 
 
 # The name of the lock of a port among the gateways of this machine: a socket without a file, which
@@ -27,22 +27,24 @@ def free_port(within: tuple[int, int] | None = None, taken: Collection[int] = fr
     """Return a free loopback port that is not in ``taken``. Raises OSError if none is free.
 
     It is the first free one of ``within`` (first and last port), or any that no system gives to
-    outgoing connections.
+    outgoing connections. A port where connections of an earlier server are in TIME_WAIT is taken
+    only if there is no other: not all servers can listen there (with SO_REUSEADDR).
     """
     if within is not None:
-        wanted: Iterable[int] = range(within[0], within[1] + 1)
+        wanted: Sequence[int] = range(within[0], within[1] + 1)
         none = f"every port from {within[0]} to {within[1]} is in use"
     else:
         wanted = random.sample(_QUIET, min(_TRIES, len(_QUIET)))
         none = "no free port was found"
-    for port in wanted:
-        if port in taken:
-            continue
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            if sys.platform != "win32":
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return port
+    # On Windows the option would let two servers have one port.
+    for reuse in (0,) if sys.platform == "win32" else (0, 1):
+        for port in wanted:
+            if port in taken:
+                continue
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+                probe.bind(("127.0.0.1", port))
+                return port
     raise OSError(errno.EADDRINUSE, none)
 
 

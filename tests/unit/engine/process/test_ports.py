@@ -51,6 +51,23 @@ def test_ports_in_use_and_given_away_are_passed_over(monkeypatch: pytest.MonkeyP
             free_port(taken={given, free})
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="its ports do not wait")
+def test_a_port_that_waits_for_old_connections_is_the_last_choice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits = free_port()
+    with socket.create_server(("127.0.0.1", waits)) as server:
+        client = socket.create_connection(server.getsockname())
+        served, _ = server.accept()
+        served.close()  # the side that closes first waits
+        assert client.recv(1) == b""
+        client.close()
+    other = free_port(taken={waits})
+    monkeypatch.setattr("engine.process.ports._QUIET", [waits, other])
+    assert {free_port() for _ in range(20)} == {other}
+    assert free_port(taken={other}) == waits
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such locks")
 def test_a_claimed_port_is_nobody_else_s_until_its_release() -> None:
     claim = PortClaim()
