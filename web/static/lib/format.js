@@ -4,6 +4,8 @@ const SECOND = 1000;
 const MINUTE = 60;
 const HOUR = 3600;
 const DAY = 86400;
+// A currency that browsers know; any other name is a word of the gateway's owner.
+const CODE = /^[A-Z]{3}$/;
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 /** Return the formatters of a language. */
@@ -50,8 +52,15 @@ export function formats(language) {
 
   /** An amount of money in a currency by its three letters, or in a word of the gateway's owner. */
   function amount(value, currency) {
-    if (!/^[A-Z]{3}$/.test(currency)) return `${sums.format(Number(value))} ${currency}`;
+    if (!CODE.test(currency)) return `${sums.format(Number(value))} ${currency}`;
     return new Intl.NumberFormat(language, { style: "currency", currency, minimumFractionDigits: 2, maximumFractionDigits: 4 }).format(Number(value));
+  }
+
+  /** What a request costs: small amounts with the digits that count. Without a currency, the number alone. */
+  function cost(value, currency) {
+    if (!currency) return prices.format(value);
+    if (!CODE.test(currency)) return `${prices.format(value)} ${currency}`;
+    return new Intl.NumberFormat(language, { style: "currency", currency, minimumFractionDigits: 2, maximumSignificantDigits: 3 }).format(value);
   }
 
   return {
@@ -62,8 +71,7 @@ export function formats(language) {
     clock: (ms) => clocks.format(new Date(ms)),
     date: (ms) => dates.format(new Date(ms)),
     day: (iso) => days.format(new Date(`${iso}T00:00:00Z`)),
-    cost: (value) => prices.format(value),
-    money: (value) => sums.format(Number(value)),
+    cost,
     minute: (ms) => minutes.format(new Date(ms)),
     moment: (ms) => moments.format(new Date(ms)),
     number: (value) => (value == null ? "–" : whole.format(value)),

@@ -105,13 +105,13 @@ export function sayProblem({ code, message, status, after }) {
   return `${message || t("problem.other", { code: code || status })}${later}`;
 }
 
-function Figures({ figures: known, variant, model, finish }) {
+function Figures({ figures: known, variant, model, finish, currency }) {
   const parts = [
     variant || model,
     known.tokens && t("figures.tokens", { number: format.number(known.tokens) }),
     known.rate && t("figures.rate", { number: format.rate(known.rate) }),
     known.first != null && t("figures.first", { time: format.seconds(known.first) }),
-    known.cost != null && t("figures.cost", { cost: format.cost(known.cost) }),
+    known.cost != null && t("figures.cost", { cost: format.cost(known.cost, currency) }),
     known.prompt && t(known.cached ? "figures.prompt.cached" : "figures.prompt", { number: format.number(known.prompt), cached: format.number(known.cached) }),
     finish === "length" && t("finish.length"),
     finish === "stopped" && t("finish.stopped"),
@@ -152,8 +152,8 @@ export function Message({ message, place, count, running, busy, actions, store }
           : html`<${Folded} message=${shown} growing=${Boolean(running)} /><${Markdown} text=${shown.text} growing=${Boolean(running)} />`}
       ${waiting && html`<${Waiting} name=${running.model} waits=${running.waits} since=${running.answer.started} />`}
       ${message.problem && html`<div class="notice bad" role="alert">${sayProblem(message.problem)}</div>`}
-      ${running && !waiting && html`<${Figures} figures=${figures(running.answer)} variant=${running.waits.variant} model=${running.model} />`}
-      ${!running && !own && message.figures && html`<${Figures} figures=${message.figures} variant=${message.variant} model=${message.model} finish=${message.finish} />`}
+      ${running && !waiting && html`<${Figures} figures=${figures(running.answer)} variant=${running.waits.variant} model=${running.model} currency=${actions.currency} />`}
+      ${!running && !own && message.figures && html`<${Figures} figures=${message.figures} variant=${message.variant} model=${message.model} finish=${message.finish} currency=${actions.currency} />`}
       ${!running && message.edited && html`<p class="figures soft small">${t("finish.edited")}</p>`}
       ${!running && !editing && html`<div class="tools">
         ${turns}
@@ -163,5 +163,5 @@ export function Message({ message, place, count, running, busy, actions, store }
         ${!own && html`<button type="button" class="plain" disabled=${busy} aria-label=${t("again.answer")} onClick=${() => actions.again(message.id)}><${Icon} name="redo" /></button>`}
       </div>`}
     </article>`;
-  }, [key, running?.waits, place, count, busy, editing, actions.speaker]);
+  }, [key, running?.waits, place, count, busy, editing, actions.speaker, actions.currency]);
 }

@@ -126,6 +126,7 @@ function Playground() {
   const chats = beside ? [chat, beside] : [chat];
   for (const each of [chat, second]) {
     each.models = models;
+    each.currency = value?.currency;
     each.speaker = every.find((one) => one.capabilities.includes("speech"))?.name ?? null;
   }
 

@@ -46,14 +46,14 @@ function Tile({ name, value, more }) {
 }
 
 /** What is left of the limits, again and again: they fill up while programs ask. */
-function Limits() {
+function Limits({ currency }) {
   const [{ value }] = usePoll("/user/api/ratelimit", LIMITS_EVERY);
   if (!value) return null;
   const { requests, tokens, concurrency, active, budget } = value.account;
   const level = (name, known) => known && html`<${Tile} name=${name} value=${format.number(known.remaining)} more=${t("user.of", { limit: format.number(known.limit) })} />`;
   return html`${level("user.requests", requests)}${level("user.tokens", tokens)}
     ${concurrency != null && html`<${Tile} name="user.active" value=${format.number(active)} more=${t("user.active.of", { limit: format.number(concurrency) })} />`}
-    ${budget && html`<${Tile} name="user.budget" value=${format.money(budget.left)} more=${t(budget.period ? `user.budget.${budget.period}` : "user.budget.of", { limit: format.money(budget.amount) })} />`}`;
+    ${budget && html`<${Tile} name="user.budget" value=${format.amount(budget.left, currency)} more=${t(budget.period ? `user.budget.${budget.period}` : "user.budget.of", { limit: format.amount(budget.amount, currency) })} />`}`;
 }
 
 const USAGE = [["col.day"], ["model"], ["col.key"], ["col.requests", true], ["col.prompt", true], ["col.tokens", true], ["col.cost", true]];
@@ -73,7 +73,7 @@ function Chart(props) {
   return Drawn ? html`<${Drawn} ...${props} />` : html`<div class="bones" role="status" aria-label=${t("connecting")}></div>`;
 }
 
-function Usage({ rows }) {
+function Usage({ rows, currency }) {
   const [by, setBy] = useState("model");
   const [measure, setMeasure] = useState("tokens");
   const today = new Date().toISOString().slice(0, 10);
@@ -85,7 +85,7 @@ function Usage({ rows }) {
       <${Chart} shown=${shown} name=${named} label=${t("user.chart")} />`}
     <${Table} label=${t("user.usage")} columns=${USAGE} empty=${t("user.usage.none")}>
       ${rowsOf(rows).map((each) => html`<tr key=${`${each.day} ${each.model} ${each.key}`}><td>${format.day(each.day)}</td><td>${each.model}</td><td>${each.key ?? t("user.key.none")}</td><td class="n">${format.number(each.requests)}</td>
-        <td class="n">${format.number(each.prompt)}</td><td class="n">${format.number(each.completion)}</td><td class="n">${format.money(each.cost)}</td></tr>`)}
+        <td class="n">${format.number(each.prompt)}</td><td class="n">${format.number(each.completion)}</td><td class="n">${format.amount(each.cost, currency)}</td></tr>`)}
     <//></section>`;
 }
 
@@ -107,19 +107,19 @@ function Rights({ admin }) {
 }
 
 /** Return the rights of a key as a sentence. */
-function rules(key) {
+function rules(key, currency) {
   return [
     key.scopes.map((each) => t(`keyform.${each}`)).join(", "),
     key.models?.join(", "),
     ...NUMBERS.map((name) => key[name] && t(`rules.${name}`, { number: format.number(key[name]) })),
-    key.budget && t("rules.budget", { number: format.money(key.budget) }),
+    key.budget && t("rules.budget", { number: format.amount(key.budget, currency) }),
     key.expires_at && t("rules.until", { day: format.moment(key.expires_at * 1000) }),
   ].filter(Boolean).join(" · ");
 }
 
 const KEYS = [["login.name"], ["col.key"], ["col.rules"], ["col.made"], ["col.used"], [""]];
 
-function Keys({ keys, admin, look, failed }) {
+function Keys({ keys, admin, currency, look, failed }) {
   const [made, setMade] = useState(null);
   const change = (method, path, body) => async () => {
     const answer = await ask(method, path, body);
@@ -142,7 +142,7 @@ function Keys({ keys, admin, look, failed }) {
       <button type="submit" class="primary">${t("user.keys.make")}</button></div><${Rights} admin=${admin} /></form>
     ${made && html`<div class="notice panel" role="status"><p>${t("user.keys.once")}</p><${Code} text=${made.key} label=${t("col.key")} /></div>`}
     <${Table} label=${t("user.keys")} columns=${KEYS} empty=${t("user.keys.none")}>
-      ${shown.map((each) => html`<tr key=${each.id}><td><strong>${each.name}</strong></td><td class="mono">${each.prefix}…</td><td class="rules">${rules(each)}</td><td>${when(each.created_at)}</td><td>${when(each.last_used_at)}</td>
+      ${shown.map((each) => html`<tr key=${each.id}><td><strong>${each.name}</strong></td><td class="mono">${each.prefix}…</td><td class="rules">${rules(each, currency)}</td><td>${when(each.created_at)}</td><td>${when(each.last_used_at)}</td>
         <td><div class="row"><${Order} label=${t("user.keys.rotate")} name=${t("user.keys.rotate.named", { name: each.name })} act=${change("POST", `/user/api/keys/${each.id}/rotate`)} failed=${failed} />
         <${Order} kind="danger" label=${t("user.keys.revoke")} name=${t("user.keys.revoke.named", { name: each.name })} act=${change("DELETE", `/user/api/keys/${each.id}`)} failed=${failed} /></div></td></tr>`)}
     <//></section>`;
@@ -206,11 +206,12 @@ function User() {
       <a class="button primary" href="/login">${t("login.in")}</a></section></div>`;
   }
   if (!state.me) return html`<div class="page"><h1 class="hidden-text">${t("nav.user")}</h1><div class="bones" role="status" aria-label=${t("connecting")}></div></div>`;
+  const { currency } = state.me;
   return html`<div class="page"><div class="head"><h1>${state.me.name}</h1><${Order} label=${t("login.out")} name=${t("login.out")} act=${leave} failed=${setProblem} /></div>
     ${problem && html`<p class="notice bad panel" role="alert">${problem} <button type="button" onClick=${() => setProblem(null)}>${t("close")}</button></p>`}
-    <section class="tiles" aria-label=${t("now")}><${Money} me=${state.me} usage=${state.usage.usage} />${!leaving && html`<${Limits} />`}</section>
-    <${Keys} keys=${state.keys.keys} admin=${state.me.admin} look=${look} failed=${setProblem} />
-    <${Usage} rows=${state.usage.usage} />
+    <section class="tiles" aria-label=${t("now")}><${Money} me=${state.me} usage=${state.usage.usage} />${!leaving && html`<${Limits} currency=${currency} />`}</section>
+    <${Keys} keys=${state.keys.keys} admin=${state.me.admin} currency=${currency} look=${look} failed=${setProblem} />
+    <${Usage} rows=${state.usage.usage} currency=${currency} />
     <${Sessions} sessions=${state.sessions.sessions} look=${look} failed=${setProblem} />
     <${Password} email=${state.me.email ?? ""} failed=${setProblem} /></div>`;
 }

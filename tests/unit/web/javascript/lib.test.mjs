@@ -46,6 +46,8 @@ test("money is told in its currency, or in a word", () => {
   assert.equal(formats("en").amount("12.5", "EUR"), "€12.50");
   assert.equal(plain(formats("de").amount("-0.0001", "EUR")), "-0,0001 €");
   assert.equal(formats("en").amount("3", "credits"), "3.00 credits");
+  const costs = ["EUR", "credits", undefined].map((currency) => formats("en").cost(0.00012345, currency));
+  assert.deepEqual(costs, ["€0.000123", "0.000123 credits", "0.000123"]);
 });
 
 test("a state that is not known has no colour", () => {
