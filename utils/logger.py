@@ -47,6 +47,8 @@ def setup_logging(level: str) -> None:
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     # watchfiles logs each file that changes in a folder, even this log.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    # alembic logs each of its steps; the gateway itself says once what a database has become.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def set_level(level: str) -> None:
