@@ -1,7 +1,8 @@
 """The files of the pages: read once, under one hash of all of them. Pure but for the reading.
 
-No file is made at run time: what the browser gets is what is in ``static/``, but for the address
-of the assets in each page. A page names an asset as ``{assets}/lib/dom.js``.
+What the browser gets is what is in ``static/``. Only pages are put together: ``frame.html`` has
+what all of them have, and ``{page}`` in it is replaced by the head of one. A page names an asset
+as ``{assets}/lib/dom.js``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
-_PAGE = ".html"
+_PAGE = "/index.html"
+_FRAME = "frame.html"
+_HEAD = b"{page}"
 _NAME = b"{assets}"
 _PRELOADS = b"{preloads}"
 _SCRIPT = re.compile(r'<script type="module" src="\{assets\}/([^"]+)"')
@@ -61,7 +64,8 @@ def read_files(folder: Path = STATIC) -> Files:
     digest = _digest(found)
     base = f"{ASSETS}{digest}"
     pages = {name: _page(body, base, found) for name, body in found.items() if _is_page(name)}
-    assets = {name: _file(name, body) for name, body in found.items() if not _is_page(name)}
+    others = (name for name in found if name != _FRAME and not _is_page(name))
+    assets = {name: _file(name, found[name]) for name in others}
     return Files(digest, pages, assets)
 
 
@@ -94,15 +98,15 @@ def _digest(found: dict[str, bytes]) -> str:
 
 
 def _page(body: bytes, base: str, found: dict[str, bytes]) -> File:
-    """Return a page with the addresses of its assets, and its modules' imports as preloads.
+    """Return a page in its frame, with the addresses of its assets and its imports as preloads.
 
     With them the browser asks for all modules at once, not for one level of imports after another.
     """
     script = _SCRIPT.search(body.decode())
     modules = [] if script is None else imports_of(script[1], found)
     links = "\n".join(f'<link rel="modulepreload" href="{{assets}}/{name}">' for name in modules)
-    whole = body.replace(_PRELOADS, links.encode()).replace(_NAME, base.encode())
-    return _file(_PAGE, whole)
+    whole = found[_FRAME].replace(_HEAD, body.rstrip()).replace(_PRELOADS, links.encode())
+    return _file(_FRAME, whole.replace(_NAME, base.encode()))
 
 
 def _file(name: str, body: bytes) -> File:

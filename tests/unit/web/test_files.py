@@ -10,9 +10,10 @@ from web.files import imports_of, read_files
 if TYPE_CHECKING:
     from pathlib import Path
 
+FRAME = "<head>\n{page}\n{preloads}\n</head>\n"
 PAGE = (
-    '<script type="module" src="{assets}/home/home.js"></script>\n{preloads}\n'
-    '<link href="{assets}/home/home.css">'
+    '<link href="{assets}/home/home.css">\n'
+    '<script type="module" src="{assets}/home/home.js"></script>\n'
 )
 MODULES = {
     "home/home.js": 'import { a } from "../lib/a.js";\nimport "./own.js";\n',
@@ -24,7 +25,8 @@ MODULES = {
 
 
 def written(folder: Path, more: str = "") -> Path:
-    files = {"home/index.html": PAGE, "home/home.css": f"p{{}}{more}", **MODULES}
+    pages = {"frame.html": FRAME, "home/index.html": PAGE}
+    files = {**pages, "home/home.css": f"p{{}}{more}", **MODULES}
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -37,11 +39,13 @@ def test_pages_name_assets_below_the_hash_and_preload_what_modules_import(tmp_pa
     assert set(files.pages) == {"home/index.html"}
     page = files.pages["home/index.html"]
     assert page.body.decode() == (
+        "<head>\n"
+        f'<link href="{base}/home/home.css">\n'
         f'<script type="module" src="{base}/home/home.js"></script>\n'
         f'<link rel="modulepreload" href="{base}/lib/a.js">\n'
         f'<link rel="modulepreload" href="{base}/home/own.js">\n'
         f'<link rel="modulepreload" href="{base}/lib/b.js">\n'
-        f'<link href="{base}/home/home.css">'
+        "</head>\n"
     )
     assert gzip.decompress(page.packed) == page.body
     assert page.kind == "text/html; charset=utf-8"
