@@ -35,6 +35,10 @@ _OUTSIDE = """() => [...document.querySelectorAll('.card :is(input, select, text
   .filter((each) => !each.closest('.scroll, .code, .table, [hidden]') && each.offsetParent
     && each.getBoundingClientRect().right > each.closest('.card').getBoundingClientRect().right)
   .map((each) => each.outerHTML)"""
+# Colours between two states are those of neither. What never ends is not waited for.
+_AT_REST = """() => Promise.all(document.getAnimations()
+  .filter((each) => each.effect.getComputedTiming().endTime !== Infinity)
+  .map((each) => each.finished.catch(() => {})))"""
 # Themes and widths in which a page is looked at; the first two show each of both.
 _LOOKS: list[tuple[Literal["light", "dark"], str, ViewportSize]] = [
     ("light", "wide", {"width": 1280, "height": 860}),
@@ -91,6 +95,7 @@ def faults(page: Page, within: str | None = None) -> list[str]:
 
     ``within`` is a selector of the part that axe looks at, which is quicker.
     """
+    page.evaluate(_AT_REST)
     found = [
         f"{each['id']}: {node['html']}"
         for each in _AXE.run(page, context=within, options=_RULES).response["violations"]
