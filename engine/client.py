@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -52,8 +53,6 @@ class EngineClient:
         self._probe_timeout = aiohttp.ClientTimeout(total=probe_timeout)
         self._session: aiohttp.ClientSession | None = None
         self._probes: aiohttp.ClientSession | None = None
-        self._pool: ConnectionPool | None = None
-        self._pool_known = False
         self._closed = False
         self._responses: set[UpstreamResponse] = set()
 
@@ -67,7 +66,8 @@ class EngineClient:
         self._opening += 1
         try:
             answer: Answer
-            if method == "POST" and isinstance(body, bytes) and (pool := self._own(path, body)):
+            pool = self._pool if method == "POST" else None
+            if pool is not None and isinstance(body, bytes) and pool.sends(path, body):
                 try:
                     answer = await pool.post(path, headers, body)
                 except OSError as error:
@@ -104,15 +104,10 @@ class EngineClient:
             ) from None
         return await self._begin(response, method)
 
-    def _own(self, path: str, body: bytes) -> ConnectionPool | None:
-        """Return the pool for a request; None if aiohttp must send it."""
-        if self._closed:
-            return None
-        if not self._pool_known:
-            self._pool_known = True
-            self._pool = ConnectionPool.of(self.url, self._headers, _KEEPALIVE)
-        pool = self._pool
-        return pool if pool is not None and pool.sends(path, body) else None
+    @cached_property
+    def _pool(self) -> ConnectionPool | None:
+        """The pool for small requests; None if aiohttp must send them all."""
+        return ConnectionPool.of(self.url, self._headers, _KEEPALIVE)
 
     async def _request(
         self, path: str, headers: Mapping[str, str], body: bytes | Upload, method: str

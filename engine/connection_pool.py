@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from yarl import URL
 
+from engine.upstream import ENDED
 from engine.upstream_connection import UpstreamConnection
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class ConnectionPool:
         ``headers`` name neither host nor length. Raises NotConnected, or another OSError if the
         answer does not begin; ValueError for what cannot be sent.
         """
+        if self._closed:
+            raise NotConnected(ENDED)
         request = self._request(target, headers, body)
         connection = self._kept() or await self._connected()
         try:
@@ -126,7 +129,7 @@ class ConnectionPool:
             raise NotConnected(str(error) or type(error).__name__) from error
         if self._closed:
             connection.abort()
-            raise NotConnected("the engine has ended")
+            raise NotConnected(ENDED)
         if connection.usable:
             self._all.add(connection)
         return connection

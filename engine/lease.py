@@ -55,46 +55,128 @@ class Lease:
         await self.enter()
         return self
 
+    async def __aexit__(self, *_error: object) -> None:
+        self.leave()
+
     def at_once(self) -> bool:
-        """Return whether the engine is held now, without a wait; it is entered then."""
-        return self._leases.at_once(self)
+        """Hold the engine now, if it is free and no request waits; return whether it is held.
+
+        It comes to the same as ``enter``, but without an event: no other request and no observer
+        would see a change.
+        """
+        leases = self._leases
+        record = leases.scheduler.admit(self.asked)
+        if record is None:
+            return False
+        self.engine, self.variant = leases.runs[record.ticket], record.variant
+        return True
+
+    def visit(self) -> bool:
+        """Hold the engine now, or give up; return whether it is held.
+
+        Raises the error with which the request was refused.
+        """
+        if self.at_once():
+            return True
+        granted = self._ask(self.asked)
+        if granted.done() and granted.exception() is None:
+            return True
+        self.leave()
+        if granted.done():
+            granted.result()
+        return False
 
     async def enter(self) -> None:
         """Wait until the engine is held; after an error nothing is held or waited for."""
         if self.at_once():
             return
         try:
-            await self._leases.wait(self, self.asked)
+            await self._wait(self.asked)
         except BaseException:
-            self._leases.leave(self)
+            self.leave()
             raise
 
-    async def __aexit__(self, *_error: object) -> None:
-        self.leave()
+    async def again(self, minimum: VariantSpec) -> None:
+        """Exchange the engine for one that serves ``minimum``, without losing the request's turn.
+
+        This is for the move to a larger variant, and for another try after the engine failed. If
+        the engine does not say that it is healthy, its exit is awaited, so that the dead engine is
+        not granted again.
+        """
+        if minimum is self.minimum and not await self.engine.client.healthy():
+            await self.engine.gone(_EXIT_NOTICE)
+        self.minimum = minimum
+        now = self._leases.clock.now()
+        self.arrived = now
+        await self._wait(ev.Returned(self.request, minimum, now))
 
     def leave(self) -> None:
-        """Give the slot back. Does nothing if called again."""
-        self._leases.leave(self)
+        """Hold nothing and wait for nothing any more. Does nothing if called again."""
+        leases = self._leases
+        leases.open.pop(self.request, None)
+        leases.yielding.pop(self.request, None)
+        now = leases.clock.now()
+        if self.ahead is not None or not leases.scheduler.leave(self.request, now):
+            leases.feed(ev.Left(self.request, now, ahead=self.ahead))
 
     def give_way(self, end: Callable[[int], object]) -> None:
         """Call ``end`` with the number of each other request that has to wait, while it is held."""
-        self._leases.give_way(self, end)
+        self._leases.yielding[self.request] = end
 
     def waits_for(self) -> str:
         """Return what it waits for, in a few words: its turn or a load; "" if it does not wait."""
-        return self._leases.waits_for(self)
+        scheduler, minimum = self._leases.scheduler, self.minimum
+        if self.request not in scheduler.waiting:
+            return ""
+        record = scheduler.live(minimum.model)
+        if record is None or record.state is not State.STARTING:
+            return "queued"
+        if not (self.asked.auxiliary or record.serves(minimum)):
+            return "queued"
+        elapsed = self._leases.clock.now() - record.started_at
+        return f"loading {record.variant.label}{expected(record.load_seconds, elapsed)}"
 
     @property
     def client(self) -> EngineClient:
         """The client of the engine."""
         return self.engine.client
 
+    async def _wait(self, event: ev.Arrived | ev.Returned) -> None:
+        """Wait until it has an engine, and add the waiting time to it."""
+        granted, leases = self._ask(event), self._leases
+        try:
+            await granted
+        except (GatewayError, asyncio.CancelledError):
+            # Refused or gone: what it waited for may have failed, or go on without it.
+            record = leases.scheduler.latest(self.minimum)
+            loaded = record.loaded_until(leases.clock.now()) if record else 0.0
+            self._account(record.started_at if record else 0.0, loaded)
+            raise
+        self._account(self.engine.started_at, self.engine.ready_at or 0.0)
+
+    def _account(self, started_at: float, loaded_at: float) -> None:
+        waited = self._leases.clock.now() - self.arrived
+        load = max(0.0, min(waited, loaded_at - max(started_at, self.arrived)))
+        self.loading += load
+        self.queued += waited - load
+
+    def _ask(self, event: ev.Arrived | ev.Returned) -> asyncio.Future[None]:
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        leases = self._leases
+        leases.open[self.request] = (self, granted)
+        leases.feed(event)
+        if leases.yielding and not granted.done():
+            for end in tuple(leases.yielding.values()):
+                end(self.request)
+        return granted
+
 
 class Leases:
     """Every lease that waits for an engine or holds one.
 
     ``feed`` takes their events; ``grant`` and ``refuse`` are the replies. ``runs`` are the engines
-    by their tickets.
+    by their tickets. ``open`` are the leases that asked by an event, by their requests, and
+    ``yielding`` what those who hold an engine do when another request has to wait.
     """
 
     def __init__(
@@ -104,110 +186,16 @@ class Leases:
         feed: Callable[[ev.Event], None],
         runs: Mapping[int, EngineRun],
     ) -> None:
-        self._scheduler = scheduler
-        self._clock = clock
-        self._feed = feed
-        self._runs = runs
-        self._open: dict[int, tuple[Lease, asyncio.Future[None]]] = {}
-        # Who holds an engine and is told who waits.
-        self._yielding: dict[int, Callable[[int], object]] = {}
-
-    def granted_at_once(self, lease: Lease) -> bool:
-        """Return whether the lease is held without a wait; else give it up.
-
-        Raises the error with which it was refused.
-        """
-        if self.at_once(lease):
-            return True
-        granted = self._ask(lease, lease.asked)
-        if granted.done() and granted.exception() is None:
-            return True
-        lease.leave()
-        if granted.done():
-            granted.result()
-        return False
-
-    def at_once(self, lease: Lease) -> bool:
-        """Return whether the lease is held now, because the engine is free and no request waits.
-
-        It comes to the same as ``wait``, but without an event: no other request and no observer
-        would see a change.
-        """
-        record = self._scheduler.admit(lease.asked)
-        if record is None:
-            return False
-        lease.engine, lease.variant = self._runs[record.ticket], record.variant
-        return True
-
-    def leave(self, lease: Lease) -> None:
-        """Remove the request: it holds nothing and waits for nothing any more."""
-        self._open.pop(lease.request, None)
-        self._yielding.pop(lease.request, None)
-        now = self._clock.now()
-        if lease.ahead is not None or not self._scheduler.leave(lease.request, now):
-            self._feed(ev.Left(lease.request, now, ahead=lease.ahead))
-
-    def give_way(self, lease: Lease, end: Callable[[int], object]) -> None:
-        """Call ``end`` with the number of each other request that has to wait."""
-        self._yielding[lease.request] = end
-
-    async def again(self, lease: Lease, minimum: VariantSpec) -> None:
-        """Exchange the lease for one on ``minimum``, without losing the request's turn.
-
-        This is for the move to a larger variant, and for another try after the engine failed. If
-        the engine does not say that it is healthy, its exit is awaited, so that the dead engine is
-        not granted again.
-        """
-        if minimum is lease.minimum and not await lease.client.healthy():
-            await lease.engine.gone(_EXIT_NOTICE)
-        lease.minimum = minimum
-        now = self._clock.now()
-        lease.arrived = now
-        await self.wait(lease, ev.Returned(lease.request, minimum, now))
-
-    async def wait(self, lease: Lease, event: ev.Arrived | ev.Returned) -> None:
-        """Wait until the lease has an engine, and add the waiting time to it."""
-        granted = self._ask(lease, event)
-        try:
-            await granted
-        except (GatewayError, asyncio.CancelledError):
-            # Refused or gone: what it waited for may have failed, or go on without it.
-            record = self._scheduler.latest(lease.minimum)
-            loaded = record.loaded_until(self._clock.now()) if record else 0.0
-            self._account(lease, record.started_at if record else 0.0, loaded)
-            raise
-        self._account(lease, lease.engine.started_at, lease.engine.ready_at or 0.0)
-
-    def _account(self, lease: Lease, started_at: float, loaded_at: float) -> None:
-        waited = self._clock.now() - lease.arrived
-        load = max(0.0, min(waited, loaded_at - max(started_at, lease.arrived)))
-        lease.loading += load
-        lease.queued += waited - load
-
-    def waits_for(self, lease: Lease) -> str:
-        """Return what the request waits for, in a few words; "" if it does not wait."""
-        if lease.request not in self._scheduler.waiting:
-            return ""
-        record = self._scheduler.live(lease.minimum.model)
-        if record is None or record.state is not State.STARTING:
-            return "queued"
-        if not (lease.asked.auxiliary or record.serves(lease.minimum)):
-            return "queued"
-        progress = expected(record.load_seconds, self._clock.now() - record.started_at)
-        return f"loading {record.variant.label}{progress}"
-
-    def _ask(self, lease: Lease, event: ev.Arrived | ev.Returned) -> asyncio.Future[None]:
-        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._open[lease.request] = (lease, granted)
-        self._feed(event)
-        if self._yielding and not granted.done():
-            for end in tuple(self._yielding.values()):
-                end(lease.request)
-        return granted
+        self.scheduler = scheduler
+        self.clock = clock
+        self.feed = feed
+        self.runs = runs
+        self.open: dict[int, tuple[Lease, asyncio.Future[None]]] = {}
+        self.yielding: dict[int, Callable[[int], object]] = {}
 
     def grant(self, request: int, engine: EngineRun, variant: VariantSpec) -> None:
         """Give the engine to the lease."""
-        lease, granted = self._open[request]
+        lease, granted = self.open[request]
         lease.engine = engine
         lease.variant = variant
         smaller = lease.variant.capacity < lease.minimum.capacity
@@ -221,7 +209,7 @@ class Leases:
 
     def refuse(self, request: int, error: GatewayError) -> None:
         """Raise the error where the lease is awaited."""
-        _, granted = self._open[request]
+        _, granted = self.open[request]
         if not granted.done():
             granted.set_exception(error)
 

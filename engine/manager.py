@@ -154,18 +154,9 @@ class EngineManager:
         if record is None or record.state is not State.READY:
             raise ModelNotLoaded(f"The model '{model.name}' is not loaded.")
         lease = self.lease(record.variant, client)
-        if self._leases.granted_at_once(lease):
+        if lease.visit():
             return lease
         raise EngineBusy(f"Every place of the engine {record.variant.label} is taken.")
-
-    async def again(self, lease: Lease, minimum: VariantSpec) -> None:
-        """Exchange the lease for one on ``minimum``, without losing the request's turn.
-
-        This is for the move to a larger variant, and for another try after the engine failed. If
-        the engine does not say that it is healthy, its exit is awaited, so that the dead engine is
-        not granted again.
-        """
-        await self._leases.again(lease, minimum)
 
     async def unload(self, model: str | None, *, force: bool = False) -> list[VariantSpec]:
         """Stop the model's engine, or every engine (None); return the variants that ended for it.

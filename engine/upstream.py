@@ -109,17 +109,14 @@ class UpstreamResponse:
         self.headers = answer.headers
         self._alive = None if alive is None or self._has_length() else alive
         self.first = b""
+        # Whether ``first`` is the entire body.
+        self.whole = False
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
         self.close()
-
-    @property
-    def whole(self) -> bool:
-        """Whether ``first`` is the entire body."""
-        return self.headers.get("Content-Length") == str(len(self.first))
 
     def close(self) -> None:
         """Abort a body that is not read to its end, so that the engine stops generating."""
@@ -143,6 +140,7 @@ class UpstreamResponse:
         self.first = first
         while self.failed and len(self.first) < _LARGEST_ERROR and (more := await self.read()):
             self.first += more
+        self.whole = self.headers.get("Content-Length") == str(len(self.first))
 
     async def _after_comments(self, data: bytes) -> bytes:
         """Return what follows the comments that ``data`` begins with; b"" when nothing does.
@@ -163,8 +161,8 @@ class UpstreamResponse:
         except (aiohttp.ClientError, OSError) as error:
             raise EngineBroke(f"The engine broke off its response: {said_by(error)}") from error
         self.heard(chunk)
-        if not chunk:
-            await self._check_end()
+        if not chunk and self._alive is not None:
+            await self._check_end(self._alive)
         return chunk
 
     async def pump(self, take: Callable[[bytes], bool]) -> bool:
@@ -180,12 +178,13 @@ class UpstreamResponse:
             raise EngineBroke(f"The engine broke off its response: {said_by(error)}") from error
         if ended:
             self.heard(b"")
-            await self._check_end()
+            if self._alive is not None:
+                await self._check_end(self._alive)
         return ended
 
-    async def _check_end(self) -> None:
-        alive, self._alive = self._alive, None
-        if alive is not None and not await alive():
+    async def _check_end(self, alive: Callable[[], Awaitable[bool]]) -> None:
+        self._alive = None
+        if not await alive():
             raise EngineBroke("The engine ended in the middle of its response.")
 
     def _has_length(self) -> bool:

@@ -12,8 +12,6 @@ from engine.response_parser import Progress, ResponseParser
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from multidict import CIMultiDict
-
 # So many bytes of an answer may wait for their reader.
 _WAITING = 256 * 1024
 # A body up to this length that is no stream is read when it is complete: its reader wakes up once.
@@ -24,6 +22,8 @@ _BODY, _ENDED = Progress.BODY, Progress.ENDED
 
 class UpstreamConnection(asyncio.Protocol):
     """A connection with at most one request under way.
+
+    ``status`` and ``headers`` are those of an answer that has ``begun``.
 
     ``send``, ``begun``, then ``read`` or ``pump`` up to the end, then ``close``. What goes wrong is
     an OSError. ``release`` gets a connection that can be used again, ``forget`` one that is lost.
@@ -42,7 +42,9 @@ class UpstreamConnection(asyncio.Protocol):
         "_transport",
         "_unread",
         "_waiter",
+        "headers",
         "idle_since",
+        "status",
     )
 
     def __init__(
@@ -65,18 +67,10 @@ class UpstreamConnection(asyncio.Protocol):
         # Who gets what comes at once; whether it wanted no more.
         self._take: Callable[[bytes], bool] | None = None
         self._held = False
+        self.status = 0
+        self.headers = self._parser.headers
         # Seconds of a monotonic clock; None while a request is under way.
         self.idle_since: float | None = None
-
-    @property
-    def status(self) -> int:
-        """The status of an answer that has ``begun``."""
-        return self._parser.status
-
-    @property
-    def headers(self) -> CIMultiDict[str]:
-        """The headers of an answer that has ``begun``."""
-        return self._parser.headers
 
     @property
     def ended(self) -> bool:
@@ -144,6 +138,7 @@ class UpstreamConnection(asyncio.Protocol):
         while self._error is None:
             progress = parser.progress
             if progress is _ENDED or (progress is _BODY and not self._comes_whole):
+                self.status, self.headers = parser.status, parser.headers
                 return
             await self._woken()
         raise self._error
@@ -153,7 +148,7 @@ class UpstreamConnection(asyncio.Protocol):
         while not self._pieces:
             if self._error is not None:
                 raise self._error
-            if self.ended:
+            if self._parser.progress is _ENDED:
                 return b""
             self._resume()
             await self._woken()
@@ -171,7 +166,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._held = False
         self._take = take
         try:
-            while not (self._held or self.ended):
+            while not (self._held or self._parser.progress is _ENDED):
                 if self._error is not None:
                     raise self._error
                 await self._woken()
@@ -212,7 +207,8 @@ class UpstreamConnection(asyncio.Protocol):
         length = self._parser.length
         if length is None or length > _AT_ONCE:
             return False
-        return not self.headers.get("Content-Type", "").startswith("text/event-stream")
+        kind = self._parser.headers.get("Content-Type", "")
+        return not kind.startswith("text/event-stream")
 
     def _turn(self) -> None:
         """Act on a head that is not complete, on an end, or on what is not HTTP."""
@@ -236,15 +232,17 @@ class UpstreamConnection(asyncio.Protocol):
         return data
 
     def _pause(self) -> None:
-        if not self._paused and self.usable and self._transport is not None:
+        transport = self._transport
+        if not self._paused and transport is not None and not transport.is_closing():
             self._paused = True
-            self._transport.pause_reading()
+            transport.pause_reading()
 
     def _resume(self) -> None:
         if self._paused:
             self._paused = False
-            if self.usable and self._transport is not None:
-                self._transport.resume_reading()
+            transport = self._transport
+            if transport is not None and not transport.is_closing():
+                transport.resume_reading()
 
     def _wake(self) -> None:
         waiter = self._waiter

@@ -49,7 +49,6 @@ class UpstreamCall:
         self.call = call
         self.state = State.WAITING
         self.variant: VariantSpec = selection.minimum
-        self._manager = manager
         self._selection = selection
         self._hooks = hooks
         self._facts = call.facts
@@ -145,7 +144,7 @@ class UpstreamCall:
         return unsent or self.call.facts.endpoint.repeatable
 
     async def _again(self, minimum: VariantSpec) -> None:
-        await self._manager.again(self._lease, minimum)
+        await self._lease.again(minimum)
         self._granted()
 
     def _granted(self) -> None:

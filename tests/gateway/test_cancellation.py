@@ -146,7 +146,7 @@ async def test_lease_cancelled_in_each_turn_of_the_loop(journal: Journal) -> Non
             assert not manager.records()[0].active
 
 
-# -- manager.again ----------------------------------------------------------------------------
+# -- lease.again ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("health", ["ok,hang", "ok,500"])
@@ -160,7 +160,7 @@ async def test_again_waiting_for_the_failed_engines_exit(journal: Journal, healt
             async with manager.lease(variant) as lease:
                 # A slow machine may have been asked while it was loading, too.
                 held.set_result(len(journal.events("request", path="/health")))
-                await manager.again(lease, variant)
+                await lease.again(variant)
 
         task = start(twice())
         await journal.wait("request", await held + 1, path="/health")
@@ -177,7 +177,7 @@ async def test_again_waiting_for_a_larger_variant(journal: Journal) -> None:
 
         async def grow() -> None:
             async with manager.lease(small) as lease:
-                await manager.again(lease, large)
+                await lease.again(large)
 
         task = start(grow())
         await until(lambda: manager.records()[1].state is State.STARTING)
@@ -206,7 +206,7 @@ async def test_again_granted_in_the_turn_of_its_cancellation(
 
         async def grow() -> None:
             async with manager.lease(small) as lease:
-                await manager.again(lease, large)
+                await lease.again(large)
 
         with monkeypatch.context() as patch:
             patch.setattr(manager, "_perform", cancelling)

@@ -312,6 +312,6 @@ async def test_an_auxiliary_lease_is_held_beside_a_full_engine(journal: Journal)
         async with manager.lease(large), manager.lease(small, auxiliary=True) as lease:
             assert lease.variant == large
             assert len(manager.records()[1].active) == 1
-            await manager.again(lease, small)
+            await lease.again(small)
             assert lease.variant == large
         assert len(journal.events("start")) == 1
