@@ -335,8 +335,11 @@ class EngineManager:
         self._feeding = True
         try:
             while self._inbox:
-                for effect in self._scheduler.handle(self._inbox.popleft()):
+                event = self._inbox.popleft()
+                for effect in self._scheduler.handle(event):
                     self._perform(effect)
+                if isinstance(event, ev.Arrived | ev.Returned):
+                    self._tell_wait(event)
                 self._tell()
             if self._scheduler.queued:
                 self._preloader.want(self._scheduler.upcoming(self._clock.now()))
@@ -344,6 +347,12 @@ class EngineManager:
                 self._preloader.want(None)
         finally:
             self._feeding = False
+
+    def _tell_wait(self, event: ev.Arrived | ev.Returned) -> None:
+        """Report to the observer why the request waits, if it does."""
+        wait = self._scheduler.why_waits(event.request, event.now)
+        if wait is not None:
+            self._observer.waits(event.request, wait)
 
     def _tell(self) -> None:
         """Report the latest changes to the observer."""

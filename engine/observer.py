@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from engine.scheduling.lifecycle import State
     from engine.scheduling.reasons import Why
+    from engine.scheduling.waits import Wait
     from models.spec import VariantSpec
     from utils.errors import GatewayError
 
@@ -44,6 +45,9 @@ class Observer:
 
     def waiting(self, count: int) -> None:
         """The number of waiting requests has changed to ``count``."""
+
+    def waits(self, request: int, wait: Wait) -> None:
+        """A request of this number has to wait for an engine."""
 
     def refused(self, request: int, error: GatewayError) -> None:
         """A request of this number gets no engine."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.scheduling.queue import Priority
 from inference.usage import Tally, Usage
@@ -121,6 +121,7 @@ class CallRecord:
       ``answered``: the answer has come to its end; ``refused``: that was an error of the engine.
       ``parts``: how many calls were admitted for the request.
     - ``ticket``: the scheduler's number of the request, once it asked for an engine.
+    - ``reasons``: why it waited, and which engines made way for it, as plain JSON values.
     - ``usage``: the tokens of the answer, or of what there was of it.
     """
 
@@ -146,6 +147,7 @@ class CallRecord:
     refused: bool = False
     parts: int = 0
     ticket: int | None = None
+    reasons: tuple[dict[str, Any], ...] = ()
     usage: Usage | None = None
     tally: Tally = field(default_factory=Tally)
 

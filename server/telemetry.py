@@ -22,6 +22,7 @@ from utils.logger import LogBook, Stamp
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from engine.scheduling.waits import Wait
     from inference.call import CallRecord
     from inference.in_flight import Ongoing, RequestRegistry
     from models.spec import VariantSpec
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 # More than end until the recorder has read its files.
 _UNTAKEN = 20_000
+# So many reasons of a request are kept: one that is sent again and again has many.
+_REASONS = 20
 # So many requests that have ended are taken together: each holds some kilobytes until then.
 _TOGETHER = 32
 # Of so many requests that begin, one each is the time for the log, the counts and the records.
@@ -86,7 +89,10 @@ class Telemetry(Observer):
         self.metrics.changed(change)
         if change.after is State.BACKOFF:
             self.failures[change.variant.model] += 1
-        self._decided(self.decisions.changed(change, self._records(), time.time()))
+        entry = self.decisions.changed(change, self._records(), time.time())
+        self._decided(entry)
+        if entry is not None and change.why is not None and change.why.request is not None:
+            self._because(change.why.request, entry)
         self._tell(
             "engine",
             model=change.variant.model,
@@ -95,6 +101,15 @@ class Telemetry(Observer):
             before=change.before.value,
             **({"reason": change.reason} if change.reason else {}),
         )
+
+    def waits(self, request: int, wait: Wait) -> None:
+        """Keep why a request waits, with the request."""
+        self._because(request, {"at": round(time.time(), 3), **wait.view()})
+
+    def _because(self, request: int, entry: dict[str, Any]) -> None:
+        for record in self._records():
+            if record.ticket == request and len(record.reasons) < _REASONS:
+                record.reasons = (*record.reasons, entry)
 
     def refused(self, request: int, error: GatewayError) -> None:
         """Keep and publish why a request gets no engine."""

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 
 from engine.scheduling.eviction import Limits, room
 from engine.scheduling.lifecycle import State
+from engine.scheduling.waits import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,7 +94,10 @@ def at_once(queue: Queue, alive: Mapping[str, EngineRecord]) -> Serve | None:
 
 @dataclass(slots=True)
 class Planner:
-    """One pass over the queue, from its head, until there is something to do."""
+    """One pass over the queue, from its head, until there is something to do.
+
+    If there is nothing, ``held`` has for each request its own engine, or what is in its way.
+    """
 
     queue: Queue
     records: Mapping[str, EngineRecord]
@@ -101,6 +105,7 @@ class Planner:
     limits: Limits
     min_residency: float
     now: float
+    held: dict[int, Blocked | EngineRecord] = field(default_factory=dict)
     _awaited: set[int] = field(default_factory=set)
     _claimed: set[int] = field(default_factory=set)
     _planned: list[VariantSpec] = field(default_factory=list)
@@ -113,27 +118,34 @@ class Planner:
             model = each.minimum.model
             least = 0 if each.auxiliary else each.minimum.capacity
             self._least[model] = min(least, self._least.get(model, least))
-        decided = set()
+        decided: dict[tuple[str, tuple[bool, bool]], Blocked] = {}
         for position, each in enumerate(turn):
             record = self._engine_for(each)
             if record is not None and each.auxiliary and record.state is State.READY:
                 if record.active or record.ticket not in self._claimed:
                     return Serve(each, record)
+                self._hold(each, record)
                 continue
             if record is not None:
                 if self._free(record):
                     return Serve(self._next_for(record, turn[position:]), record)
                 self._awaited.add(record.ticket)
+                self._hold(each, record)
                 continue
             # A decision also holds for all requests behind with the same wish and urgency.
             urgency = each.returned, self.queue.overdue(each, self.now)
             key = each.minimum.label, urgency
             if key not in decided:
-                decided.add(key)
                 act = self._make_room(each)
-                if act is not None:
+                if not isinstance(act, Blocked):
                     return act
+                decided[key] = act
+            self.held[each.request] = decided[key]
         return None
+
+    def _hold(self, waiting: Waiting, record: EngineRecord) -> None:
+        claimed = record.ticket in self._claimed
+        self.held[waiting.request] = Blocked("turn", (record.variant,)) if claimed else record
 
     def _engine_for(self, waiting: Waiting) -> EngineRecord | None:
         record = self.alive.get(waiting.minimum.model)
@@ -155,7 +167,7 @@ class Planner:
                 rivals.append(each)
         return self.queue.fairest(rivals, self.now)
 
-    def _make_room(self, waiting: Waiting) -> Act | None:
+    def _make_room(self, waiting: Waiting) -> Act | Blocked:
         wanted = waiting.minimum
         own = self.records[wanted.label]
         useful = [each for each in self.alive.values() if each.useful]
@@ -167,7 +179,8 @@ class Planner:
             if room(wanted, (), useful, self.limits) is None:
                 kept = [each.variant for each in useful if self.limits.keeps(each.variant, wanted)]
                 return Deny(own, kept)
-            return None
+            others = [*stay, *self._planned]
+            return Blocked("room", others, self.limits.lacking(wanted, others))
         if self.now < own.retry_at:
             return Deny(own)
         if victims and not any(victim.busy for victim in victims):
@@ -176,7 +189,12 @@ class Planner:
             return Start(own)
         self._claimed.update(victim.ticket for victim in victims)
         self._planned.append(wanted)
-        return None
+        # Engines that are not among the rest end, or are claimed as these are.
+        going = victims or [each for each in self.alive.values() if each not in rest]
+        kind = "busy" if any(each.useful for each in going) else "ending"
+        others = [each.variant for each in self.alive.values()]
+        short = self.limits.lacking(wanted, others)
+        return Blocked(kind, [each.variant for each in going], short)
 
     def _spared(self, record: EngineRecord, waiting: Waiting) -> bool:
         """Return whether the engine is not evicted for the request, or not yet."""

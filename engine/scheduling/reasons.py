@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from engine.scheduling.eviction import Limits
     from models.spec import VariantSpec
 
+_MIB, _GIB = 1 << 20, 1 << 30
 _SENTENCES = {
     "switch": "{variant} makes way for {wanted}: a model has one engine at a time.",
     "address": "{variant} makes way for {wanted}: both have the same address.",
@@ -31,17 +32,20 @@ class Why:
     """Why an engine ends: ``kind`` is a word of the table above.
 
     ``wanted`` is the label of the variant that it makes way for, ``request`` the number of the
-    request that wants it, ``more`` what the sentence names besides.
+    request that wants it, ``more`` what the sentence names besides. ``short`` are the bytes that
+    are missing of each resource.
     """
 
     kind: str
     wanted: str = ""
     request: int | None = None
     more: str = ""
+    short: Mapping[str, int] = field(default_factory=dict)
 
     def sentence(self, variant: str) -> str:
         """Return the reason as a sentence about the engine of this label."""
-        return _SENTENCES[self.kind].format(variant=variant, wanted=self.wanted, more=self.more)
+        more = missing(self.short) if self.short else self.more
+        return _SENTENCES[self.kind].format(variant=variant, wanted=self.wanted, more=more)
 
 
 def evicted(
@@ -53,7 +57,7 @@ def evicted(
 ) -> Why:
     """Return why ``victim`` is evicted for ``wanted``; ``living`` are all engines that run."""
     address = limits.addresses.get(wanted.label)
-    more = ""
+    short: Mapping[str, int] = {}
     if victim.model == wanted.model:
         kind = "switch"
     elif address is not None and address == limits.addresses.get(victim.label):
@@ -64,6 +68,15 @@ def evicted(
         kind = "group"
     else:
         others = [each for each in living if limits.share(each, wanted)]
-        more = " and ".join(sorted(limits.lacking(wanted, others)))
-        kind = "memory" if more else "count"
-    return Why(kind, wanted.label, request, more)
+        short = limits.lacking(wanted, others)
+        kind = "memory" if short else "count"
+    return Why(kind, wanted.label, request, " and ".join(sorted(short)), short)
+
+
+def missing(short: Mapping[str, int]) -> str:
+    """Return what is missing of each resource, in words; amounts are in bytes."""
+    return " and ".join(f"{name} ({_size(short[name])} missing)" for name in sorted(short))
+
+
+def _size(amount: int) -> str:
+    return f"{amount / _GIB:.1f} GiB" if amount >= _GIB else f"{-(-amount // _MIB)} MiB"

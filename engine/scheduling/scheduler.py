@@ -57,12 +57,14 @@ from engine.scheduling.lifecycle import Event, State
 from engine.scheduling.planner import Act, Deny, Planner, Serve, Start, Unload, at_once, fits_now
 from engine.scheduling.policy import Policy
 from engine.scheduling.reasons import Why, evicted
+from engine.scheduling.waits import wait_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from engine.observer import Changed
     from engine.scheduling.queue import Waiting
+    from engine.scheduling.waits import Blocked, Wait
     from models.spec import VariantSpec
 
 __all__ = ["EngineRecord", "Limits", "Policy", "Scheduler"]
@@ -83,6 +85,8 @@ class Scheduler:
         self._admission = Admission(self._engines, policy.max_switch_wait)
         self._queue = self._admission.queue
         self._idle = IdleEngines(self._engines)
+        # What each waiting request waits for, by the last decision.
+        self._held: Mapping[int, Blocked | EngineRecord] = {}
 
     # -- what others may see ---------------------------------------------------------
 
@@ -118,6 +122,13 @@ class Scheduler:
     def line(self, now: float) -> list[Waiting]:
         """Return the waiting requests in the order of their turns."""
         return self._queue.in_turn(now)
+
+    def why_waits(self, request: int, now: float) -> Wait | None:
+        """Return why the request waits, by the last decision; None if it does not wait."""
+        for place, waiting in enumerate(self._queue.in_turn(now), start=1):
+            if waiting.request == request:
+                return wait_of(waiting.minimum, place, self._held.get(request))
+        return None
 
     def changes(self) -> list[Changed]:
         """Return the engines that changed since the last call, in order."""
@@ -321,6 +332,7 @@ class Scheduler:
         planner = Planner(
             self._queue, engines.records, engines.alive, engines.limits, residency, now
         )
+        self._held = planner.held
         return planner.act()
 
     def _deny(self, act: Deny, now: float, out: list[ev.Effect]) -> None:

@@ -120,6 +120,7 @@ def _request(
         **({} if amount is None else {amount.unit.value: amount.value}),
         # Engines send one token an event, after a first event without one.
         "tokens": max(0, ongoing.record.tally.events - 1),
+        **({"reasons": list(record.reasons)} if record.reasons else {}),
     }
 
 

@@ -67,6 +67,7 @@ class Decisions:
                 "wanted": why.wanted,
                 "request": _id_of(why.request, records),
                 "more": why.more,
+                "short": dict(why.short),
                 "text": why.sentence(variant.label),
             }
         elif change.after in _FAILS and change.before not in _FAILS and change.reason:

@@ -21,6 +21,7 @@ def row_of(record: AccessRecord, now: float) -> dict[str, Any]:
 
     Times are in seconds, None for what did not happen. ``counted`` says who counted the tokens:
     the engine, the gateway from what it relayed, or nobody, so that the prompt is an estimate.
+    ``reasons`` say what it waited for, and which engines made way for it.
     """
     usage, amount = record.usage, record.amount
     read = None if usage is None else usage.read
@@ -43,6 +44,7 @@ def row_of(record: AccessRecord, now: float) -> dict[str, Any]:
         "sound_seconds": None if amount is None else amount.of(Unit.SECONDS),
         "characters": None if amount is None else amount.of(Unit.CHARACTERS),
         "counted": _counted(record),
+        "reasons": list(record.reasons) or None,
         "queue_seconds": rounded(record.queued),
         "load_seconds": rounded(record.loading),
         "first_token_seconds": rounded(record.first),

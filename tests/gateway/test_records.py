@@ -48,6 +48,9 @@ async def test_ended_requests_are_listed_and_outlive_the_gateway(journal: Journa
             assert row["completion_tokens"] == 4
             assert row["address"] == "127.0.0.1"
         assert whole["load_seconds"] > 0
+        [wait] = whole["reasons"]
+        assert (wait["kind"], wait["engines"], wait["place"]) == ("load", ["m@256"], 1)
+        assert streamed["reasons"] is None
         assert [row["id"] for row in await rows(gw, "?status=4xx&model=m")] == [left["id"]]
         table = (await gw.request("GET", "/admin/api/requests?format=csv")).body.decode()
         assert len(table.splitlines()) == 5

@@ -6,6 +6,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from builders import variant
+
+from engine.observer import Changed
+from engine.scheduling.lifecycle import State
+from engine.scheduling.reasons import Why
+from engine.scheduling.waits import Wait
 from inference.in_flight import Ongoing, RequestRegistry
 from server.access_log import AccessRecord
 from server.telemetry import Telemetry
@@ -57,3 +63,21 @@ def test_a_reason_is_kept_and_told_to_those_who_listen() -> None:
     with telemetry.events.subscribe():
         telemetry.refused(1, QueueFull("3 wait.", 1.0))
     assert telemetry.decisions.newest()[0]["text"] == "3 wait."
+
+
+def test_a_request_keeps_why_it_waited_and_what_made_way_for_it() -> None:
+    telemetry = Telemetry(RequestRegistry())
+    record = AccessRecord("POST", path="/v1/x", started=0.0, id="a", ticket=7)
+    telemetry.began(Ongoing(record))
+    wait = Wait("slot", "m@4096", 1, ("m@4096",))
+    telemetry.waits(7, wait)
+    telemetry.waits(8, wait)
+    why = Why("count", "m@4096", 7)
+    telemetry.changed(Changed(1, variant(512, "n"), State.READY, State.STOPPING, "", 1.0, why))
+    assert [each["text"] for each in record.reasons] == [
+        wait.sentence(),
+        "n@512 makes way for m@4096: no more engines may run at once.",
+    ]
+    for _ in range(30):
+        telemetry.waits(7, wait)
+    assert len(record.reasons) == 20

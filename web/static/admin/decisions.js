@@ -2,8 +2,16 @@
 
 const OWN = ["switch", "address", "alone", "group", "memory", "count", "idle", "shrink", "grow", "operator", "configuration"];
 
-/** Return the key of the decision's text; null if only the gateway has the words. */
-export const keyOf = (each) => (OWN.includes(each.kind) ? `why.${each.kind}` : null);
+const WAITS = ["load", "slot", "turn", "busy", "room", "ending"];
+
+/** Return whether the entry says why a request waited; else it is a decision. */
+export const isWait = (each) => WAITS.includes(each.kind);
+
+/** Return the key of the text of a decision or a wait; null if only the gateway has the words. */
+export function keyOf(each) {
+  if (isWait(each)) return `waited.${each.kind}`;
+  return OWN.includes(each.kind) ? `why.${each.kind}` : null;
+}
 
 /** Return whether the decision is about this text: of a model, a variant, a request, or its words. */
 export function about(each, wanted) {

@@ -6,8 +6,9 @@ import { format, t } from "../lib/page.js";
 import { sayRefusal } from "../lib/refusal.js";
 import { queryOf } from "./filters.js";
 import { ask } from "./gateway.js";
-import { Decision, useDecisions } from "./sentence.js";
-import { decisionsOf, rate, remarks, steps } from "./timeline.js";
+import { isWait } from "./decisions.js";
+import { Decision, sentence, useDecisions } from "./sentence.js";
+import { decisionsOf, rate, reasonsOf, remarks, steps } from "./timeline.js";
 
 /** A link to the timeline of a request; `open` shows it on this page. */
 export function RequestLink({ id, open }) {
@@ -69,7 +70,7 @@ export function Request({ id, live, place, ended, decided, close, go, failed }) 
   const seen = useRef(false);
   seen.current ||= Boolean(live);
   const decisions = useDecisions(decided, failed);
-  const own = decisionsOf(id, decisions ?? []);
+  const own = reasonsOf(row ?? live, decisionsOf(id, decisions ?? []));
   const said = row ? remarks(row) : [];
   const none = row && decisions && !own.length && !said.length;
   return html`<${Dialog} title=${t("request.title", { id })} close=${close}>
@@ -78,7 +79,7 @@ export function Request({ id, live, place, ended, decided, close, go, failed }) 
     ${row && html`<${Steps} row=${row} />`}
     ${(row || live) && html`<h3>${t("request.why")}</h3><ul class="reasons">
       ${!row && place && html`<li>${t(`because.waits.${place.waits_for}`, { position: place.position })}</li>`}
-      ${own.map((each) => html`<li key=${`${each.at} ${each.kind}`}><${Decision} decision=${each} /></li>`)}
+      ${own.map((each) => html`<li key=${`${each.at} ${each.kind}`}>${isWait(each) ? sentence(each) : html`<${Decision} decision=${each} />`}</li>`)}
       ${said.map((each) => html`<li key=${each.key}>${sentenceOf(each)}</li>`)}
       ${(none || (!row && !place && !own.length)) && html`<li class="soft">${t(row ? "request.why.none" : "request.why.yet")}</li>`}</ul>
       <${Facts} facts=${row ? factsOf(row) : factsOfLive(live)} />

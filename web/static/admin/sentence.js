@@ -1,18 +1,23 @@
 // The decisions of the gateway, each as a sentence.
 
 import { html, useCallback, useState } from "../vendor/preact.js";
-import { t } from "../lib/page.js";
+import { format, t } from "../lib/page.js";
 import { sayRefusal } from "../lib/refusal.js";
-import { keyOf } from "./decisions.js";
+import { memoryName } from "./charts.js";
+import { isWait, keyOf } from "./decisions.js";
 import { ask } from "./gateway.js";
 import { useLooks } from "./looks.js";
 
 const BAD = ["refused", "failed"];
 
 /** The sentence of a decision in the language of the page; what only the gateway can say, as it says it. */
-function sentence(each) {
+export function sentence(each) {
   const key = keyOf(each);
-  return key ? t(key, { variant: each.variant, wanted: each.wanted, more: each.more }) : each.text;
+  if (!key) return each.text;
+  const short = Object.entries(each.short ?? {}).map(([name, bytes]) => t("why.missing", { name: memoryName(name), bytes: format.bytes(bytes) })).join(", ");
+  if (!isWait(each)) return t(key, { variant: each.variant, wanted: each.wanted, more: short || each.more });
+  const said = t(key, { wanted: each.wanted, engines: each.engines.join(", ") });
+  return [said, short && t("waited.short", { short }), t("waited.place", { place: format.number(each.place) })].filter(Boolean).join(" ");
 }
 
 /** A decision: its kind, what kind of reason it has, its sentence, and how often it was made. */

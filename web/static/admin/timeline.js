@@ -35,7 +35,8 @@ export function steps(row) {
 export function remarks(row) {
   const found = [];
   const loaded = row.load_seconds > WAITED;
-  if (row.queue_seconds > WAITED) found.push({ key: loaded ? "because.room" : "because.slot", values: { seconds: row.queue_seconds } });
+  // The gateway itself tells more, if it was asked at the time.
+  if (row.queue_seconds > WAITED && !row.reasons) found.push({ key: loaded ? "because.room" : "because.slot", values: { seconds: row.queue_seconds } });
   if (loaded) found.push({ key: "because.load", values: { variant: row.variant ?? row.model, seconds: row.load_seconds } });
   if (row.cached_tokens > 0) found.push({ key: "because.cached", values: { cached: row.cached_tokens, prompt: row.prompt_tokens } });
   if (ENDS.includes(row.reason)) found.push({ key: `because.${row.reason}`, values: {} });
@@ -44,6 +45,14 @@ export function remarks(row) {
 
 /** Return the decisions that are about the request, in the order in which they were made. */
 export const decisionsOf = (id, decisions) => decisions.filter((each) => each.request === id || each.requests?.includes(id)).toReversed();
+
+/** Return the reasons that the request has itself, and of the decisions about it those that it has not. */
+export function reasonsOf(row, decisions) {
+  const own = row?.reasons ?? [];
+  const known = new Set(own.map(({ at, kind, variant }) => `${at} ${kind} ${variant}`));
+  const others = decisions.filter(({ at, kind, variant }) => !known.has(`${at} ${kind} ${variant}`));
+  return [...own, ...others].toSorted((one, other) => one.at - other.at);
+}
 
 /** Return tokens per second of an answer; null if that is not known. */
 export function rate(row) {

@@ -10,30 +10,39 @@ from scheduler_script import VARIANTS, Script
 
 from engine.scheduling.eviction import Limits
 from engine.scheduling.lifecycle import State
-from engine.scheduling.reasons import Why, evicted
+from engine.scheduling.reasons import Why, evicted, missing
 from engine.scheduling.scheduler import Policy
 
 if TYPE_CHECKING:
     from models.spec import VariantSpec
 
-A, B, C = variant(4096, "a"), variant(4096, "b", needs={"ram": 6}), variant(4096, "c")
+GIB = 1 << 30
+A, B, C = variant(4096, "a"), variant(4096, "b", needs={"ram": 6 * GIB}), variant(4096, "c")
 
 
 @pytest.mark.parametrize(
-    ("wanted", "limits", "kind", "more"),
+    ("wanted", "limits", "kind", "short"),
     [
-        (variant(8192, "a"), Limits(), "switch", ""),
-        (B, Limits(2, addresses={A.label: "h:1", B.label: "h:1"}), "address", ""),
-        (B, Limits(2, alone=frozenset({B.label})), "alone", ""),
-        (B, Limits(2, groups={"a": "one", "b": "two"}), "group", ""),
-        (B, Limits(2, resources={"ram": 4}), "memory", "ram"),
-        (C, Limits(1), "count", ""),
+        (variant(8192, "a"), Limits(), "switch", {}),
+        (B, Limits(2, addresses={A.label: "h:1", B.label: "h:1"}), "address", {}),
+        (B, Limits(2, alone=frozenset({B.label})), "alone", {}),
+        (B, Limits(2, groups={"a": "one", "b": "two"}), "group", {}),
+        (B, Limits(2, resources={"ram": 4 * GIB}), "memory", {"ram": 2 * GIB}),
+        (C, Limits(1), "count", {}),
     ],
 )
-def test_an_eviction_has_a_cause(wanted: VariantSpec, limits: Limits, kind: str, more: str) -> None:
+def test_an_eviction_has_a_cause(
+    wanted: VariantSpec, limits: Limits, kind: str, short: dict[str, int]
+) -> None:
     why = evicted(7, wanted, A, [A, C], limits)
-    assert why == Why(kind, wanted.label, 7, more)
+    assert why == Why(kind, wanted.label, 7, "".join(short), short)
     assert A.label in why.sentence(A.label)
+    assert why.sentence(A.label).endswith("not enough ram (2.0 GiB missing).") == bool(short)
+
+
+def test_what_is_missing_is_told_in_its_unit() -> None:
+    short = {"ram": 5 << 20, "gpu0": 3 * GIB // 2}
+    assert missing(short) == "gpu0 (1.5 GiB missing) and ram (5 MiB missing)"
 
 
 def reasons(script: Script) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from engine.scheduling.queue import Priority
+from engine.scheduling.waits import Wait
 from inference.usage import Usage
 from models.requests.amount import Amount, Unit
 from server.access_log import AccessRecord
@@ -68,6 +69,7 @@ def test_an_answer_with_all_its_numbers() -> None:
         "sound_seconds": None,
         "characters": None,
         "counted": "engine",
+        "reasons": None,
         "queue_seconds": 0.0,
         "load_seconds": 1.0,
         "first_token_seconds": 1.5,
@@ -101,6 +103,11 @@ def test_who_ended_it(
     row = row_of(record(**facts), 11.0)
     assert (row["reason"], row["error"], row["counted"]) == (reason, error, counted)
     assert row["status"] == facts.get("failed", facts.get("status", 200))
+
+
+def test_the_reasons_for_a_wait_are_part_of_it() -> None:
+    wait = Wait("slot", "m@512", 2, ("m@512",)).view()
+    assert row_of(record(reasons=(wait,)), 11.0)["reasons"] == [wait]
 
 
 def test_an_answer_in_one_piece() -> None:

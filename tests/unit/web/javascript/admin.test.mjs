@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { changed } from "../../../../web/static/admin/address.js";
-import { about, keyOf } from "../../../../web/static/admin/decisions.js";
+import { about, isWait, keyOf } from "../../../../web/static/admin/decisions.js";
 import { changesIn } from "../../../../web/static/admin/changes.js";
 import { changesOf } from "../../../../web/static/admin/diff.js";
 import { placeOf, tablesWith, valueOf } from "../../../../web/static/admin/effective.js";
@@ -11,7 +11,7 @@ import { withMore, withNewest } from "../../../../web/static/admin/ended.js";
 import { filtersOf, queryOf } from "../../../../web/static/admin/filters.js";
 import { actsOf, fitOf, kindOfPull, modelPath, moving } from "../../../../web/static/admin/pulling.js";
 import { columns, memories, range, shares, totalsOf, usedOf, withTick } from "../../../../web/static/admin/series.js";
-import { decisionsOf, parts, rate, remarks, steps } from "../../../../web/static/admin/timeline.js";
+import { decisionsOf, parts, rate, reasonsOf, remarks, steps } from "../../../../web/static/admin/timeline.js";
 
 const ROW = { queue_seconds: 0.5, load_seconds: 1, prefill_seconds: 0.25, decode_seconds: 2, first_token_seconds: 1.75, total_seconds: 4, completion_tokens: 40 };
 
@@ -137,6 +137,17 @@ test("a request is found in the decisions that name it, the first one first", ()
   const decisions = [{ at: 3, request: "c", requests: ["a", "c"] }, { at: 2, request: "b" }, { at: 1, request: "a" }];
   assert.deepEqual(decisionsOf("a", decisions).map(({ at }) => at), [1, 3]);
   assert.equal(about(decisions[0], "A"), true);
+});
+
+test("what a request keeps of its reasons comes once, in the order of time, and with words of their own", () => {
+  const wait = { at: 1, kind: "slot", engines: ["m@4096"], place: 2 };
+  const evicted = { at: 2, kind: "memory", variant: "n@512", request: "a" };
+  const decisions = [{ at: 3, kind: "failed", request: "a" }, { ...evicted }];
+  const row = { reasons: [wait, evicted], queue_seconds: 4 };
+  assert.deepEqual(reasonsOf(row, decisions).map(({ at }) => at), [1, 2, 3]);
+  assert.deepEqual(reasonsOf(null, decisions).map(({ at }) => at), [2, 3]);
+  assert.deepEqual([wait, evicted].map((each) => [isWait(each), keyOf(each)]), [[true, "waited.slot"], [false, "why.memory"]]);
+  assert.deepEqual(remarks(row), []);
 });
 
 test("the address keeps what else it says", () => {
