@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import anthropic
 import pytest
+from later import Later
 from raw_client import PATIENCE
 from real_engines import ADMIN, ENGINES, Gateway, gateway, lua_config, lua_model
 from sdk_gateway import TEMPLATE
@@ -21,6 +21,10 @@ from sdk_gateway import TEMPLATE
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import anthropic
+else:
+    anthropic = Later("anthropic")
 
 CONTEXT = 8192
 # An engine reads at least the last token of a prompt, and its template ends each turn.

@@ -8,15 +8,19 @@ from __future__ import annotations
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-import anthropic
 import openai
 import pytest
+from later import Later
 from real_engines import ADMIN, ENGINES, Gateway, gateway, lua_config, lua_model
 from tiny_models import EXACT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import anthropic
+else:
+    anthropic = Later("anthropic")
 
 # Little room is kept for the answer, so that it begins in the smallest variant.
 RESERVE = (

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
-from langchain_core.messages import HumanMessage
-from langchain_openai import ChatOpenAI
+from later import Later
 from pydantic import SecretStr
 from real_engines import ENGINES, ONE, Gateway, gateway, lua_config, lua_model
 from tiny_projector import write_projector
@@ -20,6 +19,12 @@ from tiny_projector import write_projector
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import langchain_openai
+    from langchain_core import messages
+else:
+    langchain_openai = Later("langchain_openai")
+    messages = Later("langchain_core.messages")
 
 
 def picture() -> str:
@@ -106,13 +111,13 @@ def test_langchains_parts_of_a_message(served: Gateway, api: openai.OpenAI) -> N
         {"type": "audio", "base64": base64.b64encode(sound()).decode(), "mime_type": "audio/wav"},
     ]
     with openai.DefaultHttpxClient() as http:
-        chat = ChatOpenAI(
+        chat = langchain_openai.ChatOpenAI(
             base_url=f"{served.url}/v1",
             api_key=SecretStr("none"),
             model="omni",
             max_completion_tokens=4,
             http_client=http,
         )
-        answer = chat.invoke([HumanMessage(content=parts)])
+        answer = chat.invoke([messages.HumanMessage(content=parts)])
     assert answer.usage_metadata is not None
     assert answer.usage_metadata["input_tokens"] > bare + 6

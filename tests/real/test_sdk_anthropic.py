@@ -5,8 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import anthropic
 import pytest
+from later import Later
 from real_engines import ONE, Gateway
 from sdk_gateway import (
     CITIES,
@@ -23,6 +23,10 @@ from sdk_gateway import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import anthropic
+else:
+    anthropic = Later("anthropic")
 
 PLEASE: Any = [{"type": "text", "text": "Sum it up."}]
 TOOL: Any = {"name": "weather", "description": "Tells the weather.", "input_schema": PARAMETERS}

@@ -6,15 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
-from langchain_core.exceptions import ContextOverflowError
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+from later import Later
 from pydantic import SecretStr
 from real_engines import ONE, Gateway
 from sdk_gateway import CITIES, CONTEXT, TOOL, sdk_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import langchain_openai
+    from langchain_core import exceptions, messages
+    from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+else:
+    langchain_openai = Later("langchain_openai")
+    exceptions = Later("langchain_core.exceptions")
+    messages = Later("langchain_core.messages")
 
 KEY = SecretStr("none")
 
@@ -34,13 +40,17 @@ def http() -> Iterator[Any]:
 
 def chat(served: Gateway, http: Any, model: str = "smol", **fields: Any) -> ChatOpenAI:
     fields = {"max_tokens": 8, "max_retries": 0, "http_client": http, **fields}
-    return ChatOpenAI(base_url=f"{served.url}/v1", api_key=KEY, model=model, **fields)
+    return langchain_openai.ChatOpenAI(
+        base_url=f"{served.url}/v1", api_key=KEY, model=model, **fields
+    )
 
 
 def embedder(served: Gateway, **fields: Any) -> OpenAIEmbeddings:
     # Otherwise it counts tokens by itself, with a table of OpenAI's models that it downloads.
     fields |= {"check_embedding_ctx_length": False}
-    return OpenAIEmbeddings(base_url=f"{served.url}/v1", api_key=KEY, model="embed", **fields)
+    return langchain_openai.OpenAIEmbeddings(
+        base_url=f"{served.url}/v1", api_key=KEY, model="embed", **fields
+    )
 
 
 def test_invoke(served: Gateway, http: Any) -> None:
@@ -61,13 +71,13 @@ def test_stream(served: Gateway, http: Any) -> None:
 
 def test_a_tool_is_called_and_its_result_answered(served: Gateway, http: Any) -> None:
     caller = chat(served, http, "caller", max_tokens=96).bind_tools([TOOL], tool_choice="required")
-    question = HumanMessage("What is the weather in Paris?")
+    question = messages.HumanMessage("What is the weather in Paris?")
     asked = caller.invoke([question])
-    assert isinstance(asked, AIMessage)
+    assert isinstance(asked, messages.AIMessage)
     [call] = asked.tool_calls
     assert call["name"] == "weather"
     assert call["args"]["city"] in CITIES
-    result = ToolMessage("Sunny.", tool_call_id=call["id"] or "")
+    result = messages.ToolMessage("Sunny.", tool_call_id=call["id"] or "")
     assert chat(served, http).invoke([question, asked, result]).text
 
 
@@ -87,7 +97,7 @@ def test_embeddings(served: Gateway, http: Any) -> None:
 def test_errors_are_those_of_the_library_below(served: Gateway, http: Any) -> None:
     with pytest.raises(openai.NotFoundError):
         chat(served, http, "gpt-9").invoke("Hello")
-    with pytest.raises(ContextOverflowError) as long:
+    with pytest.raises(exceptions.ContextOverflowError) as long:
         chat(served, http).invoke("the quick brown fox " * 5000)
     assert str(CONTEXT) in str(long.value)
 

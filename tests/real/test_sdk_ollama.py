@@ -7,8 +7,8 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import ollama
 import pytest
+from later import Later
 from real_engines import ENGINES, ONE, Gateway, gateway, lua_config, lua_model
 from sdk_gateway import (
     CITIES,
@@ -26,6 +26,10 @@ from tiny_models import PLAIN, write
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import ollama
+else:
+    ollama = Later("ollama")
 
 MARKS = ("pre", "suf", "mid")
 EIGHT, LONG = {"num_predict": 8}, {"num_predict": 250}

@@ -7,9 +7,9 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
-import anthropic
 import openai
 import pytest
+from later import Later
 from raw_client import PATIENCE
 from real_engines import ENGINES, Gateway, gateway, lua_config, lua_model
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import anthropic
     from anthropic.types import MessageParam
+else:
+    anthropic = Later("anthropic")
 
 SAID = "😉 hi"
 GRAMMAR = {"grammar": f'root ::= "{SAID}"'}
