@@ -258,7 +258,9 @@ async def test_a_database_that_goes_and_comes_back(tmp_path: Path) -> None:
                 name = f"gateway{number}"
                 async with started(tmp_path, text, port, name) as gateway:
                     kept = Kept(gateway, payer, friend)
-                    assert await kept.pays() == await kept.is_free() == 200
+                    # A disk may be slower than ``hold_wait`` for once.
+                    await kept.heals()
+                    assert await kept.is_free() == 200
                     own.stop()
                     for _ in range(3):
                         assert await kept.pays() == 503
@@ -290,10 +292,11 @@ async def test_a_disk_that_is_full(tmp_path: Path) -> None:
         payer, friend = at.add(), at.add("sub")
         async with engine() as elsewhere:
             text = configuration(state, port, elsewhere, None, {})
-            text = text.replace("accounts = {", "accounts = { hold_wait = 0.3, ")
+            # Longer than a machine is busy with something else: nothing but the disk is late.
+            text = text.replace("accounts = {", "accounts = { hold_wait = 2, ")
             async with started(tmp_path, text, port) as gateway:
                 kept = Kept(gateway, payer, friend)
-                assert await kept.pays() == 200
+                await kept.heals()
                 disk.fill(gateway.process.pid)
                 free = 0
                 while await kept.pays() == 200:

@@ -158,16 +158,16 @@ def test_an_input_that_is_too_long_to_embed(served: Gateway) -> None:
 def test_pages_of_the_engine(served: Gateway) -> None:
     ask(served, "/tokenize", content="so that an engine runs")
     for path in ("/props", "/smol/props", "/slots?model=smol", "/upstream/smol/v1/models"):
-        with urllib.request.urlopen(served.url + path, timeout=20) as response:
+        with urllib.request.urlopen(served.url + path, timeout=60) as response:
             assert json.load(response)
             # Where none is named, any engine that runs is asked.
             asked = ("smol@", "embed@") if path == "/props" else "smol@"
             assert response.headers["X-Gateway-Variant"].startswith(asked)
         head = urllib.request.Request(served.url + path, method="HEAD")
-        with urllib.request.urlopen(head, timeout=20) as response:
+        with urllib.request.urlopen(head, timeout=60) as response:
             assert response.read() == b""
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(f"{served.url}/idle/props", timeout=20)
+        urllib.request.urlopen(f"{served.url}/idle/props", timeout=60)
     assert caught.value.code == 503
     caught.value.close()
 

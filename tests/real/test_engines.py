@@ -168,7 +168,7 @@ def test_one_model_gives_way_to_another(tmp_path_factory: Any, tiny: Path) -> No
                     model=name, messages=[{"role": "user", "content": "Hi"}], max_tokens=4
                 )
                 assert answer.model == name
-        with urllib.request.urlopen(f"{running.url}/health", timeout=5) as response:
+        with urllib.request.urlopen(f"{running.url}/health", timeout=60) as response:
             engines = json.load(response)["engines"]
         assert [engine["model"] for engine in engines] == ["one"]
         assert running.stop() == 0

@@ -168,7 +168,7 @@ def test_the_page_comes_back_after_a_restart(browser: Browser, tmp_path: Path) -
     config = lua_config(tmp_path, lua_model("m", ENGINES["bundled"], (512,)))
     with gateway(tmp_path, config) as first:
         link, url = admin_link(first), first.url
-        page = browser.new_page(locale="en-US")
+        page = browser.new_page(locale="en-US", reduced_motion="reduce")
         page.goto(link)
         expect(page.get_by_text("live", exact=True)).to_be_visible()
     expect(page.get_by_text("connecting…", exact=True)).to_be_visible()

@@ -60,7 +60,7 @@ def test_library(project: Path, library: str, served: Gateway) -> None:
         env={**os.environ, "GATEWAY": served.url},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
     )
     assert done.returncode == 0, done.stdout
     assert "fail 0" in done.stdout
@@ -87,7 +87,7 @@ def test_audio_of_openais_library(project: Path, tmp_path: Path) -> None:
             },
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=280,
         )
     assert done.returncode == 0, done.stdout
     assert "fail 0" in done.stdout

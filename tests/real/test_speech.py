@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import concurrent.futures
+import contextlib
 import io
 import json
 import os
@@ -98,6 +99,18 @@ def admin(served: Gateway, path: str) -> Any:
 def engine(served: Gateway, model: str) -> dict[str, Any]:
     engines = admin(served, "/running")["engines"]
     return next((each for each in engines if each["model"] == model), {})
+
+
+@contextlib.contextmanager
+def held(served: Gateway, model: str) -> Iterator[int]:
+    """Inside the block the model's engine stands still; yield its process."""
+    pid: int = engine(served, model)["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield pid
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # killed meanwhile
+            os.kill(pid, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("model", EARS)
@@ -286,13 +299,11 @@ def test_the_playground_hears_and_speaks(served: Gateway, said: bytes, tmp_path:
 def test_an_engine_that_dies_while_it_hears_is_asked_again(
     served: Gateway, api: openai.OpenAI, said: bytes
 ) -> None:
-    first = engine(served, "hears")["pid"]
-    # In the whole window of 30 seconds, so that it takes a while.
-    whole = {"audio_ctx": 1500}
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        asked = pool.submit(heard, api, said, extra_body=whole)
-        until(lambda: engine(served, "hears").get("active") == 1)
-        os.kill(first, signal.SIGKILL)
+        with held(served, "hears") as first:
+            asked = pool.submit(heard, api, said)
+            until(lambda: engine(served, "hears").get("active") == 1)
+            os.kill(first, signal.SIGKILL)
         assert word_errors(TEXT, asked.result(90).text) <= 1
     assert engine(served, "hears")["pid"] != first
 
@@ -440,7 +451,7 @@ async def turns_by_text(served: Gateway, chat: Callable[[], object]) -> list[dic
 
 def has_read(served: Gateway, tokens: int) -> bool:
     """Return whether the chat's engine is at rest, and its slot has so many tokens of a prompt."""
-    with urllib.request.urlopen(f"{engine(served, 'thinks')['url']}/slots", timeout=5) as answer:
+    with urllib.request.urlopen(f"{engine(served, 'thinks')['url']}/slots", timeout=60) as answer:
         [slot] = json.load(answer)
     return not slot["is_processing"] and slot.get("n_prompt_tokens", 0) >= tokens
 
@@ -460,17 +471,15 @@ def test_a_turn_reads_only_what_is_new(served: Gateway, api: openai.OpenAI) -> N
 
 
 def test_one_sound_is_heard_at_a_time(served: Gateway, api: openai.OpenAI, said: bytes) -> None:
-    whole = {"audio_ctx": 1500}
+    def waits() -> bool:
+        queue = admin(served, "/running")
+        return [each.get("waits_for") for each in queue["queue"]] == ["slot"]
+
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        first = pool.submit(heard, api, said, extra_body=whole)
-        until(lambda: engine(served, "hears").get("active") == 1)
-        second = pool.submit(heard, api, said)
-
-        def waits() -> bool:
-            queue = admin(served, "/running")
-            return [each.get("waits_for") for each in queue["queue"]] == ["slot"]
-
-        until(waits)
-        assert engine(served, "hears")["active"] == 1
-        # In another context a word may be heard in another way.
+        with held(served, "hears"):
+            first = pool.submit(heard, api, said)
+            until(lambda: engine(served, "hears").get("active") == 1)
+            second = pool.submit(heard, api, said)
+            until(waits)
+            assert engine(served, "hears")["active"] == 1
         assert all(word_errors(TEXT, each.result(60).text) <= 1 for each in (first, second))

@@ -25,7 +25,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAM
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
 # Milliseconds.
-_PATIENCE = 30_000
+_PATIENCE = 60_000
 expect.set_options(timeout=_PATIENCE)
 _AXE = Axe()
 _SIDEWAYS = """() => [...document.querySelectorAll('html, .messages, dialog')].some(
@@ -39,6 +39,8 @@ _OUTSIDE = """() => [...document.querySelectorAll('.card :is(input, select, text
 _AT_REST = """() => Promise.all(document.getAnimations()
   .filter((each) => each.effect.getComputedTiming().endTime !== Infinity)
   .map((each) => each.finished.catch(() => {})))"""
+# The page has heard of its new theme and width, and drawn itself anew.
+_DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 # Themes and widths in which a page is looked at; the first two show each of both.
 _LOOKS: list[tuple[Literal["light", "dark"], str, ViewportSize]] = [
     ("light", "wide", {"width": 1280, "height": 860}),
@@ -70,10 +72,13 @@ def visit(
 ) -> Iterator[Page]:
     """Inside the block a new visitor has a page; ``options`` are those of the visitor's browser.
 
+    Nothing moves, so that axe sees no colour half-way to another.
+
     At the end: none of the visitor's pages wrote to the console (where the browser reports what the
     policy of a page forbids, too) but lines with ``expected``, and none asked another server.
     """
-    context = browser.new_context(base_url=url, **{"locale": "en-US", **options})
+    usual: dict[str, Any] = {"locale": "en-US", "reduced_motion": "reduce"}
+    context = browser.new_context(base_url=url, **{**usual, **options})
     context.set_default_timeout(_PATIENCE)
     wrong: list[str] = []
     context.on("console", lambda message: wrong.append(f"{message.type}: {message.text}"))
@@ -116,12 +121,14 @@ def all_faults(page: Page, name: str, within: str | None = None) -> list[str]:
     for count, (theme, width, size) in enumerate(_LOOKS):
         if count >= 2 and SCREENSHOTS is None:
             break
-        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        page.emulate_media(color_scheme=theme)
         page.set_viewport_size(size)
+        page.evaluate(_DRAWN)
         found += [f"{name}, {theme}, {width}: {each}" for each in faults(page, within)]
         if SCREENSHOTS is not None:
             page.screenshot(path=Path(SCREENSHOTS) / f"{name}-{theme}-{width}.png")
-    page.emulate_media(color_scheme="null", reduced_motion="null")
+    page.emulate_media(color_scheme="null")
     if before is not None:
         page.set_viewport_size(before)
+    page.evaluate(_DRAWN)
     return found

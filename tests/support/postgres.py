@@ -49,7 +49,8 @@ class Postgres:
         self._control("stop", "-w", "-m", "immediate")
 
     def make(self) -> None:
-        _run("initdb", "-D", str(self.folder / "data"), "-U", "gateway", "-A", "trust")
+        options = ("-U", "gateway", "-A", "trust", "--no-sync")
+        _run("initdb", "-D", str(self.folder / "data"), *options)
 
     def _control(self, *words: str) -> None:
         _run("pg_ctl", "-D", str(self.folder / "data"), *words)
@@ -67,7 +68,7 @@ def _run(program: str, *words: str) -> None:
         stderr=subprocess.PIPE,
         cwd="/",
         check=False,
-        timeout=60,
+        timeout=100,
     )
     assert done.returncode == 0, done.stderr.decode()
 

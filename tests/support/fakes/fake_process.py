@@ -29,6 +29,15 @@ FLAG_NAMES = {
 }
 
 
+def hold_signals() -> None:
+    """Hold SIGTERM and SIGINT back until a thread takes them: none ends the process unseen."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    # A handler in Python would wait until the main thread has accepted its next connection, if
+    # the signal came just before it began to wait for one, or to another thread.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
 class Flags:
     """The flags of llama-server that the fake uses."""
 
@@ -67,12 +76,7 @@ class FakeProcess:
         self._service = FakeService(self)
 
     def run(self) -> None:
-        """Serve until a signal or a fault ends the process."""
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        # A handler in Python would wait until the main thread has accepted its next connection, if
-        # the signal came just before it began to wait for one, or to another thread.
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        """Serve until a signal or a fault ends the process; signals are held back already."""
         # Before any thread and before the port is open, because a fork copies both.
         if self.knobs.text("GRANDCHILD"):
             self._fork_grandchild()

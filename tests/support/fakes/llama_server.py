@@ -20,7 +20,7 @@ import os
 import sys
 
 from fake_knobs import SERVER_KNOBS, Journal, Knobs, split_fake_flags
-from fake_process import FakeProcess, Flags
+from fake_process import FakeProcess, Flags, hold_signals
 
 
 def main(argv: list[str]) -> None:
@@ -31,6 +31,8 @@ def main(argv: list[str]) -> None:
         return
     knobs = Knobs(SERVER_KNOBS, fake_flags)
     journal = Journal(knobs.text("JOURNAL"), "llama-server")
+    # Who reads the journal finds the end of each fake that has begun.
+    hold_signals()
     wanted = ("FAKE_", "LLAMA_", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
     journal.write(
         "start",

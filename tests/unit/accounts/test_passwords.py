@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
+from raw_client import PATIENCE
 
 from accounts.passwords import LONGEST, MOST_WAITING, Passwords, require_good
 from utils.errors import BadRequest, TooManyLogins
@@ -33,7 +34,7 @@ class Held(PasswordHasher):
         self.at_once += 1
         self.most = max(self.most, self.at_once)
         self.begun.set()
-        self.go.wait(10)
+        self.go.wait(PATIENCE)
         self.at_once -= 1
         return super().hash(password, **more)
 

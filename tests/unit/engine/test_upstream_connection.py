@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from raw_client import PATIENCE
 
 from engine.upstream_connection import UpstreamConnection
 
@@ -244,7 +245,7 @@ async def test_who_reads_slowly_stops_the_engine() -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Return when ``condition`` holds; other tasks go on meanwhile."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0)
 
@@ -497,7 +498,7 @@ def test_every_byte_comes_once_and_in_order_however_it_is_read(
 
     async def play() -> None:
         script = Script(body, [piece for piece in (*pieces, rest) if piece], room)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             for step in steps:
                 await script.act(step)
             await script.end()

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import pytest
+from raw_client import PATIENCE
 
 from utils.merged import merged
 
@@ -38,7 +39,7 @@ class Source:
 
 async def test_each_source_is_heard_until_all_have_ended() -> None:
     one, other = Source(), Source()
-    async with asyncio.timeout(9), aclosing(merged(one.signs(), other.signs())) as both:
+    async with asyncio.timeout(PATIENCE), aclosing(merged(one.signs(), other.signs())) as both:
         one.tell(True)
         await anext(both)
         other.tell(True)
@@ -61,7 +62,7 @@ async def test_signs_that_come_together_are_one() -> None:
     one, other = Source(), Source()
     one.tell(True, True, False)
     other.tell(True, False)
-    async with asyncio.timeout(9):
+    async with asyncio.timeout(PATIENCE):
         assert len([sign async for sign in merged(one.signs(), other.signs())]) == 1
 
 
@@ -69,7 +70,7 @@ async def test_an_error_of_one_ends_all() -> None:
     one, other = Source(), Source()
     one.tell(OSError("gone"))
     with pytest.raises(OSError, match="gone"):
-        async with asyncio.timeout(9), aclosing(merged(one.signs(), other.signs())) as both:
+        async with asyncio.timeout(PATIENCE), aclosing(merged(one.signs(), other.signs())) as both:
             await anext(both)
     assert other.closed
 
@@ -77,7 +78,7 @@ async def test_an_error_of_one_ends_all() -> None:
 async def test_who_leaves_closes_all() -> None:
     one, other = Source(), Source()
     one.tell(True)
-    async with asyncio.timeout(9), aclosing(merged(one.signs(), other.signs())) as both:
+    async with asyncio.timeout(PATIENCE), aclosing(merged(one.signs(), other.signs())) as both:
         await anext(both)
     assert one.closed
     assert other.closed

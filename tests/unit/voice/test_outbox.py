@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from raw_client import PATIENCE
 
 from voice.outbox import Outbox
 from voice.told import Speech, SpeechStarted
@@ -40,5 +41,5 @@ async def test_there_is_room_once_speech_was_dropped() -> None:
     waits = await waiting_for_room(box)
     box.put(SpeechStarted(2))
     box.silence(1)
-    await asyncio.wait_for(waits, 5)
+    await asyncio.wait_for(waits, PATIENCE)
     assert await box.take() == SpeechStarted(2)

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from raw_client import PATIENCE
 
 from utils.clock import LoopClock
 from utils.errors import EngineRefused
@@ -118,7 +119,7 @@ class Conversation:
     async def told(self, last: type[Told] = Complete) -> list[Told]:
         found: list[Told] = []
         while not found or not isinstance(found[-1], last):
-            found.append(await asyncio.wait_for(self.session.outbox.take(), 5))
+            found.append(await asyncio.wait_for(self.session.outbox.take(), PATIENCE))
         return found
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from account_rows import add_account, check_books, hold, new_database, settlement
+from raw_client import PATIENCE
 from sqlalchemy import event, func, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
@@ -241,7 +242,7 @@ async def test_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
         account = it.accounts[0]
         rows = [settlement(f"r{n}", account, variant="v" * 190) for n in range(300)]
         waits = [it.settle(row, urgent=True) for row in rows]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while it.writer.reachable:
                 await asyncio.sleep(0)
         assert it.writer.late > 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import orjson
 import psutil
 import pytest
+from raw_client import PATIENCE
 
 from engine.process.orphans import OWNER_VARIABLE, Identity, OrphanRegistry
 from utils.file_lock import FileLock
@@ -89,7 +90,7 @@ def test_what_a_dead_gateway_started_is_ended(
     if sys.platform == "linux":
         set_clock(monkeypatch, by)
     assert OrphanRegistry(tmp_path).sweep() == 1
-    assert engine.wait(10) < 0
+    assert engine.wait(PATIENCE) < 0
     assert not list(tmp_path.iterdir())
 
 

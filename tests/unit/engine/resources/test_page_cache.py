@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 from disk import evict
+from raw_client import PATIENCE
 
 from engine.resources import page_cache as pagecache
 from engine.resources.page_cache import BLOCK, RESERVE, Reading, cached_share, size_of, spare_memory
@@ -123,15 +124,15 @@ def test_a_thread_may_be_told_from_outside(file: str) -> None:
 
     def spare() -> int:
         asked.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE)
         return plenty()
 
     thread = threading.Thread(target=reading.run, args=([file] * 1000, spare))
     thread.start()
-    assert asked.wait(10)
+    assert asked.wait(PATIENCE)
     reading.stopped = True
     go_on.set()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
 
 

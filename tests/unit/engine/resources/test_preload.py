@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from builders import TYPES, variant
 from disk import evict
+from raw_client import PATIENCE
 
 from engine.resources.learnt_store import COLD, WARM, LoadTimes
 from engine.resources.page_cache import BLOCK, cached_share
@@ -164,7 +165,7 @@ async def test_another_that_is_next_ends_the_reading(
 
     def spare() -> int:
         asked.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE)
         return plenty()
 
     preloader = Preloader(LoadTimes(None, {}, TYPES), spare=spare)
@@ -199,7 +200,7 @@ async def test_defined_anew_it_is_another(tmp_path: Path, cold: set[int]) -> Non
 
     def spare() -> int:
         asked.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE)
         return plenty()
 
     preloader = Preloader(LoadTimes(None, {}, TYPES), spare=spare)
