@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import sys
-from itertools import cycle
+from itertools import cycle, islice
 
 # Below those that gateways give to engines, and systems to outgoing connections.
 _FIRST, _END, _BLOCK = 10000, 16384, 48
@@ -33,12 +33,17 @@ _turns = cycle(_block)
 
 
 def quiet_port() -> int:
-    """Return a free port that nothing else gets before the test listens on it."""
-    for port in _turns:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
-    raise AssertionError("the turns never end")
+    """Return a free port that nothing else gets before the test listens on it.
+
+    One with connections in TIME_WAIT is taken only if there is no other.
+    """
+    for reuse in (0, 1):
+        for port in islice(_turns, _BLOCK):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+            return port
+    raise AssertionError(f"{_BLOCK} ports are in use")

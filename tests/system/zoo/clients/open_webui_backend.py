@@ -6,7 +6,6 @@ import atexit
 import importlib.util
 import json
 import os
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -73,10 +72,8 @@ class RefusedError(Exception):
 
 def _started() -> str:
     """Start the backend; return its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = ("-m", "uvicorn", "open_webui.main:app", "--host", "127.0.0.1", "--port", str(port))
+    port = os.environ["ZOO_PORT"]
+    words = ("-m", "uvicorn", "open_webui.main:app", "--host", "127.0.0.1", "--port", port)
     DATA.mkdir()
     with LOG.open("wb") as log:
         process = subprocess.Popen(
