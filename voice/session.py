@@ -96,6 +96,7 @@ class Session:
         self._partials = Partials() if partials else None
         # Makes a text of the speech so far; it may be the final one.
         self._partial: asyncio.Task[str | None] | None = None
+        self._closed = False
 
     def configure(self, ears: Endpointer, *, detects: bool) -> None:
         """Listen in another way from now on; sound that belongs to no turn yet is forgotten."""
@@ -138,6 +139,20 @@ class Session:
                 break
         self._guess_end()
         self._hear_so_far()
+
+    async def hear_on(self, samples: bytes) -> None:
+        """Take in samples that were decoded; return once they were listened to."""
+        if not self._closed:
+            self.listen(samples)
+            await self.listened()
+            await self.outbox.room()
+
+    def fail_sound(self, error: GatewayError) -> None:
+        """Forget the sound that belongs to no turn yet, as it cannot be read on."""
+        if self._ears.speaking:
+            self._run(self.turns.dropped())
+        self.clear()
+        self.tell(Problem(0, error))
 
     def add_file(self, piece: bytes) -> None:
         """Take in a piece of a sound file, which is heard once the turn has ended."""
@@ -192,7 +207,9 @@ class Session:
         return max(0.0, self.turns.playout.end - self._now())
 
     async def close(self) -> None:
-        """End all work; return once it has ended."""
+        """End all work; return once it has ended. What is still decoded is not listened to."""
+        self._closed = True
+        self._backlog.clear()
         await self._tasks.cancel()
         self._models.release()
 

@@ -38,6 +38,11 @@ ENCODED = (*_FORMATS,)
 """The formats of speech that need an encoder."""
 
 
+def container_of(kind: str) -> str:
+    """Return the name that ffmpeg and PyAV have for the container of a kind of file."""
+    return _CONTAINERS[kind]
+
+
 class Tool(NamedTuple):
     """A program that converts sound; it reads standard input and writes standard output.
 
@@ -49,7 +54,7 @@ class Tool(NamedTuple):
 
     def decode(self, kind: str) -> list[str]:
         """Return the command that makes mono samples of 16 bits at ``RATE`` of a file."""
-        container = _CONTAINERS[kind]
+        container = container_of(kind)
         if not self.is_ffmpeg:
             return [*self.command, "decode", container]
         source = ["-f", container, "-i", "/dev/stdin", "-map", "0:a:0", "-t", str(_LONGEST)]

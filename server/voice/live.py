@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from engine.sound.streaming import StreamDecoder
 from engine.sound.tools import ENCODED, tool
 from server.uploads.body import read_body
 from server.voice.asking import Asker
@@ -21,7 +22,7 @@ from utils.tasks import TaskOwner
 from voice.activity import USUAL, Endpointer, Pace
 from voice.history import History
 from voice.live.messages import command_of, ready, written
-from voice.live.options import options_of
+from voice.live.options import INPUTS, PLAIN, options_of
 from voice.live.talk import LiveTalk
 from voice.live.tokens import Ticket, Tickets
 from voice.session import Session
@@ -53,6 +54,7 @@ class _Live:
     session: Session
     asker: Asker
     talk: _Talk
+    decoder: StreamDecoder | None
     kept: KeptSession
     kit: Kit
     expiry: Timer
@@ -87,7 +89,8 @@ class LiveHandlers:
         except ValueError:
             raise BadRequest("The body is not valid JSON.") from None
         outputs = ("opus", "wav", "pcm") if tool() and "opus" in ENCODED else ("wav", "pcm")
-        asked = options_of(body, outputs)
+        inputs = INPUTS if self._hearing.decodes() else PLAIN
+        asked = options_of(body, outputs, inputs)
         options = await self._handler.understood(
             ctx, 0, lambda: with_models(asked, ctx.configuration)
         )
@@ -157,7 +160,10 @@ class LiveHandlers:
         session = session_of(options, asker, kit, self._clock)
         kept = KeptSession(options.reconnect)
         timer = self._clock.call_at(ticket.until, lambda: kept.close(EXPIRED))
-        live = _Live(ticket, session, asker, _Talk(session, options), kept, kit, timer)
+        decodes, hear_on, fail = options.decodes, session.hear_on, session.fail_sound
+        decoder = StreamDecoder(hear_on, fail) if decodes else None
+        talk = _Talk(session, options, decoder)
+        live = _Live(ticket, session, asker, talk, decoder, kept, kit, timer)
         self._open.add(live)
         ticket.close = lambda code, reason: kept.close(End(code, reason))
         session.spawn(warm(ctx, self._handler, options), "warm")
@@ -204,6 +210,8 @@ class LiveHandlers:
         self._open.discard(live)
         self._sockets.remove(live.kept)
         try:
+            if live.decoder is not None:
+                await live.decoder.close()
             await live.session.close()
         finally:
             self._hearing.give_back(live.kit)
@@ -234,13 +242,15 @@ class LiveHandlers:
 class _Talk:
     """The protocol of this API."""
 
-    def __init__(self, session: Session, options: LiveOptions) -> None:
-        self._talk = LiveTalk(session, options)
+    def __init__(
+        self, session: Session, options: LiveOptions, decoder: StreamDecoder | None
+    ) -> None:
+        self._talk = LiveTalk(session, options, decoder)
         self._output = options.output
 
-    def take(self, message: str | bytes) -> bool:
+    async def take(self, message: str | bytes) -> bool:
         """Do what a message says; return False to end."""
-        return self._talk.perform(command_of(message))
+        return await self._talk.perform(command_of(message))
 
     def told(self, told: Told) -> Iterable[Any]:
         """Return the messages that say this."""
@@ -251,18 +261,19 @@ def session_of(options: LiveOptions, asker: Asker, kit: Kit, clock: Clock) -> Se
     """Return a session that behaves as the options say, and hears with the ``kit``."""
     history = History(options.system, options.history)
     manners = Manners(interrupts=options.interrupts, wake=options.wake)
-    detector = kit.detector(options.rate, USUAL)
-    ears = Endpointer(options.rate, detector, Pace(silence=options.silence))
+    rate = options.heard_rate
+    detector = kit.detector(rate, USUAL)
+    ears = Endpointer(rate, detector, Pace(silence=options.silence))
     turns = Turns(history, manners)
     return Session(
         turns,
         asker,
         ears,
-        options.rate,
+        rate,
         clock,
         detects=options.detects,
         partials=asker.partials,
-        spotter=kit.spotter(options.rate),
+        spotter=kit.spotter(rate),
         turn_end=kit.turn_end,
     )
 

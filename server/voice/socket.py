@@ -54,7 +54,7 @@ EXPIRED = End(UNKNOWN, "The session has expired.")
 class Talk(Protocol):
     """A protocol: what the client's messages do, and how it is told."""
 
-    def take(self, message: str | bytes) -> bool:
+    async def take(self, message: str | bytes) -> bool:
         """Do what a message says; return False to end. BadRequest if it cannot be done."""
         ...
 
@@ -152,7 +152,7 @@ class VoiceSocket:
         """Take messages until the client, or one of them, ends the session."""
         while (message := await self._socket.receive()).type in _SAID:
             try:
-                if not self._talk.take(message.data):
+                if not await self._talk.take(message.data):
                     self._over = True
                     return
             except GatewayError as error:

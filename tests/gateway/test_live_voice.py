@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 from account_gateway import UNIT, bearer, booked, books, charging_gateway
+from encoded import encoded
 from gateway import Gateway, running_gateway, until
 from gateway_client import client_session
 from raw_client import PATIENCE
@@ -186,9 +187,10 @@ async def test_speech_is_understood_before_its_end(journal: Journal) -> None:
 
 @pytest.mark.parametrize("kind", ["wav", "webm"])
 async def test_sound_files(journal: Journal, kind: str) -> None:
+    audio = {**PLAIN, "input_format": kind, "turn_detection": "server" if kind == "wav" else "none"}
     async with (
         serving(journal) as (gw, voice),
-        talking(gw, audio_config={**PLAIN, "input_format": kind}) as talk,
+        talking(gw, audio_config=audio) as talk,
     ):
         samples = speech(0.5, rate=16000)
         file = wav_head(16000, len(samples)) + samples if kind == "wav" else b"\x1aE\xdf\xa3" * 99
@@ -203,6 +205,43 @@ async def test_sound_files(journal: Journal, kind: str) -> None:
             return
         with wave.open(io.BytesIO(heard)) as found:
             assert found.getnframes() / found.getframerate() == pytest.approx(0.5, abs=0.01)
+
+
+async def test_webm_is_heard_while_it_comes(journal: Journal) -> None:
+    said = resampled(recorded(), 16000, RATE)
+    sound = encoded(said + silence(0.9), RATE)
+    # So many pieces of it have speech and a pause in which a turn does not end.
+    pause = len(encoded(said + silence(0.1), RATE))
+    async with (
+        serving(journal, heard=["hey", "hey"], pause=3) as (gw, voice),
+        talking(gw, audio_config={**PLAIN, "input_format": "webm"}) as talk,
+    ):
+        await until(lambda: len(gw.manager.ready()) == 3)
+        # What cannot be read fails a turn, and not the session.
+        await talk.sound(b"no sound" * 99)
+        assert "cannot be decoded" in (await talk.next())["message"]
+        for piece in sound[:pause]:
+            await talk.sound(piece)
+        told = await talk.until("transcript")
+        assert [each["type"] for each in told] == ["speech_started", "transcript"]
+        assert told[-1]["is_final"] is False
+        for piece in sound[pause:]:
+            await talk.sound(piece)
+        told = await talk.until("audio")
+        assert of("speech_stopped", told)[0]["turn_id"] == 1
+        with wave.open(io.BytesIO(voice.sounds[-1])) as file:
+            assert file.getframerate() == 16000
+        # Speech interrupts; its recorder was started again, and its client ends the turn.
+        await voice.pauses()
+        voice.pause = None
+        voice.heard = ["what is it"] * 9
+        await talk.sound(b"".join(encoded(said + silence(0.3), RATE)))
+        assert (await talk.until("interrupted"))[-1]["turn_id"] == 1
+        await talk.send("end_turn")
+        assert (await talk.until("turn_complete"))[-1]["interrupted"] is True
+        assert (await talk.until("turn_complete"))[-1]["input_transcript"] == "what is it"
+    # Its process has ended with the session.
+    await until(lambda: not gw.manager.waiting())
 
 
 async def test_a_message_interrupts_an_answer(journal: Journal) -> None:

@@ -6,7 +6,7 @@ import io
 import os
 import re
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from real_engines import MODEL, lua_config
 
@@ -60,40 +60,6 @@ def speech_config(
     if ESPEAK:
         models += '{ name = "robot", engine = presets.engines.espeak },'
     return lua_config(folder, models, "max_loaded_models = 5,")
-
-
-class _Slices(io.RawIOBase):
-    """What is written, in its pieces; like a microphone, it cannot go back."""
-
-    def __init__(self) -> None:
-        self.pieces: list[bytes] = []
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self.pieces.append(bytes(data))
-        return len(data)
-
-
-def recorded(samples: bytes, rate: int) -> list[bytes]:
-    """Return samples as a browser's MediaRecorder gives them: Opus in WebM, in pieces.
-
-    The first piece alone has the head.
-    """
-    import av  # noqa: PLC0415 - only few tests need it
-
-    slices, options = _Slices(), {"live": "1", "cluster_time_limit": "250", "flush_packets": "1"}
-    with av.open(slices, "w", format="webm", options=options, buffer_size=1024) as out:
-        stream: Any = out.add_stream("libopus", rate=48000, layout="mono")
-        for at in range(0, len(samples) // 2, rate // 10):
-            part = samples[at * 2 : (at + rate // 10) * 2]
-            frame = av.AudioFrame(format="s16", layout="mono", samples=len(part) // 2)
-            frame.sample_rate, frame.pts = rate, at
-            frame.planes[0].update(part)
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode(None))
-    return slices.pieces
 
 
 def decoded_seconds(sound: bytes) -> float:

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from engine.sound.streaming import is_installed
 from utils.logger import get_logger
 from voice.activity import Loudness
 from voice.hearing import silero
@@ -68,6 +69,13 @@ class Hearing:
         wake, end = await self._wake(words), await self._end(turn_model)
         return Kit(await self._activity() if model else None, wake, end)
 
+    def decodes(self) -> bool:
+        """Return whether sound in files is decoded while it comes."""
+        found = is_installed()
+        if not found:
+            self._say("webm, opus and mp3 are heard once the client ends a turn: " + _missing("av"))
+        return found
+
     def give_back(self, kit: Kit) -> None:
         """Take back a kit, once, that no session uses any more."""
         if kit.activity is not None and len(self._spare) < _SPARE:
@@ -119,7 +127,11 @@ class Hearing:
             _log.info("voice: %s", what)
 
 
+def _missing(name: str) -> str:
+    return f"{name} is not installed (./init.sh speech)"
+
+
 def _why(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
-        return f"{error.name} is not installed (./init.sh speech)"
+        return _missing(error.name or "")
     return f"the model cannot be loaded: {error}"

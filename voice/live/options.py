@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from engine.sound.tools import RATE as DECODED
 from voice.activity import Pace
 from voice.fields import Fields
 from voice.wake import MODES, Mode, WakeWords
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 INPUTS = ("webm", "opus", "wav", "pcm", "mp3")
 PLAIN = ("wav", "pcm")
-"""Formats that are samples: the gateway hears the turns in them itself."""
+"""Formats that are samples; the others are decoded."""
 _RATES = (8000, 48000)
 _MINUTES = (5, 20)
 _USUAL_MINUTES = 15
@@ -59,6 +60,16 @@ class LiveOptions:
     tool_choice: Any = "auto"
     partials: bool | None = None
 
+    @property
+    def decodes(self) -> bool:
+        """Whether the sound is decoded while it comes."""
+        return self.detects and self.input not in PLAIN
+
+    @property
+    def heard_rate(self) -> int:
+        """The samples a second that are listened to."""
+        return DECODED if self.decodes else self.rate
+
     def shown(self) -> dict[str, Any]:
         """Return the parts of the request that ``ready`` repeats, with what was chosen."""
         wake = self.wake or WakeWords(())
@@ -84,10 +95,15 @@ class LiveOptions:
         }
 
 
-def options_of(body: Any, outputs: Sequence[str]) -> LiveOptions:  # noqa: ANN401 - decoded JSON
+def options_of(
+    body: Any,  # noqa: ANN401 - decoded JSON
+    outputs: Sequence[str],
+    inputs: Sequence[str] = INPUTS,
+) -> LiveOptions:
     """Return what a request asks for, or raise BadRequest.
 
-    ``outputs`` are the formats of speech that can be had here, the usual one first.
+    ``outputs`` are the formats of speech that can be had here, the usual one first; ``inputs``
+    those that can be heard here while they come.
     """
     fields = Fields(body)
     audio, voice, llm = (
@@ -111,7 +127,7 @@ def options_of(body: Any, outputs: Sequence[str]) -> LiveOptions:  # noqa: ANN40
         output=audio.choice("output_format", outputs, outputs[0]),
         rate=audio.count("sample_rate", 24000, *_RATES),
         interrupts=audio.flag("allow_interrupt", default=True),
-        detects=audio.choice("turn_detection", _DETECTS, "server") == "server" and heard in PLAIN,
+        detects=audio.choice("turn_detection", _DETECTS, "server") == "server" and heard in inputs,
         silence=audio.count("silence_ms", round(Pace().silence * 1000), *_SILENCE) / 1000,
         wake=_wake(fields.at("wake_word_config")),
         voice="" if name == "default" else name,

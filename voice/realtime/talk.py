@@ -100,7 +100,7 @@ class RealtimeTalk:
             created.append(self._events.event("conversation.created", conversation=conversation))
         return created
 
-    def take(self, message: str | bytes) -> bool:
+    async def take(self, message: str | bytes) -> bool:
         """Do what an event says; what cannot be done is told. Return True: the client ends it."""
         try:
             fields = Fields(orjson.loads(message))

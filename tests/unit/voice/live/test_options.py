@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from utils.errors import BadRequest
-from voice.live.options import LiveOptions, options_of
+from voice.live.options import PLAIN, LiveOptions, options_of
 from voice.wake import WakeWords
 
 OUTPUTS = ("opus", "wav", "pcm")
@@ -13,8 +13,12 @@ OUTPUTS = ("opus", "wav", "pcm")
 
 def test_the_usual_session() -> None:
     options = options_of({"llm_config": {"model": "m"}}, OUTPUTS)
-    # The turns of what is not plain samples end at the client's word.
-    assert options == LiveOptions("m", detects=False)
+    assert options == LiveOptions("m")
+    assert (options.decodes, options.heard_rate, options.rate) == (True, 16000, 24000)
+    # Where nothing decodes it, its turns end at the client's word.
+    without = options_of({"llm_config": {"model": "m"}}, OUTPUTS, PLAIN)
+    assert without == LiveOptions("m", detects=False)
+    assert (without.decodes, without.heard_rate) == (False, 24000)
     shown = options.shown()
     assert shown["audio"]["output_format"] == "opus"
     assert shown["voice"] == {"voice_id": "default", "speed": 1.0, "language": "auto"}
