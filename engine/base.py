@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from models.model_file import FileFacts
+    from models.planning import MachineMemory
     from models.requests.endpoints import Endpoint
     from models.requests.reader import RequestFacts
     from models.spec import ModelSpec, VariantSpec
@@ -39,6 +40,7 @@ __all__ = [
     "EngineRun",
     "EngineType",
     "Finding",
+    "Forecast",
     "Launch",
     "LogReader",
     "ModelFile",
@@ -86,6 +88,18 @@ class Finding(NamedTuple):
     key: str
     message: str
     fatal: bool = False
+
+
+class Forecast(NamedTuple):
+    """The memory that an engine will take, in bytes by resource.
+
+    Without it, ``unknown`` says why: its ``file`` cannot be read, the configuration places its
+    ``layers``, its ``arguments`` are not understood, or this ``engine`` is not known so
+    well, or runs ``elsewhere``.
+    """
+
+    needs: Mapping[str, int]
+    unknown: str = ""
 
 
 class Voice(NamedTuple):
@@ -297,6 +311,12 @@ class EngineType(ABC):
     def gpu_layers(self, variant: VariantSpec, environ: Mapping[str, str]) -> str:
         """Return how many layers the engine has on the GPU: a number, ``all``, ``auto``, or ""."""
         return ""
+
+    def forecast(
+        self, variant: VariantSpec, environ: Mapping[str, str], machine: MachineMemory
+    ) -> Forecast:
+        """Return what the variant's engine will take on this machine. May read files."""
+        return Forecast({}, "elsewhere" if self.runs_elsewhere else "engine")
 
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
         """Return the files that the variant's engine reads while it loads, in this order."""

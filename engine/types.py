@@ -12,7 +12,8 @@ from utils.errors import BadRequest, ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from engine.base import EngineType, ModelFile, Voice
+    from engine.base import EngineType, Forecast, ModelFile, Voice
+    from models.planning import MachineMemory
     from models.requests.endpoints import Endpoint
     from models.requests.reader import RequestFacts
     from models.spec import ModelSpec, VariantSpec
@@ -101,6 +102,12 @@ class EngineTypes:
     def gpu_layers(self, variant: VariantSpec, environ: Mapping[str, str]) -> str:
         """Return how many layers of the variant are for the GPU, "" if that is not known."""
         return self.of(variant).gpu_layers(variant, environ)
+
+    def forecast(
+        self, variant: VariantSpec, environ: Mapping[str, str], machine: MachineMemory
+    ) -> Forecast:
+        """Return what the variant's engine will take on this machine, or why it is not known."""
+        return self.of(variant).forecast(variant, environ, machine)
 
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
         """Return the files that the variant's engine reads while it loads."""

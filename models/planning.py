@@ -14,7 +14,7 @@ to main memory one by one, of a mixture of experts only the experts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from models.estimate import BATCH, Estimate, Setup, copied, estimate
@@ -89,7 +89,8 @@ class Wishes:
 
     ``beside`` is the size in bytes of what is loaded beside the model, such as its projector.
     Without ``contexts`` the plan chooses them, without ``batch`` the engine has its own. Each of
-    ``slots`` has a whole context.
+    ``slots`` has a whole context. ``values`` is the type of the cached values, if it is another one
+    than that of the keys.
     """
 
     contexts: tuple[int, ...] = ()
@@ -98,6 +99,7 @@ class Wishes:
     flash_attention: bool = True
     beside: int = 0
     slots: int = 1
+    values: str = field(default="", kw_only=True)
 
 
 def plan(facts: FileFacts, machine: MachineMemory, wishes: Wishes | None = None) -> Plan:
@@ -144,7 +146,7 @@ def _placed(
         context * wishes.slots,
         wishes.slots,
         keys=kind,
-        values=kind,
+        values=wishes.values or kind,
         batch=batch,
         flash_attention=wishes.flash_attention,
     )

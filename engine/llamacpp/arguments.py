@@ -48,6 +48,17 @@ CONTEXT = Flag(("-c", "--ctx-size"), "LLAMA_ARG_CTX_SIZE")
 # More layers than any model has: all of them.
 MOST_LAYERS = 999
 GPU_LAYERS = Flag(("-ngl", "--gpu-layers", "--n-gpu-layers"), "LLAMA_ARG_N_GPU_LAYERS")
+CACHE_KEYS = Flag(("-ctk", "--cache-type-k"), "LLAMA_ARG_CACHE_TYPE_K")
+CACHE_VALUES = Flag(("-ctv", "--cache-type-v"), "LLAMA_ARG_CACHE_TYPE_V")
+FLASH_ATTENTION = Flag(("-fa", "--flash-attn"), "LLAMA_ARG_FLASH_ATTN")
+UBATCH = Flag(("-ub", "--ubatch-size"), "LLAMA_ARG_UBATCH")
+# What moves parts of layers away from where the number of layers puts them.
+LAYERS_ELSEWHERE = (
+    Flag(("-cmoe", "--cpu-moe"), "LLAMA_ARG_CPU_MOE"),
+    Flag(("-ncmoe", "--n-cpu-moe"), "LLAMA_ARG_N_CPU_MOE"),
+    Flag(("-ncffn", "--n-cpu-ffn"), "LLAMA_ARG_N_CPU_FFN"),
+    Flag(("-ot", "--override-tensor"), "LLAMA_ARG_OVERRIDE_TENSOR"),
+)
 SLOTS = Flag(("-np", "--parallel"), "LLAMA_ARG_N_PARALLEL")
 UNIFIED = Flag(("-kvu", "--kv-unified"), "LLAMA_ARG_KV_UNIFIED", ("-no-kvu", "--no-kv-unified"))
 EMBEDDINGS = Flag(("--embedding", "--embeddings"), "LLAMA_ARG_EMBEDDINGS")

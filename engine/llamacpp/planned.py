@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.llamacpp.arguments import CONTEXT, GPU_LAYERS, SLOTS, Arguments
-from engine.resources.rules import RAM
-from models.planning import MARGIN, MachineMemory, Wishes, plan
+from engine.llamacpp.needs import by_resource
+from models.planning import MachineMemory, Wishes, plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -113,11 +113,7 @@ class Planner:
         if options.gpu_layers not in {"auto", 0} or own:
             # The plan has the layers elsewhere than the user.
             return {}
-        if self.machine.unified:
-            return {RAM: each.gpu}
-        room = [max(0, gpu - MARGIN) for gpu in self.machine.gpus]
-        needs = {f"gpu{n}": each.gpu * one // sum(room) for n, one in enumerate(room) if one}
-        return {RAM: each.ram} | {name: size for name, size in needs.items() if size}
+        return by_resource(each, self.machine)
 
 
 def wishes_of(options: LaunchOptions, beside: int = 0) -> Wishes:

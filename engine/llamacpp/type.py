@@ -13,6 +13,7 @@ from engine.llamacpp.checks import findings
 from engine.llamacpp.client import LlamaCppEngine, build_launch, engine_url
 from engine.llamacpp.log import LlamaCppLog
 from engine.llamacpp.model_files import ModelFiles, as_started, other_template
+from engine.llamacpp.needs import forecast
 from engine.llamacpp.prompt_cache.fingerprint import with_shards
 from engine.llamacpp.requests import fitted
 from engine.llamacpp.shared_context import SharedContextHooks
@@ -27,9 +28,10 @@ from utils.errors import CountUnavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.base import Capabilities, EngineClient, Finding, ModelFile
+    from engine.base import Capabilities, EngineClient, Finding, Forecast, ModelFile
     from engine.llamacpp.prompt_cache.manager import PromptCacheManager
     from models.model_file import FileFacts
+    from models.planning import MachineMemory
     from models.requests.endpoints import Endpoint
     from models.requests.reader import RequestFacts
     from models.spec import ModelSpec, VariantSpec
@@ -117,6 +119,16 @@ class LlamaCpp(EngineType):
         """See ``EngineType``; without an argument for it, llama-server chooses by the memory."""
         return layers_shown(Arguments.of(variant, environ).value(GPU_LAYERS))
 
+    def forecast(
+        self, variant: VariantSpec, environ: Mapping[str, str], machine: MachineMemory
+    ) -> Forecast:
+        """See ``EngineType``; it reads the head of the model's file."""
+        said = Arguments.of(variant, environ)
+        file = self.model_file(variant, environ, brief=True)
+        model = said.value(MODEL)
+        beside = sum(_size(path) for path in said.files() if path != model)
+        return forecast(said, None if file is None else file.facts, machine, beside)
+
     def files(self, variant: VariantSpec, environ: Mapping[str, str]) -> list[str]:
         """Return the model with all its shards, the projector, adapters and the draft model."""
         return with_shards(Arguments.of(variant, environ).files())
@@ -170,6 +182,13 @@ class LlamaCpp(EngineType):
     async def close(self) -> None:
         """End the processes that count."""
         await self._counter.close()
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
 
 
 def _key(variant: VariantSpec) -> tuple[str, ...]:

@@ -90,9 +90,12 @@ class ModelHandlers:
 
         def look() -> dict[str, Any]:
             found = local_models(self._folder)
-            page = models_page(found, users(catalog, types), loaded, this_memory())
+            machine = this_memory()
+            page = models_page(found, users(catalog, types), loaded, machine)
             layers = partial(types.gpu_layers, environ=os.environ)
-            return {**page, "served": served_view(catalog.models, records, learnt, layers)}
+            forecast = partial(types.forecast, environ=os.environ, machine=machine)
+            served = served_view(catalog.models, records, learnt, layers, forecast)
+            return {**page, "served": served}
 
         await ctx.json(await asyncio.to_thread(look))
 

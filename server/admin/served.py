@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.base import Forecast
 from engine.resources.rules import RAM
 from engine.scheduling.lifecycle import State
 
@@ -19,11 +20,12 @@ def served_view(
     records: Iterable[EngineRecord],
     learnt: Mapping[str, Mapping[str, int]],
     layers: Callable[[VariantSpec], str],
+    forecast: Callable[[VariantSpec], Forecast],
 ) -> list[dict[str, Any]]:
     """Return each model with its variants as plain JSON values; memory in bytes by resource.
 
     ``learnt`` is the memory that was measured, by label; ``layers`` returns how many layers of a
-    variant are for the GPU.
+    variant are for the GPU, ``forecast`` what one that was not planned will take.
     """
     by_label = {record.variant.label: record for record in records}
     return [
@@ -34,7 +36,13 @@ def served_view(
             "size": model.size or None,
             "quantisation": model.quantisation,
             "variants": [
-                _variant(each, by_label.get(each.label), learnt.get(each.label, {}), layers(each))
+                _variant(
+                    each,
+                    by_label.get(each.label),
+                    learnt.get(each.label, {}),
+                    layers(each),
+                    _planned(each, forecast),
+                )
                 for each in model.variants
             ],
         }
@@ -43,21 +51,30 @@ def served_view(
 
 
 def _variant(
-    variant: VariantSpec, record: EngineRecord | None, learnt: Mapping[str, int], layers: str
+    variant: VariantSpec,
+    record: EngineRecord | None,
+    learnt: Mapping[str, int],
+    layers: str,
+    planned: Forecast,
 ) -> dict[str, Any]:
-    planned = dict(variant.estimated or variant.needs)
     return {
         "label": variant.label,
         "name": variant.shown,
         "context": variant.context,
         "parallel": variant.parallel,
-        "placement": placement(learnt or planned),
+        "placement": placement(learnt or planned.needs),
         "gpu_layers": layers,
-        "estimated": planned,
+        "estimated": dict(planned.needs),
+        "unknown": planned.unknown,
         "learnt": dict(learnt),
         "load_seconds": None if record is None else round(record.load_seconds, 3) or None,
         "state": (State.STOPPED if record is None else record.state).value,
     }
+
+
+def _planned(variant: VariantSpec, forecast: Callable[[VariantSpec], Forecast]) -> Forecast:
+    known = variant.estimated or variant.needs
+    return Forecast(known) if known else forecast(variant)
 
 
 def placement(memory: Mapping[str, int]) -> str:

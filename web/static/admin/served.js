@@ -10,9 +10,10 @@ import { memoryName } from "./charts.js";
 const OPEN = 6;
 const VARIANTS = [["col.variant"], ["col.state"], ["col.context", true], ["col.placement"], ["col.layers", true], ["col.planned", true], ["col.learnt", true], ["col.load", true]];
 
-function Memory({ memory }) {
+/** `unknown` is the reason why there is none, if there is one. */
+function Memory({ memory, unknown = "" }) {
   const known = Object.entries(memory).filter(([, bytes]) => bytes > 0);
-  if (!known.length) return "–";
+  if (!known.length) return unknown ? html`<span class="soft small">${t(`planned.${unknown}`)}</span>` : "–";
   return known.map(([name, bytes]) => html`<div key=${name}>${memoryName(name)} ${format.bytes(bytes)}</div>`);
 }
 
@@ -20,7 +21,7 @@ function Variant({ variant: each }) {
   return html`<tr><td><strong>${each.label}</strong>${each.parallel > 1 && html` <span class="soft small">${t("served.slots", { count: each.parallel })}</span>`}</td>
     <td><span class=${`pill ${kindOf(each.state)}`}>${t(`state.${each.state}`)}</span></td><td class="n">${each.context === null ? "–" : format.number(each.context)}</td>
     <td>${each.placement ? t(`placement.${each.placement}`) : "–"}</td><td class="n">${["all", "auto"].includes(each.gpu_layers) ? t(`layers.${each.gpu_layers}`) : each.gpu_layers || "–"}</td>
-    <td class="n"><${Memory} memory=${each.estimated} /></td><td class="n"><${Memory} memory=${each.learnt} /></td><td class="n">${format.seconds(each.load_seconds)}</td></tr>`;
+    <td class="n"><${Memory} memory=${each.estimated} unknown=${each.unknown} /></td><td class="n"><${Memory} memory=${each.learnt} /></td><td class="n">${format.seconds(each.load_seconds)}</td></tr>`;
 }
 
 function Model({ model, open }) {

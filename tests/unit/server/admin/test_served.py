@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from builders import model
 
+from engine.base import Forecast
 from engine.scheduling.engine_table import EngineRecord
 from engine.scheduling.lifecycle import State
 from server.admin.served import placement, served_view
+
+if TYPE_CHECKING:
+    from models.spec import VariantSpec
 
 GIB = 1 << 30
 
@@ -22,10 +27,19 @@ def test_each_variant_has_its_plan_what_was_learnt_and_its_load() -> None:
     record = EngineRecord(large, State.READY)
     record.load_seconds = 2.5
     learnt = {"qwen@8192": {"gpu0": 5 * GIB}}
-    [shown] = served_view([spec], [record], learnt, lambda each: f"{each.context}")
+    asked: list[VariantSpec] = []
+
+    def forecast(each: VariantSpec) -> Forecast:
+        asked.append(each)
+        return Forecast({}, "file")
+
+    [shown] = served_view([spec], [record], learnt, lambda each: f"{each.context}", forecast)
+    # What was planned is not planned again.
+    assert asked == [small]
     assert (shown["name"], shown["size"], shown["quantisation"]) == ("qwen", 3 * GIB, "Q4_K_M")
     first, second = shown["variants"]
     assert (first["placement"], first["load_seconds"], first["state"]) == ("", None, "stopped")
+    assert (first["estimated"], first["unknown"]) == ({}, "file")
     assert second == {
         "label": "qwen@8192",
         "name": 8192,
@@ -34,6 +48,7 @@ def test_each_variant_has_its_plan_what_was_learnt_and_its_load() -> None:
         "placement": "gpu",
         "gpu_layers": "8192",
         "estimated": {"gpu0": 4 * GIB, "ram": GIB // 4},
+        "unknown": "",
         "learnt": {"gpu0": 5 * GIB},
         "load_seconds": 2.5,
         "state": "ready",
