@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 # Engines close an idle connection after 5 s or more; the gateway must close it before that.
 _KEEPALIVE = 3.0
+# Who closes a connection first has its port in TIME_WAIT for a minute. An engine that was asked to
+# would be that, and not every server could listen on its port again.
+_OURS_TO_CLOSE = {"Connection": "keep-alive"}
 _ENDLESS = aiohttp.ClientTimeout(total=None, sock_connect=10)
 
 
@@ -272,7 +275,9 @@ class EngineClient:
             # aiohttp's own timeout swallows a cancellation that comes at the same moment.
             async with (
                 asyncio.timeout(self._patience),
-                self._probes.get(self.url + path, headers=self._headers) as response,
+                self._probes.get(
+                    self.url + path, headers=self._headers | _OURS_TO_CLOSE
+                ) as response,
             ):
                 await response.read()
                 return response.status

@@ -21,6 +21,8 @@ _LOCK = "\0llm-gateway port {}"
 # those could take an engine's port in the moment before the engine listens, and fail its start.
 _QUIET = range(16384, 32768)
 _TRIES = 100
+# Seconds. On this machine it takes none.
+_ANSWERS_WITHIN = 0.5
 
 
 def free_port(within: tuple[int, int] | None = None, taken: Collection[int] = frozenset()) -> int:
@@ -101,6 +103,23 @@ def port_holder(url: str) -> str | None:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
+        if error.errno == errno.EADDRINUSE and _answers(family, host, port):
             return f"port {port} is in use by another process; change 'connect' or free the port"
     return None
+
+
+def _answers(family: socket.AddressFamily, host: str, port: int) -> bool:
+    """Return whether a server listens there.
+
+    Connections in TIME_WAIT keep others from the port if their server had another option than the
+    one that asks: some have SO_REUSEPORT. The next one of its kind can listen there.
+    """
+    with socket.socket(family) as probe:
+        probe.settimeout(_ANSWERS_WITHIN)
+        try:
+            probe.connect((host, port))
+        except TimeoutError:
+            return True  # it is too busy to say so
+        except OSError:
+            return False
+    return True

@@ -108,6 +108,8 @@ async def test_flapping_health_is_ready_when_it_says_so(journal: Journal, steps:
         await run.reported(ev.EngineReady)
         asked = journal.events("request", path="/health")
         assert len(asked) >= len(steps.split(","))
+        # The engine is not to close first: its port would be in TIME_WAIT.
+        assert {each["headers"]["connection"] for each in asked} == {"keep-alive"}
         # Ready is said once and never taken back by a probe.
         assert len(run.reports) == 1
 

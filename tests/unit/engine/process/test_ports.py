@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from engine.process.ports import PortClaim, free_port
+from engine.process.ports import PortClaim, free_port, port_holder
 
 
 def test_any_free_port() -> None:
@@ -66,6 +66,23 @@ def test_a_port_that_waits_for_old_connections_is_the_last_choice(
     monkeypatch.setattr("engine.process.ports._QUIET", [waits, other])
     assert {free_port() for _ in range(20)} == {other}
     assert free_port(taken={other}) == waits
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its ports do not wait")
+@pytest.mark.parametrize("option", ["SO_REUSEADDR", "SO_REUSEPORT"])
+def test_an_engine_may_go_where_one_of_its_kind_was(option: str) -> None:
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, getattr(socket, option), 1)
+        server.bind(("127.0.0.1", free_port()))
+        server.listen()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        client = socket.create_connection(server.getsockname())
+        served, _ = server.accept()
+        assert "is in use by another process" in str(port_holder(url))
+        served.close()  # the side that closes first waits
+        assert client.recv(1) == b""
+        client.close()
+    assert port_holder(url) is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such locks")
