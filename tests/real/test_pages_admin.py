@@ -80,7 +80,10 @@ def served(
 
 
 class Asking(threading.Thread):
-    """A client whose request has no end of its own. ``heard`` is its answer, once it has one."""
+    """A client whose request has no end of its own: until ``go_on`` it does not read.
+
+    ``heard`` is its answer, once it has one.
+    """
 
     def __init__(self, served: Gateway, model: str) -> None:
         super().__init__(daemon=True)
@@ -92,11 +95,13 @@ class Asking(threading.Thread):
             {"Content-Type": "application/json", **ADMIN},
         )
         self.heard = ""
+        self.go_on = threading.Event()
         self.start()
 
     def run(self) -> None:
         try:
             with urllib.request.urlopen(self._order) as answer:
+                self.go_on.wait()
                 self.heard = answer.read().decode()
         except http.client.IncompleteRead as error:
             self.heard = error.partial.decode()
@@ -123,6 +128,7 @@ def test_an_operator_sees_loads_unloads_and_cancels(browser: Browser, served: Ga
         page.get_by_role("tab", name="Overview", exact=True).click()
         client = Asking(served, "b")
         page.get_by_role("button", name="Cancel request").first.click()
+        client.go_on.set()
         client.join()
         assert "An operator cancelled this request." in client.heard
         page.get_by_role("tab", name="Requests", exact=True).click()
