@@ -177,6 +177,7 @@ def test_a_turn_goes_on_after_the_connection_was_lost_and_without_a_permission(
         before = said(page, "Model").inner_text()
         proxy.cut()
         expect(page.locator(".talk [role=status]").first).to_have_text("reconnects")
+        proxy.mend()
         expect(page.locator(".talk [role=status]").first).not_to_have_text("reconnects")
         write(page, "Go on")
         expect(said(page, "You")).to_have_text(["Tell me a story", "Go on"])

@@ -24,11 +24,17 @@ class CutProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._ends: set[socket.socket] = set()
         self._lock = threading.Lock()
+        self._there = threading.Event()
+        self._there.set()
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Break all connections of now."""
+        """Break all connections of now; later ones wait for ``mend``."""
+        self._there.clear()
+        self._break()
+
+    def _break(self) -> None:
         with self._lock:
             ends, self._ends = self._ends, set()
         for each in ends:
@@ -38,22 +44,31 @@ class CutProxy:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
 
+    def mend(self) -> None:
+        """Pass on connections again."""
+        self._there.set()
+
     def close(self) -> None:
         """Listen no more, and break all connections."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self.cut()
+        self._break()
+        self.mend()
 
     def _accept(self) -> None:
         while True:
             try:
                 client, _ = self._listener.accept()
+                self._there.wait()
                 server = socket.create_connection(("127.0.0.1", self._port))
             except OSError:
                 return
             with self._lock:
                 self._ends |= {client, server}
+            if self._listener.fileno() < 0:  # it was closed meanwhile
+                self._break()
+                return
             for one, other in ((client, server), (server, client)):
                 threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
 
