@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 CONTEXT = 4096
 # Coding agents send tens of thousands of tokens with their first word.
 VAST = 131072
-# For clients that leave in the middle of an answer.
-ENDLESS = 'aliases = { ["endless"] = { ignore_eos = true } },'
+# For clients that leave in the middle of an answer. Whatever they ask for, it is more than the
+# buffers of connections hold: the engine does not come to its end before a slow client has begun.
+ENDLESS = 'aliases = { ["endless"] = { ignore_eos = true, max_tokens = 100000 } },'
 
 
 def _model(name: str, context: int, file: Path, *more: str, settings: str = "") -> str:
@@ -39,8 +40,8 @@ def zoo_gateway(folder: Path) -> Iterator[Gateway]:
     brief = write_obedient(folder / "brief.gguf", VAST, calls=False)
     caller = write_obedient(folder / "caller.gguf", VAST, calls=True)
     models = [
-        _model("smol", CONTEXT, brief, *speaking, settings=ENDLESS),
-        _model("brief", VAST, brief, *speaking),
+        _model("smol", CONTEXT, brief, *speaking),
+        _model("brief", VAST, brief, *speaking, settings=ENDLESS),
         _model("caller", VAST, caller, *calling),
         _model("embed", 512, brief, "--embeddings", "--pooling", "mean"),
     ]
