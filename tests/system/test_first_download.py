@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 REPO = "HuggingFaceTB/SmolLM2-135M-Instruct-GGUF"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 NAME = f"{REPO}:Q4_1"
-PATIENCE = 100.0
+# Seconds. The engine's threads wait for each other, which a busy machine makes long.
+PATIENCE = 250.0
 
 
 async def said(*words: str) -> tuple[int, str]:
@@ -42,7 +43,7 @@ async def curl(*words: str) -> str:
     return out
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(500)
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
 async def test_the_first_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [each for each in os.environ if each.startswith(("HF_", "HUGGINGFACE_", "XDG_"))]:
@@ -86,7 +87,7 @@ async def test_the_first_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             body = {
                 "model": NAME,
                 "messages": [{"role": "user", "content": "What is the capital of France?"}],
-                "max_tokens": 20,
+                "max_tokens": 4,
                 "temperature": 0,
             }
             answer = json.loads(await curl(f"{url}/v1/chat/completions", "-d", json.dumps(body)))
