@@ -88,7 +88,7 @@ class DetachedStreams:
         client leaves meanwhile.
         """
         if (before := self._at_work.get(conversation)) is not None:
-            await before.upstream_call.client.stop_stream(conversation)
+            await before.upstream_call.lease.client.stop_stream(conversation)
         await upstream_call.wait()
         opening = self._tasks.spawn(_opened(upstream_call), "open")
         stream = _Stream(conversation, upstream_call, opening)
@@ -118,7 +118,10 @@ class DetachedStreams:
         return True
 
     def ended(self, upstream_call: UpstreamCall) -> None:
-        """Note that the engine writes no more for the call; harmless if it never began."""
+        """Note that the engine writes no more for a call that names a conversation.
+
+        Harmless if it never began.
+        """
         stream = self._streams.pop(upstream_call, None)
         if stream is None:
             return
@@ -232,12 +235,12 @@ class DetachedStreams:
     async def _cut(self, stream: _Stream) -> None:
         # To hang up is not enough: the engine would go on, as for a client that left.
         stream.opening.cancel()
-        await stream.upstream_call.client.stop_stream(stream.conversation)
+        await stream.upstream_call.lease.client.stop_stream(stream.conversation)
 
     async def _is_kept(self, stream: _Stream) -> bool:
         """Return whether the engine keeps the conversation; older ones end with their client."""
         names = orjson.dumps({"conversation_ids": [stream.conversation]})
-        return bool(await stream.upstream_call.client.streams(names))
+        return bool(await stream.upstream_call.lease.client.streams(names))
 
     def _end(self, stream: _Stream) -> None:
         self.ended(stream.upstream_call)
@@ -247,7 +250,7 @@ class DetachedStreams:
 
     def _remember(self, stream: _Stream) -> None:
         conversation, upstream_call = stream.conversation, stream.upstream_call
-        self._holders[conversation] = upstream_call.variant, weakref.ref(upstream_call.client)
+        self._holders[conversation] = upstream_call.variant, weakref.ref(upstream_call.lease.client)
         self._holders.move_to_end(conversation)
         if len(self._holders) > _KEPT:
             self._holders.popitem(last=False)

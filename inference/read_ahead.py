@@ -41,7 +41,7 @@ async def read_ahead(manager: EngineManager, call: Call, selection: Selection) -
     reading = UpstreamCall(manager, replace(call, facts=call.facts._replace(body=body)), selection)
     tasks = TaskOwner("read ahead")
     try:
-        if not reading.at_once() or not reading.client.reads_ahead:
+        if not reading.at_once() or not reading.lease.client.reads_ahead:
             return None
         work = tasks.spawn(_read(reading), "read")
         reading.give_way(lambda _request: work.cancel())

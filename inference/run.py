@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from engine.scheduling.lifecycle import State
 from inference.call import AnswerCut
-from inference.continuation.relay import Eligibility, continuing
+from inference.continuation.eligibility import Eligibility
+from inference.continuation.relay import Continuing
 from inference.detached import DetachedStreams
 from inference.in_flight import RequestRegistry
 from inference.read_ahead import read_ahead
@@ -120,13 +121,14 @@ class Inference:
             record.variant = upstream_call.variant.label
             record.first = self._clock.now() - record.started
             sink.decided = upstream_call.decision()
-            if facts.stream:
-                await begin_well(upstream, call)
-            part = continuing(upstream_call, upstream, self._eligibility)
-            passing = relay if part is None else part.relay
+            await begin_well(upstream, call)
+            eligibility = self._eligibility
+            codec = eligibility.codec(upstream_call, upstream)
+            passing = (
+                relay if codec is None else Continuing(upstream_call, codec, eligibility).relay
+            )
             usage = await passing(upstream, sink, record.tally)
-            if facts.stream:
-                await end_well(upstream, sink, call)
+            await end_well(upstream, sink, call)
             upstream_call.answered(usage)
         except EngineBroke as error:
             raise await upstream_call.broken(error) from error
@@ -140,7 +142,8 @@ class Inference:
             raise
         finally:
             if not detached:
-                self.streams.ended(upstream_call)
+                if call.conversation is not None:
+                    self.streams.ended(upstream_call)
                 upstream_call.end()
         if usage.prompt is not None and self._still_has(call.model):
             self._selector.learn(call.model, facts, usage.prompt)

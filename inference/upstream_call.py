@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.base import Placement
-    from engine.client import EngineClient
     from engine.manager import EngineManager
     from engine.upstream import UpstreamResponse
     from inference.call import Call, Hooks
@@ -40,7 +39,8 @@ class UpstreamCall:
     """A call on its way through ``call.TRANSITIONS``, with its lease.
 
     ``wait``, ``open``, then ``answered``; ``end`` exactly once, however it ended. ``variant`` is
-    the one whose answer the client has, or will have.
+    the one whose answer the client has, or will have. ``lease`` is on the engine that the call was
+    sent to last; ``selection`` is why it was sent there.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class UpstreamCall:
         self.call = call
         self.state = State.WAITING
         self.variant: VariantSpec = selection.minimum
-        self._selection = selection
+        self.selection = selection
         self._hooks = hooks
         self._facts = call.facts
-        self._lease = manager.lease(
+        self.lease = manager.lease(
             selection.minimum,
             call.record.client,
             call.priority,
@@ -60,8 +60,8 @@ class UpstreamCall:
             selection.fallbacks,
             auxiliary=call.facts.endpoint.auxiliary,
         )
-        self.waits_for = self._lease.waits_for
-        call.record.ticket = self._lease.request
+        self.waits_for = self.lease.waits_for
+        call.record.ticket = self.lease.request
         self._upstream: UpstreamResponse | None = None
         self._usage: Usage | None = None
         # The call's place in the engine, until the engine type is told what became of the call.
@@ -71,18 +71,18 @@ class UpstreamCall:
 
     def at_once(self) -> bool:
         """Return whether an engine is held, because one is free and no request waits."""
-        free = self._lease.at_once()
+        free = self.lease.at_once()
         if free:
             self._granted()
         return free
 
     def give_way(self, end: Callable[[int], object]) -> None:
         """Call ``end`` with the number of each other request that has to wait, while it is held."""
-        self._lease.give_way(end)
+        self.lease.give_way(end)
 
     async def wait(self) -> None:
         """Wait for an engine, in the queue and for its start; the errors are those of a lease."""
-        await self._lease.enter()
+        await self.lease.enter()
         self._granted()
 
     async def open(self) -> UpstreamResponse:
@@ -100,17 +100,17 @@ class UpstreamCall:
                 self._leave_place()
                 if tried or not self._repeatable(error):
                     why = await self._reason(error)
-                    label = self._lease.variant.label
+                    label = self.lease.variant.label
                     raise EngineUnreachable(f"The engine {label} gave no answer: {why}") from error
                 tried = True
                 self._move(Move.RETRY)
-                await self._again(self._lease.minimum)
+                await self._again(self.lease.minimum)
                 continue
-            refused = self._lease.client.too_long(upstream) if upstream.failed else None
+            refused = self.lease.client.too_long(upstream) if upstream.failed else None
             if refused is None:
                 self._move(Move.ANSWERED)
                 self._upstream = upstream
-                if upstream.failed and self._lease.client.blames_request(upstream):
+                if upstream.failed and self.lease.client.blames_request(upstream):
                     upstream.status = _BAD_REQUEST
                 return upstream
             upstream.close()
@@ -118,7 +118,7 @@ class UpstreamCall:
             await self._again(self._larger(*refused))
 
     async def _forward(self) -> UpstreamResponse:
-        call, facts, engine = self.call, self._facts, self._lease.engine
+        call, facts, engine = self.call, self._facts, self.lease.engine
         client = engine.client
         if not facts.endpoint.paths and (why := client.refusal(call.method, call.path)):
             raise ActionRefused(why)
@@ -144,55 +144,31 @@ class UpstreamCall:
         return unsent or self.call.facts.endpoint.repeatable
 
     async def _again(self, minimum: VariantSpec) -> None:
-        await self._lease.again(minimum)
+        await self.lease.again(minimum)
         self._granted()
 
     def _granted(self) -> None:
-        lease, wanted = self._lease, self._selection.minimum
+        lease, wanted = self.lease, self.selection.minimum
         fell_back = lease.variant.capacity < wanted.capacity and not lease.asked.auxiliary
         self._move(Move.FELL_BACK if fell_back else Move.GRANTED)
         if self.state is not State.CONTINUING:
             self.variant = lease.variant
 
     def _larger(self, prompt: int, context: int) -> VariantSpec:
-        model, variant = self._selection.model, self._lease.variant
-        larger = choose_larger(model, variant, prompt, self._selection.output)
+        model, variant = self.selection.model, self.lease.variant
+        larger = choose_larger(model, variant, prompt, self.selection.output)
         if larger is None:
             limit = context if variant is model.largest else model.largest.capacity
             raise ContextLengthExceeded(model.name, prompt, limit)
         size = PromptSize(prompt, prompt, Source.ENGINE)
-        self._selection = self._selection._replace(minimum=larger, size=size)
+        self.selection = self.selection._replace(minimum=larger, size=size)
         return larger
 
     # -- while it comes --------------------------------------------------------------
 
-    @property
-    def may_continue(self) -> bool:
-        """Whether a larger variant could continue the answer.
-
-        Who may read a stream again must find all of it on one engine.
-        """
-        larger = self._lease.variant.capacity < self.call.model.largest.capacity
-        return larger and self.call.conversation is None
-
-    @property
-    def size(self) -> PromptSize:
-        """The size of the prompt."""
-        return self._selection.size
-
-    @property
-    def context(self) -> int:
-        """Tokens that the context of the engine holds that the call was sent to last."""
-        return self._lease.variant.capacity
-
-    @property
-    def client(self) -> EngineClient:
-        """The way to the engine that the call was sent to last."""
-        return self._lease.client
-
     def decision(self) -> dict[str, str]:
         """Return the headers that tell which engine answers."""
-        return decision(self.call, self._selection, self.variant)
+        return decision(self.call, self.selection, self.variant)
 
     async def resume(self, continuation: Continuation) -> UpstreamResponse | None:
         """Return the answer of a larger variant that continues this one; None where none can.
@@ -200,7 +176,7 @@ class UpstreamCall:
         What it says is a part of the answer once ``joined`` was called, and not with ``kept``.
         """
         counts = continuation.counts
-        selection, variant = self._selection, self._lease.variant
+        selection, variant = self.selection, self.lease.variant
         left = selection.output
         if continuation.left is not None:
             left = min(left, continuation.left)
@@ -208,7 +184,7 @@ class UpstreamCall:
         if larger is None:
             return None
         trial = continuation.trial
-        if trial and not await self.client.continues(trial, continuation.text):
+        if trial and not await self.lease.client.continues(trial, continuation.text):
             _log.info("an answer of %s cannot grow: its template forbids it", variant.label)
             return None
         _log.info("an answer fills %s; it goes on in %s", variant.label, larger.label)
@@ -224,7 +200,7 @@ class UpstreamCall:
             return None
         finally:
             # What the client sent is as large as it was.
-            self._selection = selection
+            self.selection = selection
         if upstream.failed:
             self.kept(f"cannot grow: the larger engine answered {upstream.status}")
             # An engine's complaint may quote what the client wrote.
@@ -237,7 +213,7 @@ class UpstreamCall:
         if self.state is not State.CONTINUING:
             return False
         self._move(Move.JOINED)
-        self.variant = self._lease.variant
+        self.variant = self.lease.variant
         return True
 
     def kept(self, why: str) -> None:
@@ -260,13 +236,13 @@ class UpstreamCall:
         if usage.prompt is not None:
             record.prompt, record.counted = usage.prompt, True
         if model.grow_ahead and self._facts.endpoint.generates:
-            self._lease.ahead = choose_ahead(model, self._lease.variant, usage.total)
+            self.lease.ahead = choose_ahead(model, self.lease.variant, usage.total)
 
     def end(self) -> None:
         """Give up place, connection and engine, and settle the account. Never waits."""
         begun = self.state in (State.ANSWERING, State.CONTINUING)
         self._move(Move.END)
-        record, lease = self.call.record, self._lease
+        record, lease = self.call.record, self.lease
         if self._place is not None:
             self._leave_place()
         self._close()
@@ -275,7 +251,7 @@ class UpstreamCall:
         if begun:
             record.variant = self.variant.label
         if self._usage is None and begun:
-            self._usage = usage = record.tally.so_far(self._selection.size.tokens)
+            self._usage = usage = record.tally.so_far(self.selection.size.tokens)
             record.usage, record.prompt, record.completion = usage, usage.prompt, usage.completion
         if self._hooks is not None:
             self._hooks.settle(self.call, self._usage or Usage())
@@ -283,10 +259,10 @@ class UpstreamCall:
     async def broken(self, error: EngineBroke) -> EngineBroke:
         """Return ``error`` with what became of the engine."""
         why = await self._reason(error)
-        return EngineBroke(f"The engine {self._lease.variant.label} broke off its answer: {why}")
+        return EngineBroke(f"The engine {self.lease.variant.label} broke off its answer: {why}")
 
     async def _reason(self, error: EngineUnreachable | EngineBroke) -> str:
-        engine = self._lease.engine
+        engine = self.lease.engine
         if not engine.ended:
             await engine.gone(_EXIT_NOTICE)
         return engine.ended or error.message

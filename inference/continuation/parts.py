@@ -12,18 +12,13 @@ from typing import TYPE_CHECKING
 import orjson
 
 from inference.continuation.codec import STRANGE
+from inference.continuation.eligibility import SLACK
 
 if TYPE_CHECKING:
     from inference.continuation.codec import Codec, Json
     from inference.continuation.counts import Counts
-    from inference.usage import Usage
     from models.requests.reader import RequestFacts
-    from models.sizing import PromptSize
 
-# A context counts as full with this many tokens left: the next ones may not have fitted together.
-_SLACK = 4
-# More than templates print of their own, without tools.
-_TEMPLATE = 1024
 # This many characters are more than one token: a repetition can be told from something new.
 LEAST = 24
 # Stands for a character whose last bytes did not fit.
@@ -69,7 +64,7 @@ class Parts:
         return None if self._before is None or self._own is None else self._own.cached
 
     def _filled(self, context: int) -> bool:
-        return self._own is not None and self._own.total + _SLACK >= context
+        return self._own is not None and self._own.total + SLACK >= context
 
     def _next(self, text: str) -> Continuation | None:
         own = self._own
@@ -80,24 +75,6 @@ class Parts:
         if following is not None:
             self._text, self._before = text, whole
         return following
-
-
-def cannot_fill(facts: RequestFacts, size: PromptSize, context: int) -> bool:
-    """Return whether the request's own limit ends the answer before ``context`` is full.
-
-    A prompt that is not counted may be longer than it seems: by what its template prints.
-    """
-    if facts.max_output is None or not size.tokens:
-        return False
-    if not size.exact and any(segment.media for segment in facts.segments):
-        return False
-    unknown = 0 if size.exact else _TEMPLATE
-    return size.tokens + unknown + facts.max_output + _SLACK < context
-
-
-def is_full(usage: Usage, context: int) -> bool:
-    """Return whether an answer with these counts may have filled ``context``."""
-    return usage.total is None or usage.total + _SLACK >= context
 
 
 def continuation(

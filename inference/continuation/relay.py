@@ -1,4 +1,4 @@
-"""The relay of an answer that may be continued in a larger variant, and which answers may be."""
+"""The relay of an answer that may be continued in a larger variant."""
 
 from __future__ import annotations
 
@@ -7,94 +7,30 @@ from typing import TYPE_CHECKING
 
 from inference.call import State
 from inference.continuation.answer import ContinuedAnswer
-from inference.continuation.chat import CHAT, COMPLETION
-from inference.continuation.parts import cannot_fill, is_full
 from inference.continuation.stream import ContinuedStream
 from inference.usage import Tally, Usage, usage_of_answer
-from models.requests import endpoints
 from utils.errors import EngineBroke
-from utils.logger import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from engine.upstream import UpstreamResponse
     from inference.call import Outlet, Sink
     from inference.continuation.codec import Codec
+    from inference.continuation.eligibility import Eligibility
     from inference.upstream_call import UpstreamCall
-    from models.requests.endpoints import Endpoint
-    from models.spec import ModelSpec
 
-
-_log = get_logger("continuation")
-
-CODECS: Mapping[Endpoint, Codec] = {
-    endpoints.CHAT: CHAT,
-    endpoints.COMPLETION: COMPLETION,
-}
 # Bytes of a stream that are read in a millisecond or two.
 _READ_INLINE = 256 * 1024
 _NOT_CONTINUED = "cannot grow: it is not continued"
 
 
-class Eligibility:
-    """Remembers models whose engines began a new answer instead of a continuation.
-
-    For these models no larger variant is started for a continuation until their definition changes.
-    """
-
-    def __init__(self) -> None:
-        self._anew: dict[str, ModelSpec] = {}
-
-    def codec(self, model: ModelSpec, endpoint: Endpoint) -> Codec | None:
-        """Return the codec for the answer; None if it is not to be continued."""
-        codec = CODECS.get(endpoint) if model.grow_answers else None
-        if codec is not None and codec.repeats and self._anew.get(model.name) == model:
-            return None
-        return codec
-
-    def answered_anew(self, model: ModelSpec) -> None:
-        """Let answers of the model end at their context from now on; log this once."""
-        if self._anew.get(model.name) == model:
-            return
-        self._anew[model.name] = model
-        _log.warning(
-            "%s does not continue what was said but answers anew; its answers end where their"
-            " variants do",
-            model.name,
-        )
-
-
-def continuing(
-    upstream_call: UpstreamCall, upstream: UpstreamResponse, eligibility: Eligibility
-) -> Continuing | None:
-    """Return the filter for an answer that may be continued; None for others.
-
-    Most answers are others: their limit or their counts show that they cannot fill their context.
-    """
-    if upstream.failed or not upstream_call.may_continue:
-        return None
-    call = upstream_call.call
-    codec, context = eligibility.codec(call.model, call.facts.endpoint), upstream_call.context
-    if codec is None or cannot_fill(call.facts, upstream_call.size, context):
-        return None
-    if upstream.whole and not is_full(usage_of_answer(upstream.first), context):
-        return None
-    whole = not upstream.headers.get("Content-Type", "").startswith("text/event-stream")
-    return Continuing(upstream_call, codec, eligibility, whole=whole)
-
-
 class Continuing:
     """An answer in progress, which is continued in a larger variant if its context is full.
 
-    If it cannot be continued, the client gets the engine's own end. ``whole`` says that the answer
-    is in one piece. If an engine begins a new answer instead, ``eligibility`` is told.
+    If it cannot be continued, the client gets the engine's own end. If an engine begins a new
+    answer instead, ``eligibility`` is told.
     """
 
-    def __init__(
-        self, upstream_call: UpstreamCall, codec: Codec, eligibility: Eligibility, *, whole: bool
-    ) -> None:
-        self._whole = whole
+    def __init__(self, upstream_call: UpstreamCall, codec: Codec, eligibility: Eligibility) -> None:
         self._eligibility = eligibility
         self._call = upstream_call
         self._codec = codec
@@ -103,7 +39,7 @@ class Continuing:
 
     async def relay(self, upstream: UpstreamResponse, sink: Sink, tally: Tally) -> Usage:
         """Do what ``inference.relay.relay`` does, with all continuations of the answer."""
-        if self._whole:
+        if not upstream.headers.get("Content-Type", "").startswith("text/event-stream"):
             return await self._relay_whole(upstream, sink)
         await sink.begin(upstream.status, upstream.headers)
         following = upstream
@@ -176,7 +112,7 @@ class Continuing:
 
     async def _following(self) -> UpstreamResponse | None:
         """Return the continuation of a stream that is over; None if the answer has ended."""
-        ended, context = self._stream.ended, self._call.context
+        ended, context = self._stream.ended, self._call.lease.variant.capacity
         if self._stream.size <= _READ_INLINE:
             continuation = ended(context)
         else:
@@ -194,7 +130,7 @@ class Continuing:
     async def _relay_whole(self, upstream: UpstreamResponse, sink: Sink) -> Usage:
         call = self._call
         answer = ContinuedAnswer(self._codec, call.call.facts, await _body(upstream))
-        while (continuation := answer.ended(call.context)) is not None:
+        while (continuation := answer.ended(call.lease.variant.capacity)) is not None:
             following = await call.resume(continuation)
             if following is None:
                 break

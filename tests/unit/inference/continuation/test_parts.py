@@ -10,11 +10,9 @@ from builders import chat, completion, message
 
 from inference.continuation.chat import CHAT, COMPLETION
 from inference.continuation.counts import Counts
-from inference.continuation.parts import LEAST, cannot_fill, continuation, is_full
-from inference.continuation.relay import CODECS
-from inference.usage import Usage
+from inference.continuation.eligibility import CODECS
+from inference.continuation.parts import LEAST, continuation
 from models.requests import endpoints
-from models.sizing import UNCOUNTED, PromptSize, Source
 
 TEXT = "Once upon a time, there was a fox."
 COUNTS = Counts(20, 80)
@@ -132,50 +130,3 @@ def test_a_chat_is_tried_as_it_is() -> None:
     plain = continuation(COMPLETION, completion("hi"), TEXT, 80, COUNTS)
     assert plain is not None
     assert plain.trial is None
-
-
-# -- which answers need no continuation --------------------------------------------------------
-
-COUNTED = PromptSize(1000, 1000, Source.ENGINE)
-ESTIMATED = PromptSize(1000, 1, Source.BOUND)
-
-
-@pytest.mark.parametrize(
-    ("size", "limit", "context", "cannot"),
-    [
-        (COUNTED, 500, 1505, True),
-        # The last tokens may not have fitted together.
-        (COUNTED, 500, 1504, False),
-        (COUNTED, None, 10**9, False),
-        # What the template prints is not known.
-        (ESTIMATED, 500, 2529, True),
-        (ESTIMATED, 500, 2528, False),
-        (UNCOUNTED, 500, 10**9, False),
-    ],
-)
-def test_a_limit_keeps_an_answer_from_filling_its_context(
-    size: PromptSize, limit: int | None, context: int, *, cannot: bool
-) -> None:
-    facts = chat("hi") if limit is None else chat("hi", max_tokens=limit)
-    assert cannot_fill(facts, size, context) is cannot
-
-
-def test_the_tokens_of_a_picture_are_not_estimated() -> None:
-    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
-    facts = chat(message([picture]), max_tokens=1)
-    assert not cannot_fill(facts, ESTIMATED, 10**9)
-    assert cannot_fill(facts, COUNTED, 10**9)
-
-
-@pytest.mark.parametrize(
-    ("usage", "full"),
-    [
-        (Usage(20, 75), False),
-        (Usage(20, 76), True),
-        (Usage(20, 80), True),
-        (Usage(None, 1), True),
-        (Usage(20, None), True),
-    ],
-)
-def test_an_answer_is_full_if_its_counts_do_not_say_otherwise(usage: Usage, *, full: bool) -> None:
-    assert is_full(usage, 100) is full
