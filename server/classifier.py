@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 from inference.call import Call, CallRecord
 from inference.caller import GATEWAY
 from models.requests.endpoints import CHAT
-from models.requests.reader import read_json
+from models.requests.reader import read
 from server.codecs.collect import CollectingSink, Unheard
 from utils.errors import GatewayError
 from utils.logger import get_logger
@@ -75,7 +75,7 @@ class Classifier:
         """Return what the model answers, "" if nothing; raise a GatewayError."""
         configuration = ctx.configuration
         body = classify_request(classify, text)
-        model, facts = read_json(
+        model, facts = read(
             CHAT, body, _Named(configuration.catalog), classify.model, configuration.types.fit
         )
         now = self._clock.now()

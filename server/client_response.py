@@ -9,6 +9,7 @@ begin with a colon are ignored by the reader).
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Self
 
 from server.dialects import OPENAI, Page, dialect_of
@@ -49,6 +50,8 @@ _OK = 200
 # Bytes of an error page that are repeated in a message.
 _SHOWN = 200
 _BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
+# As long as no comments are written.
+_NO_LOCK = nullcontext()
 # So little fits into the socket's buffer, whether the client reads or not.
 _SMALL = 16 * 1024
 
@@ -115,13 +118,7 @@ class ClientResponse:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        if self.watched:
-            await self.close()
-
-    @property
-    def watched(self) -> bool:
-        """Whether there are timers, or tasks, that ``close`` must end."""
-        return self._timer is not None or self._watch is not None or self._tasks is not None
+        await self.close()
 
     async def close(self) -> None:
         """Write nothing more."""
@@ -187,29 +184,23 @@ class ClientResponse:
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Send status and headers; in a stream that has begun, tell new decisions in a comment."""
-        if self._lock is None:
-            await self._begin(status, headers)
-        else:
-            async with self._lock:
-                await self._begin(status, headers)
-
-    async def _begin(self, status: int, headers: Mapping[str, str]) -> None:
-        if self.begun:
-            await self._correct()
-            return
-        reply = self._response
-        if reply is None:
-            reply = self._response = self._direct = self._request.reply(status)
-        told = reply.headers
-        told.extend(to_client(headers))
-        told.update(self.decided)
-        add(told, self._carried)
-        if told.get("Content-Type", "").startswith(_STREAMS):
-            told["X-Accel-Buffering"] = "no"
-        self.begun = self._beginning = True
-        self._told = self.decided
-        await reply.prepare(self._request)
-        self._beginning = False
+        async with self._lock or _NO_LOCK:
+            if self.begun:
+                await self._correct()
+                return
+            reply = self._response
+            if reply is None:
+                reply = self._response = self._direct = self._request.reply(status)
+            told = reply.headers
+            told.extend(to_client(headers))
+            told.update(self.decided)
+            add(told, self._carried)
+            if told.get("Content-Type", "").startswith(_STREAMS):
+                told["X-Accel-Buffering"] = "no"
+            self.begun = self._beginning = True
+            self._told = self.decided
+            await reply.prepare(self._request)
+            self._beginning = False
 
     async def _correct(self) -> None:
         """Send in a comment, which readers skip, what was decided since the headers left."""
@@ -315,7 +306,7 @@ class ClientResponse:
         if not self.begun:
             # A response with a known body keeps the connection usable for the next request.
             self._response = self._direct = self._request.reply(status, body)
-            await (self.begin if self._lock else self._begin)(status, headers)
+            await self.begin(status, headers)
         elif self._is_stream:
             self._over = True
             separator = b"" if self._between_events else b"\n\n"
@@ -350,15 +341,16 @@ class ClientResponse:
 
     async def end(self) -> None:
         """Complete the response. Does nothing if called again."""
-        if not self.begun or self._cut or self.ended:
+        reply = self._response
+        if reply is None or not self.begun or self._cut or self.ended:
             return
         # A comment after this would follow the end of the body.
         self._over = True
-        reply, length = self._direct, self.response.content_length
+        direct, length = self._direct, reply.content_length
         small = length is None or length < _SMALL
-        if not (small and reply is not None and reply.end_now()):
+        if not (small and direct is not None and direct.end_now()):
             self._watch_out()
-            await self.response.write_eof()
+            await reply.write_eof()
             self._blocked_since = None
         self.ended = True
 

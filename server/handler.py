@@ -17,7 +17,7 @@ from inference.fallback import with_fallbacks
 from inference.several import at_once, several
 from models.requests.endpoints import COMPLETION, PASSTHROUGH
 from models.requests.prompts import prompts_of
-from models.requests.reader import RequestFacts, read, read_json
+from models.requests.reader import RequestFacts, read
 from models.routing.needed import RouteNeeded
 from server.client_response import STREAM_HEADERS
 from server.headers import CONVERSATION, conversation_of, patience_of, to_engine
@@ -250,7 +250,7 @@ def read_translated(
     ctx: RequestContext, endpoint: Endpoint, request: Json
 ) -> tuple[ModelSpec, RequestFacts]:
     """Return model and facts of a request translated for ``endpoint``, or raise a GatewayError."""
-    return read_json(endpoint, request, _models(ctx), ctx.name, _fit(ctx))
+    return read(endpoint, request, _models(ctx), ctx.name, _fit(ctx))
 
 
 def read_form_of(

@@ -100,6 +100,7 @@ class LaneReply:
         "_head",
         "_lane",
         "_left",
+        "content_length",
         "ended",
         "headers",
         "keeps",
@@ -110,6 +111,8 @@ class LaneReply:
         self._lane = lane
         self._body = body
         self.status = status
+        # Of the body, if it is known.
+        self.content_length = None if body is None else len(body)
         self.headers: CIMultiDict[str] = CIMultiDict()
         self.keeps = lane.keeps
         self.ended = False
@@ -117,11 +120,6 @@ class LaneReply:
         self._chunked = False
         # Bytes of the body that are still to come, where its length was told.
         self._left: int | None = None
-
-    @property
-    def content_length(self) -> int | None:
-        """The length of the body, if it is known."""
-        return None if self._body is None else len(self._body)
 
     def force_close(self) -> None:
         """Close the connection after this response."""

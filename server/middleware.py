@@ -187,8 +187,7 @@ class Middleware:
                 if not response.ended:
                     await response.end()
             finally:
-                if response.watched:
-                    await response.close()
+                await response.close()
             record.status = response.response.status
         except ConnectionError:
             record.note = "client left"
@@ -297,7 +296,8 @@ class Middleware:
         if found is not None and found[0] is ctx.configuration and ctx.origin is None:
             # What the head alone decides was decided for an earlier request.
             _, route, ctx.target = found
-            self._check_rights(ctx, admin=False, upgrade=False)
+            if self._accounts is not None:
+                self._identify(ctx, self._accounts, admin=False, upgrade=False)
         else:
             route = self._found(ctx)
         if route.work:

@@ -82,19 +82,16 @@ class _Known:
 class NewestHead:
     """The head that was parsed last, of all connections; known while a connection has it.
 
-    Clients open several connections at a time, and send the same head on each.
+    Clients open several connections at a time, and send the same head on each. ``now`` returns
+    the head, unless no connection has it any more.
     """
 
     def __init__(self) -> None:
-        self._known: Callable[[], _Known | None] = lambda: None
+        self.now: Callable[[], _Known | None] = lambda: None
 
     def is_now(self, known: _Known) -> None:
         """Note the head that a connection has."""
-        self._known = ref(known)
-
-    def now(self) -> _Known | None:
-        """Return the head, unless no connection has it any more."""
-        return self._known()
+        self.now = ref(known)
 
 
 class PlainRequestParser:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from models.requests.endpoints import Endpoint
+    from models.spec import VariantSpec
 
 Json = dict[str, Any]
 
@@ -54,7 +55,7 @@ _BLOCKS = frozenset(
 )
 
 
-def fitted(endpoint: Endpoint, request: Json) -> bool:
+def fitted(variant: VariantSpec, endpoint: Endpoint, request: Json) -> bool:  # noqa: ARG001 - the interface
     """Change ``request`` so that nothing in it is ignored; return whether anything changed.
 
     Raises BadRequest with the field that llama-server would ignore.

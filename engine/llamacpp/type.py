@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.base import EngineHooks, EngineType, Launch
 from engine.llamacpp.arguments import GPU_LAYERS, MODEL, PROJECTOR, Arguments, layers_shown
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from engine.llamacpp.prompt_cache.manager import PromptCacheManager
     from models.model_file import FileFacts
     from models.planning import MachineMemory
-    from models.requests.endpoints import Endpoint
     from models.requests.reader import RequestFacts
     from models.spec import ModelSpec, VariantSpec
 
@@ -43,6 +42,8 @@ class LlamaCpp(EngineType):
     name = "llamacpp"
     environment = (*EngineType.environment, "LLAMA_", "GGML_")
     obeys = frozenset({"thinking_budget_tokens", "timings_per_token", "verbose"})
+    # Rewrites what llama-server knows in another form only, and refuses what it ignores.
+    fit = staticmethod(fitted)
 
     def __init__(
         self,
@@ -110,10 +111,6 @@ class LlamaCpp(EngineType):
     def answers_at_once(self, variant: VariantSpec) -> int | None:
         """Return the number of slots: each answer takes one."""
         return variant.parallel
-
-    def fit(self, variant: VariantSpec, endpoint: Endpoint, request: dict[str, Any]) -> bool:  # noqa: ARG002 - the interface
-        """Rewrite what llama-server knows in another form only, and refuse what it ignores."""
-        return fitted(endpoint, request)
 
     def gpu_layers(self, variant: VariantSpec, environ: Mapping[str, str]) -> str:
         """See ``EngineType``; without an argument for it, llama-server chooses by the memory."""

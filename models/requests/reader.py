@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from models.spec import ModelSpec
 
 
-__all__ = ["RequestFacts", "Segment", "Upload", "parse", "parse_form", "read", "read_json"]
+__all__ = ["RequestFacts", "Segment", "Upload", "parse", "parse_form", "read"]
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
 _DURATION = re.compile(rf"[+-]?(?:0|(?:{_PART.pattern})+)")
@@ -52,7 +52,7 @@ Fit = Callable[["ModelSpec", Endpoint, Json], bool]
 
 def read(
     endpoint: Endpoint,
-    body: bytes,
+    body: bytes | Json,
     models: Models,
     named: str | None = None,
     fit: Fit | None = None,
@@ -63,38 +63,17 @@ def read(
 
     The model's configuration may change the request first, then ``fit``. ``named`` is a model that
     overrides the body's own. BadRequest names the fault and its field. The body is encoded anew
-    only if something in it changed.
+    only if something in it changed, or if it was decoded, and translated, before.
 
     This takes about 2 ms for each megabyte, so callers move large bodies off the event loop.
     """
-    return _read(endpoint, decoded(body), body, models, named, fit)
-
-
-def read_json(
-    endpoint: Endpoint,
-    request: Json,
-    models: Models,
-    named: str | None = None,
-    fit: Fit | None = None,
-) -> tuple[ModelSpec, RequestFacts]:
-    """Do what ``read`` does with a request that was decoded, and translated, before."""
-    return _read(endpoint, request, None, models, named, fit)
-
-
-def _read(
-    endpoint: Endpoint,
-    request: Json,
-    body: bytes | None,
-    models: Models,
-    named: str | None,
-    fit: Fit | None,
-) -> tuple[ModelSpec, RequestFacts]:
+    request, whole = (decoded(body), body) if isinstance(body, bytes) else (body, None)
     asked = model_of(request)
     model = models.asked(endpoint, request, named or asked)
     changed = model.shapes and shape(request, model, named or asked)
     if fit is not None and fit(model, endpoint, request):
         changed = True
-    facts = _facts(endpoint, request, body, asked, changed=changed)
+    facts = _facts(endpoint, request, whole, asked, changed=changed)
     if facts.amount is not None:
         facts.amount.within(model)
     return model, facts

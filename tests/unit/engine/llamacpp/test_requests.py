@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import pytest
+from builders import variant
 
 from engine.llamacpp.requests import fitted
 from models.requests.endpoints import AUXILIARY, CHAT, COMPLETION, EMBEDDINGS, MESSAGES, Endpoint
@@ -24,6 +25,7 @@ def said(*blocks: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": list(blocks)}]}
 
 
+VARIANT = variant()
 TEXT = {"type": "text", "text": "a"}
 
 
@@ -68,7 +70,7 @@ def test_what_would_be_ignored_is_refused_by_name(
     endpoint: Endpoint, request_: dict[str, Any], param: str
 ) -> None:
     with pytest.raises(BadRequest) as caught:
-        fitted(endpoint, request_)
+        fitted(VARIANT, endpoint, request_)
     assert caught.value.param == param
     assert param in caught.value.message
 
@@ -92,7 +94,7 @@ def test_what_would_be_ignored_is_refused_by_name(
 )
 def test_other_requests_stay_as_they_are(endpoint: Endpoint, request_: dict[str, Any]) -> None:
     before = copy.deepcopy(request_)
-    assert not fitted(endpoint, request_)
+    assert not fitted(VARIANT, endpoint, request_)
     assert request_ == before
 
 
@@ -113,21 +115,21 @@ def test_other_requests_stay_as_they_are(endpoint: Endpoint, request_: dict[str,
 )
 def test_a_forced_tool_is_the_only_one_offered(choice: Any, names: list[str], mode: str) -> None:
     request = {"tools": [chat_tool(name) for name in "fgh"], "tool_choice": choice}
-    assert fitted(CHAT, request)
+    assert fitted(VARIANT, CHAT, request)
     assert request == {"tools": [chat_tool(name) for name in names], "tool_choice": mode}
 
 
 def test_a_tool_may_have_no_description() -> None:
     function: dict[str, Any] = {"name": "f", "description": None, "parameters": {}}
     request: dict[str, Any] = {"tools": [{"type": "function", "function": function}]}
-    assert fitted(CHAT, request)
+    assert fitted(VARIANT, CHAT, request)
     assert request["tools"][0]["function"] == {"name": "f", "parameters": {}}
 
 
 def test_a_forced_tool_in_anthropic_s_api() -> None:
     choice = {"type": "tool", "name": "g", "disable_parallel_tool_use": True}
     request = {"tools": [tool("f"), tool("g")], "tool_choice": choice}
-    assert fitted(MESSAGES, request)
+    assert fitted(VARIANT, MESSAGES, request)
     assert request["tools"] == [tool("g")]
     assert request["tool_choice"] == {"type": "any", "name": "g", "disable_parallel_tool_use": True}
 
@@ -140,7 +142,7 @@ def test_documents_become_text(endpoint: Endpoint) -> None:
     whole = {"type": "document", "source": {"type": "content", "content": "c"}}
     found = {"type": "search_result", "title": "S", "source": "url", "content": [TEXT]}
     request = said(TEXT, plain, several, {"type": "tool_result", "content": [whole, found]})
-    assert fitted(endpoint, request)
+    assert fitted(VARIANT, endpoint, request)
     first, second, third, result = request["messages"][0]["content"]
     assert [first, second, third] == [
         TEXT,
@@ -153,8 +155,8 @@ def test_documents_become_text(endpoint: Endpoint) -> None:
 @pytest.mark.parametrize("endpoint", [MESSAGES, AUXILIARY])
 def test_no_thinking_is_an_argument_of_the_template(endpoint: Endpoint) -> None:
     off: dict[str, Any] = {"thinking": {"type": "disabled"}, "chat_template_kwargs": {"a": 1}}
-    assert fitted(endpoint, off)
+    assert fitted(VARIANT, endpoint, off)
     assert off["chat_template_kwargs"] == {"a": 1, "enable_thinking": False}
     own = {"thinking": {"type": "disabled"}, "chat_template_kwargs": {"enable_thinking": True}}
-    assert not fitted(endpoint, own)
-    assert not fitted(endpoint, {"thinking": {"type": "enabled", "budget_tokens": 9}})
+    assert not fitted(VARIANT, endpoint, own)
+    assert not fitted(VARIANT, endpoint, {"thinking": {"type": "enabled", "budget_tokens": 9}})
