@@ -14,7 +14,7 @@ import orjson
 from accounts.admission import affordable
 from accounts.ending import ending
 from accounts.money import NANO, as_text
-from inference.call import AnswerCut
+from inference.call import AnswerCut, Outlet
 from inference.usage import usage_of_answer
 from inference.wrapped_sink import WrappedSink
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from accounts.ticket import Ticket
-    from inference.call import Call, Outlet, Sink
+    from inference.call import Call, Sink
     from inference.usage import Usage
 
 # Tokens for which more money is held at a time.
@@ -104,7 +104,6 @@ class PayingSink(MeteredSink):
         self._limit = None if covered is None else covered + 1
         self._events = 0
         self._priced = True
-        self._outlet: Outlet | None = None
         self._whole: tuple[int, Mapping[str, str], bytes] | None = None
 
     # -- a whole answer --------------------------------------------------------------
@@ -162,25 +161,21 @@ class PayingSink(MeteredSink):
             raise AnswerCut
 
     def outlet(self) -> Outlet | None:
-        """Return where further pieces can be put: here."""
-        self._outlet = self._inner.outlet()
-        return None if self._outlet is None else self
+        """Return the client's, which gets what is paid for."""
+        if (client := self._inner.outlet()) is None:
+            return None
 
-    def put(self, chunk: bytes) -> bool:
-        """Pass on the next piece; return False where ``drained`` has to wait, or to cut."""
-        room = self._outlet is not None and self._outlet.put(self._told(self._paid(chunk)))
-        return room and not self._ticket.cut
+        def put(chunk: bytes) -> bool:
+            """Pass on the next piece; return False where ``drained`` has to wait, or to cut."""
+            return client.put(self._told(self._paid(chunk))) and not self._ticket.cut
 
-    def flow(self) -> Callable[[bytes], bool]:
-        """Return ``put``: each piece is looked at."""
-        return self.put
+        async def drained() -> None:
+            """Return when the client has room; raise AnswerCut after the last piece paid for."""
+            await client.drained()
+            if self._ticket.cut:
+                raise AnswerCut
 
-    async def drained(self) -> None:
-        """Return when the client has room; raise AnswerCut after the last piece paid for."""
-        if self._outlet is not None:
-            await self._outlet.drained()
-        if self._ticket.cut:
-            raise AnswerCut
+        return Outlet(put, drained)
 
     def _paid(self, chunk: bytes) -> bytes:
         """Return what is paid for of the next piece, once money is held for it."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from engine.scheduling.queue import Priority
 from inference.usage import Tally, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from inference.caller import Caller
     from models.capabilities import Capabilities
@@ -181,22 +181,16 @@ class AnswerCut(Exception):
     """The sink takes no more of the answer; what it has was right, and its owner ends it."""
 
 
-class Outlet(Protocol):
-    """Where the pieces of an answer that has begun can be put as they arrive, without waiting."""
+class Outlet(NamedTuple):
+    """Where the pieces of an answer that has begun are put as they arrive, without waiting.
 
-    def put(self, chunk: bytes) -> bool:
-        """Pass on the next piece; return whether the client has room for another.
+    ``put`` passes on the next piece, and returns whether the client has room for another; it never
+    raises. If the client has no room, or has left, ``drained`` comes next: it returns when the
+    client has room, and raises ConnectionError if it has left.
+    """
 
-        If it has not, or has left, ``drained`` comes next. This never raises.
-        """
-        ...
-
-    def flow(self) -> Callable[[bytes], bool]:
-        """Return what does the same as ``put`` for the rest of a stream, at less cost if it can."""
-        ...
-
-    async def drained(self) -> None:
-        """Return when the client has room; raise ConnectionError if it has left."""
+    put: Callable[[bytes], bool]
+    drained: Callable[[], Awaitable[None]]
 
 
 class Sink(Protocol):

@@ -33,7 +33,7 @@ async def relay(upstream: UpstreamResponse, sink: Sink, tally: Tally) -> Usage:
         tally.add(upstream.first)
         await sink.write(upstream.first)
     if (outlet := sink.outlet()) is not None:
-        take = tally.between(upstream.heard, outlet.flow())
+        take = tally.between(upstream.heard, outlet.put)
         while not await upstream.pump(take):
             await outlet.drained()
     else:

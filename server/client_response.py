@@ -12,6 +12,7 @@ import asyncio
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Self
 
+from inference.call import Outlet
 from server.dialects import OPENAI, Page, dialect_of
 from server.errors import is_error, retry_after, shape_of
 from server.exchange import of_aiohttp
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from inference.call import Outlet
     from server.dialects import Dialect
     from server.exchange import DirectReply, Reply, Request
     from utils.clock import Clock, Timer
@@ -215,10 +215,6 @@ class ClientResponse:
         if not self.put(chunk):
             await self.drained()
 
-    def outlet(self) -> Outlet | None:
-        """Return this response where it is sent in pieces."""
-        return None if self._direct is None or self._cut else self
-
     def put(self, chunk: bytes) -> bool:
         """Send the chunk, unchanged, without waiting; return whether the client has room for more.
 
@@ -235,10 +231,13 @@ class ClientResponse:
             self._watch_out()
         return room
 
-    def flow(self) -> Callable[[bytes], bool]:
-        """Return what does the same as ``put`` for the rest of a stream, at less cost."""
-        if self._direct is None:
-            return self.put
+    def outlet(self) -> Outlet | None:
+        """Return what does the same as ``put`` for the rest of a stream, at less cost.
+
+        None where the response is not sent in pieces.
+        """
+        if self._direct is None or self._cut:
+            return None
         put_now, now = self._direct.flow(), self._clock.now
 
         def put(chunk: bytes) -> bool:
@@ -253,7 +252,7 @@ class ClientResponse:
             self._watch_out()
             return False
 
-        return put
+        return Outlet(put, self.drained)
 
     async def drained(self) -> None:
         """Return when the client has room; raise ConnectionError if it has left."""

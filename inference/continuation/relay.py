@@ -72,7 +72,7 @@ class Continuing:
         if passed := feed(upstream.first):
             add(passed)
             await sink.write(passed)
-        put = outlet.flow()
+        put = outlet.put
 
         def take(chunk: bytes) -> bool:
             heard(chunk)

@@ -12,12 +12,13 @@ from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from inference.call import Outlet
 from server.client_response import ClientResponse
 from server.records.capture_files import CaptureFiles
 from utils.errors import UnknownRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from server.access_log import AccessRecord
     from server.exchange import Request
@@ -57,9 +58,9 @@ class CapturingResponse(ClientResponse):
         self._keep(chunk)
         return super().put(chunk)
 
-    def flow(self) -> Callable[[bytes], bool]:
+    def outlet(self) -> Outlet | None:
         """Return ``put``: each chunk is kept."""
-        return self.put
+        return Outlet(self.put, self.drained) if super().outlet() else None
 
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Send a whole response, and keep it."""

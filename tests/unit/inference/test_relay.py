@@ -10,6 +10,7 @@ from calls import Collected
 from multidict import CIMultiDict
 
 from engine.upstream import UpstreamResponse
+from inference.call import Outlet
 from inference.relay import relay
 from inference.usage import Tally
 from utils.errors import EngineBroke
@@ -63,15 +64,12 @@ class Direct(Collected):
         self.left = False
         self._room = room
 
-    def outlet(self) -> Direct:
-        return self
+    def outlet(self) -> Outlet:
+        return Outlet(self.put, self.drained)
 
     def put(self, chunk: bytes) -> bool:
         self.put_pieces.append(chunk)
         return len(self.put_pieces) % self._room > 0
-
-    def flow(self) -> Callable[[bytes], bool]:
-        return self.put
 
     async def drained(self) -> None:
         self.drains += 1
