@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING
 import psutil
 
 from engine.process.log_tail import LineSplitter
-from utils.tasks import all_or_nothing
+from engine.process.start import start
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from engine.base import Launch
+    from engine.process.start import Process
 
 _WINDOWS = sys.platform == "win32"
 _IF_PARENT_LIVES = '[ "$PPID" = "$0" ] && exec "$@"'
@@ -39,7 +40,7 @@ class Child:
 
     def __init__(
         self,
-        process: asyncio.subprocess.Process,
+        process: Process,
         output: asyncio.StreamReader,
         close: Callable[[], None],
         stop_signal: str = "SIGTERM",
@@ -135,16 +136,9 @@ async def spawn(launch: Launch) -> Child:
         pipe.close()
         raise
     try:
-        starting = asyncio.create_subprocess_exec(
-            *argv,
-            stdin=_input(launch),
-            stdout=writing,
-            stderr=writing,
-            env=dict(launch.env),
-            start_new_session=True,
+        process = await start(
+            argv, dict(launch.env), stdin=_input(launch), output=writing, end=_end
         )
-        # A loop that is cancelled while it starts a process kills that alone, not its children.
-        process = await all_or_nothing(starting, _end)
     except BaseException:
         transport.close()
         raise
@@ -166,7 +160,7 @@ def _dies_with_parent() -> tuple[str, ...]:
     return front if tried.returncode == 0 else ()
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: Process) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
