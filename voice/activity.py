@@ -30,7 +30,12 @@ _ONSET, _ONSET_OF = 3, 4
 
 
 class Detector(Protocol):
-    """Judges frames of ``FRAME`` seconds, in their order."""
+    """Judges frames of ``FRAME`` seconds, in their order.
+
+    ``lag`` are the seconds of silence, as a rule, that it still takes for speech.
+    """
+
+    lag: float
 
     def is_speech(self, frame: bytes) -> bool:
         """Return whether somebody speaks in this frame."""
@@ -39,6 +44,8 @@ class Detector(Protocol):
 
 class Loudness:
     """Takes for speech what is louder than ``threshold`` (0 to 1), and than the room's noise."""
+
+    lag = 0.0
 
     def __init__(self, threshold: float = USUAL) -> None:
         self._least = _LOUD * threshold / USUAL
@@ -68,8 +75,9 @@ class Heard(Enum):
 class Pace(NamedTuple):
     """Seconds: of silence that ends a turn, of speech that is no cough and that interrupts.
 
-    ``complete`` is the silence after speech that sounds complete, where that is known. ``before``
-    are those of sound before the first speech that belong to it, ``longest`` those of one turn.
+    ``complete`` is the silence after speech that sounds complete, where that is known, and
+    ``unfinished`` the least after words that end in the middle of a sentence. ``before`` are the
+    seconds of sound before the first speech that belong to it, ``longest`` those of one turn.
     """
 
     silence: float = 0.5
@@ -78,6 +86,7 @@ class Pace(NamedTuple):
     before: float = 0.3
     longest: float = 60.0
     complete: float = 0.3
+    unfinished: float = 0.8
 
 
 class Endpointer:
@@ -102,7 +111,7 @@ class Endpointer:
         self.start = 0
         # How many frames of speech were heard, in all turns.
         self.mark = 0
-        self._complete = -1
+        self._complete = self._unfinished = -1
 
     @property
     def seconds(self) -> float:
@@ -138,6 +147,10 @@ class Endpointer:
         """Wait for less silence, as the speech up to this ``mark`` sounds complete."""
         self._complete = mark
 
+    def reads_unfinished(self, mark: int) -> None:
+        """Wait for more silence, as the words up to this ``mark`` end in the middle."""
+        self._unfinished = mark
+
     @property
     def end(self) -> int:
         """The sample at which the sound of the turn so far ends."""
@@ -164,7 +177,7 @@ class Endpointer:
             told.append(Heard.BEGAN)
         self._voiced += FRAME * speech
         self.mark += speech
-        self.silent = 0.0 if speech else self.silent + FRAME
+        self.silent = 0.0 if speech else FRAME + (self.silent or self._detector.lag)
         if not self.sure and self._voiced >= self._pace.sure:
             self.sure = True
             told.append(Heard.SURE)
@@ -172,7 +185,10 @@ class Endpointer:
         silence = self._pace.silence
         if self.mark == self._complete:
             silence = min(silence, self._pace.complete)
-        if long or self.silent >= silence:
+        if self.mark == self._unfinished:
+            silence = max(silence, self._pace.unfinished)
+        # Half a frame, as tenths of seconds do not add up.
+        if long or self.silent >= silence - FRAME / 2:
             if self._voiced >= self._pace.least:
                 told.append(Heard.ENDED)
             else:

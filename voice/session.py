@@ -18,6 +18,7 @@ from voice.ahead import ReadAhead
 from voice.clauses import Clauses, speakable
 from voice.hearing.partial import PAUSE, Partials
 from voice.hearing.turn_end import LIKELY
+from voice.hearing.unfinished import is_unfinished
 from voice.outbox import Outbox
 from voice.told import Complete, Interrupted, Problem, Speech, Text, Understood
 from voice.turns import Hear, Hold, Release, Stop, Tell, Think
@@ -374,11 +375,16 @@ class Session:
             if turns.goes_on():
                 samples = (self._before + samples)[-_LARGEST:]
             sound = wav_head(self._rate, len(samples)) + samples
-            work = self._understand_so_far(turns.turn + 1, sound, partials, before)
+            work = self._understand_so_far(turns.turn + 1, sound, partials, before, ears.mark)
             self._partial = self._tasks.spawn(work, "hear so far")
 
     async def _understand_so_far(
-        self, turn: int, sound: bytes, partials: Partials, before: asyncio.Task[str | None] | None
+        self,
+        turn: int,
+        sound: bytes,
+        partials: Partials,
+        before: asyncio.Task[str | None] | None,
+        mark: int,
     ) -> str | None:
         text = None
         if before is not None:
@@ -390,6 +396,8 @@ class Session:
             _log.debug("the speech so far was not understood: %s", error.message)
         if self._partial is asyncio.current_task():
             partials.ended(self._now(), known=text is not None)
+            if is_unfinished(text or ""):
+                self._ears.reads_unfinished(mark)
             self._run(self.turns.understood_so_far(turn, text or ""))
             self.expect(text or "")
         return text

@@ -263,7 +263,8 @@ def session_of(options: LiveOptions, asker: Asker, kit: Kit, clock: Clock) -> Se
     manners = Manners(interrupts=options.interrupts, wake=options.wake)
     rate = options.heard_rate
     detector = kit.detector(rate, USUAL)
-    ears = Endpointer(rate, detector, Pace(silence=options.silence))
+    pace = Pace(silence=options.silence, unfinished=options.unfinished)
+    ears = Endpointer(rate, detector, pace)
     turns = Turns(history, manners)
     return Session(
         turns,

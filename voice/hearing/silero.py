@@ -15,6 +15,8 @@ RATE = 16000
 WINDOW = 512
 """Samples a second, and of a window."""
 _SCALE = 1 / 32768
+# It takes the end of a word, and a window or two behind it, for speech.
+_LAG = 0.06
 # Speech goes on until the probability is so much lower than where it begins.
 _LOWER = 0.15
 
@@ -41,6 +43,8 @@ def load() -> Model:
 
 class Silero:
     """A ``Detector`` of samples at ``rate`` a second; ``threshold`` is a probability, 0 to 1."""
+
+    lag = _LAG
 
     def __init__(self, model: Model, rate: int, threshold: float = 0.5) -> None:
         model.reset()

@@ -49,6 +49,7 @@ class LiveOptions:
     interrupts: bool = True
     detects: bool = True
     silence: float = Pace().silence
+    unfinished: float = Pace().unfinished
     wake: WakeWords | None = None
     voice: str = ""
     speed: float = 1.0
@@ -81,6 +82,7 @@ class LiveOptions:
                 "allow_interrupt": self.interrupts,
                 "turn_detection": "server" if self.detects else "none",
                 "silence_ms": round(self.silence * 1000),
+                "unfinished_ms": round(self.unfinished * 1000),
             },
             "wake_word": {
                 "enabled": self.wake is not None,
@@ -128,7 +130,8 @@ def options_of(
         rate=audio.count("sample_rate", 24000, *_RATES),
         interrupts=audio.flag("allow_interrupt", default=True),
         detects=audio.choice("turn_detection", _DETECTS, "server") == "server" and heard in inputs,
-        silence=audio.count("silence_ms", round(Pace().silence * 1000), *_SILENCE) / 1000,
+        silence=_seconds(audio, "silence_ms", Pace().silence),
+        unfinished=_seconds(audio, "unfinished_ms", Pace().unfinished),
         wake=_wake(fields.at("wake_word_config")),
         voice="" if name == "default" else name,
         speed=voice.number("speed", 1.0, 0.25, 4.0),
@@ -139,6 +142,10 @@ def options_of(
         reconnect=fields.count("reconnect_seconds", 0, 0, _LONGEST_LOSS),
         partials=hearing.flag("partial", default=False) if "partial" in hearing else None,
     )
+
+
+def _seconds(fields: Fields, name: str, usual: float) -> float:
+    return fields.count(name, round(usual * 1000), *_SILENCE) / 1000
 
 
 def _wake(fields: Fields) -> WakeWords | None:

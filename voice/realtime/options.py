@@ -52,7 +52,11 @@ class Detection:
         usual = Pace()
         semantic = self.kind == _SEMANTIC
         silence = _EAGERNESS[self.eagerness] if semantic else self.silence
-        return usual._replace(silence=silence, before=self.before, longest=_LONGEST_TURN)
+        # What the client has set is exact.
+        unfinished = usual.unfinished if semantic else silence
+        return usual._replace(
+            silence=silence, unfinished=unfinished, before=self.before, longest=_LONGEST_TURN
+        )
 
     def shown(self) -> dict[str, Any] | None:
         """Return it as the API writes it."""

@@ -15,7 +15,9 @@ STEP = int(RATE * FRAME)
 
 
 class Marked:
-    """Takes for speech what has a mark."""
+    """Takes for speech what has a mark, and ``lag`` seconds behind it."""
+
+    lag = 0.0
 
     def is_speech(self, frame: bytes) -> bool:
         return frame[0] != 0
@@ -103,6 +105,25 @@ def test_after_what_sounds_complete_less_silence_is_enough() -> None:
     ears.sounds_complete(ears.mark)
     ears.feed(sound(("s", 0.1)))
     assert ears.feed(sound((".", 0.48))) == []
+    assert ears.feed(sound((".", 0.02))) == [Heard.ENDED]
+
+
+def test_after_words_that_must_go_on_more_silence_is_needed() -> None:
+    ears = Endpointer(RATE, Marked(), PACE)
+    ears.feed(sound(("s", 0.5), (".", 0.2)))
+    ears.sounds_complete(ears.mark)
+    ears.reads_unfinished(ears.mark)
+    assert ears.feed(sound((".", 0.58))) == []
+    assert ears.feed(sound((".", 0.02))) == [Heard.ENDED]
+
+
+def test_silence_that_was_taken_for_speech_counts() -> None:
+    judge = Marked()
+    judge.lag = 0.1
+    ears = Endpointer(RATE, judge, PACE)
+    ears.feed(sound(("s", 0.5), (".", 0.02)))
+    assert ears.silent == pytest.approx(0.12)
+    assert ears.feed(sound((".", 0.36))) == []
     assert ears.feed(sound((".", 0.02))) == [Heard.ENDED]
 
 

@@ -28,6 +28,8 @@ HEAD = 44
 class Marked:
     """Takes for speech what has a mark."""
 
+    lag = 0.0
+
     def is_speech(self, frame: bytes) -> bool:
         return frame[0] != 0
 
@@ -235,6 +237,19 @@ async def test_the_silence_is_short_after_what_sounds_complete(sure: float, sile
     complete = (await it.told())[-1]
     assert isinstance(complete, Complete)
     assert complete.timings.heard == silence
+
+
+async def test_words_that_end_in_the_middle_wait_for_the_rest() -> None:
+    it = Conversation()
+    it.engine.texts = ["milk and", "milk and eggs.", "milk and eggs."]
+    await it.hears("s", 0.6)
+    await it.hears(".", 0.7)
+    assert it.session.turns.turn == 0
+    await it.hears("s", 0.6)
+    await it.hears(".", 0.5)
+    complete = (await it.told())[-1]
+    assert isinstance(complete, Complete)
+    assert (complete.asked, complete.timings.heard) == ("milk and eggs.", 500)
 
 
 async def test_much_sound_at_once_lets_others_go_on() -> None:

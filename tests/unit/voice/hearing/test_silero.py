@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from array import array
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pytest
 from recorded import RATE, cough, mixed, music, noise, recorded, silence
 
 from engine.sound.resample import resampled
-from voice.activity import Endpointer, Heard, Loudness
+from voice.activity import FRAME, Endpointer, Heard, Loudness
 from voice.hearing.kit import Hearing
 from voice.hearing.silero import Model, Silero, load
 from voice.history import History
@@ -49,6 +50,18 @@ def test_speech_in_noise_is_a_turn_and_noise_is_none() -> None:
     assert list(told(noise(8000, 2))) == []
     assert list(told(music(3))) == []
     assert list(told(cough(0.3) + silence(0.3) + cough(0.5))) == []
+
+
+def test_a_turn_ends_half_a_second_behind_its_last_sound_and_not_in_a_pause() -> None:
+    loud = array("h", recorded())
+    at = [number for number, sample in enumerate(loud) if abs(sample) > max(loud) / 50]
+    speech = loud[at[0] : at[-1] + 1].tobytes()
+    assert list(told(speech + silence(0.4) + speech)) == TURN
+    ears, seconds = Endpointer(RATE, Silero(model(), RATE)), 0.0
+    ears.feed(silence(1) + speech)
+    while Heard.ENDED not in ears.feed(silence(FRAME)):
+        seconds += FRAME
+    assert seconds == pytest.approx(0.5, abs=0.08)
 
 
 def into_an_answer(sound: bytes) -> list[str]:
