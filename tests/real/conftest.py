@@ -66,6 +66,5 @@ def browser() -> Iterator[Browser]:
     """Chromium, for the tests of one module."""
     from browser import chromium  # noqa: PLC0415 - its client takes a while to import
 
-    # Its microphone beeps.
-    with chromium("--use-fake-device-for-media-stream") as running:
+    with chromium() as running:
         yield running

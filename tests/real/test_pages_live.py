@@ -73,9 +73,9 @@ def browser(served: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         sound = answer.read() + bytes(2 * SPOKEN * PAUSE)
     file.write_bytes(wav_head(SPOKEN, len(sound)) + sound)
     with chromium(
-        "--use-fake-device-for-media-stream",
         f"--use-file-for-fake-audio-capture={file}",
         f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1",
+        microphone=True,
     ) as running:
         yield running
 

@@ -9,7 +9,7 @@ import wave
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import PHONE, all_faults, faults, visit
+from browser import PHONE, all_faults, beside, faults, visit
 from playground_steps import answers, ask, ended, limit, shown_code
 from playwright.sync_api import FilePayload, expect
 from real_engines import ENGINES, gateway, lua_config, lua_model
@@ -250,7 +250,10 @@ def test_what_was_painted_is_counted_by_frames_and_not_by_tokens(
 
 
 def test_a_picture_and_a_sound_are_taken_and_stay(browser: Browser, served: Gateway) -> None:
-    with visit(browser, served.url, permissions=["microphone"]) as page:
+    with (
+        beside(browser) as hearing,
+        visit(hearing, served.url, permissions=["microphone"]) as page,
+    ):
         page.goto("/playground/?model=org/eyes")
         picture = FilePayload(name="a.png", mimeType="image/png", buffer=page.screenshot())
         page.locator("input[type=file][accept='image/*']").set_input_files(picture)

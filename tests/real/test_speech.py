@@ -248,9 +248,9 @@ def test_the_playground_hears_and_speaks(served: Gateway, said: bytes, tmp_path:
     file = tmp_path / "sound.wav"
     file.write_bytes(said)
     # What the microphone hears, once.
-    microphone = f"--use-file-for-fake-audio-capture={file}%noloop"
+    heard_once = f"--use-file-for-fake-audio-capture={file}%noloop"
     with (
-        chromium("--use-fake-device-for-media-stream", microphone) as browser,
+        chromium(heard_once, microphone=True) as browser,
         visit(browser, served.url, permissions=["microphone"]) as page,
     ):
         page.goto("/playground/?model=thinks")

@@ -1,7 +1,8 @@
 """A browser that looks at the gateway's pages, and at what goes wrong in them.
 
-``CHROMIUM`` names the browser; without it, one on PATH is taken. Where ``SCREENSHOTS`` names a
-folder, pictures of the pages are kept there.
+``CHROMIUM`` names the browser; without it, one on PATH is taken: where a microphone is not needed,
+the one made for no screen, which computes less. Where ``SCREENSHOTS`` names a folder, pictures of
+the pages are kept there.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from playwright.sync_api import expect, sync_playwright
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page, ViewportSize
+    from playwright.sync_api import Browser, BrowserType, Page, ViewportSize
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+_WITHOUT_SCREEN = os.environ.get("CHROMIUM") or shutil.which("chromium-headless-shell") or CHROMIUM
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
 # Milliseconds.
@@ -53,17 +55,38 @@ _RULES = {"resultTypes": ["violations"]}
 
 
 @contextlib.contextmanager
-def chromium(*args: str) -> Iterator[Browser]:
-    """Inside the block Chromium runs, without a window, with these further arguments."""
-    with sync_playwright() as playwright:
-        # Without a process for graphics, which would compute them all the same.
-        own = ["--disable-gpu"]
-        if os.geteuid() == 0:
-            # The sandbox needs rights that a container's root has not.
-            own.append("--no-sandbox")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*own, *args])
+def chromium(*args: str, microphone: bool = False) -> Iterator[Browser]:
+    """Inside the block Chromium runs, without a window, with these further arguments.
+
+    Only with ``microphone`` has it one, which beeps unless the arguments name a file for it.
+    """
+    with (
+        sync_playwright() as playwright,
+        _launched(playwright.chromium, *args, microphone=microphone) as browser,
+    ):
         yield browser
-        browser.close()
+
+
+@contextlib.contextmanager
+def beside(browser: Browser) -> Iterator[Browser]:
+    """Inside the block another Chromium runs, which has a microphone that beeps."""
+    with _launched(browser.browser_type, microphone=True) as other:
+        yield other
+
+
+@contextlib.contextmanager
+def _launched(kind: BrowserType, *args: str, microphone: bool) -> Iterator[Browser]:
+    # Without a process for graphics, which would compute them all the same.
+    own = ["--disable-gpu"]
+    if os.geteuid() == 0:
+        # The sandbox needs rights that a container's root has not.
+        own.append("--no-sandbox")
+    if microphone:
+        own.append("--use-fake-device-for-media-stream")
+    program = CHROMIUM if microphone else _WITHOUT_SCREEN
+    browser = kind.launch(executable_path=program, args=[*own, *args])
+    yield browser
+    browser.close()
 
 
 @contextlib.contextmanager
