@@ -86,6 +86,8 @@ class RecordPages:
     async def uptime(self, ctx: RequestContext) -> None:
         """Answer with the uptime of the gateway and of each model, day by day."""
         names = [model.name for model in ctx.configuration.catalog.models]
+        # It answers, so it runs.
+        self._recorder.count_up()
         await ctx.json(self._recorder.uptime.view(time.time(), names))
 
     async def models(self, ctx: RequestContext) -> None:

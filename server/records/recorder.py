@@ -69,7 +69,7 @@ class Recorder:
         self._counts: Counter[str] = Counter()
         self._gauges: list[tuple[int, int]] = []
         self._machine: dict[str, float] = {}
-        self._sampled = self._looked
+        self._sampled = self._counted = self._looked
 
     def _keep(self, folder: Path | None) -> None:
         def journal(name: str, room: int) -> Journal:
@@ -82,7 +82,7 @@ class Recorder:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Record inside the block; before it, read what earlier runs have recorded."""
-        self._looked = self._sampled = self._saved = time.monotonic()
+        self._looked = self._sampled = self._counted = self._saved = time.monotonic()
         opened = self._tasks.spawn(asyncio.to_thread(self._open), "open")
         self._tasks.spawn(self._follow(opened), "tick")
         try:
@@ -94,7 +94,7 @@ class Recorder:
             self._telemetry.take = None
             self._ready = True
             self.look()
-            self._count_up(time.monotonic())
+            self.count_up()
             await asyncio.to_thread(self._close, self.uptime.stored())
 
     async def _follow(self, opened: asyncio.Task[None]) -> None:
@@ -186,17 +186,22 @@ class Recorder:
             **self._machine,
         }
         self.samples.add(sample)
-        self._count_up(now)
+        self.count_up()
         self._sampled = now
 
-    def _count_up(self, now: float) -> None:
+    def count_up(self) -> None:
+        """Count the time since the last call as uptime, once that of earlier runs is read."""
+        if not self._ready:
+            return
+        now = time.monotonic()
+        seconds, self._counted = now - self._counted, now
         states: dict[str, str] = {}
         for record in self._present().records:
             state = _BROKEN.get(record.state)
             # A model with a ready engine has not failed, whatever its other variants did.
             if state is not None and states.get(record.variant.model) != "ready":
                 states[record.variant.model] = state
-        self.uptime.count(time.time(), now - self._sampled, states)
+        self.uptime.count(time.time(), seconds, states)
 
     # -- the disk ----------------------------------------------------------------------
 

@@ -39,6 +39,9 @@ async def test_a_second_gateway_leaves_the_records_of_the_first_alone(tmp_path: 
         # The folder is the first's when it takes up requests; a thread locks it before.
         while of_first.take is None:
             await asyncio.sleep(0)
+        # Whoever asks before the first sample is told that it runs, too.
+        first.count_up()
+        assert sum(first.uptime.stored()["up"].values()) > 0
         async with second.running():
             ended(of_second, "b-1")
         assert ids(second) == ["b-1"]
