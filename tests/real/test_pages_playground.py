@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import subprocess
+import sys
 import wave
 from typing import TYPE_CHECKING, Any
 
@@ -172,10 +174,16 @@ def let_go(served: Gateway, name: str) -> None:
 
 def run_as_shown(page: Page, folder: Path) -> str:
     """Return what the program prints that the page shows for curl."""
-    text = shown_code(page)
-    return subprocess.check_output(
-        ["sh", "-c", text], cwd=folder, stderr=subprocess.PIPE, text=True
-    )
+    return _printed(["sh", "-c", shown_code(page)], folder)
+
+
+def run_by_python(programs: list[str], folder: Path) -> str:
+    """Return what these programs print, one after another."""
+    return _printed([sys.executable, "-c", "\n".join(programs)], folder)
+
+
+def _printed(command: list[str], folder: Path) -> str:
+    return subprocess.check_output(command, cwd=folder, stderr=subprocess.PIPE, text=True)
 
 
 def test_from_the_first_visit_to_an_answer_that_stays(
@@ -198,6 +206,7 @@ def test_from_the_first_visit_to_an_answer_that_stays(
         printed = run_as_shown(page, tmp_path)
         assert '"content":' in printed
         assert printed.rstrip().endswith("data: [DONE]")
+        assert run_by_python([shown_code(page, "Python")], tmp_path)
 
 
 def test_an_answer_is_stopped_repeated_and_branched_by_the_keyboard(
@@ -570,12 +579,17 @@ def test_texts_are_compared_and_documents_sorted(
         expect(table.get_by_role("row").nth(1).get_by_role("cell").last).to_have_text("1.000")
         assert all_faults(page, "playground-embeddings") == []
         assert len(json.loads(run_as_shown(page, tmp_path))["data"]) == 3
+        programs = [shown_code(page, "Python")]
         page.get_by_role("tab", name="Reranking", exact=True).click()
         page.get_by_role("button", name="Sort", exact=True).click()
         ranks = page.get_by_role("list", name="Documents, the best first", exact=True)
         expect(ranks.get_by_role("listitem")).to_have_count(3)
         assert all_faults(page, "playground-rerank") == []
         assert len(json.loads(run_as_shown(page, tmp_path))["results"]) == 3
+        programs.append(shown_code(page, "Python"))
+        vectors, results = map(ast.literal_eval, run_by_python(programs, tmp_path).splitlines())
+        assert [len(each) for each in vectors] == [3, 3, 3]
+        assert {each["index"] for each in results} == {0, 1, 2}
         page.get_by_role("tab", name="Transcription", exact=True).click()
         sound = FilePayload(name="a.txt", mimeType="text/plain", buffer=b"no sound")
         page.get_by_label("Sound or video").set_input_files(sound)

