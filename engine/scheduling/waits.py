@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from models.spec import VariantSpec
 
 _SENTENCES = {
-    "load": "{engines} was loading",
+    "load": "{engines} was not ready yet",
     "slot": "every slot of {engines} was in use",
     "turn": "{engines} took no more requests, to make way for an earlier one",
     "busy": "there was no room for {wanted} until the requests of {engines} had ended{short}",

@@ -9,6 +9,8 @@ import { keyOf, SCOPES } from "./fields.js";
 import { chartOf, lasts, rowsOf } from "./usage.js";
 
 const LIMITS_EVERY = 4;
+// Days; of money that lasts longer, the exact number says nothing.
+const YEAR = 365;
 const PARTS = { me: "me", usage: "usage", keys: "keys", sessions: "sessions" };
 const when = (seconds) => (seconds ? format.moment(seconds * 1000) : "–");
 
@@ -37,8 +39,9 @@ function useAccount() {
 function Money({ me, usage }) {
   if (!me.tier_pays) return html`<div class="card tile"><h2>${t("user.tier")}</h2><p>${me.tier}</p></div>`;
   const days = lasts(me.available, usage, new Date().toISOString().slice(0, 10));
+  const lasting = days > YEAR ? t("user.lasts.long") : t("user.lasts", { days: format.number(Math.floor(days)) });
   return html`<div class="card tile"><h2>${t("user.balance")}</h2><p>${format.amount(me.balance, me.currency)}</p>
-    <span class="soft small">${days == null ? t("user.tier.is", { tier: me.tier }) : t("user.lasts", { days: format.number(Math.floor(days)) })}</span></div>`;
+    <span class="soft small">${days == null ? t("user.tier.is", { tier: me.tier }) : lasting}</span></div>`;
 }
 
 function Tile({ name, value, more }) {

@@ -32,7 +32,9 @@ def test_its_engine_loads_or_has_no_slot() -> None:
         0   1 asks for a   → start e1 a
         1   2 asks for a   → nothing
     """)
-    assert told(script, 1) == ("When it came, a@4096 was loading; it was at place 1 of the queue.")
+    assert told(script, 1) == (
+        "When it came, a@4096 was not ready yet; it was at place 1 of the queue."
+    )
     script.play("""
         2   e1 ready       → grant 1 e1
         3   3 asks for a   → nothing
