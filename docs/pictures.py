@@ -21,6 +21,7 @@ PICTURES = {
     "playground": "playground-answer-light-wide",
     "playground-phone": "playground-answer-dark-narrow",
     "user": "user-light-wide",
+    "admin": "admin-busy-light-wide",
 }
 # Bytes; a page of documents is read over slow networks, too.
 LARGEST = 60_000

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from browser import PHONE, all_faults, faults, visit
+from browser import PHONE, all_faults, faults, pictured, visit
 from hub_thread import HubThread, hub_for
 from operator_calls import admin_link, operated
 from playwright.sync_api import expect
@@ -127,6 +127,9 @@ def test_an_operator_sees_loads_unloads_and_cancels(browser: Browser, served: Ga
         expect(why).to_contain_text("An operator unloaded a@512.")
         page.get_by_role("tab", name="Overview", exact=True).click()
         client = Asking(served, "b")
+        expect(page.get_by_role("button", name="Cancel request").first).to_be_visible()
+        # The charts get a point each second.
+        pictured(page, "admin-busy", 5000)
         page.get_by_role("button", name="Cancel request").first.click()
         client.go_on.set()
         client.join()

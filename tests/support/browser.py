@@ -150,8 +150,26 @@ def all_faults(page: Page, name: str, within: str | None = None) -> list[str]:
         found += [f"{name}, {theme}, {width}: {each}" for each in faults(page, within)]
         if SCREENSHOTS is not None:
             page.screenshot(path=Path(SCREENSHOTS) / f"{name}-{theme}-{width}.png")
-    page.emulate_media(color_scheme="null")
-    if before is not None:
-        page.set_viewport_size(before)
-    page.evaluate(_DRAWN)
+    _as_before(page, before)
     return found
+
+
+def pictured(page: Page, name: str, milliseconds: float = 0) -> None:
+    """Keep a picture of the page in light and wide, so long from now, if pictures are kept."""
+    if SCREENSHOTS is None:
+        return
+    page.wait_for_timeout(milliseconds)
+    before = page.viewport_size
+    theme, width, size = _LOOKS[0]
+    page.emulate_media(color_scheme=theme)
+    page.set_viewport_size(size)
+    page.evaluate(_DRAWN)
+    page.screenshot(path=Path(SCREENSHOTS) / f"{name}-{theme}-{width}.png")
+    _as_before(page, before)
+
+
+def _as_before(page: Page, size: ViewportSize | None) -> None:
+    page.emulate_media(color_scheme="null")
+    if size is not None:
+        page.set_viewport_size(size)
+    page.evaluate(_DRAWN)
