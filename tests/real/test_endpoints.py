@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from real_engines import ENGINES, Gateway, gateway, lua_config, lua_model
+from talk import unload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,6 +157,8 @@ def test_an_input_that_is_too_long_to_embed(served: Gateway) -> None:
 
 
 def test_pages_of_the_engine(served: Gateway) -> None:
+    # Another test may have had it asked.
+    unload(served, "idle")
     ask(served, "/tokenize", content="so that an engine runs")
     for path in ("/props", "/smol/props", "/slots?model=smol", "/upstream/smol/v1/models"):
         with urllib.request.urlopen(served.url + path, timeout=60) as response:

@@ -10,13 +10,15 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ports import quiet_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Who runs it where the tests are run by root.
+USER = "postgres"
 # Debian's place; the programs are not on the path there.
 _PLACES = (*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), None)
 
@@ -60,15 +62,16 @@ def _run(program: str, *words: str) -> None:
     place = programs()
     assert place is not None, "PostgreSQL is needed: apt-get install postgresql"
     # It refuses to run as root.
-    own = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    own: dict[str, Any] = {"user": USER, "group": USER, "extra_groups": []}
     done = subprocess.run(
-        [*own, str(place / program), *words],
+        [str(place / program), *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         cwd="/",
         check=False,
         timeout=100,
+        **(own if os.geteuid() == 0 else {}),
     )
     assert done.returncode == 0, done.stderr.decode()
 
@@ -79,7 +82,7 @@ def postgres() -> Iterator[Postgres]:
     with tempfile.TemporaryDirectory(prefix="gateway-pg-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         if os.geteuid() == 0:
-            user = pwd.getpwnam("postgres")
+            user = pwd.getpwnam(USER)
             os.chown(folder, user.pw_uid, user.pw_gid)
         server = Postgres(folder, quiet_port())
         server.make()
