@@ -5,6 +5,7 @@ It is listed, logged and charged like a request to the endpoint itself.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from server.errors import shape_of
 from server.handler import read_form_of, read_translated
 from server.hops import headers_for
 from server.uploads.form import Form
-from server.voice.choice import hears_ahead
+from server.voice.choice import candidates, hears_ahead
 from server.voice.room import while_nobody_waits
 from server.voice.sinks import ChatSink, WholeSink
 from utils.errors import EngineRefused, GatewayError, ModelMissing
@@ -55,6 +56,8 @@ _OK = 200
 _JSON = {"Content-Type": "application/json"}
 # A voice must be named in OpenAI's API; the engines here take this for their own.
 _ANY_VOICE = "alloy"
+# What the log says of the text of speech that went on.
+_ENDED_EARLY = "voice, ended early"
 
 
 class Asker:
@@ -75,15 +78,36 @@ class Asker:
         self.options = options
         # The requests under way, and what keeps their engines loaded.
         self._asking: list[AccessRecord] = []
+        # The model to which the last request for a name went.
+        self._went: dict[str, str] = {}
         self._held = Hold(lambda request: any(each.ticket == request for each in self._asking))
 
     def hold(self) -> None:
         """Keep the engines loaded that a turn needs, if all of them are."""
-        catalog, options = self._current.now.catalog, self.options
-        names = dict.fromkeys(filter(None, (options.hearer, options.model, options.speaker)))
-        # A route may choose another model for each turn.
-        if all(map(catalog.has_model, names)):
-            self._handler.hold(self._held, map(catalog.find, names), self._ctx.client)
+        options = self.options
+        tasks = (
+            (TRANSCRIPTION, options.hearer),
+            (CHAT, options.model),
+            (SPEECH, options.speaker),
+        )
+        found = [self._expected(endpoint, name) for endpoint, name in tasks if name]
+        models = {model.name: model for model in found if model is not None}
+        if None not in found:
+            self._handler.hold(self._held, models.values(), self._ctx.client)
+
+    def _expected(self, endpoint: Endpoint, name: str) -> ModelSpec | None:
+        """Return the model that the next request for a name will go to, as far as it is known.
+
+        Of a route, that is its only one, or the one that it has chosen last.
+        """
+        try:
+            models, _ = candidates(self._current.now.catalog, endpoint, name)
+        except GatewayError:
+            return None
+        if len(models) == 1:
+            return models[0]
+        went = self._went.get(name)
+        return next((model for model in models if model.name == went), None)
 
     def release(self) -> None:
         """Hold no engines any more."""
@@ -101,6 +125,9 @@ class Asker:
 
     async def hear(self, sound: bytes) -> str:
         """Return what is said in a sound file; "" where nobody speaks."""
+        return await self._hear(sound)
+
+    async def _hear(self, sound: bytes, *, may_end: bool = False) -> str:
         own = self._own()
         form = Form(lambda _size: True)
         try:
@@ -114,7 +141,8 @@ class Asker:
             model, facts = await self._handler.understood(own, 0, read)
             length = {"Content-Type": form.content_type, "Content-Length": str(form.size)}
             sink = WholeSink()
-            await self._run(own, model, facts, length, sink)
+            self._went[self.options.hearer] = model.name
+            await self._run(own, model, facts, length, sink, may_end=may_end)
         finally:
             form.close()
         try:
@@ -127,11 +155,11 @@ class Asker:
 
         Only a free engine is asked, and it stops once any request waits.
         """
-        catalog, name = self._current.now.catalog, self.options.hearer
-        if not catalog.has_model(name) or not self._handler.is_free(catalog.find(name)):
+        model = self._expected(TRANSCRIPTION, self.options.hearer)
+        if model is None or not self._handler.is_free(model):
             return None
         async with while_nobody_waits(self._ctx.telemetry.on_wait):
-            return await self.hear(sound)
+            return await self._hear(sound, may_end=True)
         return None
 
     async def think(
@@ -193,7 +221,8 @@ class Asker:
         headers: Mapping[str, str],
         sink: ChatSink | WholeSink,
     ) -> None:
-        own = self._own()
+        # What is read names the model itself.
+        own, name = self._own(), str(request["model"])
 
         def read() -> tuple[ModelSpec, RequestFacts]:
             try:
@@ -204,6 +233,7 @@ class Asker:
                 raise
 
         model, facts = await self._handler.understood(own, 0, read)
+        self._went[name] = model.name
         await self._run(own, model, facts, {**_JSON, **headers}, sink)
 
     def _own(self) -> RequestContext:
@@ -229,7 +259,10 @@ class Asker:
         facts: RequestFacts,
         headers: Mapping[str, str],
         sink: ChatSink | WholeSink,
+        *,
+        may_end: bool = False,
     ) -> None:
+        """Run a request; one that ``may_end`` is not needed to its end."""
         record, telemetry = own.record, own.telemetry
         call = _call(own, model, facts, headers)
         ongoing = Ongoing(record)
@@ -239,6 +272,11 @@ class Asker:
             with ongoing:
                 await self._handler.run(own, call, sink)
             record.status = _OK
+        except asyncio.CancelledError:
+            if may_end:
+                # No client has left: the gateway itself has ended it.
+                record.status, record.note = _OK, _ENDED_EARLY
+            raise
         except GatewayError as error:
             record.note = type(error).__name__
             record.failed = record.status = shape_of(error).status

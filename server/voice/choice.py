@@ -53,18 +53,26 @@ def require(configuration: Configuration, endpoint: Endpoint, name: str | None) 
 
     It is any name that a request to the endpoint may have: of a model, an alias or a route.
     """
-    catalog = configuration.catalog
-    try:
-        catalog.asked(endpoint, {}, name)
-    except RouteNeeded as needed:
-        models, shown = _models_of(needed.name, catalog), needed.name or AUTO
-    else:
-        models = [model := catalog.find(name)]
-        shown = model.name
+    models, shown = candidates(configuration.catalog, endpoint, name)
     needs: frozenset[str] = frozenset() if endpoint.needs is None else frozenset({endpoint.needs})
     asked = Asked(endpoint.name, needs)
     if not any(configuration.book.serves(model, asked) for model in models):
         raise NotCapable(f"The model '{shown}' serves no {endpoint.name}.", param="model")
+
+
+def candidates(
+    catalog: Catalog, endpoint: Endpoint, name: str | None
+) -> tuple[list[ModelSpec], str]:
+    """Return the models that requests for this name may go to, and what they are called together.
+
+    ModelNotFound if there is none.
+    """
+    try:
+        catalog.asked(endpoint, {}, name)
+    except RouteNeeded as needed:
+        return _models_of(needed.name, catalog), needed.name or AUTO
+    model = catalog.find(name)
+    return [model], model.name
 
 
 def _models_of(name: str | None, catalog: Catalog) -> list[ModelSpec]:

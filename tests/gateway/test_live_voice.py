@@ -166,7 +166,10 @@ async def test_the_models_of_a_session_are_loaded_when_it_begins(journal: Journa
         assert [*voice.chats, *voice.sounds, *voice.spoken] == []
 
 
-async def test_speech_is_understood_before_its_end(journal: Journal) -> None:
+async def test_speech_is_understood_before_its_end(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     async with (
         serving(journal, heard=["hello"]) as (gw, voice),
         talking(gw) as talk,
@@ -183,6 +186,13 @@ async def test_speech_is_understood_before_its_end(journal: Journal) -> None:
         ]
         assert told[-1]["timings"]["heard_ms"] == 500
         assert len(voice.sounds) == 1
+        # A text that is not needed any more is ended; in the log, no client has left.
+        voice.deaf = "/v1/audio/transcriptions"
+        await talk.sound(speech(0.5) + silence(0.3))
+        await voice.pauses()
+        await talk.ask("never mind")
+        await until(lambda: any("(voice, ended early)" in line for line in caplog.messages))
+        assert not any(" 499 " in line for line in caplog.messages)
 
 
 @pytest.mark.parametrize("kind", ["wav", "webm"])
@@ -213,7 +223,7 @@ async def test_webm_is_heard_while_it_comes(journal: Journal) -> None:
     # So many pieces of it have speech and a pause in which a turn does not end.
     pause = len(encoded(said + silence(0.1), RATE))
     async with (
-        serving(journal, heard=["hey", "hey"], pause=3) as (gw, voice),
+        serving(journal, heard=["hey"] * 9, pause=3) as (gw, voice),
         talking(gw, audio_config={**PLAIN, "input_format": "webm"}) as talk,
     ):
         await until(lambda: len(gw.manager.ready()) == 3)

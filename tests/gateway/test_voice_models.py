@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from account_gateway import UNIT, bearer, booked, books, charging_gateway
 from gateway import fake_model, fake_variant, running_gateway
 from gateway_client import CHAT, chat_body
@@ -15,25 +16,28 @@ from voice_server import silence, speech, voice_server
 from engine.scheduling.lifecycle import State
 from inference.hold import Hold
 from utils.config.accounts import PriceTable
+from utils.config.routes import RouteTable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import aiohttp
-    import pytest
     from fake_engine import Journal
     from gateway import Gateway
 
-ASKED = {
+ASKED: dict[str, Any] = {
     "llm_config": {"model": "thinks", "system_prompt": "Be brief.", "max_tokens": 4},
     "audio_config": {"input_format": "pcm", "output_format": "wav"},
 }
 
 
 @asynccontextmanager
-async def talking(gw: Gateway, key: str = "") -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+async def talking(
+    gw: Gateway, key: str = "", model: str = "thinks"
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     """Open a session inside the block."""
-    session = (await gw.post(ASKED, "/v1/audio/live", **(bearer(key) if key else {}))).json
+    asked = {**ASKED, "llm_config": {**ASKED["llm_config"], "model": model}}
+    session = (await gw.post(asked, "/v1/audio/live", **(bearer(key) if key else {}))).json
     async with gw.session.ws_connect(session["websocket_url"]) as socket:
         assert (await socket.receive_json())["type"] == "ready"
         yield socket
@@ -93,14 +97,24 @@ async def test_what_is_read_ahead_gives_way_and_costs_nothing(journal: Journal) 
         assert at.balance(1) == UNIT // 4
 
 
-async def test_who_needs_the_room_of_a_session_waits_for_its_turn(journal: Journal) -> None:
+@pytest.mark.parametrize("name", ["thinks", "a route"])
+async def test_who_needs_the_room_of_a_session_waits_for_its_turn(
+    journal: Journal, name: str
+) -> None:
     mine, other = (fake_model(fake_variant(journal, model=name)) for name in ("thinks", "other"))
     ears = fake_model(fake_variant(journal, model="ears"), capabilities=frozenset({"audio"}))
     async with (
         voice_server() as voice,
         # The models elsewhere take no room.
-        running_gateway(journal, mine, other, *voice.models()[1:], ears) as gw,
-        talking(gw) as socket,
+        running_gateway(
+            journal,
+            mine,
+            other,
+            *voice.models()[1:],
+            ears,
+            routes=[RouteTable(name="a route", to=("thinks", "other"))],
+        ) as gw,
+        talking(gw, model=name) as socket,
     ):
         # With one model at a time, two models here would be loaded in each turn.
         crowded = {**ASKED, "transcription_config": {"model": "ears"}}
