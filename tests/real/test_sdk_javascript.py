@@ -38,7 +38,7 @@ def project(tmp_path_factory: Any) -> Path:
     """The scripts, with their packages installed as the lock says."""
     folder = Path(shutil.copytree(SOURCES, tmp_path_factory.mktemp("javascript") / "project"))
     done = npm(
-        ["ci", "--no-audit", "--no-fund", "--ignore-scripts"],
+        ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline"],
         return_completed_process=True,
         cwd=folder,
         capture_output=True,
