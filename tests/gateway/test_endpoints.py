@@ -50,14 +50,20 @@ def body_for(path: str) -> dict[str, Any]:
     return ASIDES[path] if path in ASIDES else BODIES[BY_PATH[path].name]
 
 
-@pytest.mark.parametrize("path", PATHS)
-async def test_each_path_reaches_the_engine_as_it_was_sent(journal: Journal, path: str) -> None:
-    args = {"embeddings": EMBED, "rerank": RERANK}.get(BY_PATH[path].name, ())
+ENGINES: dict[str, tuple[str, ...]] = {"chat": (), "embeddings": EMBED, "rerank": RERANK}
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+async def test_each_path_reaches_the_engine_as_it_was_sent(journal: Journal, kind: str) -> None:
+    args = ENGINES[kind]
+    paths = [path for path in PATHS if ENGINES.get(BY_PATH[path].name, ()) == args]
+    assert paths
     async with running_gateway(journal, fake_model(fake_variant(journal, args=args))) as gateway:
-        answer = await gateway.post(body_for(path), path)
-        assert answer.status == 200, answer.body
-        assert answer.headers["X-Gateway-Variant"] == "m@256"
-        assert len(gateway.engine_requests(path)) == 1
+        for path in paths:
+            answer = await gateway.post(body_for(path), path)
+            assert answer.status == 200, (path, answer.body)
+            assert answer.headers["X-Gateway-Variant"] == "m@256", path
+            assert len(gateway.engine_requests(path)) == 1, path
 
 
 def two(journal: Journal, *args: str, **knobs: Any) -> Any:
@@ -106,17 +112,19 @@ async def test_an_embedding_may_fill_the_whole_context(journal: Journal) -> None
         assert refused.error(400, "context_length_exceeded")["n_prompt_tokens"] == 257
 
 
-@pytest.mark.parametrize("path", ASIDES)
-async def test_asides_need_no_room(journal: Journal, path: str) -> None:
-    body = dict(ASIDES[path])
-    for name in {"messages", "input", "content"} & body.keys():
-        body[name] = [{"role": "user", "content": LONG}] if name == "messages" else LONG
+async def test_asides_need_no_room(journal: Journal) -> None:
     async with running_gateway(journal, two(journal)) as gateway:
-        answer = await gateway.post(body, path)
-        assert answer.status == 200
-        assert gateway.starts() == [256]
-        assert answer.headers["X-Gateway-Variant"] == "m@256"
-        assert "X-Gateway-Prompt-Tokens" not in answer.headers, "nobody counted"
+        for path, usual in ASIDES.items():
+            body = dict(usual)
+            for name in {"messages", "input", "content"} & body.keys():
+                body[name] = [{"role": "user", "content": LONG}] if name == "messages" else LONG
+            answer = await gateway.post(body, path)
+            assert answer.status == 200, path
+            assert set(gateway.starts()) == {256}, path
+            assert answer.headers["X-Gateway-Variant"] == "m@256", path
+            assert "X-Gateway-Prompt-Tokens" not in answer.headers, f"{path}: nobody counted"
+            # The next path finds no engine either.
+            await gateway.manager.unload("m")
 
 
 async def test_asides_are_answered_by_the_variant_that_runs(journal: Journal) -> None:
@@ -330,26 +338,26 @@ async def test_an_engine_s_error_in_anthropic_s_shape(journal: Journal) -> None:
         assert anthropic(answer.body) == {"type": "api_error", "message": "fake failure"}
 
 
+ENDS = {
+    "/v1/chat/completions": ('"role":"assistant"', "[DONE]"),
+    "/v1/completions": ('"text"', "[DONE]"),
+    "/v1/messages": ('"message_start"', '"message_stop"'),
+}
+
+
 @pytest.mark.parametrize("lacks", ["", "begin", "end"])
-@pytest.mark.parametrize(
-    ("path", "first", "last"),
-    [
-        ("/v1/chat/completions", '"role":"assistant"', "[DONE]"),
-        ("/v1/completions", '"text"', "[DONE]"),
-        ("/v1/messages", '"message_start"', '"message_stop"'),
-    ],
-)
 async def test_a_stream_has_a_beginning_and_an_end_whatever_the_engine_sends(
-    journal: Journal, path: str, first: str, last: str, lacks: str
+    journal: Journal, lacks: str
 ) -> None:
     async with running_gateway(journal, fake_model(fake_variant(journal, lacks=lacks))) as gateway:
-        answer = await gateway.post(body_for(path) | {"stream": True}, path)
-        text = answer.body.decode()
-        assert text.endswith("\n\n")
-        events = text.strip().split("\n\n")
-        assert first in events[0]
-        assert last in events[-1]
-        assert text.count(last) == 1
+        for path, (first, last) in ENDS.items():
+            answer = await gateway.post(body_for(path) | {"stream": True}, path)
+            text = answer.body.decode()
+            assert text.endswith("\n\n"), path
+            events = text.strip().split("\n\n")
+            assert first in events[0], path
+            assert last in events[-1], path
+            assert text.count(last) == 1, path
 
 
 async def test_a_stream_that_breaks_ends_with_an_error_event(journal: Journal) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,33 +48,30 @@ async def test_looking_at_another_model_leaves_the_running_one_alone(journal: Jo
         assert gateway.starts() == [256]
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize(
-    ("path", "upstream"),
-    [
-        ("/m/health", "/health"),
-        ("/alias/props", "/props"),
-        ("/m/slots", "/slots"),
-        ("/props", "/props"),
-        ("/slots", "/slots"),
-        ("/props?model=alias", "/props"),
-        ("/upstream/m/props?a=b", "/props"),
-        ("/upstream/alias/v1/models", "/v1/models"),
-    ],
-)
-async def test_a_running_engine_is_seen(
-    journal: Journal, path: str, upstream: str, method: str
-) -> None:
+SEEN = [
+    ("/m/health", "/health"),
+    ("/alias/props", "/props"),
+    ("/m/slots", "/slots"),
+    ("/props", "/props"),
+    ("/slots", "/slots"),
+    ("/props?model=alias", "/props"),
+    ("/upstream/m/props?a=b", "/props"),
+    ("/upstream/alias/v1/models", "/v1/models"),
+]
+
+
+async def test_a_running_engine_is_seen(journal: Journal) -> None:
     async with running_gateway(journal, *two(journal)) as gateway:
         await gateway.chat(model="m")
-        answer = await gateway.request(method, path, headers={"X-Client": "mine"})
-        assert answer.status == 200
-        assert answer.headers["X-Gateway-Variant"] == "m@256"
-        assert bool(answer.body) is (method == "GET")
-        # The gateway asks for some of these pages itself; those requests lack the header.
-        asked = gateway.engine_requests(upstream)
-        mine = [each["method"] for each in asked if each["headers"].get("x-client") == "mine"]
-        assert mine == [method]
+        for method, (path, upstream) in product(("GET", "HEAD"), SEEN):
+            # The gateway asks for some of these pages itself; those requests lack the header.
+            answer = await gateway.request(method, path, headers={"X-Client": f"{method} {path}"})
+            assert answer.status == 200, path
+            assert answer.headers["X-Gateway-Variant"] == "m@256", path
+            assert bool(answer.body) is (method == "GET"), path
+            asked = gateway.engine_requests(upstream)
+            mine = [each for each in asked if each["headers"].get("x-client") == f"{method} {path}"]
+            assert [each["method"] for each in mine] == [method], path
 
 
 async def test_an_engine_s_own_error_page(journal: Journal) -> None:
@@ -97,15 +95,17 @@ async def test_pages_are_for_looking(journal: Journal, path: str) -> None:
         (await gateway.request("POST", path)).error(405, "method_not_allowed")
 
 
-@pytest.mark.parametrize("method", ["POST", "DELETE", "PUT", "PATCH"])
-async def test_work_may_start_an_engine(journal: Journal, method: str) -> None:
+async def test_work_may_start_an_engine(journal: Journal) -> None:
     async with running_gateway(journal, *two(journal)) as gateway:
-        answer = await gateway.request(
-            method, "/upstream/org/b/tokenize?x=1", data=b'{"content":"a"}'
-        )
-        assert answer.headers["X-Gateway-Variant"] == "org/b@256"
-        (asked,) = gateway.engine_requests("/tokenize")
-        assert (asked["method"], asked["bytes"]) == (method, 15)
+        for number, method in enumerate(("POST", "DELETE", "PUT", "PATCH"), 1):
+            answer = await gateway.request(
+                method, "/upstream/org/b/tokenize?x=1", data=b'{"content":"a"}'
+            )
+            assert answer.headers["X-Gateway-Variant"] == "org/b@256", method
+            *_, asked = gateway.engine_requests("/tokenize")
+            assert (asked["method"], asked["bytes"]) == (method, 15)
+            assert len(gateway.starts()) == len(gateway.engine_requests("/tokenize")) == number
+            await gateway.manager.unload("org/b")
 
 
 async def test_a_body_that_is_no_json_goes_through(journal: Journal) -> None:
