@@ -34,8 +34,11 @@ _HEAD = 2 * (1 + len(_BEGINNING))
 _ROW = 2 * EMBEDDING
 
 
-def write_obedient(path: Path, context: int, *, calls: bool) -> Path:
-    """Write a model of this context that answers with a word, or ``calls`` a tool if it has any."""
+def write_obedient(path: Path, context: int, *, calls: bool, layers: int = 3) -> Path:
+    """Write a model of this context that answers with a word, or ``calls`` a tool if it has any.
+
+    Its layers decide nothing. Each costs a long prompt the same again.
+    """
     tokens, words = vocabulary()
     beginning = _BEGINNING if calls else ()
     closing = _CLOSING if calls else {}
@@ -68,4 +71,5 @@ def write_obedient(path: Path, context: int, *, calls: bool) -> Path:
         rests = (content[at + _HEAD : at + _ROW] for at in range(0, len(content), _ROW))
         return b"".join(map(bytes.__add__, packed, rests))
 
-    return write(replace(PLAIN, says=PLAIN.says | {"context_length": context}), path, edit)
+    says = PLAIN.says | {"context_length": context}
+    return write(replace(PLAIN, layers=PLAIN.layers[:layers], says=says), path, edit)

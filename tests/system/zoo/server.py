@@ -37,8 +37,8 @@ def zoo_gateway(folder: Path) -> Iterator[Gateway]:
     """
     speaking = ("--jinja", "--temp", "0", "--chat-template-file", str(TEMPLATE))
     calling = (*speaking[:-1], str(MARKED))
-    brief = write_obedient(folder / "brief.gguf", VAST, calls=False)
-    caller = write_obedient(folder / "caller.gguf", VAST, calls=True)
+    brief = write_obedient(folder / "brief.gguf", VAST, calls=False, layers=1)
+    caller = write_obedient(folder / "caller.gguf", VAST, calls=True, layers=1)
     models = [
         _model("smol", CONTEXT, brief, *speaking),
         _model("brief", VAST, brief, *speaking, settings=ENDLESS),
