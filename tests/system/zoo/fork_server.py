@@ -16,20 +16,32 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCRIPTS = HERE / "clients"
-# What the clients of each environment import, which takes most of their time.
+# What the clients of each environment import, which takes most of their time. Some of it they would
+# import with their first request.
 LIBRARIES = {
     "sdks": (
-        *("openai", "anthropic", "ollama", "llm.cli", "llm.default_plugins.openai_models"),
+        *(
+            "openai",
+            "openai.resources",
+            "anthropic",
+            "ollama",
+            "llm.cli",
+            "llm.default_plugins.openai_models",
+        ),
         *("langchain_openai", "langchain_anthropic", "langchain_ollama"),
         *("pydantic_ai", "pydantic_ai.models.openai", "pydantic_ai.models.anthropic"),
     ),
     "frameworks": (
-        *("litellm", "litellm.main"),
+        *("litellm", "litellm.main", "openai", "openai.resources"),
+        *("litellm.litellm_core_utils.default_encoding", "mcp"),
         *("llama_index.core.llms", "llama_index.core.tools"),
         *("llama_index.llms.openai_like", "llama_index.llms.ollama"),
     ),
-    "agents": ("openai", "instructor", "agents"),
-    "aider": ("aider.main", "aider.coders", "litellm"),
+    "agents": ("openai", "openai.resources", "openai.lib", "httpcore2", "instructor", "agents"),
+    "aider": (
+        *("aider.main", "aider.coders", "litellm", "litellm.main", "openai.resources"),
+        *("litellm.litellm_core_utils.default_encoding", "networkx", "numpy", "httpcore"),
+    ),
 }
 # No library may ask the network for news.
 OFFLINE = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "OPENAI_AGENTS_DISABLE_TRACING": "1"}

@@ -73,7 +73,9 @@ class RefusedError(Exception):
 def _started() -> str:
     """Start the backend; return its address."""
     port = os.environ["ZOO_PORT"]
-    words = ("-m", "uvicorn", "open_webui.main:app", "--host", "127.0.0.1", "--port", port)
+    # As ``python -m uvicorn``, but it looks less for garbage: a seventh of its start.
+    program = "import gc, uvicorn; gc.set_threshold(100_000); uvicorn.main()"
+    words = ("-c", program, "open_webui.main:app", "--host", "127.0.0.1", "--port", port)
     DATA.mkdir()
     with LOG.open("wb") as log:
         process = subprocess.Popen(
