@@ -10,7 +10,8 @@ const LIVE = [["col.request"], ["col.client"], ["model"], ["col.state"], ["col.a
 
 /** `open` shows the timeline of the request with the id that it gets. */
 export function Live({ running, open, failed }) {
-  const waits = new Map(running.queue.map((each) => [each.id, each.waits_for]));
+  // Of a load its state says the same.
+  const waits = new Map(running.queue.filter((each) => each.waits_for !== "load").map((each) => [each.id, each.waits_for]));
   return html`<section class="card panel"><h2>${t("requests.live")}</h2>
     <${Table} label=${t("requests.live")} columns=${LIVE} empty=${t("requests.live.none")}>
       ${running.requests.map((each) => html`<tr key=${each.id}>

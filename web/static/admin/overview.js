@@ -10,6 +10,8 @@ import { Live } from "./live.js";
 import { usedOf } from "./series.js";
 import { Order, Table } from "../lib/table.js";
 
+// Such an engine is shown, but does not run.
+const ENDED = ["backoff", "failed"];
 const sum = (values) => values.reduce((all, each) => all + each, 0);
 
 function Tile({ name, value, more }) {
@@ -17,12 +19,13 @@ function Tile({ name, value, more }) {
 }
 
 function Tiles({ running, tick }) {
+  const runs = running.engines.filter((each) => !ENDED.includes(each.state));
   const ready = running.engines.filter((each) => each.state === "ready").length;
   const streaming = running.requests.filter((each) => each.state === "streaming").length;
   const used = sum(Object.values(tick?.memory ?? {}));
   return html`<section class="tiles" aria-label=${t("now")}>
     <${Tile} name="tile.rate" value=${format.rate(tick?.tokens_per_second ?? 0)} more=${t("tile.rate.all")} />
-    <${Tile} name="tile.engines" value=${ready} more=${t("tile.engines.of", { count: running.engines.length })} />
+    <${Tile} name="tile.engines" value=${ready} more=${t("tile.engines.of", { count: runs.length })} />
     <${Tile} name="tile.flight" value=${running.requests.length} more=${t("tile.flight.streaming", { count: streaming })} />
     <${Tile} name="tile.queue" value=${running.queue.length} more=${running.queue.length ? t("tile.queue.first", { time: format.seconds(running.queue[0].waited_seconds) }) : t("tile.queue.none")} />
     <${Tile} name="tile.memory" value=${format.bytes(used)} more=${tick?.machine ? t("tile.memory.machine", { used: format.bytes(tick.machine.ram_used) }) : ""} />
@@ -32,7 +35,7 @@ function Tiles({ running, tick }) {
 function untilUnload(engine) {
   if (engine.reason) return engine.reason;
   if (engine.pinned) return t("pinned");
-  if (engine.unload_in_seconds === undefined) return t("engine.used");
+  if (engine.unload_in_seconds === undefined) return engine.active ? t("engine.used") : "–";
   return engine.unload_in_seconds === null ? t("engine.kept") : format.seconds(engine.unload_in_seconds);
 }
 

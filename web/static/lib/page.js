@@ -32,6 +32,13 @@ function Top({ here, children }) {
     document.dispatchEvent(new CustomEvent("themechosen", { detail: dark ? "light" : "dark" }));
     setDark(!dark);
   };
+  useEffect(() => {
+    // After the same event has changed the theme, unless the person has chosen one.
+    const system = matchMedia("(prefers-color-scheme: dark)");
+    const seen = () => setDark(document.documentElement.dataset.theme === "dark");
+    system.addEventListener("change", seen);
+    return () => system.removeEventListener("change", seen);
+  }, []);
   const pages = ["home", "playground", "live", operates() && "admin", here === "user" && "user"].filter(Boolean);
   useCommands(() => [
     ...pages.filter((page) => page !== here).map((page) => ({ id: `go.${page}`, label: t(`nav.${page}`), group: t("nav"), run: () => location.assign(ADDRESSES[page]) })),

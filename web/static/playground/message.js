@@ -97,12 +97,14 @@ function Editor({ text, label, done, cancel }) {
   </div>`;
 }
 
+const sentence = (text) => (/[.!?]$/.test(text) ? text : `${text}.`);
+
 export function sayProblem({ code, message, status, after }) {
   const later = after ? ` ${t("problem.later", { time: format.seconds(after) })}` : "";
   if (code === "network") return t("problem.network");
   if (code === "store") return t("problem.store");
   if (status === 401) return t("problem.key");
-  return `${message || t("problem.other", { code: code || status })}${later}`;
+  return `${sentence(message || t("problem.other", { code: code || status }))}${later}`;
 }
 
 function Figures({ figures: known, variant, model, finish, currency }) {

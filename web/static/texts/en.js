@@ -657,7 +657,6 @@ export default {
   "waiting.left": "{time} left",
   "waiting.load": "Loading {variant}",
   "waiting.queue": "Waiting for its turn",
-  "waits.load": "for a load",
   "waits.queue": "Waiting for its turn",
   "waits.room": "for room",
   "waits.slot": "for a slot",
