@@ -50,7 +50,7 @@ function factsOf(row) {
     ["col.at", format.moment(row.at * 1000)], ["col.status", `${row.status} ${row.error ?? row.reason ?? ""}`], ["request.path", row.path],
     ["col.client", row.account ?? row.client], ["request.address", row.address], ["model", row.variant ?? row.model],
     ["col.prompt", tokensOf(row)], ["col.tokens", row.completion_tokens == null ? null : format.number(row.completion_tokens)],
-    ["col.rate", rate(row) === null ? null : format.rate(rate(row))], ["request.first", row.first_token_seconds == null ? null : format.seconds(row.first_token_seconds)],
+    ["col.rate", rate(row) === null ? null : format.rate(rate(row))], ["request.first", row.streamed && row.first_token_seconds != null ? format.seconds(row.first_token_seconds) : null],
     ["col.total", format.seconds(row.total_seconds)],
   ];
 }

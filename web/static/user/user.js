@@ -204,9 +204,9 @@ function User() {
   };
   useCommands(() => (state.me ? [{ id: "out", label: t("login.out"), run: leave }, { id: "again", label: t("user.look"), run: look }] : []));
   if (state.refused) {
-    const { status } = state.refused;
-    return html`<div class="page"><section class="card door"><h1>${t("nav.user")}</h1><p>${status === 401 ? t("user.out") : sayRefusal(state.refused)}</p>
-      <a class="button primary" href="/login">${t("login.in")}</a></section></div>`;
+    const out = state.refused.status === 401;
+    return html`<div class="page"><section class="card door"><h1>${t("nav.user")}</h1><p role=${out ? null : "alert"}>${out ? t("user.out") : sayRefusal(state.refused)}</p>
+      ${out ? html`<a class="button primary" href="/login">${t("login.in")}</a>` : html`<button type="button" class="primary" onClick=${look}>${t("again")}</button>`}</section></div>`;
   }
   if (!state.me) return html`<div class="page"><h1 class="hidden-text">${t("nav.user")}</h1><div class="bones" role="status" aria-label=${t("connecting")}></div></div>`;
   const { currency } = state.me;
