@@ -70,7 +70,8 @@ ROWS = """async ([name, count]) => {
   while (rows() < count) {
     button()?.click();
     await painted();
-    if (performance.now() - started > 60_000) throw new Error(`only ${rows()} rows`);
+    const late = performance.now() - started > 60_000;
+    if (late && rows() < count) throw new Error(`only ${rows()} rows`);
   }
   await painted();
   return performance.now() - started;
