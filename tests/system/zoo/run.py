@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.system.zoo.table import Client
 
 # Of all that one client does.
-PATIENCE = 400
+PATIENCE = 700
 
 
 class ClientRunner:

@@ -37,7 +37,7 @@ def settings(model: str) -> dict[str, str]:
 
 
 def claude(model: str, *words: str) -> str:
-    return command(CLAUDE, "-p", *words, env=settings(model), timeout=100)
+    return command(CLAUDE, "-p", *words, env=settings(model), timeout=200)
 
 
 def failed(model: str, *words: str) -> str:

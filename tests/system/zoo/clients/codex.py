@@ -41,7 +41,7 @@ WORDS = (os.environ["CODEX"], "exec", "--skip-git-repo-check", "--json")
 
 
 def codex(model: str, *words: str) -> str:
-    return command(*WORDS, "-m", model, *words, timeout=100)
+    return command(*WORDS, "-m", model, *words, timeout=200)
 
 
 def failed(model: str, *words: str) -> str:

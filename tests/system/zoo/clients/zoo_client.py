@@ -29,7 +29,7 @@ GATEWAY = os.environ["GATEWAY"]
 OPENAI = f"{GATEWAY}/v1"
 # What operators send.
 ADMIN = {"Authorization": f"Bearer {os.environ['ZOO_TOKEN']}"}
-PATIENCE = 60.0
+PATIENCE = 120.0
 # The chat model, the same one that does not end by itself, one that calls tools, and one that no
 # gateway has.
 MODEL, ENDLESS, CALLER, UNKNOWN = "smol", "endless", "caller", "gpt-9"

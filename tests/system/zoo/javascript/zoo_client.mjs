@@ -65,7 +65,7 @@ async function refused(asked, ...words) {
   assert(error, "it was not refused");
   const message = `${error.name}: ${error.message}`.toLowerCase();
   assert(words.some((word) => message.includes(word)), message);
-  assert(performance.now() - began < 30_000, "the client tried again and again");
+  assert(performance.now() - began < 60_000, "the client tried again and again");
   return error;
 }
 
@@ -93,7 +93,7 @@ export const untilIdle = () =>
   }, "an engine still answers");
 
 async function until(happened, otherwise) {
-  const deadline = performance.now() + 60_000;
+  const deadline = performance.now() + 120_000;
   while (!(await happened())) {
     assert(performance.now() < deadline, otherwise);
     await new Promise((resolve) => setTimeout(resolve, 20));
