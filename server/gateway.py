@@ -78,6 +78,9 @@ _FLUSH = 2.0
 _SHOWN = 100
 # Seconds in which the link of the log is good.
 _DAY = 24 * 3600
+# Connections that come at once. One more would be tried again by its client's system, a second
+# later or more. The system may have a limit of its own.
+_BACKLOG = 1024
 # The folder of ended requests, samples and uptime, in the state folder.
 RECORDS = "records"
 
@@ -231,7 +234,9 @@ class GatewayServer:
             key = "listen_v6" if ":" in endpoint.host else "listen_v4"
             try:
                 context = self._certificates.context
-                site = web.TCPSite(runner, endpoint.host, endpoint.port, ssl_context=context)
+                site = web.TCPSite(
+                    runner, endpoint.host, endpoint.port, ssl_context=context, backlog=_BACKLOG
+                )
                 await site.start()
             except OSError as error:
                 reason = os.strerror(error.errno) if error.errno else str(error)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway import Gateway, fake_model, fake_variant, running_gateway, until
 from gateway_child import config, gateway_process
 from gateway_client import CHAT, chat_body
 from ports import quiet_port
-from raw_client import post
+from raw_client import PATIENCE, post
 
 if TYPE_CHECKING:
     import pytest
@@ -48,6 +51,16 @@ async def test_a_half_closed_client_has_an_answer_and_a_log_line(
             assert json.loads(await client.body())
             assert await client.closed()
     assert lines(caplog) == [f"POST {CHAT} 200", "GET /health 200", "GET /health 200"]
+
+
+async def test_hundreds_that_come_at_once_are_let_in(journal: Journal) -> None:
+    most = int(Path("/proc/sys/net/core/somaxconn").read_text())
+    async with running_gateway(journal) as gw:
+        with ExitStack() as stack:
+            # The gateway takes none of them meanwhile: its loop does not turn.
+            for _ in range(min(300, most)):
+                client = socket.create_connection(("127.0.0.1", gw.port), timeout=PATIENCE)
+                stack.callback(client.close)
 
 
 async def test_every_request_leaves_one_line_and_is_counted_once(
