@@ -23,7 +23,6 @@ HEADING = "Speech"
 T = TypeVar("T")
 SENTENCE = "The quick brown fox jumps over the lazy dog near the river."
 FIRST = "Certainly."
-TEXT = f"{FIRST} {SENTENCE} {SENTENCE}"
 EARS, VOICE, CHAT = "ears", "voice", "chat"
 TOKEN = {"X-Admin-Token": "bench"}
 NEEDS = 'needs = { ram = "1GiB" }'
@@ -54,8 +53,9 @@ def configuration(folder: Path, port: int, room: str, hearing: str) -> str:
 class Asking:
     """Sends one request after another, and tells how long they take."""
 
-    def __init__(self, session: aiohttp.ClientSession, port: int) -> None:
+    def __init__(self, session: aiohttp.ClientSession, port: int, *, quick: bool) -> None:
         self._session = session
+        self._sentences = (FIRST, *(2 * (FIRST if quick else SENTENCE,)))
         self._url = f"http://127.0.0.1:{port}"
         self.sound = b""
 
@@ -88,14 +88,14 @@ class Asking:
         begin = time.perf_counter()
         first = 0.0
         if bare is not None:
-            for text in (FIRST, SENTENCE, SENTENCE):
+            for number, text in enumerate(self._sentences):
                 async with self._session.post(f"{bare}/synthesize", json={"text": text}) as got:
                     assert await got.read()
-                if text is FIRST:
+                if number == 0:
                     first = time.perf_counter() - begin
             return first, time.perf_counter() - begin
         async with self._session.post(
-            f"{self._url}/v1/audio/speech", json=speech(TEXT, kind)
+            f"{self._url}/v1/audio/speech", json=speech(" ".join(self._sentences), kind)
         ) as got:
             assert await got.content.readany()
             first = time.perf_counter() - begin
@@ -120,11 +120,11 @@ def speech(text: str, kind: str = "wav") -> dict[str, Any]:
     return {"model": VOICE, "input": text, "voice": "alloy", "response_format": kind}
 
 
-async def compared(port: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
+async def compared(port: int, rounds: int, *, quick: bool) -> dict[str, list[tuple[float, float]]]:
     """Return the times of the bare engine and of the gateway, which take turns."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in FIGURES}
     async with aiohttp.ClientSession() as session:
-        asking = Asking(session, port)
+        asking = Asking(session, port, quick=quick)
         urls = await asking.prepare()
         await asking.speak(urls[VOICE])
         for turn in range(rounds):
@@ -145,10 +145,10 @@ async def by_turns(ask: Callable[[str | None], Awaitable[T]], bare: str, turn: i
     return await ask(bare), await ask(None)
 
 
-async def in_turn(port: int, rounds: int) -> list[float]:
+async def in_turn(port: int, rounds: int, *, quick: bool) -> list[float]:
     """Return how long requests take that go to the three models in turn, from three clients."""
     async with aiohttp.ClientSession() as session:
-        asking = Asking(session, port)
+        asking = Asking(session, port, quick=quick)
         await asking.prepare()
 
         async def client(offset: int) -> list[float]:
@@ -175,7 +175,7 @@ def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
     rows = [["", "bare engine", "gateway", "gateway / bare", "aim"]]
     say("speech, bare and through the gateway")
     with _gateway(folder / "side-by-side", ROOM_FOR_THREE, hearing) as port:
-        found = asyncio.run(compared(port, rounds))
+        found = asyncio.run(compared(port, rounds, quick=quick))
     for name, (title, aim) in FIGURES.items():
         bare, ours = zip(*found[name], strict=True)
         ratio = median(own / other for other, own in found[name])
@@ -184,7 +184,7 @@ def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
     say("speech and chat in turn")
     for name, room in list(ROOM_FOR_TWO.items())[: 1 if quick else None]:
         with _gateway(folder / name, room, hearing) as port:
-            waits = asyncio.run(in_turn(port, TURNS if not quick else QUICK))
+            waits = asyncio.run(in_turn(port, QUICK if quick else TURNS, quick=quick))
         for told, share in (("p50", 0.5), ("the longest", 1.0)):
             title = f"in turn, room for two by {name}, {told}, ms"
             rows.append([title, "-", number(1000 * percentile(waits, share)), "-", ""])

@@ -39,7 +39,7 @@ QUESTIONS = (
     "What should I have for dinner tonight?",
 )
 SYSTEM = "You are a friendly helper. Answer in one or two short sentences, as in a conversation."
-ANSWER, LONG_ANSWER = 16, 160
+ANSWER, QUICK_ANSWER, LONG_ANSWER = 16, 4, 160
 TURNS, QUICK_TURNS, INTERRUPTIONS, QUICK_INTERRUPTIONS = 20, 1, 10, 1
 # Seconds of speech that interrupt an answer.
 SPOKEN_OVER = 0.6
@@ -199,8 +199,10 @@ async def talking(http: aiohttp.ClientSession, url: str, most: int) -> AsyncIter
             await tasks.cancel()
 
 
-async def measured(port: int, turns: int, interruptions: int) -> list[list[str]]:
+async def measured(port: int, *, quick: bool) -> list[list[str]]:
     """Return the rows of the table."""
+    turns = QUICK_TURNS if quick else TURNS
+    interruptions = QUICK_INTERRUPTIONS if quick else INTERRUPTIONS
     url = f"http://127.0.0.1:{port}"
     async with aiohttp.ClientSession() as http:
 
@@ -209,9 +211,9 @@ async def measured(port: int, turns: int, interruptions: int) -> list[list[str]]
             async with http.post(f"{url}/v1/audio/speech", json=asked) as got:
                 return trimmed(await got.read())
 
-        questions = [await spoken(text) for text in QUESTIONS]
+        questions = [await spoken(text) for text in QUESTIONS[: 1 if quick else None]]
         say(f"{turns} turns of a conversation")
-        async with talking(http, url, ANSWER) as client:
+        async with talking(http, url, QUICK_ANSWER if quick else ANSWER) as client:
             # The first loads the models.
             await client.ask(questions[-1])
             found = [
@@ -268,12 +270,12 @@ def row(title: str, values: list[float], aim: str) -> list[str]:
 
 def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
     """Return the rows of the table, and the text below it in RESULTS.md."""
-    turns = QUICK_TURNS if quick else TURNS
-    interruptions = QUICK_INTERRUPTIONS if quick else INTERRUPTIONS
     port = targets.free_port()
     with targets.configured(folder, port, configuration(folder, port, quick=quick)):
-        found = asyncio.run(measured(port, turns, interruptions))
-    return [["", "median", "least", "most", "aim"], *found], NOTES.format(turns=turns)
+        found = asyncio.run(measured(port, quick=quick))
+    return [["", "median", "least", "most", "aim"], *found], NOTES.format(
+        turns=QUICK_TURNS if quick else TURNS
+    )
 
 
 NOTES = """
