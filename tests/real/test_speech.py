@@ -180,7 +180,8 @@ def test_sounds_at_fault(api: openai.OpenAI, model: str) -> None:
 def test_speech_in_every_format_begins_before_it_ends(
     served: Gateway, api: openai.OpenAI, kind: Any
 ) -> None:
-    text = f"{SENTENCES[0]} Thank you."
+    # What nobody hears may be short.
+    text = f"{SENTENCES[0]} Thank you." if kind in {"opus", "pcm"} else "Good. Thank you."
     with api.audio.speech.with_streaming_response.create(
         model="speaks", voice="nova", input=text, response_format=kind
     ) as answer:
