@@ -76,7 +76,15 @@ def test_what_is_not_one_text_has_no_marks() -> None:
     assert shared((), (Mark(b"a", 1),)) == 0
 
 
-@given(st.text(max_size=3 * STEP), st.text(max_size=3 * STEP), st.text(max_size=3 * STEP))
+# Texts of any length, also of several steps, without a choice for each of their characters.
+texts = st.builds(
+    lambda piece, size: (piece * size)[:size],
+    st.text(min_size=1, max_size=20),
+    st.integers(0, 3 * STEP),
+)
+
+
+@given(texts, texts, texts)
 def test_never_more_is_shared_than_is_the_same(start: str, one: str, other: str) -> None:
     first, second = (start + one).encode(), (start + other).encode()
     same = next(
