@@ -45,6 +45,7 @@ export function Composer({ chats, draft, setDraft, seesImages, hearsSound }) {
     const [seen, heard] = ["image/", "audio/"].map((kind) => [...files].filter((each) => each.type.startsWith(kind)));
     const found = await Promise.all([...(seesImages ? seen.map(prepared) : []), ...(hearsSound ? heard.map(asWav) : [])]);
     const whole = found.filter(Boolean);
+    if (hearsSound && !found.slice(seesImages ? seen.length : 0).every(Boolean)) chats[0].failed(new Refused(t("sound.unread"), "page"));
     if (whole.length) setDraft((last) => ({ ...last, pictures: [...last.pictures, ...whole] }));
   };
   const hear = async () => {

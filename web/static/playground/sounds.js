@@ -27,20 +27,34 @@ export async function asWav(blob) {
 /** Whether this page may hear: browsers give the microphone to https and to this machine alone. */
 export const hears = Boolean(navigator.mediaDevices?.getUserMedia);
 
-/** Begin to record; return a function that ends it and gives the sound. It throws if that is forbidden. */
+// Milliseconds: how often a recording is given a piece, and how long its end waits for the first one.
+const PIECE = 100, PATIENCE = 3000;
+
+/** Begin to record; return a function that ends it and gives the sound. It throws if that is forbidden.
+ * Who ends it at once waits until the microphone gave something: without any, nobody can read it. */
 export async function record() {
   const heard = await navigator.mediaDevices.getUserMedia({ audio: true });
   const recorder = new MediaRecorder(heard);
   const parts = [];
-  recorder.addEventListener("dataavailable", (event) => parts.push(event.data));
-  recorder.start();
-  return () => new Promise((resolve) => {
-    recorder.addEventListener("stop", () => {
-      for (const track of heard.getTracks()) track.stop();
-      resolve(new Blob(parts, { type: recorder.mimeType }));
+  const begun = new Promise((resolve) => {
+    recorder.addEventListener("dataavailable", (event) => {
+      parts.push(event.data);
+      if (event.data.size) resolve();
     });
-    recorder.stop();
+    // Where the microphone was taken away.
+    recorder.addEventListener("stop", resolve);
   });
+  recorder.start(PIECE);
+  return async () => {
+    await Promise.race([begun, new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
+    if (recorder.state !== "inactive") {
+      const ended = new Promise((resolve) => recorder.addEventListener("stop", resolve));
+      recorder.stop();
+      await ended;
+    }
+    for (const track of heard.getTracks()) track.stop();
+    return new Blob(parts, { type: recorder.mimeType });
+  };
 }
 
 let player = null;
