@@ -28,7 +28,7 @@ export async function asWav(blob) {
 export const hears = Boolean(navigator.mediaDevices?.getUserMedia);
 
 // Milliseconds: how often a recording is given a piece, and how long its end waits for the first one.
-const PIECE = 100, PATIENCE = 3000;
+const PIECE = 100, PATIENCE = 5000;
 
 /** Begin to record; return a function that ends it and gives the sound. It throws if that is forbidden.
  * Who ends it at once waits until the microphone gave something: without any, nobody can read it. */
