@@ -57,11 +57,10 @@ class Recordings:
 
     def feed(self, piece: bytes) -> list[Part]:
         """Return what is certain by now of the recordings in the next piece."""
-        data, self._rest = self._rest + piece, b""
-        if self._under_way:
-            data, self._rest = _split(data)
-        elif len(data) < _LEAST:
-            data, self._rest = b"", data
+        whole = self._rest + piece
+        data, self._rest = _split(whole)
+        if not self._under_way and len(data) < _LEAST:
+            data, self._rest = b"", whole
         return self._parts(data)
 
     def flush(self) -> list[Part]:
