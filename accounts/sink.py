@@ -167,7 +167,9 @@ class PayingSink(MeteredSink):
 
         def put(chunk: bytes) -> bool:
             """Pass on the next piece; return False where ``drained`` has to wait, or to cut."""
-            return client.put(self._told(self._paid(chunk))) and not self._ticket.cut
+            paid = self._told(self._paid(chunk))
+            # A client is put no empty piece: that would be the end of its response.
+            return (not paid or client.put(paid)) and not self._ticket.cut
 
         async def drained() -> None:
             """Return when the client has room; raise AnswerCut after the last piece paid for."""
