@@ -46,11 +46,14 @@ step "ruff format" "$python" -m ruff format --check .
 if [ $# -gt 0 ]; then
     step "pytest" "$python" -m pytest "$@"
 else
-    # Unit tests compute; the others often wait for processes. Beside each other they keep the cores
-    # busy. Apart, each worker is smaller: it collects half the tests.
+    # Unit tests compute; gateway tests mostly wait for processes. Beside each other they keep the
+    # cores busy. Apart, each worker is smaller: it collects half the tests.
     "$python" -m pytest -q -n $((cores / 2 > 1 ? cores / 2 : 0)) tests/unit >"$unit" 2>&1 &
     units=$!
     step "gateway tests" "$python" -m pytest -q -n $((cores + 1)) tests/gateway
+    wait "$units" || failed="${failed}unit tests; "
+    echo "== unit tests"
+    cat "$unit"
     without=
     if ! PATH=$PATH:$(echo /usr/lib/postgresql/*/bin | tr ' ' :) command -v initdb >/dev/null; then
         killed=tests/real/test_accounts_killed.py
@@ -75,9 +78,6 @@ else
     # shellcheck disable=SC2086 # several words
     step "real engines" "$python" -m pytest -q -n $((cores + 1)) --dist loadgroup \
         --no-loadscope-reorder tests/real $without
-    wait "$units" || failed="${failed}unit tests; "
-    echo "== unit tests"
-    cat "$unit"
 fi
 wait "$checker" || failed="${failed}mypy; "
 echo "== mypy"
