@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.llamacpp.type import LlamaCpp
 from engine.types import EngineTypes
+from models.model_file import FileFacts
+from models.planning import GIB
 from models.requests import endpoints
 from models.requests.reader import RequestFacts, parse
 from models.spec import ModelSpec, Timeouts, TokenizationSpec, VariantSpec
@@ -22,6 +24,17 @@ BARE = TokenizationSpec(
     extra_tokens_per_request=0,
     extra_tokens_per_image=0,
     extra_tokens_per_audio=0,
+)
+# What the file of a model of 2 GiB says of it.
+EIGHT_LAYERS = FileFacts(
+    0,
+    layers=8,
+    width=2048,
+    heads=(16,),
+    kv_heads=(16,),
+    context_length=65536,
+    attention=tuple(range(8)),
+    bytes_by_layer=(GIB // 4,) * 8,
 )
 
 

@@ -6,28 +6,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from builders import EIGHT_LAYERS
 
 from engine.llamacpp.arguments import Arguments
 from engine.llamacpp.capabilities import Known, deduced
 from engine.llamacpp.planned import Planner
 from models.catalog import Catalog
 from models.discovery.inventory import Entry
-from models.model_file import FileFacts
 from models.planning import GIB, MachineMemory
 from utils.config.local_models import LaunchOptions
 from utils.config.settings import ServerSettings
 
-FACTS = FileFacts(
-    0,
-    layers=8,
-    width=2048,
-    heads=(16,),
-    kv_heads=(16,),
-    context_length=65536,
-    attention=tuple(range(8)),
-    bytes_by_layer=(GIB // 4,) * 8,
-)
-ENTRY = Entry("org/a:Q4_0", "/m/a.gguf", ("/m/a.gguf",), 100, ("a",), facts=FACTS)
+ENTRY = Entry("org/a:Q4_0", "/m/a.gguf", ("/m/a.gguf",), 100, ("a",), facts=EIGHT_LAYERS)
 
 
 SERVER = "/bin/llama-server"
@@ -76,13 +66,13 @@ def test_a_projector_is_passed() -> None:
     ("pooling", "ability"), [(-1, "text"), (0, "text"), (1, "embeddings"), (3, "embeddings")]
 )
 def test_pooling_makes_an_embedding_model(pooling: int, ability: str) -> None:
-    facts = replace(FACTS, pooling=pooling)
+    facts = replace(EIGHT_LAYERS, pooling=pooling)
     (variant, *_) = table(replace(ENTRY, facts=facts))["variants"]
     assert ability in deduced(Arguments(variant["args"], {}), Known()).certain
 
 
 def test_pooling_by_rank_makes_a_reranker_and_an_encoder_reads_in_one_batch() -> None:
-    facts = replace(FACTS, pooling=4, causal=False, context_length=512)
+    facts = replace(EIGHT_LAYERS, pooling=4, causal=False, context_length=512)
     (variant,) = table(replace(ENTRY, facts=facts))["variants"]
     assert deduced(Arguments(variant["args"], {}), Known()).certain == {"rerank"}
     assert variant["args"][-4:] == ["-b", "512", "-ub", "512"]
@@ -167,7 +157,7 @@ def test_an_engine_that_does_not_fit_itself_is_told_where_layers_go(
     gpu: float, experts: int, expected: list[str]
 ) -> None:
     planner = Planner(machine(64, *([gpu] if gpu else [])), SERVER, fits=False)
-    entry = replace(ENTRY, facts=replace(FACTS, experts_by_layer=(experts,) * 8))
+    entry = replace(ENTRY, facts=replace(EIGHT_LAYERS, experts_by_layer=(experts,) * 8))
     variants = made({"context_size": 8192}, planner, entry)["variants"]
     assert variants[0]["args"][6:] == expected
     own = made({"context_size": 8192, "gpu_layers": 5}, planner, entry)["variants"]
@@ -175,7 +165,7 @@ def test_an_engine_that_does_not_fit_itself_is_told_where_layers_go(
 
 
 def test_a_cache_that_the_heads_do_not_fit_is_no_plan() -> None:
-    facts = replace(FACTS, key_length=48, value_length=48)
+    facts = replace(EIGHT_LAYERS, key_length=48, value_length=48)
     planner = Planner(machine(12), SERVER)
     found = planner.table(replace(ENTRY, facts=facts), LaunchOptions(cache_type="q8_0"))
     assert found == "the cache type q8_0 needs heads of 32 numbers, not of 48"
