@@ -2,8 +2,8 @@
 
 A call waits for an engine, is opened there, and its answer is passed on as it comes. If the answer
 fills its context, a larger variant is asked for a continuation. Until the continuation has joined
-the answer, the client gets nothing of it, and no error of it. A missing cell of the table is a bug
-in the gateway: ``after`` raises, and nothing has changed.
+the answer, the client gets nothing of it, and no error of it. A move that the table lacks is a bug
+in the gateway: see ``IllegalMove``.
 """
 
 from __future__ import annotations
@@ -95,14 +95,6 @@ class IllegalMove(RuntimeError):
 
     def __init__(self, call: str, state: State, move: Move) -> None:
         super().__init__(f"the call {call}, {state.value}, cannot make the move '{move.value}'")
-
-
-def after(call: str, state: State, move: Move) -> State:
-    """Return the state after ``move``, or raise IllegalMove, which names ``call``."""
-    following = TRANSITIONS[state].get(move)
-    if following is None:
-        raise IllegalMove(call, state, move)
-    return following
 
 
 @dataclass(slots=True, kw_only=True)

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from inference.call import Call, Sink
 
 _EVENTS = "text/event-stream"
+# How good streams begin: Anthropic's, and a chat with its role in the first event, near its start.
+_START = b"event: message_start\n"
+_ROLE, _NEAR = b'"delta":{"role":"', 300
+# How they end.
+_GOOD_ENDS = (b"data: [DONE]\n\n", b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
 
 
 async def relay(upstream: UpstreamResponse, sink: Sink, tally: Tally) -> Usage:
@@ -43,43 +48,43 @@ async def relay(upstream: UpstreamResponse, sink: Sink, tally: Tally) -> Usage:
     return tally.usage()
 
 
-async def begin_well(upstream: UpstreamResponse, call: Call) -> None:
-    """Put in front of a stream the events that it lacks; reads on until its first event is whole.
+async def begin_well(upstream: UpstreamResponse, call: Call) -> bool:
+    """Put in front of a stream the events that it lacks; return whether its end may lack some, too.
 
-    EngineBroke when the stream breaks off before that.
+    Reads on until its first event is whole; EngineBroke when the stream breaks off before that.
+    Nothing can be added to an answer whose length was promised, or that the client may read again
+    from a place that it counts in bytes.
     """
-    if not _is_stream(upstream, call):
-        return
+    headers, first = upstream.headers, upstream.first
+    if not call.facts.stream or upstream.failed or call.conversation is not None:
+        return False
+    if "Content-Length" in headers or not headers.get("Content-Type", "").startswith(_EVENTS):
+        return False
+    # Mostly it is good, and seen at once. A quotation mark inside a text would be escaped.
+    if first.startswith(_START) or first.find(_ROLE, 0, _NEAR) > 0:
+        return True
     record, endpoint = call.record, call.facts.endpoint
     answer = Answer(f"msg_{record.id}", call.facts.model or call.model.name, record.prompt or 0)
     while (missing := missing_beginning(endpoint, upstream.first, answer)) is None:
         more = await upstream.read()
         if not more:
-            return
+            return True
         upstream.first += more
     if missing:
         upstream.first = missing + upstream.first
+    return True
 
 
-async def end_well(upstream: UpstreamResponse, sink: Sink, call: Call) -> None:
-    """Write the end that a stream lacks; raise EngineBroke if it ended in the middle."""
-    if not _is_stream(upstream, call):
+async def end_well(sink: Sink, call: Call, *, events: bool) -> None:
+    """Write the end that a stream lacks; raise EngineBroke if it ended in the middle.
+
+    ``events`` is what ``begin_well`` has returned.
+    """
+    tail = call.record.tally.tail
+    if not events or tail.endswith(_GOOD_ENDS):
         return
-    missing = missing_end(call.facts.endpoint, call.record.tally.tail)
+    missing = missing_end(call.facts.endpoint, tail)
     if missing is None:
         raise EngineBroke("The engine ended its stream in the middle.")
     if missing:
         await sink.write(missing)
-
-
-def _is_stream(upstream: UpstreamResponse, call: Call) -> bool:
-    """Return whether the answer is a stream of events to which events can be added.
-
-    Nothing can where its length was promised, or where the client may read it again from a place
-    that it counts in bytes.
-    """
-    if not call.facts.stream or upstream.failed or call.conversation is not None:
-        return False
-    if "Content-Length" in upstream.headers:
-        return False
-    return upstream.headers.get("Content-Type", "").startswith(_EVENTS)

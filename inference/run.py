@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from engine.manager import EngineManager
-    from engine.upstream import UpstreamResponse
     from inference.call import Call, Hooks, Sink
     from inference.hold import Hold
     from models.requests.facts import RequestFacts
@@ -117,18 +116,21 @@ class Inference:
         sink.progress = upstream_call.waits_for
         detached = False
         try:
-            upstream = await self._opened(upstream_call)
+            if call.conversation is None:
+                upstream = await upstream_call.open()
+            else:
+                upstream = await self.streams.open(upstream_call, call.conversation)
             record.variant = upstream_call.variant.label
             record.first = self._clock.now() - record.started
-            sink.decided = upstream_call.decision()
-            await begin_well(upstream, call)
+            sink.decided = decision(call, upstream_call.selection, upstream_call.variant)
+            events = await begin_well(upstream, call)
             eligibility = self._eligibility
             codec = eligibility.codec(upstream_call, upstream)
             passing = (
                 relay if codec is None else Continuing(upstream_call, codec, eligibility).relay
             )
             usage = await passing(upstream, sink, record.tally)
-            await end_well(upstream, sink, call)
+            await end_well(sink, call, events=events)
             upstream_call.answered(usage)
         except EngineBroke as error:
             raise await upstream_call.broken(error) from error
@@ -161,11 +163,3 @@ class Inference:
         record.bound = selection.size.source is Source.BOUND
         sink.decided = decision(call, selection)
         return selection
-
-    async def _opened(self, upstream_call: UpstreamCall) -> UpstreamResponse:
-        """Return the answer, which has begun."""
-        if (conversation := upstream_call.call.conversation) is not None:
-            return await self.streams.open(upstream_call, conversation)
-        if not upstream_call.at_once():
-            await upstream_call.wait()
-        return await upstream_call.open()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inference.call import Move, State, after
+from inference.call import TRANSITIONS, IllegalMove, Move, State
 from inference.usage import Usage
 from models.requests.amount import of_sound
 from models.requests.reader import parse
@@ -38,7 +38,7 @@ _BAD_REQUEST = 400
 class UpstreamCall:
     """A call on its way through ``call.TRANSITIONS``, with its lease.
 
-    ``wait``, ``open``, then ``answered``; ``end`` exactly once, however it ended. ``variant`` is
+    ``open``, then ``answered``; ``end`` exactly once, however it ended. ``variant`` is
     the one whose answer the client has, or will have. ``lease`` is on the engine that the call was
     sent to last; ``selection`` is why it was sent there.
     """
@@ -82,16 +82,19 @@ class UpstreamCall:
 
     async def wait(self) -> None:
         """Wait for an engine, in the queue and for its start; the errors are those of a lease."""
-        await self.lease.enter()
+        if not self.lease.at_once():
+            await self.lease.enter()
         self._granted()
 
     async def open(self) -> UpstreamResponse:
         """Return the engine's answer, which has begun; the client saw nothing of what came before.
 
-        A crash before the first byte is tried once more, where it does no harm to ask twice. A
-        prompt that the engine refuses for its length moves to the variant that holds it;
-        ContextLengthExceeded when there is none.
+        An engine is waited for, unless one is held. A crash before the first byte is tried once
+        more, where it does no harm to ask twice. A prompt that the engine refuses for its length
+        moves to the variant that holds it; ContextLengthExceeded when there is none.
         """
+        if self.state is State.WAITING:
+            await self.wait()
         tried = False
         while True:
             try:
@@ -165,10 +168,6 @@ class UpstreamCall:
         return larger
 
     # -- while it comes --------------------------------------------------------------
-
-    def decision(self) -> dict[str, str]:
-        """Return the headers that tell which engine answers."""
-        return decision(self.call, self.selection, self.variant)
 
     async def resume(self, continuation: Continuation) -> UpstreamResponse | None:
         """Return the answer of a larger variant that continues this one; None where none can.
@@ -290,7 +289,10 @@ class UpstreamCall:
             upstream.close()
 
     def _move(self, move: Move) -> None:
-        self.state = after(self.call.record.id, self.state, move)
+        following = TRANSITIONS[self.state].get(move)
+        if following is None:
+            raise IllegalMove(self.call.record.id, self.state, move)
+        self.state = following
 
 
 def decision(

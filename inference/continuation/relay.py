@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from inference.call import State
 from inference.continuation.answer import ContinuedAnswer
 from inference.continuation.stream import ContinuedStream
+from inference.upstream_call import decision
 from inference.usage import Tally, Usage, usage_of_answer
 from utils.errors import EngineBroke
 
@@ -89,9 +90,9 @@ class Continuing:
         chunk = following.first
         while chunk and (passed := self._feed(chunk)) is not None:
             if passed:
-                if self._call.joined():
+                if (call := self._call).joined():
                     self._grew = True
-                    sink.decided = self._call.decision()
+                    sink.decided = decision(call.call, call.selection, call.variant)
                     await sink.begin(following.status, {})
                 tally.add(passed)
                 await sink.write(passed)
@@ -143,7 +144,7 @@ class Continuing:
                 self._refused(anew=answer.anew)
                 break
             self._grew = call.joined()
-        sink.decided = call.decision()
+        sink.decided = decision(call.call, call.selection, call.variant)
         headers = dict(upstream.headers)
         if self._grew:
             headers = {n: value for n, value in headers.items() if n.lower() != "content-length"}
