@@ -1,5 +1,6 @@
 @echo off
-rem Make or repair the environment in venv\: init.bat for running, init.bat dev for testing too.
+rem Make or repair the environment in venv\: init.bat for running, init.bat speech with the engines that
+rem hear and speak, init.bat dev for testing too.
 setlocal
 rem No block of parentheses around PYTHON: the path may hold some, and spaces.
 if not defined PYTHON goto :search

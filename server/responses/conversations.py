@@ -59,7 +59,7 @@ class Conversations:
         async with self._changed(key, owner) as document:
             document["items"] += items
 
-    async def rename(self, key: str, owner: str, metadata: Json) -> Json:
+    async def describe(self, key: str, owner: str, metadata: Json) -> Json:
         """Replace the metadata; return the conversation, or raise NotStored."""
         async with self._changed(key, owner) as document:
             document["conversation"]["metadata"] = metadata

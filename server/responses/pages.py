@@ -49,7 +49,7 @@ class ConversationHandlers:
         key, item = _named(ctx)
         owner, request = owner_of(ctx), decoded(await read_body(ctx))
         if item is None:
-            await ctx.json(await self._conversations.rename(key, owner, metadata_of(request)))
+            await ctx.json(await self._conversations.describe(key, owner, metadata_of(request)))
         elif item:
             raise WrongMethod(f"{ctx.request.path} does not take POST.", ("GET", "DELETE"))
         else:

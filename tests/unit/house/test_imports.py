@@ -24,6 +24,8 @@ ROOMS = (
     "app",
     "main",
 )
+# These know nothing of each other: ``app.py`` hands them what they need.
+APART = ("accounts", "voice", "web")
 IMPURE = {"asyncio", "aiohttp", "time"}
 # Engines that come with the gateway run as processes of their own.
 PROGRAMS = ("engine/llamacpp/bundled/", "engine/whisper/bundled/")
@@ -221,6 +223,12 @@ def tops(file: str) -> set[str]:
 
 def test_imports_point_one_way() -> None:
     assert not {file: found for file in FILES if (found := against(file))}
+
+
+def test_rooms_that_stand_apart_do_not_import_each_other() -> None:
+    for room in APART:
+        others = {*APART} - {room}
+        assert not [f for f in FILES if f.startswith(f"{room}/") and tops(f) & others], room
 
 
 def test_the_code_that_answers_calls_knows_no_http() -> None:
