@@ -1,4 +1,4 @@
-"""Check that a model can do what a request needs. Pure.
+"""What models can do, and whether a model can do what a request needs. Pure.
 
 The engine type tells what a variant can do; the configuration overrides it. Some capabilities are
 certain, others only possible: a possible one is not shown to clients, and not refused.
@@ -6,15 +6,17 @@ certain, others only possible: a possible one is not shown to clients, and not r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from models.requests.endpoints import names_of
 from utils.errors import NotCapable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+    from models.catalog import Catalog
     from models.requests.reader import RequestFacts
     from models.spec import ModelSpec
 
@@ -35,6 +37,52 @@ class Capabilities:
     def shown(self) -> list[str]:
         """Return the certain capabilities, in a fixed order."""
         return [name for name in NAMES if name in self.certain]
+
+
+class Types(Protocol):
+    """Tells what models can do; ``news`` grows when that may have changed."""
+
+    news: int
+
+    def capabilities(self, model: ModelSpec) -> Capabilities:
+        """Return the model's capabilities."""
+        ...
+
+
+class ModelCapabilities(Mapping[str, Capabilities]):
+    """The capabilities of each model by its name; an engine that is ready may tell news."""
+
+    def __init__(
+        self, catalog: Catalog, types: Types, before: ModelCapabilities | None = None
+    ) -> None:
+        self._models = {model.name: model for model in catalog.models}
+        self._types = types
+        self._news = types.news
+        # Found at once, so that no request waits for files.
+        self._found = {
+            name: (before and before.of_same(model)) or types.capabilities(model)
+            for name, model in self._models.items()
+        }
+
+    def of_same(self, model: ModelSpec) -> Capabilities | None:
+        """Return what is known of the model if it was the same before, and has no news."""
+        same = self._models.get(model.name) is model and self._news == self._types.news
+        return self._found.get(model.name) if same else None
+
+    def __getitem__(self, name: str) -> Capabilities:
+        if self._news != self._types.news:
+            self._news = self._types.news
+            self._found.clear()
+        found = self._found.get(name)
+        if found is None:
+            found = self._found[name] = self._types.capabilities(self._models[name])
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._models)
+
+    def __len__(self) -> int:
+        return len(self._models)
 
 
 def require(

@@ -2,58 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from models.capabilities import ModelCapabilities
 from models.routing.book import RouteBook
 from server.browsers import Cors, Hosts
 from server.forwarded import Proxies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from engine.types import EngineTypes
-    from models.capabilities import Capabilities
     from models.catalog import Catalog
     from models.spec import ModelSpec
     from utils.config.settings import ServerSettings
-
-
-class ModelCapabilities(Mapping[str, "Capabilities"]):
-    """The capabilities of each model by its name; an engine that is ready may tell news."""
-
-    def __init__(
-        self, catalog: Catalog, types: EngineTypes, before: ModelCapabilities | None = None
-    ) -> None:
-        self._models = {model.name: model for model in catalog.models}
-        self._types = types
-        self._news = types.news
-        # Found at once, so that no request waits for files.
-        self._found = {
-            name: (before and before.of_same(model)) or types.capabilities(model)
-            for name, model in self._models.items()
-        }
-
-    def of_same(self, model: ModelSpec) -> Capabilities | None:
-        """Return what is known of the model if it was the same before, and has no news."""
-        same = self._models.get(model.name) is model and self._news == self._types.news
-        return self._found.get(model.name) if same else None
-
-    def __getitem__(self, name: str) -> Capabilities:
-        if self._news != self._types.news:
-            self._news = self._types.news
-            self._found.clear()
-        found = self._found.get(name)
-        if found is None:
-            found = self._found[name] = self._types.capabilities(self._models[name])
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._models)
-
-    def __len__(self) -> int:
-        return len(self._models)
 
 
 @dataclass(frozen=True, slots=True)

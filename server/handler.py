@@ -22,7 +22,7 @@ from models.routing.needed import RouteNeeded
 from server.client_response import STREAM_HEADERS
 from server.headers import CONVERSATION, conversation_of, patience_of, to_engine
 from server.hops import headers_for
-from server.uploads.body import read_body, whole_of
+from server.uploads.body import FREE, read_body
 from server.uploads.multipart import read_form
 from utils.errors import BadRequest, ModelMissing, ModelUnread
 
@@ -137,16 +137,16 @@ class RequestHandler:
         return await parsed(size, parse)
 
     async def _answer(self, ctx: RequestContext, endpoint: Endpoint) -> None:
-        body = None if endpoint.form else whole_of(ctx)
-        if body is None or len(body) > _PARSED_INLINE:
-            model, facts = await self._read(ctx, endpoint, body)
+        body, configuration = ctx.request.whole, ctx.configuration
+        if body is None or len(body) > min(FREE, configuration.settings.max_request_bytes):
+            model, facts = await self._read(ctx, endpoint)
         else:
+            # Most requests came whole, and are small: nothing is counted, nothing is awaited.
             try:
-                # Most requests: what need not be awaited costs no coroutines.
-                catalog, fit = ctx.configuration.catalog, ctx.configuration.types.fit
+                catalog, fit = configuration.catalog, configuration.types.fit
                 model, facts = read(endpoint, body, catalog, ctx.name, fit)
             except (RouteNeeded, ModelMissing, ModelUnread):
-                model, facts = await self._read(ctx, endpoint, body)
+                model, facts = await self._read(ctx, endpoint)
         await self.answer(ctx, model, facts)
 
     async def answer(self, ctx: RequestContext, model: ModelSpec, facts: RequestFacts) -> None:
@@ -156,7 +156,9 @@ class RequestHandler:
             if facts.stream:
                 ctx.response.keep_alive(ctx.configuration.settings.keepalive_interval)
             run = self._inference.run if ctx.routed is None else self._way(ctx)
-            apart = _is_metered(ctx) and _is_several(facts)
+            # Where somebody's account counts them, the tokens of each answer must be known.
+            caller = ctx.record.caller
+            apart = caller is not None and caller.account_id is not None and _is_several(facts)
             if (apart or facts.answers > 1) and _one_by_one(ctx, model, facts, apart=apart):
                 await several(run, call, ctx.response, facts.answers, apart=apart)
             elif facts.answers > 1 and facts.stream and _gives_several(ctx, call):
@@ -168,7 +170,7 @@ class RequestHandler:
                 facts.upload.close()
 
     async def _read(
-        self, ctx: RequestContext, endpoint: Endpoint, body: bytes | None
+        self, ctx: RequestContext, endpoint: Endpoint
     ) -> tuple[ModelSpec, RequestFacts]:
         if endpoint.form:
             form = await read_form(ctx)
@@ -177,8 +179,7 @@ class RequestHandler:
             except BaseException:
                 form.close()
                 raise
-        if body is None:
-            body = await read_body(ctx)
+        body = await read_body(ctx)
         return await self.understood(ctx, len(body), partial(_read, ctx, endpoint, body))
 
 
@@ -194,12 +195,6 @@ def _models(ctx: RequestContext) -> Models:
 def _fit(ctx: RequestContext) -> Fit:
     """Return what changes a request so that its engine ignores nothing in it."""
     return ctx.configuration.types.fit if ctx.routed is None else ctx.routed.fit
-
-
-def _is_metered(ctx: RequestContext) -> bool:
-    """Return whether the tokens of each answer must be known, as somebody's account counts them."""
-    caller = ctx.record.caller
-    return caller is not None and caller.account_id is not None
 
 
 def _is_several(facts: RequestFacts) -> bool:

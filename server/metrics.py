@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _OUTCOMES = {State.READY: "ready", State.BACKOFF: "failed", State.ABORTING: "failed"}
 _ADMIN = "/admin/"
-_TOGETHER = 32
 
 Key = tuple[str, str]
 
@@ -86,13 +85,14 @@ class Metrics:
 
     ``present`` tells the values of the moment, each time the page is read. ``loads`` are the starts
     of engines by model, variant and outcome, ``load`` the seconds until they were ready.
+    ``uncounted`` are requests and the times of their ends, which the next ``count_up`` counts.
     """
 
     def __init__(self) -> None:
         self.present: Callable[[], Present] = lambda: Present((), 0, 0)
         self.loads: Counter[tuple[str, str, str]] = Counter()
         self.load: defaultdict[Key, Histogram] = defaultdict(Histogram)
-        self._uncounted: list[tuple[AccessRecord, float]] = []
+        self.uncounted: list[tuple[AccessRecord, float]] = []
         self._served: defaultdict[Key, Served] = defaultdict(Served)
         self._page: MetricsPage | None = None
 
@@ -106,12 +106,6 @@ class Metrics:
         if change.after is State.READY:
             self.load[variant.model, variant.label].observe(change.load_seconds)
 
-    def ended(self, record: AccessRecord, now: float) -> None:
-        """Count a request that has ended, soon: several together cost less than each alone."""
-        self._uncounted.append((record, now))
-        if len(self._uncounted) >= _TOGETHER:
-            self.count_up()
-
     def served(self) -> Mapping[Key, Served]:
         """Return what was counted so far, by model and variant."""
         self.count_up()
@@ -119,7 +113,7 @@ class Metrics:
 
     def count_up(self) -> None:
         """Count the requests that wait for it."""
-        uncounted, self._uncounted = self._uncounted, []
+        uncounted, self.uncounted = self.uncounted, []
         for record, now in uncounted:
             self._count(record, now)
 

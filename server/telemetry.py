@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 _UNTAKEN = 20_000
 # So many reasons of a request are kept: one that is sent again and again has many.
 _REASONS = 20
-# So many requests that have ended are taken together: each holds some kilobytes until then.
+# So many requests that have ended are taken, or counted, together: that costs less than each alone,
+# and each holds some kilobytes until then.
 _TOGETHER = 32
 # Of so many requests that begin, one each is the time for the log, the counts and the records.
 _ROUND = 16
@@ -160,7 +161,9 @@ class Telemetry(Observer):
     def ended(self, record: AccessRecord, now: float, ongoing: Ongoing | None) -> None:
         """Log, count and publish a request that ended; ``ongoing`` is None if it never began."""
         self.access.write(record, now)
-        self.metrics.ended(record, now)
+        self.metrics.uncounted.append((record, now))
+        if len(self.metrics.uncounted) >= _TOGETHER:
+            self.metrics.count_up()
         if ongoing is None:
             return
         self.requests.remove(ongoing)

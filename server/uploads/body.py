@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from server.middleware import RequestContext
 
 # So much of each body is not counted: small requests are answered however much large ones hold.
-_FREE = 64 * 1024
+FREE = 64 * 1024
 
 
 class BodyMemory:
@@ -42,7 +42,7 @@ class Share:
 
     def take(self, size: int) -> bool:
         """Hold ``size`` bytes more; return False, and change nothing, where they are too many."""
-        more = max(0, self._size + size - _FREE) - self._counted
+        more = max(0, self._size + size - FREE) - self._counted
         if more and self._memory.used + more > self._limit:
             return False
         self._size += size
@@ -63,19 +63,13 @@ async def read_body(ctx: RequestContext, limit: int | None = None) -> bytes:
     for ``server.client_timeout`` seconds, BodiesTooLarge when the bodies of all requests take
     more than ``server.max_body_memory``.
     """
-    limit = ctx.configuration.settings.max_request_bytes if limit is None else limit
-    whole = whole_of(ctx, limit)
-    return await _read(ctx, of_aiohttp(ctx.request), limit) if whole is None else whole
-
-
-def whole_of(ctx: RequestContext, limit: int | None = None) -> bytes | None:
-    """Return the body if it came with the head, else None; raise as ``read_body`` does."""
     request = ctx.request
     limit = ctx.configuration.settings.max_request_bytes if limit is None else limit
     if (request.content_length or 0) > limit:
         raise too_large(limit)
-    whole = request.whole
-    if whole is not None and len(whole) > _FREE and not ctx.take(len(whole)):
+    if (whole := request.whole) is None:
+        return await _read(ctx, of_aiohttp(request), limit)
+    if len(whole) > FREE and not ctx.take(len(whole)):
         raise bodies_too_large()
     return whole
 
