@@ -68,14 +68,13 @@ class EngineClient:
         """
         self._opening += 1
         try:
-            answer: Answer
-            pool = self._pool if method == "POST" else None
-            if pool is not None and isinstance(body, bytes) and pool.sends(path, body):
+            answer: Answer | None = None
+            if method == "POST" and isinstance(body, bytes) and self._pool is not None:
                 try:
-                    answer = await pool.post(path, headers, body)
+                    answer = await self._pool.post(path, headers, body)
                 except OSError as error:
                     raise self._unreachable(error, NotConnected) from error
-            else:
+            if answer is None:
                 answer = await self._request(path, headers, body, method)
             return await self._begin(answer, method)
         finally:

@@ -69,21 +69,20 @@ class ConnectionPool:
                 return None
         return cls(parsed, own, keep)
 
-    def sends(self, target: str, body: bytes) -> bool:
-        """Return whether a request of that kind may go this way."""
-        return len(body) <= LARGEST_BODY and _is_target(target)
-
     async def post(
         self, target: str, headers: Mapping[str, str], body: bytes
-    ) -> UpstreamConnection:
-        """Send a request that ``sends`` allows; return its connection when the answer has begun.
+    ) -> UpstreamConnection | None:
+        """Send a request; return its connection when the answer has begun.
 
+        None if aiohttp must send it, because it is large or ``target`` is to be encoded.
         ``headers`` name neither host nor length. Raises NotConnected, or another OSError if the
         answer does not begin; ValueError for what cannot be sent.
         """
         if self._closed:
             raise NotConnected(ENDED)
         request = self._request(target, headers, body)
+        if request is None:
+            return None
         connection = self._kept() or await self._connected()
         try:
             connection.send(request)
@@ -103,13 +102,6 @@ class ConnectionPool:
 
     # -- inside ------------------------------------------------------------------------
 
-    def _request(self, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
-        pairs = tuple(headers.items())
-        if self._names:
-            pairs = tuple([pair for pair in pairs if pair[0].lower() not in self._names])
-        begun = _begun(f"{self._path}{target}", self._lines, pairs)
-        return b"%bContent-Length: %d\r\n\r\n%b" % (begun, len(body), body)
-
     def _kept(self) -> UpstreamConnection | None:
         oldest = time.monotonic() - self._keep
         while self._idle:
@@ -118,6 +110,15 @@ class ConnectionPool:
                 return connection
             connection.abort()
         return None
+
+    def _request(self, target: str, headers: Mapping[str, str], body: bytes) -> bytes | None:
+        if len(body) > LARGEST_BODY:
+            return None
+        pairs = tuple(headers.items())
+        if self._names:
+            pairs = tuple([pair for pair in pairs if pair[0].lower() not in self._names])
+        begun = _begun(f"{self._path}{target}", self._lines, pairs)
+        return begun and b"%bContent-Length: %d\r\n\r\n%b" % (begun, len(body), body)
 
     async def _connected(self) -> UpstreamConnection:
         try:
@@ -158,13 +159,10 @@ class ConnectionPool:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _is_target(target: str) -> bool:
-    return _TARGET.fullmatch(target) is not None
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _begun(target: str, own: str, pairs: tuple[tuple[str, str], ...]) -> bytes:
-    """Return the head of a request, without its length."""
+def _begun(target: str, own: str, pairs: tuple[tuple[str, str], ...]) -> bytes | None:
+    """Return the head of a request, without its length; None for a target that is to be encoded."""
+    if _TARGET.fullmatch(target) is None:
+        return None
     head = f"POST {target} HTTP/1.1\r\n{own}{_lines(pairs)}"
     return head.encode("utf-8", "surrogateescape")
 

@@ -16,6 +16,8 @@ from utils.known_head import KnownHead
 
 # So much may come that is neither the end of a head nor part of a body.
 _LARGEST_HEAD = 64 * 1024
+# The longest body that is ``brief``.
+_BRIEF = 64 * 1024
 _OK = 200
 
 
@@ -32,8 +34,9 @@ class ResponseParser:
     """Reads one response at a time; ``begin`` comes before each.
 
     ``status`` and ``headers`` are those of the response, once its head is complete. ``length`` is
-    the length of its body, None if that is not known before the end. If ``reusable``, its end
-    leaves the connection ready for another. ``error`` says why it is ``BROKEN``.
+    the length of its body, None if that is not known before the end. A ``brief`` body has a known,
+    small length, and is no stream. If ``reusable``, its end leaves the connection ready for
+    another. ``error`` says why it is ``BROKEN``.
     """
 
     __slots__ = (
@@ -43,6 +46,7 @@ class ResponseParser:
         "_last",
         "_parser",
         "_pieces",
+        "brief",
         "error",
         "headers",
         "length",
@@ -75,6 +79,7 @@ class ResponseParser:
         self.status = 0
         self.headers: CIMultiDict[str] = CIMultiDict()
         self.length: int | None = None
+        self.brief = False
         self.progress = Progress.HEAD
         self.reusable = False
         self.error = ""
@@ -170,6 +175,9 @@ class ResponseParser:
             self.status, self.headers = status, CIMultiDict(fields)
             length = self.headers.get("Content-Length")
             self.length = None if length is None else int(length)
+            if self.length is not None and self.length <= _BRIEF:
+                kind = self.headers.get("Content-Type", "")
+                self.brief = not kind.startswith("text/event-stream")
             self.progress = Progress.BODY
             self._barren = 0
         fields.clear()

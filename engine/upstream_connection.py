@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 # So many bytes of an answer may wait for their reader.
 _WAITING = 256 * 1024
-# A body up to this length that is no stream is read when it is complete: its reader wakes up once.
-_AT_ONCE = 64 * 1024
 _LOST = "Server disconnected"
 _BODY, _ENDED = Progress.BODY, Progress.ENDED
 
@@ -108,7 +106,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self._wake()
         if parser.progress is not _BODY:
             self._turn()
-        elif take is None and not self._comes_whole:
+        elif take is None and not parser.brief:
             self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -133,11 +131,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport.write(request)
 
     async def begun(self) -> None:
-        """Return when the head of the answer is here, and with it a small body that comes whole."""
+        """Return when the head of the answer is here, and with it a brief body: one wake-up."""
         parser = self._parser
         while self._error is None:
             progress = parser.progress
-            if progress is _ENDED or (progress is _BODY and not self._comes_whole):
+            if progress is _ENDED or (progress is _BODY and not parser.brief):
                 self.status, self.headers = parser.status, parser.headers
                 return
             await self._woken()
@@ -150,7 +148,8 @@ class UpstreamConnection(asyncio.Protocol):
                 raise self._error
             if self._parser.progress is _ENDED:
                 return b""
-            self._resume()
+            if self._paused:
+                self._resume()
             await self._woken()
         return self._taken()
 
@@ -162,7 +161,8 @@ class UpstreamConnection(asyncio.Protocol):
         """
         if self._pieces and not take(self._taken()):
             return False
-        self._resume()
+        if self._paused:
+            self._resume()
         self._held = False
         self._take = take
         try:
@@ -202,14 +202,6 @@ class UpstreamConnection(asyncio.Protocol):
 
     # -- inside ------------------------------------------------------------------------
 
-    @property
-    def _comes_whole(self) -> bool:
-        length = self._parser.length
-        if length is None or length > _AT_ONCE:
-            return False
-        kind = self._parser.headers.get("Content-Type", "")
-        return not kind.startswith("text/event-stream")
-
     def _turn(self) -> None:
         """Act on a head that is not complete, on an end, or on what is not HTTP."""
         progress = self._parser.progress
@@ -238,11 +230,10 @@ class UpstreamConnection(asyncio.Protocol):
             transport.pause_reading()
 
     def _resume(self) -> None:
-        if self._paused:
-            self._paused = False
-            transport = self._transport
-            if transport is not None and not transport.is_closing():
-                transport.resume_reading()
+        self._paused = False
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.resume_reading()
 
     def _wake(self) -> None:
         waiter = self._waiter

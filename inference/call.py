@@ -208,7 +208,7 @@ class Sink(Protocol):
         """Pass on the next piece."""
 
     def outlet(self) -> Outlet | None:
-        """Return where further pieces can be put; None if each must be written."""
+        """Return where all further pieces can be put; None if each must be written."""
 
     async def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Pass on an answer in one piece."""

@@ -34,17 +34,20 @@ async def relay(upstream: UpstreamResponse, sink: Sink, tally: Tally) -> Usage:
         tally.whole = upstream.first[-TAIL:]
         return usage_of_answer(upstream.first)
     await sink.begin(upstream.status, upstream.headers)
-    if upstream.first:
-        tally.add(upstream.first)
-        await sink.write(upstream.first)
-    if (outlet := sink.outlet()) is not None:
-        take = tally.between(upstream.heard, outlet.put)
-        while not await upstream.pump(take):
-            await outlet.drained()
-    else:
-        while chunk := await upstream.read():
+    chunk = upstream.first
+    if (outlet := sink.outlet()) is None:
+        while chunk or (chunk := await upstream.read()):
             tally.add(chunk)
             await sink.write(chunk)
+            chunk = b""
+        return tally.usage()
+    if chunk:
+        tally.add(chunk)
+        if not outlet.put(chunk):
+            await outlet.drained()
+    take = tally.between(upstream.heard, outlet.put)
+    while not await upstream.pump(take):
+        await outlet.drained()
     return tally.usage()
 
 

@@ -174,12 +174,12 @@ class LaneReply:
         return self._lane.send(data)
 
     def flow(self) -> Callable[[bytes], bool]:
-        """Return what does the same as ``put`` for further pieces, none of them empty.
+        """Return what does the same as ``put`` for all further pieces, none of them empty.
 
-        Of a piece of a stream nothing is left to decide: it is one call, and not three.
+        Of a piece of a stream little is left to decide: it is one call, and not three.
         """
         lane, transport = self._lane, self._lane.transport
-        if not self._chunked or self._head or transport is None:
+        if not self._chunked or transport is None:
             return self.put
         write, is_closing = transport.write, transport.is_closing
 
@@ -187,6 +187,8 @@ class LaneReply:
             if is_closing():
                 raise ConnectionResetError("the connection is closed")
             data = b"%x\r\n%b\r\n" % (len(data), data)
+            if self._head:
+                data, self._head = self._head + data, b""
             write(data)
             lane.sent += len(data)
             return not lane.blocked

@@ -301,7 +301,12 @@ class Middleware:
         else:
             route = self._found(ctx)
         if route.work:
-            _require_work(ctx)
+            # A model is asked.
+            caller = ctx.record.caller
+            if caller is not None and not caller.may("inference"):
+                raise NotPermitted("The key has no right to ask models (scope 'inference').")
+            if ctx.closing:
+                raise ShuttingDown("The gateway is shutting down.")
         if route.quiet:
             ctx.record.quiet = True
         return route
@@ -353,15 +358,6 @@ class Middleware:
         if ctx.name is None and ctx.origin is None and not (admin or from_page or upgrade):
             request.prepared.found = configuration, route, ctx.target
         return route
-
-
-def _require_work(ctx: RequestContext) -> None:
-    """Return if a model may be asked."""
-    caller = ctx.record.caller
-    if caller is not None and not caller.may("inference"):
-        raise NotPermitted("The key has no right to ask models (scope 'inference').")
-    if ctx.closing:
-        raise ShuttingDown("The gateway is shutting down.")
 
 
 async def _preflight(ctx: RequestContext) -> None:

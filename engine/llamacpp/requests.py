@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-# Fields of a chat that are looked at; most requests have none of them.
+# Fields of a chat that are looked at; most chats have none of them.
 _OF_CHATS = frozenset(
     {
         "audio",
@@ -60,13 +60,13 @@ def fitted(variant: VariantSpec, endpoint: Endpoint, request: Json) -> bool:  # 
 
     Raises BadRequest with the field that llama-server would ignore.
     """
+    if endpoint is CHAT and _OF_CHATS.isdisjoint(request):
+        return False
     fit = _FITS.get(endpoint)
     return fit is not None and fit(request)
 
 
 def _chat(request: Json) -> bool:
-    if not _OF_CHATS & request.keys():
-        return False
     _refuse(request, _UNKNOWN_IN_CHATS)
     # Without any options it is a wish, too.
     if request.get("web_search_options") is not None:
