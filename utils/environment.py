@@ -6,7 +6,8 @@
     python environment.py --check    exit 0 if there is nothing to do
 
 ``init.sh`` and ``init.bat`` find a Python and run this file with it, so it uses only the standard
-library. It writes only to the project's folder.
+library. It writes only to the project's folder, and to the cache of downloads that ``UV_CACHE_DIR``
+names, if it does: the next environment is then made from that.
 
 The next run repairs an interrupted one:
 
@@ -96,25 +97,28 @@ class Environment:
         # the link breaks and the environment is built anew, instead of missing its packages.
         base = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
         self._run([base, "-m", "venv", "--without-pip", self.folder])
-        pip: list[str | Path] = [self.python, "-m", "pip"]
+        # It serves once, and uv removes it: so the system's own will do, which is made already.
+        pip: list[str | Path] = [base, "-m", "pip", "--python", self.python]
+        try:
+            self._run([base, "-c", "import pip"], quiet=True)
+        except subprocess.CalledProcessError:
+            pip = [self.python, "-m", "pip"]
+            self._bring_pip()
+        say("installing uv")
+        options = ["--quiet", "--no-cache-dir", "--no-compile", "--disable-pip-version-check"]
+        self._run([*pip, "install", *options, "--require-hashes", "-r", self.locks / "uv.txt"])
+        self._base_stamp.write_bytes((self.locks / "uv.txt").read_bytes())
+        self.unfinished.unlink()
+
+    def _bring_pip(self) -> None:
+        """Install the pip that comes with Python. Raises SystemExit where none does."""
         try:
             self._run([self.python, "-m", "ensurepip"], quiet=True)
         except subprocess.CalledProcessError:
-            # Debian packages ensurepip separately; the system's pip can install into the venv.
-            pip = [base, "-m", "pip", "--python", self.python]
-        say("installing uv")
-        try:
-            options = ["--quiet", "--no-cache-dir", "--disable-pip-version-check"]
-            self._run([*pip, "install", *options, "--require-hashes", "-r", self.locks / "uv.txt"])
-        except subprocess.CalledProcessError:
-            if pip[0] == base:
-                raise SystemExit(
-                    "llm-gateway: this Python has no pip of its own (on Debian and Ubuntu: "
-                    "apt install python3-venv), or uv could not be downloaded",
-                ) from None
-            raise
-        self._base_stamp.write_bytes((self.locks / "uv.txt").read_bytes())
-        self.unfinished.unlink()
+            raise SystemExit(
+                "llm-gateway: this Python has no pip of its own "
+                "(on Debian and Ubuntu: apt install python3-venv)"
+            ) from None
 
     def _install(self, profile: str) -> None:
         """Make a sound environment contain exactly the locked packages."""
@@ -138,7 +142,7 @@ class Environment:
             "PIP_USER": "0",
             "TMPDIR": str(temporary),
             "TEMP": str(temporary),
-            "UV_CACHE_DIR": str(self._downloads / "uv"),
+            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or str(self._downloads / "uv"),
             "UV_PYTHON_DOWNLOADS": "never",
         }
         # Children inherit the lock: if this process is killed, its uv runs on for a while, and
