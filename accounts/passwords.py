@@ -1,7 +1,7 @@
 """Passwords: kept as argon2id, checked one at a time.
 
 A check takes some 100 ms and 64 MiB on purpose. So only one runs at once, in a thread, and few may
-wait for it: whoever sends many cannot take the machine's memory.
+wait for it: a client that sends many cannot take the machine's memory.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ _MODELS, _DEEP = 10, 5
 _TEXT = frozenset({"text"})
 
 
-class _Fleet:
+class _Running:
     """Each second model runs."""
 
     def seen(self, model: str) -> Seen:
@@ -72,14 +72,14 @@ def decisions() -> dict[str, Callable[[], object]]:
         RouteTable(name="matched", rules=(RuleTable(to=names, matches="(?i)python|rust|sql"),)),
         *deep,
     ]
-    book, fleet = RouteBook(Catalog(models, routes=routes), able), _Fleet()
+    book, running = RouteBook(Catalog(models, routes=routes), able), _Running()
     asked = Asked("chat", _TEXT, tokens=100, text="Say hello.")
     long = asked._replace(text="Say hello. " * (LONGEST_TEXT // 11))
     return {
-        "auto": lambda: decide(book, fleet, None, asked, {}),
-        "ruled": lambda: decide(book, fleet, "ruled", asked, {}),
-        "matched": lambda: decide(book, fleet, "matched", long, {}),
-        "deep": lambda: decide(book, fleet, "deep0", asked, {}),
+        "auto": lambda: decide(book, running, None, asked, {}),
+        "ruled": lambda: decide(book, running, "ruled", asked, {}),
+        "matched": lambda: decide(book, running, "matched", long, {}),
+        "deep": lambda: decide(book, running, "deep0", asked, {}),
     }
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from engine.process.health import HealthChecks
     from engine.process.orphans import OrphanRegistry
     from engine.process.slots import Slot
-    from engine.scheduling.engine_table import Renewal
+    from engine.scheduling.engine_table import Reconfiguration
     from engine.scheduling.queue import Waiting
     from engine.types import EngineTypes
     from models.catalog import Catalog
@@ -65,7 +65,7 @@ class Prepared(NamedTuple):
     kept: frozenset[str]
     limits: Limits
     loads: Mapping[str, float]
-    renewal: Renewal
+    reconfiguration: Reconfiguration
 
 
 class EngineManager:
@@ -260,9 +260,9 @@ class EngineManager:
         variants = tuple(variant for model in catalog.models for variant in model.variants)
         known = self.measured(variant for variant in variants if variant.label not in kept)
         limits = limits.knowing(known.needs)
-        renewal = self._scheduler.renewal(variants, kept, limits)
+        reconfiguration = self._scheduler.reconfiguration(variants, kept, limits)
         models = {model.name: model for model in catalog.models}
-        return Prepared(models, variants, kept, limits, known.loads, renewal)
+        return Prepared(models, variants, kept, limits, known.loads, reconfiguration)
 
     def reconfigure(
         self,
@@ -277,13 +277,13 @@ class EngineManager:
 
         ``checks`` are the health checks of engines that start from now on.
         """
-        models, variants, kept, limits, loads, renewal = prepared
+        models, variants, kept, limits, loads, made = prepared
         self._models = models
         self._processes.launching = Launching(port_range, checks)
         self.slots.reconfigure(slots, self._models)
         now = self._clock.now()
         self._feed(
-            ev.Reconfigure(variants, kept, policy, limits, loads=loads, renewal=renewal, now=now)
+            ev.Reconfigure(variants, kept, policy, limits, loads=loads, prepared=made, now=now)
         )
 
     def measured(self, variants: Iterable[VariantSpec]) -> Measured:

@@ -50,7 +50,7 @@ _log = get_logger("route")
 
 
 class Present:
-    """What runs now; see ``Fleet`` in models/routing/pick.py."""
+    """What runs now; see ``Running`` in models/routing/pick.py."""
 
     def __init__(self, manager: EngineManager, catalog: Catalog, peers: PeerDirectory) -> None:
         self._manager = manager
@@ -238,12 +238,12 @@ class Router:
     ) -> Decision:
         """Return the decision for a request; ``hour`` is the local one unless it is given."""
         configuration = ctx.configuration
-        fleet = Present(self._manager, configuration.catalog, self._peers)
+        running = Present(self._manager, configuration.catalog, self._peers)
         now = time.localtime().tm_hour if hour is None else hour
         asked = asked._replace(hour=now, profile=self.profile)
         labels: dict[str, str] = {}
         while True:
-            decided = decide(configuration.book, fleet, name, asked, labels)
+            decided = decide(configuration.book, running, name, asked, labels)
             if isinstance(decided, Decision):
                 return decided
             labels[decided.route] = await self._classifier.label(ctx, decided, asked.text)

@@ -34,7 +34,7 @@ def book(
 ) -> Outcome:
     """Write the rows in the transaction of ``connection``.
 
-    A hold takes its amount only where the balance has it, whoever else takes from it. ``again``:
+    A hold takes its amount only where the balance has it, also if others take from it. ``again``:
     the rows may have been committed before.
     """
     settled = [row for row in rows if isinstance(row, Settlement)]

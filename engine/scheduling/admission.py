@@ -136,7 +136,7 @@ class Admission:
                 if not smaller:
                     self.refuse(waiting.request, error, out)
 
-    def renew(self, out: list[ev.Effect]) -> None:
+    def reconfigure(self, out: list[ev.Effect]) -> None:
         """Change every waiting request to the present configuration, or refuse it."""
         for waiting in self.queue:
             self._renew(waiting, out)

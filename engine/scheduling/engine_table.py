@@ -19,7 +19,7 @@ from engine.observer import Changed
 from engine.scheduling import events as ev
 from engine.scheduling.failures import delay_after, gives_up, pause_after, tried_again
 from engine.scheduling.lifecycle import Event, State, advance
-from engine.scheduling.reconfigure import equivalent, renewed_limits, surplus, without
+from engine.scheduling.reconfigure import equivalent, limits_after, surplus, without
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -108,7 +108,7 @@ class EngineRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Renewal:
+class Reconfiguration:
     """The records of another configuration, for a table that still has those of ``before``.
 
     A record of before stays where its variant is kept; those of ``adjusted`` variants get the
@@ -288,13 +288,13 @@ class EngineTable:
             record = self.records[label]
             record.load_seconds = record.load_seconds or seconds
 
-    def renew(self, event: ev.Reconfigure) -> list[EngineRecord]:
+    def reconfigure(self, event: ev.Reconfigure) -> list[EngineRecord]:
         """Apply other variants and limits; return the engines that must end for them."""
         self._given = event.limits
-        made = event.renewal
+        made = event.prepared
         if made is None or made.before is not self.records:
-            made = renewal(self.records, event.variants, event.kept, event.limits)
-        self.records = renewed(made)
+            made = reconfiguration(self.records, event.variants, event.kept, event.limits)
+        self.records = applied(made)
         self._loaded_before(event.loads)
         for record in self.alive.values():
             if not self.configured(record) and record.ticket not in self._retired:
@@ -302,7 +302,7 @@ class EngineTable:
                 self._retired[record.ticket] = record, address
         retired = self._retired.values()
         resources = self.limits.resources
-        self.limits = renewed_limits(self.limits, event.limits, event.kept, retired)
+        self.limits = limits_after(self.limits, event.limits, event.kept, retired)
         self.pin(self.pinned & {variant.model for variant in event.variants})
         # Machines may have very many models, of which most have not changed.
         touched = [variant.label for variant in made.adjusted]
@@ -316,12 +316,12 @@ class EngineTable:
         return [each for each in useful if each in too_many or each not in configured]
 
 
-def renewal(
+def reconfiguration(
     records: Mapping[str, EngineRecord],
     variants: Iterable[VariantSpec],
     kept: Collection[str],
     limits: Limits,
-) -> Renewal:
+) -> Reconfiguration:
     """Return a record for each variant: the old one if its label is ``kept``, else a new one.
 
     No old record is changed, so a thread may do it beside the scheduler.
@@ -336,11 +336,11 @@ def renewal(
         elif record.variant is not variant:
             adjusted.append(variant)
         after[label] = record
-    return Renewal(records, after, tuple(adjusted))
+    return Reconfiguration(records, after, tuple(adjusted))
 
 
-def renewed(made: Renewal) -> dict[str, EngineRecord]:
-    """Return the records of the renewal, with the definitions of their variants."""
+def applied(made: Reconfiguration) -> dict[str, EngineRecord]:
+    """Return the records of the reconfiguration, with the definitions of their variants."""
     after = made.records
     for variant in made.adjusted:
         after[variant.label].variant = variant

@@ -17,7 +17,7 @@ from engine.scheduling.queue import Priority
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.scheduling.engine_table import Renewal
+    from engine.scheduling.engine_table import Reconfiguration
     from engine.scheduling.eviction import Limits
     from engine.scheduling.policy import Policy
     from models.spec import VariantSpec
@@ -121,8 +121,8 @@ class Reconfigure:
     """Another configuration is valid from now on.
 
     ``kept`` are the labels of variants whose engine is defined as before: it runs on. ``loads`` are
-    the known load times of engines in seconds, by label. ``renewal`` saves the scheduler work if it
-    was made of the records that there still are.
+    the known load times of engines in seconds, by label. ``prepared`` saves the scheduler work if
+    it was made of the records that there still are.
     """
 
     variants: tuple[VariantSpec, ...]
@@ -130,7 +130,7 @@ class Reconfigure:
     policy: Policy
     limits: Limits
     loads: Mapping[str, float] = field(default_factory=dict, kw_only=True)
-    renewal: Renewal | None = field(default=None, kw_only=True)
+    prepared: Reconfiguration | None = field(default=None, kw_only=True)
     now: float
 
 

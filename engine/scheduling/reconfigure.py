@@ -73,7 +73,7 @@ def surplus(living: Iterable[EngineRecord], limits: Limits) -> list[EngineRecord
     return going
 
 
-def renewed_limits(
+def limits_after(
     before: Limits,
     given: Limits,
     kept: Collection[str],

@@ -49,7 +49,12 @@ from typing import TYPE_CHECKING
 
 from engine.scheduling import events as ev
 from engine.scheduling.admission import Admission, waiting_of
-from engine.scheduling.engine_table import EngineRecord, EngineTable, Renewal, renewal
+from engine.scheduling.engine_table import (
+    EngineRecord,
+    EngineTable,
+    Reconfiguration,
+    reconfiguration,
+)
 from engine.scheduling.eviction import Limits
 from engine.scheduling.failures import no_room, start_failed
 from engine.scheduling.idle import IdleEngines
@@ -95,11 +100,11 @@ class Scheduler:
         """The record of every configured variant; then those of retired engines."""
         return self._engines.all
 
-    def renewal(
+    def reconfiguration(
         self, variants: Iterable[VariantSpec], kept: Collection[str], limits: Limits
-    ) -> Renewal:
+    ) -> Reconfiguration:
         """Return what a ``Reconfigure`` will need; it changes nothing, so a thread may ask."""
-        return renewal(self._engines.records, variants, kept, limits)
+        return reconfiguration(self._engines.records, variants, kept, limits)
 
     @property
     def waiting(self) -> tuple[int, ...]:
@@ -300,11 +305,11 @@ class Scheduler:
             return
         self._policy = event.policy
         self._queue.max_wait = event.policy.max_switch_wait
-        going = self._engines.renew(event)
+        going = self._engines.reconfigure(event)
         self._idle.retain(self._engines.configured)
         for record in going:
             self._dismiss(record, out, Why("configuration"))
-        self._admission.renew(out)
+        self._admission.reconfigure(out)
 
     # -- decisions -------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""``Pulls``: the downloads of a gateway. They go on in the background, whoever asked for them.
+"""``Pulls``: the downloads of a gateway. They go on when the client that asked has left.
 
 A download is paused and continued at will; what was fetched is kept. Unfinished ones are written
 down, so that a gateway that starts again shows them as paused.

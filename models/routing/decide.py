@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from models.routing.asked import Asked
     from models.routing.book import RouteBook
-    from models.routing.pick import Fleet
+    from models.routing.pick import Running
     from models.spec import ModelSpec
     from utils.config.routes import ClassifyTable, PickTable, RouteTable
 
@@ -76,7 +76,7 @@ class _Targets(NamedTuple):
 
 def decide(
     book: RouteBook,
-    fleet: Fleet,
+    running: Running,
     name: str | None,
     asked: Asked,
     labels: Mapping[str, str],
@@ -86,7 +86,7 @@ def decide(
     ``labels`` are those that small models have chosen, by route. Raises NotCapable if no model can
     do what the request needs.
     """
-    deciding = _Deciding(book, fleet, asked, labels)
+    deciding = _Deciding(book, running, asked, labels)
     try:
         if name is not None and name in book.catalog.shared and name not in book.catalog.routes:
             route, found = name, deciding.shared(name)
@@ -110,10 +110,10 @@ class _Deciding:
     """One decision."""
 
     def __init__(
-        self, book: RouteBook, fleet: Fleet, asked: Asked, labels: Mapping[str, str]
+        self, book: RouteBook, running: Running, asked: Asked, labels: Mapping[str, str]
     ) -> None:
         self._book = book
-        self._fleet = fleet
+        self._running = running
         self._asked = asked
         self._labels = labels
         # What the routes met so far stand for; nothing while that is being decided.
@@ -135,7 +135,7 @@ class _Deciding:
                 not (is_default and not named),
                 not asked.needs <= able,
                 model.name in book.elsewhere,
-                self._fleet.seen(model.name).warmth,
+                self._running.seen(model.name).warmth,
                 not is_default,
                 len(able - asked.needs),
             )
@@ -157,7 +157,7 @@ class _Deciding:
         known = (each for each in book.catalog.shared[name] if book.catalog.has_model(each))
         able = [m for m in map(book.catalog.find, known) if book.serves(m, asked)]
         suiting = [model.name for model in book.suiting(able, asked)]
-        return tuple(soonest(suiting, self._fleet, asked.stays))
+        return tuple(soonest(suiting, self._running, asked.stays))
 
     def routed(self, route: RouteTable) -> tuple[tuple[str, ...], str]:
         """Return the models of the route, best first, and why."""
@@ -167,7 +167,7 @@ class _Deciding:
             found = self.every()
         else:
             candidates = self._candidates(chosen.names)
-            order = ordered(chosen.table, candidates, self._fleet, self._asked.key)
+            order = ordered(chosen.table, candidates, self._running, self._asked.key)
             found = tuple(model for each in order for model in each.models)
         after = self._candidates(chosen.table.fallbacks)
         found += tuple(model for each in after for model in each.models)

@@ -50,7 +50,7 @@ class Seen(NamedTuple):
         return self.gone, 1 if self.starting or self.loadable else 2, self.busy
 
 
-class Fleet(Protocol):
+class Running(Protocol):
     """Knows what runs of each model."""
 
     def seen(self, model: str) -> Seen:
@@ -69,7 +69,7 @@ _Key = TypeVar("_Key", int, float)
 
 
 def ordered(
-    table: PickTable, candidates: Sequence[Candidate], fleet: Fleet, key: str
+    table: PickTable, candidates: Sequence[Candidate], running: Running, key: str
 ) -> list[Candidate]:
     """Return the candidates in the order in which they are asked.
 
@@ -77,40 +77,40 @@ def ordered(
     """
     match table.pick:
         case "warm":
-            return _by(candidates, fleet, lambda seen: seen.warmth)
+            return _by(candidates, running, lambda seen: seen.warmth)
         case "cheapest_to_load":
-            return _by(candidates, fleet, lambda seen: seen.to_load)
+            return _by(candidates, running, lambda seen: seen.to_load)
         case "spillover":
-            return _spilled(candidates, fleet, table.limits)
+            return _spilled(candidates, running, table.limits)
         case "weighted":
             return _weighted(candidates, table.weights, key)
     return list(candidates)
 
 
-def soonest(models: Sequence[str], fleet: Fleet, stays: str | None) -> list[str]:
+def soonest(models: Sequence[str], running: Running, stays: str | None) -> list[str]:
     """Return the models of a shared name in the order in which they would answer.
 
     The one where the conversation ``stays`` comes first, as long as its machine is there.
     """
 
     def rank(name: str) -> tuple[bool, tuple[bool, int, int]]:
-        seen = fleet.seen(name)
+        seen = running.seen(name)
         return name != stays or seen.gone, seen.turn
 
     return sorted(models, key=rank)
 
 
 def _by(
-    candidates: Sequence[Candidate], fleet: Fleet, key: Callable[[Seen], _Key]
+    candidates: Sequence[Candidate], running: Running, key: Callable[[Seen], _Key]
 ) -> list[Candidate]:
-    return sorted(candidates, key=lambda each: key(fleet.seen(each.models[0])))
+    return sorted(candidates, key=lambda each: key(running.seen(each.models[0])))
 
 
 def _spilled(
-    candidates: Sequence[Candidate], fleet: Fleet, limits: Mapping[str, int]
+    candidates: Sequence[Candidate], running: Running, limits: Mapping[str, int]
 ) -> list[Candidate]:
     """Return first those below their limit, in order; then the others, the least busy first."""
-    busy = {each.name: fleet.seen(each.models[0]).busy for each in candidates}
+    busy = {each.name: running.seen(each.models[0]).busy for each in candidates}
 
     def rank(each: Candidate) -> tuple[bool, int]:
         limit = limits.get(each.name)

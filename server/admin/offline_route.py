@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Nothing:
-    """No engine runs; see ``Fleet`` in models/routing/pick.py."""
+    """No engine runs; see ``Running`` in models/routing/pick.py."""
 
     def seen(self, model: str) -> Seen:
         """Return that nothing runs of the model."""

@@ -191,7 +191,7 @@ async def test_an_answer_that_the_client_began_is_continued(journal: Journal) ->
         assert gw.starts() == [128, 512]
 
 
-# -- no growth -----------------------------------------------------------------------------------
+# -- no continuation -----------------------------------------------------------------------------
 
 
 async def test_a_limit_that_is_reached_is_the_end(journal: Journal) -> None:

@@ -185,7 +185,7 @@ async def test_the_books_tell_of_the_whole(
         await until(lambda: any("variant=m@512" in m and line in m for m in caplog.messages))
 
 
-# -- no growth -----------------------------------------------------------------------------------
+# -- no continuation -----------------------------------------------------------------------------
 
 
 async def ends(gw: Gateway, api: Api, body: Mapping[str, Any]) -> None:

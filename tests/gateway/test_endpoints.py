@@ -112,7 +112,7 @@ async def test_an_embedding_may_fill_the_whole_context(journal: Journal) -> None
         assert refused.error(400, "context_length_exceeded")["n_prompt_tokens"] == 257
 
 
-async def test_asides_need_no_room(journal: Journal) -> None:
+async def test_auxiliary_requests_need_no_room(journal: Journal) -> None:
     async with running_gateway(journal, two(journal)) as gateway:
         for path, usual in ASIDES.items():
             body = dict(usual)
@@ -127,7 +127,7 @@ async def test_asides_need_no_room(journal: Journal) -> None:
             await gateway.manager.unload("m")
 
 
-async def test_asides_are_answered_by_the_variant_that_runs(journal: Journal) -> None:
+async def test_auxiliary_requests_are_answered_by_the_variant_that_runs(journal: Journal) -> None:
     async with running_gateway(journal, two(journal)) as gateway:
         await gateway.chat("hi", max_tokens=500)
         answer = await gateway.post({"content": "a"}, "/tokenize")
@@ -293,7 +293,7 @@ async def test_refusals_in_anthropic_s_shape(
         ("/upstream/m/v1/messages", None, 503, "overloaded_error"),
     ],
 )
-async def test_refusals_beyond_the_door_are_in_the_shape_of_the_path_behind_it(
+async def test_refusals_of_passthrough_have_the_shape_of_the_path_behind_it(
     journal: Journal, path: str, body: Any, status: int, kind: str
 ) -> None:
     async with running_gateway(journal, two(journal)) as gateway:
@@ -303,7 +303,7 @@ async def test_refusals_beyond_the_door_are_in_the_shape_of_the_path_behind_it(
         assert (answer.status, anthropic(answer.body)["type"]) == (status, kind)
 
 
-async def test_strangers_are_refused_in_the_shape_of_the_path_behind_the_door(
+async def test_strangers_are_refused_in_the_shape_of_the_path_passed_through(
     journal: Journal,
 ) -> None:
     stranger = {"Origin": "https://stranger.example"}

@@ -147,7 +147,7 @@ async def test_a_hung_engine_does_not_hold_up_the_drain(journal: Journal) -> Non
         client = await (await gw.stream()).head()
         await client.data()
         await hang_engine(gw)
-        # Long before its time is over: the engine is found deaf in DRAINING, and stopped.
+        # Long before its time is over: the engine is found to hang in DRAINING, and stopped.
         await gw.manager.drain(3600.0)
         assert gw.state() is State.STOPPED
         assert (await client.rest())[-1]["error"]["code"] == "engine_broke"

@@ -115,7 +115,7 @@ async def test_a_body_that_is_no_json_goes_through(journal: Journal) -> None:
         assert gateway.engine_requests("/lora-adapters")[0]["bytes"] == 2
 
 
-async def test_inference_beyond_the_door_is_sized_and_its_path_names_the_model(
+async def test_inference_by_passthrough_is_sized_and_its_path_names_the_model(
     journal: Journal,
 ) -> None:
     async with running_gateway(journal, *two(journal)) as gateway:

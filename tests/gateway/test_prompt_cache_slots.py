@@ -58,9 +58,9 @@ async def test_a_chat_is_answered_beside_a_request_that_is_not_placed(
         )
         await journal.wait("seated")
         for text in ("one", "two", "three"):
-            seat = await ask(gw, text)
-            assert seat["asked"] is None
-            assert seat["slot"] != journal.events("seated")[0]["slot"]
+            taken = await ask(gw, text)
+            assert taken["asked"] is None
+            assert taken["slot"] != journal.events("seated")[0]["slot"]
         assert not long.done()
         assert not journal.events("finished", id=journal.events("seated")[0]["id"])
         long.cancel()
@@ -87,9 +87,9 @@ async def test_a_slot_chosen_before_an_unplaced_request_is_not_named(
         await chat
         assert not long.done()
         # It finds what was restored for it all the same.
-        seat = journal.events("seated")[-1]
-        assert seat["asked"] is None
-        assert seat["cached"] >= 100
+        taken = journal.events("seated")[-1]
+        assert taken["asked"] is None
+        assert taken["cached"] >= 100
         long.cancel()
 
 
@@ -109,8 +109,8 @@ async def test_an_unplaced_request_waits_until_those_before_it_have_their_slots(
         await chat
         await journal.wait("seated", 3)
         assert not long.done()
-        seats = [(event["asked"], event["slot"]) for event in journal.events("seated")]
-        assert seats == [(0, 0), (1, 1), (None, 0)]
+        places = [(event["asked"], event["slot"]) for event in journal.events("seated")]
+        assert places == [(0, 0), (1, 1), (None, 0)]
         long.cancel()
 
 
@@ -123,8 +123,8 @@ async def test_messages_take_part_in_the_prompt_cache(journal: Journal, store: S
         await gw.manager.unload("m")
         assert len(journal.events("saved")) == 2
         for name in ("bob has more to say", "ann"):
-            seat = await ask(gw, f"{name} {TALE}", MESSAGES)
-            assert seat["cached"] >= 100
+            taken = await ask(gw, f"{name} {TALE}", MESSAGES)
+            assert taken["cached"] >= 100
         assert len(journal.events("restored")) == 2
 
 

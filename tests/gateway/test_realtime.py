@@ -268,7 +268,7 @@ async def test_answers_beside_the_conversation(journal: Journal) -> None:
         [begun] = [e for e in of("response.created", events) if e.response.metadata]
         assert begun.response.conversation_id is None
         done = events[-1].response
-        assert (done.id, done.metadata, done.status) == ("resp_aside_1", {"for": "me"}, "completed")
+        assert (done.id, done.metadata, done.status) == ("resp_out_1", {"for": "me"}, "completed")
         assert done.output[0].content[0].text == ANSWER
         assert voice.questions()[1] == ["Classify.", "hello"]
         # An answer of its own input is spoken, and can be cancelled by its id.
@@ -278,9 +278,9 @@ async def test_answers_beside_the_conversation(journal: Journal) -> None:
         spoken = {"conversation": "none", "input": [said], "tool_choice": "none"}
         await talk.send("response.create", response=spoken)
         await talk.until("response.output_audio_transcript.delta")
-        await talk.send("response.cancel", response_id="resp_aside_2")
+        await talk.send("response.cancel", response_id="resp_out_2")
         done = (await talk.until("response.done"))[-1].response
-        assert (done.id, done.status) == ("resp_aside_2", "cancelled")
+        assert (done.id, done.status) == ("resp_out_2", "cancelled")
         voice.pause = None
         await talk.send("response.create", response=spoken)
         events = await talk.until("response.done")

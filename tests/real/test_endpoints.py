@@ -64,7 +64,7 @@ def told(served: Gateway, path: str, **body: Any) -> Any:
     return json.loads(answer)
 
 
-def test_asides(served: Gateway) -> None:
+def test_auxiliary_requests(served: Gateway) -> None:
     tokens = told(served, "/tokenize", content="Hello world")["tokens"]
     assert told(served, "/detokenize", tokens=tokens)["content"] == "Hello world"
     messages = [{"role": "user", "content": "Hello"}]

@@ -22,7 +22,7 @@ CLIENT, SECRET = "gateway", "s3cret"
 
 @dataclass
 class Provider:
-    """Says that ``claims`` are true of whoever comes; what is asked must be right."""
+    """Says that ``claims`` are true of all who come; what is asked must be right."""
 
     port: int = 0
     claims: dict[str, Any] = field(default_factory=dict)

@@ -18,7 +18,7 @@ _LIMIT, _LEFT, _RESET = "x-ratelimit-limit-", "x-ratelimit-remaining-", "x-ratel
 class ResponseEvents:
     """Writes an answer whose message has the id ``item``; it is spoken as ``output``, or a text.
 
-    One that is ``aside`` does not belong to the conversation. ``metadata`` is the client's.
+    One that is ``out_of_band`` does not belong to the conversation. ``metadata`` is the client's.
     """
 
     def __init__(
@@ -29,14 +29,14 @@ class ResponseEvents:
         *,
         output: str | None,
         metadata: Any = None,  # noqa: ANN401 - the client's JSON
-        aside: bool = False,
+        out_of_band: bool = False,
     ) -> None:
         self.id = name
         self.item = item
         self._events = events
         self._output = output
         self._metadata = metadata
-        self._aside = aside
+        self._out_of_band = out_of_band
         self._begun = False
         self._text: list[str] = []
 
@@ -98,7 +98,7 @@ class ResponseEvents:
         item = message(self.item, "assistant", [], "in_progress")
         added = self._event("response.output_item.added", **self._place(), item=item)
         part = self._event("response.content_part.added", **self._part_place(), part=self._part(""))
-        return [added, *([] if self._aside else self._events.item(item)[:1]), part]
+        return [added, *([] if self._out_of_band else self._events.item(item)[:1]), part]
 
     def _done(
         self, status: str, details: Json, calls: list[Json], usage: Json | None
@@ -133,7 +133,7 @@ class ResponseEvents:
             ]
         events.append(self._event("response.content_part.done", **place, part=self._part(text)))
         events.append(self._event("response.output_item.done", **self._place(), item=item))
-        if not (self._events.beta or self._aside):
+        if not (self._events.beta or self._out_of_band):
             events.append(self._event("conversation.item.done", item=item))
         return events
 
@@ -144,7 +144,7 @@ class ResponseEvents:
         arguments, kind = call["arguments"], "response.function_call_arguments"
         return [
             self._event("response.output_item.added", **item, item=begun),
-            *([] if self._aside else self._events.item(call)),
+            *([] if self._out_of_band else self._events.item(call)),
             self._event(f"{kind}.delta", **place, delta=arguments),
             self._event(f"{kind}.done", **place, name=call["name"], arguments=arguments),
             self._event("response.output_item.done", **item, item=call),
@@ -160,7 +160,7 @@ class ResponseEvents:
             "output": [],
             "usage": None,
             "metadata": self._metadata,
-            "conversation_id": None if self._aside else self._events.conversation,
+            "conversation_id": None if self._out_of_band else self._events.conversation,
             "modalities" if self._events.beta else "output_modalities": modalities,
             **more,
         }

@@ -11,11 +11,11 @@ from utils.errors import BadRequest, GatewayError
 from voice.activity import SAMPLE, Endpointer, Loudness
 from voice.fields import Fields
 from voice.history import Entry, History
-from voice.realtime.aside import Aside
 from voice.realtime.conversation import Conversation
 from voice.realtime.idle import Idle
 from voice.realtime.items import Item, item_of
 from voice.realtime.options import PCM, updated
+from voice.realtime.out_of_band import OutOfBand
 from voice.realtime.response import ResponseEvents
 from voice.realtime.sound import data_of, samples_of
 from voice.sound import SPOKEN
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from voice.told import Told
 
 # Answers beside the conversation, at the same time.
-_ASIDES = 4
+_OUT_OF_BAND = 4
 _LENGTH = 10_000
 _SAID_NOTHING = "[The user says nothing.]"
 _ONLY_WEBRTC = "output_audio_buffer.clear"
@@ -71,8 +71,8 @@ class RealtimeTalk:
         self._idle = Idle(session, clock, self._prompt)
         self._rest = b""
         # The answers beside the conversation, by their ids, and how many there were.
-        self._asides: dict[str, Aside] = {}
-        self._aside = 0
+        self._others: dict[str, OutOfBand] = {}
+        self._number = 0
         # Answers that wait until all items are understood.
         self._waiting: list[Fields] = []
         self._conversation = Conversation(session, events, self._hear, self._understood)
@@ -224,14 +224,14 @@ class RealtimeTalk:
             self._waiting.append(fields)
             return
         wanted = fields.at("response")
-        aside = wanted.choice("conversation", ("auto", "none"), "auto") == "none"
-        if not aside and self._session.turns.under_way():
+        apart = wanted.choice("conversation", ("auto", "none"), "auto") == "none"
+        if not apart and self._session.turns.under_way():
             raise BadRequest("An answer is under way already: cancel it first.")
         options = updated(self._options, fields.raw("response"), self._hears)
         metadata = wanted.raw("metadata")
         own = None if not wanted.has("input") else self._input(wanted)
-        if aside:
-            self._answer_aside(options, own, metadata)
+        if apart:
+            self._answer_out_of_band(options, own, metadata)
             return
         messages = None
         if own is not None:
@@ -263,34 +263,36 @@ class RealtimeTalk:
                 found.append(item_of(fields, name, self._options.input))
         return found
 
-    def _answer_aside(
+    def _answer_out_of_band(
         self,
         options: RealtimeOptions,
         own: list[Item] | None,
         metadata: Any,  # noqa: ANN401 - the client's JSON
     ) -> None:
-        if len(self._asides) >= _ASIDES:
-            raise BadRequest(f"{_ASIDES} answers beside the conversation are under way already.")
-        self._aside += 1
-        name, item = f"resp_aside_{self._aside}", f"item_aside_{self._aside}"
+        if len(self._others) >= _OUT_OF_BAND:
+            raise BadRequest(
+                f"{_OUT_OF_BAND} answers beside the conversation are under way already."
+            )
+        self._number += 1
+        name, item = f"resp_out_{self._number}", f"item_out_{self._number}"
         output = options.output if options.speaks else None
         response = ResponseEvents(
-            self._events, name, item, output=output, metadata=metadata, aside=True
+            self._events, name, item, output=output, metadata=metadata, out_of_band=True
         )
         models = self._asking(options.models)
-        aside = Aside(self._session, self._events, response, models, speaks=options.speaks)
+        apart = OutOfBand(self._session, self._events, response, models, speaks=options.speaks)
         items = own or []
         entries = list(self._session.turns.history) if own is None else [i.entry for i in items]
-        self._asides[name] = aside
-        aside.start(items, lambda: _messages(options, entries), lambda: self._forget(name))
+        self._others[name] = apart
+        apart.start(items, lambda: _messages(options, entries), lambda: self._forget(name))
 
-    def _forget(self, aside: str) -> None:
-        self._asides.pop(aside, None)
+    def _forget(self, name: str) -> None:
+        self._others.pop(name, None)
 
     def _cancel(self, fields: Fields) -> None:
         turns, name = self._session.turns, fields.text("response_id")
-        if name in self._asides:
-            self._asides[name].cancel()
+        if name in self._others:
+            self._others[name].cancel()
             return
         if not turns.under_way() or name not in ("", f"resp_{turns.turn}"):
             raise BadRequest("There is no answer to cancel.")

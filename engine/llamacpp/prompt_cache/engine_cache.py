@@ -212,14 +212,14 @@ class EnginePromptCache(EngineHooks):
         if self.standing is PromptCacheStatus.ON:
             if self._book.uncertain:
                 await self._locate()
-            await self._transfer.keeper.keep(self._book.unsaved(LEAST))
+            await self._transfer.saver.keep(self._book.unsaved(LEAST))
         else:
             await self._transfer.drop_all()
 
     def ended(self) -> None:
         """Note that the engine has ended, and remove the files that it did not complete."""
         if self._transfer is not None:
-            self._transfer.keeper.ended()
+            self._transfer.saver.ended()
 
     async def _look_closer(self, book: SlotBook, wish: Wish, *, placeable: bool) -> bool:
         """Make the book certain, if possible; return whether the request can be placed then."""

@@ -116,7 +116,7 @@ class SlotTransfer:
     ) -> None:
         self.cache = cache
         self.fingerprint = fingerprint
-        self.keeper = SlotSaver(manager, variant, client, fingerprint)
+        self.saver = SlotSaver(manager, variant, client, fingerprint)
         self._manager = manager
         self._store = manager.store
         self._policy = manager.save_policy(fingerprint)
@@ -128,7 +128,7 @@ class SlotTransfer:
     def specify(self, factors: str) -> None:
         """Use only the states of these RoPE factors. A second call changes nothing."""
         self.fingerprint = self.fingerprint.removesuffix(factors) + factors
-        self.keeper.fingerprint = self.fingerprint
+        self.saver.fingerprint = self.fingerprint
         self._policy = self._manager.save_policy(self.fingerprint)
 
     async def drop_all(self) -> None:
@@ -155,7 +155,7 @@ class SlotTransfer:
         near = self.cache.spares(assignment.marks, slot.tokens, held)
         state = self._best(assignment, max(held, near))
         if self._at_stake(slot, held if state is None else 0):
-            in_time = await self.keeper.keep((slot,))
+            in_time = await self.saver.keep((slot,))
             # The save may have removed other states; and an engine that hangs restores nothing.
             state = self._best(assignment, max(held, near)) if in_time else None
         if state is None:

@@ -122,7 +122,7 @@ NOT_PURE = {
     "voice/outbox.py",
     # They begin tasks of the session.
     "voice/ahead.py",
-    "voice/realtime/aside.py",
+    "voice/realtime/out_of_band.py",
     "voice/realtime/conversation.py",
     "voice/realtime/idle.py",
     "voice/realtime/talk.py",

@@ -17,6 +17,13 @@ def test_no_file_takes_the_place_of_another_by_a_rename() -> None:
 
 
 @pytest.mark.parametrize("name", ["init.bat", "run.bat"])
+def test_batch_files_have_the_line_ends_of_windows(name: str) -> None:
+    # Without them cmd.exe may miss a label.
+    lines = (ROOT / name).read_bytes().splitlines(keepends=True)
+    assert all(line.endswith(b"\r\n") for line in lines)
+
+
+@pytest.mark.parametrize("name", ["init.bat", "run.bat"])
 def test_a_path_with_spaces_stays_one_word(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     commands = [line for line in text.splitlines() if line.lstrip()[:4].lower() != "rem "]

@@ -48,6 +48,6 @@ def test_without_tls_there_is_nothing_to_show(caplog: pytest.LogCaptureFixture) 
 
 
 def test_a_file_that_only_others_may_read_is_told(tmp_path: Path) -> None:
-    # A folder cannot be read as a file, whoever asks.
+    # A folder cannot be read as a file, not even by root.
     with pytest.raises(ConfigError, match="is a directory"):
         read_pair(TlsTable(cert=str(tmp_path), key=str(FOLDER / "one.key")))

@@ -144,7 +144,7 @@ def test_speech_is_louder_than_the_noise_of_the_room() -> None:
     assert share(bytes(32000)) == 0
     assert share(noise(2000, 1, dice)) == 1
     assert share(bytes(32000)) == 0
-    # A fan that goes on is no speech after some seconds, and whoever speaks is louder.
+    # A fan that goes on is no speech after some seconds, and a speaker is louder.
     share(noise(600, 6, dice))
     assert share(noise(600, 1, dice)) == 0
     assert share(noise(4000, 1, dice)) == 1

@@ -29,7 +29,7 @@ SMALL, LARGE, OTHER = variant(4096), variant(8192), variant(4096, "other")
 
 
 class World:
-    """The requests of a fleet; ``out`` is what came of them so far."""
+    """The requests of an engine table; ``out`` is what came of them so far."""
 
     def __init__(self) -> None:
         self.engines = EngineTable((SMALL, LARGE, OTHER), Limits())
@@ -61,7 +61,7 @@ class World:
         self.admission.grant(waiting, self.small, now)
 
     def reconfigure(self, *variants: VariantSpec) -> None:
-        self.engines.renew(ev.Reconfigure(variants, frozenset(), Policy(), Limits(), 9.0))
+        self.engines.reconfigure(ev.Reconfigure(variants, frozenset(), Policy(), Limits(), 9.0))
 
 
 class TestArrival:
@@ -272,7 +272,7 @@ class TestAll:
         waiting = world.arrive(1, SMALL)
         world.arrive(2, OTHER)
         world.reconfigure(LARGE)
-        world.admission.renew(world.out)
+        world.admission.reconfigure(world.out)
         assert waiting is not None
         assert waiting.minimum is LARGE
         assert world.refused == [(2, ModelNotFound)]

@@ -8,7 +8,7 @@ import pytest
 from builders import variant
 
 from engine.scheduling import events as ev
-from engine.scheduling.engine_table import EngineRecord, EngineTable, renewal
+from engine.scheduling.engine_table import EngineRecord, EngineTable, reconfiguration
 from engine.scheduling.eviction import Limits
 from engine.scheduling.failures import FIRST_DELAY, GIVE_UP_AFTER, LONGEST_DELAY
 from engine.scheduling.lifecycle import Event, State
@@ -54,7 +54,7 @@ SMALL, LARGE, OTHER = variant(4096, "a"), variant(8192, "a"), variant(4096, "b")
 LIMITS = Limits(max_loaded=3, resources={"gpu": 100}, addresses={SMALL.label: "localhost:1"})
 
 
-def fleet_of() -> tuple[EngineTable, EngineRecord]:
+def table_of() -> tuple[EngineTable, EngineRecord]:
     """Return a table of the three, and the record of the small one."""
     engines = EngineTable((SMALL, LARGE, OTHER), LIMITS)
     return engines, engines.records["a@4096"]
@@ -73,7 +73,7 @@ def ready(engines: EngineTable, record: EngineRecord, now: float = 0.0) -> int:
 
 class TestRuns:
     def test_each_start_has_a_ticket_of_its_own(self) -> None:
-        engines, record = fleet_of()
+        engines, record = table_of()
         out: list[ev.Effect] = []
         engines.start(record, 5.0, out)
         engines.start(engines.records["b@4096"], 6.0, out)
@@ -84,7 +84,7 @@ class TestRuns:
         assert list(engines.alive) == ["a", "b"]
 
     def test_the_latest_start_of_those_that_serve(self) -> None:
-        engines, record = fleet_of()
+        engines, record = table_of()
         assert engines.latest(SMALL) is None
         started(engines, record)
         engines.exited(ev.EngineExited(1, "gone", 1.0))
@@ -94,7 +94,7 @@ class TestRuns:
         assert engines.latest(OTHER) is engines.records["b@4096"]
 
     def test_ready_ends_what_is_known_of_failures(self) -> None:
-        engines, record = fleet_of()
+        engines, record = table_of()
         record.failures, record.reason, record.shortages = 3, "no luck", 1
         started(engines, record, 10.0)
         engines.ready(ev.EngineReady(1, 14.0))
@@ -103,7 +103,7 @@ class TestRuns:
         assert (record.ready_at, record.idle_since, record.load_seconds) == (14.0, 14.0, 4.0)
 
     def test_a_stop_is_said_once(self) -> None:
-        engines, record = fleet_of()
+        engines, record = table_of()
         ready(engines, record)
         out: list[ev.Effect] = []
         engines.stop(record, out)
@@ -115,7 +115,7 @@ class TestRuns:
         assert not engines.alive
 
     def test_what_comes_late_changes_nothing(self) -> None:
-        engines, record = fleet_of()
+        engines, record = table_of()
         ready(engines, record)
         engines.ready(ev.EngineReady(1, 50.0))
         assert record.ready_at == 2.0
@@ -127,7 +127,7 @@ class TestRuns:
         assert (record.state, record.memory, record.ended_at) == (state, {}, 60.0)
 
     def test_changes_are_told_once_and_in_order(self) -> None:
-        engines, record = fleet_of()
+        engines, record = table_of()
         assert engines.changes() == []
         ready(engines, record)
         moves = [(change.engine, change.before, change.after) for change in engines.changes()]
@@ -138,7 +138,7 @@ class TestRuns:
         assert engines.changes() == []
 
     def test_a_larger_variant_lives_in_the_place_of_its_model(self) -> None:
-        engines, record = fleet_of()
+        engines, record = table_of()
         started(engines, record)
         large = engines.records["a@8192"]
         started(engines, large)
@@ -148,7 +148,7 @@ class TestRuns:
 
 class TestFailures:
     def test_a_failed_start_is_to_be_told_and_may_be_tried_at_once(self) -> None:
-        engines, record = fleet_of()
+        engines, record = table_of()
         started(engines, record)
         assert engines.exited(ev.EngineExited(1, "exit status 1", 3.0)) is record
         assert (record.state, record.reason) == (State.BACKOFF, "exit status 1")
@@ -158,7 +158,7 @@ class TestFailures:
         assert (record.failures, record.retry_at) == (2, 5.0 + FIRST_DELAY)
 
     def test_after_many_it_counts_as_failed(self) -> None:
-        engines, record = fleet_of()
+        engines, record = table_of()
         for number in range(1, GIVE_UP_AFTER + 1):
             started(engines, record)
             engines.exited(ev.EngineExited(number, "exit status 1", 0.0))
@@ -168,7 +168,7 @@ class TestFailures:
         assert engines.alive == {"a": record}, "no failure is final"
 
     def test_an_end_after_readiness_is_no_failed_start(self) -> None:
-        engines, record = fleet_of()
+        engines, record = table_of()
         ready(engines, record)
         record.active.add(7)
         record.needs.append(record.variant)
@@ -179,7 +179,7 @@ class TestFailures:
         assert not record.needs
 
     def test_the_reason_to_stop_it_is_the_one_that_counts(self) -> None:
-        engines, record = fleet_of()
+        engines, record = table_of()
         started(engines, record)
         engines.unhealthy(record, "too slow")
         assert record.state is State.ABORTING
@@ -187,15 +187,15 @@ class TestFailures:
         assert (record.reason, record.failures) == ("too slow", 1)
 
     def test_one_that_hangs_is_replaced_too(self) -> None:
-        engines, record = fleet_of()
+        engines, record = table_of()
         ready(engines, record)
         record.shortages = 1
-        engines.unhealthy(record, "deaf")
+        engines.unhealthy(record, "hangs")
         assert record.state is State.ABORTING
         assert record.shortages == 1, "nothing is learnt of its load"
 
     def test_without_memory_it_is_tried_again_alone_and_then_pauses(self) -> None:
-        engines, record = fleet_of()
+        engines, record = table_of()
         started(engines, record)
         lacks = ev.EngineExited(1, "no room", 4.0, out_of_memory="gpu")
         assert engines.exited(lacks) is None
@@ -210,7 +210,7 @@ class TestFailures:
         assert not engines.limits.alone
 
     def test_an_engine_that_was_too_slow_lacked_no_memory(self) -> None:
-        engines, record = fleet_of()
+        engines, record = table_of()
         started(engines, record)
         engines.exited(ev.EngineExited(1, "no room", 4.0, out_of_memory="gpu"))
         started(engines, record, 5.0)
@@ -221,7 +221,7 @@ class TestFailures:
 
 class TestMemory:
     def test_what_is_measured_counts(self) -> None:
-        engines, record = fleet_of()
+        engines, record = table_of()
         assert record.takes == {}
         ready(engines, record)
         engines.measured(1, {"gpu": 60})
@@ -232,74 +232,78 @@ class TestMemory:
         assert record.takes == {"gpu": 60}, "it will take as much again"
 
 
-class TestRenewal:
+class TestReconfiguration:
     NEW = variant(4096, "a", binary="/opt/new/llama-server")
 
-    def renew(
+    def reconfigure(
         self, engines: EngineTable, *kept: str, limits: Limits = LIMITS
     ) -> list[EngineRecord]:
         variants = (self.NEW, LARGE, OTHER)
-        return engines.renew(ev.Reconfigure(variants, frozenset(kept), Policy(), limits, 20.0))
+        return engines.reconfigure(
+            ev.Reconfigure(variants, frozenset(kept), Policy(), limits, 20.0)
+        )
 
     def test_a_kept_engine_goes_on(self) -> None:
-        engines, _ = fleet_of()
+        engines, _ = table_of()
         other = engines.records["b@4096"]
         ready(engines, other)
-        assert self.renew(engines, OTHER.label) == []
+        assert self.reconfigure(engines, OTHER.label) == []
         assert engines.configured(other)
         assert other in engines.all
 
     def test_an_engine_that_is_not_kept_is_retired_until_it_has_ended(self) -> None:
-        engines, record = fleet_of()
+        engines, record = table_of()
         ready(engines, record)
         engines.measured(1, {"gpu": 60})
         moved = Limits(max_loaded=3, resources={"gpu": 100}, addresses={SMALL.label: "b:2"})
-        assert self.renew(engines, limits=moved) == [record]
+        assert self.reconfigure(engines, limits=moved) == [record]
         assert not engines.configured(record)
         assert len(engines.all) == 4
         assert engines.limits.addresses == {SMALL.label: "localhost:1"}, "it listens there still"
         assert engines.limits.takes(self.NEW) == {"gpu": 60}
-        assert self.renew(engines, limits=moved) == [record], "told again, harmlessly"
+        assert self.reconfigure(engines, limits=moved) == [record], "told again, harmlessly"
         engines.stop(record, [])
-        assert self.renew(engines, limits=moved) == []
+        assert self.reconfigure(engines, limits=moved) == []
         engines.exited(ev.EngineExited(1, "stopped", 30.0))
         assert len(engines.all) == 3
         assert engines.limits.addresses == {SMALL.label: "b:2"}
         assert engines.limits.takes(self.NEW) == {}
 
     def test_what_engines_take_follows_their_needs_and_the_resources(self) -> None:
-        engines, _ = fleet_of()
+        engines, _ = table_of()
         for needs, amount, takes in ((30, 100, 30), (50, 100, 50), (300, 200, 200), (300, 90, 90)):
             wanted = replace(OTHER, estimated={"gpu": needs})
             kept, limits = frozenset({OTHER.label}), Limits(resources={"gpu": amount})
-            engines.renew(ev.Reconfigure((wanted,), kept, Policy(), limits, 20.0))
+            engines.reconfigure(ev.Reconfigure((wanted,), kept, Policy(), limits, 20.0))
             assert engines.records[OTHER.label].takes == {"gpu": takes}
 
     def test_what_was_made_of_other_records_is_made_anew(self) -> None:
-        engines, record = fleet_of()
+        engines, record = table_of()
         kept, variants = frozenset({OTHER.label}), (self.NEW, OTHER)
-        made = renewal(engines.records, variants, kept, LIMITS)
-        event = ev.Reconfigure(variants, kept, Policy(), LIMITS, 20.0, renewal=made)
+        made = reconfiguration(engines.records, variants, kept, LIMITS)
+        event = ev.Reconfigure(variants, kept, Policy(), LIMITS, 20.0, prepared=made)
         assert engines.records[SMALL.label] is record, "nothing has changed yet"
-        engines.renew(event)
+        engines.reconfigure(event)
         assert engines.records is made.records
         between = engines.records
-        self.renew(engines, SMALL.label, OTHER.label)
-        engines.renew(event)
+        self.reconfigure(engines, SMALL.label, OTHER.label)
+        engines.reconfigure(event)
         assert engines.records is not made.records
         assert engines.records[OTHER.label] is between[OTHER.label]
 
     def test_an_engine_beyond_the_limit_ends(self) -> None:
-        engines, _ = fleet_of()
+        engines, _ = table_of()
         large, other = engines.records["a@8192"], engines.records["b@4096"]
         ready(engines, large)
         ready(engines, other, 5.0)
-        assert self.renew(engines, LARGE.label, OTHER.label, limits=Limits(max_loaded=1)) == [large]
+        assert self.reconfigure(engines, LARGE.label, OTHER.label, limits=Limits(max_loaded=1)) == [
+            large
+        ]
         assert engines.configured(large)
 
 
 def test_a_drained_engine_stops() -> None:
-    engines, record = fleet_of()
+    engines, record = table_of()
     ready(engines, record)
     engines.move(record, Event.DRAIN)
     engines.move(record, Event.DRAINED)

@@ -10,7 +10,7 @@ import pytest
 from builders import TIMEOUTS, variant
 from scheduler_script import Script
 
-from engine.scheduling.engine_table import EngineRecord, renewal, renewed
+from engine.scheduling.engine_table import EngineRecord, applied, reconfiguration
 from engine.scheduling.eviction import Limits
 from engine.scheduling.lifecycle import State
 from engine.scheduling.policy import Policy
@@ -51,7 +51,7 @@ def records(*variants: VariantSpec) -> dict[str, EngineRecord]:
 class TestRecords:
     def test_a_kept_variant_keeps_its_record_with_the_new_definition(self) -> None:
         before = records(A4, B4)
-        after = renewed(renewal(before, [PATIENT_A4, C4], {"a@4096"}, Limits()))
+        after = applied(reconfiguration(before, [PATIENT_A4, C4], {"a@4096"}, Limits()))
         assert after["a@4096"] is before["a@4096"]
         assert after["a@4096"].variant is PATIENT_A4
         assert list(after) == ["a@4096", "c@4096"]
@@ -59,14 +59,14 @@ class TestRecords:
     def test_a_redefined_variant_has_no_past(self) -> None:
         before = records(A4)
         before["a@4096"].failures = 3
-        after = renewed(renewal(before, [NEW_A4], (), Limits()))
+        after = applied(reconfiguration(before, [NEW_A4], (), Limits()))
         assert asdict(after["a@4096"]) == asdict(EngineRecord(NEW_A4))
 
     def test_sizes_seen_are_those_of_variants_that_there_are(self) -> None:
         before = records(A4, A8, variant(16384, "a"))
         largest = variant(16384, "a")
         before["a@16384"].needs = deque([A4, A8, largest])
-        after = renewed(renewal(before, [A8, largest], {"a@16384"}, Limits()))
+        after = applied(reconfiguration(before, [A8, largest], {"a@16384"}, Limits()))
         assert list(after["a@16384"].needs) == [A8, A8, largest]
 
     @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_drain_waits_for_an_engine_that_is_being_aborted(script: Script) -> None
     """)
 
 
-def test_a_draining_engine_that_goes_deaf_or_dies_is_gone_all_the_same(script: Script) -> None:
+def test_a_draining_engine_that_hangs_or_dies_is_gone_all_the_same(script: Script) -> None:
     script.play("""
         0   1 asks for 4k     → start e1 4k
         1   e1 ready          → grant 1 e1

@@ -248,7 +248,9 @@ def test_a_request_of_a_crashed_engine_takes_no_slot_of_the_next_one(script: Scr
     assert script.record("4k").active == {3}
 
 
-def test_a_deaf_engine_is_aborted_while_its_request_is_left_to_notice(script: Script) -> None:
+def test_an_unresponsive_engine_is_aborted_while_its_request_is_left_to_notice(
+    script: Script,
+) -> None:
     script.play("""
         0    1 asks for 4k       → start e1 4k
         1    e1 ready            → grant 1 e1

@@ -128,7 +128,7 @@ class ManyWorld(RuleBasedStateMachine):
         assert request.waits
         assert process.ready
         assert not process.told_to_stop
-        assert not process.sick, "a deaf engine is granted"
+        assert not process.sick, "an engine that hangs is granted"
         assert process.variant.model == request.minimum.model
         assert process.variant.capacity >= request.minimum.capacity
         request.waits, request.engine = False, process.ticket
@@ -203,7 +203,7 @@ class ManyWorld(RuleBasedStateMachine):
         process = data.draw(st.sampled_from(well))
         process.sick, process.failed = True, not self.closed
         before = self.holders(process)
-        self.tell(ev.EngineUnhealthy(process.ticket, EngineUnresponsive("deaf"), self.now))
+        self.tell(ev.EngineUnhealthy(process.ticket, EngineUnresponsive("hangs"), self.now))
         assert process.told_to_stop
         # They are told by their connections, and return.
         assert self.holders(process) == before
@@ -220,7 +220,7 @@ class ManyWorld(RuleBasedStateMachine):
         if late is ev.EngineReady:
             self.tell(ev.EngineReady(ticket, self.now))
         else:
-            self.tell(ev.EngineUnhealthy(ticket, EngineUnresponsive("deaf"), self.now))
+            self.tell(ev.EngineUnhealthy(ticket, EngineUnresponsive("hangs"), self.now))
         assert self.picture() == before
 
     @precondition(lambda self: self.processes)

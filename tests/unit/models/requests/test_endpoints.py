@@ -69,7 +69,7 @@ def test_an_engine_cuts_what_surrounds_a_gap() -> None:
     assert chosen(endpoints.INFILL, 5000, input_prefix="a", n_predict=8) == 200
 
 
-def test_an_aside_takes_one_token_whatever_it_holds() -> None:
+def test_an_auxiliary_request_takes_one_token_whatever_it_holds() -> None:
     assert byte_bound(facts(endpoints.AUXILIARY, content="x" * 999), BARE, Known()) == 1
 
 

@@ -161,6 +161,6 @@ def test_what_is_not_written_token_by_token_is_no_stream(kind: Endpoint) -> None
     assert (found.stream, found.max_output) == (False, 0)
 
 
-def test_an_aside_has_nothing_to_size() -> None:
+def test_an_auxiliary_request_has_nothing_to_size() -> None:
     found = facts(endpoints.AUXILIARY, model="m", messages=5, content={"x": 1})
     assert (found.model, found.prompts, found.segments) == ("m", (), ())

@@ -55,9 +55,9 @@ def asked(needs: str = "text", **more: Any) -> Asked:
 
 
 def decided(
-    known: RouteBook, name: str | None, request: Asked, fleet: dict[str, Seen] | None = None
+    known: RouteBook, name: str | None, request: Asked, running: dict[str, Seen] | None = None
 ) -> Decision:
-    found = decide(known, Shown(fleet or {}), name, request, {})
+    found = decide(known, Shown(running or {}), name, request, {})
     assert isinstance(found, Decision)
     return found
 
@@ -295,7 +295,7 @@ requests = st.builds(
     hour=st.integers(0, 23),
     key=st.text(max_size=4),
 )
-fleets = st.dictionaries(
+running_models = st.dictionaries(
     st.sampled_from(sorted(ABLE)),
     st.builds(
         Seen,
@@ -307,9 +307,9 @@ fleets = st.dictionaries(
 )
 
 
-@given(routes=routes_, request=requests, fleet=fleets, name=st.none() | names)
+@given(routes=routes_, request=requests, running=running_models, name=st.none() | names)
 def test_every_decision_ends_the_same_way_each_time(
-    routes: tuple[RouteTable, ...], request: Asked, fleet: dict[str, Seen], name: str | None
+    routes: tuple[RouteTable, ...], request: Asked, running: dict[str, Seen], name: str | None
 ) -> None:
     known = book(*routes)
     seen: list[object] = []
@@ -318,7 +318,7 @@ def test_every_decision_ends_the_same_way_each_time(
         outcome: object = None
         while outcome is None:
             try:
-                found = decide(known, Shown(fleet), name, request, labels)
+                found = decide(known, Shown(running), name, request, labels)
             except NotCapable as error:
                 outcome = error.message
                 break

@@ -19,13 +19,13 @@ class Shown(dict[str, Seen]):
         return self.get(model, Seen())
 
 
-def order(fleet: dict[str, Seen], key: str = "", **table: Any) -> str:
-    found = ordered(PickTable(**table), CANDIDATES, Shown(fleet), key)
+def order(running: dict[str, Seen], key: str = "", **table: Any) -> str:
+    found = ordered(PickTable(**table), CANDIDATES, Shown(running), key)
     return "".join(each.name for each in found)
 
 
 @pytest.mark.parametrize(
-    ("pick", "fleet", "expected"),
+    ("pick", "running", "expected"),
     [
         ("first", {"b": Seen(ready=True)}, "abc"),
         ("warm", {}, "abc"),
@@ -39,12 +39,12 @@ def order(fleet: dict[str, Seen], key: str = "", **table: Any) -> str:
         ("spillover", {"a": Seen(busy=1), "b": Seen(busy=5)}, "acb"),
     ],
 )
-def test_pickers(pick: str, fleet: dict[str, Seen], expected: str) -> None:
-    assert order(fleet, pick=pick, limits={"a": 2, "b": 1}) == expected
+def test_pickers(pick: str, running: dict[str, Seen], expected: str) -> None:
+    assert order(running, pick=pick, limits={"a": 2, "b": 1}) == expected
 
 
 @pytest.mark.parametrize(
-    ("fleet", "stays", "expected"),
+    ("running", "stays", "expected"),
     [
         ({}, None, "abc"),
         ({"b": Seen(ready=True, free=1)}, None, "bac"),
@@ -60,9 +60,9 @@ def test_pickers(pick: str, fleet: dict[str, Seen], expected: str) -> None:
     ],
 )
 def test_a_shared_name_goes_where_it_is_answered_first(
-    fleet: dict[str, Seen], stays: str | None, expected: str
+    running: dict[str, Seen], stays: str | None, expected: str
 ) -> None:
-    assert "".join(soonest(NAMES, Shown(fleet), stays)) == expected
+    assert "".join(soonest(NAMES, Shown(running), stays)) == expected
 
 
 def test_weights_are_shares_of_the_keys() -> None:

@@ -1,4 +1,4 @@
-"""``Aside``: an answer that does not belong to the conversation, beside whatever goes on in it."""
+"""``OutOfBand``: an answer outside the conversation, whatever goes on in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from voice.session import Session
 
 
-class Aside:
+class OutOfBand:
     """Answers by ``models``, as a task of the session."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Aside:
     ) -> None:
         """Begin to answer to ``messages``, once the ``items`` are understood; tell ``ended``."""
         self._tell(self._response.created())
-        self._task = self._session.spawn(self._run(items, messages), "aside")
+        self._task = self._session.spawn(self._run(items, messages), "out of band")
         self._task.add_done_callback(lambda task: self._over(ended, cancelled=task.cancelled()))
 
     def cancel(self) -> None:
