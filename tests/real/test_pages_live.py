@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from browser import PHONE, all_faults, chromium, visit
+from browser import PHONE, all_faults, beside, chromium, visit
 from cut_proxy import cut_proxy
 from playwright.sync_api import expect
 from real_engines import ENGINES, gateway, lua_config, lua_model
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 # By this name the page comes from another machine, for all that the browser knows.
 ELSEWHERE = "gateway.test"
 TEXT = SENTENCES[1]
-HEARS: dict[str, Any] = {"permissions": ["microphone"]}
 # How often the voice was heard, once it was.
 HEARD = re.compile("[1-9]")
 # The cheapest voice there is.
@@ -75,7 +74,7 @@ def browser(served: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with chromium(
         f"--use-file-for-fake-audio-capture={file}",
         f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1",
-        microphone=True,
+        microphone="allowed",
     ) as running:
         yield running
 
@@ -107,7 +106,7 @@ def voice(page: Page) -> Locator:
 
 
 def test_a_conversation_by_voice(browser: Browser, served: Gateway) -> None:
-    with visit(browser, served.url, **HEARS) as page:
+    with visit(browser, served.url) as page:
         begin(page)
         expect(said(page, "You").first).to_have_text(UNDERSTOOD)
         expect(said(page, "Model").first).to_have_text(re.compile("[a-z]"))
@@ -126,7 +125,7 @@ def test_a_conversation_by_voice(browser: Browser, served: Gateway) -> None:
 def test_push_to_talk_a_wake_word_and_a_key_that_interrupts(
     browser: Browser, served: Gateway
 ) -> None:
-    with visit(browser, served.url, **HEARS) as page:
+    with visit(browser, served.url) as page:
         begin(page, "Push to talk", "computer")
         hold = page.get_by_role("button", name="Hold to talk", exact=True)
         expect(hold).to_be_visible()
@@ -168,7 +167,8 @@ def test_a_turn_goes_on_after_the_connection_was_lost_and_without_a_permission(
 ) -> None:
     with (
         cut_proxy(served.url) as proxy,
-        visit(browser, proxy.url, expected="net::ERR_") as page,
+        beside(browser, "denied") as deaf,
+        visit(deaf, proxy.url, expected="net::ERR_") as page,
     ):
         begin(page, "Push to talk")
         expect(page.get_by_text("The browser was told not to let this page hear.")).to_be_visible()

@@ -260,8 +260,8 @@ def test_what_was_painted_is_counted_by_frames_and_not_by_tokens(
 
 def test_a_picture_and_a_sound_are_taken_and_stay(browser: Browser, served: Gateway) -> None:
     with (
-        beside(browser) as hearing,
-        visit(hearing, served.url, permissions=["microphone"]) as page,
+        beside(browser, "allowed") as hearing,
+        visit(hearing, served.url) as page,
     ):
         page.goto("/playground/?model=org/eyes")
         picture = FilePayload(name="a.png", mimeType="image/png", buffer=page.screenshot())

@@ -251,8 +251,8 @@ def test_the_playground_hears_and_speaks(served: Gateway, said: bytes, tmp_path:
     # What the microphone hears, once.
     heard_once = f"--use-file-for-fake-audio-capture={file}%noloop"
     with (
-        chromium(heard_once, microphone=True) as browser,
-        visit(browser, served.url, permissions=["microphone"]) as page,
+        chromium(heard_once, microphone="allowed") as browser,
+        visit(browser, served.url) as page,
     ):
         page.goto("/playground/?model=thinks")
         page.get_by_role("tab", name="Transcription", exact=True).click()

@@ -1,8 +1,8 @@
 """A browser that looks at the gateway's pages, and at what goes wrong in them.
 
-``CHROMIUM`` names the browser; without it, one on PATH is taken: where a microphone is not needed,
-the one made for no screen, which computes less. Where ``SCREENSHOTS`` names a folder, pictures of
-the pages are kept there.
+``CHROMIUM`` names the browser. Without it, one on PATH is taken: the one made for no screen, which
+computes less, if it is there. Where ``SCREENSHOTS`` names a folder, pictures of the pages are kept
+there.
 """
 
 from __future__ import annotations
@@ -21,9 +21,15 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserType, Page, ViewportSize
 
+Microphone = Literal["allowed", "denied"]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 _WITHOUT_SCREEN = os.environ.get("CHROMIUM") or shutil.which("chromium-headless-shell") or CHROMIUM
+# The browser without a screen has nobody to ask; it obeys what stands here instead.
+_ASKED = {
+    "allowed": "--use-fake-ui-for-media-stream",
+    "denied": "--use-fake-ui-for-media-stream=deny",
+}
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
 # Milliseconds.
@@ -60,10 +66,11 @@ _VIOLATIONS = """async ([within, rules]) => {
 
 
 @contextlib.contextmanager
-def chromium(*args: str, microphone: bool = False) -> Iterator[Browser]:
+def chromium(*args: str, microphone: Microphone | None = None) -> Iterator[Browser]:
     """Inside the block Chromium runs, without a window, with these further arguments.
 
-    Only with ``microphone`` has it one, which beeps unless the arguments name a file for it.
+    Only with ``microphone`` has it one, which pages may hear, or not. It beeps unless the arguments
+    name a file for it.
     """
     with (
         sync_playwright() as playwright,
@@ -73,23 +80,22 @@ def chromium(*args: str, microphone: bool = False) -> Iterator[Browser]:
 
 
 @contextlib.contextmanager
-def beside(browser: Browser) -> Iterator[Browser]:
+def beside(browser: Browser, microphone: Microphone) -> Iterator[Browser]:
     """Inside the block another Chromium runs, which has a microphone that beeps."""
-    with _launched(browser.browser_type, microphone=True) as other:
+    with _launched(browser.browser_type, microphone=microphone) as other:
         yield other
 
 
 @contextlib.contextmanager
-def _launched(kind: BrowserType, *args: str, microphone: bool) -> Iterator[Browser]:
+def _launched(kind: BrowserType, *args: str, microphone: Microphone | None) -> Iterator[Browser]:
     # Without a process for graphics, which would compute them all the same.
     own = ["--disable-gpu"]
     if os.geteuid() == 0:
         # The sandbox needs rights that a container's root has not.
         own.append("--no-sandbox")
-    if microphone:
-        own.append("--use-fake-device-for-media-stream")
-    program = CHROMIUM if microphone else _WITHOUT_SCREEN
-    browser = kind.launch(executable_path=program, args=[*own, *args])
+    if microphone is not None:
+        own += ["--use-fake-device-for-media-stream", _ASKED[microphone]]
+    browser = kind.launch(executable_path=_WITHOUT_SCREEN, args=[*own, *args])
     yield browser
     browser.close()
 
