@@ -54,7 +54,8 @@ def test_speech_in_noise_is_a_turn_and_noise_is_none() -> None:
 
 def test_a_turn_ends_half_a_second_behind_its_last_sound_and_not_in_a_pause() -> None:
     loud = array("h", recorded())
-    at = [number for number, sample in enumerate(loud) if abs(sample) > max(loud) / 50]
+    least = max(loud) / 50
+    at = [number for number, sample in enumerate(loud) if abs(sample) > least]
     speech = loud[at[0] : at[-1] + 1].tobytes()
     assert list(told(speech + silence(0.4) + speech)) == TURN
     ears, seconds = Endpointer(RATE, Silero(model(), RATE)), 0.0
