@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import string
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from utils.config.schema import Key, Table
 
-_PLAIN = frozenset(string.ascii_letters + string.digits + " -./_")
+# All but plain characters are written as byte numbers, which every Lua reads alike.
+_NO_PLAIN = re.compile(r"[^a-zA-Z0-9 \-./_]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +79,15 @@ def _literal(value: Any) -> str:  # noqa: ANN401 - plain values, lists and dicts
     if isinstance(value, int):
         return str(value)
     if isinstance(value, str):
-        # All but plain characters are written as byte numbers, which every Lua reads alike.
-        return '"' + "".join(map(_character, os.fsencode(value))) + '"'
+        # A character for each byte.
+        return '"' + _NO_PLAIN.sub(_number, os.fsencode(value).decode("latin-1")) + '"'
     if isinstance(value, Mapping):
         return _braces(f"[{_literal(name)}]={_literal(inner)}" for name, inner in value.items())
     return _braces(_literal(inner) for inner in value)
 
 
-def _character(byte: int) -> str:
-    one = chr(byte)
-    return one if one in _PLAIN else f"\\{byte:03d}"
+def _number(found: re.Match[str]) -> str:
+    return f"\\{ord(found[0]):03d}"
 
 
 def _braces(parts: Iterable[str]) -> str:

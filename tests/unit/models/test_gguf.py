@@ -224,29 +224,36 @@ def test_a_real_model_is_read_within_its_cost() -> None:
     assert head.missing == 0
 
 
-def test_a_vocabulary_of_16_megabytes_is_read_within_its_cost(tmp_path: Path) -> None:
-    # As the largest one in use: 262,144 tokens and 514,906 merges.
-    file = tmp_path / "large.gguf"
+def vocabulary(file: Path, tokens: int, merges: int) -> None:
     words = [
         struct.pack("<IQ", STRING, count) + (struct.pack("<Q", len(word)) + word) * count
-        for word, count in ((b"token12", 262_144), (b"ab cdefgh", 514_906))
+        for word, count in ((b"token12", tokens), (b"ab cdefgh", merges))
     ]
-    numbers = struct.pack("<IQ", U32, 262_144) + bytes(4 * 262_144)
+    numbers = struct.pack("<IQ", U32, tokens) + bytes(4 * tokens)
     pairs = [key("t", ARRAY, words[0]), key("m", ARRAY, words[1]), key("s", ARRAY, numbers)]
     file.write_bytes(raw(b"".join(pairs) + pair("last", 1), 4))
-    assert file.stat().st_size > 13 * MIB
+
+
+def test_a_vocabulary_of_16_megabytes_is_read_within_its_cost(tmp_path: Path) -> None:
+    file = tmp_path / "large.gguf"
+    # A part of it is enough to show that it is not kept, and what is counted takes long.
+    vocabulary(file, 32_768, 64_363)
+    assert file.stat().st_size > 1.6 * MIB
     tracemalloc.start()
     assert head_of(file).keys["last"] == 1
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    spent = []
-    for _ in range(3):
+    assert peak < MIB
+    # As the largest one in use.
+    vocabulary(file, 262_144, 514_906)
+    assert file.stat().st_size > 13 * MIB
+    spent = [1.0]
+    while len(spent) < 4 and spent[-1] >= 0.3:
         began = time.process_time()
         head_of(file)
         spent.append(time.process_time() - began)
     # It takes 0.06; where another program shares the core, twice as long or more.
     assert min(spent) < 0.3
-    assert peak < MIB
 
 
 def test_the_tiny_models_are_whole(tmp_path: Path) -> None:

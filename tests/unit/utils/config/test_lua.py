@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import pytest
@@ -107,31 +108,40 @@ SIZES = [
 ]
 
 
-def test_listen_v4(check: Callable[[str], Result]) -> None:
-    other = 'listen_v6 = "[::1]:9"'
-    for address, fine in ADDRESSES:
-        result = check(f'server = {{ listen_v4 = "{address}", {other} }} {models()}')
-        assert (not result.faults) == fine, address
+def places(result: Result) -> list[str]:
+    return [fault.split(": ")[0] for fault in result.faults]
 
 
-def test_listen_v6(check: Callable[[str], Result]) -> None:
-    for address, fine in ADDRESSES_V6:
-        result = check(f'server = {{ listen_v6 = "{address}" }} {models()}')
-        assert (not result.faults) == fine, address
+def test_listen(check: Callable[[str], Result]) -> None:
+    fill = ("[::1]:9", True)
+    for (v4, good), (v6, fine) in zip_longest(ADDRESSES, ADDRESSES_V6, fillvalue=fill):
+        result = check(f'server = {{ listen_v4 = "{v4}", listen_v6 = "{v6}" }} {models()}')
+        wrong = ["server.listen_v4"] * (not good) + ["server.listen_v6"] * (not fine)
+        assert places(result) == wrong, (v4, v6)
 
 
 def test_connect(check: Callable[[str], Result]) -> None:
-    for url, clean in URLS:
-        found = [entry["connect"] for entry in check(models(f'connect = "{url}"')).models]
-        assert found == ([] if clean is None else [clean]), url
+    for fine in (True, False):
+        urls = [(url, clean) for url, clean in URLS if (clean is not None) is fine]
+        each = (model(f'connect = "{url}"', name=f"m{at}") for at, (url, _) in enumerate(urls, 1))
+        result = check(f"models = {{ {', '.join(each)} }}")
+        assert [entry["connect"] for entry in result.models] == [clean for _, clean in urls if fine]
+        wrong = [] if fine else [f"models[{at}].connect" for at in range(1, len(urls) + 1)]
+        assert places(result) == wrong
 
 
 def test_sizes(check: Callable[[str], Result]) -> None:
-    for size, amount in SIZES:
-        result = check(f"server = {{ resources = {{ r = {size} }} }} {models()}")
-        assert bool(result.faults) == (amount is None), size
-        if amount is not None:
-            assert result.server["resources"] == {"r": amount}, size
+    for fine in (True, False):
+        sizes = [(size, amount) for size, amount in SIZES if (amount is not None) is fine]
+        each = (f"r{at:02} = {size}" for at, (size, _) in enumerate(sizes))
+        result = check(f"server = {{ resources = {{ {', '.join(each)} }} }} {models()}")
+        if fine:
+            amounts = {f"r{at:02}": amount for at, (_, amount) in enumerate(sizes)}
+            assert result.server["resources"] == amounts
+        else:
+            assert sorted(places(result)) == [
+                f"server.resources.r{at:02}" for at in range(len(sizes))
+            ]
 
 
 def test_several_models_may_connect_to_one_port(check: Callable[[str], Result]) -> None:
@@ -282,30 +292,45 @@ def lua_string(value: bytes) -> str:
 
 
 @settings(
-    max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
-@given(value=st.binary(max_size=80))
+@given(
+    values=st.sampled_from((st.binary(max_size=80), st.text(max_size=40).map(str.encode))).flatmap(
+        lambda kind: st.lists(kind, min_size=1, max_size=5)
+    )
+)
 def test_any_bytes_are_taken_as_they_are_or_refused(
-    check: Callable[[str], Result], value: bytes
+    check: Callable[[str], Result], values: list[bytes]
 ) -> None:
-    result = check(variant(f"args = {{ {lua_string(value)} }}"))
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        assert len(result.faults) == 1
-    else:
-        assert result.models[0]["variants"][0]["args"] == [text]
+    result = check(variant(f"args = {{ {', '.join(map(lua_string, values))} }}"))
+    texts = [value.decode(errors="replace") for value in values]
+    wrong = [
+        f"models[1].variants[1].args[{at}]"
+        for at, (value, text) in enumerate(zip(values, texts, strict=True), 1)
+        if b"\0" in value or text.encode() != value
+    ]
+    assert places(result) == wrong
+    if not wrong:
+        assert result.models[0]["variants"][0]["args"] == texts
+
+
+TIMES = ("shutdown_timeout", "keepalive_interval", "health_check_timeout", "engine_stop_timeout")
 
 
 @settings(
-    max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
-@given(number=st.floats(allow_nan=False, allow_infinity=False))
-def test_a_time_is_any_positive_number(check: Callable[[str], Result], number: float) -> None:
-    result = check(f"server = {{ shutdown_timeout = {number!r} }} {models()}")
-    if 0 < number < 2**53:
-        assert math.isclose(result.server["shutdown_timeout"], number)
-    else:
-        assert len(result.faults) == 1
+@given(
+    numbers=st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * len(TIMES))
+    | st.tuples(*[st.floats(0, 2**53, exclude_min=True, exclude_max=True)] * len(TIMES))
+)
+def test_a_time_is_any_positive_number(
+    check: Callable[[str], Result], numbers: tuple[float, ...]
+) -> None:
+    times = dict(zip(TIMES, numbers, strict=True))
+    given = ", ".join(f"{name} = {number!r}" for name, number in times.items())
+    result = check(f"server = {{ {given} }} {models()}")
+    wrong = {f"server.{name}" for name, number in times.items() if not 0 < number < 2**53}
+    assert {*places(result)} == wrong
+    if not wrong:
+        assert all(math.isclose(result.server[name], times[name]) for name in TIMES)

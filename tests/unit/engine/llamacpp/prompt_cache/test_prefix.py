@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect
+
 from builders import chat, completion, message
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,10 +89,8 @@ texts = st.builds(
 @given(texts, texts, texts)
 def test_never_more_is_shared_than_is_the_same(start: str, one: str, other: str) -> None:
     first, second = (start + one).encode(), (start + other).encode()
-    same = next(
-        (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
-        min(len(first), len(second)),
-    )
+    lengths = range(min(len(first), len(second)) + 1)
+    same = bisect(lengths, False, key=lambda length: first[:length] != second[:length]) - 1
     found = shared(marks_of(completion(start + one)), marks_of(completion(start + other)))
     assert found <= same
     # No more than a step is lost where the texts part; all is found where one is the other.
