@@ -10,7 +10,7 @@ import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
 from models.requests.endpoints import AUXILIARY, CHAT, MESSAGES
-from models.requests.fields import decoded, model_of, stream_of
+from models.requests.reader import decoded, model_of, stream_of
 from models.routing.needed import RouteNeeded
 from server.codecs.messages.encoder import Identity, MessagesEncoder
 from server.codecs.messages.request import read_request

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from engine.scheduling.lifecycle import State
 from models.downloads.progress import DONE
 from models.downloads.reference import HUBS, wanted
-from models.requests.fields import decoded
+from models.requests.reader import decoded
 from server.admin.access import require_admin
 from server.client_response import LINES_HEADERS
 from server.codecs.ollama.answers import LINES, line

@@ -11,7 +11,7 @@ import orjson
 
 from inference.relay import relay
 from inference.usage import Tally
-from models.requests.fields import decoded
+from models.requests.reader import decoded
 from server.headers import to_engine
 from server.passthrough import show
 from server.uploads.body import read_body

@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from models.requests.fields import (
+from models.requests.chat import (
     Content,
     Conversation,
-    Json,
     content_of,
     joined,
-    named,
     objects,
     part_of,
     printed,
     tools_of,
 )
+from models.requests.fields import Json, named
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:

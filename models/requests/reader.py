@@ -16,7 +16,7 @@ import orjson
 
 from models.requests.endpoints import CHAT, COMPLETION, INFILL, Endpoint
 from models.requests.facts import Prompt, RequestFacts, Segment, Upload
-from models.requests.fields import Json, answers_of, decoded, model_of, named, output_of, stream_of
+from models.requests.fields import Json, named
 from models.requests.transcription import output_of_form, stream_of_form
 from utils.errors import BadRequest
 
@@ -27,13 +27,28 @@ if TYPE_CHECKING:
     from models.spec import ModelSpec
 
 
-__all__ = ["RequestFacts", "Segment", "Upload", "parse", "parse_form", "read"]
+__all__ = [
+    "RequestFacts",
+    "Segment",
+    "Upload",
+    "decoded",
+    "model_of",
+    "output_of",
+    "parse",
+    "parse_form",
+    "read",
+    "stream_of",
+]
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
 _DURATION = re.compile(rf"[+-]?(?:0|(?:{_PART.pattern})+)")
 # The longest text to match: the pattern would take long for a text of megabytes.
 _LONGEST = 64
 _MISSING = object()
+# The engine's limit: a 32-bit integer.
+_MOST_OUTPUT = 2**31 - 1
+# Real requests are far below this. Each level adds four characters to every indented line.
+_DEEPEST = 100
 # What can be asked for several answers.
 _SEVERAL = (CHAT, COMPLETION, INFILL)
 
@@ -85,6 +100,80 @@ def parse(endpoint: Endpoint, body: bytes) -> RequestFacts:
     return _facts(endpoint, request, body, model_of(request), changed=False)
 
 
+def decoded(body: bytes) -> Json:
+    """Return ``body`` as a JSON object; raise BadRequest if it is none or nested too deep."""
+    try:
+        request = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # The message has a position and a cause, never the text itself.
+        raise BadRequest(f"The body is not valid JSON: {error.msg} at byte {error.pos}.") from None
+    if not isinstance(request, dict):
+        raise BadRequest("The body must be a JSON object.")
+    brackets = body.count(b"{") + body.count(b"[")
+    if brackets > _DEEPEST and _nesting_exceeds(request, _DEEPEST):
+        raise BadRequest(f"The body is nested more than {_DEEPEST} levels deep.")
+    return request
+
+
+def model_of(request: Json) -> str | None:
+    """Return the name of the requested model, or None. Raises BadRequest."""
+    model = request.get("model")
+    if model is not None and not isinstance(model, str):
+        raise BadRequest(f"'model' must be a string, not {named(model)}.", param="model")
+    return model or None
+
+
+def stream_of(request: Json) -> bool:
+    """Return whether the client wants a stream. Raises BadRequest."""
+    stream = request.get("stream")
+    if stream is not None and not isinstance(stream, bool):
+        raise BadRequest(f"'stream' must be true or false, not {named(stream)}.", param="stream")
+    return bool(stream)
+
+
+def output_of(request: Json, fields: tuple[str, ...]) -> int | None:
+    """Return the largest token limit in ``fields``, or None if they set none.
+
+    Raises BadRequest.
+    """
+    limits: list[int] = []
+    for field in fields:
+        value = request.get(field)
+        if value is None:
+            continue
+        if type(value) is int and 0 <= value <= _MOST_OUTPUT:
+            limits.append(value)
+            continue
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise BadRequest(f"'{field}' must be an integer, not {named(value)}.", param=field)
+        if value > _MOST_OUTPUT:
+            raise BadRequest(f"'{field}' must not exceed {_MOST_OUTPUT}.", param=field)
+        # Engines read a negative number as "no limit".
+        if value >= 0:
+            limits.append(value)
+    return max(limits, default=None)
+
+
+def _answers_of(request: Json) -> int:
+    """Return how many answers the request wants. Raises BadRequest.
+
+    Some engines have a name of their own for ``n``, which counts before it.
+    """
+    field = "n" if request.get("n_cmpl") is None else "n_cmpl"
+    value = request.get(field)
+    if value is None:
+        return 1
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadRequest(f"'{field}' must be an integer, not {named(value)}.", param=field)
+    if value < 1:
+        raise BadRequest(f"'{field}' must be at least 1.", param=field)
+    return value
+
+
 def _facts(
     endpoint: Endpoint, request: Json, body: bytes | None, model: str | None, *, changed: bool
 ) -> RequestFacts:
@@ -102,7 +191,7 @@ def _facts(
         stream=endpoint.generates and stream_of(request),
         max_output=endpoint.default_output if limit is None else limit,
         keep_alive=keep_alive,
-        answers=answers_of(request) if endpoint in _SEVERAL else 1,
+        answers=_answers_of(request) if endpoint in _SEVERAL else 1,
         segments=prompt.segments,
         prompts=prompt.prompts,
         prompt_ids=prompt.prompt_ids,
@@ -198,3 +287,17 @@ def _set(request: Json, params: Mapping[str, Any]) -> bool:
             request[name] = value
             changed = True
     return changed
+
+
+def _nesting_exceeds(outermost: Json, levels: int) -> bool:
+    level: list[Any] = [outermost]
+    for _ in range(levels):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True

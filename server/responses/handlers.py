@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from models.requests.endpoints import CHAT
-from models.requests.fields import decoded
+from models.requests.reader import decoded
 from server.access_log import AccessRecord
 from server.client_response import STREAM_HEADERS
 from server.codecs.collect import CollectingSink

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from models.requests.fields import decoded
+from models.requests.reader import decoded
 from server.codecs.responses.items import input_items
 from server.codecs.responses.request import metadata_of
 from server.responses.handlers import owner_of

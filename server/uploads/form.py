@@ -14,8 +14,15 @@ import orjson
 
 from models.requests.amount import of_sound
 from models.requests.endpoints import TRANSCRIPTION, TRANSLATION
-from models.requests.fields import Json, model_of
-from models.requests.reader import Fit, Models, RequestFacts, parse_form, shape, take_keep_alive
+from models.requests.reader import (
+    Fit,
+    Models,
+    RequestFacts,
+    model_of,
+    parse_form,
+    shape,
+    take_keep_alive,
+)
 from server.uploads.body import bodies_too_large
 from server.uploads.spool import Spool
 from utils.errors import BadRequest
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
 
     from models.requests.amount import Amount
     from models.requests.endpoints import Endpoint
+    from models.requests.fields import Json
     from models.spec import ModelSpec
 
 _MOST_PARTS = 128

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from models.requests.chat import objects, role_of
 from models.requests.documents import document_text, search_text
-from models.requests.fields import Json, named, objects, role_of, string_of
+from models.requests.fields import Json, named, string_of
 from utils.errors import BadRequest
 
 if TYPE_CHECKING:

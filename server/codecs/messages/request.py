@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from models.requests.fields import Json, model_of, named, stream_of, tools_of
+from models.requests.chat import tools_of
+from models.requests.fields import Json, named
 from models.requests.messages import DEFAULT_OUTPUT
+from models.requests.reader import model_of, stream_of
 from server.codecs.messages.blocks import chat_messages
 from utils.errors import BadRequest
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import orjson
 
-from models.requests.fields import Json, named, objects
+from models.requests.chat import objects
+from models.requests.fields import Json, named
 from utils.errors import BadRequest
 
 # How files begin that engines understand. WAVE and WebP both begin as RIFF files.

@@ -15,8 +15,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models.requests import endpoints
-from models.requests.fields import Json, model_of, named, tools_of
-from models.requests.reader import take_keep_alive
+from models.requests.chat import tools_of
+from models.requests.fields import Json, named
+from models.requests.reader import model_of, take_keep_alive
 from server.codecs.ollama.messages import chat_messages, user_content
 from server.codecs.ollama.options import options_of
 from utils.errors import BadRequest

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from models.requests.fields import Json, model_of, named, output_of, stream_of
+from models.requests.fields import Json, named
+from models.requests.reader import model_of, output_of, stream_of
 from server.codecs.responses.items import input_items, messages_of
 from server.codecs.responses.tools import format_of, tools_of
 from utils.errors import BadRequest
