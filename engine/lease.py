@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from math import ceil
 from typing import TYPE_CHECKING, Self
 
 from engine.scheduling import events as ev
 from engine.scheduling.lifecycle import State
+from engine.scheduling.queue import Priority
 from utils.errors import GatewayError
 from utils.logger import get_logger
 
@@ -192,6 +194,40 @@ class Leases:
         self.runs = runs
         self.open: dict[int, tuple[Lease, asyncio.Future[None]]] = {}
         self.yielding: dict[int, Callable[[int], object]] = {}
+        # The requests; later ones have larger numbers.
+        self._numbers = count(1)
+
+    def lease(
+        self,
+        minimum: VariantSpec,
+        client: str = "",
+        priority: Priority = Priority.NORMAL,
+        keep_alive: float | None = None,
+        fallbacks: tuple[VariantSpec, ...] = (),
+        *,
+        auxiliary: bool = False,
+    ) -> Lease:
+        """Return a lease, to be entered, on an engine that serves ``minimum``.
+
+        Clients take turns. ``keep_alive`` is the number of seconds that the model stays loaded
+        after its last request, if this request sets it. If the memory is too small for ``minimum``,
+        the lease holds the first of ``fallbacks`` that can be loaded.
+
+        An ``auxiliary`` request takes no context (to count tokens, to apply a template). It holds
+        any ready engine of the model at once, even beyond ``parallel``. If none runs, it waits for
+        one that starts, and ``minimum`` is started for it.
+        """
+        asked = ev.Arrived(
+            next(self._numbers),
+            minimum,
+            self.clock.now(),
+            fallbacks=fallbacks,
+            client=client,
+            priority=priority,
+            keep_alive=keep_alive,
+            auxiliary=auxiliary,
+        )
+        return Lease(self, asked)
 
     def grant(self, request: int, engine: EngineRun, variant: VariantSpec) -> None:
         """Give the engine to the lease."""

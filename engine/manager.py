@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.lease import Lease, Leases
+from engine.lease import Leases
 from engine.observer import Observer
 from engine.process.commands import EngineCommands
 from engine.process.pool import Launching, ProcessPool
@@ -23,7 +22,6 @@ from engine.resources.preload import Preloader
 from engine.scheduling import events as ev
 from engine.scheduling.eviction import Limits
 from engine.scheduling.lifecycle import State
-from engine.scheduling.queue import Priority
 from engine.scheduling.scheduler import EngineRecord, Policy, Scheduler
 from utils.errors import CountUnavailable, EngineBusy, ModelNotLoaded
 from utils.logger import get_logger
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
 
     from engine.base import EngineRun
     from engine.client import EngineClient
+    from engine.lease import Lease
     from engine.process.health import HealthChecks
     from engine.process.orphans import OrphanRegistry
     from engine.process.slots import Slot
@@ -69,7 +68,7 @@ class Prepared(NamedTuple):
 
 
 class EngineManager:
-    """Starts, restarts and stops engines, and gives leases on them."""
+    """Starts, restarts and stops engines. ``lease`` is that of ``Leases``."""
 
     def __init__(
         self,
@@ -100,8 +99,7 @@ class EngineManager:
         self.slots = self._processes.slots
         self.slots.reconfigure(slots, self._models)
         self._leases = Leases(self._scheduler, clock, self._feed, self._processes.runs)
-        # The requests; later ones have larger numbers.
-        self._numbers = count(1)
+        self.lease = self._leases.lease
         self._inbox: deque[ev.Event] = deque()
         self._feeding = False
         self._timer: Timer | None = None
@@ -111,38 +109,6 @@ class EngineManager:
         self._waited = 0
 
     # -- leases ----------------------------------------------------------------------
-
-    def lease(
-        self,
-        minimum: VariantSpec,
-        client: str = "",
-        priority: Priority = Priority.NORMAL,
-        keep_alive: float | None = None,
-        fallbacks: tuple[VariantSpec, ...] = (),
-        *,
-        auxiliary: bool = False,
-    ) -> Lease:
-        """Return a lease, to be entered, on an engine that serves ``minimum``.
-
-        Clients take turns. ``keep_alive`` is the number of seconds that the model stays loaded
-        after its last request, if this request sets it. If the memory is too small for ``minimum``,
-        the lease holds the first of ``fallbacks`` that can be loaded.
-
-        An ``auxiliary`` request takes no context (to count tokens, to apply a template). It holds
-        any ready engine of the model at once, even beyond ``parallel``. If none runs, it waits for
-        one that starts, and ``minimum`` is started for it.
-        """
-        asked = ev.Arrived(
-            next(self._numbers),
-            minimum,
-            self._clock.now(),
-            fallbacks=fallbacks,
-            client=client,
-            priority=priority,
-            keep_alive=keep_alive,
-            auxiliary=auxiliary,
-        )
-        return Lease(self._leases, asked)
 
     def visit(self, model: ModelSpec, client: str = "") -> Lease:
         """Return a lease on the model's engine that is already held, without a start or a wait.

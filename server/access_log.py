@@ -53,9 +53,9 @@ class AccessRecord(CallRecord):
         return (
             f"{self.method} {self.path} {self.status}"
             f" model={self.model or '-'} variant={self.variant or '-'}"
-            f"{amount} {prompt}{_number(self.prompt)} completion={_number(self.completion)}"
-            f" queue={_seconds(self.queued)} load={_seconds(self.loading)}"
-            f" first={_seconds(self.first)} total={_seconds(now - self.started)}"
+            f"{amount} {prompt}{_told(self.prompt)} completion={_told(self.completion)}"
+            f" queue={_told(self.queued, '%.3fs')} load={_told(self.loading, '%.3fs')}"
+            f" first={_told(self.first, '%.3fs')} total={now - self.started:.3f}s"
             f" from={self.address or '-'} id={self.id}{note}"
         )
 
@@ -101,9 +101,5 @@ class AccessLog:
         write_together(_log.name, lines)
 
 
-def _number(value: int | None) -> str:
-    return "-" if value is None else str(value)
-
-
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}s"
+def _told(value: float | None, form: str = "%d") -> str:
+    return "-" if value is None else form % value

@@ -205,24 +205,24 @@ class LaneReply:
         await self._lane.drained()
 
     async def write_eof(self) -> None:
-        """End the response; if its body is shorter than was told, cut the connection."""
-        if self.ended:
-            return
+        """End the response; if its body is shorter than was told, cut the connection.
+
+        Return when the client has room for more.
+        """
         if self._left:
             self._lane.abort()
             return
-        if not self._lane.send(self._rest()):
+        while not self.end_now():
             await self._lane.drained()
-        self.ended = True
+        if self._lane.blocked:
+            await self._lane.drained()
 
     def end_now(self) -> bool:
         """End the response, unless its body is too short, or the client does not read."""
         if self._left or self._lane.blocked:
             return False
         if not self.ended:
-            self._lane.send(self._rest())
+            rest = _LAST_CHUNK if self._chunked else self._body or b""
+            self._lane.send(self._head + rest)
             self.ended = True
         return True
-
-    def _rest(self) -> bytes:
-        return self._head + (_LAST_CHUNK if self._chunked else self._body or b"")

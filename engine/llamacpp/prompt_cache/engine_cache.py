@@ -23,7 +23,7 @@ from engine.llamacpp.prompt_cache.fingerprint import fingerprint
 from engine.llamacpp.prompt_cache.flag_probe import CACHE_RAM, NO_CACHE_IDLE, SAVE_PATH
 from engine.llamacpp.prompt_cache.index import LEAST
 from engine.llamacpp.prompt_cache.prefix import common, goes_on, marks_of
-from engine.llamacpp.prompt_cache.slots import SlotBook, StrayAnswer, assign_slot, wish_of
+from engine.llamacpp.prompt_cache.slots import SlotBook, StrayAnswer, wish_of
 from engine.llamacpp.prompt_cache.transfer import RamCache, SlotTransfer
 from utils.errors import StateUnavailable
 from utils.logger import get_logger
@@ -192,7 +192,7 @@ class EnginePromptCache(EngineHooks):
         marks = marks_of(facts, ends)
         # No other request may be in the slot that a state is loaded into: the engine would wait.
         alone = not book.unplaced
-        assignment = assign_slot(book, wish, marks, placeable=placeable)
+        assignment = book.assign(wish, marks, placeable=placeable)
         placement = SlotPlacement(assignment, book, transfer, self._sent, self._manager.clock)
         slot = assignment.slot or assignment.likely
         if slot is None or not alone or transfer.nothing_at_stake(slot, assignment.held):

@@ -50,9 +50,9 @@ def marks_of(facts: RequestFacts, ends: Iterable[Mark] = ()) -> tuple[Mark, ...]
 def shared(one: Sequence[Mark], other: Sequence[Mark]) -> int:
     """Return how many bytes at the beginning of both prompts are the same for certain."""
     if other:
-        known = {mark.digest for mark in other}
+        sizes = dict(other)
         for mark in reversed(one):
-            if mark.digest in known:
+            if mark.digest in sizes:
                 return mark.size
     return 0
 

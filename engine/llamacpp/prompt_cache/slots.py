@@ -135,22 +135,35 @@ class SlotBook:
         """Return the slots of an engine that has just started."""
         return cls(tuple(Slot(number) for number in range(parallel)), packed)
 
-    def take(self, marks: Sequence[Mark], number: int | None = None) -> tuple[Slot, int] | None:
-        """Return a free slot for a prompt, now busy, and how many of the prompt's tokens it has.
+    def assign(self, wish: Wish, marks: tuple[Mark, ...], *, placeable: bool) -> SlotAssignment:
+        """Assign a slot, now busy, to a prompt; ``placeable`` says whether it can be known.
 
-        If ``number`` is given, it is that slot. Return None if no such slot is free, as with an
-        engine that has fewer slots than configured.
+        The request is unplaced if it cannot, or if its slot is not free, as with an engine that has
+        fewer slots than configured.
         """
-        found = self.likeliest(marks, number)
-        if found is not None:
-            self._turn += 1
-            found[0].busy, found[0].used = True, self._turn
-        return found
+        several = len(self.slots) > 1
+        if placeable:
+            found = self.likeliest(marks, wish.slot if several else None)
+            if found is not None:
+                slot, held = found
+                self._turn += 1
+                slot.busy, slot.used = True, self._turn
+                return SlotAssignment(slot, marks, named=several, held=held)
+        likely = None
+        if wish.regular and several and not self.unplaced:
+            likely = self.likeliest(marks)
+        self.unplaced += 1
+        probable, held = likely or (None, 0)
+        own = marks if wish.regular else ()
+        return SlotAssignment(None, own, named=False, held=held, likely=probable)
 
     def likeliest(
         self, marks: Sequence[Mark], number: int | None = None
     ) -> tuple[Slot, int] | None:
-        """Return what ``take`` would, and leave the slot free."""
+        """Return the free slot for a prompt, and how many of the prompt's tokens it has.
+
+        If ``number`` is given, it is that slot. Return None if no such slot is free.
+        """
         free = [slot for slot in self.slots if not slot.busy and number in {None, slot.number}]
         if len(free) <= 1:
             return (free[0], spared(marks, free[0].marks, free[0].tokens)) if free else None
@@ -268,24 +281,6 @@ def wish_of(facts: RequestFacts) -> Wish:
     endpoint = facts.endpoint
     slot, regular = _said(facts.body) if _OWN_WAYS.search(facts.body) else (None, True)
     return Wish(slot, regular and endpoint.generates, endpoint in _SLOT_NAMED)
-
-
-def assign_slot(
-    book: SlotBook, wish: Wish, marks: tuple[Mark, ...], *, placeable: bool
-) -> SlotAssignment:
-    """Assign a slot, now busy; ``placeable`` says whether it can be known."""
-    several = len(book.slots) > 1
-    if placeable:
-        taken = book.take(marks, wish.slot if several else None)
-        if taken is not None:
-            return SlotAssignment(taken[0], marks, named=several, held=taken[1])
-    likely = None
-    if wish.regular and several and not book.unplaced:
-        likely = book.likeliest(marks)
-    book.unplaced += 1
-    slot, held = likely or (None, 0)
-    own = marks if wish.regular else ()
-    return SlotAssignment(None, own, named=False, held=held, likely=slot)
 
 
 def _said(body: bytes) -> tuple[int | None, bool]:

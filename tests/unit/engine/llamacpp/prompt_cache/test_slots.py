@@ -14,7 +14,7 @@ from engine.llamacpp.prompt_cache.slots import (
     SlotAssignment,
     SlotBook,
     StrayAnswer,
-    assign_slot,
+    Wish,
     wish_of,
 )
 from models.requests import endpoints
@@ -25,10 +25,14 @@ if TYPE_CHECKING:
     from models.requests.endpoints import Endpoint
 
 
+def assigned(book: SlotBook, said: str, number: int | None = None) -> SlotAssignment:
+    return book.assign(Wish(number, True, True), marks(said), placeable=True)
+
+
 def taken(book: SlotBook, said: str) -> tuple[Slot, int]:
-    found = book.take(marks(said))
-    assert found is not None
-    return found
+    assignment = assigned(book, said)
+    assert assignment.slot is not None
+    return assignment.slot, assignment.held
 
 
 def test_the_slot_that_holds_most_of_the_prompt_is_taken() -> None:
@@ -37,7 +41,7 @@ def test_the_slot_that_holds_most_of_the_prompt_is_taken() -> None:
     assert (first.number, held) == (0, 0)
     second, _ = taken(book, "xy")
     assert second.number == 1
-    assert book.take(marks("q")) is None
+    assert assigned(book, "q").slot is None
     first.holds(marks("ab"))
     second.holds(marks("xy"))
     assert taken(book, "xyz") == (second, 500)
@@ -79,10 +83,8 @@ def test_a_prompt_without_marks_leaves_nothing_to_save() -> None:
 
 def test_a_slot_that_is_named_is_the_one_or_none() -> None:
     book = SlotBook.of(2)
-    found = book.take(marks("ab"), 1)
-    assert found is not None
-    assert found[0].number == 1
-    assert book.take(marks("ab"), 1) is None
+    assert assigned(book, "ab", 1).slot is book.slots[1]
+    assert assigned(book, "ab", 1).slot is None
 
 
 def test_what_free_slots_hold_can_become_unknown() -> None:
@@ -180,7 +182,7 @@ def seated(
     request = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1, **fields}
     facts = parse(kind, orjson.dumps(request))
     wish = wish_of(facts)
-    assignment = assign_slot(book, wish, marks("ab"), placeable=wish.can_be_placed(book))
+    assignment = book.assign(wish, marks("ab"), placeable=wish.can_be_placed(book))
     return assignment, assignment.body(facts.body)
 
 
@@ -202,7 +204,7 @@ def test_of_several_the_engine_is_told_which() -> None:
 
 def test_a_body_may_begin_with_spaces() -> None:
     facts = parse(endpoints.COMPLETION, b' \n{"prompt": "x"}')
-    assignment = assign_slot(SlotBook.of(2), wish_of(facts), (), placeable=True)
+    assignment = SlotBook.of(2).assign(wish_of(facts), (), placeable=True)
     assert orjson.loads(assignment.body(facts.body)) == {"id_slot": 0, "prompt": "x"}
 
 
@@ -273,6 +275,6 @@ def test_while_a_request_is_unplaced_no_slot_is_named() -> None:
 def test_embeddings_are_unplaced() -> None:
     book = SlotBook.of(2)
     wish = wish_of(parse(endpoints.EMBEDDINGS, b'{"input": "x"}'))
-    assignment = assign_slot(book, wish, (), placeable=wish.can_be_placed(book))
+    assignment = book.assign(wish, (), placeable=wish.can_be_placed(book))
     assert assignment.slot is None
     assert book.unplaced == 1
