@@ -45,7 +45,10 @@ _NOT_UPSTREAM = _HOP_BY_HOP | {
     # Keys for the gateway; an engine that needs a key gets its own.
     "authorization",
     "x-api-key",
+    "api-key",
+    "x-goog-api-key",
     "cookie",
+    "sec-websocket-protocol",
     "x-admin-token",
     # The gateway has checked the website; for the engine, the gateway is the client.
     "origin",
@@ -67,6 +70,8 @@ _CORS = {
 }
 # The gateway sets the first two itself. A cookie would come back to the gateway, not to the engine.
 _NOT_DOWNSTREAM = _HOP_BY_HOP | _CORS | {"date", "server", "set-cookie"}
+# Clients of OpenAI's Realtime API in browsers put their key into the name of a protocol.
+_KEY_IN_PROTOCOL = "openai-insecure-api-key."
 
 
 def to_engine(
@@ -136,6 +141,12 @@ def to_websocket(headers: Mapping[str, str]) -> CIMultiDict[str]:
     for name in [name for name in kept if name.lower().startswith("sec-websocket-")]:
         kept.popall(name, None)
     return kept
+
+
+def protocols_of(headers: Mapping[str, str]) -> list[str]:
+    """Return the protocols of a websocket that the client offers, without those that are a key."""
+    names = [each.strip() for each in headers.get("Sec-WebSocket-Protocol", "").split(",")]
+    return [name for name in names if name and not name.startswith(_KEY_IN_PROTOCOL)]
 
 
 def to_client(headers: Mapping[str, str]) -> CIMultiDict[str]:

@@ -16,7 +16,7 @@ from aiohttp import WSMsgType, web
 
 from models.capabilities import require_path
 from server.exchange import of_aiohttp
-from server.headers import to_websocket
+from server.headers import protocols_of, to_websocket
 from utils.errors import BadRequest
 from utils.tasks import TaskOwner, first_of
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from engine.manager import EngineManager
     from server.middleware import RequestContext
 
-_PROTOCOL = "Sec-WebSocket-Protocol"
 # Seconds to wait for the other side's close message.
 _FAREWELL = 2.0
 _NORMAL, _AWAY, _BROKEN = 1000, 1001, 1011
@@ -59,7 +58,6 @@ class WebSockets:
         Raises BadRequest, ModelNotLoaded, EngineBusy or EngineUnreachable if it is not opened.
         """
         request, record = of_aiohttp(ctx.request), ctx.record
-        offered = [word.strip() for word in request.headers.get(_PROTOCOL, "").split(",")]
         if not web.WebSocketResponse().can_prepare(request).ok:
             raise BadRequest("The request is no valid websocket handshake (RFC 6455, 4.2.1).")
         model = ctx.configuration.catalog.find(ctx.name)
@@ -71,7 +69,7 @@ class WebSockets:
             upstream = await lease.client.websocket(
                 ctx.target,
                 to_websocket(request.headers),
-                [word for word in offered if word],
+                protocols_of(request.headers),
                 largest=settings.max_request_bytes,
                 heartbeat=settings.client_timeout,
                 farewell=_FAREWELL,

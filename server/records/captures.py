@@ -30,7 +30,7 @@ LONGEST = 1024 * 1024
 _SECRET = frozenset(
     (
         *("authorization", "proxy-authorization", "x-api-key", "x-admin-token"),
-        *("cookie", "set-cookie", "sec-websocket-protocol"),
+        *("api-key", "x-goog-api-key", "cookie", "set-cookie", "sec-websocket-protocol"),
     )
 )
 _HIDDEN = "(hidden)"

@@ -67,12 +67,16 @@ async def test_messages_pass_both_ways(journal: Journal, compress: int) -> None:
 
 async def test_query_headers_and_protocol(journal: Journal) -> None:
     async with running_gateway(journal, fake_model(fake_variant(journal))) as gw:
-        more: dict[str, Any] = {"protocols": ("one", "two"), "headers": {"X-Own": "yes"}}
+        more: dict[str, Any] = {
+            "protocols": ("one", "openai-insecure-api-key.secret", "two"),
+            "headers": {"X-Own": "yes", "Api-Key": "secret"},
+        }
         async with await opened(gw, f"{PATH}?a=b%20c", **more) as socket:
             assert socket.protocol == "two"
             [event] = journal.events("websocket")
             assert event["headers"]["x-own"] == "yes"
             assert "origin" not in event["headers"]
+            assert "secret" not in str(event)
 
 
 async def test_pings_are_answered_on_each_side(journal: Journal) -> None:

@@ -15,6 +15,7 @@ from server.headers import (
     is_upgrade,
     patience_of,
     priority_of,
+    protocols_of,
     to_client,
     to_engine,
     to_look,
@@ -61,11 +62,23 @@ def test_what_the_engine_never_gets(name: str) -> None:
     assert to_engine(sent) == headers(JSON)
 
 
-@pytest.mark.parametrize("name", ["Authorization", "X-Api-Key", "Cookie", "Proxy-Authorization"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Authorization", "X-Api-Key", "Cookie", "Proxy-Authorization"),
+        *("Api-Key", "X-Goog-Api-Key", "Sec-WebSocket-Protocol"),
+    ],
+)
 def test_no_engine_gets_the_clients_credentials(name: str) -> None:
     sent = headers((name, "secret"), (name.upper(), "secret"), ("X-A", "1"))
     for crossing in (to_engine, to_look, to_websocket):
         assert name not in crossing(sent)
+
+
+def test_a_key_among_the_protocols_of_a_websocket_stays_here() -> None:
+    offered = "realtime, openai-insecure-api-key.k,, other"
+    assert protocols_of(headers(("sec-websocket-protocol", offered))) == ["realtime", "other"]
+    assert protocols_of(headers()) == []
 
 
 def test_an_engine_that_wants_the_clients_key_gets_that_alone() -> None:
