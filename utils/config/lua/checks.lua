@@ -491,6 +491,16 @@ return function(folder)
     return not entry.engines or not checks.engine or entry.engines[checks.engine]
   end
 
+  -- Return whether a variant of the model under check may have this key.
+  local function is_for_variants(key)
+    for _, entry in ipairs(data.tables.variant) do
+      if entry.name == key then
+        return is_allowed(entry)
+      end
+    end
+    return false
+  end
+
   -- Check a record by the keys that utils/config/tables.py has under `title`.
   function checks.record(value, place, title)
     if type(value) ~= "table" then
@@ -502,7 +512,10 @@ return function(folder)
       is_known[key] = true
       if not is_allowed(entry) then
         if value[key] ~= nil then
-          checks.report(text.place(place, key), "no key of an engine of type " .. checks.engine)
+          local what = title == "model" and is_for_variants(key)
+            and "belongs to the variants of an engine of type %s"
+            or "no key of an engine of type %s"
+          checks.report(text.place(place, key), what:format(checks.engine))
         end
       else
         known[#known + 1] = key

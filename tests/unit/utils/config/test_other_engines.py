@@ -117,6 +117,13 @@ NO_PORT = "does not say on which port it listens: hand it ${PORT}, or set the mo
             ['.endpoints[1]: expected a path such as "/health", got "/v1/ embeddings"'],
         ),
         (generic('url = "http://far",'), [".url: no key of an engine of type generic"]),
+        (
+            generic(f"{COMMAND}, env = {{}},"),
+            [
+                f".{key}: belongs to the variants of an engine of type generic"
+                for key in ("env", "command")
+            ],
+        ),
         (remote(""), [".url: missing"]),
         (
             remote('url = "api.example.com"'),
