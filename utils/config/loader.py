@@ -8,6 +8,7 @@ checks that, and adds its faults to the others.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import itertools
 import json
@@ -227,13 +228,20 @@ class _Reader:
         return text
 
 
+def _folder_of_lupa() -> str:
+    """Return the folder from which lupa is imported, without importing it."""
+    found = importlib.util.find_spec("lupa")
+    return os.fspath(Path(found.origin).parents[1]) if found and found.origin else ""
+
+
 @contextlib.contextmanager
 def _lua_within_reach() -> Iterator[None]:
     """Inside the block, a search for Lua finds the system's, or else the one inside lupa."""
-    names = ("PATH", "PATHEXT", "LLM_GATEWAY_PYTHON")
+    names = ("PATH", "PATHEXT", "LLM_GATEWAY_PYTHON", "LLM_GATEWAY_LUPA")
     before = {name: os.environ.get(name) for name in names}
     os.environ["PATH"] = os.pathsep.join(filter(None, [before["PATH"], str(SHIM)]))
     os.environ["LLM_GATEWAY_PYTHON"] = sys.executable
+    os.environ["LLM_GATEWAY_LUPA"] = _folder_of_lupa()
     if os.name == "nt" and not any(map(shutil.which, ("lua.exe", "lua54.exe", "lua5.4.exe"))):
         # python-lua-helper looks for "lua51.exe"; with this it finds lua51.exe.bat.
         os.environ["PATHEXT"] = ".BAT"

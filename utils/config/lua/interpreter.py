@@ -10,6 +10,9 @@ from __future__ import annotations
 import os
 import sys
 
+# Python was started without its site packages, to start in less time.
+sys.path.append(os.environ["LLM_GATEWAY_LUPA"])
+
 from lupa.lua54 import LuaError, LuaRuntime
 
 

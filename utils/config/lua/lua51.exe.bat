@@ -1,2 +1,2 @@
 @rem The same as lua51, under the name that a search for lua51.exe finds.
-@"%LLM_GATEWAY_PYTHON%" "%~dp0interpreter.py" %*
+@"%LLM_GATEWAY_PYTHON%" -S "%~dp0interpreter.py" %*
