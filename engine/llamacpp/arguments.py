@@ -13,7 +13,8 @@ saved slot does not depend on. The rules are those of llama-server:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections import ChainMap
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,9 +119,9 @@ class Arguments:
     @classmethod
     def of(cls, variant: VariantSpec, environ: Mapping[str, str] | None = None) -> Arguments:
         """Return the variant's arguments and variables; the others come from ``environ``."""
-        # A copy decodes the whole environment, of which few variables are looked up.
-        own, others = variant.env, environ or {}
-        return cls(variant.args, {**others, **own} if own else others)
+        # A copy would decode the whole environment, of which few variables are looked up.
+        layers = (variant.env, environ or {})
+        return cls(variant.args, ChainMap(*cast("list[dict[str, str]]", layers)))
 
     def given(self, flag: Flag) -> bool:
         """Return whether an argument or a variable sets the flag."""

@@ -104,7 +104,8 @@ def api_key(variant: VariantSpec, environ: Mapping[str, str]) -> str | None:
     """Return the engine's key by its arguments or environment; the first of several."""
     # An empty argument counts as none.
     given = Arguments.of(variant, environ).value(API_KEY)
-    key = given or {**environ, **variant.env}.get(API_KEY.variable)
+    name = API_KEY.variable
+    key = given or variant.env.get(name, environ.get(name))
     return key.split(",")[0] if key else None
 
 

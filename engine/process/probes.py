@@ -34,7 +34,8 @@ async def until_ready(
 
     ``stirred`` is set for each line that it prints, and is cleared here.
     """
-    while not await client.healthy():
+    listens = False
+    while not (listens := listens or client.listens()) or not await client.healthy():
         interval = _interval_after(clock.now() - started_at)
         await clock.sleep(_SOONEST_PROBE)
         stirred.clear()
