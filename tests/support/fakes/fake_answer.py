@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 
-from fake_light import dumps
+from fake_light import dumps, posix
 from fake_text import (
     answer_token,
     begun_answer,
@@ -44,7 +43,7 @@ class Answer:
         self._with_timings = body.get("timings_per_token") is True
         self._with_usage = isinstance(options, dict) and options.get("include_usage") is True
         self._finish = "length"
-        self._id = "chatcmpl-" + os.urandom(16).hex()
+        self._id = "chatcmpl-" + posix.urandom(16).hex()
         self._model = model
         # The beginning of the answer in the request, which the engine repeats, and its tokens.
         begun = begun_answer(body) or "" if chat else ""

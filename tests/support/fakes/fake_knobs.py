@@ -5,12 +5,10 @@ The imports must stay cheap, see ``fake_light``: a test run starts more than a t
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sys
 import time
 
-from fake_light import dumps
+from fake_light import dumps, environ, exists, posix
 
 Value = str | int | float | bool
 
@@ -25,7 +23,7 @@ class Knobs:
 
     def __init__(self, defaults: dict[str, Value], flags: dict[str, str]) -> None:
         self._values = dict(defaults)
-        given = {k[5:]: v for k, v in os.environ.items() if k.startswith("FAKE_")}
+        given = {k[5:]: v for k, v in environ.items() if k.startswith("FAKE_")}
         given |= {k.removeprefix("--fake-").replace("-", "_").upper(): v for k, v in flags.items()}
         for name, text in given.items():
             if name not in defaults:
@@ -56,7 +54,7 @@ class Knobs:
     def holds(self, what: str) -> bool:
         """Return whether this must wait until the test lets it go on."""
         held = what in self.text("HOLD").split()
-        return held and not os.path.exists(f"{self.text('GATE')}.{what}")
+        return held and not exists(f"{self.text('GATE')}.{what}")
 
 
 def _typed(text: str, default: Value) -> Value:
@@ -84,15 +82,15 @@ class Journal:
 
     def __init__(self, path: str, who: str) -> None:
         self._who = who
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        self._fd = os.open(path, flags, 0o644) if path else -1
+        flags = posix.O_WRONLY | posix.O_APPEND | posix.O_CREAT | posix.O_CLOEXEC
+        self._fd = posix.open(path, flags, 0o644) if path else -1
 
     def write(self, event: str, **facts: object) -> None:
         """Write the line to the file. Safe in signal handlers and in every thread."""
         if self._fd < 0:
             return
-        line = {"event": event, "who": self._who, "pid": os.getpid(), "t": time.time(), **facts}
-        os.write(self._fd, dumps(line, ensure_ascii=False).encode() + b"\n")
+        line = {"event": event, "who": self._who, "pid": posix.getpid(), "t": time.time(), **facts}
+        posix.write(self._fd, dumps(line, ensure_ascii=False).encode() + b"\n")
 
 
 class Counter:
@@ -114,6 +112,8 @@ class Counter:
         if not self._path:
             self._own.append(fault)
             return self._own.count(fault) <= self._times
+        import fcntl  # noqa: PLC0415 - few fakes need it
+
         with open(self._path, "a+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)

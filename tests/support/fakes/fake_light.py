@@ -1,4 +1,4 @@
-"""What the fakes use of json, signal, socket and threading, from the C modules below those.
+"""What the fakes use of os, json, signal, socket and threading, from the C modules below those.
 
 Tests start more than a thousand fakes. The modules of the library import re, enum, selectors and
 more: they would make a start three times as dear.
@@ -15,10 +15,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # without the cost of importing typing
     from typing import Any, BinaryIO
 
-# typeshed does not know it.
+# typeshed does not know them all.
+posix = __import__("posix")
 signal = __import__("_signal")
 start_thread = _thread.start_new_thread
 Lock = _thread.allocate_lock
+
+
+environ = {
+    name.decode("utf-8", "surrogateescape"): value.decode("utf-8", "surrogateescape")
+    for name, value in posix.environ.items()
+}
+
+
+def exists(path: str) -> bool:
+    """Return whether there is such a file."""
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True
 
 
 class _Rules:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 
 from fake_knobs import Counter, Journal, Knobs
-from fake_light import Socket, listener, signal, start_thread
+from fake_light import Socket, environ, listener, posix, signal, start_thread
 from fake_service import FOREVER, FakeService
 
 N_CTX_TRAIN = 8192
@@ -45,7 +44,7 @@ class Flags:
         values = {"model": "", "ctx_size": "0", "n_parallel": "1", "host": "127.0.0.1"}
         values |= {"port": "8080", "alias": "", "save_path": ""}
         for name in values:
-            values[name] = os.environ.get(f"LLAMA_ARG_{name.upper()}", values[name])
+            values[name] = environ.get(f"LLAMA_ARG_{name.upper()}", values[name])
         self.embeddings = bool({"--embedding", "--embeddings"} & set(argv))
         self.sees = "--mmproj" in argv
         self.unified = bool({"-kvu", "--kv-unified"} & set(argv))
@@ -102,7 +101,7 @@ class FakeProcess:
             raise
 
     def _fork_grandchild(self) -> None:
-        pid = os.fork()
+        pid = posix.fork()
         if pid:
             self.journal.write("grandchild", child=pid)
             return
@@ -110,7 +109,7 @@ class FakeProcess:
         signal.signal(signal.SIGTERM, signal.SIG_IGN if deaf else signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         time.sleep(self.knobs.number("LIFETIME_SECONDS"))
-        os._exit(0)
+        posix._exit(0)
 
     def _live_no_longer_than_allowed(self) -> None:
         time.sleep(self.knobs.number("LIFETIME_SECONDS"))
@@ -149,7 +148,7 @@ class FakeProcess:
             return
         if not self.loaded:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-            os.kill(os.getpid(), number)
+            posix.kill(posix.getpid(), number)
         if not self.stopping:
             self.stopping = True
             start_thread(self._stop, ())
@@ -165,16 +164,16 @@ class FakeProcess:
     def _exit(self, code: int) -> None:
         self.journal.write("exit", code=code)
         sys.stderr.flush()
-        os._exit(code)
+        posix._exit(code)
 
     def die(self) -> None:
         """End the process as ``DIE_CODE`` says."""
         code = self.knobs.count("DIE_CODE")
         self.journal.write("exit", code=code)
         if code < 0:
-            os.kill(os.getpid(), -code)
+            posix.kill(posix.getpid(), -code)
             time.sleep(FOREVER)
-        os._exit(code)
+        posix._exit(code)
 
     def fault(self, name: str) -> bool:
         """A fault is due → whether it happens; if so, it is in the journal."""

@@ -77,6 +77,9 @@ class FakeService:
         self.busy: set[int] = set()
         # The requests that have a slot, or had one and are still being answered.
         self.at_work: set[TakenSlot] = set()
+        # The moments at which anything is to happen.
+        faults = (self._knobs.text(f"{fault}_AT") for fault in ("DIE", "STALL", "CLOSE", "ERROR"))
+        self._moments = {*faults, *self._knobs.text("HOLD").split()}
         self._held = [(0, 0)] * self._flags.slots
         self._used = [0] * self._flags.slots
         self._uses = 0
@@ -443,6 +446,8 @@ class FakeService:
             connection.end_stream()
             self._journal.write("stopped", at=moment)
             return True
+        if moment not in self._moments:
+            return False
         while self._knobs.holds(moment):
             connection.wait(0.002)
         if self._knobs.text("DIE_AT") == moment and self._process.fault("die"):

@@ -15,12 +15,12 @@ answer.
 
 from __future__ import annotations
 
-from zlib import crc32
-
 from fake_light import dumps
 
 IMAGE_TOKENS = 64
 VOCABULARY = 49152
+# The largest prime number below it: each byte of a word counts.
+_PRIME = 49139
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|> {{ message['role'] }} "
@@ -34,7 +34,8 @@ class BadBodyError(Exception):
 
 def token_ids(text: str) -> list[int]:
     """Text → one id for each of its words; equal words have equal ids."""
-    return [crc32(word.encode("utf-8", "surrogatepass")) % VOCABULARY for word in text.split()]
+    words = [word.encode("utf-8", "surrogatepass") for word in text.split()]
+    return [int.from_bytes(word, "little") % _PRIME for word in words]
 
 
 def render(body: dict[str, object]) -> str:

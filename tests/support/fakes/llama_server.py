@@ -16,10 +16,11 @@ stops the tokens but not the process, until the client leaves or 30 seconds are 
 
 from __future__ import annotations
 
-import os
+import gc
 import sys
 
 from fake_knobs import SERVER_KNOBS, Journal, Knobs, split_fake_flags
+from fake_light import environ, posix
 from fake_process import FakeProcess, Flags, hold_signals
 
 
@@ -31,16 +32,18 @@ def main(argv: list[str]) -> None:
         return
     knobs = Knobs(SERVER_KNOBS, fake_flags)
     journal = Journal(knobs.text("JOURNAL"), "llama-server")
+    # A fake makes few objects and lives for a short time.
+    gc.disable()
     # Who reads the journal finds the end of each fake that has begun.
     hold_signals()
     wanted = ("FAKE_", "LLAMA_", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
     journal.write(
         "start",
         argv=argv,
-        env={k: v for k, v in os.environ.items() if k.startswith(wanted)},
-        ppid=os.getppid(),
-        pgid=os.getpgid(0),
-        cwd=os.getcwd(),
+        env={k: v for k, v in environ.items() if k.startswith(wanted)},
+        ppid=posix.getppid(),
+        pgid=posix.getpgid(0),
+        cwd=posix.getcwd(),
     )
     FakeProcess(Flags(own), knobs, journal).run()
 

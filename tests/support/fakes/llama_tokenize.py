@@ -7,11 +7,11 @@ fake_knobs.py. Journal events: start, exit.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 
 from fake_knobs import TOKENIZE_KNOBS, Counter, Journal, Knobs, split_fake_flags
+from fake_light import posix
 from fake_text import token_ids
 
 WITH_VALUE = {"-m", "--model", "-p", "--prompt", "-f", "--file"}
@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
     knobs = Knobs(TOKENIZE_KNOBS, fake_flags)
     journal = Journal(knobs.text("JOURNAL"), "llama-tokenize")
     counter = Counter(knobs.text("COUNTER_FILE"), knobs.count("TIMES"))
-    journal.write("start", argv=argv, ppid=os.getppid(), pgid=os.getpgid(0))
+    journal.write("start", argv=argv, ppid=posix.getppid(), pgid=posix.getpgid(0))
 
     options: dict[str, str] = {}
     words = iter(own)
