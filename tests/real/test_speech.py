@@ -12,9 +12,7 @@ import contextlib
 import io
 import json
 import os
-import re
 import signal
-import subprocess
 import urllib.request
 import wave
 from typing import TYPE_CHECKING, Any
@@ -239,62 +237,6 @@ def test_what_the_pages_tell(served: Gateway, api: openai.OpenAI) -> None:
         api.audio.speech.create(model="speaks", voice="bob", input="Hi.")
     with pytest.raises(openai.BadRequestError, match="not configured for speech"):
         api.audio.speech.create(model="hears", voice="alloy", input="Hi.")
-
-
-def test_the_playground_hears_and_speaks(served: Gateway, said: bytes, tmp_path: Path) -> None:
-    from browser import all_faults, chromium, visit  # noqa: PLC0415 - takes a while to import
-    from playground_steps import answers, ask, shown_code  # noqa: PLC0415 - see above
-    from playwright.sync_api import expect  # noqa: PLC0415 - see above
-
-    file = tmp_path / "sound.wav"
-    file.write_bytes(said)
-    # What the microphone hears, once.
-    heard_once = f"--use-file-for-fake-audio-capture={file}%noloop"
-    with (
-        chromium(heard_once, microphone="allowed") as browser,
-        visit(browser, served.url) as page,
-    ):
-        page.goto("/playground/?model=thinks")
-        page.get_by_role("tab", name="Transcription", exact=True).click()
-        write = page.get_by_role("button", name="Write it down", exact=True)
-        text = page.locator(".heard p")
-        page.get_by_label("Sound or video").set_input_files(file)
-        write.click()
-        assert word_errors(TEXT, text.inner_text()) <= 1
-        assert all_faults(page, "playground-transcription") == []
-        curl = shown_code(page)
-        told = subprocess.check_output(["sh", "-c", curl], cwd=tmp_path, stderr=subprocess.PIPE)
-        assert word_errors(TEXT, json.loads(told)["text"]) <= 1
-        page.get_by_role("button", name="Record", exact=True).click()
-        # As long as the sound is, or longer.
-        expect(page.get_by_text(re.compile(r"recording, ([4-9]|\d\d) s"))).to_be_visible()
-        page.get_by_role("button", name="End the recording", exact=True).click()
-        expect(page.get_by_text("recording", exact=True)).to_be_visible()
-        # What was written down before is gone with the click.
-        with page.expect_response("**/v1/audio/transcriptions"):
-            write.click()
-        # A busy machine may lose pieces of what the microphone hears.
-        assert word_errors(TEXT, text.inner_text()) <= len(words(TEXT)) // 2
-        page.get_by_role("tab", name="Speech", exact=True).click()
-        page.get_by_role("textbox", name="Text", exact=True).fill("Good morning.")
-        page.get_by_role("combobox", name="Model", exact=True).select_option("speaks")
-        page.get_by_role("button", name="Speak", exact=True).click()
-        spoken_text = page.get_by_label("The spoken text", exact=True)
-        spoken_text.evaluate("(each) => each.play()")
-        assert 0.3 < spoken_text.evaluate("(each) => each.duration") < 5
-        assert all_faults(page, "playground-speech") == []
-        subprocess.run(
-            ["sh", "-c", shown_code(page)], cwd=tmp_path, check=True, capture_output=True
-        )
-        assert (tmp_path / "speech.wav").read_bytes().startswith(b"RIFF")
-        page.get_by_role("tab", name="Conversation", exact=True).click()
-        ask(page, "Hello", tokens=6)
-        answer = answers(page)
-        with page.expect_response("**/v1/audio/speech") as spoken:
-            answer.get_by_role("button", name="Read aloud", exact=True).click()
-        assert spoken.value.ok
-        # When it was said.
-        expect(answer.get_by_role("button", name="Read aloud", exact=True)).to_be_visible()
 
 
 def test_an_engine_that_dies_while_it_hears_is_asked_again(
