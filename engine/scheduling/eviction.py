@@ -86,7 +86,10 @@ class Limits:
 
     def takes(self, variant: VariantSpec) -> Mapping[str, int]:
         """Return what the variant's engine takes of each resource: declared, learnt or planned."""
-        known = expected(variant.estimated, self.learnt.get(variant.label, {}))
+        learnt = self.learnt.get(variant.label, {})
+        if not (learnt or variant.estimated):
+            return variant.needs
+        known = expected(variant.estimated, learnt)
         return taken(variant.needs, known, self.resources)
 
     def lacking(self, wanted: VariantSpec, others: Iterable[VariantSpec]) -> dict[str, int]:
@@ -99,6 +102,8 @@ class Limits:
             for name, amount in self.takes(wanted).items()
             if amount
         }
+        if not lacks:
+            return {}
         for variant in others:
             takes = self.takes(variant)
             for name in lacks:

@@ -114,10 +114,6 @@ class Planner:
     def act(self) -> Act | None:
         """Return the first thing to do; None if every request must wait."""
         turn = self.queue.in_turn(self.now)
-        for each in turn:
-            model = each.minimum.model
-            least = 0 if each.auxiliary else each.minimum.capacity
-            self._least[model] = min(least, self._least.get(model, least))
         decided: dict[tuple[str, tuple[bool, bool]], Blocked] = {}
         for position, each in enumerate(turn):
             record = self._engine_for(each)
@@ -167,6 +163,15 @@ class Planner:
                 rivals.append(each)
         return self.queue.fairest(rivals, self.now)
 
+    def _wanted(self) -> dict[str, int]:
+        """Return the least capacity that waiting requests want of each model."""
+        if not self._least:
+            for each in self.queue:
+                model = each.minimum.model
+                least = 0 if each.auxiliary else each.minimum.capacity
+                self._least[model] = min(least, self._least.get(model, least))
+        return self._least
+
     def _make_room(self, waiting: Waiting) -> Act | Blocked:
         wanted = waiting.minimum
         own = self.records[wanted.label]
@@ -200,7 +205,7 @@ class Planner:
         """Return whether the engine is not evicted for the request, or not yet."""
         if record.ticket in self._awaited:
             return True
-        wanted = self._least.get(record.variant.model, inf) <= record.variant.capacity
+        wanted = self._wanted().get(record.variant.model, inf) <= record.variant.capacity
         if waiting.returned or not (wanted or record.busy):
             return False
         if wanted and record.unused:

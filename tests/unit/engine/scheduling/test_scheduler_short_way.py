@@ -401,7 +401,10 @@ def _paint(thing: Any, found: list[object], seen: dict[int, int]) -> None:
     else:
         parts = list(vars(thing).values())
     for part in parts:
-        _paint(part, found, seen)
+        if type(part) in _PLAIN:
+            found.append(part)
+        else:
+            _paint(part, found, seen)
 
 
 @cache

@@ -10,6 +10,7 @@ import pytest
 from builders import chat, completion, message, model
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from json_values import ANY_JSON, from_bytes
 
 from models.catalog import Catalog
 from models.requests import endpoints
@@ -17,6 +18,8 @@ from models.requests.reader import parse, read, shape, take_keep_alive
 from utils.errors import BadRequest, ModelNotFound
 
 if TYPE_CHECKING:
+    from json_values import Parts
+
     from models.requests.endpoints import Endpoint
 
 
@@ -26,40 +29,64 @@ USER = message("hi")
 KINDS = [kind for kind in endpoints.ENDPOINTS if not kind.form]
 TALKS = {endpoints.CHAT, endpoints.MESSAGES}
 
-plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
-anything = st.recursive(
-    plain,
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4)
-    ),
-    max_leaves=12,
+
+def a_part(parts: Parts) -> dict[str, Any]:
+    if parts.below(2):
+        inner = {"url": parts.text(12)} if parts.below(2) else {}
+        return {"type": "image_url", "image_url": inner}
+    return {"type": "text", "text": parts.text(12)}
+
+
+def a_message(parts: Parts) -> dict[str, Any]:
+    said: dict[str, Any] = {"role": parts.one_of(("system", "user", "assistant", "tool"))}
+    content = parts.below(3)
+    if content == 0:
+        said["content"] = None
+    elif content == 1:
+        said["content"] = parts.text(12)
+    else:
+        said["content"] = parts.several(3, lambda: a_part(parts))
+    if parts.below(2):
+        said["name"] = parts.text(12)
+    if parts.below(2):
+        said["tool_calls"] = parts.several(2, lambda: {parts.text(12): parts.text(12)})
+    return said
+
+
+def a_conversation(parts: Parts) -> list[Any]:
+    return [a_message(parts), *parts.several(4, lambda: a_message(parts))]
+
+
+def a_body(parts: Parts) -> dict[str, Any]:
+    """Return fields that mean something, with values that may be right or wrong."""
+    if parts.below(4) == 0:
+        return dict(parts.several(3, lambda: (parts.text(6), parts.value())))
+    body = {name: parts.value() for name in FIELDS if parts.below(2)}
+    if parts.below(2):
+        body["stream"] = bool(parts.below(2))
+    if parts.below(2):
+        body["max_tokens"] = parts.number()
+    if parts.below(2):
+        body["messages"] = a_conversation(parts)
+    return body
+
+
+FIELDS = (
+    "model",
+    "stream",
+    "messages",
+    "prompt",
+    "suffix",
+    "max_tokens",
+    "max_completion_tokens",
+    "n_predict",
+    "tools",
+    "response_format",
 )
-roles = st.sampled_from(["system", "user", "assistant", "tool"])
-words = st.text(max_size=12)
-parts = st.fixed_dictionaries({"type": st.just("text"), "text": words}) | st.fixed_dictionaries(
-    {"type": st.just("image_url"), "image_url": st.dictionaries(st.just("url"), words)}
-)
-messages = st.fixed_dictionaries(
-    {"role": roles, "content": st.none() | words | st.lists(parts, max_size=3)},
-    optional={"name": words, "tool_calls": st.lists(st.dictionaries(words, words), max_size=2)},
-)
-conversations = st.lists(messages, min_size=1, max_size=5)
-# Fields that mean something, with values that may be right or wrong.
-bodies = st.dictionaries(st.text(max_size=6), anything, max_size=3) | st.fixed_dictionaries(
-    {},
-    optional={
-        "model": anything,
-        "stream": st.booleans() | anything,
-        "messages": conversations | st.lists(anything, max_size=3) | anything,
-        "prompt": anything,
-        "suffix": anything,
-        "max_tokens": st.integers() | anything,
-        "max_completion_tokens": anything,
-        "n_predict": anything,
-        "tools": anything,
-        "response_format": anything,
-    },
-)
+messages = from_bytes(a_message, 32)
+conversations = from_bytes(a_conversation, 100)
+bodies = from_bytes(a_body, 160)
+tools_ = from_bytes(lambda parts: parts.several(2, lambda: {parts.text(12): parts.text(12)}), 32)
 
 
 def encoded(value: object) -> bytes:
@@ -442,7 +469,7 @@ def marked(value: Any) -> Any:
 
 
 @settings(max_examples=3 * settings().max_examples)
-@given(st.sampled_from(KINDS), bodies | anything)
+@given(st.sampled_from(KINDS), bodies | ANY_JSON)
 def test_nothing_but_bad_request_comes_of_any_json(kind: Endpoint, value: Any) -> None:
     try:
         facts = parse(kind, encoded(value))
@@ -499,7 +526,7 @@ def test_no_broken_json_is_repeated_either(said: list[Any], data: st.DataObject)
 # -- Digests
 
 
-@given(conversations, conversations, st.lists(st.dictionaries(words, words), max_size=2))
+@given(conversations, conversations, tools_)
 def test_the_digests_of_a_conversation_begin_those_of_the_longer_one(
     said: list[Any], more: list[Any], tools: list[Any]
 ) -> None:
