@@ -8,6 +8,7 @@ example becomes small as its bytes become few.
 from __future__ import annotations
 
 import struct
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypothesis import strategies as st
@@ -27,6 +28,9 @@ class Parts:
 
     def __init__(self, raw: bytes) -> None:
         self._raw, self._at = raw, 0
+
+    def __repr__(self) -> str:
+        return f"Parts({self._raw!r})"
 
     def below(self, count: int) -> int:
         """Return a number from 0 to ``count`` - 1; 0 after the last byte."""
@@ -58,8 +62,8 @@ class Parts:
         some = bytes(self.below(256) for _ in range(8))
         return float(struct.unpack("<d", some)[0]) if kind == 3 else int.from_bytes(some, "big")
 
-    def value(self, depth: int = 4) -> Any:
-        """Return any JSON value of up to ``depth`` levels."""
+    def value(self, depth: int = 4, names: Sequence[str] = ()) -> Any:
+        """Return any JSON value of up to ``depth`` levels. Its objects have ``names``, or any."""
         kind = self.below(9 if depth else 6)
         if kind < 3:
             return (None, True, False)[kind]
@@ -68,9 +72,9 @@ class Parts:
         if kind < 6:
             return self.text(8)
         if kind == 6:
-            return self.several(4, lambda: self.value(depth - 1))
-        pairs = self.several(4, lambda: (self.text(6), self.value(depth - 1)))
-        return dict(pairs)
+            return self.several(4, lambda: self.value(depth - 1, names))
+        name = partial(self.one_of, names) if names else partial(self.text, 6)
+        return dict(self.several(4, lambda: (name(), self.value(depth - 1, names))))
 
     def _character(self) -> str:
         kind = self.below(4)
@@ -87,4 +91,5 @@ def from_bytes(make: Callable[[Parts], _Made], size: int = 64) -> st.SearchStrat
     return st.binary(min_size=size // 2, max_size=size * 3 // 2).map(lambda raw: make(Parts(raw)))
 
 
+ANY_PARTS: st.SearchStrategy[Parts] = from_bytes(lambda parts: parts, 32)
 ANY_JSON: st.SearchStrategy[Any] = from_bytes(Parts.value)

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from gguf_files import gguf, llama, weights
 from hypothesis import given, settings
-from hypothesis import strategies as st
+from json_values import Parts, from_bytes
 from real_engines import MODEL
 from tiny_models import HYBRID, LONG_ROPE, RECURRENT, SLIDING, TOKENS, write
 
@@ -170,22 +170,27 @@ def test_a_key_of_a_wrong_type_counts_as_absent(wrong: object) -> None:
     assert keyed(llama__context_length=wrong).context_length == 0
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(
-            """general.name general.file_type llama.block_count llama.pooling_type split.count
-            llama.attention.sliding_window_pattern tokenizer.chat_template clip.projection_dim
-            llama.ssm.inner_size llama.attention.head_count llama.wkv.head_size""".split()
-        ),
-        st.one_of(
-            st.booleans(),
-            st.integers(-(1 << 63), (1 << 64) - 1),
-            st.text(max_size=5),
-            st.lists(st.integers(0, 1 << 31), max_size=5),
-            st.lists(st.booleans(), max_size=5),
-        ),
-    )
-)
+KEYS = """general.name general.file_type llama.block_count llama.pooling_type split.count
+    llama.attention.sliding_window_pattern tokenizer.chat_template clip.projection_dim
+    llama.ssm.inner_size llama.attention.head_count llama.wkv.head_size""".split()
+
+
+def a_value(parts: Parts) -> Any:
+    kind = parts.below(6)
+    if kind == 0:
+        return bool(parts.below(2))
+    if kind == 1:
+        return parts.below(256)
+    if kind == 2:
+        return parts.one_of((-(1 << 63), -1, 1 << 31, (1 << 63) - 1, (1 << 64) - 1))
+    if kind == 3:
+        return parts.text(5)
+    if kind == 4:
+        return parts.several(5, lambda: parts.one_of((0, 1, parts.below(256), 1 << 31)))
+    return parts.several(5, lambda: bool(parts.below(2)))
+
+
+@given(from_bytes(lambda parts: {key: a_value(parts) for key in KEYS if parts.below(2)}))
 @settings(max_examples=200)
 def test_facts_of_any_keys_survive_a_cache(keys: dict[str, Any]) -> None:
     told = facts(gguf({"general.architecture": "llama"} | keys, weights(1)))

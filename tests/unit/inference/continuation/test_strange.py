@@ -9,7 +9,7 @@ import orjson
 import pytest
 from builders import chat, completion
 from hypothesis import given
-from hypothesis import strategies as st
+from json_values import ANY_PARTS
 
 from inference.continuation.answer import ContinuedAnswer
 from inference.continuation.chat import CHAT, COMPLETION
@@ -18,6 +18,8 @@ from utils.sse import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from json_values import Parts
 
 TEXT = "Es war einmal ein Fuchs, der lief"
 MORE = " heim."
@@ -30,9 +32,7 @@ COUNTS: dict[str, Any] = {
     },
 }
 SPENT = {"input_tokens": 60, "output_tokens": 40}
-SPOILT = st.sampled_from(
-    ["null", "true", "-1", "1.5", '"x"', "[]", "{}", "[null]", "[[]]", "[{}]", '{"a": 1}']
-)
+SPOILT = ("null", "true", "-1", "1.5", '"x"', "[]", "{}", "[null]", "[[]]", "[{}]", '{"a": 1}')
 
 
 def chat_answer(text: str) -> Any:
@@ -80,16 +80,16 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from places(value[key])
 
 
-def spoilt(data: st.DataObject, value: Any) -> Any:
+def spoilt(parts: Parts, value: Any) -> Any:
     """Return a copy in which a value is missing or changed."""
     value = copy.deepcopy(value)
-    for _ in range(data.draw(st.integers(1, 2))):
+    for _ in range(1 + parts.below(2)):
         found = list(places(value))
-        where, key = found[data.draw(st.integers(0, len(found) - 1))]
-        if isinstance(where, dict) and data.draw(st.booleans()):
+        where, key = parts.one_of(found)
+        if isinstance(where, dict) and parts.below(2):
             del where[key]
         else:
-            where[key] = orjson.loads(data.draw(SPOILT))
+            where[key] = orjson.loads(parts.one_of(SPOILT))
     return value
 
 
@@ -98,27 +98,27 @@ def written(events: Any) -> bytes:
 
 
 @every_tongue
-@given(data=st.data())
+@given(parts=ANY_PARTS)
 def test_an_only_answer(
-    codec: Any, facts: Any, answer: Callable[[str], Any], events: Any, data: st.DataObject
+    codec: Any, facts: Any, answer: Callable[[str], Any], events: Any, parts: Parts
 ) -> None:
     del events
-    body = orjson.dumps(spoilt(data, answer(TEXT)))
+    body = orjson.dumps(spoilt(parts, answer(TEXT)))
     growing = ContinuedAnswer(codec, facts, body)
     growing.ended(100)
     assert growing.body == body
 
 
 @every_tongue
-@given(data=st.data())
+@given(parts=ANY_PARTS)
 def test_what_follows_an_answer(
-    codec: Any, facts: Any, answer: Callable[[str], Any], events: Any, data: st.DataObject
+    codec: Any, facts: Any, answer: Callable[[str], Any], events: Any, parts: Parts
 ) -> None:
     del events
     first = orjson.dumps(answer(TEXT))
     growing = ContinuedAnswer(codec, facts, first)
     assert growing.ended(100) is not None
-    following = spoilt(data, answer(TEXT + MORE if codec.repeats else MORE))
+    following = spoilt(parts, answer(TEXT + MORE if codec.repeats else MORE))
     joins = growing.joins(orjson.dumps(following))
     assert joins or growing.body == first
     growing.ended(200)
@@ -126,12 +126,12 @@ def test_what_follows_an_answer(
 
 
 @every_tongue
-@given(data=st.data())
+@given(parts=ANY_PARTS)
 def test_an_only_stream(
-    codec: Any, facts: Any, answer: Any, events: Callable[[str], list[Any]], data: st.DataObject
+    codec: Any, facts: Any, answer: Any, events: Callable[[str], list[Any]], parts: Parts
 ) -> None:
     del answer
-    sent = written(spoilt(data, events(TEXT)))
+    sent = written(spoilt(parts, events(TEXT)))
     growing = ContinuedStream(codec, facts)
     got = growing.feed(sent)
     growing.ended(100)
@@ -139,9 +139,9 @@ def test_an_only_stream(
 
 
 @every_tongue
-@given(data=st.data())
+@given(parts=ANY_PARTS)
 def test_what_follows_a_stream(
-    codec: Any, facts: Any, answer: Any, events: Callable[[str], list[Any]], data: st.DataObject
+    codec: Any, facts: Any, answer: Any, events: Callable[[str], list[Any]], parts: Parts
 ) -> None:
     del answer
     growing = ContinuedStream(codec, facts)
@@ -149,7 +149,7 @@ def test_what_follows_a_stream(
     assert growing.ended(100) is not None
     own_end = growing.end()
     growing.resume()
-    following = spoilt(data, events(TEXT + MORE if codec.repeats else MORE))
+    following = spoilt(parts, events(TEXT + MORE if codec.repeats else MORE))
     passed = growing.feed(written(following))
     growing.ended(200)
     assert not growing.refused or (not passed and growing.end() == own_end)

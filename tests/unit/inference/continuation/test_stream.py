@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from builders import chat, completion
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.continuation.answer import ContinuedAnswer
@@ -85,6 +85,7 @@ def text_of(data: bytes) -> str:
 
 @pytest.mark.parametrize("usage", [False, True])
 @pytest.mark.parametrize("repeats", [False, True])
+@settings(max_examples=settings().max_examples // 2)
 @given(cuts=st.lists(st.integers(0, 3000), max_size=12))
 def test_several_parts_are_one_wherever_they_are_cut(
     repeats: bool, usage: bool, cuts: list[int]

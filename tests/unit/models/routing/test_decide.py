@@ -9,6 +9,7 @@ import pytest
 from builders import model
 from hypothesis import given
 from hypothesis import strategies as st
+from json_values import Parts, from_bytes
 
 from models.capabilities import Capabilities
 from models.catalog import Catalog
@@ -252,62 +253,76 @@ def test_a_small_model_is_asked_only_where_no_rule_holds() -> None:
 
 
 ROUTES = ("r1", "r2", "r3", "r4")
-names = st.sampled_from([*ABLE, *ROUTES, "auto", "gone"])
-targets = st.lists(names, max_size=3).map(tuple)
-tables = {
-    "pick": st.sampled_from(PICKERS),
-    "limits": st.dictionaries(names, st.integers(0, 3), max_size=2),
-    "weights": st.dictionaries(names, st.integers(0, 3), max_size=2),
-    "fallbacks": targets,
-}
-rules_ = st.builds(
-    RuleTable,
-    to=targets,
-    tools=st.none() | st.booleans(),
-    min_tokens=st.integers(0, 5000),
-    hours=st.none() | st.tuples(st.integers(0, 24), st.integers(0, 24)),
-    **tables,
-)
-classifies = st.none() | st.builds(
-    ClassifyTable,
-    model=st.just("plain"),
-    labels=st.fixed_dictionaries({"x": targets, "y": targets}),
-    default=st.just("x"),
-)
-routes_ = st.tuples(
-    *(
-        st.builds(
-            RouteTable,
-            name=st.just(name),
-            rules=st.lists(rules_, max_size=2).map(tuple),
-            classify=classifies,
-            to=targets,
-            **tables,
-        )
-        for name in ROUTES
+NAMES = (*ABLE, *ROUTES, "auto", "gone")
+
+
+def targets(parts: Parts) -> tuple[str, ...]:
+    return tuple(parts.several(3, lambda: parts.one_of(NAMES)))
+
+
+def numbers(parts: Parts) -> dict[str, int]:
+    return dict(parts.several(2, lambda: (parts.one_of(NAMES), parts.below(4))))
+
+
+def tables(parts: Parts) -> dict[str, Any]:
+    return {
+        "pick": parts.one_of(PICKERS),
+        "limits": numbers(parts),
+        "weights": numbers(parts),
+        "fallbacks": targets(parts),
+        "to": targets(parts),
+    }
+
+
+def a_rule(parts: Parts) -> RuleTable:
+    return RuleTable(
+        tools=parts.one_of((None, False, True)),
+        min_tokens=20 * parts.below(251),
+        hours=(parts.below(25), parts.below(25)) if parts.below(2) else None,
+        **tables(parts),
     )
-)
-requests = st.builds(
-    Asked,
-    endpoint=st.just(""),
-    needs=st.frozensets(st.sampled_from(sorted(NEEDS)), max_size=3),
-    tokens=st.integers(0, 9000),
-    hour=st.integers(0, 23),
-    key=st.text(max_size=4),
-)
-running_models = st.dictionaries(
-    st.sampled_from(sorted(ABLE)),
-    st.builds(
-        Seen,
-        ready=st.booleans(),
-        starting=st.booleans(),
-        busy=st.integers(0, 5),
-        load_seconds=st.none() | st.floats(0, 100),
-    ),
-)
 
 
-@given(routes=routes_, request=requests, running=running_models, name=st.none() | names)
+def a_route(parts: Parts, name: str) -> RouteTable:
+    labels = {"x": targets(parts), "y": targets(parts)}
+    classify = ClassifyTable(model="plain", labels=labels, default="x")
+    return RouteTable(
+        name=name,
+        rules=tuple(parts.several(2, lambda: a_rule(parts))),
+        classify=classify if parts.below(2) else None,
+        **tables(parts),
+    )
+
+
+def a_request(parts: Parts) -> Asked:
+    return Asked(
+        endpoint="",
+        needs=frozenset(parts.several(3, lambda: parts.one_of(sorted(NEEDS)))),
+        tokens=36 * parts.below(251),
+        hour=parts.below(24),
+        key=parts.text(4),
+    )
+
+
+def running_models(parts: Parts) -> dict[str, Seen]:
+    return {
+        model: Seen(
+            ready=bool(parts.below(2)),
+            starting=bool(parts.below(2)),
+            busy=parts.below(6),
+            load_seconds=parts.one_of((None, 0.0, 100.0, parts.below(256) / 2.56)),
+        )
+        for model in sorted(ABLE)
+        if parts.below(2)
+    }
+
+
+@given(
+    routes=from_bytes(lambda parts: tuple(a_route(parts, name) for name in ROUTES), 240),
+    request=from_bytes(a_request, 16),
+    running=from_bytes(running_models, 32),
+    name=st.none() | st.sampled_from(NAMES),
+)
 def test_every_decision_ends_the_same_way_each_time(
     routes: tuple[RouteTable, ...], request: Asked, running: dict[str, Seen], name: str | None
 ) -> None:

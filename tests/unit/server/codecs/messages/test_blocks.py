@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from json_values import ANY_JSON
 
 from server.codecs.messages.blocks import chat_messages, sealed
-from tests.unit.models.requests.test_reader import anything
 from utils.errors import BadRequest
 
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
@@ -162,7 +162,7 @@ def test_a_bad_system_prompt_is_refused(system: Any) -> None:
         chat("hi", system=system)
 
 
-@given(content=anything)
+@given(content=ANY_JSON)
 def test_whatever_a_message_holds_is_read_or_refused(content: Any) -> None:
     try:
         said = chat_messages({"messages": [{"role": "user", "content": content}]})

@@ -9,6 +9,7 @@ import pytest
 from anthropic.types import Message
 from hypothesis import given
 from hypothesis import strategies as st
+from json_values import Parts, from_bytes
 from stream_schema import check_stream
 
 from inference.usage import Told
@@ -209,16 +210,20 @@ def test_a_fault_ends_a_stream_by_an_error() -> None:
     assert b"prompt is too long: 20 tokens > 10 maximum" in stream
 
 
-DELTAS = st.one_of(
-    st.builds(Text, st.text(max_size=3), st.just(())),
-    st.builds(Reasoning, st.text(max_size=3)),
-    st.builds(Refusal, st.text(max_size=3)),
-    st.just(COUNTED),
-    st.just(BEGUN),
+def a_delta(parts: Parts) -> Any:
+    kind = parts.below(5)
+    if kind == 0:
+        return Text(parts.text(3), ())
+    if kind < 3:
+        return (Reasoning, Refusal)[kind - 1](parts.text(3))
+    return (COUNTED, BEGUN)[kind - 3]
+
+
+@given(
+    deltas=from_bytes(lambda parts: parts.several(8, lambda: a_delta(parts)), 48),
+    calls=st.integers(0, 3),
+    begun=st.text(max_size=3),
 )
-
-
-@given(deltas=st.lists(DELTAS, max_size=8), calls=st.integers(0, 3), begun=st.text(max_size=3))
 def test_any_answer_is_a_stream_and_a_message(deltas: list[Any], calls: int, begun: str) -> None:
     called = [ToolCall(number, None, "f", '{"a":1}') for number in range(calls)]
     both(*deltas, *called, Finished("stop"), begun=begun)

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from json_values import ANY_JSON
 
 from models.requests import endpoints
 from models.requests.reader import parse
 from server.codecs.messages.request import BUDGET, COUNTS, STOPPED_BY, MessagesRequest, read_request
-from tests.unit.models.requests.test_reader import anything
 from utils.errors import BadRequest
 
 ALL = frozenset({COUNTS, STOPPED_BY, BUDGET})
@@ -190,7 +190,7 @@ def test_faults_name_their_field(fields: Any, param: str) -> None:
                 "metadata",
             ]
         ),
-        anything,
+        ANY_JSON,
     )
 )
 def test_whatever_is_asked_is_refused_or_becomes_a_chat(fields: Any) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import lupa.lua54
 from hypothesis import given
-from hypothesis import strategies as st
+from json_values import Parts, from_bytes
 from lua_config import plain
 
 from utils.config.convert.lua_text import Noted, Raw, lua_text
@@ -14,16 +14,21 @@ from utils.config.convert.lua_text import Noted, Raw, lua_text
 if TYPE_CHECKING:
     import pytest
 
-texts = st.text(st.characters(codec="utf-8"), max_size=200).filter(lambda t: "${env." not in t)
-singles = st.booleans() | st.integers(-(2**40), 2**40) | texts
-values = st.recursive(
-    singles,
-    lambda inner: (
-        st.lists(inner, min_size=1, max_size=6)
-        | st.dictionaries(texts.filter(bool), inner, min_size=1, max_size=6)
-    ),
-    max_leaves=20,
-)
+
+def a_text(parts: Parts) -> str:
+    return (parts.text(12) * (1 + parts.below(20))).replace("${env.", "")
+
+
+def a_value(parts: Parts, depth: int = 3) -> Any:
+    kind = parts.below(6 if depth else 4)
+    if kind == 0:
+        return bool(parts.below(2))
+    if kind == 1:
+        return parts.one_of((0, -1, 2**31, 2**40, -(2**40), parts.below(256), 257 * parts.below(9)))
+    if kind < 4:
+        return a_text(parts)
+    inner = parts.several(5, lambda: a_value(parts, depth - 1)) or [True]
+    return inner if kind == 4 else {a_text(parts) or f"{at}": one for at, one in enumerate(inner)}
 
 
 def read(text: str) -> Any:
@@ -31,7 +36,7 @@ def read(text: str) -> Any:
     return plain(lua.eval(text.encode()))
 
 
-@given(values)
+@given(from_bytes(a_value, 100))
 def test_lua_reads_what_was_written(value: Any) -> None:
     assert read(lua_text(value)) == value
 
