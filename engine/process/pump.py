@@ -53,5 +53,5 @@ class EngineOutput:
             self.stirred.set()
             if self._heard is not None:
                 self._heard(line)
-            # Loading is worth following; what an engine says of each request is for the curious.
+            # An operator follows a load; lines about single requests help only to find a fault.
             self._log.log(logging.INFO if self.loads else logging.DEBUG, "%s", line)

@@ -316,7 +316,7 @@ async def test_also_of_an_answer_in_one_piece(journal: Journal, faults: Mapping[
         ended_by_the_engine(await gw.post(chat()))
 
 
-async def test_what_an_engine_says_against_a_request_is_logged_for_the_curious_alone(
+async def test_what_an_engine_says_against_a_request_is_logged_at_debug_level_alone(
     journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")

@@ -1,6 +1,6 @@
 """The checks that need the official libraries, made in one process for all workers.
 
-To import the libraries takes seconds, and a worker that did would be thrice as large: it forks for
+To import the libraries takes seconds, and a worker that did would be larger by far: it forks for
 each engine, and a fork copies what the worker has. So the run starts this program once, and its
 workers ask it. A worker of a run that has not started it checks by itself.
 """
