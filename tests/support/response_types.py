@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 from response_events import check_order, events_in
+from sdk_types import sdk_type
 
-EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+EVENT: TypeAdapter[Any] = TypeAdapter(
+    sdk_type("openai.types.responses.response_stream_event", "ResponseStreamEvent")
+)
+_WHOLE = sdk_type("openai.types.responses.response", "Response")
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
 
 
@@ -28,4 +31,4 @@ def checked(stream: bytes) -> list[dict[str, Any]]:
 
 def check_whole(response: dict[str, Any]) -> None:
     """Return if OpenAI's types know the response."""
-    Response.model_validate(response)
+    _WHOLE.model_validate(response)

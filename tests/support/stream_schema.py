@@ -10,19 +10,20 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import ollama
-from anthropic.types import RawMessageStreamEvent
-from openai.types import Completion
-from openai.types.chat import ChatCompletionChunk
 from pydantic import TypeAdapter, ValidationError
 from response_events import check_order
 from response_types import EVENT
+from sdk_types import sdk_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 DONE = "[DONE]"
-_MESSAGE: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
+_MESSAGE: TypeAdapter[Any] = TypeAdapter(
+    sdk_type("anthropic.types.raw_message_stream_event", "RawMessageStreamEvent")
+)
+_CHUNK = sdk_type("openai.types.chat.chat_completion_chunk", "ChatCompletionChunk")
+_COMPLETION = sdk_type("openai.types.completion", "Completion")
 
 
 class BadStreamError(AssertionError):
@@ -79,7 +80,7 @@ class _Chat(_Machine):
             _must(not self._open, f"[DONE], and these choices are unfinished: {self._open}")
             self.over = True
             return
-        ChatCompletionChunk.model_validate(data)
+        _CHUNK.model_validate(data)
         _must(not self._used, "a chunk after the usage")
         self._about.add((data["id"], data["object"]))
         _must(len(self._about) == 1, f"chunks of several answers: {self._about}")
@@ -118,7 +119,7 @@ class _Text(_Machine):
             return
         # The library's type wants a reason in every piece; in a stream only the last one has it.
         choices = [{**c, "finish_reason": c["finish_reason"] or "stop"} for c in data["choices"]]
-        Completion.model_validate({**data, "choices": choices})
+        _COMPLETION.model_validate({**data, "choices": choices})
         for choice in data["choices"]:
             _must(choice["index"] not in self._finished, "a choice goes on after its end")
             self._seen.add(choice["index"])
@@ -246,8 +247,8 @@ _MACHINES: dict[str, Callable[[], _Machine]] = {
     "/v1/messages": _Messages,
     "/v1/responses": _Responses,
     "/responses": _Responses,
-    "/api/chat": lambda: _Ollama(ollama.ChatResponse, "message"),
-    "/api/generate": lambda: _Ollama(ollama.GenerateResponse, "response"),
+    "/api/chat": lambda: _Ollama(sdk_type("ollama._types", "ChatResponse"), "message"),
+    "/api/generate": lambda: _Ollama(sdk_type("ollama._types", "GenerateResponse"), "response"),
 }
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from anthropic.types import ModelInfo
 from hypothesis import given
 from hypothesis import strategies as st
+from sdk_types import sdk_type
 
 from server.anthropic_models import anthropic_model, anthropic_page
 from utils.errors import BadRequest
@@ -18,7 +18,9 @@ ENTRIES: list[dict[str, Any]] = [
 
 
 def test_a_model_is_what_the_sdk_expects() -> None:
-    model = ModelInfo.model_validate(anthropic_model(ENTRIES[0]), strict=False)
+    model = sdk_type("anthropic.types.model_info", "ModelInfo").model_validate(
+        anthropic_model(ENTRIES[0]), strict=False
+    )
     assert (model.id, model.display_name, model.max_input_tokens) == ("a", "a", 8192)
     assert model.created_at.isoformat() == "2023-11-14T22:13:20+00:00"
 

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from anthropic.types import Message
 from hypothesis import given
 from hypothesis import strategies as st
 from json_values import Parts, from_bytes
+from sdk_types import sdk_type
 from stream_schema import check_stream
 
 from inference.usage import Told
@@ -27,6 +27,7 @@ from server.codecs.messages.blocks import sealed
 from server.codecs.messages.encoder import Identity, MessagesEncoder
 from utils.errors import ContextLengthExceeded, EngineRefused
 
+_MESSAGE = sdk_type("anthropic.types.message", "Message")
 BEGUN = Begun("assistant")
 COUNTED = Counted(Told(10, 4, 6, None, None, None))
 USAGE = {
@@ -52,7 +53,7 @@ def whole(*deltas: Delta, **wishes: Any) -> Any:
     made = encoder(**wishes)
     made.feed(deltas)
     message = json.loads(made.whole())
-    Message.model_validate(message, strict=True)
+    _MESSAGE.model_validate(message, strict=True)
     return message
 
 

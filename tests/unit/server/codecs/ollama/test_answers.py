@@ -9,10 +9,10 @@ import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import ollama
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sdk_types import sdk_type
 
 from server.codecs.chat_reader import ChatStreamReader, read_whole
 from server.codecs.ollama.answers import ChatEncoder, GenerateEncoder
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 WHEN = "2026-01-02T03:04:05.678901Z"
 TIMINGS = {"prompt_n": 3, "cache_n": 4, "prompt_ms": 1.5, "predicted_n": 2, "predicted_ms": 20.25}
 ENCODERS: dict[type[GenerateEncoder], tuple[Any, str]] = {
-    ChatEncoder: (ollama.ChatResponse, "message"),
-    GenerateEncoder: (ollama.GenerateResponse, "response"),
+    ChatEncoder: (sdk_type("ollama._types", "ChatResponse"), "message"),
+    GenerateEncoder: (sdk_type("ollama._types", "GenerateResponse"), "response"),
 }
 
 

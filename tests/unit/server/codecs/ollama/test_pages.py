@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any
 
-import ollama
 import pytest
 from builders import model, variant
+from sdk_types import sdk_type
 
 from engine.base import ModelFile
 from engine.scheduling.engine_table import EngineRecord
@@ -67,7 +67,7 @@ def test_a_name_has_a_tag(name: str, full: str) -> None:
 
 def test_the_list_of_models() -> None:
     page = tags_page([known()], 5.0)
-    [entry] = ollama.ListResponse.model_validate(page).models
+    [entry] = sdk_type("ollama._types", "ListResponse").model_validate(page).models
     assert entry.model == page["models"][0]["name"] == "m:latest"
     assert entry.size == 5000
     assert entry.modified_at == datetime.fromtimestamp(1000, UTC)
@@ -95,7 +95,7 @@ def test_a_digest_changes_with_the_files() -> None:
 def test_what_is_known_of_one_model() -> None:
     params = {"temperature": 0.7, "stop": ["a", "b"], "chat_template_kwargs": {"x": 1}}
     page = show_page(known(set_params=params), 5.0)
-    shown = ollama.ShowResponse.model_validate(page)
+    shown = sdk_type("ollama._types", "ShowResponse").model_validate(page)
     assert shown.modelinfo == {
         **INFO,
         "general.parameter_count": 8_190_735_360,
@@ -127,7 +127,7 @@ def test_capabilities_in_ollamas_words(names: tuple[str, ...], words: list[str])
 
 def test_a_model_without_files() -> None:
     page = show_page(known(None), 5.0)
-    ollama.ShowResponse.model_validate(page)
+    sdk_type("ollama._types", "ShowResponse").model_validate(page)
     assert page["model_info"] == {
         "general.architecture": "unknown",
         "general.basename": "m",
@@ -165,7 +165,7 @@ def test_loaded_models() -> None:
         ],
         NOW,
     )
-    never, soon, over = ollama.ProcessResponse.model_validate(page).models
+    never, soon, over = sdk_type("ollama._types", "ProcessResponse").model_validate(page).models
     assert (never.size, never.size_vram, never.context_length) == (2800, 2100, 8192)
     assert never.expires_at is not None
     assert never.expires_at > NOW + timedelta(days=36_000)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import ollama
 import pytest
+from sdk_types import sdk_type
 
 from server.codecs.ollama.vectors import (
     content_in,
@@ -36,7 +36,7 @@ def answer(*vectors: list[float]) -> bytes:
 
 def test_vectors_have_the_length_1_and_the_order_of_the_texts() -> None:
     found = embed_answer(answer([3, 4], [0, 2], [0, 0]), "m", Times())
-    ollama.EmbedResponse.model_validate(found)
+    sdk_type("ollama._types", "EmbedResponse").model_validate(found)
     assert found == {
         "model": "m",
         "embeddings": [[0.6, 0.8], [0.0, 1.0], [0.0, 0.0]],
@@ -57,7 +57,7 @@ def test_vectors_are_cut_to_the_wanted_dimensions(
 
 def test_one_vector_as_the_engine_tells_it() -> None:
     found = embeddings_answer(answer([3, 4]))
-    ollama.EmbeddingsResponse.model_validate(found)
+    sdk_type("ollama._types", "EmbeddingsResponse").model_validate(found)
     assert found == {"embedding": [3.0, 4.0]}
     assert embeddings_answer(b'{"data": []}') == {"embedding": []}
 
