@@ -13,7 +13,11 @@ import ast
 import sys
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "rooms.svg"
@@ -39,6 +43,24 @@ _WIDTH, _BAND, _GAP = 1180, 64, 44
 _BOX_WIDTH, _BOX_HEIGHT = 120, 40
 _LONG = 16
 
+# What may have statements inside; the rest need not be looked at.
+_WITH_STATEMENTS = (
+    ast.FunctionDef
+    | ast.AsyncFunctionDef
+    | ast.ClassDef
+    | ast.If
+    | ast.For
+    | ast.AsyncFor
+    | ast.While
+    | ast.With
+    | ast.AsyncWith
+    | ast.Try
+    | ast.TryStar
+    | ast.ExceptHandler
+    | ast.Match
+    | ast.match_case
+)
+
 Graph = dict[str, set[str]]
 
 
@@ -58,16 +80,29 @@ def room_of(file: str) -> str:
 
 
 @cache
-def _named(file: str) -> frozenset[str]:
-    """What the file imports: modules, and names of modules or in them."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"), file)):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
+def imports_of(file: str) -> frozenset[tuple[str, bool]]:
+    """What the file imports anywhere: see ``imported``."""
+    return frozenset(imported(ast.parse((ROOT / file).read_text(encoding="utf-8"), file)))
+
+
+def imported(tree: ast.AST, *, running: bool = True) -> Iterator[tuple[str, bool]]:
+    """What is imported: modules, and names of modules or in them; whether not for types alone."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and _is_for_types(node.test):
+            yield from imported(node, running=False)
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, running) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-            names.add(node.module or "")
-    return frozenset(names)
+            package = "." * node.level + (node.module or "")
+            yield package, running
+            # "from engine import effects" may name a module.
+            yield from ((f"{package}.{alias.name}", running) for alias in node.names)
+        elif isinstance(node, _WITH_STATEMENTS):
+            yield from imported(node, running=running)
+
+
+def _is_for_types(test: ast.expr) -> bool:
+    return isinstance(test, ast.Name) and test.id == "TYPE_CHECKING"
 
 
 def imports(known: list[str]) -> Graph:
@@ -75,7 +110,9 @@ def imports(known: list[str]) -> Graph:
     modules = {file.removesuffix(".py").replace("/", "."): file for file in known}
     graph: Graph = {room_of(file): set() for file in known}
     for file in known:
-        graph[room_of(file)] |= {room_of(modules[name]) for name in _named(file) if name in modules}
+        graph[room_of(file)] |= {
+            room_of(modules[name]) for name, _ in imports_of(file) if name in modules
+        }
     return {room: targets - {room} for room, targets in graph.items()}
 
 

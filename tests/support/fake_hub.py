@@ -274,6 +274,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+@lru_cache(maxsize=64)
 def git_name(content: bytes) -> str:
     """Return what git calls this content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

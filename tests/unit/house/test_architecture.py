@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import xml.etree.ElementTree as ET
-from functools import cache
-from typing import TYPE_CHECKING
 
 from paths import ROOT
-
-if TYPE_CHECKING:
-    from types import ModuleType
+from rooms_script import rooms
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-
-
-@cache
-def rooms() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("rooms", ROOT / "docs" / "rooms.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_picture_is_made_from_the_imports_of_now() -> None:

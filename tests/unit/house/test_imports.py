@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import ast
 from functools import cache
-from typing import TYPE_CHECKING
 
 from paths import ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from rooms_script import rooms
 
 # Each room may import from itself and from those before it.
 ROOMS = (
@@ -166,31 +163,10 @@ PURE_FILES = [
 ]
 
 
-def imported(tree: ast.AST, *, running: bool = True) -> Iterator[tuple[str, bool]]:
-    """Return the modules that the file imports anywhere, and whether not under TYPE_CHECKING."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            yield from imported(node, running=False)
-        elif isinstance(node, ast.Import):
-            yield from ((alias.name, running) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            package = "." * node.level + (node.module or "")
-            yield package, running
-            # "from engine import effects" may name a module.
-            yield from ((f"{package}.{alias.name}", running) for alias in node.names)
-        elif not isinstance(node, ast.expr):
-            yield from imported(node, running=running)
-
-
-@cache
-def _imports_of(file: str) -> frozenset[tuple[str, bool]]:
-    return frozenset(imported(ast.parse((ROOT / file).read_text(encoding="utf-8"), file)))
-
-
 @cache
 def imports_of(file: str, *, running: bool = False) -> frozenset[str]:
     """Return the modules that the file imports; ``running``: not under TYPE_CHECKING."""
-    return frozenset(module for module, runs in _imports_of(file) if runs or not running)
+    return frozenset(module for module, runs in rooms().imports_of(file) if runs or not running)
 
 
 def room_of(module: str) -> int | None:
@@ -279,7 +255,7 @@ def test_imports_are_seen_wherever_they_stand() -> None:
         "try:\n    import j\nexcept ImportError:\n    from . import k\n"
     )
     everything = {"a", "b.c", "b.c.d", "e", "e.f", "h.i", "j", ".", "..k"}
-    found = dict(imported(tree))
+    found = dict(rooms().imported(tree))
     assert found.keys() == everything
     assert {module for module, running in found.items() if not running} == {"e", "e.f"}
 
