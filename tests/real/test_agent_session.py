@@ -100,7 +100,7 @@ class Conversation:
 
 
 def test_no_prompt_is_read_twice(served: Gateway) -> None:
-    rules = "Rules of the house, be careful and kind. " * 60
+    rules = "Rules of the house, be careful and kind. " * 30
     system = [
         {"type": "text", "text": "You are an agent that works with files.", **CACHED},
         {"type": "text", "text": rules, **CACHED},
@@ -108,15 +108,15 @@ def test_no_prompt_is_read_twice(served: Gateway) -> None:
     main = Conversation("main", system, TOOLS, 9)
     with anthropic.Anthropic(base_url=served.url, api_key="none", max_retries=0) as api:
         Conversation("title", "Write a title.", [], 5).turn(api)
-        main.turns(api, 4)
+        main.turns(api, 3)
         helpers = [
             Conversation(f"helper {n}", f"You are helper {n}. " * 30, TOOLS[:3], 11 + 4 * n)
             for n in range(2)
         ]
         with ThreadPoolExecutor(2) as threads:
-            for done in [threads.submit(helper.turns, api, 4) for helper in helpers]:
+            for done in [threads.submit(helper.turns, api, 3) for helper in helpers]:
                 done.result()
-        main.turns(api, 3)
+        main.turns(api, 2)
         # The agent's user has a break, and the engine is unloaded.
         unload = urllib.request.Request(
             f"{served.url}/admin/unload", b'{"model": "*"}', headers=ADMIN

@@ -14,14 +14,16 @@ from real_engines import ENGINES, ONE, Gateway, gateway, lua_config, lua_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-TOKENS = 60
+# The client leaves after the first of them.
+TOKENS = 1000
 
 
 @pytest.fixture(scope="module", params=ONE)
-def served(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Gateway]:
+def served(request: pytest.FixtureRequest, tmp_path_factory: Any, tiny: Path) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("conversations")
-    models = lua_model("smol", ENGINES[request.param], (512,))
+    models = lua_model("smol", ENGINES[request.param], (2048,), file=tiny)
     with gateway(folder, lua_config(folder, models)) as running:
         yield running
 

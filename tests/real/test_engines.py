@@ -21,9 +21,10 @@ WORDS = "the quick brown fox jumps over the lazy dog "
 
 
 @pytest.fixture(scope="module", params=list(ENGINES))
-def served(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Gateway]:
+def served(request: pytest.FixtureRequest, tmp_path_factory: Any, tiny: Path) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("real")
-    models = lua_model("smol", ENGINES[request.param], CONTEXTS, 'aliases = { "tiny" },')
+    aliases = 'aliases = { "tiny" },'
+    models = lua_model("smol", ENGINES[request.param], CONTEXTS, aliases, file=tiny)
     with gateway(folder, lua_config(folder, models)) as running:
         yield running
 

@@ -42,6 +42,8 @@ def use(engine: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir()
     if engine != "bundled":
         (folder / "llama-server").symlink_to(ENGINES[engine])
+    # Threads that wait for each other keep cores busy that other tests need.
+    monkeypatch.setenv("LLAMA_ARG_THREADS", "1")
     monkeypatch.setenv("PATH", f"{folder}:{Path(sys.executable).parent}:/usr/bin:/bin")
 
 

@@ -100,7 +100,7 @@ def test_an_engine_that_reads_a_long_prompt_is_not_taken_for_one_that_hangs(
 def test_computing_without_a_sign_of_progress_is_cut_off(engine: str, tmp_path: Path) -> None:
     # One batch for the whole prompt: as seen from outside, nothing moves in all that time.
     models = lua_model("smol", ENGINES[engine], (2048,), args=("-b", "2048"))
-    limits = "stall_timeout = 0.5, engine_stop_timeout = 1,"
+    limits = "stall_timeout = 0.5, engine_stop_timeout = 0.1,"
     with gateway(tmp_path, lua_config(tmp_path, models, limits)) as served:
         with pytest.raises(urllib.error.HTTPError) as told:
             ask(served, FOX * 150)

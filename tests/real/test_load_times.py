@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("engine", ONE)
-def test_a_restarted_gateway_knows_how_long_real_engines_load(engine: str, tmp_path: Path) -> None:
+def test_a_restarted_gateway_knows_how_long_real_engines_load(
+    engine: str, tmp_path: Path, tiny: Path
+) -> None:
     asked: dict[str, Any] = {
         "messages": [{"role": "user", "content": "Write a long story about a fox."}],
         "extra_body": {"ignore_eos": True},
     }
-    models = ", ".join(lua_model(name, ENGINES[engine], (2048,)) for name in ("one", "two"))
+    # The first answers for long, while the second is asked for.
+    one = lua_model("one", ENGINES[engine], (2048,))
+    models = f"{one}, {lua_model('two', ENGINES[engine], (2048,), file=tiny)}"
     config = lua_config(tmp_path, models, "state_carry = false, max_queue = 1,")
     kept = tmp_path / "state" / LOADS
     with (

@@ -62,9 +62,9 @@ def test_a_context_too_large_for_the_machine_gives_way_to_a_smaller_one(
     reserve = "tokenization = { default_max_tokens = 4096 },"
     models = lua_model("smol", str(small), (512, 8_000_000), reserve)
     with gateway(tmp_path, lua_config(tmp_path, models)) as served:
-        status, headers, answer = ask(served)
+        status, headers, answer = ask(served, grammar='root ::= "yes"')
         assert status == 200, answer
-        assert answer["choices"][0]["message"]["content"]
+        assert answer["choices"][0]["message"]["content"] == "yes"
         assert headers["X-Gateway-Variant"] == "smol@512"
         assert headers["X-Gateway-Fallback"] == "smol@8000000; reason=out-of-memory"
         status, headers, answer = ask(served, max_tokens=1000)

