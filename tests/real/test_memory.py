@@ -55,22 +55,22 @@ def ask(served: Gateway, **fields: Any) -> tuple[int, Any, Any]:
 def test_a_context_too_large_for_the_machine_gives_way_to_a_smaller_one(
     engine: str, tmp_path: Path
 ) -> None:
-    # 172 GiB of keys and values, in an address space of 19 GiB.
+    # 26 GiB of keys and values, in an address space of 19 GiB: few cells of many layers.
     small = tmp_path / "small-machine"
     small.write_text(f'#!/bin/sh\nulimit -v 20000000 || exit 1\nexec "{ENGINES[engine]}" "$@"\n')
     small.chmod(0o755)
     reserve = "tokenization = { default_max_tokens = 4096 },"
-    models = lua_model("smol", str(small), (512, 8_000_000), reserve)
+    models = lua_model("smol", str(small), (512, 1_200_000), reserve)
     with gateway(tmp_path, lua_config(tmp_path, models)) as served:
         status, headers, answer = ask(served, grammar='root ::= "yes"')
         assert status == 200, answer
         assert answer["choices"][0]["message"]["content"] == "yes"
         assert headers["X-Gateway-Variant"] == "smol@512"
-        assert headers["X-Gateway-Fallback"] == "smol@8000000; reason=out-of-memory"
+        assert headers["X-Gateway-Fallback"] == "smol@1200000; reason=out-of-memory"
         status, headers, answer = ask(served, max_tokens=1000)
         assert status == 503
         assert answer["error"]["code"] == "engine_out_of_memory"
-        assert "smol@8000000 ran out of memory (ram)" in answer["error"]["message"]
+        assert "smol@1200000 ran out of memory (ram)" in answer["error"]["message"]
         log = "".join(served.log)
         assert "smol@512 serves instead" in log
         until((tmp_path / "state" / "needs.json").exists)
