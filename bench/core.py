@@ -39,7 +39,7 @@ class Scale:
 
 
 FULL = Scale(rounds=7, requests=2000, seconds=1.5, streams=64, chunks=200, starts=7)
-QUICK = Scale(rounds=1, requests=20, seconds=0.2, streams=4, chunks=10, starts=1)
+QUICK = Scale(rounds=1, requests=20, seconds=0.05, streams=4, chunks=10, starts=1)
 
 
 @dataclass(frozen=True)

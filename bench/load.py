@@ -1,6 +1,6 @@
 """The load generator, in its own process: connections that send requests and time the answers.
 
-Start it as ``python -m bench.load '{…a Plan as JSON…}'``; it prints a Result as JSON.
+``python -m bench.load`` reads Plans, each a line of JSON, and prints a Result as JSON for each.
 It uses raw bytes over a hand-written protocol, so that the proxy runs out of CPU first. Only
 well-formed answers count: another status than 200, a cut-off answer or a missing chunk ends the
 run with an error.
@@ -13,8 +13,9 @@ import gc
 import os
 import sys
 import time
+import traceback
 from dataclasses import asdict, dataclass, field
-from typing import cast
+from typing import NoReturn, cast
 
 import orjson
 import uvloop
@@ -176,15 +177,31 @@ async def run(plan: Plan) -> Result:
 
 
 def main() -> None:
-    plan = Plan(**orjson.loads(sys.argv[1]))
-    gc.disable()
-    result = uvloop.run(run(plan))
-    # Write to the descriptor until the last byte: the buffered writer has lost the end of a large
-    # result when the pipe was full.
-    rest = memoryview(orjson.dumps(asdict(result)))
+    """Run each plan on the input in a child of its own, which has imported everything already."""
     os.set_blocking(1, True)
-    while rest:
-        rest = rest[os.write(1, rest) :]
+    gc.disable()
+    for line in sys.stdin.buffer:
+        child = os.fork()
+        if not child:
+            _answer(Plan(**orjson.loads(line)))
+        if os.waitpid(child, 0)[1]:
+            sys.exit("a run of the load has failed")
+
+
+def _answer(plan: Plan) -> NoReturn:
+    """Run the plan, write the result, and end the process."""
+    status = 1
+    try:
+        # Write to the descriptor until the last byte: the buffered writer has lost the end of a
+        # large result when the pipe was full.
+        rest = memoryview(orjson.dumps(asdict(uvloop.run(run(plan)))) + b"\n")
+        while rest:
+            rest = rest[os.write(1, rest) :]
+        status = 0
+    except Exception:  # noqa: BLE001 - shown, and the status tells
+        traceback.print_exc()
+    finally:
+        os._exit(status)
 
 
 if __name__ == "__main__":

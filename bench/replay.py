@@ -31,7 +31,7 @@ class Scale:
 
 
 FULL = Scale(faster=20.0, seconds=1200.0)
-QUICK = Scale(faster=60.0, seconds=30.0)
+QUICK = Scale(faster=60.0, seconds=12.0)
 
 
 @dataclass(frozen=True)

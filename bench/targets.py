@@ -6,6 +6,7 @@ their process ids.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -13,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +35,7 @@ ADMIN = {"X-Admin-Token": "for-the-bench"}
 ADMIN_LUA = 'admin_token = "for-the-bench"'
 START_SECONDS = 30.0
 _claims: list[PortClaim] = []
+_loader: list[subprocess.Popen[bytes]] = []
 
 # No `connect`: the gateway picks the engine's port, as it does by default.
 CONFIG = """
@@ -93,15 +96,35 @@ def free_port() -> int:
 
 
 def load(plan: Plan) -> Result:
-    """Run a plan in its own process, and return the result."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.load", json.dumps(vars(plan))],
+    """Run a plan in a process of its own, and return the result."""
+    if not _loader:
+        _loader.append(_started_loader())
+    loader = _loader[0]
+    assert loader.stdin
+    assert loader.stdout
+    late = threading.Timer(plan.timeout + 20, loader.kill)
+    late.start()
+    try:
+        loader.stdin.write(json.dumps(vars(plan)).encode() + b"\n")
+        loader.stdin.flush()
+        line = loader.stdout.readline()
+    finally:
+        late.cancel()
+    if not line.endswith(b"\n"):
+        raise RuntimeError("a run of the load failed, see above")
+    return Result(**json.loads(line))
+
+
+def _started_loader() -> subprocess.Popen[bytes]:
+    """Start the load generator, which ends with this process."""
+    loader = subprocess.Popen(
+        [sys.executable, "-m", "bench.load"],
         cwd=ROOT,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        timeout=plan.timeout + 20,
-        check=True,
     )
-    return Result(**json.loads(done.stdout))
+    atexit.register(loader.communicate)  # the end of its input is its own
+    return loader
 
 
 @contextlib.contextmanager

@@ -40,10 +40,10 @@ def configuration(journal: Journal, port: int) -> str:
         "engine_stop_timeout": CROWD_PATIENCE,
         "engine_startup_timeout": CROWD_PATIENCE,
         "engine_idle_timeout": 1,
-        "keepalive_interval": 0.5,
+        "keepalive_interval": 2,
         "max_loaded_models": MOST_LOADED,
         "max_queue": 2 * CLIENTS,
-        "max_switch_wait": 0.5,
+        "max_switch_wait": 1.5,
         "min_residency": 0.1,
     }
     args = ["-m", "m.gguf", "-c", 256 * PARALLEL, "-np", PARALLEL]
@@ -70,6 +70,14 @@ async def started(journal: Journal) -> AsyncIterator[tuple[GatewayProcess, psuti
         assert await gateway.exit_status() == 0
 
 
+async def childless(pid: int) -> None:
+    """Wait until the process has no children. To look for them is dear."""
+    process = psutil.Process(pid)
+    async with asyncio.timeout(CROWD_PATIENCE):
+        while process.children():
+            await asyncio.sleep(0.1)
+
+
 async def served(gateway: GatewayProcess, clients: list[Asked]) -> Counter[str]:
     """Check that each client got its answer or a clear error, and that nothing is left.
 
@@ -79,8 +87,7 @@ async def served(gateway: GatewayProcess, clients: list[Asked]) -> Counter[str]:
     for asked, got in zip(clients, await answers(gateway.url, clients), strict=True):
         got.check(asked)
         ends[got.end] += 1
-    child = psutil.Process(gateway.process.pid)
-    await until(lambda: not child.children(), CROWD_PATIENCE)
+    await childless(gateway.process.pid)
     health = await gateway.health()
     assert (health["waiting"], sum(engine["active"] for engine in health["engines"])) == (0, 0)
     return ends
