@@ -127,7 +127,7 @@ async def seen(gw: Gateway) -> tuple[list[Any], list[Any]]:
     return running["requests"], running["queue"]
 
 
-@pytest.mark.parametrize("world", range(4))
+@pytest.mark.parametrize("world", range(3))
 @pytest.mark.usefixtures("world")
 async def test_nothing_is_left(
     journal: Journal, caplog: pytest.LogCaptureFixture, dice: random.Random

@@ -6,7 +6,6 @@ import asyncio
 import os
 import pty
 import signal
-import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import psutil
 from fake_engine import LLAMA_SERVER, Journal, faults
 from gateway import until
 from gateway_child import GatewayProcess, config, gateway_process, lua
-from paths import ROOT
+from main_process import start
 from ports import quiet_port
 from raw_client import PATIENCE, RawClient, text_of
 
@@ -210,17 +209,9 @@ async def test_a_terminal_that_is_closed_ends_the_gateway(journal: Journal) -> N
     path = journal.path.parent / "gateway.cfg.lua"
     path.write_text(config(journal, port))
     log = journal.path.parent / "terminal.log"
-    attach = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
-    become = "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     terminal, screen = pty.openpty()
     with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", f"{attach}; {become}", str(ROOT / "main.py"), "-c", str(path)),
-            stdin=screen,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+        process = await start("-c", str(path), stdout=output, stderr=output, terminal=screen)
     os.close(screen)
     try:
         await until(lambda: "listening on" in log.read_text())

@@ -16,7 +16,10 @@ import asyncio
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FAKES = Path(__file__).resolve().parent / "fakes"
 LLAMA_SERVER = str(FAKES / "llama-server")
@@ -25,43 +28,60 @@ LLAMA_TOKENIZE = str(FAKES / "llama-tokenize")
 Event = dict[str, Any]
 
 
+def pauses_until(deadline: float) -> Iterator[float]:
+    """Yield seconds to wait between two looks until then; who waits for long looks less often."""
+    pause = 0.002
+    while time.monotonic() < deadline:
+        yield pause
+        pause = min(pause * 1.25, 0.015)
+
+
 class Journal:
     """The events that fakes wrote to one file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._events: list[Event] = []
+        self._read = 0
 
     def events(self, name: str | None = None, **facts: object) -> list[Event]:
         """Return the events so far, of that name (or all) and with those facts, in order."""
-        if not self.path.exists():
-            return []
-        # A line without its end is still being written.
-        lines = self.path.read_bytes().rpartition(b"\n")[0].splitlines()
+        self._read_more()
         return [
             event
-            for event in map(json.loads, lines)
+            for event in self._events
             if name in {None, event["event"]}
             and all(event.get(key) == value for key, value in facts.items())
         ]
+
+    def _read_more(self) -> None:
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._read)
+                more = file.read()
+        except FileNotFoundError:
+            return
+        # A line without its end is still being written.
+        whole = more[: more.rfind(b"\n") + 1]
+        self._read += len(whole)
+        self._events += map(json.loads, whole.splitlines())
 
     async def wait(
         self, name: str, count: int = 1, timeout: float = 30.0, **facts: object
     ) -> list[Event]:
         """Wait for *count* such events, and return them."""
-        deadline = time.monotonic() + timeout
+        pauses = pauses_until(time.monotonic() + timeout)
         while len(found := self.events(name, **facts)) < count:
-            self._give_up_after(deadline, name)
-            await asyncio.sleep(0.003)
+            await asyncio.sleep(self._next_of(pauses, name))
         return found
 
     def wait_blocking(
         self, name: str, count: int = 1, timeout: float = 30.0, **facts: object
     ) -> list[Event]:
         """Like `wait`, for tests without an event loop."""
-        deadline = time.monotonic() + timeout
+        pauses = pauses_until(time.monotonic() + timeout)
         while len(found := self.events(name, **facts)) < count:
-            self._give_up_after(deadline, name)
-            time.sleep(0.003)
+            time.sleep(self._next_of(pauses, name))
         return found
 
     def let_go(self, what: str) -> None:
@@ -75,10 +95,11 @@ class Journal:
     def _gate(self, what: str) -> Path:
         return Path(f"{self.path}.gate.{what}")
 
-    def _give_up_after(self, deadline: float, name: str) -> None:
-        if time.monotonic() > deadline:
+    def _next_of(self, pauses: Iterator[float], name: str) -> float:
+        if (pause := next(pauses, None)) is None:
             seen = "\n".join(map(str, self.events()))
             raise AssertionError(f"no such event in time: {name}; so far:\n{seen}")
+        return pause
 
 
 def faults(journal: Journal | None = None, **knobs: object) -> dict[str, str]:

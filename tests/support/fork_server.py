@@ -2,19 +2,23 @@
 
 It reads requests from the socket on its standard input: arguments, environment and folder of a run
 of ``main.py``, with three file descriptors: stdout, stderr, and a pipe that gets the pid and later
-the status as ``waitpid`` has it. A list is of further modules to import. It ends when the socket is
+the status as ``waitpid`` has it. A fourth is the run's terminal. A list is of further modules to
+import. It ends when the socket is
 closed.
 """
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import os
+import resource
 import select
 import socket
 import struct
 import sys
+import termios
 from pathlib import Path
 from types import ModuleType
 
@@ -39,7 +43,7 @@ def serve(control: socket.socket) -> list[str]:
                 _tell(pipe, os.waitpid(pid, 0)[1])
                 os.close(pipe)
                 continue
-            message, files, _, _ = socket.recv_fds(control, LARGEST, 3)
+            message, files, _, _ = socket.recv_fds(control, LARGEST, 4)
             if not message:
                 sys.exit()
             if isinstance(asked := json.loads(message), list):
@@ -53,7 +57,7 @@ def serve(control: socket.socket) -> list[str]:
                 for each in (*running, *(pipe for _, pipe in running.values())):
                     os.close(each)
                 return _become(asked, files)
-            for each in files[:2]:
+            for each in (*files[:2], *files[3:]):
                 os.close(each)
             _tell(pipe, pid)
             watched = os.pidfd_open(pid)
@@ -70,11 +74,17 @@ def _tell(pipe: int, number: int) -> None:
 
 def _become(asked: dict[str, object], files: list[int]) -> list[str]:
     """Take the place that the request describes; return the arguments."""
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    if files[3:]:
+        os.setsid()
+        fcntl.ioctl(files[3], termios.TIOCSCTTY, 0)
+    os.dup2(files[3] if files[3:] else os.open(os.devnull, os.O_RDONLY), 0)
     for target, source in enumerate(files[:2], 1):
         os.dup2(source, target)
     for each in files:
         os.close(each)
+    if asked["descriptors"]:
+        limit = int(str(asked["descriptors"]))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     os.chdir(str(asked["folder"]))
     os.environ.clear()
     os.environ.update(asked["env"])  # type: ignore[call-overload]  # it is JSON

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from fake_engine import LLAMA_SERVER, LLAMA_TOKENIZE, Journal, faults
+from fake_engine import LLAMA_SERVER, LLAMA_TOKENIZE, Journal, faults, pauses_until
 from gateway_client import FAST_LANE, GatewayClient, client_session
 from raw_client import PATIENCE
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from utils.config.routes import RouteTable
     from utils.errors import ConfigError
 
+# The file descriptors of this process.
+FILES = "/proc/self/fd"
 OWN_TOKEN = "made-by-the-gateway"
 PATIENT = Timeouts(health_check=5.0, startup=PATIENCE, idle=900.0, stop=PATIENCE)
 
@@ -113,21 +115,23 @@ class Gateway(GatewayClient):
 
 async def until(happened: Callable[[], object], patience: float = PATIENCE) -> None:
     """Wait until ``happened()`` is true."""
-    deadline = time.monotonic() + patience
+    pauses = pauses_until(time.monotonic() + patience)
     while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.002)
+        pause = next(pauses, None)
+        assert pause is not None, "it did not happen in time"
+        await asyncio.sleep(pause)
 
 
 async def in_flight(gateway: GatewayClient, state: str) -> str:
     """Wait until the newest request in flight is in that state; return its id."""
-    deadline = time.monotonic() + PATIENCE
+    pauses = pauses_until(time.monotonic() + PATIENCE)
     while True:
         requests = (await gateway.request("GET", "/running")).json["requests"]
         if requests and requests[-1]["state"] == state:
             return str(requests[-1]["id"])
-        assert time.monotonic() < deadline, f"no request is {state}: {requests}"
-        await asyncio.sleep(0.002)
+        pause = next(pauses, None)
+        assert pause is not None, f"no request is {state}: {requests}"
+        await asyncio.sleep(pause)
 
 
 async def hang(pid: int) -> None:
@@ -213,7 +217,7 @@ async def nothing_left(journal: Journal) -> AsyncIterator[None]:
     server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
     server.close()
     await server.wait_closed()
-    tasks, files = asyncio.all_tasks(), open_files()
+    tasks, files = asyncio.all_tasks(), sum(1 for _ in os.scandir(FILES))
     yield
     started = journal.events("start")
     ours = [event["pid"] for event in started if event["ppid"] == os.getpid()]
@@ -223,13 +227,13 @@ async def nothing_left(journal: Journal) -> AsyncIterator[None]:
     await until(lambda: not any(map(is_running, others)))
     # Tasks that are closed need a turn of the loop or two until they have ended.
     await until(lambda: asyncio.all_tasks() <= tasks)
-    await until(lambda: len(open_files()) <= len(files))
+    await until(lambda: sum(1 for _ in os.scandir(FILES)) <= files)
 
 
 def open_files() -> list[str]:
     """Return what the file descriptors of this process refer to."""
     found = []
-    for descriptor in Path("/proc/self/fd").iterdir():
+    for descriptor in Path(FILES).iterdir():
         try:
             found.append(str(descriptor.readlink()))
         except FileNotFoundError:  # the one that lists them

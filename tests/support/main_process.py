@@ -19,7 +19,7 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from fork_server import STATUS
 from paths import ROOT
@@ -146,11 +146,22 @@ def import_ahead(*modules: str) -> None:
 
 
 async def start(
-    *args: str, stdout: IO[bytes], stderr: IO[bytes], descriptors: int | None = None
+    *args: str,
+    stdout: IO[bytes],
+    stderr: IO[bytes],
+    descriptors: int | None = None,
+    terminal: int | None = None,
 ) -> Process:
-    """Start ``main.py`` with these arguments; ``descriptors`` is its limit of them, if given."""
-    if descriptors is None and _FORKS:
-        return await Forked(_forked(args, stdout.fileno(), stderr.fileno())).started()
+    """Start ``main.py`` with these arguments.
+
+    ``descriptors`` is its limit of them, ``terminal`` a file descriptor of its own terminal. The
+    latter needs Linux.
+    """
+    if _FORKS:
+        files = [stdout.fileno(), stderr.fileno()]
+        pipe = _forked(args, files, descriptors=descriptors, terminal=terminal)
+        return await Forked(pipe).started()
+    assert terminal is None
     words: Sequence[str] = [sys.executable, MAIN, *args]
     if descriptors is not None:
         words = ["/bin/sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *words]
@@ -164,19 +175,27 @@ def run(*args: str) -> Run | subprocess.Popen[str]:
         return subprocess.Popen(words, stderr=subprocess.PIPE, text=True, errors="replace")
     log, writing = os.pipe()
     try:
-        told = _forked(args, writing, writing)
+        told = _forked(args, [writing, writing])
     finally:
         os.close(writing)
     return Run(told, os.fdopen(log, errors="replace"))
 
 
-def _forked(args: tuple[str, ...], stdout: int, stderr: int) -> int:
+def _forked(
+    args: tuple[str, ...],
+    output: list[int],
+    *,
+    descriptors: int | None = None,
+    terminal: int | None = None,
+) -> int:
     """Ask the fork server for a run; return the pipe that tells its pid, and then its status."""
-    request = {"args": args, "env": dict(os.environ), "folder": str(Path.cwd())}
+    request: dict[str, Any] = {"args": args, "env": dict(os.environ), "folder": str(Path.cwd())}
+    request["descriptors"] = descriptors
     control = fork_server()
     told, telling = os.pipe()
+    files = [*output, telling] if terminal is None else [*output, telling, terminal]
     try:
-        socket.send_fds(control, [json.dumps(request).encode()], [stdout, stderr, telling])
+        socket.send_fds(control, [json.dumps(request).encode()], files)
     finally:
         os.close(telling)
     return told

@@ -42,7 +42,7 @@ class RawClient:
     _rest: bytes = b""
     _paths: list[str] = field(default_factory=list)
     _path: str = ""
-    _body: bytes = b""
+    _body: bytearray = field(default_factory=bytearray)
 
     @classmethod
     async def connect(cls, port: int) -> Self:
@@ -56,7 +56,7 @@ class RawClient:
 
     async def head(self) -> Self:
         """Read status and headers."""
-        self._path, self._body = (self._paths.pop(0) if self._paths else ""), b""
+        self._path, self._body = (self._paths.pop(0) if self._paths else ""), bytearray()
         async with asyncio.timeout(PATIENCE):
             text = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = text.rstrip("\r\n").split("\r\n")
@@ -81,7 +81,7 @@ class RawClient:
         self._body += data
         if not data and self.checked:
             kind = self.headers.get("content-type", "")
-            check_stream(self._path, kind, self._body, cut=self.cut)
+            check_stream(self._path, kind, bytes(self._body), cut=self.cut)
         return data
 
     async def _next(self) -> bytes:
