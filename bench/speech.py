@@ -34,8 +34,9 @@ ROOM_FOR_TWO = {
 FULL, QUICK, TURNS = 15, 1, 6
 
 
-def configuration(folder: Path, port: int, room: str, hearing: str) -> str:
-    """``hearing`` are further arguments of the engine that hears."""
+def configuration(folder: Path, port: int, room: str, *, quick: bool) -> str:
+    # Threads that wait for each other keep busy the cores that other tests need.
+    hearing = '"-t", "1"' if quick else ""
     args = targets.lua_list(["-m", targets.real_model(), "-c", "512", "-np", "1", "-t", "1"])
     return (
         f'server = {{ listen_v4 = "127.0.0.1:{port}", admin_token = "bench", '
@@ -43,7 +44,7 @@ def configuration(folder: Path, port: int, room: str, hearing: str) -> str:
         f"state_dir = {json.dumps(str(folder.parent / 'state'))}, {room} }}\n"
         f'models = {{ {{ name = "{EARS}", engine = presets.engines.whisper,\n'
         f"    variants = {{ {{ {NEEDS}, args = {{ {hearing} }} }} }} }},\n"
-        f'  {{ name = "{VOICE}", engine = presets.engines.piper,\n'
+        f'  {{ name = "{VOICE}", engine = presets.engines.{targets.voice(quick=quick)},\n'
         f"    variants = {{ {{ {NEEDS} }} }} }},\n"
         f'  {{ name = "{CHAT}",\n'
         f"    variants = {{ {{ context = 512, args = {args}, {NEEDS} }} }} }} }}\n"
@@ -170,11 +171,9 @@ async def in_turn(port: int, rounds: int, *, quick: bool) -> list[float]:
 def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
     """Return the rows of the table, and the text below it in RESULTS.md."""
     rounds = QUICK if quick else FULL
-    # Threads that wait for each other keep busy the cores that other tests need.
-    hearing = '"-t", "1"' if quick else ""
     rows = [["", "bare engine", "gateway", "gateway / bare", "aim"]]
     say("speech, bare and through the gateway")
-    with _gateway(folder / "side-by-side", ROOM_FOR_THREE, hearing) as port:
+    with _gateway(folder / "side-by-side", ROOM_FOR_THREE, quick=quick) as port:
         found = asyncio.run(compared(port, rounds, quick=quick))
     for name, (title, aim) in FIGURES.items():
         bare, ours = zip(*found[name], strict=True)
@@ -183,7 +182,7 @@ def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
         rows.append([title, *times, number(ratio), aim])
     say("speech and chat in turn")
     for name, room in list(ROOM_FOR_TWO.items())[: 1 if quick else None]:
-        with _gateway(folder / name, room, hearing) as port:
+        with _gateway(folder / name, room, quick=quick) as port:
             waits = asyncio.run(in_turn(port, QUICK if quick else TURNS, quick=quick))
         for told, share in (("p50", 0.5), ("the longest", 1.0)):
             title = f"in turn, room for two by {name}, {told}, ms"
@@ -192,10 +191,10 @@ def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
 
 
 @contextlib.contextmanager
-def _gateway(folder: Path, room: str, hearing: str) -> Iterator[int]:
+def _gateway(folder: Path, room: str, *, quick: bool) -> Iterator[int]:
     folder.mkdir()
     port = targets.free_port()
-    with targets.configured(folder, port, configuration(folder, port, room, hearing)):
+    with targets.configured(folder, port, configuration(folder, port, room, quick=quick)):
         yield port
 
 

@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -82,6 +83,11 @@ class Target:
 
     def resident_bytes(self) -> int:
         return psutil.Process(self._proxy).memory_info().rss if self._proxy is not None else 0
+
+
+def voice(*, quick: bool) -> str:
+    """Return the type of engine that speaks; in quick runs the cheapest that is there."""
+    return "espeak" if quick and shutil.which("espeak-ng") else "piper"
 
 
 def real_model() -> str:

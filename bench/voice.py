@@ -57,7 +57,7 @@ def configuration(folder: Path, port: int, *, quick: bool) -> str:
         "max_loaded_models = 3 }\n"
         f'models = {{ {{ name = "{EARS}", engine = presets.engines.whisper,\n'
         f"    variants = {{ {{ args = {hearing} }} }} }},\n"
-        f'  {{ name = "{VOICE}", engine = presets.engines.piper }},\n'
+        f'  {{ name = "{VOICE}", engine = presets.engines.{targets.voice(quick=quick)} }},\n'
         f'  {{ name = "{CHAT}", variants = {{ {{ context = 4096, args = {args} }} }} }} }}\n'
     )
 
