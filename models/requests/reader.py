@@ -183,6 +183,9 @@ def _facts(
         taken, keep_alive = take_keep_alive(request)
     prompt = Prompt() if endpoint.read is None else endpoint.read(request)
     limit = output_of(request, endpoint.limits) if endpoint.generates else 0
+    answers = 1
+    if endpoint in _SEVERAL and ("n" in request or "n_cmpl" in request):
+        answers = _answers_of(request)
     return RequestFacts(
         endpoint=endpoint,
         body=orjson.dumps(request) if body is None or changed or taken else body,
@@ -191,7 +194,7 @@ def _facts(
         stream=endpoint.generates and stream_of(request),
         max_output=endpoint.default_output if limit is None else limit,
         keep_alive=keep_alive,
-        answers=_answers_of(request) if endpoint in _SEVERAL else 1,
+        answers=answers,
         segments=prompt.segments,
         prompts=prompt.prompts,
         prompt_ids=prompt.prompt_ids,
