@@ -80,12 +80,17 @@ class ConnectionPool:
         """
         if self._closed:
             raise NotConnected(ENDED)
-        request = self._request(target, headers, body)
-        if request is None:
+        if len(body) > LARGEST_BODY:
+            return None
+        pairs = tuple(headers.items())
+        if self._names:
+            pairs = tuple([pair for pair in pairs if pair[0].lower() not in self._names])
+        head = _head(f"{self._path}{target}", self._lines, pairs)
+        if head is None:
             return None
         connection = self._kept() or await self._connected()
         try:
-            connection.send(request)
+            connection.send(b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body))
             await connection.begun()
         except BaseException:
             connection.abort()
@@ -110,15 +115,6 @@ class ConnectionPool:
                 return connection
             connection.abort()
         return None
-
-    def _request(self, target: str, headers: Mapping[str, str], body: bytes) -> bytes | None:
-        if len(body) > LARGEST_BODY:
-            return None
-        pairs = tuple(headers.items())
-        if self._names:
-            pairs = tuple([pair for pair in pairs if pair[0].lower() not in self._names])
-        begun = _begun(f"{self._path}{target}", self._lines, pairs)
-        return begun and b"%bContent-Length: %d\r\n\r\n%b" % (begun, len(body), body)
 
     async def _connected(self) -> UpstreamConnection:
         try:
@@ -159,7 +155,7 @@ class ConnectionPool:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _begun(target: str, own: str, pairs: tuple[tuple[str, str], ...]) -> bytes | None:
+def _head(target: str, own: str, pairs: tuple[tuple[str, str], ...]) -> bytes | None:
     """Return the head of a request, without its length; None for a target that is to be encoded."""
     if _TARGET.fullmatch(target) is None:
         return None

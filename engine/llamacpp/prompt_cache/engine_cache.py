@@ -93,7 +93,9 @@ class SlotPlacement(Placement):
             answer = StrayAnswer(marks, tokens or 0, assignment.returning)
             self._book.strayed(answer if known else None, begun=True)
             return
-        slot.holds(marks, tokens, returning=assignment.returning or goes_on(marks, slot.marks))
+        # Or it goes on from all that the slot had.
+        returning = assignment.returning or assignment.held == slot.tokens > 0
+        slot.holds(marks, tokens, returning=returning)
 
     def refused(self) -> None:
         """Note that the engine has not begun with the request: the slot has not changed."""
