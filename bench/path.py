@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 HEADING = "The path of a streaming chat"
 # The number of chunks, and the seconds between them: enough time to look at a running stream.
 CHUNKS, DELAY = 40, 0.02
+# The figures when the aims were set.
+START = {"files": 65, "functions": 261, "frames": 13}
 # Python 3.11 enters a function for each of them, later versions do not. They count as functions.
 COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>")
 _PATIENCE = 20.0
@@ -33,16 +35,13 @@ def run(folder: Path, *, quick: bool) -> tuple[list[list[str]], str]:
     """Stream a chat through a warm gateway; return the counts and their explanation."""
     del quick
     found = traced(folder)
-    rows = [
-        ["", "one streaming chat", "aim"],
-        ["files entered", str(len(found["files"])), "≤ 30"],
-        ["functions entered", str(len(found["functions"])), "≤ 150"],
-        [
-            "coroutines of the task that waits",
-            str(len(found["frames"])),
-            "≤ 8",
-        ],
-    ]
+    rows = [["", "at the start", "one streaming chat", "aim"]]
+    for what, name, aim in (
+        ("files entered", "files", "≤ 30"),
+        ("functions entered", "functions", "≤ 150"),
+        ("coroutines of the task that waits", "frames", "≤ 8"),
+    ):
+        rows.append([what, str(START[name]), str(len(found[name])), aim])
     return rows, NOTES
 
 
@@ -59,6 +58,7 @@ NOTES = """
   engine. It counts the project's files and functions that are entered from the request's first byte
   to the line in the log, and the coroutines (with aiohttp's) of the task that waits for the
   engine's next bytes. `python -m bench.path` lists them.
+- *At the start*: when the aims were set.
 """
 
 

@@ -60,7 +60,8 @@ class ClientResponse:
     """Writes one response; leave the block when it has ended.
 
     ``carried`` are headers that the response has whatever it is. The path decides in which
-    dialect failures are told: the request's own unless ``speak`` names another.
+    dialect failures are told: the request's own unless ``speak`` names another. ``status`` is that
+    of the response, once it has begun.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class ClientResponse:
         # Why nothing could be put any more.
         self._left: ConnectionError | None = None
         self.decided: dict[str, str] = {}
+        self.status = _OK
         self.begun = False
         # Whether all of it is written.
         self.ended = False
@@ -153,6 +155,7 @@ class ClientResponse:
         """Send the head of ``response``; another protocol has the connection from then on."""
         self._response = of_aiohttp(self._request).answered = response
         add(response.headers, self._carried)
+        self.status = response.status
         self.begun = self._cut = True
         await response.prepare(of_aiohttp(self._request))
 
@@ -197,6 +200,7 @@ class ClientResponse:
             add(told, self._carried)
             if told.get("Content-Type", "").startswith(_STREAMS):
                 told["X-Accel-Buffering"] = "no"
+            self.status = status
             self.begun = self._beginning = True
             self._told = self.decided
             await reply.prepare(self._request)

@@ -188,7 +188,7 @@ class Middleware:
                     await response.end()
             finally:
                 await response.close()
-            record.status = response.response.status
+            record.status = response.status
         except ConnectionError:
             record.note = "client left"
         finally:
