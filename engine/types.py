@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from models.capabilities import Capabilities
 from models.requests.endpoints import SPEECH
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from engine.base import EngineType, Forecast, ModelFile, Voice
     from models.planning import MachineMemory
-    from models.requests.endpoints import Endpoint
     from models.requests.reader import RequestFacts
     from models.spec import ModelSpec, VariantSpec
 
@@ -67,13 +66,6 @@ class EngineTypes:
         limits = [self.of(variant).answers_at_once(variant) for variant in model.variants]
         return min((limit for limit in limits if limit is not None), default=None)
 
-    def fit(self, model: ModelSpec, endpoint: Endpoint, request: dict[str, Any]) -> bool:
-        """Change a request so that the model's engines ignore nothing in it, or raise BadRequest.
-
-        Return whether it has changed.
-        """
-        return self.of(model.largest).fit(model.largest, endpoint, request)
-
     def voices(self, model: ModelSpec) -> list[Voice]:
         """Return the voices that the model is known to speak with."""
         if model.voices:
@@ -90,7 +82,7 @@ class EngineTypes:
         if any(voice == each.name for each in self.voices(model)):
             return True
         try:
-            self.fit(model, SPEECH, {"input": "a", "voice": voice})
+            self.of(model.largest).fit(model.largest, SPEECH, {"input": "a", "voice": voice})
         except BadRequest as error:
             return False if error.param == "voice" else None
         return None

@@ -76,7 +76,7 @@ class Classifier:
         configuration = ctx.configuration
         body = classify_request(classify, text)
         model, facts = read(
-            CHAT, body, _Named(configuration.catalog), classify.model, configuration.types.fit
+            CHAT, body, _Named(configuration.catalog), classify.model, configuration.fits
         )
         now = self._clock.now()
         # Nobody is charged for what only chooses a model.

@@ -11,8 +11,11 @@ from server.browsers import Cors, Hosts
 from server.forwarded import Proxies
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from engine.types import EngineTypes
     from models.catalog import Catalog
+    from models.requests.reader import Fit
     from models.spec import ModelSpec
     from utils.config.settings import ServerSettings
 
@@ -21,8 +24,8 @@ if TYPE_CHECKING:
 class Configuration:
     """One configuration, and the values made from it; never changed.
 
-    ``able`` has the capabilities of each model, by its name. ``proxies`` is None where the gateway
-    trusts none.
+    ``able`` has the capabilities of each model, by its name, and ``fits`` what changes a request so
+    that its engine ignores nothing in it. ``proxies`` is None where the gateway trusts none.
     """
 
     settings: ServerSettings
@@ -31,6 +34,7 @@ class Configuration:
     hosts: Hosts
     proxies: Proxies | None
     able: ModelCapabilities
+    fits: Mapping[str, Fit]
     types: EngineTypes
     with_client_key: frozenset[str]
     book: RouteBook
@@ -53,7 +57,10 @@ class Configuration:
         elsewhere = {m.name for m in catalog.models if types.of(m.largest).runs_elsewhere}
         book = RouteBook(catalog, able, frozenset(elsewhere), types.has_voice)
         proxies = Proxies(settings.trusted_proxies) if settings.trusted_proxies else None
-        return cls(settings, catalog, cors, hosts, proxies, able, types, frozenset(keyed), book)
+        fits = {m.name: types.of(m.largest).fit for m in catalog.models}
+        return cls(
+            settings, catalog, cors, hosts, proxies, able, fits, types, frozenset(keyed), book
+        )
 
 
 class CurrentConfiguration:

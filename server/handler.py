@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from inference.run import Inference
     from models.requests.endpoints import Endpoint
     from models.requests.fields import Json
-    from models.requests.reader import Fit, Models
+    from models.requests.reader import Models
     from models.spec import ModelSpec
     from server.codecs.codec import Encoder
     from server.exchange import Request
@@ -143,8 +143,8 @@ class RequestHandler:
         else:
             # Most requests came whole, and are small: nothing is counted, nothing is awaited.
             try:
-                catalog, fit = configuration.catalog, configuration.types.fit
-                model, facts = read(endpoint, body, catalog, ctx.name, fit)
+                catalog, fits = configuration.catalog, configuration.fits
+                model, facts = read(endpoint, body, catalog, ctx.name, fits)
             except (RouteNeeded, ModelMissing, ModelUnread):
                 model, facts = await self._read(ctx, endpoint)
         await self.answer(ctx, model, facts)
@@ -183,18 +183,17 @@ class RequestHandler:
         return await self.understood(ctx, len(body), partial(_read, ctx, endpoint, body))
 
 
-def _read(ctx: RequestContext, endpoint: Endpoint, body: bytes) -> tuple[ModelSpec, RequestFacts]:
-    return read(endpoint, body, _models(ctx), ctx.name, _fit(ctx))
+def _read(
+    ctx: RequestContext, endpoint: Endpoint, body: bytes | Json
+) -> tuple[ModelSpec, RequestFacts]:
+    rename = ctx.routed is not None and ctx.routed.renames
+    fits = ctx.configuration.fits
+    return read(endpoint, body, _models(ctx), ctx.name, fits, rename=rename)
 
 
 def _models(ctx: RequestContext) -> Models:
     """Return what finds the model of a request: the catalog, unless it was chosen before."""
     return ctx.configuration.catalog if ctx.routed is None else ctx.routed
-
-
-def _fit(ctx: RequestContext) -> Fit:
-    """Return what changes a request so that its engine ignores nothing in it."""
-    return ctx.configuration.types.fit if ctx.routed is None else ctx.routed.fit
 
 
 def _is_several(facts: RequestFacts) -> bool:
@@ -245,7 +244,7 @@ def read_translated(
     ctx: RequestContext, endpoint: Endpoint, request: Json
 ) -> tuple[ModelSpec, RequestFacts]:
     """Return model and facts of a request translated for ``endpoint``, or raise a GatewayError."""
-    return read(endpoint, request, _models(ctx), ctx.name, _fit(ctx))
+    return _read(ctx, endpoint, request)
 
 
 def read_form_of(
@@ -253,7 +252,7 @@ def read_form_of(
 ) -> tuple[ModelSpec, RequestFacts]:
     """Return model and facts of a form that is complete, or raise a GatewayError."""
     rename = ctx.routed is not None
-    return form.read(endpoint, _models(ctx), ctx.name, _fit(ctx), rename=rename)
+    return form.read(endpoint, _models(ctx), ctx.name, ctx.configuration.fits, rename=rename)
 
 
 def stream_to(

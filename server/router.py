@@ -150,15 +150,10 @@ class Routed:
         del endpoint, request
         return self._ctx.configuration.catalog.find(name)
 
-    def fit(self, model: ModelSpec, endpoint: Endpoint, request: Json) -> bool:
-        """Change a request for the model; the engine gets the model's name, not the route's."""
-        changed = self._ctx.configuration.types.fit(model, endpoint, request)
-        if self._decision.standby and not self._tried:
-            return changed
-        if model.upstream_model is None and request.get("model") != model.name:
-            request["model"] = model.name
-            changed = True
-        return changed
+    @property
+    def renames(self) -> bool:
+        """Whether the engine gets the model's name, because the request has the route's."""
+        return bool(self._tried) or not self._decision.standby
 
     async def following(self, call: Call, error: GatewayError) -> Call:
         """Return the call for the next model; raise a GatewayError if it cannot be asked."""
@@ -168,7 +163,14 @@ class Routed:
         ctx, configuration = self._ctx, self._ctx.configuration
         if call.facts.endpoint is not self._endpoint:
             raise BadRequest("what was asked was made for one model")
-        model, facts = read(self._endpoint, self._request, self, self.model, self.fit)
+        model, facts = read(
+            self._endpoint,
+            self._request,
+            self,
+            self.model,
+            configuration.fits,
+            rename=self.renames,
+        )
         ctx.record.model = model.name
         if facts.stream != call.facts.stream:
             facts = facts._replace(stream=call.facts.stream)

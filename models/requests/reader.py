@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from models.requests.amount import Amount
-    from models.spec import ModelSpec
+    from models.spec import ModelSpec, VariantSpec
 
 
 __all__ = [
@@ -61,8 +62,8 @@ class Models(Protocol):
         ...
 
 
-# Changes a request for a model so that its engine ignores nothing in it; says if it changed.
-Fit = Callable[["ModelSpec", Endpoint, Json], bool]
+# Changes a request for a variant so that its engine ignores nothing in it; says if it changed.
+Fit = Callable[["VariantSpec", Endpoint, Json], bool]
 
 
 def read(
@@ -70,15 +71,18 @@ def read(
     body: bytes | Json,
     models: Models,
     named: str | None = None,
-    fit: Fit | None = None,
+    fits: Mapping[str, Fit] = MappingProxyType({}),
+    *,
+    rename: bool = False,
 ) -> tuple[ModelSpec, RequestFacts]:
     """Return the model and the facts of ``body``, or raise ModelNotFound or BadRequest.
 
     RouteNeeded, a BadRequest, says that the models must be compared first.
 
-    The model's configuration may change the request first, then ``fit``. ``named`` is a model that
-    overrides the body's own. BadRequest names the fault and its field. The body is encoded anew
-    only if something in it changed, or if it was decoded, and translated, before.
+    The model's configuration may change the request first, then what ``fits`` has for the model.
+    ``named`` is a model that overrides the body's own; with ``rename``, the engine gets its name.
+    BadRequest names the fault and its field. The body is encoded anew only if something in it
+    changed, or if it was decoded, and translated, before.
 
     This takes about 2 ms for each megabyte, so callers move large bodies off the event loop.
     """
@@ -86,7 +90,11 @@ def read(
     asked = model_of(request)
     model = models.asked(endpoint, request, named or asked)
     changed = model.shapes and shape(request, model, named or asked)
-    if fit is not None and fit(model, endpoint, request):
+    fit = fits.get(model.name)
+    if fit is not None and fit(model.largest, endpoint, request):
+        changed = True
+    if rename and model.upstream_model is None and request.get("model") != model.name:
+        request["model"] = model.name
         changed = True
     facts = _facts(endpoint, request, whole, asked, changed=changed)
     if facts.amount is not None:

@@ -8,6 +8,7 @@ memory as a whole.
 from __future__ import annotations
 
 import secrets
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -136,14 +137,14 @@ class Form:
         endpoint: Endpoint,
         models: Models,
         named: str | None = None,
-        fit: Fit | None = None,
+        fits: Mapping[str, Fit] = MappingProxyType({}),
         *,
         rename: bool = False,
     ) -> tuple[ModelSpec, RequestFacts]:
         """Find the form's model, apply its configured parameters, and return the request's facts.
 
         ``named`` overrides the model that the form names; with ``rename`` also in the form.
-        ``fit`` may change the texts, as that of a JSON request.
+        What ``fits`` has for the model may change the texts, as those of a JSON request.
         """
         file = endpoint.files[0]
         if not any(part.name in endpoint.files and part.text is None for part in self._parts):
@@ -162,8 +163,8 @@ class Form:
         if rename:
             fields["model"] = model.name
         shape(fields, model, named or asked)
-        if fit is not None:
-            fit(model, endpoint, fields)
+        if (fit := fits.get(model.name)) is not None:
+            fit(model.largest, endpoint, fields)
         shown = {name: _as_text(name, value) for name, value in fields.items()}
         wanted = {name: text for name, text in shown.items() if text is not None}
         self._parts = [part for part in self._parts if part.text is None or part.name in wanted]
