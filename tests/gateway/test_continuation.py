@@ -62,7 +62,7 @@ def ended_by_the_engine(answer: Answer) -> None:
 
 
 @pytest.mark.parametrize("prefill", ["", "silent"])
-@pytest.mark.parametrize("contexts", [(128, 512), (128, 192, 256, 512)])
+@pytest.mark.parametrize("contexts", [(128, 512), (128, 256, 512)])
 async def test_a_stream_is_one(journal: Journal, contexts: tuple[int, ...], prefill: str) -> None:
     async with running_gateway(journal, growing(journal, *contexts, prefill=prefill)) as gw:
         client = await (await streamed(gw, **USAGE)).head()

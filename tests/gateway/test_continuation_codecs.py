@@ -142,7 +142,7 @@ async def stream(gw: Gateway, api: Api, body: Mapping[str, Any]) -> list[Any]:
 
 @each_api
 @pytest.mark.parametrize("prefill", ["", "silent"])
-@pytest.mark.parametrize("contexts", [(128, 512), (128, 192, 256, 512)])
+@pytest.mark.parametrize("contexts", [(128, 512), (128, 256, 512)])
 async def test_a_stream_is_one(
     journal: Journal, api: Api, contexts: tuple[int, ...], prefill: str
 ) -> None:

@@ -267,54 +267,29 @@ def anthropic(body: bytes) -> dict[str, str]:
     return error
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "kind"),
-    [
-        (b"{", 400, "invalid_request_error"),
-        ({"messages": []}, 400, "invalid_request_error"),
-        (BODIES["messages"] | {"model": "x"}, 404, "not_found_error"),
-        (BODIES["messages"] | {"system": "w " * 1100}, 400, "invalid_request_error"),
-    ],
-)
-async def test_refusals_in_anthropic_s_shape(
-    journal: Journal, body: Any, status: int, kind: str
-) -> None:
+async def test_refusals_in_anthropic_s_shape(journal: Journal) -> None:
+    """By the path, also of what is passed through."""
+    messages, passed = "/v1/messages", "/upstream/m/v1/messages"
+    refusals: list[tuple[str, Any, int, str]] = [
+        # A look, where there is no body. No engine runs yet, and a look starts none.
+        (passed, None, 503, "overloaded_error"),
+        (messages, b"{", 400, "invalid_request_error"),
+        (messages, {"messages": []}, 400, "invalid_request_error"),
+        (messages, BODIES["messages"] | {"model": "x"}, 404, "not_found_error"),
+        (messages, BODIES["messages"] | {"system": "w " * 1100}, 400, "invalid_request_error"),
+        (passed, b"{", 400, "invalid_request_error"),
+        (f"{passed}?beta=true", {"messages": []}, 400, "invalid_request_error"),
+        (f"{passed}/batches", {}, 404, "not_found_error"),
+    ]
     async with running_gateway(journal, two(journal)) as gateway:
-        answer = await gateway.post(body, "/v1/messages")
-        assert (answer.status, anthropic(answer.body)["type"]) == (status, kind)
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "status", "kind"),
-    [
-        ("/upstream/m/v1/messages", b"{", 400, "invalid_request_error"),
-        ("/upstream/m/v1/messages?beta=true", {"messages": []}, 400, "invalid_request_error"),
-        ("/upstream/m/v1/messages/batches", {}, 404, "not_found_error"),
-        ("/upstream/m/v1/messages", None, 503, "overloaded_error"),
-    ],
-)
-async def test_refusals_of_passthrough_have_the_shape_of_the_path_behind_it(
-    journal: Journal, path: str, body: Any, status: int, kind: str
-) -> None:
-    async with running_gateway(journal, two(journal)) as gateway:
-        # A look, which starts nothing, where there is no body.
-        asked = gateway.request("GET", path) if body is None else gateway.post(body, path)
-        answer = await asked
-        assert (answer.status, anthropic(answer.body)["type"]) == (status, kind)
-
-
-async def test_strangers_are_refused_in_the_shape_of_the_path_passed_through(
-    journal: Journal,
-) -> None:
-    stranger = {"Origin": "https://stranger.example"}
-    async with running_gateway(journal, two(journal)) as gateway:
-        path = "/upstream/m/v1/messages"
-        answer = await gateway.post(BODIES["messages"], path, headers=stranger)
+        for path, body, status, kind in refusals:
+            asked = gateway.request("GET", path) if body is None else gateway.post(body, path)
+            answer = await asked
+            told = (answer.status, anthropic(answer.body)["type"])
+            assert told == (status, kind), (path, body)
+        stranger = {"Origin": "https://stranger.example"}
+        answer = await gateway.post(BODIES["messages"], passed, headers=stranger)
         assert (answer.status, anthropic(answer.body)["type"]) == (403, "permission_error")
-
-
-async def test_methods_and_unknown_paths_in_anthropic_s_shape(journal: Journal) -> None:
-    async with running_gateway(journal, two(journal)) as gateway:
         wrong = await gateway.request("GET", "/v1/messages")
         assert (wrong.status, wrong.headers["Allow"]) == (405, "POST")
         anthropic(wrong.body)
@@ -393,15 +368,15 @@ async def ask(gateway: Gateway, path: str) -> None:
     assert (await gateway.post(body_for(path), path)).status == 200
 
 
-@pytest.mark.parametrize("path", ["/tokenize", "/apply-template"])
-async def test_what_takes_no_room_is_answered_beside_the_slots(journal: Journal, path: str) -> None:
+async def test_what_takes_no_room_is_answered_beside_the_slots(journal: Journal) -> None:
     """The request neither waits for the slot of a stream nor starts a smaller engine."""
     small, large = fake_variant(journal, 256), fake_variant(journal, 512, stall_at=2)
     async with running_gateway(journal, fake_model(small, large)) as gw:
         stream = await gw.stream("w " * 300, max_tokens=100)
         await (await stream.head()).data()
-        answer = await gw.post(body_for(path), path)
-        assert answer.status == 200
-        assert answer.headers["X-Gateway-Variant"] == "m@512"
-        assert gw.starts() == [512]
+        for path in ("/tokenize", "/apply-template"):
+            answer = await gw.post(body_for(path), path)
+            assert answer.status == 200, path
+            assert answer.headers["X-Gateway-Variant"] == "m@512", path
+            assert gw.starts() == [512], path
         stream.leave()

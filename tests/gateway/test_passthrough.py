@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from dataclasses import replace
@@ -28,15 +29,14 @@ def two(journal: Journal) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize("path", [*PAGES, *BEYOND])
-async def test_looking_starts_no_engine(journal: Journal, path: str, method: str) -> None:
+async def test_looking_starts_no_engine(journal: Journal) -> None:
     async with running_gateway(journal, *two(journal)) as gateway:
-        answer = await gateway.request(method, path)
-        if method == "GET":
-            answer.error(503, "model_not_loaded")
-        assert answer.status == 503
-        assert gateway.starts() == []
+        for method, path in product(("GET", "HEAD"), (*PAGES, *BEYOND)):
+            answer = await gateway.request(method, path)
+            if method == "GET":
+                answer.error(503, "model_not_loaded")
+            assert answer.status == 503, path
+            assert gateway.starts() == [], path
 
 
 async def test_looking_at_another_model_leaves_the_running_one_alone(journal: Journal) -> None:
@@ -81,18 +81,18 @@ async def test_an_engine_s_own_error_page(journal: Journal) -> None:
         assert (answer.status, answer.json["error"]["type"]) == (404, "not_found_error")
 
 
-@pytest.mark.parametrize("path", ["/props?model=x", "/upstream/x/props", "/upstream/x/y/z"])
-async def test_an_unknown_model(journal: Journal, path: str) -> None:
+async def test_an_unknown_model(journal: Journal) -> None:
     async with running_gateway(journal, *two(journal)) as gateway:
-        (await gateway.request("GET", path)).error(404, "model_not_found")
-        if path.startswith("/upstream"):
-            (await gateway.request("POST", path)).error(404, "model_not_found")
+        for path in ("/props?model=x", "/upstream/x/props", "/upstream/x/y/z"):
+            (await gateway.request("GET", path)).error(404, "model_not_found")
+            if path.startswith("/upstream"):
+                (await gateway.request("POST", path)).error(404, "model_not_found")
 
 
-@pytest.mark.parametrize("path", ["/m/props", "/props"])
-async def test_pages_are_for_looking(journal: Journal, path: str) -> None:
+async def test_pages_are_for_looking(journal: Journal) -> None:
     async with running_gateway(journal, *two(journal)) as gateway:
-        (await gateway.request("POST", path)).error(405, "method_not_allowed")
+        for path in ("/m/props", "/props"):
+            (await gateway.request("POST", path)).error(405, "method_not_allowed")
 
 
 async def test_work_may_start_an_engine(journal: Journal) -> None:
@@ -133,24 +133,22 @@ async def test_too_much_work(journal: Journal) -> None:
         assert gateway.starts() == []
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize("path", ["/props", "/m/health", "/upstream/m/slots"])
-async def test_looking_at_an_engine_that_hangs_has_an_end(
-    journal: Journal, path: str, method: str
-) -> None:
+async def test_looking_at_an_engine_that_hangs_has_an_end(journal: Journal) -> None:
+    looks = list(product(("GET", "HEAD"), ("/props", "/m/health", "/upstream/m/slots")))
     model = fake_model(fake_variant(journal, timeouts=replace(PATIENT, health_check=0.2)))
     async with running_gateway(journal, model, health_check_interval=0.0) as gateway:
         await gateway.chat()
         [started] = journal.events("start", who="llama-server")
         await hang(started["pid"])
         try:
-            answer = await gateway.request(method, path)
+            answers = await asyncio.gather(*(gateway.request(*look) for look in looks))
         finally:
             os.kill(started["pid"], signal.SIGCONT)
-        assert answer.status == 504
-        if method == "GET":
-            error = answer.error(504, "engine_unresponsive")
-            assert "health_check_timeout (0.2 s)" in error["message"]
+        for (method, path), answer in zip(looks, answers, strict=True):
+            assert answer.status == 504, path
+            if method == "GET":
+                error = answer.error(504, "engine_unresponsive")
+                assert "health_check_timeout (0.2 s)" in error["message"], path
 
 
 async def test_clients_save_no_slots_in_the_gateway_s_folder(journal: Journal) -> None:
@@ -176,15 +174,16 @@ async def test_clients_save_slots_in_a_folder_of_their_own(
         assert (tmp_path / "mine").is_file()
 
 
-@pytest.mark.parametrize("path", ["completion%73", "%63ompletions"])
-async def test_an_encoded_path_is_sized_and_shaped_as_any(journal: Journal, path: str) -> None:
+async def test_an_encoded_path_is_sized_and_shaped_as_any(journal: Journal) -> None:
     small, _ = two(journal)
     shaped = replace(small, set_params={"max_tokens": 2})
     async with running_gateway(journal, shaped) as gateway:
         body = chat_body("w " * 300)
-        answer = await gateway.post(body, f"/upstream/m/v1/chat/{path}")
-        assert answer.headers["X-Gateway-Variant"] == "m@512"
-        assert answer.json["usage"]["completion_tokens"] == 2
+        for path in ("completion%73", "%63ompletions"):
+            answer = await gateway.post(body, f"/upstream/m/v1/chat/{path}")
+            assert answer.headers["X-Gateway-Variant"] == "m@512", path
+            assert answer.json["usage"]["completion_tokens"] == 2, path
+        assert gateway.starts() == [512]
 
 
 @pytest.mark.parametrize("fault", ["die_at", "close_at"])

@@ -393,7 +393,6 @@ async def test_without_a_gain_nothing_is_restored_and_it_is_logged(
 SAID = [{"role": "user", "content": TALE}]
 
 
-@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
     ("path", "body"),
     [
@@ -404,16 +403,16 @@ SAID = [{"role": "user", "content": TALE}]
     ],
 )
 async def test_every_form_of_answer_tells_whether_a_state_helped(
-    journal: Journal, store: StateStore, path: str, body: dict[str, Any], *, stream: bool
+    journal: Journal, store: StateStore, path: str, body: dict[str, Any]
 ) -> None:
+    """A stream and an answer in one piece tell it of one restore each, and two are enough."""
     model = carrying(journal, forgetful=1)
-    asked = {"model": "m", "stream": stream} | body
     async with running_gateway(journal, model, store=store) as gw:
-        for _ in range(2):
+        for stream, then in ((False, "on"), (True, "on"), (False, "useless")):
+            asked = {"model": "m", "stream": stream} | body
             assert (await gw.request("POST", path, json=asked)).status == 200
+            assert await carry_of(gw) == then
             await gw.manager.unload("m")
-        assert (await gw.request("POST", path, json=asked)).status == 200
-        assert await carry_of(gw) == "useless"
 
 
 # -- several slots ----------------------------------------------------------------------------

@@ -25,7 +25,8 @@ TOKEN = "hf_" + "a" * 34
 _PIECE = 1 << 16
 
 
-@dataclass
+# asyncio builds the text of what a fixture returns, and drops it: that of megabytes takes long.
+@dataclass(repr=False)
 class Repo:
     """A repository: its files by path. ``gated`` is "token" or "denied"."""
 
@@ -59,7 +60,7 @@ class Fault:
     until: Callable[[], bool] = lambda: True
 
 
-@dataclass
+@dataclass(repr=False)
 class FakeHub:
     """The hub. ``asked`` are the requests that came: (host, method, path, headers)."""
 
