@@ -39,6 +39,11 @@ class Parts:
         self._at += 1
         return self._raw[self._at - 1] % count
 
+    def large(self, count: int) -> int:
+        """Return a number from 0 to ``count`` - 1, which may be large; small ones are frequent."""
+        size = self.below(4)
+        return sum(self.below(256) << 8 * at for at in range(size)) % count
+
     def one_of(self, choices: Sequence[_Made]) -> _Made:
         return choices[self.below(len(choices))]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -88,6 +88,8 @@ class AgainstFractions(RuleBasedStateMachine):
 
 
 TestAgainstFractions = AgainstFractions.TestCase
+# Few steps show each way from an empty bucket to a full one.
+TestAgainstFractions.settings = settings(stateful_step_count=25)
 
 
 @given(st.integers(1, 1000), st.integers(0, MINUTE), st.lists(st.integers(0, SECOND), max_size=200))

@@ -262,7 +262,7 @@ class World:
 
 def test_a_random_script_comes_to_the_same_both_ways(dice: random.Random) -> None:
     shortly = events = 0
-    for _ in range(20):
+    for _ in range(12):
         world = World(random.Random(dice.random()))
         world.live(400)
         shortly, events = shortly + world.both.taken, events + world.both.told
