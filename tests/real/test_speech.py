@@ -21,7 +21,7 @@ import aiohttp
 import openai
 import pytest
 from encoded import encoded
-from real_engines import ADMIN, Gateway, gateway, until
+from real_engines import ADMIN, ENGINES, Gateway, gateway, lua_model, until
 from speech import (
     ESPEAK,
     SENTENCES,
@@ -49,14 +49,15 @@ def found(folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def served(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("speech")
     # The weights are converted when the embedded engine starts, and not again.
     weights = folder / "state" / "speech" / "weights.bin"
-    config = speech_config(folder, WHISPER_SERVER, str(weights))
+    quick = lua_model("quick", ENGINES["bundled"], (1024,), file=tiny)
+    config = speech_config(folder, WHISPER_SERVER, str(weights), more=quick)
     with gateway(folder, config) as running:
         with client(running) as api:
-            heard(api, spoken(api))
+            heard(api, spoken(api, "Hi."))
         weights.symlink_to(found(folder))
         yield running
 
@@ -122,10 +123,8 @@ def test_what_was_said_is_heard_in_every_format(
     assert 2 < seconds < 6
     if model == EARS[0]:
         # The gateway writes them itself, from what any of the engines says.
-        assert heard(api, sound, model, response_format="text").strip() == plain.text
+        # tests/unit/engine/whisper/test_transcript.py shows text and vtt, which are like this.
         assert " --> " in heard(api, sound, model, response_format="srt").splitlines()[1]
-        subtitles = heard(api, sound, model, response_format="vtt")
-        assert subtitles.startswith("WEBVTT\n\n00:00:00.000 --> ")
     told = heard(
         api,
         sound,
@@ -196,7 +195,7 @@ def test_speech_in_every_format_begins_before_it_ends(
 
 
 def test_speech_as_events_at_a_pace(served: Gateway, api: openai.OpenAI) -> None:
-    body = {"model": "speaks", "voice": "joe", "input": TEXT, "stream_format": "sse"}
+    body = {"model": "speaks", "voice": "joe", "input": "Good. Thank you.", "stream_format": "sse"}
     asked = json.dumps({**body, "response_format": "wav"}).encode()
     request = urllib.request.Request(f"{served.url}/v1/audio/speech", asked)
     with urllib.request.urlopen(request, timeout=60) as response:
@@ -336,14 +335,13 @@ async def talks(served: Gateway, pieces: list[bytes], **audio: str) -> dict[str,
     raise AssertionError("there was no answer")
 
 
-def test_three_sessions_at_once_in_every_format(
-    served: Gateway, api: openai.OpenAI, said: bytes
-) -> None:
+def test_three_sessions_at_once_in_every_format(served: Gateway, said: bytes) -> None:
     with wave.open(io.BytesIO(said)) as file:
         rate = file.getframerate()
-        slices = encoded(file.readframes(file.getnframes()) + bytes(2 * rate), rate)
+        samples = file.readframes(file.getnframes())
+    slices = encoded(samples + bytes(2 * rate), rate)
     assert len(slices) > 5
-    mp3, opus = (spoken(api, response_format=name) for name in ("mp3", "opus"))
+    mp3, opus = (b"".join(encoded(samples, rate, name)) for name in ("mp3", "ogg"))
 
     async def all_of_them() -> tuple[dict[str, Any], ...]:
         return await asyncio.gather(
@@ -368,7 +366,7 @@ async def turns_by_text(served: Gateway, chat: Callable[[], object]) -> list[dic
     """
     asked = {
         "llm_config": {
-            "model": "thinks",
+            "model": "quick",
             "system_prompt": " ".join(SENTENCES),
             "max_tokens": 8,
             "temperature": 0,
@@ -397,7 +395,7 @@ async def turns_by_text(served: Gateway, chat: Callable[[], object]) -> list[dic
 
 def has_read(served: Gateway, tokens: int) -> bool:
     """Return whether the chat's engine is at rest, and its slot has so many tokens of a prompt."""
-    with urllib.request.urlopen(f"{engine(served, 'thinks')['url']}/slots", timeout=60) as answer:
+    with urllib.request.urlopen(f"{engine(served, 'quick')['url']}/slots", timeout=60) as answer:
         [slot] = json.load(answer)
     return not slot["is_processing"] and slot.get("n_prompt_tokens", 0) >= tokens
 
@@ -405,7 +403,7 @@ def has_read(served: Gateway, tokens: int) -> bool:
 def test_a_turn_reads_only_what_is_new(served: Gateway, api: openai.OpenAI) -> None:
     def chat(*sentences: str) -> None:
         messages: Any = [{"role": "user", "content": " ".join(sentences)}]
-        api.chat.completions.create(model="thinks", messages=messages, max_tokens=4)
+        api.chat.completions.create(model="quick", messages=messages, max_tokens=4)
 
     chat("Hello.")
     costs = asyncio.run(turns_by_text(served, lambda: chat(*reversed(SENTENCES))))

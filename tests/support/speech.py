@@ -33,13 +33,13 @@ SENTENCES = (
 
 
 def speech_config(
-    folder: Path, server: str | None = None, weights: str = "", voice: str = "piper"
+    folder: Path, server: str | None = None, weights: str = "", voice: str = "piper", more: str = ""
 ) -> str:
     """Return a configuration of embedded engines, and of ``server`` with a file of weights.
 
     ``hears`` and ``speaks`` are the embedded ones, ``voice`` the type of the latter. ``whisper`` is
     the server's, ``robot`` is espeak-ng. Piper speaks without noise, so that a text sounds the same
-    each time. ``thinks`` is the bundled model.
+    each time. ``thinks`` is the bundled model. ``more`` is the table of another one.
     """
     quiet = ', variants = { { args = { "--noise-scale", "0", "--noise-w-scale", "0" } } }'
     still = quiet if voice == "piper" else ""
@@ -59,7 +59,7 @@ def speech_config(
         )
     if ESPEAK:
         models += '{ name = "robot", engine = presets.engines.espeak },'
-    return lua_config(folder, models, "max_loaded_models = 5,")
+    return lua_config(folder, models + more, "max_loaded_models = 6,")
 
 
 def decoded_seconds(sound: bytes) -> float:
