@@ -10,7 +10,7 @@ import openai
 import psutil
 import pytest
 from real_engines import ENGINES, ONE, Gateway, gateway, lua_config, lua_model
-from speech import ESPEAK
+from speech import ESPEAK, share_weights
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -144,8 +144,9 @@ def three_kinds(binary: str, tiny: Path) -> str:
 @pytest.mark.parametrize("room", ROOM_FOR_TWO)
 @pytest.mark.parametrize("engine", ONE)
 async def test_chat_transcription_and_speech_take_turns(
-    engine: str, room: str, tmp_path: Path, tiny: Path
+    engine: str, room: str, tmp_path: Path, tiny: Path, weights: Path
 ) -> None:
+    share_weights(weights, tmp_path)
     models = three_kinds(ENGINES[engine], tiny)
     with gateway(tmp_path, lua_config(tmp_path, models, ROOM_FOR_TWO[room])) as served:
         engines = Counter(served)

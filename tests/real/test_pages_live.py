@@ -17,7 +17,7 @@ from playground_steps import answers, ask, shown_code
 from playwright.sync_api import expect
 from real_engines import ENGINES, gateway, lua_config, lua_model
 from recorded import RATE, recorded, silence
-from speech import ESPEAK, word_errors, words
+from speech import ESPEAK, share_weights, word_errors, words
 
 from engine.sound.wav import wav_head
 
@@ -52,8 +52,11 @@ HEAR = """async (sentence) => {
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[Gateway]:
+def served(
+    tmp_path_factory: pytest.TempPathFactory, tiny: Path, weights: Path
+) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("live")
+    share_weights(weights, folder)
     # It would never end: what it says is long enough to be interrupted, on a slow machine too.
     chat = lua_model("chat", ENGINES["bundled"], (4096,), args=("-n", "160"), file=tiny)
     models = f"""{chat},

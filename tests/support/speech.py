@@ -62,6 +62,13 @@ def speech_config(
     return lua_config(folder, models + more, "max_loaded_models = 6,")
 
 
+def share_weights(weights: Path, folder: Path) -> None:
+    """Let a gateway whose state is to be in ``folder`` use and make the weights in ``weights``."""
+    state = folder / "state"
+    state.mkdir(mode=0o700)
+    (state / "speech").symlink_to(weights)
+
+
 def decoded_seconds(sound: bytes) -> float:
     """Return how long a sound file plays that is decoded alone; it raises for one that is none."""
     import av  # noqa: PLC0415 - see above
