@@ -23,6 +23,8 @@ from zoo_client import (
 CLAUDE = os.environ["CLAUDE"]
 # Its own prompt is longer than SmolLM2's context.
 BRIEF = "brief"
+# A prompt that engines read in no time. The names of its tools follow.
+SHORT = ("--system-prompt", "Be brief.", "--tools")
 SETTINGS = {
     "ANTHROPIC_BASE_URL": GATEWAY,
     "ANTHROPIC_AUTH_TOKEN": "none",
@@ -75,7 +77,7 @@ def stream() -> None:
 def tools() -> None:
     # The model calls a tool in each of its turns.
     more = ("--output-format", "stream-json", "--verbose", "--max-turns", "2")
-    text = failed(CALLER, "Hello", *more)
+    text = failed(CALLER, "Hello", *SHORT, "Read", *more)
     assert '"type":"tool_use"' in text, text
     assert '"type":"tool_result"' in text, text
 
@@ -88,14 +90,13 @@ def long() -> None:
 
 @check("unknown model")
 def strange() -> None:
-    text = failed(UNKNOWN, "Hello")
+    text = failed(UNKNOWN, "Hello", *SHORT, "")
     assert UNKNOWN in text, text
 
 
 @check("cancel")
 def cancel() -> None:
-    prompt = ("--system-prompt", "Be brief.", "--tools", "")
-    stopped(CLAUDE, "-p", STORY, *prompt, env=settings(ENDLESS))
+    stopped(CLAUDE, "-p", STORY, *SHORT, "", env=settings(ENDLESS))
 
 
 main()
