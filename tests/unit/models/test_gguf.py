@@ -81,7 +81,8 @@ def test_every_tensor_is_read_as_it_was_written(
 @pytest.mark.parametrize("count", [1025, 60_000])
 def test_a_vocabulary_is_skipped_and_what_follows_is_read(count: int) -> None:
     # Longer than the window, which must not matter.
-    words = ["w" * random.Random(n).randrange(40) for n in range(count)]
+    dice = random.Random(count)
+    words = ["w" * dice.randrange(40) for _ in range(count)]
     keys = {"words": words, "scores": [0.5] * count, "after": 7}
     found = read(gguf(keys)).keys
     assert found == {"words": Skipped(STRING, count), "scores": Skipped(6, count), "after": 7}

@@ -492,7 +492,7 @@ def _key(spec: VariantSpec) -> tuple[str, int]:
     return spec.model, spec.capacity
 
 
-World.TestCase.settings = settings(stateful_step_count=80)
+World.TestCase.settings = settings(stateful_step_count=50)
 
 
 TestWorld = World.TestCase

@@ -316,7 +316,11 @@ ENGINE = "".join(
 ).encode()
 
 
-@given(cuts=st.sets(st.integers(1, len(ENGINE) - 1), max_size=40))
+def some_cuts(parts: Parts) -> set[int]:
+    return {1 + parts.large(len(ENGINE) - 1) for _ in range(parts.below(41))}
+
+
+@given(cuts=from_bytes(some_cuts, 100))
 def test_bytes_of_an_engine_cut_anywhere_are_the_same_response(cuts: set[int]) -> None:
     reader, made = ChatStreamReader(), encoder()
     stream = made.begin()
