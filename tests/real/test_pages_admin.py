@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from browser import PHONE, all_faults, faults, pictured, visit
+from browser import DIALOG, PHONE, all_faults, faults, pictured, visit
 from hub_thread import HubThread, hub_for
 from operator_calls import admin_link, operated
 from playwright.sync_api import expect
@@ -141,7 +141,7 @@ def test_an_operator_sees_loads_unloads_and_cancels(browser: Browser, served: Ga
         timeline = page.get_by_role("dialog", name=re.compile("^Request "))
         expect(timeline.get_by_role("list", name="Where its time went", exact=True)).to_be_visible()
         expect(timeline).to_contain_text("An operator cancelled it.")
-        assert all_faults(page, "admin-request") == []
+        assert all_faults(page, "admin-request", DIALOG) == []
         timeline.get_by_role("button", name="Its lines in the log", exact=True).click()
         log = page.get_by_role("region", name="Log", exact=True)
         expect(log).to_contain_text("RequestCancelled")
@@ -211,7 +211,7 @@ def test_a_model_is_found_fetched_paused_and_deleted(
         expect(row.get_by_role("progressbar")).to_have_attribute("value", re.compile("^[1-9]"))
         row.get_by_role("button", name=f"Pause {name}", exact=True).click()
         expect(row).to_contain_text("paused")
-        assert faults(page) == []
+        assert faults(page, TAB) == []
         hub.go_on()
         row.get_by_role("button", name=f"Resume {name}", exact=True).click()
         expect(row).to_contain_text("done")
@@ -240,7 +240,7 @@ def test_the_configuration_is_checked_before_it_counts(
         check.click()
         expect(told).to_contain_text("added more")
         assert "more" not in models_of(served)
-        assert faults(page) == []
+        assert faults(page, TAB) == []
         file.write_text(f"{config}models[1].variants = 5\n")
         page.get_by_role("button", name="Reload it", exact=True).click()
         expect(told).to_contain_text("models[1].variants")
@@ -253,7 +253,7 @@ def test_the_configuration_is_checked_before_it_counts(
         page.get_by_label("Only what is set", exact=True).check()
         page.get_by_label("Name or value", exact=True).fill("token")
         expect(settings).to_contain_text("•••")
-        assert all_faults(page, "admin-configuration") == []
+        assert all_faults(page, "admin-configuration", TAB) == []
         assert "more" in models_of(served)
 
 
@@ -277,14 +277,16 @@ def test_everybody_can_use_every_tab(browser: Browser, served: Gateway) -> None:
                 expect(planned).to_contain_text("MiB")
             if name == "Configuration":
                 page.get_by_label("Only what is set", exact=True).check()
-            assert all_faults(page, f"admin-{name.lower()}") == []
+            # What is around the tabs is the same for all.
+            within = None if name == TABS[0] else TAB
+            assert all_faults(page, f"admin-{name.lower()}", within) == []
         page.keyboard.press("Control+k")
         expect(page.get_by_role("option", name="Requests Operation", exact=True)).to_be_visible()
-        assert all_faults(page, "admin-palette") == []
+        assert all_faults(page, "admin-palette", DIALOG) == []
         page.keyboard.press("Escape")
         page.keyboard.press("?")
         expect(page.get_by_role("dialog", name="Keyboard", exact=True)).to_be_visible()
-        assert all_faults(page, "admin-keys") == []
+        assert all_faults(page, "admin-keys", DIALOG) == []
 
 
 def test_the_books_of_accounts(browser: Browser, served: Gateway) -> None:

@@ -95,7 +95,7 @@ def test_from_a_signup_to_the_usage_of_a_key(browser: Browser, served: Gateway) 
             office.get_by_label("Amount for Bob").fill("5")
             office.get_by_role("button", name="Book it for Bob", exact=True).click()
             expect(office.get_by_role("row", name="bob@example.org")).to_contain_text("5.00")
-            assert all_faults(office, "admin-people") == []
+            assert all_faults(office, "admin-people", "#tab") == []
         operated(served, "/admin/api/prices", {"model": "smol", "input": "1", "output": "1000"})
         page.goto(link)
         page.get_by_label("Password").fill(SECOND)

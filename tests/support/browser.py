@@ -30,6 +30,8 @@ _ASKED = {
     "allowed": "--use-fake-ui-for-media-stream",
     "denied": "--use-fake-ui-for-media-stream=deny",
 }
+# What a modal dialog is, for ``faults``: nobody can use what is behind it.
+DIALOG = "dialog[open]"
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
 # Milliseconds.
