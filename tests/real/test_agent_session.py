@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from later import Later
 from raw_client import PATIENCE
-from real_engines import ADMIN, ENGINES, Gateway, gateway, lua_config, lua_model
+from real_engines import ADMIN, ENGINES, ONE, Gateway, gateway, lua_config, lua_model
 from sdk_gateway import TEMPLATE
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ TOOLS: Any = [
 CACHED = {"cache_control": {"type": "ephemeral"}}
 
 
-@pytest.fixture(scope="module", params=list(ENGINES))
+@pytest.fixture(scope="module", params=ONE)
 def served(request: pytest.FixtureRequest, tmp_path_factory: Any, tiny: Path) -> Iterator[Gateway]:
     # Two sub-tasks at a time; the conversation that they displace is brought back.
     folder = tmp_path_factory.mktemp("agent")

@@ -27,7 +27,7 @@ CONTEXT = 8192
 FOX = "the quick brown fox jumps over the lazy dog "
 
 
-@pytest.fixture(params=list(ENGINES))
+@pytest.fixture(params=ONE)
 def served(request: pytest.FixtureRequest, tmp_path: Path, tiny: Path) -> Iterator[Gateway]:
     models = lua_model("smol", ENGINES[request.param], (CONTEXT,), file=tiny)
     with gateway(tmp_path, lua_config(tmp_path, models, OFTEN)) as running:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import real_engines
-from real_engines import ENGINES, gateway, lua_config, until
+from real_engines import ENGINES, ONE, gateway, lua_config, until
 from talk import Talk, unload
 from tiny_models import EXACT
 
@@ -30,6 +30,10 @@ LINE = "A fox walks through the snow and meets a bear who is looking for honey. 
 TALE = LINE * 3
 # So many tokens that a turn is little beside it; each digit is one.
 LONG = LINE + "3141592653" * 150
+
+
+# Where the gateway decides alone, one engine is enough.
+ONCE = pytest.mark.parametrize("engine", ONE, indirect=True)
 
 
 @pytest.fixture(params=list(ENGINES))
@@ -135,6 +139,7 @@ def test_a_long_prompt_is_read_once_whatever_happens(
         assert little(talk)
 
 
+@ONCE
 def test_of_several_conversations_each_finds_its_own(
     tmp_path: Path, engine: str, lua_model: LuaModel
 ) -> None:
@@ -159,6 +164,7 @@ def alternate(served: Gateway, model: str) -> tuple[Talk, Talk]:
     return talks
 
 
+@ONCE
 def test_two_by_turns_read_no_more_than_without_carried_state(
     tmp_path: Path, engine: str, lua_model: LuaModel
 ) -> None:
@@ -239,6 +245,7 @@ def test_a_state_that_was_harmed_is_dropped_and_the_prompt_read_anew(
         assert "ended by itself" not in "".join(served.log)
 
 
+@ONCE
 def test_on_a_full_disk_prompts_are_read_anew(
     tmp_path: Path, engine: str, lua_model: LuaModel
 ) -> None:

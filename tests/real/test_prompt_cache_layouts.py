@@ -11,7 +11,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
-from real_engines import ADMIN, ENGINES, Gateway, gateway, lua_config, lua_model, until
+from real_engines import ADMIN, ENGINES, ONE, Gateway, gateway, lua_config, lua_model, until
 from talk import Talk, unload
 from tiny_models import EXACT, HYBRID, LONG_ROPE, RECURRENT, SLIDING, write
 
@@ -142,6 +142,7 @@ def test_where_a_conversation_parts_from_its_state_nothing_is_taken_for_read(
         assert talk.read[-1][1] == 0
 
 
+@pytest.mark.parametrize("engine", ONE, indirect=True)
 def test_who_gains_nothing_is_left_alone_for_longer_than_the_gateway_lives(
     tmp_path: Path, engine: str, files: Files
 ) -> None:
