@@ -9,6 +9,7 @@ closed.
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import gc
 import json
@@ -19,8 +20,10 @@ import socket
 import struct
 import sys
 import termios
+import threading
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 MAIN = Path(__file__).resolve().parents[2] / "main.py"
 # What a gateway imports when it serves, besides what these import.
@@ -105,7 +108,26 @@ def run() -> None:
     module = ModuleType("__main__")
     module.__file__ = str(MAIN)
     sys.modules["__main__"] = module
-    exec(code, module.__dict__)
+    status = 0
+    try:
+        exec(code, module.__dict__)
+    except SystemExit as ended:
+        if ended.code is not None and not isinstance(ended.code, int):
+            raise
+        status = ended.code or 0
+    _end(status)
+
+
+def _end(status: int) -> NoReturn:
+    """End as Python does, but do not free what is there: that would copy the parent's memory."""
+    threading._shutdown()  # type: ignore[attr-defined]  # typeshed does not know it
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        sys.exit(status)  # Python tells what is wrong
+    os._exit(status & 0xFF)
 
 
 if __name__ == "__main__":
