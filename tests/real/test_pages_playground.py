@@ -256,21 +256,6 @@ def test_an_answer_is_stopped_repeated_and_branched_by_the_keyboard(
         expect(answers(page)).to_contain_text("2/2")
 
 
-def test_what_was_painted_is_counted_by_frames_and_not_by_tokens(
-    browser: Browser, served: Gateway
-) -> None:
-    with visit(browser, served.url) as page:
-        page.goto("/playground/?model=smol")
-        expect(page.get_by_role("heading", name="Ask something")).to_be_visible()
-        page.evaluate(
-            "() => { window.frames_ = 0;"
-            " const count = () => { frames_ += 1; requestAnimationFrame(count); }; count(); }"
-        )
-        ask(page, "Go on", tokens=400)
-        painted = int(page.locator("[data-paints]").get_attribute("data-paints") or 0)
-        assert 1 < painted <= page.evaluate("window.frames_") + 2
-
-
 def test_a_picture_and_a_sound_are_taken_and_stay(browser: Browser, served: Gateway) -> None:
     with visit(browser, served.url) as page:
         page.goto("/playground/?model=org/eyes")
@@ -296,25 +281,6 @@ def test_a_picture_and_a_sound_are_taken_and_stay(browser: Browser, served: Gate
         page.get_by_role("button", name="As code", exact=True).click()
         code = page.get_by_role("dialog", name="As code", exact=True).get_by_role("tabpanel")
         expect(code).to_contain_text("data:image/png;base64,")
-
-
-def test_conversations_leave_as_a_file_and_come_back(
-    browser: Browser, served: Gateway, tmp_path: Path
-) -> None:
-    file = tmp_path / "conversations.json"
-    with visit(browser, served.url) as page:
-        page.goto("/playground/?model=smol")
-        ask(page, "Keep this", tokens=2)
-        with page.expect_download() as download:
-            page.get_by_role("button", name="Export", exact=True).click()
-        download.value.save_as(file)
-        assert json.loads(file.read_text())["conversations"][0]["title"] == "Keep this"
-        page.get_by_role("button", name="Delete Keep this", exact=True).click()
-        page.get_by_role("button", name="Delete", exact=True).click()
-        expect(page.get_by_text("Your conversations will be listed here.")).to_be_visible()
-        page.locator("input[type=file][accept*=json]").set_input_files(file)
-        page.get_by_role("button", name="Keep this", exact=True).click()
-        expect(page.get_by_role("article", name="You")).to_contain_text("Keep this")
 
 
 def test_a_lost_connection_is_told_and_asked_again(browser: Browser, served: Gateway) -> None:
@@ -516,12 +482,13 @@ def test_two_models_answer_side_by_side(browser: Browser, served: Gateway) -> No
         expect(talks.get_by_role("button", name="Hello both", exact=True)).to_have_count(2)
 
 
-def test_an_answer_is_rewritten_beside_what_the_model_wrote(
-    browser: Browser, served: Gateway
+def test_an_answer_is_rewritten_and_its_conversation_leaves_as_a_file_and_comes_back(
+    browser: Browser, served: Gateway, tmp_path: Path
 ) -> None:
+    file = tmp_path / "conversations.json"
     with visit(browser, served.url) as page:
         page.goto("/playground/?model=smol")
-        ask(page, "Hello", tokens=2)
+        ask(page, "Keep this", tokens=2)
         page.get_by_role("button", name="Edit the answer", exact=True).click()
         page.get_by_role("textbox", name="Edit", exact=True).fill("My **own** words")
         page.get_by_role("button", name="Save as another version", exact=True).click()
@@ -529,23 +496,44 @@ def test_an_answer_is_rewritten_beside_what_the_model_wrote(
         expect(answers(page)).to_contain_text("2/2")
         page.get_by_role("button", name="Earlier version", exact=True).click()
         expect(answers(page)).to_contain_text("2 tokens")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Export", exact=True).click()
+        download.value.save_as(file)
+        assert json.loads(file.read_text())["conversations"][0]["title"] == "Keep this"
+        page.get_by_role("button", name="Delete Keep this", exact=True).click()
+        page.get_by_role("button", name="Delete", exact=True).click()
+        expect(page.get_by_text("Your conversations will be listed here.")).to_be_visible()
+        page.locator("input[type=file][accept*=json]").set_input_files(file)
+        page.get_by_role("button", name="Keep this", exact=True).click()
+        expect(page.get_by_role("article", name="You")).to_contain_text("Keep this")
 
 
-def test_an_answer_goes_on_after_a_reload(browser: Browser, served: Gateway) -> None:
+def test_an_answer_is_painted_by_frames_and_another_goes_on_after_a_reload(
+    browser: Browser, served: Gateway
+) -> None:
     with visit(browser, served.url) as page:
         page.goto("/playground/?model=smol")
+        expect(page.get_by_role("heading", name="Ask something")).to_be_visible()
+        page.evaluate(
+            "() => { window.frames_ = 0;"
+            " const count = () => { frames_ += 1; requestAnimationFrame(count); }; count(); }"
+        )
+        ask(page, "Go on", tokens=400)
+        painted = int(page.locator("[data-paints]").get_attribute("data-paints") or 0)
+        assert 1 < painted <= page.evaluate("window.frames_") + 2
         limit(page, 700)
-        page.get_by_role("textbox", name="Write a message", exact=True).fill("Go on")
+        page.get_by_role("textbox", name="Write a message", exact=True).fill("Go on again")
         with page.expect_request("**/v1/chat/completions") as sent:
             page.keyboard.press("Enter")
         # If it is read by nobody for a minute, the tab is gone for good.
         assert sent.value.headers["x-conversation-patience"] == "60"
-        expect(answers(page)).to_contain_text("tokens/s")
-        begun = answers(page).locator(".markdown").inner_text()[:40]
+        expect(answers(page)).to_have_count(2)
+        expect(answers(page).last).to_contain_text("tokens/s")
+        begun = answers(page).last.locator(".markdown").inner_text()[:40]
         page.reload()
-        expect(answers(page)).to_contain_text("700 tokens")
+        expect(answers(page).last).to_contain_text("700 tokens")
         ended(page)
-        assert answers(page).locator(".markdown").inner_text().startswith(begun)
+        assert answers(page).last.locator(".markdown").inner_text().startswith(begun)
 
 
 def test_an_answer_that_waits_survives_a_reload(browser: Browser, served: Gateway) -> None:
