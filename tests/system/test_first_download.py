@@ -6,25 +6,26 @@ import asyncio
 import json
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from fake_hub import fake_hub, sha256
 from gateway_child import lua
+from obedient_models import write_obedient
 from paths import ROOT
 from ports import quiet_port
 
-from engine.llamacpp.shipped import bundled_model
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 REPO = "HuggingFaceTB/SmolLM2-135M-Instruct-GGUF"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 NAME = f"{REPO}:Q4_1"
 # Seconds. The engine's threads wait for each other, which a busy machine makes long.
 PATIENCE = 250.0
+# Bytes after which a download is killed.
+PART = 1_000_000
 
 
 async def said(*words: str) -> tuple[int, str]:
@@ -54,7 +55,9 @@ async def test_the_first_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     # Threads that wait for each other keep cores busy that other tests need.
     monkeypatch.setenv("LLAMA_ARG_THREADS", "1")
-    content = Path(bundled_model()).read_bytes()
+    # A small model that answers, and behind it what nobody reads, so that there is a middle.
+    model = write_obedient(tmp_path / "small.gguf", 4096, calls=False, layers=1)
+    content = model.read_bytes() + bytes(16 * PART)
     run = str(ROOT / "run.sh")
     async with fake_hub() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
@@ -78,7 +81,7 @@ async def test_the_first_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
                     assert gateway.returncode is None, (tmp_path / "gateway.log").read_text()
                     await asyncio.sleep(0.1)
             # It went on where it was killed.
-            assert int(hub.ranges()[-1].removeprefix("bytes=").rstrip("-")) > 1_000_000
+            assert int(hub.ranges()[-1].removeprefix("bytes=").rstrip("-")) > PART
             status, out = await said(run, "models", "verify", "--json")
             assert (status, json.loads(out)["damaged"]) == (0, [])
             token = f"X-Admin-Token: {(tmp_path / 'state' / 'admin-token').read_text().strip()}"
@@ -112,7 +115,7 @@ async def killed_in_the_middle(
     part = home / ".cache/huggingface/hub" / folder / "blobs" / f"{digest}.incomplete"
     async with asyncio.timeout(PATIENCE):
         await holding.wait()
-        while not part.exists() or part.stat().st_size < 1_000_000:
+        while not part.exists() or part.stat().st_size < PART:
             await asyncio.sleep(0.01)
     process.kill()
     await process.wait()
