@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 _log = get_logger("models")
 # Seconds between two looks without a sign: not every system and not every share tells of changes.
 EVERY = 600.0
-# Milliseconds without a change before a look: a download changes files all the time.
-_QUIET_MS = 1_000
+# Seconds without a change before a look: a download changes files all the time.
+QUIET = 1.0
 _LONGEST_MS = 60_000
 
 
 async def changed_stores(
-    stores: Sequence[Store], *, watch: bool, every: float = EVERY
+    stores: Sequence[Store], *, watch: bool, every: float = EVERY, quiet: float = QUIET
 ) -> AsyncGenerator[None, None]:
-    """Yield every ``every`` seconds, and with ``watch`` also a second after a change in a store.
+    """Yield every ``every`` seconds, and with ``watch`` also ``quiet`` seconds after a change.
 
     Which file has changed is not told, because the system does not tell it of new folders: all
     stores are to be listed again.
@@ -43,7 +43,7 @@ async def changed_stores(
                 *there,
                 watch_filter=None,
                 debounce=_LONGEST_MS,
-                step=_QUIET_MS,
+                step=int(quiet * 1000),
                 rust_timeout=int(every * 1000),
                 yield_on_timeout=True,
                 ignore_permission_denied=True,

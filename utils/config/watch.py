@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-# Milliseconds between two checks where the system reports no changes, as in network folders.
-_LOOK_AGAIN_MS = 2_000
+# Seconds between two checks where the system reports no changes, as in network folders.
+EVERY = 2.0
 # Milliseconds to wait for more changes: editors write in several steps.
 _SETTLED_MS = 200
 
@@ -30,8 +30,12 @@ def fingerprint(file: Path) -> Fingerprint:
     return frozenset(found)
 
 
-async def changed(file: Path, known: Fingerprint) -> AsyncGenerator[None, None]:
+async def changed(
+    file: Path, known: Fingerprint, *, every: float = EVERY
+) -> AsyncGenerator[None, None]:
     """Yield each time the files have changed, at first since ``known``.
+
+    They are checked when the system reports a change, and every ``every`` seconds.
 
     ``file`` is a full path. If it is a link, the folder of its target is watched too. A file that
     is missing is waited for, because some editors remove it for a moment.
@@ -43,7 +47,7 @@ async def changed(file: Path, known: Fingerprint) -> AsyncGenerator[None, None]:
         watch_filter=None,
         recursive=False,
         step=_SETTLED_MS,
-        rust_timeout=_LOOK_AGAIN_MS,
+        rust_timeout=int(every * 1000),
         yield_on_timeout=True,
     ):
         now = fingerprint(file)

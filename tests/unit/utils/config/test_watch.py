@@ -28,7 +28,7 @@ def file(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def watched(file: Path) -> AsyncIterator[AsyncGenerator[None, None]]:
-    async with aclosing(changed(file, fingerprint(file))) as events:
+    async with aclosing(changed(file, fingerprint(file), every=0.05)) as events:
         yield events
 
 
@@ -61,6 +61,19 @@ async def test_it_is_written(file: Path) -> None:
         for text in ("22", "333"):
             file.write_text(text)
             await comes(events)
+
+
+async def test_a_report_of_the_system_is_enough(file: Path) -> None:
+    async with aclosing(changed(file, fingerprint(file), every=60.0)) as events:
+        noticed = asyncio.ensure_future(anext(events))
+        number = 1
+        async with asyncio.timeout(PATIENCE):
+            # The watch begins some time after the call, so it is written until that is noticed.
+            while not noticed.done():
+                number += 1
+                file.write_text("2" * number)
+                await asyncio.wait([noticed], timeout=0.5)
+        await noticed
 
 
 async def test_it_is_replaced_by_another_of_the_same_size_and_time(file: Path) -> None:
@@ -101,7 +114,7 @@ async def test_what_a_link_leads_to(file: Path, tmp_path: Path) -> None:
 async def test_what_changed_before_it_was_watched(file: Path) -> None:
     known = fingerprint(file)
     file.write_text("22")
-    async with aclosing(changed(file, known)) as events:
+    async with aclosing(changed(file, known, every=0.05)) as events:
         # Without another event it is found by looking again.
         await comes(events)
 
