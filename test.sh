@@ -50,7 +50,7 @@ else
     # cores busy. Apart, each worker is smaller: it collects half the tests.
     "$python" -m pytest -q -n $((cores / 2 > 1 ? cores / 2 : 0)) tests/unit >"$unit" 2>&1 &
     units=$!
-    step "gateway tests" "$python" -m pytest -q -n $((cores + 1)) tests/gateway
+    step "gateway tests" "$python" -m pytest -q -n $((cores + 2)) tests/gateway
     wait "$units" || failed="${failed}unit tests; "
     echo "== unit tests"
     cat "$unit"
