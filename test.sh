@@ -34,11 +34,11 @@ step() { # a name, then a command
     "$@" || failed="$failed$name; "
 }
 
-# mypy uses one core for half a minute the first time, and is given it beside the tests.
+# mypy computes for half a minute the first time. It takes what the tests leave of the cores.
 types=$(mktemp)
 unit=$(mktemp)
 trap 'rm -f "$types" "$unit"' EXIT
-"$python" -m mypy >"$types" 2>&1 &
+nice "$python" -m mypy >"$types" 2>&1 &
 checker=$!
 
 step "ruff check" "$python" -m ruff check .
