@@ -21,6 +21,9 @@ LLAMA_SERVER=${LLAMA_SERVER:-$(command -v llama-server || true)}
 LLAMA_TOKENIZE=${LLAMA_TOKENIZE:-$(command -v llama-tokenize || true)}
 MLX_LM_SERVER=${MLX_LM_SERVER:-$(command -v mlx_lm.server || true)}
 export LLAMA_SERVER LLAMA_TOKENIZE MLX_LM_SERVER
+# Clones have mostly the same files: what mypy found in them is kept for all.
+MYPY_CACHE_DIR=${MYPY_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/llm-gateway/mypy}
+export MYPY_CACHE_DIR
 # The tests start Python a thousand times: it must not compile the same files each time.
 unset PYTHONDONTWRITEBYTECODE
 python=$here/venv/bin/python
