@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 # Each contains those before it.
 PROFILES: Final = ("runtime", "speech", "dev")
 WINDOWS: Final = sys.platform == "win32"
+# Fails without a pip that has ``--python``, as 22.3 and later have: that of a system may be older.
+PIP_FOR_OTHERS: Final = (
+    "import pip, sys; sys.exit([int(part) for part in pip.__version__.split('.')[:2]] < [22, 3])"
+)
 
 
 class Environment:
@@ -100,7 +104,7 @@ class Environment:
         # It serves once, and uv removes it: so the system's own will do, which is made already.
         pip: list[str | Path] = [base, "-m", "pip", "--python", self.python]
         try:
-            self._run([base, "-c", "import pip"], quiet=True)
+            self._run([base, "-c", PIP_FOR_OTHERS], quiet=True)
         except subprocess.CalledProcessError:
             pip = [self.python, "-m", "pip"]
             self._bring_pip()

@@ -5,6 +5,7 @@ Nothing is downloaded: the commands that would are replaced by ones that leave t
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,13 +17,13 @@ import pytest
 from paths import ROOT
 
 from utils import environment
-from utils.environment import Environment, main
+from utils.environment import PIP_FOR_OTHERS, Environment, main
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FROM_NOTHING = ["venv", "import pip", "install", "sync"]
-WITHOUT_PIP = ["venv", "import pip", "ensurepip", "install", "sync"]
+FROM_NOTHING = ["venv", PIP_FOR_OTHERS, "install", "sync"]
+WITHOUT_PIP = ["venv", PIP_FOR_OTHERS, "ensurepip", "install", "sync"]
 posix = pytest.mark.skipif(sys.platform == "win32", reason="shell scripts")
 
 
@@ -46,7 +47,19 @@ class Workshop(Environment):
             raise KeyboardInterrupt
         if self.fails_at == step:
             raise subprocess.CalledProcessError(1, list(map(str, command)))
-        assert quiet == (step in {"import pip", "ensurepip"})
+        assert quiet == (step in {PIP_FOR_OTHERS, "ensurepip"})
+
+
+@pytest.mark.parametrize(
+    ("version", "serves"), [("22.0.2", False), ("22.3", True), ("100.0.1", True)]
+)
+def test_a_pip_too_old_for_another_environment_is_not_taken(
+    tmp_path: Path, version: str, *, serves: bool
+) -> None:
+    (tmp_path / "pip.py").write_text(f"__version__ = {version!r}\n")
+    asked = [sys.executable, "-c", PIP_FOR_OTHERS]
+    ended = subprocess.run(asked, env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=False)
+    assert (ended.returncode == 0) == serves
 
 
 @pytest.fixture
@@ -135,14 +148,14 @@ class TestEnvironment:
 
     def test_a_system_without_pip_has_it_from_ensurepip(self, project: Path) -> None:
         workshop = Workshop(project)
-        workshop.fails_at = "import pip"
+        workshop.fails_at = PIP_FOR_OTHERS
         workshop.prepare("runtime")
         assert workshop.done == WITHOUT_PIP
 
     def test_without_any_pip_the_reader_is_told_what_to_install(self, project: Path) -> None:
         class NoPip(Workshop):
             def _run(self, command: Sequence[str | Path], *, quiet: bool = False) -> None:
-                self.fails_at = "import pip" if "import pip" in command else "ensurepip"
+                self.fails_at = PIP_FOR_OTHERS if PIP_FOR_OTHERS in command else "ensurepip"
                 super()._run(command, quiet=quiet)
 
         with pytest.raises(SystemExit, match="apt install python3-venv"):
