@@ -31,7 +31,6 @@ _USAGE = re.compile(rb'"usage"\s*:\s*\{(?=[^}]*_tokens")')
 _OTHER_COST = re.compile(rb'"cost"\s*:')
 _LENGTH = "content-length"
 _EVENT = b"data: "
-_BLANKS = (b"\n\n", b"\r\n\r\n")
 
 
 class MeteredSink(WrappedSink):

@@ -26,7 +26,6 @@ from engine.process.spawn import spawn
 from models.gguf import BadModelFile
 from models.requests import endpoints
 from utils.errors import CountUnavailable
-from utils.logger import get_logger
 from utils.tasks import TaskOwner
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ IDLE = 120.0
 _MOST = 2
 _PATIENCE = 20.0
 _ROOT = Path(__file__).resolve().parents[2]
-_log = get_logger("sizing")
 
 
 class _Source(NamedTuple):
